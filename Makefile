@@ -1,0 +1,123 @@
+# Sutra's build. `make help` lists the targets.
+#
+# Objects live in build/<hash of compiler and flags>, so that release,
+# sanitizer and coverage builds never mix; build/bin points at the last
+# plain build's programs, which is what ./sutra runs.
+#
+#   CC=clang             another compiler
+#   SAN=address,undefined|thread   sanitizers
+#   DEV=1                the long list of warnings, as errors
+#   COV=1                coverage
+#   V=1                  show the commands
+
+CC      ?= gcc
+ifeq ($(origin CC),default)
+CC      := gcc
+endif
+PREFIX  ?= /usr/local
+DESTDIR ?=
+V       ?= 0
+Q       := $(if $(filter 1,$(V)),,@)
+
+PKGS    := libcurl jansson libmicrohttpd libuv msgpack libfyaml libsodium \
+           libxxhash libutf8proc readline ncursesw
+CFLAGS  ?= -O2 -g
+CFLAGS_ALL := -std=gnu11 $(CFLAGS) -pthread -fno-omit-frame-pointer \
+           -D_GNU_SOURCE -Ilib -Icmd -Wall -Wextra -Wno-unused-parameter
+LDFLAGS_ALL := $(LDFLAGS) -pthread -Wl,--as-needed
+LIBS    := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -ldnnl -lm
+
+ifneq ($(DEV),)
+CFLAGS_ALL += -Werror -Wshadow -Wvla -Wwrite-strings -Wstrict-prototypes \
+           -Wmissing-prototypes -Wformat=2 -Wpointer-arith -Wundef
+endif
+ifneq ($(SAN),)
+CFLAGS_ALL  += -fsanitize=$(SAN) -fno-sanitize-recover=undefined
+LDFLAGS_ALL += -fsanitize=$(SAN)
+endif
+ifneq ($(COV),)
+CFLAGS_ALL  += --coverage
+LDFLAGS_ALL += --coverage
+endif
+
+HASH := $(shell printf '%s' '$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL)' | cksum | cut -d' ' -f1)
+B    := build/$(HASH)
+BIN  := $(B)/bin
+
+LIB_SRC  := $(wildcard lib/*/*.c)
+LIB_OBJ  := $(LIB_SRC:%.c=$(B)/%.o)
+LIB_A    := $(B)/libsutra.a
+CMDS     := $(notdir $(patsubst %/,%,$(dir $(wildcard cmd/*/main.c))))
+PROGRAMS := $(CMDS:%=$(BIN)/%)
+UNIT     := $(patsubst tests/unit/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.c))
+FUZZ     := $(patsubst tests/fuzz/%.c,$(B)/tests/%,$(wildcard tests/fuzz/fuzz_*.c))
+BENCH    := $(patsubst tests/bench/%.c,$(B)/tests/%,$(wildcard tests/bench/bench_*.c))
+HELPERS  := $(patsubst tests/integration/%.c,$(B)/tests/%,$(wildcard tests/integration/*.c))
+
+.PHONY: all help test test-unit test-cli test-integration test-fuzz lint bench fuzz \
+        install uninstall clean check-headers print-bin
+.SECONDARY:
+.DELETE_ON_ERROR:
+
+all: $(PROGRAMS) ## build every program (default)
+ifeq ($(SAN)$(COV),)
+	$(Q)ln -sfn $(HASH)/bin build/bin
+endif
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 20
+
+print-bin: ; @echo $(BIN)
+
+$(B)/%.o: %.c
+	@mkdir -p $(@D)
+	$(if $(Q),@echo '  CC   $<')
+	$(Q)$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+
+$(LIB_A): $(LIB_OBJ)
+	$(Q)rm -f $@; ar rcs $@ $^
+
+define program
+$$(BIN)/$(1): $$(patsubst %.c,$$(B)/%.o,$$(wildcard cmd/$(1)/*.c)) $$(LIB_A)
+	@mkdir -p $$(@D)
+	$$(if $$(Q),@echo '  LINK $$@')
+	$$(Q)$$(CC) $$(LDFLAGS_ALL) -o $$@ $$^ $$(LIBS)
+endef
+$(foreach c,$(CMDS),$(eval $(call program,$(c))))
+
+$(B)/tests/test_%: $(B)/tests/unit/test_%.o $(LIB_A)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
+$(B)/tests/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(LIB_A)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+$(B)/tests/bench_%: $(B)/tests/bench/bench_%.o $(LIB_A)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+$(B)/tests/%: $(B)/tests/integration/%.o $(LIB_A)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
+test: all $(UNIT) $(FUZZ) $(HELPERS) ## build and run the whole suite
+	@SUTRA_BIN=$(abspath $(BIN)) SUTRA_TESTS=$(abspath $(B)/tests) tests/run unit fuzz cli integration
+test-unit: $(UNIT) ## the unit tests alone
+	@SUTRA_BIN=$(abspath $(BIN)) SUTRA_TESTS=$(abspath $(B)/tests) tests/run unit
+test-fuzz: $(FUZZ) ## replay the fuzz corpora and a bounded mutation of them
+	@SUTRA_BIN=$(abspath $(BIN)) SUTRA_TESTS=$(abspath $(B)/tests) tests/run fuzz
+test-cli: all ## the golden cases of the command line
+	@SUTRA_BIN=$(abspath $(BIN)) SUTRA_TESTS=$(abspath $(B)/tests) tests/run cli
+test-integration: all $(HELPERS) ## real daemons, real HAProxy, real model
+	@SUTRA_BIN=$(abspath $(BIN)) SUTRA_TESTS=$(abspath $(B)/tests) tests/run integration
+bench: all $(BENCH) ## measure, beside peers in the same run; prints ratios
+	@SUTRA_BIN=$(abspath $(BIN)) SUTRA_TESTS=$(abspath $(B)/tests) tests/bench/run
+
+check-headers: ## every header compiles alone
+	$(Q)for h in $$(find lib cmd -name '*.h'); do \
+	  $(CC) $(CFLAGS_ALL) -Wno-unused-function -fsyntax-only -x c $$h || exit 1; done
+lint: check-headers ## include order, sizes, banned calls, cppcheck, shellcheck, mandoc
+	@tests/lint/run
+
+-include $(wildcard $(B)/lib/*/*.d $(B)/cmd/*/*.d $(B)/tests/*/*.d)
+
+clean: ## remove build/
+	rm -rf build

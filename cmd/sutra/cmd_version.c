@@ -1,0 +1,23 @@
+#include <stdio.h>
+
+#include "base/version.h"
+#include "sutra/command.h"
+
+static int run(int n, char **argv)
+{
+	if (n)
+		return command_usage("version takes no operand, got \"%s\"", argv[1]);
+	if (common.json)
+		puts("{\"schema\":\"sutra.version/1\",\"version\":\"" SUTRA_VERSION "\"}");
+	else
+		puts("sutra " SUTRA_VERSION);
+	return EXIT_YES;
+}
+
+const struct command cmd_version = {
+	.name = "version",
+	.summary = "print the version",
+	.synopsis = "",
+	.examples = "sutra version --json\tas a document\n",
+	.run = run,
+};

@@ -1,0 +1,37 @@
+#include "sutra/command.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+extern const struct command cmd_help, cmd_version;
+
+const struct command *const commands[] = {
+	&cmd_version, &cmd_help, NULL,
+};
+
+struct common common = { .output = "table", .color = "auto" };
+
+static const char *running = "";
+
+int command_fail(const struct sutra_err *err)
+{
+	fprintf(stderr, "sutra%s%s: %s\n", *running ? " " : "", running, err->message);
+	if (err->hint[0])
+		fprintf(stderr, "  hint: %s\n", err->hint);
+	return sutra_err_exit(err->code);
+}
+
+int command_usage(const char *fmt, ...)
+{
+	va_list ap;
+
+	fprintf(stderr, "sutra%s%s: ", *running ? " " : "", running);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fprintf(stderr, "\n  hint: sutra help%s%s\n", *running ? " " : "", running);
+	return EXIT_USAGE;
+}
+
+void command_set_running(const char *name) { running = name; }

@@ -1,0 +1,60 @@
+/*
+ * command - the command table of `sutra`.
+ *
+ * A command is one file (cmd/sutra/cmd_<name>.c) and one descriptor. A new one needs:
+ * the file, a row in command.c, man/sutra-<name>.1, a case folder in tests/cli, a line in
+ * the README's table, and CHANGES. Completion and help come from the descriptor.
+ */
+#ifndef SUTRA_CMD_COMMAND_H
+#define SUTRA_CMD_COMMAND_H
+
+#include "base/err.h"
+#include "base/option.h"
+
+/* Exit codes of every command (CONTRACT section 9). When several apply the order is
+ * 2, 7, 6, 5, 4, 1, 3. */
+enum {
+	EXIT_YES = 0,
+	EXIT_NO = 1,
+	EXIT_USAGE = 2,
+	EXIT_QUALIFIED = 3,
+	EXIT_TIME = 4,
+	EXIT_ROLLED_BACK = 5,
+	EXIT_INCONCLUSIVE = 6,
+	EXIT_LOCK = 7,
+};
+
+struct command {
+	const char *name;
+	const char *summary;	/* one line, lower case, no stop */
+	const char *synopsis;	/* operands and main options, after the name */
+	const char *examples;	/* lines of "command\tmeaning\n" */
+	/* The command's option rows; common ones are added by the table. */
+	const struct sutra_option *(*options)(void);
+	/* argv[1..n] are the operands, options are already parsed. Returns an exit code. */
+	int (*run)(int n, char **argv);
+};
+
+/* What the common options say (-o, --json, -q, -v, --color, -h). */
+struct common {
+	const char *output;	/* "table" unless asked otherwise */
+	bool json;
+	bool quiet;
+	int verbose;
+	const char *color;	/* auto, always, never */
+	bool help;
+};
+extern struct common common;
+
+extern const struct command *const commands[];	/* NULL-terminated, in order of help */
+
+/* Prints "sutra <command>: message" and the hint on standard error; returns the exit
+ * code of err->code. */
+int command_fail(const struct sutra_err *err);
+/* Usage error of this command: message, "sutra help <command>"; returns 2. */
+int command_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void command_help(const struct command *c, FILE *out);
+/* The name that command_fail and command_usage print; set by main. */
+void command_set_running(const char *name);
+
+#endif

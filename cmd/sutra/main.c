@@ -1,0 +1,120 @@
+/* sutra - deploys, watches, validates and scales the embedding platform. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/str.h"
+#include "sutra/command.h"
+
+extern const struct command cmd_help, cmd_version;
+
+enum { MAX_ROWS = 64 };
+
+static bool json;
+
+static const struct sutra_option common_rows[] = {
+	{ 'o', "output", SUTRA_OPT_CHOICE, &common.output, "FORMAT", "output format", 0, 0,
+	  "table|wide|json|jsonl|junit|tap|prom" },
+	{ 0, "json", SUTRA_OPT_FLAG, &json, NULL, "the same as -o json", 0, 0, NULL },
+	{ 'q', "quiet", SUTRA_OPT_FLAG, &common.quiet, NULL, "errors only", 0, 0, NULL },
+	{ 'v', "verbose", SUTRA_OPT_COUNT, &common.verbose, NULL, "say more; twice: every request", 0,
+	  0, NULL },
+	{ 0, "color", SUTRA_OPT_CHOICE, &common.color, "WHEN", "colour", 0, 0, "auto|always|never" },
+	{ 'h', "help", SUTRA_OPT_FLAG, &common.help, NULL, "show this help", 0, 0, NULL },
+	{ 0 },
+};
+
+/* The command's rows with the common ones behind them. */
+static void all_rows(const struct command *c, struct sutra_option *rows)
+{
+	size_t n = 0;
+
+	for (const struct sutra_option *o = c->options ? c->options() : NULL;
+	     o && (o->name || o->letter) && n < MAX_ROWS - 8; o++)
+		rows[n++] = *o;
+	for (const struct sutra_option *o = common_rows; o->name || o->letter; o++)
+		rows[n++] = *o;
+	rows[n] = (struct sutra_option){ 0 };
+}
+
+void command_help(const struct command *c, FILE *out)
+{
+	struct sutra_option rows[MAX_ROWS];
+
+	all_rows(c, rows);
+	fprintf(out, "sutra %s - %s\n\n", c->name, c->summary);
+	for (const char *line = c->examples; line && *line;) {
+		int n = (int)strcspn(line, "\n"), left = (int)strcspn(line, "\t\n");
+
+		fprintf(out, "  %-48.*s%s%.*s\n", left, line, left < n ? " # " : "",
+			left < n ? n - left - 1 : 0, line + left + 1);
+		line += n + (line[n] == '\n');
+	}
+	fprintf(out, "\nusage: sutra %s%s%s\n\n", c->name, *c->synopsis ? " " : "", c->synopsis);
+	sutra_options_help(rows, out);
+}
+
+static const struct command *find(const char *name)
+{
+	const char *names[64], *near;
+	size_t n = 0;
+
+	for (; commands[n] && n < 63; n++) {
+		if (!strcmp(commands[n]->name, name))
+			return commands[n];
+		names[n] = commands[n]->name;
+	}
+	names[n] = NULL;
+	near = sutra_str_nearest(name, names);
+	fprintf(stderr, "sutra: unknown command \"%s\"\n  hint: %s%s%s\n", name,
+		near ? "did you mean sutra " : "sutra help lists the commands", near ? near : "",
+		near ? "?" : "");
+	return NULL;
+}
+
+static int run(int argc, char **argv)
+{
+	struct sutra_option rows[MAX_ROWS];
+	const struct command *c;
+	struct sutra_err err;
+	int n;
+
+	if (argc < 2 || !strcmp(argv[1], "-h") || !strcmp(argv[1], "--help"))
+		c = &cmd_help;
+	else if (!strcmp(argv[1], "--version"))
+		c = &cmd_version;
+	else
+		c = find(argv[1]);
+	if (!c)
+		return EXIT_USAGE;
+	command_set_running(c->name);
+	all_rows(c, rows);
+	if (argc > 2 && sutra_options_parse(rows, argc - 1, argv + 1, &n, &err))
+		return command_fail(&err);
+	if (argc <= 2)
+		n = 0;
+	if (json)
+		common.output = "json";
+	common.json = !strcmp(common.output, "json");
+	if (common.help) {
+		command_help(c, stdout);
+		return EXIT_YES;
+	}
+	return c->run(n, argv + 1);
+}
+
+int main(int argc, char **argv)
+{
+	int code;
+
+	code = run(argc, argv);
+	if (fflush(stdout) || ferror(stdout)) {
+		if (errno != EPIPE)
+			fprintf(stderr, "sutra: cannot write the result: %s\n", strerror(errno));
+		return code ? code : EXIT_NO;
+	}
+	return code;
+}

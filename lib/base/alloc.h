@@ -1,0 +1,42 @@
+/*
+ * alloc - the only file that calls malloc (a lint rule).
+ *
+ * Two policies. Libraries and daemons use sutra_*: overflow-checked, NULL on
+ * failure, and failing on purpose when a test has armed the hook. The command
+ * uses x*: they print one line and exit 1, because a command that cannot get
+ * a few kilobytes has nothing better to do. Free with sutra_free (NULL is fine).
+ */
+#ifndef SUTRA_BASE_ALLOC_H
+#define SUTRA_BASE_ALLOC_H
+
+#include <stddef.h>
+
+void *sutra_alloc(size_t size) __attribute__((malloc, warn_unused_result));
+void *sutra_calloc(size_t n, size_t size) __attribute__((malloc, warn_unused_result));
+/* As realloc of n * size bytes; on failure the old block stays valid. */
+void *sutra_realloc_array(void *p, size_t n, size_t size)
+	__attribute__((warn_unused_result));
+/* Aligned block (align a power of two), freed with sutra_free. */
+void *sutra_alloc_aligned(size_t align, size_t size)
+	__attribute__((malloc, warn_unused_result));
+char *sutra_strdup(const char *s) __attribute__((malloc, warn_unused_result));
+char *sutra_strndup(const char *s, size_t n) __attribute__((malloc, warn_unused_result));
+void *sutra_memdup(const void *p, size_t n) __attribute__((malloc, warn_unused_result));
+/* printf into a new string; NULL on failure. */
+char *sutra_asprintf(const char *fmt, ...)
+	__attribute__((format(printf, 1, 2), malloc, warn_unused_result));
+void sutra_free(void *p);
+
+void *xalloc(size_t size) __attribute__((malloc, returns_nonnull));
+void *xcalloc(size_t n, size_t size) __attribute__((malloc, returns_nonnull));
+void *xrealloc_array(void *p, size_t n, size_t size) __attribute__((returns_nonnull));
+char *xstrdup(const char *s) __attribute__((malloc, returns_nonnull));
+char *xasprintf(const char *fmt, ...)
+	__attribute__((format(printf, 1, 2), malloc, returns_nonnull));
+
+/* Tests: the n-th sutra_* allocation from now (1 = the next) in this process
+ * fails once; 0 disarms. Returns whether the armed failure has happened. */
+void sutra_alloc_fail_at(long n);
+int sutra_alloc_failed(void);
+
+#endif

@@ -1,0 +1,43 @@
+/*
+ * buf - the one growable byte buffer, always bounded.
+ *
+ * Every buffer states its maximum at init; growing past it or running out of
+ * memory sets a sticky failure, later appends do nothing, and the owner checks
+ * once at the end with sutra_buf_error. The bytes are always followed by a
+ * NUL that is not counted. Taking the bytes out is an explicit transfer.
+ */
+#ifndef SUTRA_BASE_BUF_H
+#define SUTRA_BASE_BUF_H
+
+#include <stdarg.h>
+#include <stddef.h>
+
+struct sutra_buf {
+	char *data;	/* NULL until the first append */
+	size_t len, cap, max;
+	int error;	/* 0, SUTRA_E_TOOBIG or SUTRA_E_NOMEM; sticky */
+};
+
+void sutra_buf_init(struct sutra_buf *b, size_t max);
+void sutra_buf_release(struct sutra_buf *b);	/* frees; b may be reused after init */
+void sutra_buf_clear(struct sutra_buf *b);	/* len 0, error 0, keeps the memory */
+/* Makes room for n more bytes. Returns where they go, or NULL (error is set);
+ * the caller adds what it wrote to len itself with sutra_buf_added. */
+char *sutra_buf_reserve(struct sutra_buf *b, size_t n);
+void sutra_buf_added(struct sutra_buf *b, size_t n);
+void sutra_buf_add(struct sutra_buf *b, const void *p, size_t n);
+void sutra_buf_adds(struct sutra_buf *b, const char *s);
+void sutra_buf_addc(struct sutra_buf *b, char c);
+void sutra_buf_addf(struct sutra_buf *b, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+void sutra_buf_vaddf(struct sutra_buf *b, const char *fmt, va_list ap)
+	__attribute__((format(printf, 2, 0)));
+/* Drops the first n bytes (n <= len), moving the rest to the front. */
+void sutra_buf_consume(struct sutra_buf *b, size_t n);
+/* Hands the bytes over (sutra_free them) and leaves b empty. Never NULL unless
+ * b->error is set. */
+char *sutra_buf_take(struct sutra_buf *b, size_t *ret_len);
+const char *sutra_buf_str(const struct sutra_buf *b);	/* "" when empty */
+static inline int sutra_buf_error(const struct sutra_buf *b) { return b->error; }
+
+#endif

@@ -1,0 +1,48 @@
+#include "base/clock.h"
+
+#include <stdio.h>
+#include <time.h>
+
+uint64_t sutra_clock_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+int64_t sutra_clock_wall_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+void sutra_clock_rfc3339(int64_t wall_us, char out[SUTRA_RFC3339_LEN])
+{
+	time_t s = (time_t)(wall_us / 1000000);
+	unsigned us = (unsigned)(wall_us % 1000000);
+	struct tm tm;
+	char day[32];
+
+	gmtime_r(&s, &tm);
+	strftime(day, sizeof(day), "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(out, SUTRA_RFC3339_LEN, "%.19s.%06uZ", day, us);
+}
+
+void sutra_clock_human(double s, char *out, size_t size)
+{
+	if (s < 1e-3)
+		snprintf(out, size, "%.0f us", s * 1e6);
+	else if (s < 1)
+		snprintf(out, size, s < 0.01 ? "%.1f ms" : "%.0f ms", s * 1e3);
+	else if (s < 60)
+		snprintf(out, size, "%.1f s", s);
+	else if (s < 3600)
+		snprintf(out, size, "%d min %d s", (int)s / 60, (int)s % 60);
+	else if (s < 86400)
+		snprintf(out, size, "%d h %d min", (int)s / 3600, (int)s % 3600 / 60);
+	else
+		snprintf(out, size, "%d d %d h", (int)(s / 86400), (int)s % 86400 / 3600);
+}

@@ -1,0 +1,16 @@
+/* clock - time: monotonic for durations, wall for timestamps. */
+#ifndef SUTRA_BASE_CLOCK_H
+#define SUTRA_BASE_CLOCK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+uint64_t sutra_clock_ns(void);	/* CLOCK_MONOTONIC, nanoseconds */
+int64_t sutra_clock_wall_us(void);	/* since 1970, microseconds, UTC */
+/* RFC 3339 in UTC with microseconds: 2026-11-21T01:02:03.000004Z. */
+#define SUTRA_RFC3339_LEN 28
+void sutra_clock_rfc3339(int64_t wall_us, char out[SUTRA_RFC3339_LEN]);
+/* Short words for people: "1.2 s", "340 us", "3 d 4 h". */
+void sutra_clock_human(double seconds, char *out, size_t size);
+
+#endif

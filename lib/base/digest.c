@@ -1,0 +1,62 @@
+#include "base/digest.h"
+
+#include <fcntl.h>
+#include <sodium.h>
+#include <string.h>
+#include <unistd.h>
+
+void sutra_sha256(const void *data, size_t n, uint8_t out[SUTRA_SHA256_LEN])
+{
+	crypto_hash_sha256(out, data, n);
+}
+
+int sutra_sha256_file(const char *path, uint8_t out[SUTRA_SHA256_LEN], struct sutra_err *err)
+{
+	crypto_hash_sha256_state state;
+	unsigned char chunk[65536];
+	ssize_t n;
+	int fd = open(path, O_RDONLY | O_CLOEXEC), rc = 0;
+
+	if (fd < 0)
+		return sutra_fail_errno(err, "cannot open %s", path);
+	crypto_hash_sha256_init(&state);
+	while ((n = read(fd, chunk, sizeof(chunk))) > 0)
+		crypto_hash_sha256_update(&state, chunk, (size_t)n);
+	if (n < 0)
+		rc = sutra_fail_errno(err, "cannot read %s", path);
+	else
+		crypto_hash_sha256_final(&state, out);
+	close(fd);
+	return rc;
+}
+
+void sutra_hex(const uint8_t *data, size_t n, char *out)
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (size_t i = 0; i < n; i++) {
+		out[2 * i] = digits[data[i] >> 4];
+		out[2 * i + 1] = digits[data[i] & 15];
+	}
+	out[2 * n] = '\0';
+}
+
+int sutra_unhex(const char *hex, uint8_t *out, size_t n)
+{
+	static const char digits[] = "0123456789abcdef0123456789ABCDEF";
+
+	if (strlen(hex) != 2 * n)
+		return SUTRA_E_SYNTAX;
+	for (size_t i = 0; i < 2 * n; i++) {
+		const char *at = strchr(digits, hex[i]);
+		unsigned v;
+
+		if (!at)
+			return SUTRA_E_SYNTAX;
+		v = (unsigned)(at - digits) & 15;
+		out[i / 2] = (uint8_t)(i % 2 ? out[i / 2] | v : v << 4);
+	}
+	return 0;
+}
+
+void sutra_random(void *out, size_t n) { randombytes_buf(out, n); }

@@ -1,0 +1,140 @@
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/buf.h"
+
+int sutra_file_read(const char *path, size_t max, char **ret_data, size_t *ret_len,
+		    struct sutra_err *err)
+{
+	struct sutra_buf b;
+	int fd = open(path, O_RDONLY | O_CLOEXEC), rc = 0;
+	ssize_t n = 0;
+	char *p;
+
+	if (fd < 0)
+		return sutra_fail_errno(err, "cannot open %s", path);
+	sutra_buf_init(&b, max == (size_t)-1 ? max : max + 1);
+	while ((p = sutra_buf_reserve(&b, b.max - b.len < 65536 ? b.max - b.len : 65536)) &&
+	       b.len < b.max && (n = read(fd, p, b.max - b.len < 65536 ? b.max - b.len : 65536)) > 0)
+		sutra_buf_added(&b, (size_t)n);
+	if (!p || n < 0)
+		rc = p ? sutra_fail_errno(err, "cannot read %s", path) :
+			 sutra_fail(err, b.error, "cannot read %s: %s", path, sutra_err_text(b.error));
+	else if (b.len > max)
+		rc = sutra_fail(err, SUTRA_E_TOOBIG, "%s is larger than %zu bytes", path, max);
+	close(fd);
+	if (rc) {
+		sutra_buf_release(&b);
+		return rc;
+	}
+	*ret_data = sutra_buf_take(&b, ret_len);
+	return 0;
+}
+
+static int write_all(int fd, const char *p, size_t n)
+{
+	while (n) {
+		ssize_t w = write(fd, p, n);
+
+		if (w < 0 && errno == EINTR)
+			continue;
+		if (w < 0)
+			return -1;
+		p += w;
+		n -= (size_t)w;
+	}
+	return 0;
+}
+
+int sutra_file_write(const char *path, const void *data, size_t n, mode_t mode,
+		     struct sutra_err *err)
+{
+	char *tmp = sutra_asprintf("%s.%ld.tmp", path, (long)getpid());
+	int fd, rc = 0;
+
+	if (!tmp)
+		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory writing %s", path);
+	fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+	if (fd < 0) {
+		rc = sutra_fail_errno(err, "cannot create %s", tmp);
+		goto out;
+	}
+	if (write_all(fd, data, n) || fchmod(fd, mode) || fsync(fd))
+		rc = sutra_fail_errno(err, "cannot write %s", path);
+	if (close(fd) && !rc)
+		rc = sutra_fail_errno(err, "cannot write %s", path);
+	if (!rc && rename(tmp, path))
+		rc = sutra_fail_errno(err, "cannot replace %s", path);
+	if (rc)
+		unlink(tmp);
+out:
+	sutra_free(tmp);
+	return rc;
+}
+
+int sutra_mkdirs(const char *path, mode_t mode, struct sutra_err *err)
+{
+	char part[PATH_MAX];
+	size_t n = strlen(path);
+
+	if (!n || n >= sizeof(part))
+		return sutra_fail(err, SUTRA_E_INVALID, "folder name too long or empty: \"%s\"", path);
+	for (size_t i = 1; i <= n; i++) {
+		if (path[i] && path[i] != '/')
+			continue;
+		memcpy(part, path, i);
+		part[i] = '\0';
+		if (mkdir(part, mode) && errno != EEXIST)
+			return sutra_fail_errno(err, "cannot create folder %s", part);
+	}
+	if (!sutra_is_dir(path))
+		return sutra_fail(err, SUTRA_E_EXISTS, "%s exists and is not a folder", path);
+	return 0;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	return remove(path);
+}
+
+int sutra_remove_tree(const char *path, struct sutra_err *err)
+{
+	if (nftw(path, remove_one, 32, FTW_DEPTH | FTW_PHYS) && errno != ENOENT)
+		return sutra_fail_errno(err, "cannot remove %s", path);
+	return 0;
+}
+
+bool sutra_is_dir(const char *path)
+{
+	struct stat st;
+
+	return !stat(path, &st) && S_ISDIR(st.st_mode);
+}
+
+bool sutra_is_file(const char *path)
+{
+	struct stat st;
+
+	return !stat(path, &st) && S_ISREG(st.st_mode);
+}
+
+char *sutra_program_dir(void)
+{
+	char path[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+
+	if (n <= 0)
+		return xstrdup(".");
+	path[n] = '\0';
+	*strrchr(path, '/') = '\0';
+	return xstrdup(path);
+}

@@ -1,0 +1,25 @@
+/* file - whole files, safe replacement, folders. Paths are plain strings. */
+#ifndef SUTRA_BASE_FILE_H
+#define SUTRA_BASE_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+
+/* The whole file, NUL-terminated, freed with sutra_free; SUTRA_E_TOOBIG above max. */
+int sutra_file_read(const char *path, size_t max, char **ret_data, size_t *ret_len,
+		    struct sutra_err *err);
+/* Written beside it, synced, renamed over it: readers see the old or the new. */
+int sutra_file_write(const char *path, const void *data, size_t n, mode_t mode,
+		     struct sutra_err *err);
+int sutra_mkdirs(const char *path, mode_t mode, struct sutra_err *err);	/* mkdir -p */
+/* rm -r; follows no links; a path that is not there is no error. */
+int sutra_remove_tree(const char *path, struct sutra_err *err);
+bool sutra_is_dir(const char *path);
+bool sutra_is_file(const char *path);
+/* Folder of the running program (readlink of /proc/self/exe); x-allocated. */
+char *sutra_program_dir(void);
+
+#endif

@@ -1,0 +1,129 @@
+#include "base/log.h"
+
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+
+static enum sutra_log_level threshold = SUTRA_INFO;
+static bool as_json;
+
+static const char *const level_names[] = { "debug", "info", "warn", "error" };
+static const char *const level_words[] = { "DEBUG", "INFO ", "WARN ", "ERROR" };
+
+int sutra_log_setup(const char *level, const char *format)
+{
+	for (size_t i = 0; i < 4; i++) {
+		if (strcmp(level, level_names[i]))
+			continue;
+		threshold = (enum sutra_log_level)i;
+		as_json = format && !strcmp(format, "json");
+		return 0;
+	}
+	return SUTRA_E_SETTING;
+}
+
+bool sutra_log_on(enum sutra_log_level level) { return level >= threshold; }
+
+struct line {
+	char text[4096];
+	size_t len;
+};
+
+static void put(struct line *l, char c)
+{
+	if (l->len < sizeof(l->text) - 8)
+		l->text[l->len++] = c;
+}
+
+static void puts_json(struct line *l, const char *s, size_t n)
+{
+	put(l, '"');
+	for (size_t i = 0; i < n; i++) {
+		unsigned char c = (unsigned char)s[i];
+
+		if (c == '"' || c == '\\')
+			put(l, '\\');
+		put(l, c < 0x20 ? ' ' : (char)c);
+	}
+	put(l, '"');
+}
+
+static void put_all(struct line *l, const char *s)
+{
+	while (*s)
+		put(l, *s++);
+}
+
+/* `a=1 b="two words"` becomes `,"a":"1","b":"two words"`. */
+static void fields_json(struct line *l, const char *s)
+{
+	while (*s) {
+		size_t key = strcspn(s, "= ");
+		const char *value = s + key + (s[key] == '=');
+		size_t n;
+
+		put(l, ',');
+		puts_json(l, s, key);
+		put(l, ':');
+		if (*value == '"') {
+			const char *end = strrchr(value, '"'), *next = strstr(value + 1, "\" ");
+
+			end = next ? next : end > value ? end : value + strlen(value);
+			n = (size_t)(end - value) - 1;
+			puts_json(l, value + 1, n);
+			s = *end ? end + 1 : end;
+		} else {
+			n = strcspn(value, " ");
+			puts_json(l, value, n);
+			s = value + n;
+		}
+		while (*s == ' ')
+			s++;
+	}
+}
+
+void sutra_log(enum sutra_log_level level, const char *subsystem, const char *message,
+	       const char *fmt, ...)
+{
+	char stamp[SUTRA_RFC3339_LEN], fields[3072] = "";
+	struct line l = { .len = 0 };
+	va_list ap;
+
+	if (!sutra_log_on(level))
+		return;
+	if (fmt) {
+		va_start(ap, fmt);
+		vsnprintf(fields, sizeof(fields), fmt, ap);
+		va_end(ap);
+	}
+	for (char *c = fields; *c; c++)
+		if (iscntrl((unsigned char)*c))
+			*c = ' ';
+	sutra_clock_rfc3339(sutra_clock_wall_us(), stamp);
+	if (as_json) {
+		put_all(&l, "{\"time\":\"");
+		put_all(&l, stamp);
+		put_all(&l, "\",\"level\":\"");
+		put_all(&l, level_names[level]);
+		put_all(&l, "\",\"subsystem\":\"");
+		put_all(&l, subsystem);
+		put_all(&l, "\",\"message\":");
+		puts_json(&l, message, strlen(message));
+		fields_json(&l, fields);
+		put(&l, '}');
+	} else {
+		l.len = (size_t)snprintf(l.text, sizeof(l.text) - 8, "%s %s %s %s%s%s", stamp,
+					 level_words[level], subsystem, message,
+					 *fields ? " " : "", fields);
+		if (l.len > sizeof(l.text) - 8)
+			l.len = sizeof(l.text) - 8;
+	}
+	l.text[l.len++] = '\n';
+	if (write(STDERR_FILENO, l.text, l.len) < 0)
+		return;	/* nowhere left to say so */
+}

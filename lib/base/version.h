@@ -1,0 +1,7 @@
+/* The one place the version stands. */
+#ifndef SUTRA_BASE_VERSION_H
+#define SUTRA_BASE_VERSION_H
+
+#define SUTRA_VERSION "0.1.0"
+
+#endif

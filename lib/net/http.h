@@ -1,0 +1,87 @@
+/*
+ * http - the HTTP server every daemon uses (libmicrohttpd, epoll threads).
+ *
+ * A route is method, path and handler. The handler is called once, with the whole
+ * body read, on one of the server's threads. It answers at once with one of the
+ * sutra_http_reply* calls, or returns without answering and answers later from any
+ * thread: the connection is suspended meanwhile and costs no thread. Exactly one
+ * answer per request; after it the request is gone.
+ *
+ * Done here, the same for every service (CONTRACT section 2): /ping, X-Request-Id
+ * (the caller's if it is 1-128 printable characters, else a new one), 404, 405 with
+ * Allow, 413 (body over max_body), 415 (a POST whose Content-Type is neither absent, JSON,
+ * octet-stream, text nor a form curl sends by default), errors as JSON with code, message,
+ * hint, 503 while not accepting, a slow client's time-out.
+ */
+#ifndef SUTRA_NET_HTTP_H
+#define SUTRA_NET_HTTP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+struct sutra_http_server;
+struct sutra_http_request;
+
+typedef void sutra_http_handler(struct sutra_http_request *r, void *ctx);
+
+struct sutra_http_route {
+	const char *method;	/* "GET", "POST", "DELETE"; NULL ends the table */
+	const char *path;	/* exact; "/x/" followed by '*' matches every path below */
+	sutra_http_handler *handler;
+};
+
+struct sutra_http_options {
+	const char *service;		/* name in health and logs */
+	const char *listen;		/* "addr:port[,addr:port...]"; see sutra_listen_for */
+	const struct sutra_http_route *routes;
+	void *ctx;			/* passed to handlers */
+	unsigned threads;		/* 0: 2 */
+	unsigned max_connections;	/* 0: 8192 */
+	size_t max_body;		/* bytes; 0: 16 MiB */
+	unsigned idle_timeout_s;	/* connection without progress; 0: 30 */
+};
+
+/* Binds, listens and starts the threads. SUTRA_E_UNAVAILABLE... on a port in use the
+ * code is SUTRA_E_EXISTS and the message names address, port and, where
+ * /proc tells, the holder's pid and name. */
+int sutra_http_server_start(const struct sutra_http_options *options,
+			    struct sutra_http_server **ret, struct sutra_err *err);
+/* The first bound address as "127.0.0.1:8888" (a port 0 is resolved). */
+const char *sutra_http_server_address(const struct sutra_http_server *s);
+/* Stops accepting new connections but goes on serving open ones; answers now carry
+ * Connection: close. Listening sockets stay open for sutra_service_reexec. */
+void sutra_http_server_drain(struct sutra_http_server *s);
+/* Requests under way now. */
+unsigned sutra_http_server_active(const struct sutra_http_server *s);
+/* Open connections now. */
+unsigned sutra_http_server_connections(const struct sutra_http_server *s);
+/* Waits at most grace_ns for requests under way, then closes everything. */
+void sutra_http_server_stop(struct sutra_http_server *s, uint64_t grace_ns);
+
+/* Of a request; strings live until it is answered. */
+const char *sutra_http_method(const struct sutra_http_request *r);
+const char *sutra_http_path(const struct sutra_http_request *r);
+const char *sutra_http_query(const struct sutra_http_request *r, const char *key);	/* or NULL */
+const char *sutra_http_header(const struct sutra_http_request *r, const char *name);	/* or NULL */
+const char *sutra_http_id(const struct sutra_http_request *r);	/* X-Request-Id */
+const char *sutra_http_body(const struct sutra_http_request *r, size_t *ret_len);
+uint64_t sutra_http_started_ns(const struct sutra_http_request *r);	/* monotonic, when headers came */
+/* Memory that is freed with the request; sutra_free is called on it. */
+void sutra_http_own(struct sutra_http_request *r, void *p);
+
+/* Adds a header to the coming answer. */
+void sutra_http_add_header(struct sutra_http_request *r, const char *name, const char *value);
+/* Answers with the bytes of body, which is emptied (ownership moves, no copy). */
+void sutra_http_reply(struct sutra_http_request *r, int status, const char *content_type,
+		      struct sutra_buf *body);
+/* The same with JSON; a buffer in error answers 500 or 413 instead. */
+void sutra_http_reply_json(struct sutra_http_request *r, int status, struct sutra_buf *body);
+/* {"error":{"code","message","hint"}} with the status of err->code; BUSY and
+ * UNAVAILABLE carry Retry-After: 1. */
+void sutra_http_reply_error(struct sutra_http_request *r, const struct sutra_err *err);
+
+#endif

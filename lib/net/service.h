@@ -1,0 +1,45 @@
+/*
+ * service - what every daemon's main shares: signals, addresses, readiness.
+ *
+ * Addresses. A daemon with port P listens where SUTRA_LISTEN_P says ("addr:port,...");
+ * unset, on 0.0.0.0:P. The native runtime sets that variable for each service (its own
+ * loopback address, and the published one); containers leave it unset.
+ *
+ * Signals only set flags; the main thread waits for them here. TERM and INT: not
+ * ready, finish, exit 0; a second one: at once. HUP: restart in place: finish what is
+ * under way, then run the program again with the listening sockets kept open, so that
+ * connections wait in the backlog instead of being refused. The command to run is
+ * SUTRA_REEXEC (the native runtime sets it to the service's run script, which loads
+ * the new settings) or, unset, the program itself. The sockets travel as in systemd's
+ * sd_listen_fds(3): LISTEN_FDS, LISTEN_PID, from descriptor 3 on.
+ */
+#ifndef SUTRA_NET_SERVICE_H
+#define SUTRA_NET_SERVICE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+enum sutra_service_signal { SUTRA_SIG_STOP, SUTRA_SIG_RESTART };
+
+/* First call of main, before any thread: blocks the signals, ignores PIPE, raises the
+ * descriptor limit to its hard value, sets up the log from LOG_LEVEL and LOG_FORMAT. */
+int sutra_service_init(const char *service, struct sutra_err *err);
+/* Waits for TERM, INT or HUP. A TERM after the first one exits the process at once. */
+enum sutra_service_signal sutra_service_wait(void);
+/* "addr:port,..." for the program's port P; points to static memory or environment. */
+const char *sutra_listen_for(int port);
+/* Opens (or takes over from LISTEN_FDS) the sockets of "addr:port,..."; at most max.
+ * Port in use: SUTRA_E_EXISTS with holder. */
+int sutra_listen_open(const char *list, int backlog, int *fds, int max, int *ret_n,
+		      struct sutra_err *err);
+/* Leaves descriptors to the next program, and runs it; returns only on failure. */
+int sutra_service_reexec(const int *fds, int n, char **argv, struct sutra_err *err);
+double sutra_service_uptime(void);
+/* {"status":"healthy","service":...,"version":...,"uptime_seconds":... without the
+ * closing brace, so that the caller adds fields; reason NULL: healthy. */
+void sutra_service_health(struct sutra_buf *b, const char *reason);
+
+#endif

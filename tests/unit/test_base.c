@@ -1,0 +1,299 @@
+/* lib/base: buffers, strings, numbers, settings, options, histogram, JSON. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/digest.h"
+#include "base/err.h"
+#include "base/histogram.h"
+#include "base/jsonio.h"
+#include "base/option.h"
+#include "base/proc.h"
+#include "base/setting.h"
+#include "base/str.h"
+
+static void err_table_maps_codes(void **state)
+{
+	struct sutra_err err;
+
+	assert_int_equal(sutra_fail(&err, SUTRA_E_TOOBIG, "body is %d bytes", 9), SUTRA_E_TOOBIG);
+	assert_string_equal(err.message, "body is 9 bytes");
+	assert_string_equal(sutra_err_name(SUTRA_E_TOOBIG), "too_large");
+	assert_int_equal(sutra_err_http(SUTRA_E_TOOBIG), 413);
+	assert_int_equal(sutra_err_exit(SUTRA_E_LOCKED), 7);
+	assert_int_equal(sutra_err_exit(0), 0);
+	assert_int_equal(sutra_err_http(-12345), 500);
+}
+
+static void buf_stops_at_its_maximum(void **state)
+{
+	struct sutra_buf b;
+	size_t n;
+	char *p;
+
+	sutra_buf_init(&b, 100);
+	for (int i = 0; i < 10; i++)
+		sutra_buf_adds(&b, "123456789");
+	assert_int_equal(b.len, 90);
+	sutra_buf_adds(&b, "12345678901");
+	assert_int_equal(sutra_buf_error(&b), SUTRA_E_TOOBIG);
+	assert_int_equal(b.len, 90);
+	sutra_buf_clear(&b);
+	sutra_buf_addf(&b, "%s-%d", "x", 7);
+	p = sutra_buf_take(&b, &n);
+	assert_string_equal(p, "x-7");
+	assert_int_equal(n, 3);
+	sutra_free(p);
+	sutra_buf_release(&b);
+}
+
+static void buf_survives_every_failing_allocation(void **state)
+{
+	for (long at = 1; at < 10; at++) {
+		struct sutra_buf b;
+
+		sutra_buf_init(&b, 10000);
+		sutra_alloc_fail_at(at);
+		for (int i = 0; i < 100; i++)
+			sutra_buf_adds(&b, "0123456789012345678901234567890123456789");
+		if (sutra_alloc_failed())
+			assert_int_equal(sutra_buf_error(&b), SUTRA_E_NOMEM);
+		sutra_alloc_fail_at(0);
+		sutra_buf_release(&b);
+	}
+}
+
+static void numbers_are_strict(void **state)
+{
+	static const char *const bad[] = { "", " 1", "1 ", "1x", "x", "+1", "0x10", "99", "1e1" };
+	int64_t v = -7;
+	uint64_t u;
+	bool flag;
+
+	assert_int_equal(sutra_str_int("42", 0, 50, &v), 0);
+	assert_int_equal(v, 42);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		assert_int_equal(sutra_str_int(bad[i], 0, 50, &v), SUTRA_E_INVALID);
+	assert_int_equal(v, 42);
+	assert_int_equal(sutra_str_duration("1m30s", &u), 0);
+	assert_true(u == 90000000000u);
+	assert_int_equal(sutra_str_duration("250ms", &u), 0);
+	assert_true(u == 250000000u);
+	assert_int_equal(sutra_str_duration("none", &u), 0);
+	assert_true(u == UINT64_MAX);
+	assert_int_equal(sutra_str_duration("30", &u), SUTRA_E_INVALID);
+	assert_int_equal(sutra_str_duration("0s", &u), SUTRA_E_INVALID);
+	assert_int_equal(sutra_str_size("512M", &u), 0);
+	assert_true(u == 512u << 20);
+	assert_int_equal(sutra_str_size("1.5GiB", &u), 0);
+	assert_true(u == 3ull << 29);
+	assert_int_equal(sutra_str_size("5 parsecs", &u), SUTRA_E_INVALID);
+	assert_int_equal(sutra_str_bool("Yes", &flag), 0);
+	assert_true(flag);
+	assert_int_equal(sutra_str_bool("maybe", &flag), SUTRA_E_INVALID);
+}
+
+static void utf8_is_checked_to_the_byte(void **state)
+{
+	size_t at;
+
+	assert_true(sutra_str_utf8("na\xC3\xAFve \xF0\x9F\x98\x80", 11, NULL));
+	assert_false(sutra_str_utf8("ab\xC0\xAF", 4, &at));	/* overlong */
+	assert_int_equal(at, 2);
+	assert_false(sutra_str_utf8("\xED\xA0\x80", 3, NULL));	/* surrogate */
+	assert_false(sutra_str_utf8("\xF4\x90\x80\x80", 4, NULL));	/* above 10FFFF */
+	assert_false(sutra_str_utf8("a\xE2\x82", 3, &at));	/* cut off */
+	assert_int_equal(at, 1);
+}
+
+static void nearest_word_is_suggested(void **state)
+{
+	static const char *const list[] = { "deploy", "down", "status", NULL };
+
+	assert_string_equal(sutra_str_nearest("delpoy", list), "deploy");
+	assert_string_equal(sutra_str_nearest("statsu", list), "status");
+	assert_null(sutra_str_nearest("frobnicate", list));
+}
+
+static void settings_name_the_wrong_value(void **state)
+{
+	struct {
+		int64_t n;
+		char *mode;
+		bool on;
+	} s = { 0 };
+	const struct sutra_setting rows[] = {
+		{ "T_N", "T_ALIAS", SUTRA_SET_INT, 0, "5", 1, 9, NULL, "a number" },
+		{ "T_MODE", NULL, SUTRA_SET_CHOICE, (size_t)((char *)&s.mode - (char *)&s), "lru", 0, 0,
+		  "lru|s3fifo", "a choice" },
+		{ "T_ON", NULL, SUTRA_SET_BOOL, (size_t)((char *)&s.on - (char *)&s), "true", 0, 0, NULL,
+		  "a flag" },
+		{ 0 },
+	};
+	struct sutra_err err;
+
+	assert_int_equal(sutra_settings_load(rows, &s, &err), 0);
+	assert_int_equal(s.n, 5);
+	assert_string_equal(s.mode, "lru");
+	assert_true(s.on);
+	setenv("T_ALIAS", "7", 1);
+	assert_int_equal(sutra_settings_load(rows, &s, &err), 0);
+	assert_int_equal(s.n, 7);
+	setenv("T_N", "10", 1);
+	assert_int_equal(sutra_settings_load(rows, &s, &err), SUTRA_E_SETTING);
+	assert_string_equal(err.message, "T_N is \"10\"; allowed are whole numbers from 1 to 9");
+	unsetenv("T_N");
+	setenv("T_MODE", "ru", 1);	/* a part of a choice is no choice */
+	assert_int_equal(sutra_settings_load(rows, &s, &err), SUTRA_E_SETTING);
+	unsetenv("T_MODE");
+	sutra_settings_release(rows, &s);
+}
+
+static void options_parse_every_form(void **state)
+{
+	bool follow;
+	int verbose, n;
+	int64_t lines;
+	uint64_t wait;
+	const char *format;
+	const struct sutra_option rows[] = {
+		{ 'f', "follow", SUTRA_OPT_FLAG, &follow, NULL, "follow", 0, 0, NULL },
+		{ 'v', "verbose", SUTRA_OPT_COUNT, &verbose, NULL, "more", 0, 0, NULL },
+		{ 'n', "lines", SUTRA_OPT_INT, &lines, "N", "lines", 0, 100, NULL },
+		{ 0, "timeout", SUTRA_OPT_DURATION, &wait, "TIME", "limit", 0, 0, NULL },
+		{ 'o', "output", SUTRA_OPT_CHOICE, &format, "FORMAT", "format", 0, 0, "table|json" },
+		{ 0 },
+	};
+	static const char *const bad[] = { "x --lines=x", "x --folow", "x -n", "x --follow=1",
+					   "x --timeout=3" };
+	struct sutra_strv good = { 0 };
+	struct sutra_err err;
+
+	follow = false;
+	verbose = 0;
+	/* The parser moves operands to the front, so the strings are freed from a copy. */
+	sutra_strv_split(&good, "logs -fvv a -n5 --timeout=2m -o json -- -b", " ");
+	assert_int_equal(sutra_options_parse(rows, (int)good.n, good.items, &n, &err), 0);
+	assert_true(follow);
+	assert_int_equal(verbose, 2);
+	assert_int_equal(lines, 5);
+	assert_true(wait == 120000000000u);
+	assert_string_equal(format, "json");
+	assert_int_equal(n, 2);
+	assert_string_equal(good.items[1], "a");
+	assert_string_equal(good.items[2], "-b");
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		struct sutra_strv v = { 0 };
+
+		sutra_strv_split(&v, bad[i], " ");
+		assert_int_equal(sutra_options_parse(rows, (int)v.n, v.items, &n, &err), SUTRA_E_USAGE);
+		if (i == 1)
+			assert_string_equal(err.hint, "did you mean --follow?");
+		sutra_strv_release(&v);
+	}
+}
+
+static void histogram_keeps_three_digits(void **state)
+{
+	struct sutra_histogram *h = sutra_histogram_new();
+
+	for (uint64_t i = 1; i <= 100000; i++)
+		sutra_histogram_record(h, i * 1000);
+	assert_int_equal(sutra_histogram_count(h), 100000);
+	for (double q = 0.01; q < 1; q += 0.01) {
+		double want = q * 1e8, got = (double)sutra_histogram_quantile(h, q);
+
+		assert_true(fabs(got - want) / want < 0.0011);
+	}
+	assert_true(sutra_histogram_max(h) == 100000000u);
+	sutra_histogram_clear(h);
+	assert_int_equal(sutra_histogram_quantile(h, 0.5), 0);
+	sutra_histogram_free(h);
+}
+
+static void json_floats_round_trip(void **state)
+{
+	static const float edge[] = { 0, -0.0f, 1, 0.1f, 1e-38f, 3.4e38f, 0.0668488f, -0.05625f };
+	struct sutra_buf b;
+	struct sutra_err err;
+	json_t *v;
+
+	sutra_buf_init(&b, 1 << 20);
+	srandom(7);
+	for (int i = 0; i < 20000; i++) {
+		float f = i < 8 ? edge[i] : (float)(random() - (1 << 30)) / (float)(1 << 30);
+
+		sutra_buf_clear(&b);
+		sutra_json_add_float(&b, f);
+		assert_true(strtof(b.data, NULL) == f);
+	}
+	sutra_buf_clear(&b);
+	sutra_json_add_string(&b, "a\"\\\n\x01\xC3\xAF", 7);
+	assert_int_equal(sutra_json_parse(b.data, b.len, &v, &err), 0);
+	assert_string_equal(json_string_value(v), "a\"\\\n\x01\xC3\xAF");
+	json_decref(v);
+	assert_int_equal(sutra_json_parse("{\"a\":", 5, &v, &err), SUTRA_E_SYNTAX);
+	sutra_buf_release(&b);
+}
+
+static void proc_captures_and_limits(void **state)
+{
+	const char *echo[] = { "sh", "-c", "echo out; echo err >&2; exit 3", NULL };
+	const char *hang[] = { "sleep", "60", NULL };
+	const char *none[] = { "no-such-program-here", NULL };
+	struct sutra_buf b;
+	struct sutra_err err;
+	int status = -1;
+
+	sutra_buf_init(&b, 4096);
+	assert_int_equal(sutra_proc_run(echo, &b, UINT64_MAX, &status, &err), 0);
+	assert_int_equal(status, 3);
+	assert_string_equal(sutra_buf_str(&b), "out\nerr\n");
+	assert_int_equal(sutra_proc_run(hang, &b, 50000000, &status, &err), SUTRA_E_TIMEOUT);
+	assert_int_equal(sutra_proc_run(none, &b, UINT64_MAX, &status, &err), SUTRA_E_NOTFOUND);
+	sutra_buf_release(&b);
+}
+
+static void digests_match_the_standard(void **state)
+{
+	uint8_t d[SUTRA_SHA256_LEN], back[SUTRA_SHA256_LEN];
+	char hex[SUTRA_SHA256_HEX], stamp[SUTRA_RFC3339_LEN];
+
+	sutra_sha256("abc", 3, d);	/* FIPS 180-2, appendix B.1 */
+	sutra_hex(d, sizeof(d), hex);
+	assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+	assert_int_equal(sutra_unhex(hex, back, sizeof(back)), 0);
+	assert_memory_equal(d, back, sizeof(d));
+	assert_int_equal(sutra_unhex("zz", back, 1), SUTRA_E_SYNTAX);
+	sutra_clock_rfc3339(1000000000123456, stamp);
+	assert_string_equal(stamp, "2001-09-09T01:46:40.123456Z");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(err_table_maps_codes),
+		cmocka_unit_test(buf_stops_at_its_maximum),
+		cmocka_unit_test(buf_survives_every_failing_allocation),
+		cmocka_unit_test(numbers_are_strict),
+		cmocka_unit_test(utf8_is_checked_to_the_byte),
+		cmocka_unit_test(nearest_word_is_suggested),
+		cmocka_unit_test(settings_name_the_wrong_value),
+		cmocka_unit_test(options_parse_every_form),
+		cmocka_unit_test(histogram_keeps_three_digits),
+		cmocka_unit_test(json_floats_round_trip),
+		cmocka_unit_test(proc_captures_and_limits),
+		cmocka_unit_test(digests_match_the_standard),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
