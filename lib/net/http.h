@@ -45,22 +45,27 @@ struct sutra_http_options {
 	unsigned idle_timeout_s;	/* connection without progress; 0: 30 */
 };
 
-/* Binds, listens and starts the threads. SUTRA_E_UNAVAILABLE... on a port in use the
- * code is SUTRA_E_EXISTS and the message names address, port and, where
- * /proc tells, the holder's pid and name. */
+/* Binds, listens and starts the threads. A port in use is SUTRA_E_EXISTS;
+ * the message names address, port and, where /proc tells, the holder. */
 int sutra_http_server_start(const struct sutra_http_options *options,
 			    struct sutra_http_server **ret, struct sutra_err *err);
 /* The first bound address as "127.0.0.1:8888" (a port 0 is resolved). */
 const char *sutra_http_server_address(const struct sutra_http_server *s);
-/* Stops accepting new connections but goes on serving open ones; answers now carry
- * Connection: close. Listening sockets stay open for sutra_service_reexec. */
+/* Stops accepting: new connections wait in the backlog of the sockets, which stay open.
+ * Open connections are served on; answers carry Connection: close. */
 void sutra_http_server_drain(struct sutra_http_server *s);
 /* Requests under way now. */
 unsigned sutra_http_server_active(const struct sutra_http_server *s);
 /* Open connections now. */
 unsigned sutra_http_server_connections(const struct sutra_http_server *s);
-/* Waits at most grace_ns for requests under way, then closes everything. */
+/* Drains; waits at most grace_ns until no request is under way and open connections are
+ * gone or quiet; closes them. Requests that are still under way then keep the server's
+ * threads standing (their owners hold them): free nothing they use, end the process. */
 void sutra_http_server_stop(struct sutra_http_server *s, uint64_t grace_ns);
+/* The listening sockets, for sutra_service_reexec; returns their number. */
+int sutra_http_server_sockets(const struct sutra_http_server *s, const int **ret_fds);
+/* After stop: closes the sockets and frees. */
+void sutra_http_server_free(struct sutra_http_server *s);
 
 /* Of a request; strings live until it is answered. */
 const char *sutra_http_method(const struct sutra_http_request *r);

@@ -1,0 +1,561 @@
+/*
+ * The life of a request, and who may touch it when.
+ *
+ * libmicrohttpd calls the access handler once with the headers, once per piece of body and
+ * once at the end of it. At the end the route's handler runs. Its answer may come before it
+ * returns, or later from any thread. `state` decides who queues the answer:
+ *
+ *	RUNNING -> ANSWERED	answered before the connection was suspended: the access
+ *				handler queues it at once
+ *	RUNNING -> SUSPENDED -> ANSWERED	the answering thread resumes the connection,
+ *				and libmicrohttpd calls the access handler once more
+ *
+ * The connection is suspended before RUNNING becomes SUSPENDED. If the exchange fails, the
+ * answer came in between, and the access handler resumes its own connection. After the
+ * exchange to ANSWERED the answering thread touches the request only to resume it.
+ *
+ * An answer is never queued in the first call of the access handler: libmicrohttpd 0.9.75
+ * closes the connection then. Bodies over the limit are read and dropped, up to four times
+ * the limit, so that the client is there to read its 413.
+ */
+#include "net/http.h"
+
+#include <ctype.h>
+#include <microhttpd.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/digest.h"
+#include "base/jsonio.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "net/port.h"
+#include "net/service.h"
+
+enum {
+	MAX_SOCKETS = 4,
+	MAX_OWNED = 4,
+	ID_LEN = 129,
+	QUIET_NS = 250000000,	/* no request for so long: idle connections may be closed */
+};
+
+enum { RUNNING, SUSPENDED, ANSWERED };
+
+struct sutra_http_server {
+	struct sutra_http_options o;
+	struct MHD_Daemon *daemons[MAX_SOCKETS];
+	int fds[MAX_SOCKETS];
+	int n;
+	char address[SUTRA_ADDR_LEN];
+	atomic_bool draining;
+	atomic_uint active, connections;
+	atomic_ullong last_request_ns, next_id;
+	uint32_t id_prefix;
+	pthread_mutex_t lock;	/* only for changed */
+	pthread_cond_t changed;	/* a request or connection ended */
+};
+
+struct sutra_http_request {
+	struct sutra_http_server *server;
+	struct MHD_Connection *connection;
+	const char *method, *path;
+	const struct sutra_http_route *route;
+	struct sutra_buf body;
+	uint64_t started_ns, dropped;
+	bool ended;		/* the whole body is here */
+	bool answer_at_once;	/* the body is so large that it is not read */
+	atomic_int state;
+	int status;
+	struct MHD_Response *response;
+	void *owned[MAX_OWNED];
+	size_t n_owned;
+	struct sutra_err refusal;	/* code 0: none */
+	char id[ID_LEN];
+	struct {
+		const char *name;
+		char value[160];
+	} extra[6];
+	size_t n_extra;
+};
+
+const char *sutra_http_method(const struct sutra_http_request *r) { return r->method; }
+const char *sutra_http_path(const struct sutra_http_request *r) { return r->path; }
+const char *sutra_http_id(const struct sutra_http_request *r) { return r->id; }
+uint64_t sutra_http_started_ns(const struct sutra_http_request *r) { return r->started_ns; }
+
+const char *sutra_http_query(const struct sutra_http_request *r, const char *key)
+{
+	return MHD_lookup_connection_value(r->connection, MHD_GET_ARGUMENT_KIND, key);
+}
+
+const char *sutra_http_header(const struct sutra_http_request *r, const char *name)
+{
+	return MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, name);
+}
+
+const char *sutra_http_body(const struct sutra_http_request *r, size_t *ret_len)
+{
+	*ret_len = r->body.len;
+	return sutra_buf_str(&r->body);
+}
+
+void sutra_http_own(struct sutra_http_request *r, void *p)
+{
+	if (r->n_owned < MAX_OWNED)
+		r->owned[r->n_owned++] = p;
+	else
+		sutra_log(SUTRA_ERROR, "http", "a request owns too much, memory is lost", NULL);
+}
+
+void sutra_http_add_header(struct sutra_http_request *r, const char *name, const char *value)
+{
+	size_t n = r->n_extra;
+
+	if (n >= sizeof(r->extra) / sizeof(*r->extra))
+		return;
+	r->extra[n].name = name;
+	snprintf(r->extra[n].value, sizeof(r->extra[n].value), "%s", value);
+	r->n_extra++;
+}
+
+static void wake(struct sutra_http_server *s)
+{
+	if (!atomic_load_explicit(&s->draining, memory_order_relaxed))
+		return;
+	pthread_mutex_lock(&s->lock);
+	pthread_cond_broadcast(&s->changed);
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* Hands the finished response over to whichever thread has to queue it. */
+static void answered(struct sutra_http_request *r, int status, struct MHD_Response *response)
+{
+	struct MHD_Connection *connection = r->connection;
+
+	r->status = status;
+	r->response = response;
+	if (atomic_exchange(&r->state, ANSWERED) == SUSPENDED)
+		MHD_resume_connection(connection);
+}
+
+void sutra_http_reply(struct sutra_http_request *r, int status, const char *content_type,
+		      struct sutra_buf *body)
+{
+	struct MHD_Response *response;
+	size_t n = 0;
+	char *bytes;
+
+	if (sutra_buf_error(body)) {
+		struct sutra_err err;
+
+		sutra_fail(&err, SUTRA_E_INTERNAL, "the answer could not be written: %s",
+			   sutra_err_text(sutra_buf_error(body)));
+		sutra_buf_clear(body);
+		sutra_http_reply_error(r, &err);
+		return;
+	}
+	bytes = sutra_buf_take(body, &n);
+	response = bytes ? MHD_create_response_from_buffer_with_free_callback(n, bytes, sutra_free) :
+			   MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+	if (response) {
+		MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
+		MHD_add_response_header(response, "X-Request-Id", r->id);
+		for (size_t i = 0; i < r->n_extra; i++)
+			MHD_add_response_header(response, r->extra[i].name, r->extra[i].value);
+		if (atomic_load_explicit(&r->server->draining, memory_order_relaxed))
+			MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+	} else {
+		sutra_free(bytes);
+	}
+	answered(r, bytes ? status : 503, response);
+}
+
+void sutra_http_reply_json(struct sutra_http_request *r, int status, struct sutra_buf *body)
+{
+	sutra_http_reply(r, status, "application/json", body);
+}
+
+void sutra_http_reply_error(struct sutra_http_request *r, const struct sutra_err *err)
+{
+	struct sutra_buf b;
+	size_t valid = 0;
+
+	sutra_buf_init(&b, 8192);
+	sutra_buf_addf(&b, "{\"error\":{\"code\":\"%s\",\"message\":", sutra_err_name(err->code));
+	if (sutra_str_utf8(err->message, strlen(err->message), &valid))
+		valid = strlen(err->message);
+	sutra_json_add_string(&b, err->message, valid);
+	sutra_buf_adds(&b, ",\"hint\":");
+	sutra_json_add_string(&b, err->hint, strlen(err->hint));
+	sutra_buf_adds(&b, "}}\n");
+	if (err->code == SUTRA_E_BUSY || err->code == SUTRA_E_UNAVAILABLE)
+		sutra_http_add_header(r, "Retry-After", "1");
+	sutra_http_reply(r, sutra_err_http(err->code), "application/json", &b);
+}
+
+static bool path_matches(const char *pattern, const char *path)
+{
+	size_t n = strlen(pattern);
+
+	if (n && pattern[n - 1] == '*')
+		return !strncmp(pattern, path, n - 1);
+	return !strcmp(pattern, path);
+}
+
+/* Finds the route, or fills the refusal: 404, or 405 with Allow. */
+static void find_route(struct sutra_http_request *r)
+{
+	const char *method = strcmp(r->method, "HEAD") ? r->method : "GET";
+	char allow[96] = "";
+
+	for (const struct sutra_http_route *t = r->server->o.routes; t->method; t++) {
+		if (!path_matches(t->path, r->path))
+			continue;
+		if (!strcmp(t->method, method)) {
+			r->route = t;
+			return;
+		}
+		snprintf(allow + strlen(allow), sizeof(allow) - strlen(allow), "%s%s", *allow ? ", " : "",
+			 t->method);
+	}
+	if (!strcmp(r->path, "/ping")) {
+		if (!strcmp(method, "GET"))
+			return;
+		snprintf(allow, sizeof(allow), "GET");
+	}
+	if (*allow) {
+		sutra_http_add_header(r, MHD_HTTP_HEADER_ALLOW, allow);
+		sutra_fail(&r->refusal, SUTRA_E_METHOD, "%s does not take %s", r->path, r->method);
+		sutra_hint(&r->refusal, "it takes %s", allow);
+	} else {
+		sutra_fail(&r->refusal, SUTRA_E_NOTFOUND, "there is nothing at %.200s", r->path);
+	}
+}
+
+static bool media_type_ok(const char *type)
+{
+	static const char *const known[] = { "application/json", "application/x-ndjson",
+					     "application/octet-stream", "text/",
+					     "application/x-www-form-urlencoded" };
+
+	for (size_t i = 0; type && i < sizeof(known) / sizeof(*known); i++)
+		if (!strncasecmp(type, known[i], strlen(known[i])))
+			return true;
+	return !type;
+}
+
+static void check_body_headers(struct sutra_http_request *r)
+{
+	const char *length = sutra_http_header(r, "Content-Length");
+	const char *type = sutra_http_header(r, "Content-Type");
+	size_t max = r->server->o.max_body;
+	int64_t n;
+
+	if (!strcmp(r->method, "POST") && !media_type_ok(type)) {
+		sutra_fail(&r->refusal, SUTRA_E_MEDIA, "Content-Type \"%.100s\" is not understood", type);
+		sutra_hint(&r->refusal, "send application/json");
+	} else if (length && !sutra_str_int(length, 0, INT64_MAX, &n) && (uint64_t)n > max) {
+		sutra_fail(&r->refusal, SUTRA_E_TOOBIG, "the body has %lld bytes; at most %zu are taken",
+			   (long long)n, max);
+		r->answer_at_once = (uint64_t)n > 4 * (uint64_t)max;
+	}
+}
+
+static void set_id(struct sutra_http_request *r)
+{
+	const char *id = sutra_http_header(r, "X-Request-Id");
+	size_t n = id ? strlen(id) : 0;
+	bool good = n && n < ID_LEN;
+
+	for (size_t i = 0; good && i < n; i++)
+		good = isgraph((unsigned char)id[i]) && id[i] != '"' && id[i] != '\\';
+	if (good)
+		memcpy(r->id, id, n + 1);
+	else
+		snprintf(r->id, sizeof(r->id), "%08x%08llx", r->server->id_prefix,
+			 atomic_fetch_add(&r->server->next_id, 1));
+}
+
+static struct sutra_http_request *request_new(struct sutra_http_server *s, struct MHD_Connection *c,
+					      const char *path, const char *method)
+{
+	struct sutra_http_request *r = sutra_alloc(sizeof(*r));
+
+	if (!r)
+		return NULL;
+	memset(r, 0, offsetof(struct sutra_http_request, extra));
+	r->n_extra = 0;
+	r->server = s;
+	r->connection = c;
+	r->method = method;
+	r->path = path;
+	r->started_ns = sutra_clock_ns();
+	sutra_buf_init(&r->body, s->o.max_body);
+	set_id(r);
+	find_route(r);
+	if (!r->refusal.code)
+		check_body_headers(r);
+	atomic_fetch_add(&s->active, 1);
+	return r;
+}
+
+static void take_body(struct sutra_http_request *r, const char *data, size_t n)
+{
+	if (!r->refusal.code) {
+		sutra_buf_add(&r->body, data, n);
+		if (!sutra_buf_error(&r->body))
+			return;
+		if (r->body.error == SUTRA_E_TOOBIG)
+			sutra_fail(&r->refusal, SUTRA_E_TOOBIG,
+				   "the body is too large; at most %zu bytes are taken",
+				   r->server->o.max_body);
+		else
+			sutra_fail(&r->refusal, SUTRA_E_NOMEM, "out of memory for the body");
+		sutra_buf_release(&r->body);
+	}
+	r->dropped += n;
+}
+
+static void dispatch(struct sutra_http_request *r)
+{
+	struct sutra_buf pong;
+
+	if (r->refusal.code) {
+		sutra_http_reply_error(r, &r->refusal);
+	} else if (r->route) {
+		r->route->handler(r, r->server->o.ctx);
+	} else {
+		sutra_buf_init(&pong, 64);
+		sutra_buf_adds(&pong, "{\"pong\":true}\n");
+		sutra_http_reply_json(r, 200, &pong);
+	}
+}
+
+static enum MHD_Result queue_answer(struct sutra_http_request *r)
+{
+	enum MHD_Result rc;
+
+	if (!r->response)
+		return MHD_NO;	/* no memory for an answer: the connection closes */
+	rc = MHD_queue_response(r->connection, (unsigned)r->status, r->response);
+	MHD_destroy_response(r->response);
+	r->response = NULL;
+	return rc;
+}
+
+static enum MHD_Result on_access(void *cls, struct MHD_Connection *c, const char *path,
+				 const char *method, const char *version, const char *data,
+				 size_t *size, void **con_cls)
+{
+	struct sutra_http_request *r = *con_cls;
+	int running = RUNNING;
+
+	if (!r) {
+		*con_cls = r = request_new(cls, c, path, method);
+		if (r && r->answer_at_once) {
+			dispatch(r);
+			return queue_answer(r);
+		}
+		return r ? MHD_YES : MHD_NO;
+	}
+	if (*size) {
+		take_body(r, data, *size);
+		*size = 0;
+		return r->dropped > 4 * (uint64_t)r->server->o.max_body ? MHD_NO : MHD_YES;
+	}
+	if (!r->ended) {
+		r->ended = true;
+		dispatch(r);
+		if (atomic_load(&r->state) != ANSWERED) {
+			MHD_suspend_connection(c);
+			if (!atomic_compare_exchange_strong(&r->state, &running, SUSPENDED))
+				MHD_resume_connection(c);
+			return MHD_YES;
+		}
+	}
+	return atomic_load(&r->state) == ANSWERED ? queue_answer(r) : MHD_YES;
+}
+
+static void on_completed(void *cls, struct MHD_Connection *c, void **con_cls,
+			 enum MHD_RequestTerminationCode why)
+{
+	struct sutra_http_server *s = cls;
+	struct sutra_http_request *r = *con_cls;
+
+	if (!r)
+		return;
+	*con_cls = NULL;
+	if (sutra_log_on(SUTRA_DEBUG))
+		sutra_log(SUTRA_DEBUG, "http", "request",
+			  "id=%s method=%s path=\"%s\" status=%d took_ms=%.3f ended=%s", r->id, r->method,
+			  r->path, r->status, (double)(sutra_clock_ns() - r->started_ns) / 1e6,
+			  why == MHD_REQUEST_TERMINATED_COMPLETED_OK ? "ok" : "aborted");
+	if (r->response)
+		MHD_destroy_response(r->response);
+	for (size_t i = 0; i < r->n_owned; i++)
+		sutra_free(r->owned[i]);
+	sutra_buf_release(&r->body);
+	sutra_free(r);
+	atomic_store_explicit(&s->last_request_ns, sutra_clock_ns(), memory_order_relaxed);
+	atomic_fetch_sub(&s->active, 1);
+	wake(s);
+}
+
+static void on_connection(void *cls, struct MHD_Connection *c, void **socket_ctx,
+			  enum MHD_ConnectionNotificationCode what)
+{
+	struct sutra_http_server *s = cls;
+
+	if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+		atomic_fetch_add(&s->connections, 1);
+	} else {
+		atomic_fetch_sub(&s->connections, 1);
+		wake(s);
+	}
+}
+
+static struct MHD_Daemon *start_daemon(struct sutra_http_server *s, int fd)
+{
+	const struct sutra_http_options *o = &s->o;
+
+	return MHD_start_daemon(
+		MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_TURBO | MHD_USE_ITC, 0,
+		NULL, NULL, on_access, s, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE,
+		o->threads, MHD_OPTION_CONNECTION_LIMIT, o->max_connections, MHD_OPTION_CONNECTION_TIMEOUT,
+		o->idle_timeout_s, MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
+		MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
+		MHD_OPTION_END);
+}
+
+static void remember_address(struct sutra_http_server *s)
+{
+	struct sockaddr_storage sa;
+	socklen_t len = sizeof(sa);
+
+	if (!getsockname(s->fds[0], (struct sockaddr *)&sa, &len))
+		sutra_addr_format((struct sockaddr *)&sa, s->address);
+}
+
+int sutra_http_server_start(const struct sutra_http_options *options,
+			    struct sutra_http_server **ret, struct sutra_err *err)
+{
+	struct sutra_http_server *s = sutra_calloc(1, sizeof(*s));
+	pthread_condattr_t monotonic;
+	int rc;
+
+	if (!s)
+		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory for the HTTP server");
+	s->o = *options;
+	s->o.threads = s->o.threads ? s->o.threads : 2;
+	s->o.max_connections = s->o.max_connections ? s->o.max_connections : 8192;
+	s->o.max_body = s->o.max_body ? s->o.max_body : 16u << 20;
+	s->o.idle_timeout_s = s->o.idle_timeout_s ? s->o.idle_timeout_s : 30;
+	sutra_random(&s->id_prefix, sizeof(s->id_prefix));
+	pthread_mutex_init(&s->lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&s->changed, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	rc = sutra_listen_open(options->listen, 4096, s->fds, MAX_SOCKETS, &s->n, err);
+	for (int i = 0; i < s->n && !rc; i++) {
+		s->daemons[i] = start_daemon(s, s->fds[i]);
+		if (!s->daemons[i])
+			rc = sutra_fail(err, SUTRA_E_IO, "cannot start the HTTP server on %s",
+					options->listen);
+	}
+	if (rc) {
+		sutra_http_server_stop(s, 0);
+		sutra_http_server_free(s);
+		return rc;
+	}
+	remember_address(s);
+	*ret = s;
+	return 0;
+}
+
+const char *sutra_http_server_address(const struct sutra_http_server *s) { return s->address; }
+unsigned sutra_http_server_active(const struct sutra_http_server *s) { return atomic_load(&s->active); }
+
+unsigned sutra_http_server_connections(const struct sutra_http_server *s)
+{
+	return atomic_load(&s->connections);
+}
+
+int sutra_http_server_sockets(const struct sutra_http_server *s, const int **ret_fds)
+{
+	*ret_fds = s->fds;
+	return s->n;
+}
+
+void sutra_http_server_drain(struct sutra_http_server *s)
+{
+	if (atomic_exchange(&s->draining, true))
+		return;
+	for (int i = 0; i < s->n; i++)
+		if (s->daemons[i])
+			MHD_quiesce_daemon(s->daemons[i]);
+}
+
+/* Nothing under way, and what is still open has been quiet for a while. */
+static bool is_quiet(const struct sutra_http_server *s, uint64_t now)
+{
+	if (atomic_load(&s->active))
+		return false;
+	return !atomic_load(&s->connections) || now - atomic_load(&s->last_request_ns) > QUIET_NS;
+}
+
+static void wait_until_quiet(struct sutra_http_server *s, uint64_t grace_ns)
+{
+	uint64_t now = sutra_clock_ns(), end = now + grace_ns;
+
+	atomic_store(&s->last_request_ns, now);
+	pthread_mutex_lock(&s->lock);
+	while (!is_quiet(s, now) && now < end) {
+		uint64_t until = now + QUIET_NS / 4 < end ? now + QUIET_NS / 4 : end;
+		struct timespec t = { .tv_sec = (time_t)(until / 1000000000u),
+				      .tv_nsec = (long)(until % 1000000000u) };
+
+		pthread_cond_timedwait(&s->changed, &s->lock, &t);
+		now = sutra_clock_ns();
+	}
+	pthread_mutex_unlock(&s->lock);
+}
+
+void sutra_http_server_stop(struct sutra_http_server *s, uint64_t grace_ns)
+{
+	if (!s)
+		return;
+	sutra_http_server_drain(s);
+	wait_until_quiet(s, grace_ns);
+	if (atomic_load(&s->active)) {
+		/* libmicrohttpd may not be stopped with suspended requests: their owners still
+		 * hold them. The process is about to end; leave everything standing. */
+		sutra_log(SUTRA_WARN, "http", "stopped with requests under way", "requests=%u",
+			  atomic_load(&s->active));
+		return;
+	}
+	for (int i = 0; i < s->n; i++) {
+		if (s->daemons[i])
+			MHD_stop_daemon(s->daemons[i]);
+		s->daemons[i] = NULL;
+	}
+}
+
+void sutra_http_server_free(struct sutra_http_server *s)
+{
+	if (!s)
+		return;
+	for (int i = 0; i < s->n; i++)
+		close(s->fds[i]);
+	pthread_cond_destroy(&s->changed);
+	pthread_mutex_destroy(&s->lock);
+	sutra_free(s);
+}

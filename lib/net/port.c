@@ -1,0 +1,202 @@
+#include "net/port.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/str.h"
+
+int sutra_addr_parse(const char *text, struct sockaddr_storage *ret, socklen_t *ret_len,
+		     struct sutra_err *err)
+{
+	const char *colon = strrchr(text, ':');
+	struct sockaddr_storage sa = { 0 };
+	char host[64];
+	int64_t port;
+	size_t n;
+
+	if (!colon || sutra_str_int(colon + 1, 0, 65535, &port))
+		return sutra_fail(err, SUTRA_E_INVALID,
+				  "\"%s\" is no address; addr:port is wanted, port from 0 to 65535",
+				  text);
+	n = (size_t)(colon - text);
+	if (n >= 2 && text[0] == '[' && text[n - 1] == ']') {
+		text++;
+		n -= 2;
+	}
+	snprintf(host, sizeof(host), "%.*s", (int)n, text);
+	if (inet_pton(AF_INET, host, &((struct sockaddr_in *)&sa)->sin_addr) == 1) {
+		sa.ss_family = AF_INET;
+		((struct sockaddr_in *)&sa)->sin_port = htons((uint16_t)port);
+		*ret_len = sizeof(struct sockaddr_in);
+	} else if (inet_pton(AF_INET6, host, &((struct sockaddr_in6 *)&sa)->sin6_addr) == 1) {
+		sa.ss_family = AF_INET6;
+		((struct sockaddr_in6 *)&sa)->sin6_port = htons((uint16_t)port);
+		*ret_len = sizeof(struct sockaddr_in6);
+	} else {
+		return sutra_fail(err, SUTRA_E_INVALID, "\"%s\" is no numeric IP address", host);
+	}
+	*ret = sa;
+	return 0;
+}
+
+void sutra_addr_format(const struct sockaddr *sa, char out[SUTRA_ADDR_LEN])
+{
+	char host[INET6_ADDRSTRLEN] = "?";
+
+	if (sa->sa_family == AF_INET6) {
+		const struct sockaddr_in6 *in6 = (const void *)sa;
+
+		inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof(host));
+		snprintf(out, SUTRA_ADDR_LEN, "[%s]:%d", host, ntohs(in6->sin6_port));
+	} else {
+		const struct sockaddr_in *in = (const void *)sa;
+
+		inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host));
+		snprintf(out, SUTRA_ADDR_LEN, "%s:%d", host, ntohs(in->sin_port));
+	}
+}
+
+int sutra_listen_tcp(const char *address, int backlog, int *ret_fd, struct sutra_err *err)
+{
+	struct sockaddr_storage sa;
+	char holder[64];
+	socklen_t len;
+	int fd, one = 1, rc = sutra_addr_parse(address, &sa, &len, err);
+	pid_t pid;
+
+	if (rc)
+		return rc;
+	fd = socket(sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return sutra_fail_errno(err, "cannot create a socket for %s", address);
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (!bind(fd, (struct sockaddr *)&sa, len) && !listen(fd, backlog)) {
+		*ret_fd = fd;
+		return 0;
+	}
+	if (errno != EADDRINUSE)
+		rc = sutra_fail_errno(err, "cannot listen on %s", address);
+	else if (sutra_port_holder(address, &pid, holder, sizeof(holder)) && pid)
+		rc = sutra_fail(err, SUTRA_E_EXISTS, "cannot listen on %s: it is in use by %s (pid %ld)",
+				address, holder, (long)pid);
+	else
+		rc = sutra_fail(err, SUTRA_E_EXISTS, "cannot listen on %s: it is in use", address);
+	close(fd);
+	return rc;
+}
+
+/* Compares a hex address of /proc/net/tcp{,6} with the wanted one; the wildcard matches. */
+static bool same_host(const char *hex, const struct sockaddr_storage *want)
+{
+	unsigned word[4] = { 0 };
+	size_t n = strlen(hex) / 8;
+
+	for (size_t i = 0; i < n && i < 4; i++)
+		if (sscanf(hex + 8 * i, "%8X", &word[i]) != 1)
+			return false;
+	if (!(word[0] | word[1] | word[2] | word[3]))
+		return true;
+	if (n == 4)
+		return want->ss_family == AF_INET6 &&
+		       !memcmp(word, &((const struct sockaddr_in6 *)want)->sin6_addr, 16);
+	return want->ss_family == AF_INET &&
+	       word[0] == ((const struct sockaddr_in *)want)->sin_addr.s_addr;
+}
+
+static unsigned long listener_inode(const char *table, const struct sockaddr_storage *want)
+{
+	unsigned wanted = ntohs(((const struct sockaddr_in *)want)->sin_port);
+	FILE *f = fopen(table, "re");
+	unsigned long inode, found = 0;
+	char line[512], host[64];
+	unsigned port, st;
+
+	while (f && !found && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, " %*d: %63[0-9A-F]:%X %*[0-9A-F]:%*X %X %*s %*s %*s %*s %*s %lu", host,
+			   &port, &st, &inode) == 4 &&
+		    st == 0x0A && port == wanted && same_host(host, want))
+			found = inode;
+	}
+	if (f)
+		fclose(f);
+	return found;
+}
+
+static bool holds(const char *pid, unsigned long inode)
+{
+	char dir[300], path[600], want[64], link[64];
+	struct dirent *e;
+	bool found = false;
+	DIR *d;
+
+	snprintf(want, sizeof(want), "socket:[%lu]", inode);
+	snprintf(dir, sizeof(dir), "/proc/%s/fd", pid);
+	d = opendir(dir);
+	while (d && !found && (e = readdir(d))) {
+		ssize_t n;
+
+		snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
+		n = readlink(path, link, sizeof(link) - 1);
+		if (n > 0) {
+			link[n] = '\0';
+			found = !strcmp(link, want);
+		}
+	}
+	if (d)
+		closedir(d);
+	return found;
+}
+
+static void program_name(const char *pid, char *name, size_t size)
+{
+	char path[300];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%s/comm", pid);
+	f = fopen(path, "re");
+	if (!f || !fgets(name, (int)size, f))
+		snprintf(name, size, "?");
+	name[strcspn(name, "\n")] = '\0';
+	if (f)
+		fclose(f);
+}
+
+bool sutra_port_holder(const char *address, pid_t *ret_pid, char *name, size_t size)
+{
+	struct sockaddr_storage want;
+	unsigned long inode;
+	struct dirent *e;
+	socklen_t len;
+	DIR *proc;
+
+	*ret_pid = 0;
+	*name = '\0';
+	if (sutra_addr_parse(address, &want, &len, NULL))
+		return false;
+	inode = listener_inode("/proc/net/tcp", &want);
+	if (!inode)
+		inode = listener_inode("/proc/net/tcp6", &want);
+	if (!inode)
+		return false;
+	proc = opendir("/proc");
+	while (proc && !*ret_pid && (e = readdir(proc))) {
+		int64_t pid;
+
+		if (!isdigit((unsigned char)e->d_name[0]) || !holds(e->d_name, inode))
+			continue;
+		if (!sutra_str_int(e->d_name, 1, INT32_MAX, &pid)) {
+			*ret_pid = (pid_t)pid;
+			program_name(e->d_name, name, size);
+		}
+	}
+	if (proc)
+		closedir(proc);
+	return true;
+}

@@ -1,0 +1,199 @@
+#include "net/service.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "base/version.h"
+#include "net/port.h"
+
+enum { FIRST_FD = 3, MAX_INHERITED = 16 };
+
+static const char *service_name = "sutra";
+static uint64_t started_ns;
+static sigset_t handled;
+
+int sutra_service_init(const char *service, struct sutra_err *err)
+{
+	const char *level = getenv("LOG_LEVEL"), *format = getenv("LOG_FORMAT");
+	struct rlimit files;
+
+	service_name = service;
+	started_ns = sutra_clock_ns();
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&handled);
+	sigaddset(&handled, SIGTERM);
+	sigaddset(&handled, SIGINT);
+	sigaddset(&handled, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, &handled, NULL);
+	if (!getrlimit(RLIMIT_NOFILE, &files)) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+	if (format && *format && strcmp(format, "text") && strcmp(format, "json"))
+		return sutra_fail(err, SUTRA_E_SETTING, "LOG_FORMAT is \"%s\"; allowed are text|json",
+				  format);
+	if (level && *level && sutra_log_setup(level, format))
+		return sutra_fail(err, SUTRA_E_SETTING,
+				  "LOG_LEVEL is \"%s\"; allowed are debug|info|warn|error", level);
+	if (!level || !*level)
+		sutra_log_setup("info", format);
+	return 0;
+}
+
+/* After the first stop signal: the next one ends the process without ceremony. */
+static void *exit_on_second(void *unused)
+{
+	int sig;
+
+	do
+		sigwait(&handled, &sig);
+	while (sig == SIGHUP);
+	_exit(128 + sig);
+}
+
+enum sutra_service_signal sutra_service_wait(void)
+{
+	pthread_t thread;
+	int sig = 0;
+
+	while (sigwait(&handled, &sig))
+		;
+	if (sig == SIGHUP)
+		return SUTRA_SIG_RESTART;
+	if (!pthread_create(&thread, NULL, exit_on_second, NULL))
+		pthread_detach(thread);
+	return SUTRA_SIG_STOP;
+}
+
+const char *sutra_listen_for(int port)
+{
+	static char fallback[32];
+	char name[32];
+	const char *list;
+
+	snprintf(name, sizeof(name), "SUTRA_LISTEN_%d", port);
+	list = getenv(name);
+	if (list && *list)
+		return list;
+	snprintf(fallback, sizeof(fallback), "0.0.0.0:%d", port);
+	return fallback;
+}
+
+/* Sockets left by the program that ran under this pid before (sd_listen_fds(3)). */
+static int inherited_fd(const char *address)
+{
+	const char *fds = getenv("LISTEN_FDS"), *pid = getenv("LISTEN_PID");
+	struct sockaddr_storage want, have;
+	socklen_t len;
+	int64_t n, owner;
+
+	if (!fds || !pid || sutra_str_int(fds, 1, MAX_INHERITED, &n) ||
+	    sutra_str_int(pid, 1, INT32_MAX, &owner) || owner != getpid() ||
+	    sutra_addr_parse(address, &want, &len, NULL))
+		return -1;
+	for (int fd = FIRST_FD; fd < FIRST_FD + n; fd++) {
+		socklen_t have_len = sizeof(have);
+
+		memset(&have, 0, sizeof(have));
+		if (!getsockname(fd, (struct sockaddr *)&have, &have_len) && have_len == len &&
+		    !memcmp(&have, &want, len) && !(fcntl(fd, F_GETFD) & FD_CLOEXEC)) {
+			fcntl(fd, F_SETFD, FD_CLOEXEC);
+			return fd;
+		}
+	}
+	return -1;
+}
+
+int sutra_listen_open(const char *list, int backlog, int *fds, int max, int *ret_n,
+		      struct sutra_err *err)
+{
+	struct sutra_strv addresses = { 0 };
+	int n = 0, rc;
+
+	rc = sutra_strv_split(&addresses, list, ",");
+	if (!rc && (!addresses.n || addresses.n > (size_t)max))
+		rc = sutra_fail(err, SUTRA_E_SETTING, "\"%s\" must name 1 to %d addresses", list, max);
+	for (size_t i = 0; i < addresses.n && !rc; i++) {
+		int fd = inherited_fd(addresses.items[i]);
+
+		if (fd < 0)
+			rc = sutra_listen_tcp(addresses.items[i], backlog, &fd, err);
+		if (!rc)
+			fds[n++] = fd;
+	}
+	sutra_strv_release(&addresses);
+	if (rc) {
+		while (n)
+			close(fds[--n]);
+		return rc;
+	}
+	*ret_n = n;
+	return 0;
+}
+
+/* Moves the descriptors to 3, 4, ... without close-on-exec, and marks all others. */
+static int place_descriptors(const int *fds, int n)
+{
+	int high[MAX_INHERITED];
+
+	for (int i = 0; i < n; i++) {
+		high[i] = fcntl(fds[i], F_DUPFD, FIRST_FD + MAX_INHERITED);
+		if (high[i] < 0)
+			return -1;
+	}
+	for (int i = 0; i < n; i++)
+		if (dup2(high[i], FIRST_FD + i) < 0)
+			return -1;
+	return (int)syscall(SYS_close_range, (unsigned)(FIRST_FD + n), ~0u, 4u /* CLOSE_RANGE_CLOEXEC */);
+}
+
+int sutra_service_reexec(const int *fds, int n, char **argv, struct sutra_err *err)
+{
+	const char *command = getenv("SUTRA_REEXEC");
+	char number[16];
+	sigset_t none;
+
+	if (n > MAX_INHERITED || place_descriptors(fds, n))
+		return sutra_fail_errno(err, "cannot keep %d sockets over a restart", n);
+	snprintf(number, sizeof(number), "%d", n);
+	setenv("LISTEN_FDS", number, 1);
+	snprintf(number, sizeof(number), "%ld", (long)getpid());
+	setenv("LISTEN_PID", number, 1);
+	sigemptyset(&none);
+	pthread_sigmask(SIG_SETMASK, &none, NULL);
+	if (command && *command)
+		execl(command, command, (char *)NULL);
+	else
+		execv("/proc/self/exe", argv);
+	return sutra_fail_errno(err, "cannot run %s again",
+				command && *command ? command : "the program");
+}
+
+double sutra_service_uptime(void) { return (double)(sutra_clock_ns() - started_ns) / 1e9; }
+
+void sutra_service_health(struct sutra_buf *b, const char *reason)
+{
+	sutra_buf_addf(b, "{\"status\":\"%s\",\"service\":\"%s\",\"version\":\"%s\",\"uptime_seconds\":%.3f",
+		       reason ? "unhealthy" : "healthy", service_name, SUTRA_VERSION,
+		       sutra_service_uptime());
+	if (!reason)
+		return;
+	sutra_buf_adds(b, ",\"reason\":\"");
+	for (; *reason; reason++)
+		if (*reason >= ' ' && *reason != '"' && *reason != '\\')
+			sutra_buf_addc(b, *reason);
+	sutra_buf_addc(b, '"');
+}

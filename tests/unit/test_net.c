@@ -1,0 +1,298 @@
+/* lib/net: the HTTP server against the HTTP client, both real, on loopback. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <arpa/inet.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "net/fetch.h"
+#include "net/http.h"
+#include "net/port.h"
+#include "net/service.h"
+
+static struct sutra_http_server *server;
+
+static void reply_text(struct sutra_http_request *r, const char *text)
+{
+	struct sutra_buf b;
+
+	sutra_buf_init(&b, 1 << 20);
+	sutra_buf_adds(&b, text);
+	sutra_http_reply_json(r, 200, &b);
+}
+
+static void echo(struct sutra_http_request *r, void *ctx)
+{
+	size_t n;
+	const char *body = sutra_http_body(r, &n);
+
+	reply_text(r, n ? body : "empty");
+}
+
+static void hello(struct sutra_http_request *r, void *ctx)
+{
+	const char *name = sutra_http_query(r, "name");
+
+	sutra_http_add_header(r, "X-Test", "yes");
+	reply_text(r, name ? name : "nobody");
+}
+
+static void *late_thread(void *r)
+{
+	reply_text(r, "late");
+	return NULL;
+}
+
+static void late(struct sutra_http_request *r, void *ctx)
+{
+	pthread_t t;
+
+	assert_int_equal(pthread_create(&t, NULL, late_thread, r), 0);
+	pthread_detach(t);
+}
+
+/* Holds requests until eight are here: they truly overlap, or the test hangs to its limit. */
+static struct sutra_http_request *held[8];
+static atomic_int n_held;
+static pthread_mutex_t held_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void hold(struct sutra_http_request *r, void *ctx)
+{
+	pthread_mutex_lock(&held_lock);
+	held[n_held++] = r;
+	if (n_held == 8)
+		while (n_held)
+			reply_text(held[--n_held], "released");
+	pthread_mutex_unlock(&held_lock);
+}
+
+static void refuse(struct sutra_http_request *r, void *ctx)
+{
+	struct sutra_err err;
+
+	sutra_fail(&err, SUTRA_E_BUSY, "queue \"a\" is full");
+	sutra_hint(&err, "wait");
+	sutra_http_reply_error(r, &err);
+}
+
+static const struct sutra_http_route routes[] = {
+	{ "POST", "/echo", echo },	{ "GET", "/hello", hello }, { "POST", "/late", late },
+	{ "GET", "/hold", hold },	{ "GET", "/busy", refuse }, { "GET", "/below/*", hello },
+	{ 0 },
+};
+
+static int start(void **state)
+{
+	struct sutra_http_options o = { .service = "test", .listen = "127.0.0.1:0", .routes = routes,
+					.max_body = 1 << 16 };
+	struct sutra_err err;
+
+	if (sutra_http_server_start(&o, &server, &err)) {
+		print_error("%s\n", err.message);
+		return -1;
+	}
+	return 0;
+}
+
+static int stop(void **state)
+{
+	sutra_http_server_stop(server, 2000000000u);
+	sutra_http_server_free(server);
+	return 0;
+}
+
+static void prepare_fetch(struct sutra_fetch *f, const char *path, char url[128])
+{
+	snprintf(url, 128, "http://%s%s", sutra_http_server_address(server), path);
+	sutra_fetch_init(f);
+	f->url = url;
+}
+
+static void expect(const char *method, const char *path, const char *body, size_t n,
+		   const char *const *headers, int status, const char *answer)
+{
+	struct sutra_fetch f;
+	char url[128];
+
+	prepare_fetch(&f, path, url);
+	f.method = method;
+	f.body = body;
+	f.body_len = n;
+	f.headers = headers;
+	sutra_fetch_one(&f, NULL);
+	assert_int_equal(f.status, status);
+	if (answer && !strstr(sutra_buf_str(&f.answer), answer))
+		fail_msg("%s answered %s", path, sutra_buf_str(&f.answer));
+	sutra_fetch_release(&f);
+}
+
+static void routes_and_refusals(void **state)
+{
+	static const char *const xml[] = { "Content-Type: application/xml", NULL };
+	char *big = sutra_calloc(1, 1 << 18);
+
+	expect(NULL, "/hello?name=ada", NULL, 0, NULL, 200, "ada");
+	expect(NULL, "/below/x/y", NULL, 0, NULL, 200, "nobody");
+	expect(NULL, "/echo", "hi", 2, NULL, 200, "hi");
+	expect(NULL, "/echo", "", 0, NULL, 200, "empty");
+	expect(NULL, "/late", "x", 1, NULL, 200, "late");
+	expect(NULL, "/ping", NULL, 0, NULL, 200, "pong");
+	expect(NULL, "/none", NULL, 0, NULL, 404, "not_found");
+	expect("DELETE", "/echo", NULL, 0, NULL, 405, "it takes POST");
+	expect(NULL, "/echo", "<x/>", 4, xml, 415, "application/xml");
+	expect(NULL, "/busy", NULL, 0, NULL, 429, "queue \\\"a\\\" is full");
+	memset(big, 'a', 1 << 18);
+	expect(NULL, "/echo", big, 1 << 16, NULL, 200, "aaa");
+	expect(NULL, "/echo", big, (1 << 16) + 1, NULL, 413, "65537 bytes; at most 65536");
+	expect(NULL, "/echo", big, 1 << 18, NULL, 413, "too_large");
+	sutra_free(big);
+}
+
+static void headers_and_request_id(void **state)
+{
+	static const char *const mine[] = { "X-Request-Id: my-id-7", NULL };
+	static const char *const bad[] = { "X-Request-Id: a \"b", NULL };
+	struct sutra_fetch f;
+	char url[128], value[64];
+
+	prepare_fetch(&f, "/hello", url);
+	f.headers = mine;
+	assert_int_equal(sutra_fetch_one(&f, NULL), 0);
+	assert_int_equal(sutra_fetch_header(&f, "x-request-id", value, sizeof(value)), 0);
+	assert_string_equal(value, "my-id-7");
+	assert_int_equal(sutra_fetch_header(&f, "X-Test", value, sizeof(value)), 0);
+	assert_string_equal(value, "yes");
+	f.headers = bad;
+	assert_int_equal(sutra_fetch_one(&f, NULL), 0);
+	assert_int_equal(sutra_fetch_header(&f, "X-Request-Id", value, sizeof(value)), 0);
+	assert_int_equal(strlen(value), 16);
+	assert_int_equal(sutra_fetch_header(&f, "X-None", value, sizeof(value)), SUTRA_E_NOTFOUND);
+	assert_true(f.total_ns > 0 && f.connect_ns <= f.first_byte_ns && f.first_byte_ns <= f.total_ns);
+	sutra_fetch_release(&f);
+}
+
+static void many_overlap(void **state)
+{
+	struct sutra_fetch f[8], *list[8];
+	char url[8][128];
+
+	for (int i = 0; i < 8; i++) {
+		prepare_fetch(&f[i], "/hold", url[i]);
+		list[i] = &f[i];
+	}
+	sutra_fetch_many(list, 8, 8);
+	for (int i = 0; i < 8; i++) {
+		assert_int_equal(f[i].status, 200);
+		sutra_fetch_release(&f[i]);
+	}
+}
+
+static void failures_have_reasons(void **state)
+{
+	struct sutra_err err;
+	struct sutra_fetch f;
+	char url[128], address[SUTRA_ADDR_LEN], holder[64];
+	struct sockaddr_storage sa;
+	socklen_t len = sizeof(sa);
+	pid_t pid;
+	int fd;
+
+	/* A socket that listens but never accepts: connected by the kernel, no first byte. */
+	assert_int_equal(sutra_listen_tcp("127.0.0.1:0", 8, &fd, &err), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
+	sutra_addr_format((struct sockaddr *)&sa, address);
+	prepare_fetch(&f, "/", url);
+	snprintf(url, sizeof(url), "http://%s/", address);
+	f.timeout_ns = 100000000;
+	assert_int_equal(sutra_fetch_one(&f, &err), SUTRA_E_TIMEOUT);
+	assert_int_equal(f.reason, SUTRA_FETCH_FIRST_BYTE_TIMEOUT);
+	assert_non_null(strstr(err.message, "first-byte-timeout"));
+	assert_int_equal(sutra_listen_tcp(address, 8, &(int){ 0 }, &err), SUTRA_E_EXISTS);
+	assert_true(sutra_port_holder(address, &pid, holder, sizeof(holder)));
+	assert_int_equal(pid, getpid());
+	assert_non_null(strstr(err.message, holder));
+	close(fd);
+	assert_int_equal(sutra_fetch_one(&f, &err), SUTRA_E_UNAVAILABLE);
+	assert_int_equal(f.reason, SUTRA_FETCH_REFUSED);
+	snprintf(url, sizeof(url), "http://%s/hello", sutra_http_server_address(server));
+	f.max_answer = 3;
+	sutra_fetch_one(&f, &err);
+	assert_int_equal(f.reason, SUTRA_FETCH_TOO_LARGE);
+	sutra_fetch_release(&f);
+}
+
+static pthread_mutex_t done_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t done_cond = PTHREAD_COND_INITIALIZER;
+static int n_done;
+
+static void on_done(struct sutra_fetch *f)
+{
+	pthread_mutex_lock(&done_lock);
+	n_done += f->status == 200;
+	pthread_cond_signal(&done_cond);
+	pthread_mutex_unlock(&done_lock);
+}
+
+static void fetcher_runs_in_the_background(void **state)
+{
+	struct sutra_fetcher *fr;
+	struct sutra_fetch f[20];
+	char url[128];
+
+	assert_int_equal(sutra_fetcher_new(&fr, NULL), 0);
+	for (int i = 0; i < 20; i++) {
+		prepare_fetch(&f[i], "/echo", url);
+		f[i].body = "x";
+		f[i].body_len = 1;
+		sutra_fetcher_submit(fr, &f[i], on_done);
+	}
+	pthread_mutex_lock(&done_lock);
+	while (n_done < 20)
+		pthread_cond_wait(&done_cond, &done_lock);
+	pthread_mutex_unlock(&done_lock);
+	sutra_fetcher_free(fr);
+	for (int i = 0; i < 20; i++)
+		sutra_fetch_release(&f[i]);
+}
+
+static void addresses_are_strict(void **state)
+{
+	static const char *const bad[] = { "", "127.0.0.1", "localhost:80", "1.2.3.4:65536", "1.2.3:4",
+					   "1.2.3.4:", "[::1:80" };
+	struct sockaddr_storage sa;
+	char text[SUTRA_ADDR_LEN];
+	socklen_t len;
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		assert_int_equal(sutra_addr_parse(bad[i], &sa, &len, NULL), SUTRA_E_INVALID);
+	assert_int_equal(sutra_addr_parse("[::1]:80", &sa, &len, NULL), 0);
+	sutra_addr_format((struct sockaddr *)&sa, text);
+	assert_string_equal(text, "[::1]:80");
+	setenv("SUTRA_LISTEN_5", "127.0.0.1:5,127.0.0.2:6", 1);
+	assert_string_equal(sutra_listen_for(5), "127.0.0.1:5,127.0.0.2:6");
+	assert_string_equal(sutra_listen_for(6), "0.0.0.0:6");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(routes_and_refusals),
+		cmocka_unit_test(headers_and_request_id),
+		cmocka_unit_test(many_overlap),
+		cmocka_unit_test(failures_have_reasons),
+		cmocka_unit_test(fetcher_runs_in_the_background),
+		cmocka_unit_test(addresses_are_strict),
+	};
+
+	return cmocka_run_group_tests(tests, start, stop);
+}
