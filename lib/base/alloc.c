@@ -73,7 +73,7 @@ void *sutra_memdup(const void *src, size_t n)
 	return p && n ? memcpy(p, src, n) : p;
 }
 
-static char *format_new(const char *fmt, va_list ap)
+__attribute__((format(printf, 1, 0))) static char *format_new(const char *fmt, va_list ap)
 {
 	char *s;
 

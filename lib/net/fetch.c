@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -238,8 +239,7 @@ static void finish(struct job *j, CURLcode code)
 	if (code) {
 		const char *words = j->error[0] ? j->error : curl_easy_strerror(code);
 
-		strncpy(f->detail, words, sizeof(f->detail) - 1);
-		f->detail[sizeof(f->detail) - 1] = '\0';
+		snprintf(f->detail, sizeof(f->detail), "%s", words);
 	}
 	curl_slist_free_all(j->headers);
 	j->headers = NULL;
@@ -248,7 +248,7 @@ static void finish(struct job *j, CURLcode code)
 static void fail_job(struct sutra_fetch *f, const char *why)
 {
 	f->reason = SUTRA_FETCH_INTERNAL;
-	strncpy(f->detail, why, sizeof(f->detail) - 1);
+	snprintf(f->detail, sizeof(f->detail), "%s", why);
 }
 
 static pthread_once_t curl_once = PTHREAD_ONCE_INIT;

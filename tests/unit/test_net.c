@@ -247,11 +247,11 @@ static void fetcher_runs_in_the_background(void **state)
 {
 	struct sutra_fetcher *fr;
 	struct sutra_fetch f[20];
-	char url[128];
+	char url[20][128];
 
 	assert_int_equal(sutra_fetcher_new(&fr, NULL), 0);
 	for (int i = 0; i < 20; i++) {
-		prepare_fetch(&f[i], "/echo", url);
+		prepare_fetch(&f[i], "/echo", url[i]);
 		f[i].body = "x";
 		f[i].body_len = 1;
 		sutra_fetcher_submit(fr, &f[i], on_done);
