@@ -25,7 +25,7 @@ CFLAGS  ?= -O2 -g
 CFLAGS_ALL := -std=gnu11 $(CFLAGS) -pthread -fno-omit-frame-pointer \
            -D_GNU_SOURCE -Ilib -Icmd -Wall -Wextra -Wno-unused-parameter
 LDFLAGS_ALL := $(LDFLAGS) -pthread -Wl,--as-needed
-LIBS    := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -ldnnl -lm
+LIBS    := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -ldnnl -lgomp -lm
 
 ifneq ($(DEV),)
 CFLAGS_ALL += -Werror -Wshadow -Wvla -Wwrite-strings -Wstrict-prototypes \

@@ -1,0 +1,57 @@
+#include "model/kernel.h"
+
+#include "model/kernel_scalar.h"
+
+#define SIMD_LANES 4
+#define SIMD_TARGET
+#define SIMD_(name) name##_generic
+#include "model/kernel_simd.h"
+static const struct sutra_kernels set_generic = { "generic", add_norm_generic, attention_generic };
+
+#ifdef __x86_64__
+#define SIMD_LANES 8
+#define SIMD_TARGET __attribute__((target("avx2,fma")))
+#define SIMD_(name) name##_avx2
+#include "model/kernel_simd.h"
+static const struct sutra_kernels set_avx2 = { "avx2", add_norm_avx2, attention_avx2 };
+
+#define SIMD_LANES 16
+#define SIMD_TARGET __attribute__((target("avx512f,avx512dq,avx512vl,avx2,fma")))
+#define SIMD_(name) name##_avx512
+#include "model/kernel_simd.h"
+static const struct sutra_kernels set_avx512 = { "avx512", add_norm_avx512, attention_avx512 };
+#endif
+
+enum { WIDEST_PANEL = 32, QUERY_ROWS = 4 };
+
+const struct sutra_kernels *const *sutra_kernels_all(void)
+{
+	static const struct sutra_kernels *const all[] = {
+#ifdef __x86_64__
+		&set_avx512, &set_avx2,
+#endif
+		&set_generic, &sutra_kernels_scalar_set, NULL,
+	};
+	size_t first = 0;
+
+#ifdef __x86_64__
+	if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512dq") ||
+	    !__builtin_cpu_supports("avx512vl"))
+		first = 1;
+	if (first && !(__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")))
+		first = 2;
+#endif
+	return all + first;
+}
+
+const struct sutra_kernels *sutra_kernels_best(void) { return sutra_kernels_all()[0]; }
+
+const struct sutra_kernels *sutra_kernels_scalar(void) { return &sutra_kernels_scalar_set; }
+
+size_t sutra_attention_scratch(size_t rows, size_t width)
+{
+	size_t r = (rows + WIDEST_PANEL - 1) / WIDEST_PANEL * WIDEST_PANEL,
+	       w = (width + WIDEST_PANEL - 1) / WIDEST_PANEL * WIDEST_PANEL;
+
+	return 3 * r * w + QUERY_ROWS * (r + w);
+}

@@ -1,0 +1,32 @@
+/*
+ * kernel - the encoder's arithmetic that is not a product with weights.
+ *
+ * A set of kernels is chosen once by what the processor can do (AVX-512, AVX2, else what the
+ * compiler's baseline has); the scalar set is the referee that the tests hold the others to.
+ * Each row of a result depends on its own text alone. Pure functions; any thread.
+ */
+#ifndef SUTRA_MODEL_KERNEL_H
+#define SUTRA_MODEL_KERNEL_H
+
+#include <stddef.h>
+
+struct sutra_kernels {
+	const char *name;	/* "avx512", "avx2", "generic", "scalar" */
+	/* x [rows][width] = layer_norm(x + delta) * gamma + beta; delta NULL: nothing added. */
+	void (*add_norm)(float *x, const float *delta, const float *gamma, const float *beta,
+			 size_t rows, size_t width, float eps);
+	/* Self-attention of one text: qkv [rows][3 * heads * width] holds q, k and v side by side,
+	 * each heads * width wide; out [rows][heads * width]. scratch: see below. */
+	void (*attention)(const float *qkv, size_t rows, size_t heads, size_t width,
+			  float *scratch, float *out);
+};
+
+const struct sutra_kernels *sutra_kernels_best(void);
+const struct sutra_kernels *sutra_kernels_scalar(void);
+/* Every set that this processor can run, ending with NULL. */
+const struct sutra_kernels *const *sutra_kernels_all(void);
+
+/* Floats of scratch that attention over at most `rows` rows needs. */
+size_t sutra_attention_scratch(size_t rows, size_t width);
+
+#endif

@@ -1,0 +1,65 @@
+/* The referee: each formula as it is written down, sums in double. */
+#include "model/kernel_scalar.h"
+
+#include <math.h>
+
+static void add_norm(float *x, const float *delta, const float *gamma, const float *beta,
+		     size_t rows, size_t width, float eps)
+{
+	for (size_t r = 0; r < rows; r++, x += width) {
+		double mean = 0, variance = 0;
+
+		for (size_t i = 0; i < width; i++) {
+			if (delta)
+				x[i] += delta[r * width + i];
+			mean += (double)x[i];
+		}
+		mean /= (double)width;
+		for (size_t i = 0; i < width; i++)
+			variance += ((double)x[i] - mean) * ((double)x[i] - mean);
+		variance /= (double)width;
+		for (size_t i = 0; i < width; i++)
+			x[i] = (float)(((double)x[i] - mean) / sqrt(variance + (double)eps) *
+					       (double)gamma[i] +
+				       (double)beta[i]);
+	}
+}
+
+static double dot(const float *a, const float *b, size_t n)
+{
+	double sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sum += (double)a[i] * (double)b[i];
+	return sum;
+}
+
+static void attention(const float *qkv, size_t rows, size_t heads, size_t width, float *scratch,
+		      float *out)
+{
+	size_t hidden = heads * width, stride = 3 * hidden;
+
+	for (size_t h = 0; h < heads; h++)
+		for (size_t i = 0; i < rows; i++) {
+			const float *q = qkv + i * stride + h * width;
+			double max = -INFINITY, sum = 0;
+
+			for (size_t j = 0; j < rows; j++) {
+				scratch[j] = (float)(dot(q, qkv + j * stride + hidden + h * width, width) /
+						     sqrt((double)width));
+				max = fmax(max, (double)scratch[j]);
+			}
+			for (size_t j = 0; j < rows; j++)
+				sum += exp((double)scratch[j] - max);
+			for (size_t c = 0; c < width; c++) {
+				double mix = 0;
+
+				for (size_t j = 0; j < rows; j++)
+					mix += exp((double)scratch[j] - max) / sum *
+					       (double)qkv[j * stride + 2 * hidden + h * width + c];
+				out[i * hidden + h * width + c] = (float)mix;
+			}
+		}
+}
+
+const struct sutra_kernels sutra_kernels_scalar_set = { "scalar", add_norm, attention };
