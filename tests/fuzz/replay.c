@@ -11,7 +11,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { MUTATIONS = 2000, MAX_INPUT = 1 << 16 };
+enum { MUTATIONS = 2000, MAX_SEED = 1 << 16 };
 
 static uint64_t state = 88172645463325252u;
 
@@ -43,7 +43,7 @@ static size_t mutate(uint8_t *p, size_t n)
 			p[at] = next() % 2 ? 0xFF : 0;
 			break;
 		default:
-			if (n < MAX_INPUT) {
+			if (n < MAX_SEED) {
 				memmove(p + at + 1, p + at, n - at);
 				n++;
 			}
@@ -54,20 +54,20 @@ static size_t mutate(uint8_t *p, size_t n)
 
 static void run_file(const char *path)
 {
-	static uint8_t seed[MAX_INPUT + 1];
+	static uint8_t seed[MAX_SEED + 1];
 	uint8_t *copy;
 	FILE *f = fopen(path, "rb");
 	size_t n;
 
 	if (!f)
 		return;
-	n = fread(seed, 1, MAX_INPUT, f);
+	n = fread(seed, 1, MAX_SEED, f);
 	fclose(f);
 	for (int i = 0; i <= MUTATIONS; i++) {
 		uint8_t *exact;
 		size_t len = n;
 
-		copy = malloc(MAX_INPUT + 1);
+		copy = malloc(MAX_SEED + 1);
 		memcpy(copy, seed, n);
 		if (i)
 			len = mutate(copy, n);

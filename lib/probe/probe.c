@@ -1,0 +1,265 @@
+#include "probe/probe.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "base/alloc.h"
+#include "base/jsonio.h"
+#include "net/fetch.h"
+
+enum { MAX_REPLY = 1 << 20, SPARE_DESCRIPTORS = 64, MAX_PARALLEL = 4096, DEFAULT_TIMEOUT_S = 2 };
+
+const char *sutra_probe_state_name(enum sutra_probe_state s)
+{
+	static const char *const names[] = { "up", "degraded", "starting", "down", "unknown" };
+
+	return names[s];
+}
+
+const char *sutra_probe_reason_name(int reason)
+{
+	static const char *const own[] = {
+#define X(sym, name) name,
+		SUTRA_PROBE_REASONS(X)
+#undef X
+	};
+
+	return reason > SUTRA_PROBE_OWN_ ? own[reason - SUTRA_PROBE_OWN_ - 1] :
+					   sutra_fetch_reason_name((enum sutra_fetch_reason)reason);
+}
+
+/* Not up: starting when it may still become so, down otherwise. */
+static void fail(struct sutra_probe *p, int reason)
+{
+	p->state = p->in_start_period ? SUTRA_STARTING : SUTRA_DOWN;
+	p->reason = reason;
+}
+
+/* Takes what the health document says; returns its status word, or NULL. */
+static const char *read_document(struct sutra_probe *p, const json_t *doc)
+{
+	const char *status = NULL, *text = NULL;
+	double uptime = -1;
+
+	if (!json_is_object(doc) || sutra_json_get_string(doc, "status", &status, NULL))
+		return NULL;
+	if (!sutra_json_get_string(doc, "version", &text, NULL) && text)
+		snprintf(p->version, sizeof(p->version), "%s", text);
+	if (!sutra_json_get_double(doc, "uptime_seconds", &uptime, NULL))
+		p->uptime_seconds = uptime;
+	text = NULL;
+	if (!sutra_json_get_string(doc, "reason", &text, NULL) && text)
+		snprintf(p->detail, sizeof(p->detail), "%s", text);
+	return status;
+}
+
+static void judge_document(struct sutra_probe *p, const struct sutra_fetch *f)
+{
+	const char *word;
+	json_t *doc = NULL;
+
+	sutra_json_parse(sutra_buf_str(&f->answer), f->answer.len, &doc, NULL);
+	word = doc ? read_document(p, doc) : NULL;
+	if (!word) {
+		fail(p, f->status == 200 ? SUTRA_PROBE_BODY : SUTRA_PROBE_STATUS);
+		snprintf(p->detail, sizeof(p->detail), "%d with a body that is no health document",
+			 f->status);
+	} else if (f->status == 200 && !strcmp(word, "degraded")) {
+		p->state = SUTRA_DEGRADED;
+		p->reason = SUTRA_PROBE_SAYS_DEGRADED;
+	} else if (f->status == 200 && strcmp(word, "healthy") != 0) {
+		fail(p, SUTRA_PROBE_BODY);
+		snprintf(p->detail, sizeof(p->detail), "its status is \"%s\", not \"healthy\"", word);
+	} else if (f->status == 503) {
+		fail(p, SUTRA_PROBE_UNHEALTHY);
+	} else if (f->status != 200) {
+		fail(p, SUTRA_PROBE_STATUS);
+	}
+	json_decref(doc);
+}
+
+void sutra_probe_judge(struct sutra_probe *p, const struct sutra_fetch *f)
+{
+	p->status = f->status;
+	p->dns_ns = f->dns_ns;
+	p->connect_ns = f->connect_ns;
+	p->tls_ns = f->tls_ns;
+	p->first_byte_ns = f->first_byte_ns;
+	p->total_ns = f->total_ns;
+	snprintf(p->last_reply, sizeof(p->last_reply), "%s", sutra_buf_str(&f->answer));
+	if (f->reason != SUTRA_FETCH_OK) {
+		fail(p, (int)f->reason);
+		snprintf(p->detail, sizeof(p->detail), "%s", f->detail);
+		return;
+	}
+	p->state = SUTRA_UP;
+	p->reason = SUTRA_PROBE_OK;
+	if (p->json)
+		judge_document(p, f);
+	else if (f->status != 200)
+		fail(p, SUTRA_PROBE_STATUS);
+	if (p->reason == SUTRA_PROBE_STATUS && !p->detail[0])
+		snprintf(p->detail, sizeof(p->detail), "answered %d", f->status);
+	if (p->state == SUTRA_UP && p->contains && !strstr(sutra_buf_str(&f->answer), p->contains)) {
+		fail(p, SUTRA_PROBE_BODY);
+		snprintf(p->detail, sizeof(p->detail), "the answer does not hold \"%s\"", p->contains);
+	}
+	if (p->state == SUTRA_UP && p->slow_ns && f->total_ns > p->slow_ns) {
+		p->state = SUTRA_DEGRADED;
+		p->reason = SUTRA_PROBE_TOO_SLOW;
+		snprintf(p->detail, sizeof(p->detail), "answered after %.0f ms, over %.0f ms",
+			 (double)f->total_ns / 1e6, (double)p->slow_ns / 1e6);
+	}
+}
+
+/* What the supervisor knows settles it without asking; returns whether it does. */
+static bool judge_run(struct sutra_probe *p)
+{
+	switch (p->run) {
+	case SUTRA_PROBE_RUN_ABSENT:
+		p->state = SUTRA_DOWN;
+		p->reason = SUTRA_PROBE_NOT_DEPLOYED;
+		return true;
+	case SUTRA_PROBE_RUN_STOPPED:
+		p->state = SUTRA_DOWN;
+		p->reason = SUTRA_PROBE_STOPPED;
+		return true;
+	case SUTRA_PROBE_RUN_EXITED:
+		/* Exited is down even within the start period: this run cannot become ready. */
+		p->state = SUTRA_DOWN;
+		p->reason = SUTRA_PROBE_EXITED;
+		if (p->last_exit >= 128)
+			snprintf(p->detail, sizeof(p->detail), "killed by signal %d", p->last_exit - 128);
+		else if (p->last_exit >= 0)
+			snprintf(p->detail, sizeof(p->detail), "exit code %d", p->last_exit);
+		return true;
+	case SUTRA_PROBE_RUNNING:
+	case SUTRA_PROBE_RUN_UNKNOWN:
+		if (p->url)
+			return false;
+		p->state = p->run == SUTRA_PROBE_RUNNING ? SUTRA_UP : SUTRA_UNKNOWN;
+		p->reason = p->run == SUTRA_PROBE_RUNNING ? SUTRA_PROBE_OK : SUTRA_PROBE_NO_URL;
+		return true;
+	}
+	return false;
+}
+
+static void clear_answer(struct sutra_probe *p)
+{
+	p->state = SUTRA_UNKNOWN;
+	p->reason = SUTRA_PROBE_OK;
+	p->detail[0] = p->version[0] = p->last_reply[0] = '\0';
+	p->cause = -1;
+	p->status = 0;
+	p->uptime_seconds = -1;
+	p->dns_ns = p->connect_ns = p->tls_ns = p->first_byte_ns = p->total_ns = 0;
+}
+
+static unsigned parallel_limit(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r))
+		return 64;
+	if (r.rlim_cur < r.rlim_max) {	/* a process's own soft limit may be raised */
+		r.rlim_cur = r.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &r);
+		getrlimit(RLIMIT_NOFILE, &r);
+	}
+	if (r.rlim_cur <= 2 * SPARE_DESCRIPTORS)
+		return SPARE_DESCRIPTORS / 2;
+	return r.rlim_cur - SPARE_DESCRIPTORS < MAX_PARALLEL ?
+		       (unsigned)(r.rlim_cur - SPARE_DESCRIPTORS) : MAX_PARALLEL;
+}
+
+int sutra_probe_all(struct sutra_probe *p, size_t n, struct sutra_err *err)
+{
+	struct sutra_fetch *fetches = sutra_calloc(n ? n : 1, sizeof(*fetches));
+	struct sutra_fetch **list = sutra_calloc(n ? n : 1, sizeof(struct sutra_fetch *));
+	size_t asked = 0;
+	int rc = 0;
+
+	if (!fetches || !list) {
+		rc = sutra_fail(err, SUTRA_E_NOMEM, "out of memory for %zu probes", n);
+		goto out;
+	}
+	for (size_t i = 0; i < n; i++) {
+		struct sutra_fetch *f = &fetches[asked];
+
+		clear_answer(&p[i]);
+		if (judge_run(&p[i]))
+			continue;
+		sutra_fetch_init(f);
+		f->url = p[i].url;
+		f->timeout_ns = p[i].timeout_ns ? p[i].timeout_ns : DEFAULT_TIMEOUT_S * 1000000000ull;
+		f->max_answer = MAX_REPLY;
+		f->user = &p[i];
+		list[asked++] = f;
+	}
+	sutra_fetch_many(list, asked, parallel_limit());
+	for (size_t i = 0; i < asked; i++) {
+		sutra_probe_judge(list[i]->user, list[i]);
+		sutra_fetch_release(list[i]);
+	}
+	sutra_probe_causes(p, n);
+out:
+	sutra_free(list);
+	sutra_free(fetches);
+	return rc;
+}
+
+static int find(const struct sutra_probe *p, size_t n, const char *name)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(p[i].name, name))
+			return (int)i;
+	return -1;
+}
+
+/* The deepest failure below i, or -1. `depth` bounds a graph that has a cycle. */
+static int root_below(const struct sutra_probe *p, size_t n, size_t i, size_t depth)
+{
+	if (!depth)
+		return -1;
+	for (const char *const *d = p[i].depends_on; d && *d; d++) {
+		int at = find(p, n, *d), deeper;
+
+		if (at < 0 || (size_t)at == i || p[at].state == SUTRA_UP)
+			continue;
+		deeper = root_below(p, n, (size_t)at, depth - 1);
+		return deeper >= 0 && (size_t)deeper != i ? deeper : at;
+	}
+	return -1;
+}
+
+void sutra_probe_causes(struct sutra_probe *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		p[i].cause = p[i].state == SUTRA_UP ? -1 : root_below(p, n, i, n < 32 ? n : 32);
+	/* Two that wait for each other: the first stays the cause of the second. */
+	for (size_t i = 0; i < n; i++)
+		if (p[i].cause >= 0 && p[p[i].cause].cause == (int)i)
+			p[i].cause = -1;
+}
+
+void sutra_probe_order(const struct sutra_probe *p, size_t n, size_t *order)
+{
+	size_t at = 0;
+
+	/* Causes that explain others first, then lone failures, then what is up. */
+	for (int pass = 0; pass < 3; pass++) {
+		for (size_t i = 0; i < n; i++) {
+			bool affects = false;
+
+			for (size_t j = 0; j < n; j++)
+				affects |= p[j].cause == (int)i;
+			if (p[i].cause >= 0 || pass != (p[i].state == SUTRA_UP ? 2 : affects ? 0 : 1))
+				continue;
+			order[at++] = i;
+			for (size_t j = 0; j < n; j++)
+				if (p[j].cause == (int)i)
+					order[at++] = j;
+		}
+	}
+}
