@@ -1,0 +1,61 @@
+/*
+ * encoder - the BERT encoder in fp32: token ids in, one pooled vector a text out.
+ *
+ * The encoder is the engine: packed weights and tables, made once, read-only, shared by
+ * threads. A session is one thread's scratch; it allocates everything when it is made.
+ * A batch is its texts' tokens end to end; no padding is computed. A text gives the same
+ * vector, to the bit, alone and in any batch and place (on one machine, with one build):
+ * products are invariant by gemm.h, everything else works on a row or a text alone.
+ */
+#ifndef SUTRA_MODEL_ENCODER_H
+#define SUTRA_MODEL_ENCODER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "model/kernel.h"
+#include "model/safetensors.h"
+
+enum sutra_pooling { SUTRA_POOL_MEAN, SUTRA_POOL_CLS };
+
+/* Of config.json, checked by sutra_encoder_config. */
+struct sutra_encoder_config {
+	size_t hidden, layers, heads, inner, positions, types, vocab;
+	float eps;
+};
+
+struct sutra_encoder;
+struct sutra_encoder_session;
+
+/* Reads and checks config.json's text. SUTRA_E_INVALID names the field, its value and what is
+ * allowed: the architecture must be bert, the activation gelu. */
+int sutra_encoder_read_config(const char *json, size_t n, struct sutra_encoder_config *ret,
+			      struct sutra_err *err);
+
+/*
+ * Packs the weights for `max_tokens` tokens a text. Names may carry the prefix "bert.", layer
+ * norms may be gamma/beta; every shape is checked against the config. The word embeddings stay
+ * in `weights`, which must outlive the encoder; of everything else a copy is made and the
+ * mapped pages are given back.
+ */
+int sutra_encoder_new(const struct sutra_safetensors *weights,
+		      const struct sutra_encoder_config *config, size_t max_tokens,
+		      struct sutra_encoder **ret, struct sutra_err *err);
+void sutra_encoder_free(struct sutra_encoder *e);
+const struct sutra_encoder_config *sutra_encoder_config(const struct sutra_encoder *e);
+
+/* Scratch for batches of at most max_tokens tokens; kernels NULL: the best. */
+int sutra_encoder_session_new(const struct sutra_encoder *e, size_t max_tokens,
+			      const struct sutra_kernels *kernels,
+			      struct sutra_encoder_session **ret, struct sutra_err *err);
+void sutra_encoder_session_free(struct sutra_encoder_session *s);
+
+/* Encodes `texts` texts of lengths[i] > 0 ids each, end to end in ids, into out
+ * [texts][hidden], not normalised. SUTRA_E_INVALID: an id beyond the vocabulary, a text longer
+ * than the encoder's maximum, or more tokens than the session holds. */
+int sutra_encoder_run(struct sutra_encoder_session *s, const uint32_t *ids,
+		      const uint32_t *lengths, size_t texts, enum sutra_pooling pooling, float *out,
+		      struct sutra_err *err);
+
+#endif

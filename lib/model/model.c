@@ -1,0 +1,349 @@
+/*
+ * Opening takes two threads: the weights' digest is computed (when it is not remembered)
+ * while the encoder packs them.
+ *
+ * The fingerprint is the SHA-256 of one line that names everything a vector depends on; see
+ * make_fingerprint. Changing how vectors are computed must change PIPELINE.
+ */
+#include "model/model.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "base/jsonio.h"
+#include "model/weightsum.h"
+
+#define PIPELINE "1"
+
+enum { MAX_JSON = 1 << 20, MAX_VOCAB = 16 << 20 };
+
+const char *sutra_pooling_name(enum sutra_pooling p) { return p == SUTRA_POOL_CLS ? "cls" : "mean"; }
+const char *sutra_mrl_name(enum sutra_mrl m) { return m == SUTRA_MRL_PLAIN ? "plain" : "layer_norm"; }
+
+char *sutra_model_folder(const char *path, const char *model)
+{
+	const char *dir = getenv("SUTRA_MODEL_DIR"), *xdg = getenv("XDG_DATA_HOME"),
+		   *home = getenv("HOME");
+
+	if (path && *path)
+		return sutra_strdup(path);
+	if (!model || !*model)
+		model = "all-minilm-l6-v2";
+	if (dir && *dir)
+		return sutra_asprintf("%s/%s", dir, model);
+	if (xdg && *xdg)
+		return sutra_asprintf("%s/sutra/models/%s", xdg, model);
+	return sutra_asprintf("%s/.local/share/sutra/models/%s", home ? home : "", model);
+}
+
+static char *file_in(const struct sutra_model *m, const char *name)
+{
+	return sutra_asprintf("%s/%s", m->folder, name);
+}
+
+/* A JSON object of the folder; a file that is not there leaves *ret NULL. */
+static int read_json(const struct sutra_model *m, const char *name, json_t **ret,
+		     struct sutra_err *err)
+{
+	char *path = file_in(m, name);
+	int rc;
+
+	if (!path)
+		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
+	rc = sutra_is_file(path) ? sutra_json_read(path, MAX_JSON, ret, err) : 0;
+	sutra_free(path);
+	return rc;
+}
+
+/* The words of an error that a file of the folder gave. */
+static int in_file(const struct sutra_model *m, const char *name, int rc, struct sutra_err *err)
+{
+	if (rc && err)
+		sutra_err_prefix(err, "%s/%s", m->folder, name);
+	return rc;
+}
+
+static int read_tokenizer_options(struct sutra_model *m, struct sutra_err *err)
+{
+	struct sutra_wordpiece_options *o = &m->tokenizer_options;
+	json_t *v = NULL;
+	int rc = read_json(m, "tokenizer_config.json", &v, err);
+
+	*o = (struct sutra_wordpiece_options){ .lowercase = true, .split_han = true };
+	if (!rc)
+		rc = sutra_json_get_bool(v, "do_lower_case", &o->lowercase, err);
+	o->strip_accents = o->lowercase;
+	if (!rc)
+		rc = sutra_json_get_bool(v, "strip_accents", &o->strip_accents, err);
+	if (!rc)
+		rc = sutra_json_get_bool(v, "tokenize_chinese_chars", &o->split_han, err);
+	json_decref(v);
+	return in_file(m, "tokenizer_config.json", rc, err);
+}
+
+static int read_max_tokens(struct sutra_model *m, size_t positions, struct sutra_err *err)
+{
+	int64_t n = (int64_t)positions;
+	json_t *v = NULL;
+	int rc = read_json(m, "sentence_bert_config.json", &v, err);
+
+	if (!rc)
+		rc = sutra_json_get_int(v, "max_seq_length", &n, err);
+	json_decref(v);
+	if (!rc && (n < 2 || n > (int64_t)positions))
+		rc = sutra_fail(err, SUTRA_E_INVALID,
+				"max_seq_length is %lld; config.json allows 2 to %zu", (long long)n,
+				positions);
+	m->max_tokens = (size_t)n;
+	return in_file(m, "sentence_bert_config.json", rc, err);
+}
+
+/* Only a transformer, a pooling and a normalisation may follow each other. */
+static int check_modules(struct sutra_model *m, struct sutra_err *err)
+{
+	static const char *const known[] = { "Transformer", "Pooling", "Normalize" };
+	json_t *v = NULL, *item;
+	int rc = read_json(m, "modules.json", &v, err);
+	size_t i;
+
+	json_array_foreach (v, i, item) {
+		const char *type = json_string_value(json_object_get(item, "type")), *dot;
+		size_t k = 0;
+
+		dot = type ? strrchr(type, '.') : NULL;
+		while (k < 3 && !(dot && !strcmp(dot + 1, known[k])))
+			k++;
+		if (!rc && k == 3)
+			rc = sutra_fail(err, SUTRA_E_INVALID,
+					"module %zu is \"%.80s\"; allowed are Transformer, Pooling, "
+					"Normalize", i, type ? type : "nothing");
+	}
+	json_decref(v);
+	return in_file(m, "modules.json", rc, err);
+}
+
+static int read_pooling(struct sutra_model *m, struct sutra_err *err)
+{
+	static const char prefix[] = "pooling_mode_";
+	bool mean = true, cls = false;
+	const char *key, *other = NULL;
+	json_t *v = NULL, *item;
+	int rc = read_json(m, "1_Pooling/config.json", &v, err);
+
+	json_object_foreach (v, key, item) {
+		if (strncmp(key, prefix, strlen(prefix)))
+			continue;
+		if (!strcmp(key, "pooling_mode_mean_tokens"))
+			mean = json_is_true(item);
+		else if (!strcmp(key, "pooling_mode_cls_token"))
+			cls = json_is_true(item);
+		else if (json_is_true(item))
+			other = key;
+	}
+	if (!rc && (other || mean == cls))
+		rc = sutra_fail(err, SUTRA_E_INVALID,
+				"%.80s is asked for; allowed is pooling_mode_mean_tokens or "
+				"pooling_mode_cls_token, one of them", other ? other : "both or neither");
+	m->pooling = cls ? SUTRA_POOL_CLS : SUTRA_POOL_MEAN;
+	json_decref(v);
+	return in_file(m, "1_Pooling/config.json", rc, err);
+}
+
+static int read_config(struct sutra_model *m, struct sutra_encoder_config *ret,
+		       struct sutra_err *err)
+{
+	char *path = file_in(m, "config.json"), *text = NULL;
+	json_t *v = NULL;
+	size_t n;
+	int rc;
+
+	if (!path)
+		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
+	rc = sutra_file_read(path, MAX_JSON, &text, &n, err);
+	if (!rc)
+		rc = in_file(m, "config.json", sutra_encoder_read_config(text, n, ret, err), err);
+	if (!rc && !(rc = sutra_json_parse(text, n, &v, err)))
+		m->matryoshka_trained = json_is_true(json_object_get(v, "is_matryoshka")) ||
+					json_array_size(json_object_get(v, "matryoshka_dimensions"));
+	json_decref(v);
+	sutra_free(text);
+	sutra_free(path);
+	return rc;
+}
+
+static int read_vocabulary(struct sutra_model *m, size_t limit, struct sutra_err *err)
+{
+	char *path = file_in(m, "vocab.txt"), *text = NULL;
+	uint8_t digest[SUTRA_SHA256_LEN];
+	size_t n;
+	int rc;
+
+	if (!path)
+		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
+	rc = sutra_file_read(path, MAX_VOCAB, &text, &n, err);
+	if (rc)
+		goto out;
+	sutra_sha256(text, n, digest);
+	sutra_hex(digest, sizeof(digest), m->vocab_sha256);
+	rc = sutra_wordpiece_new(text, n, &m->tokenizer_options, &m->tokenizer, err);
+	if (!rc && sutra_wordpiece_size(m->tokenizer) > limit)
+		rc = sutra_fail(err, SUTRA_E_CORRUPT, "%zu tokens; config.json says vocab_size %zu",
+				sutra_wordpiece_size(m->tokenizer), limit);
+	in_file(m, "vocab.txt", rc, err);
+out:
+	sutra_free(text);
+	sutra_free(path);
+	return rc;
+}
+
+struct digest_job {
+	const char *path;
+	char *hex;
+	struct sutra_err err;
+	int rc;
+};
+
+static void *digest_thread(void *arg)
+{
+	struct digest_job *job = arg;
+
+	job->rc = sutra_weightsum(job->path, job->hex, &job->err);
+	return NULL;
+}
+
+/* Packs the weights, while another thread digests them. */
+static int read_weights(struct sutra_model *m, const struct sutra_encoder_config *config,
+			struct sutra_err *err)
+{
+	char *path = file_in(m, "model.safetensors");
+	struct digest_job job = { .path = path, .hex = m->weights_sha256 };
+	pthread_t thread;
+	int rc;
+
+	if (!path)
+		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
+	rc = sutra_safetensors_open(path, &m->weights, err);
+	if (rc)
+		goto out;
+	if (pthread_create(&thread, NULL, digest_thread, &job)) {
+		rc = sutra_fail(err, SUTRA_E_NOMEM, "cannot start a thread");
+		goto out;
+	}
+	rc = in_file(m, "model.safetensors",
+		     sutra_encoder_new(m->weights, config, m->max_tokens, &m->encoder, err), err);
+	pthread_join(thread, NULL);
+	if (!rc && job.rc) {
+		rc = job.rc;
+		if (err)
+			*err = job.err;
+	}
+out:
+	sutra_free(path);
+	return rc;
+}
+
+static int make_fingerprint(struct sutra_model *m, struct sutra_err *err)
+{
+	const struct sutra_wordpiece_options *o = &m->tokenizer_options;
+	uint8_t digest[SUTRA_SHA256_LEN];
+	char *line = sutra_asprintf("pipeline=%s weights=%s vocab=%s lowercase=%d strip_accents=%d "
+				    "split_han=%d pooling=%s mrl=%s precision=fp32 prefix= "
+				    "max_tokens=%zu truncate=right",
+				    PIPELINE, m->weights_sha256, m->vocab_sha256, o->lowercase,
+				    o->strip_accents, o->split_han, sutra_pooling_name(m->pooling),
+				    sutra_mrl_name(m->mrl), m->max_tokens);
+
+	if (!line)
+		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
+	sutra_sha256(line, strlen(line), digest);
+	sutra_hex(digest, (SUTRA_FINGERPRINT_LEN - 1) / 2, m->fingerprint);
+	sutra_free(line);
+	return 0;
+}
+
+static char *last_part(const char *path)
+{
+	size_t end = strlen(path), from;
+
+	while (end > 1 && path[end - 1] == '/')
+		end--;
+	for (from = end; from && path[from - 1] != '/'; from--)
+		;
+	return sutra_strndup(path + from, end - from);
+}
+
+static int find_folder(struct sutra_model *m, struct sutra_err *err)
+{
+	static const char *const needed[] = { "config.json", "vocab.txt", "model.safetensors" };
+
+	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
+		char *path = file_in(m, needed[i]);
+		bool there = path && sutra_is_file(path);
+
+		sutra_free(path);
+		if (there)
+			continue;
+		sutra_fail(err, SUTRA_E_NOTFOUND, "no model in %s (it has no %s)", m->folder,
+			   needed[i]);
+		sutra_hint(err, "get one with `sutra model fetch`, name a folder with MODEL_PATH, or "
+				"take one from the hub with `sutra model fetch owner/name`");
+		return SUTRA_E_NOTFOUND;
+	}
+	return 0;
+}
+
+int sutra_model_open(const char *folder, enum sutra_mrl mrl, struct sutra_model **ret,
+		     struct sutra_err *err)
+{
+	struct sutra_model *m = sutra_calloc(1, sizeof(*m));
+	struct sutra_encoder_config config;
+	int rc = 0;
+
+	if (m) {
+		m->mrl = mrl;
+		m->folder = sutra_strdup(folder);
+		m->name = last_part(folder);
+	}
+	if (!m || !m->folder || !m->name)
+		rc = sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
+	if (!rc)
+		rc = find_folder(m, err);
+	if (!rc)
+		rc = read_config(m, &config, err);
+	if (!rc)
+		rc = read_max_tokens(m, config.positions, err);
+	if (!rc)
+		rc = check_modules(m, err);
+	if (!rc)
+		rc = read_pooling(m, err);
+	if (!rc)
+		rc = read_tokenizer_options(m, err);
+	if (!rc)
+		rc = read_vocabulary(m, config.vocab, err);
+	if (!rc)
+		rc = read_weights(m, &config, err);
+	if (!rc)
+		rc = make_fingerprint(m, err);
+	if (rc) {
+		sutra_model_close(m);
+		return rc;
+	}
+	m->dimension = config.hidden;
+	*ret = m;
+	return 0;
+}
+
+void sutra_model_close(struct sutra_model *m)
+{
+	if (!m)
+		return;
+	sutra_encoder_free(m->encoder);
+	sutra_safetensors_free(m->weights);
+	sutra_wordpiece_free(m->tokenizer);
+	sutra_free(m->folder);
+	sutra_free(m->name);
+	sutra_free(m);
+}

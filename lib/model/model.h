@@ -1,0 +1,51 @@
+/*
+ * model - a model folder, opened: tokenizer, encoder, pooling, limits, fingerprint.
+ *
+ * The folder holds config.json, vocab.txt and model.safetensors, and maybe tokenizer_config.json,
+ * sentence_bert_config.json (max_seq_length), modules.json and 1_Pooling/config.json. What these
+ * ask for and this program cannot do is refused by name. Read-only once open; any thread.
+ */
+#ifndef SUTRA_MODEL_MODEL_H
+#define SUTRA_MODEL_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/digest.h"
+#include "base/err.h"
+#include "model/encoder.h"
+#include "model/matryoshka.h"
+#include "model/wordpiece.h"
+
+#define SUTRA_FINGERPRINT_LEN 33	/* 32 hex digits and NUL */
+
+struct sutra_model {
+	char *folder, *name;			/* name: the folder's last part */
+	struct sutra_safetensors *weights;
+	struct sutra_encoder *encoder;
+	struct sutra_wordpiece *tokenizer;
+	struct sutra_wordpiece_options tokenizer_options;
+	enum sutra_pooling pooling;
+	enum sutra_mrl mrl;
+	size_t dimension;			/* native */
+	size_t max_tokens;			/* of a text, with [CLS] and [SEP] */
+	bool matryoshka_trained;		/* config.json says so */
+	char weights_sha256[SUTRA_SHA256_HEX], vocab_sha256[SUTRA_SHA256_HEX];
+	char fingerprint[SUTRA_FINGERPRINT_LEN];	/* of all that decides about a vector */
+};
+
+/* Which folder: `path` if not NULL or empty; else <store>/<model>, where model NULL is
+ * "all-minilm-l6-v2" and the store is $SUTRA_MODEL_DIR, or $XDG_DATA_HOME/sutra/models, or
+ * ~/.local/share/sutra/models. sutra_free it; NULL: out of memory. */
+char *sutra_model_folder(const char *path, const char *model);
+
+/* Opens a folder. SUTRA_E_NOTFOUND: no model there, with the ways to get one as hint;
+ * SUTRA_E_CORRUPT, SUTRA_E_INVALID name the file and the fault. */
+int sutra_model_open(const char *folder, enum sutra_mrl mrl, struct sutra_model **ret,
+		     struct sutra_err *err);
+void sutra_model_close(struct sutra_model *m);
+
+const char *sutra_pooling_name(enum sutra_pooling p);	/* "mean", "cls" */
+const char *sutra_mrl_name(enum sutra_mrl m);		/* "layer_norm", "plain" */
+
+#endif
