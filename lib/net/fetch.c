@@ -174,16 +174,13 @@ static uint64_t phase(CURL *c, CURLINFO info)
 	return (uint64_t)us * 1000;
 }
 
+/* "Pretransfer" is set once a connection, new or reused, is ready to send on. */
 static enum sutra_fetch_reason timeout_reason(CURL *c)
 {
-	long connections = 0;
-
 	if (phase(c, CURLINFO_STARTTRANSFER_TIME_T))
 		return SUTRA_FETCH_TRANSFER_TIMEOUT;
-	curl_easy_getinfo(c, CURLINFO_NUM_CONNECTS, &connections);
-	if (connections && !phase(c, CURLINFO_CONNECT_TIME_T))
-		return SUTRA_FETCH_CONNECT_TIMEOUT;
-	return SUTRA_FETCH_FIRST_BYTE_TIMEOUT;
+	return phase(c, CURLINFO_PRETRANSFER_TIME_T) ? SUTRA_FETCH_FIRST_BYTE_TIMEOUT :
+						       SUTRA_FETCH_CONNECT_TIMEOUT;
 }
 
 static enum sutra_fetch_reason reason_of(CURL *c, const struct sutra_fetch *f, CURLcode code)

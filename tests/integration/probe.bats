@@ -1,0 +1,69 @@
+#!/usr/bin/env bats
+# Probes against a server that misbehaves on purpose: one row per reason, and many at once.
+
+setup_file() {
+  coproc FAULT { exec "$SUTRA_TESTS/fault_server"; }
+  read -r PORT REFUSED FULL <&"${FAULT[0]}"
+  export PORT REFUSED FULL
+  # The server ends with its input; this shell holds the other end until teardown_file.
+  exec 9>&"${FAULT[1]}"
+  export FAULT_PID
+}
+
+teardown_file() {
+  kill "$FAULT_PID"
+}
+
+# reason_of URL: the verdict on one document URL, as "state reason status".
+reason_of() {
+  echo "$1" | "$SUTRA_TESTS/probe_all" "${2:-400}" json | cut -d' ' -f1-3
+}
+
+@test "each fault has its reason" {
+  while read -r want_state want_reason want_status url; do
+    got=$(reason_of "$url")
+    [ "$got" = "$want_state $want_reason $want_status" ] || {
+      echo "$url: $got, not $want_state $want_reason $want_status"
+      false
+    }
+  done <<END
+up ok 200 http://127.0.0.1:$PORT/ok
+degraded degraded 200 http://127.0.0.1:$PORT/degraded
+down unhealthy 503 http://127.0.0.1:$PORT/unhealthy
+down body 200 http://127.0.0.1:$PORT/html
+down status 500 http://127.0.0.1:$PORT/status/500
+down status 404 http://127.0.0.1:$PORT/status/404
+down first-byte-timeout 0 http://127.0.0.1:$PORT/hang
+down transfer-timeout 200 http://127.0.0.1:$PORT/hang-body
+down empty-answer 0 http://127.0.0.1:$PORT/close
+down reset 200 http://127.0.0.1:$PORT/cut
+down too-large 200 http://127.0.0.1:$PORT/huge
+down protocol 0 http://127.0.0.1:$PORT/garbage
+down refused 0 http://127.0.0.1:$REFUSED/ok
+down connect-timeout 0 http://127.0.0.1:$FULL/ok
+down dns 0 http://no-such-name.invalid/ok
+down tls 0 https://127.0.0.1:$PORT/ok
+END
+}
+
+@test "a slow first byte shows in its own phase" {
+  read -r state _ _ connect first total < <(echo "http://127.0.0.1:$PORT/slow" | "$SUTRA_TESTS/probe_all" 5000 json)
+  [ "$state" = up ]
+  # The server waits 150 ms after the connection stands.
+  awk -v c="$connect" -v f="$first" -v t="$total" 'BEGIN { exit !(f - c >= 149 && t >= f) }'
+}
+
+@test "500 endpoints at once, one hanging, under a limit of 256 descriptors" {
+  for i in $(seq 499); do echo "http://127.0.0.1:$PORT/ok$i"; done >"$BATS_TEST_TMPDIR/urls"
+  echo "http://127.0.0.1:$PORT/hang" >>"$BATS_TEST_TMPDIR/urls"
+  (ulimit -n 256 && "$SUTRA_TESTS/probe_all" 3000 json) <"$BATS_TEST_TMPDIR/urls" >"$BATS_TEST_TMPDIR/out"
+  [ "$(grep -c '^up ok 200' "$BATS_TEST_TMPDIR/out")" = 499 ]
+  [ "$(grep -c '^down first-byte-timeout' "$BATS_TEST_TMPDIR/out")" = 1 ]
+}
+
+@test "hanging endpoints hang together, not one after another" {
+  for i in $(seq 40); do echo "http://127.0.0.1:$PORT/hang$i"; done >"$BATS_TEST_TMPDIR/urls"
+  # One after another they would need 40 x 500 ms = 20 s: far beyond this limit.
+  timeout 10 "$SUTRA_TESTS/probe_all" 500 json <"$BATS_TEST_TMPDIR/urls" >"$BATS_TEST_TMPDIR/out"
+  [ "$(grep -c '^down first-byte-timeout' "$BATS_TEST_TMPDIR/out")" = 40 ]
+}
