@@ -1,0 +1,211 @@
+/*
+ * sutra-ml-base - texts to vectors: one model, its queue, and HTTP in front.
+ *
+ * It listens only when the model is loaded and has answered once, so that whoever reaches it
+ * can use it. TERM: unhealthy, finish what is queued, exit 0. HUP: finish, keep the listening
+ * sockets, run again.
+ */
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/setting.h"
+#include "base/str.h"
+#include "base/version.h"
+#include "ml_base.h"
+#include "net/service.h"
+
+#define FIELD(f) offsetof(struct ml_settings, f)
+#define GRACE_NS 30000000000u
+
+static const struct sutra_setting settings[] = {
+	{ "MODEL_PATH", NULL, SUTRA_SET_STRING, FIELD(model_path), NULL, 0, 0, NULL,
+	  "folder of the model; unset: SUTRA_MODEL in the model store" },
+	{ "SUTRA_MODEL", NULL, SUTRA_SET_STRING, FIELD(model), "all-minilm-l6-v2", 0, 0, NULL,
+	  "name of the model in the store" },
+	{ "MATRYOSHKA_DIM", NULL, SUTRA_SET_INT, FIELD(dimension), NULL, 1, 8192, NULL,
+	  "dimension of answers that ask for none (256, or the model's own)" },
+	{ "SUTRA_MRL", NULL, SUTRA_SET_CHOICE, FIELD(mrl), "layer_norm", 0, 0, "layer_norm|plain",
+	  "what comes before the cut to a smaller dimension" },
+	{ "SUTRA_PRECISION", NULL, SUTRA_SET_CHOICE, FIELD(precision), "auto", 0, 0, "auto|fp32",
+	  "arithmetic of the encoder; auto is fp32" },
+	{ "SUTRA_THREADS", NULL, SUTRA_SET_INT, FIELD(threads), NULL, 1, 256, NULL,
+	  "inference threads (a third of the cores, rounded up)" },
+	{ "MAX_BATCH_TOKENS", NULL, SUTRA_SET_INT, FIELD(batch_tokens), "8192", 16, 1 << 20, NULL,
+	  "tokens in a batch at most" },
+	{ "BATCH_SIZE", NULL, SUTRA_SET_INT, FIELD(batch_size), "32", 1, ML_MAX_TEXTS, NULL,
+	  "texts in a batch at most" },
+	{ "MAX_QUEUE", NULL, SUTRA_SET_INT, FIELD(max_queue), "4096", 1, 1 << 20, NULL,
+	  "texts waiting at most; beyond: 429" },
+	{ "INSTANCE_ID", NULL, SUTRA_SET_STRING, FIELD(instance_id), "ml-base", 0, 0, NULL,
+	  "name of this replica in answers and logs" },
+	{ "LOG_LEVEL", NULL, SUTRA_SET_CHOICE, FIELD(log_level), "info", 0, 0,
+	  "debug|info|warn|error", "what is logged" },
+	{ "LOG_FORMAT", NULL, SUTRA_SET_CHOICE, FIELD(log_format), "text", 0, 0, "text|json",
+	  "how it is logged" },
+	{ 0 },
+};
+
+static const struct sutra_http_route routes[] = {
+	{ "POST", "/embed", ml_embed },	  { "POST", "/tokenize", ml_tokenize },
+	{ "GET", "/info", ml_info },	  { "GET", "/health", ml_health },
+	{ "GET", "/metrics", ml_metrics }, { 0 },
+};
+
+static int choose_dimension(struct ml_base *ml, struct sutra_err *err)
+{
+	size_t native = ml->model->dimension, asked = (size_t)ml->settings.dimension;
+	char allowed[SUTRA_MRL_LIST];
+
+	if (!asked)
+		asked = sutra_matryoshka_allows(native, 256) ? 256 : native;
+	ml->dimension = asked;
+	if (sutra_matryoshka_allows(native, asked))
+		return 0;
+	sutra_matryoshka_list(native, allowed);
+	return sutra_fail(err, SUTRA_E_SETTING, "MATRYOSHKA_DIM is %zu; %s allows %s", asked,
+			  ml->model->name, allowed);
+}
+
+static unsigned choose_threads(const struct ml_settings *s)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (s->threads)
+		return (unsigned)s->threads;
+	return cores > 0 ? (unsigned)((cores + 2) / 3) : 1;
+}
+
+/* One text through everything: code is compiled, pages are touched, and it works. */
+static int warm_up(struct ml_base *ml, struct sutra_err *err)
+{
+	struct sutra_batch_job job = { .texts = 1 };
+	uint32_t length, *ids = sutra_calloc(ml->model->max_tokens, sizeof(*ids));
+	float *out = sutra_calloc(ml->model->dimension, sizeof(*out));
+	size_t whole;
+	int rc = ids && out ? 0 : sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
+
+	if (!rc) {
+		length = (uint32_t)sutra_wordpiece_encode(ml->model->tokenizer, "warm up", 7, ids,
+							  ml->model->max_tokens, &whole);
+		job.ids = ids;
+		job.lengths = &length;
+		job.out = out;
+		rc = sutra_batcher_run(ml->batcher, &job, err);
+	}
+	sutra_free(ids);
+	sutra_free(out);
+	return rc;
+}
+
+static int load(struct ml_base *ml, struct sutra_err *err)
+{
+	struct sutra_batcher_options o;
+	char *folder = sutra_model_folder(ml->settings.model_path, ml->settings.model);
+	int rc = folder ? 0 : sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
+
+	if (!rc)
+		rc = sutra_model_open(folder,
+				      strcmp(ml->settings.mrl, "plain") ? SUTRA_MRL_LAYER_NORM :
+									  SUTRA_MRL_PLAIN,
+				      &ml->model, err);
+	sutra_free(folder);
+	if (!rc)
+		rc = choose_dimension(ml, err);
+	if (rc)
+		return rc;
+	ml->threads = choose_threads(&ml->settings);
+	o = (struct sutra_batcher_options){
+		.encoder = ml->model->encoder,
+		.pooling = ml->model->pooling,
+		.threads = ml->threads,
+		.max_tokens = (size_t)ml->settings.batch_tokens,
+		.max_text_tokens = ml->model->max_tokens,
+		.max_texts = (size_t)ml->settings.batch_size,
+		.max_queue = (size_t)ml->settings.max_queue,
+	};
+	rc = sutra_batcher_new(&o, &ml->batcher, err);
+	return rc ? rc : warm_up(ml, err);
+}
+
+static void unload(struct ml_base *ml)
+{
+	sutra_batcher_free(ml->batcher);
+	sutra_model_close(ml->model);
+	sutra_settings_release(settings, &ml->settings);
+}
+
+/* Serves until a signal says otherwise. */
+static int serve(struct ml_base *ml, char **argv, struct sutra_err *err)
+{
+	const struct sutra_http_options o = {
+		.service = "ml-base",
+		.listen = sutra_listen_for(ML_PORT),
+		.routes = routes,
+		.ctx = ml,
+	};
+	struct sutra_http_server *server;
+	const int *fds;
+	int rc = sutra_http_server_start(&o, &server, err);
+
+	if (rc)
+		return rc;
+	sutra_log(SUTRA_INFO, "ml-base", "listening",
+		  "addr=%s model=%s fingerprint=%s dimension=%zu threads=%u kernels=%s ready_s=%.3f",
+		  sutra_http_server_address(server), ml->model->name, ml->model->fingerprint,
+		  ml->dimension, ml->threads, sutra_kernels_best()->name, sutra_service_uptime());
+	if (sutra_service_wait() == SUTRA_SIG_RESTART) {
+		sutra_log(SUTRA_INFO, "ml-base", "restarting", NULL);
+		sutra_http_server_stop(server, GRACE_NS);
+		rc = sutra_http_server_sockets(server, &fds);
+		return sutra_service_reexec(fds, rc, argv, err);
+	}
+	atomic_store(&ml->stopping, true);
+	sutra_log(SUTRA_INFO, "ml-base", "stopping", "requests=%u", sutra_http_server_active(server));
+	sutra_http_server_stop(server, GRACE_NS);
+	if (sutra_http_server_active(server))	/* said by the server; the process just ends */
+		_exit(0);
+	sutra_http_server_free(server);
+	return 0;
+}
+
+static int usage(FILE *out, int code)
+{
+	fputs("usage: sutra-ml-base [--settings | --version | --help]\n"
+	      "serves text embeddings on port 8887; configured by environment variables\n", out);
+	return code;
+}
+
+int main(int argc, char **argv)
+{
+	struct ml_base ml = { 0 };
+	struct sutra_err err = { 0 };
+	int rc;
+
+	if (argc > 1 && !strcmp(argv[1], "--settings"))
+		return sutra_settings_print(settings, stdout), 0;
+	if (argc > 1 && !strcmp(argv[1], "--version"))
+		return puts("sutra-ml-base " SUTRA_VERSION) < 0;
+	if (argc > 1)
+		return strcmp(argv[1], "--help") && strcmp(argv[1], "-h") ? usage(stderr, 2) :
+									    usage(stdout, 0);
+	rc = sutra_service_init("ml-base", &err);
+	if (!rc)
+		rc = sutra_settings_load(settings, &ml.settings, &err);
+	if (!rc)
+		rc = load(&ml, &err);
+	if (!rc)
+		rc = serve(&ml, argv, &err);
+	unload(&ml);
+	if (!rc)
+		return 0;
+	fprintf(stderr, "sutra-ml-base: %s%s%s\n", err.message, *err.hint ? "; " : "", err.hint);
+	/* what another setting or folder would mend is 2 */
+	return rc == SUTRA_E_NOTFOUND || rc == SUTRA_E_INVALID || rc == SUTRA_E_CORRUPT ?
+		       2 :
+		       sutra_err_exit(rc);
+}

@@ -1,0 +1,72 @@
+/*
+ * ml_base - what the files of sutra-ml-base share: its settings, its counters, the model and
+ * the queue behind the routes. Everything is set up by main before the first request.
+ */
+#ifndef SUTRA_CMD_ML_BASE_H
+#define SUTRA_CMD_ML_BASE_H
+
+#include <jansson.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/metric.h"
+#include "model/batcher.h"
+#include "model/model.h"
+#include "net/http.h"
+
+enum { ML_PORT = 8887, ML_MAX_TEXTS = 2048 };
+
+struct ml_settings {
+	char *model_path, *model, *mrl, *precision, *instance_id, *log_level, *log_format;
+	int64_t dimension;	/* 0: unset */
+	int64_t threads;	/* 0: unset */
+	int64_t batch_tokens, batch_size, max_queue;
+};
+
+#define ML_METRICS(X)                                                                       \
+	X(REQUESTS, "sutra_ml_requests_total", COUNTER, "embedding requests answered")       \
+	X(ERRORS, "sutra_ml_errors_total", COUNTER, "embedding requests refused or failed")   \
+	X(BUSY, "sutra_ml_busy_total", COUNTER, "requests refused because the queue was full") \
+	X(TRUNCATED, "sutra_ml_truncated_total", COUNTER, "texts cut to the model's length")   \
+	X(TEXTS, "sutra_ml_texts_total", COUNTER, "texts embedded")                           \
+	X(TOKENS, "sutra_ml_tokens_total", COUNTER, "tokens embedded")                        \
+	X(BATCHES, "sutra_ml_batches_total", COUNTER, "batches run")                          \
+	X(INFERENCE, "sutra_ml_inference_microseconds_total", COUNTER,                        \
+	  "time spent in the encoder, over all threads")                                      \
+	X(QUEUE, "sutra_ml_queue_texts", GAUGE, "texts waiting")                              \
+	X(BATCH_P50, "sutra_ml_batch_p50_microseconds", GAUGE, "median time of a batch")      \
+	X(BATCH_P99, "sutra_ml_batch_p99_microseconds", GAUGE, "99th percentile of the same") \
+	X(RESIDENT, "sutra_process_resident_bytes", GAUGE, "resident memory")
+
+enum ml_metric {
+#define X(sym, name, type, help) ML_##sym,
+	ML_METRICS(X)
+#undef X
+	ML_METRIC_COUNT
+};
+
+struct ml_base {
+	struct ml_settings settings;
+	struct sutra_model *model;
+	struct sutra_batcher *batcher;
+	size_t dimension;	/* of answers that ask for none */
+	unsigned threads;
+	struct sutra_metric metrics[ML_METRIC_COUNT];
+	atomic_bool stopping;
+};
+
+/* Handlers (ctx is the struct ml_base). */
+sutra_http_handler ml_embed, ml_tokenize, ml_info, ml_health, ml_metrics;
+
+/* The texts of a request body: {"texts":[...]} or {"text":"..."}. */
+struct ml_texts {
+	json_t *body;		/* owns the texts */
+	json_t *list;		/* of strings, none empty; borrowed, or made for "text" */
+	bool single;		/* came as "text" */
+};
+/* 0, or SUTRA_E_SYNTAX, SUTRA_E_INVALID naming field, type and limit. */
+int ml_texts_read(const char *body, size_t n, struct ml_texts *ret, struct sutra_err *err);
+void ml_texts_release(struct ml_texts *t);
+
+#endif

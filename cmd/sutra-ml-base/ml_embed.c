@@ -1,0 +1,214 @@
+/*
+ * POST /embed. The HTTP thread reads and tokenizes and hands a job to the queue; the thread that
+ * computes the job's last vector writes the answer.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/jsonio.h"
+#include "ml_base.h"
+
+enum { FLOAT_TEXT = 16 };	/* bytes of a float in JSON, at most */
+
+/* One request from reading to answering; the job comes first, so that done() finds it. */
+struct embed {
+	struct sutra_batch_job job;
+	struct ml_base *ml;
+	struct sutra_http_request *request;
+	uint32_t *ids, *lengths;
+	size_t tokens, truncated;
+	size_t dimension;
+	bool normalize, truncate, single, binary;
+};
+
+static void embed_free(struct embed *e)
+{
+	sutra_free(e->ids);
+	sutra_free(e->lengths);
+	sutra_free(e->job.out);
+	sutra_free(e);
+}
+
+/* Rows of `dimension` floats, packed to the front of job.out. */
+static void shape_rows(struct embed *e)
+{
+	const struct sutra_model *m = e->ml->model;
+	size_t native = m->dimension;
+
+	for (size_t i = 0; i < e->job.texts; i++)
+		sutra_matryoshka(e->job.out + i * native, native, e->dimension, m->mrl, e->normalize,
+				 e->job.out + i * e->dimension);
+}
+
+static void add_headers(struct embed *e)
+{
+	char value[64];
+
+	snprintf(value, sizeof(value), "%zu,%zu", e->job.texts, e->dimension);
+	sutra_http_add_header(e->request, "X-Embedding-Shape", value);
+	sutra_http_add_header(e->request, "X-Embedding-Fingerprint", e->ml->model->fingerprint);
+	snprintf(value, sizeof(value), "%zu", e->tokens);
+	sutra_http_add_header(e->request, "X-Embedding-Tokens", value);
+	snprintf(value, sizeof(value), "%zu", e->truncated);
+	sutra_http_add_header(e->request, "X-Embedding-Truncated", value);
+}
+
+/* Little-endian float32, as every machine this builds for has them. */
+static void reply_binary(struct embed *e)
+{
+	size_t n = e->job.texts * e->dimension * sizeof(float);
+	struct sutra_buf b;
+
+	_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "rows are sent as they lie");
+	sutra_buf_init(&b, n);
+	sutra_buf_add(&b, e->job.out, n);
+	sutra_http_reply(e->request, 200, "application/octet-stream", &b);
+}
+
+static void reply_json(struct embed *e)
+{
+	size_t room = e->job.texts * e->dimension * FLOAT_TEXT;
+	struct sutra_buf b;
+
+	sutra_buf_init(&b, 2 * room + 65536);
+	sutra_buf_reserve(&b, room * 3 / 4);
+	sutra_buf_adds(&b, "{\"embeddings\":[");
+	for (size_t i = 0; i < e->job.texts; i++) {
+		if (i)
+			sutra_buf_addc(&b, ',');
+		sutra_json_add_floats(&b, e->job.out + i * e->dimension, e->dimension);
+	}
+	sutra_buf_addc(&b, ']');
+	if (e->single) {
+		sutra_buf_adds(&b, ",\"embedding\":");
+		sutra_json_add_floats(&b, e->job.out, e->dimension);
+	}
+	sutra_buf_addf(&b, ",\"dimension\":%zu,\"model\":", e->dimension);
+	sutra_json_add_string(&b, e->ml->model->name, strlen(e->ml->model->name));
+	sutra_buf_addf(&b,
+		       ",\"count\":%zu,\"tokens\":%zu,\"truncated\":%zu,\"fingerprint\":\"%s\","
+		       "\"processing_time_ms\":%.3f}\n",
+		       e->job.texts, e->tokens, e->truncated, e->ml->model->fingerprint,
+		       (double)(sutra_clock_ns() - sutra_http_started_ns(e->request)) / 1e6);
+	sutra_http_reply_json(e->request, 200, &b);
+}
+
+static void fail_request(struct ml_base *ml, struct sutra_http_request *r,
+			 const struct sutra_err *err)
+{
+	sutra_metric_add(&ml->metrics[err->code == SUTRA_E_BUSY ? ML_BUSY : ML_ERRORS], 1);
+	sutra_http_reply_error(r, err);
+}
+
+static void answer(struct sutra_batch_job *job)
+{
+	struct embed *e = (struct embed *)job;
+
+	if (job->rc) {
+		fail_request(e->ml, e->request, &job->err);
+	} else {
+		sutra_metric_add(&e->ml->metrics[ML_REQUESTS], 1);
+		sutra_metric_add(&e->ml->metrics[ML_TRUNCATED], (long long)e->truncated);
+		shape_rows(e);
+		add_headers(e);
+		if (e->binary)
+			reply_binary(e);
+		else
+			reply_json(e);
+	}
+	embed_free(e);
+}
+
+static int read_options(struct embed *e, const json_t *body, struct sutra_err *err)
+{
+	size_t native = e->ml->model->dimension;
+	int64_t dimension = (int64_t)e->ml->dimension;
+	char allowed[SUTRA_MRL_LIST];
+	int rc;
+
+	e->normalize = e->truncate = true;
+	rc = sutra_json_get_int(body, "dimension", &dimension, err);
+	if (!rc)
+		rc = sutra_json_get_bool(body, "normalize", &e->normalize, err);
+	if (!rc)
+		rc = sutra_json_get_bool(body, "truncate", &e->truncate, err);
+	if (rc)
+		return rc;
+	if (dimension < 1 || !sutra_matryoshka_allows(native, (size_t)dimension)) {
+		sutra_matryoshka_list(native, allowed);
+		return sutra_fail(err, SUTRA_E_INVALID, "field \"dimension\" is %lld; allowed are %s",
+				  (long long)dimension, allowed);
+	}
+	e->dimension = (size_t)dimension;
+	return 0;
+}
+
+static int tokenize(struct embed *e, const json_t *list, struct sutra_err *err)
+{
+	const struct sutra_model *m = e->ml->model;
+	size_t n = json_array_size(list), i;
+	json_t *text;
+
+	e->job.texts = n;
+	e->ids = sutra_calloc(n * m->max_tokens, sizeof(*e->ids));
+	e->lengths = sutra_calloc(n, sizeof(*e->lengths));
+	e->job.out = sutra_calloc(n * m->dimension, sizeof(float));
+	if (!e->ids || !e->lengths || !e->job.out)
+		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory for %zu texts", n);
+	json_array_foreach (list, i, text) {
+		size_t whole;
+
+		e->lengths[i] = (uint32_t)sutra_wordpiece_encode(
+			m->tokenizer, json_string_value(text), json_string_length(text),
+			e->ids + e->tokens, m->max_tokens, &whole);
+		e->tokens += e->lengths[i];
+		if (whole == e->lengths[i])
+			continue;
+		e->truncated++;
+		if (!e->truncate) {
+			sutra_fail(err, SUTRA_E_INVALID,
+				   "texts[%zu] has %zu tokens; the model takes %zu", i, whole,
+				   m->max_tokens);
+			return sutra_hint(err, "shorten it, or let it be cut with \"truncate\": true");
+		}
+	}
+	e->job.ids = e->ids;
+	e->job.lengths = e->lengths;
+	return 0;
+}
+
+void ml_embed(struct sutra_http_request *r, void *ctx)
+{
+	struct embed *e = sutra_calloc(1, sizeof(*e));
+	struct ml_texts texts = { 0 };
+	struct ml_base *ml = ctx;
+	struct sutra_err err;
+	const char *body, *accept = sutra_http_header(r, "Accept");
+	size_t n;
+	int rc;
+
+	if (!e) {
+		sutra_fail(&err, SUTRA_E_NOMEM, "out of memory");
+		fail_request(ml, r, &err);
+		return;
+	}
+	*e = (struct embed){ .ml = ml, .request = r, .job.done = answer };
+	e->binary = accept && strcasestr(accept, "application/octet-stream");
+	body = sutra_http_body(r, &n);
+	rc = ml_texts_read(body, n, &texts, &err);
+	if (!rc)
+		rc = read_options(e, texts.body, &err);
+	if (!rc)
+		rc = tokenize(e, texts.list, &err);
+	e->single = texts.single;
+	ml_texts_release(&texts);
+	if (!rc)
+		rc = sutra_batcher_submit(ml->batcher, &e->job, &err);
+	if (rc) {	/* else e belongs to the queue */
+		fail_request(ml, r, &err);
+		embed_free(e);
+	}
+}

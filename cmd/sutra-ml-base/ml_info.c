@@ -1,0 +1,142 @@
+/* The routes that tell about the service: /info, /health, /metrics, /tokenize. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/jsonio.h"
+#include "ml_base.h"
+#include "net/service.h"
+
+enum { MAX_ANSWER = 64 << 20 };
+
+/* A batch under way for so long means that the machine, or this program, hangs. */
+#define STUCK_NS 60000000000u
+
+void ml_info(struct sutra_http_request *r, void *ctx)
+{
+	const struct ml_base *ml = ctx;
+	const struct sutra_model *m = ml->model;
+	char allowed[SUTRA_MRL_LIST];
+	struct sutra_buf b;
+
+	sutra_matryoshka_list(m->dimension, allowed);
+	sutra_buf_init(&b, 65536);
+	sutra_buf_adds(&b, "{\"model\":");
+	sutra_json_add_string(&b, m->name, strlen(m->name));
+	sutra_buf_addf(&b,
+		       ",\"fingerprint\":\"%s\",\"dimension\":%zu,\"native_dimension\":%zu,"
+		       "\"allowed_dimensions\":[%s],\"matryoshka_trained\":%s,\"mrl\":\"%s\","
+		       "\"pooling\":\"%s\",\"precision\":\"fp32\",\"kernels\":\"%s\",\"threads\":%u,"
+		       "\"max_tokens\":%zu,\"max_texts\":%d,\"max_queue\":%lld,\"max_batch_tokens\":%lld,"
+		       "\"batch_size\":%lld,\"weights_sha256\":\"%s\",\"vocab_sha256\":\"%s\","
+		       "\"instance_id\":",
+		       m->fingerprint, ml->dimension, m->dimension, allowed,
+		       m->matryoshka_trained ? "true" : "false", sutra_mrl_name(m->mrl),
+		       sutra_pooling_name(m->pooling), sutra_kernels_best()->name, ml->threads,
+		       m->max_tokens, ML_MAX_TEXTS, (long long)ml->settings.max_queue,
+		       (long long)ml->settings.batch_tokens, (long long)ml->settings.batch_size,
+		       m->weights_sha256, m->vocab_sha256);
+	sutra_json_add_string(&b, ml->settings.instance_id, strlen(ml->settings.instance_id));
+	sutra_buf_adds(&b, "}\n");
+	sutra_http_reply_json(r, 200, &b);
+}
+
+void ml_health(struct sutra_http_request *r, void *ctx)
+{
+	struct ml_base *ml = ctx;
+	struct sutra_batcher_stats stats;
+	const char *reason = NULL;
+	struct sutra_buf b;
+
+	sutra_batcher_stats(ml->batcher, &stats);
+	if (atomic_load(&ml->stopping))
+		reason = "stopping";
+	else if (stats.longest_ns > STUCK_NS)
+		reason = "a batch has been running for more than a minute";
+	sutra_buf_init(&b, 4096);
+	sutra_service_health(&b, reason);
+	sutra_buf_addf(&b, ",\"fingerprint\":\"%s\",\"queue\":%llu,\"instance_id\":",
+		       ml->model->fingerprint, (unsigned long long)stats.queued);
+	sutra_json_add_string(&b, ml->settings.instance_id, strlen(ml->settings.instance_id));
+	sutra_buf_adds(&b, "}\n");
+	sutra_http_reply_json(r, reason ? 503 : 200, &b);
+}
+
+void ml_metrics(struct sutra_http_request *r, void *ctx)
+{
+	static const struct sutra_metric_row rows[ML_METRIC_COUNT] = {
+#define X(sym, name, type, help) { name, SUTRA_##type, help },
+		ML_METRICS(X)
+#undef X
+	};
+	struct ml_base *ml = ctx;
+	const struct sutra_histogram *times = sutra_batcher_times(ml->batcher);
+	struct sutra_metric *m = ml->metrics;
+	struct sutra_batcher_stats stats;
+	uint64_t rss, pss;
+	struct sutra_buf b;
+
+	sutra_batcher_stats(ml->batcher, &stats);
+	sutra_process_memory(&rss, &pss);
+	sutra_metric_set(&m[ML_TEXTS], (long long)stats.texts);
+	sutra_metric_set(&m[ML_TOKENS], (long long)stats.tokens);
+	sutra_metric_set(&m[ML_BATCHES], (long long)stats.batches);
+	sutra_metric_set(&m[ML_INFERENCE], (long long)(stats.inference_ns / 1000));
+	sutra_metric_set(&m[ML_QUEUE], (long long)stats.queued);
+	sutra_metric_set(&m[ML_BATCH_P50], (long long)(sutra_histogram_quantile(times, 0.5) / 1000));
+	sutra_metric_set(&m[ML_BATCH_P99], (long long)(sutra_histogram_quantile(times, 0.99) / 1000));
+	sutra_metric_set(&m[ML_RESIDENT], (long long)rss);
+	sutra_buf_init(&b, 65536);
+	sutra_metrics_prometheus(rows, m, ML_METRIC_COUNT, &b);
+	sutra_http_reply(r, 200, "text/plain; version=0.0.4", &b);
+}
+
+/* Appends [id,...] of one text and gives its uncut length. */
+static void add_ids(const struct sutra_model *m, const json_t *text, uint32_t *ids,
+		    struct sutra_buf *b, size_t *ret_whole)
+{
+	size_t n = sutra_wordpiece_encode(m->tokenizer, json_string_value(text),
+					  json_string_length(text), ids, m->max_tokens, ret_whole);
+
+	for (size_t i = 0; i < n; i++)
+		sutra_buf_addf(b, "%c%u", i ? ',' : '[', ids[i]);
+	sutra_buf_addc(b, ']');
+}
+
+void ml_tokenize(struct sutra_http_request *r, void *ctx)
+{
+	const struct ml_base *ml = ctx;
+	struct ml_texts texts = { 0 };
+	struct sutra_buf b, wholes;
+	struct sutra_err err;
+	const char *body;
+	uint32_t *ids = NULL;
+	size_t n, i, whole;
+	json_t *text;
+	int rc;
+
+	body = sutra_http_body(r, &n);
+	rc = ml_texts_read(body, n, &texts, &err);
+	if (!rc && !(ids = sutra_calloc(ml->model->max_tokens, sizeof(*ids))))
+		rc = sutra_fail(&err, SUTRA_E_NOMEM, "out of memory");
+	if (rc) {
+		ml_texts_release(&texts);
+		sutra_http_reply_error(r, &err);
+		return;
+	}
+	sutra_buf_init(&b, MAX_ANSWER);
+	sutra_buf_init(&wholes, MAX_ANSWER);
+	sutra_buf_adds(&b, "{\"ids\":[");
+	json_array_foreach (texts.list, i, text) {
+		if (i)
+			sutra_buf_addc(&b, ',');
+		add_ids(ml->model, text, ids, &b, &whole);
+		sutra_buf_addf(&wholes, "%s%zu", i ? "," : "", whole);
+	}
+	sutra_buf_addf(&b, "],\"tokens_before_truncation\":[%s],\"max_tokens\":%zu}\n",
+		       sutra_buf_str(&wholes), ml->model->max_tokens);
+	sutra_buf_release(&wholes);
+	sutra_free(ids);
+	ml_texts_release(&texts);
+	sutra_http_reply_json(r, 200, &b);
+}
