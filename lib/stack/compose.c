@@ -1,0 +1,245 @@
+#include "stack/compose.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "stack/compose_reader.h"
+#include "stack/compose_service.h"
+
+enum { MAX_FILE = 4 << 20, MAX_SERVICES = 512 };
+
+static int read_name(struct reader *r, struct fy_node *n, void *object, const char *what)
+{
+	struct sutra_compose *c = object;
+
+	return reader_string(r, n, what, &c->name);
+}
+
+static int read_version(struct reader *r, struct fy_node *n, void *object, const char *what)
+{
+	char *text;
+	int rc = reader_string(r, n, what, &text);
+
+	sutra_free(rc ? NULL : text);
+	return rc;
+}
+
+static int read_one_service(struct reader *r, const char *key, struct fy_node *value, void *object)
+{
+	struct sutra_compose *c = object;
+	struct sutra_service *grown;
+
+	if (c->n_services == MAX_SERVICES)
+		return reader_fail(r, "more than %d services", MAX_SERVICES);
+	grown = sutra_realloc_array(c->services, c->n_services + 1, sizeof(*grown));
+	if (!grown)
+		return reader_fail(r, "out of memory");
+	c->services = grown;
+	return service_read(r, key, value, &c->services[c->n_services++]);
+}
+
+static int read_services(struct reader *r, struct fy_node *n, void *object, const char *what)
+{
+	return reader_pairs(r, n, what, read_one_service, object);
+}
+
+static const struct reader_key volume_keys[] = {
+	{ "driver", reader_skip }, { "driver_opts", reader_skip }, { "labels", reader_skip },
+	{ "name", reader_skip },   { "external", reader_skip },    { 0 },
+};
+
+static int read_one_volume(struct reader *r, const char *key, struct fy_node *value, void *object)
+{
+	struct sutra_compose *c = object;
+	char what[300];
+
+	if (sutra_strv_add(&c->volumes, key))
+		return reader_fail(r, "out of memory");
+	snprintf(what, sizeof(what), "volumes.%s", key);
+	return reader_mapping(r, value, what, volume_keys, NULL);
+}
+
+static int read_volumes(struct reader *r, struct fy_node *n, void *object, const char *what)
+{
+	return reader_pairs(r, n, what, read_one_volume, object);
+}
+
+static const struct reader_key top_keys[] = {
+	{ "version", read_version },  { "name", read_name },	    { "services", read_services },
+	{ "volumes", read_volumes },  { "networks", reader_skip },  { "configs", reader_skip },
+	{ "secrets", reader_skip },   { 0 },
+};
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(((const struct sutra_service *)a)->name, ((const struct sutra_service *)b)->name);
+}
+
+/* What only the whole file tells: dependencies and named volumes exist, no circle. */
+static int visit(const struct sutra_compose *c, const struct sutra_service *s, unsigned char *mark,
+		 struct sutra_err *err)
+{
+	size_t at = (size_t)(s - c->services);
+
+	if (mark[at] == 2)
+		return 0;
+	if (mark[at] == 1)
+		return sutra_fail(err, SUTRA_E_SETTING, "%s:%d: services.%s depends on itself in a circle",
+				  c->file, s->line, s->name);
+	mark[at] = 1;
+	for (size_t i = 0; i < s->n_depends_on; i++) {
+		const struct sutra_service *d = sutra_compose_find(c, s->depends_on[i].service);
+		int rc;
+
+		if (!d)
+			return sutra_fail(err, SUTRA_E_SETTING,
+					  "%s:%d: services.%s depends on \"%s\", which is not in the file",
+					  c->file, s->depends_on[i].line, s->name, s->depends_on[i].service);
+		rc = visit(c, d, mark, err);
+		if (rc)
+			return rc;
+	}
+	mark[at] = 2;
+	return 0;
+}
+
+static int check_whole(const struct sutra_compose *c, struct sutra_err *err)
+{
+	unsigned char *mark;
+	int rc = 0;
+
+	if (!c->n_services)
+		return sutra_fail(err, SUTRA_E_SETTING, "%s: there are no services", c->file);
+	for (size_t i = 0; i < c->n_services; i++)
+		for (size_t v = 0; v < c->services[i].n_volumes; v++)
+			if (c->services[i].volumes[v].named &&
+			    !sutra_strv_has(&c->volumes, c->services[i].volumes[v].source))
+				return sutra_fail(err, SUTRA_E_SETTING,
+						  "%s:%d: services.%s uses the volume \"%s\", which is not declared",
+						  c->file, c->services[i].line, c->services[i].name,
+						  c->services[i].volumes[v].source);
+	mark = sutra_calloc(c->n_services, 1);
+	if (!mark)
+		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
+	for (size_t i = 0; i < c->n_services && !rc; i++)
+		rc = visit(c, &c->services[i], mark, err);
+	sutra_free(mark);
+	return rc;
+}
+
+/* The YAML parser's first complaint, in our form. */
+static int yaml_error(struct fy_diag *diag, const char *file, struct sutra_err *err)
+{
+	void *at = NULL;
+	const struct fy_diag_error *e = fy_diag_errors_iterate(diag, &at);
+
+	if (!e)
+		return sutra_fail(err, SUTRA_E_SETTING, "%s: this is no YAML document", file);
+	return sutra_fail(err, SUTRA_E_SETTING, "%s:%d: %s", file, e->line > 0 ? e->line : 1, e->msg);
+}
+
+int sutra_compose_parse(const char *text, size_t n, const char *file, sutra_lookup *lookup, void *ctx,
+			struct sutra_compose **ret, struct sutra_err *err)
+{
+	const struct fy_diag_cfg silent = { .level = FYET_ERROR, .module_mask = ~0u };
+	struct fy_diag *diag = fy_diag_create(&silent);
+	struct fy_parse_cfg cfg = { .flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG | FYPCF_RESOLVE_DOCUMENT,
+				    .diag = diag };
+	struct reader r = { file, lookup, ctx, err, 1 };
+	struct sutra_compose *c = sutra_calloc(1, sizeof(*c));
+	struct fy_document *doc = NULL;
+	int rc;
+
+	if (!diag || !c || !(c->file = sutra_strdup(file))) {
+		rc = sutra_fail(err, SUTRA_E_NOMEM, "out of memory reading %s", file);
+		goto out;
+	}
+	fy_diag_set_collect_errors(diag, true);
+	doc = fy_document_build_from_string(&cfg, text, n);
+	rc = doc ? reader_mapping(&r, fy_document_root(doc), "the file", top_keys, c) :
+		   yaml_error(diag, file, err);
+	if (!rc) {
+		if (c->n_services)
+			qsort(c->services, c->n_services, sizeof(*c->services), by_name);
+		rc = check_whole(c, err);
+	}
+out:
+	fy_document_destroy(doc);
+	fy_diag_destroy(diag);
+	if (rc)
+		sutra_compose_free(c);
+	else
+		*ret = c;
+	return rc;
+}
+
+int sutra_compose_read(const char *path, sutra_lookup *lookup, void *ctx, struct sutra_compose **ret,
+		       struct sutra_err *err)
+{
+	size_t n;
+	char *text;
+	int rc = sutra_file_read(path, MAX_FILE, &text, &n, err);
+
+	if (rc)
+		return rc;
+	rc = sutra_compose_parse(text, n, path, lookup, ctx, ret, err);
+	sutra_free(text);
+	return rc;
+}
+
+void sutra_compose_free(struct sutra_compose *c)
+{
+	if (!c)
+		return;
+	for (size_t i = 0; i < c->n_services; i++)
+		service_release(&c->services[i]);
+	sutra_free(c->services);
+	sutra_strv_release(&c->volumes);
+	sutra_free(c->file);
+	sutra_free(c->name);
+	sutra_free(c);
+}
+
+struct sutra_service *sutra_compose_find(const struct sutra_compose *c, const char *name)
+{
+	for (size_t i = 0; i < c->n_services; i++)
+		if (!strcmp(c->services[i].name, name))
+			return &c->services[i];
+	return NULL;
+}
+
+static bool is_active(const struct sutra_service *s, const struct sutra_strv *profiles)
+{
+	for (size_t i = 0; i < s->profiles.n; i++)
+		if (sutra_strv_has(profiles, s->profiles.items[i]))
+			return true;
+	return !s->profiles.n;
+}
+
+int sutra_compose_select(struct sutra_compose *c, const struct sutra_strv *profiles,
+			 struct sutra_err *err)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < c->n_services; i++) {
+		const struct sutra_service *s = &c->services[i];
+
+		for (size_t d = 0; d < s->n_depends_on && is_active(s, profiles); d++)
+			if (!is_active(sutra_compose_find(c, s->depends_on[d].service), profiles))
+				return sutra_fail(err, SUTRA_E_SETTING,
+						  "%s:%d: services.%s depends on \"%s\", whose profile is not active",
+						  c->file, s->depends_on[d].line, s->name,
+						  s->depends_on[d].service);
+	}
+	for (size_t i = 0; i < c->n_services; i++) {
+		if (is_active(&c->services[i], profiles))
+			c->services[kept++] = c->services[i];
+		else
+			service_release(&c->services[i]);
+	}
+	c->n_services = kept;
+	return 0;
+}

@@ -1,0 +1,51 @@
+/* compose_reader - YAML nodes with places: what compose.c and its parts read through.
+ * Internal to lib/stack. */
+#ifndef SUTRA_STACK_COMPOSE_READER_H
+#define SUTRA_STACK_COMPOSE_READER_H
+
+#include <libfyaml.h>
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "base/str.h"
+#include "stack/interpolate.h"
+
+struct reader {
+	const char *file;
+	sutra_lookup *lookup;
+	void *ctx;
+	struct sutra_err *err;
+	int line;	/* of the key last entered: where an error is, unless the node knows better */
+};
+
+/* "file:line: ..." with SUTRA_E_SETTING. */
+int reader_fail(struct reader *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* The scalar, interpolated, owned by the caller. what: "services.x.image", for errors. */
+int reader_string(struct reader *r, struct fy_node *n, const char *what, char **ret);
+int reader_bool(struct reader *r, struct fy_node *n, const char *what, bool *ret);
+int reader_int(struct reader *r, struct fy_node *n, const char *what, int64_t min, int64_t max,
+	       int64_t *ret);
+int reader_duration(struct reader *r, struct fy_node *n, const char *what, uint64_t *ret_ns);
+int reader_size(struct reader *r, struct fy_node *n, const char *what, uint64_t *ret_bytes);
+int reader_double(struct reader *r, struct fy_node *n, const char *what, double *ret);
+/* A list of scalars, or (as_words) one scalar split at blanks as a shell would. */
+int reader_strings(struct reader *r, struct fy_node *n, const char *what, bool as_words,
+		   struct sutra_strv *ret);
+
+/* One row a key that a mapping may hold; read gets the value and the object. */
+struct reader_key {
+	const char *key;	/* NULL ends the table */
+	int (*read)(struct reader *r, struct fy_node *value, void *object, const char *what);
+};
+/* Calls the row of every key; x-* is skipped, any other key is an error with its nearest
+ * match. what names the mapping in errors. */
+int reader_mapping(struct reader *r, struct fy_node *n, const char *what,
+		   const struct reader_key *rows, void *object);
+/* Calls each(key, value) for every pair. */
+int reader_pairs(struct reader *r, struct fy_node *n, const char *what,
+		 int (*each)(struct reader *r, const char *key, struct fy_node *value, void *object),
+		 void *object);
+/* For keys that only a container engine acts on. */
+int reader_skip(struct reader *r, struct fy_node *value, void *object, const char *what);
+
+#endif

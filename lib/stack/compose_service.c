@@ -1,0 +1,533 @@
+#include "stack/compose_service.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+
+static int read_image(struct reader *r, struct fy_node *n, void *object, const char *what)
+{
+	return reader_string(r, n, what, &((struct sutra_service *)object)->image);
+}
+
+static int read_command(struct reader *r, struct fy_node *n, void *object, const char *what)
+{
+	return reader_strings(r, n, what, true, &((struct sutra_service *)object)->command);
+}
+
+static int read_entrypoint(struct reader *r, struct fy_node *n, void *object, const char *what)
+{
+	return reader_strings(r, n, what, true, &((struct sutra_service *)object)->entrypoint);
+}
+
+static int read_profiles(struct reader *r, struct fy_node *n, void *object, const char *what)
+{
+	return reader_strings(r, n, what, false, &((struct sutra_service *)object)->profiles);
+}
+
+/* KEY without a value takes the caller's, and is left out when that is unset. */
+static int set_env(struct reader *r, struct sutra_env *env, const char *key, const char *value)
+{
+	if (!value)
+		value = r->lookup(r->ctx, key);
+	return value && sutra_env_set(env, key, value) ? reader_fail(r, "out of memory") : 0;
+}
+
+static int env_pair(struct reader *r, const char *key, struct fy_node *n, void *object)
+{
+	char *value = NULL, what[300];
+	int rc;
+
+	snprintf(what, sizeof(what), "environment.%s", key);
+	rc = n && !(fy_node_is_scalar(n) && !fy_node_get_scalar_length(n) &&
+		    fy_node_get_style(n) == FYNS_PLAIN) ?
+		     reader_string(r, n, what, &value) :
+		     0;
+	if (!rc)
+		rc = set_env(r, object, key, value);
+	sutra_free(value);
+	return rc;
+}
+
+static int read_environment(struct reader *r, struct fy_node *n, void *object, const char *what)
+{
+	struct sutra_env *env = &((struct sutra_service *)object)->env;
+	struct sutra_strv list = { 0 };
+	int rc;
+
+	if (!n || !fy_node_is_sequence(n))
+		return reader_pairs(r, n, what, env_pair, env);
+	rc = reader_strings(r, n, what, false, &list);
+	for (size_t i = 0; i < list.n && !rc; i++) {
+		char *eq = strchr(list.items[i], '=');
+
+		if (eq == list.items[i])
+			rc = reader_fail(r, "%s: \"%s\" is not KEY=value", what, list.items[i]);
+		if (eq)
+			*eq = '\0';
+		if (!rc)
+			rc = set_env(r, env, list.items[i], eq ? eq + 1 : NULL);
+	}
+	sutra_strv_release(&list);
+	return rc;
+}
+
+/* Values of env_file stand behind those of environment, whichever comes first. */
+static int read_env_file(struct reader *r, struct fy_node *n, void *object, const char *what)
+{
+	struct sutra_service *s = object;
+	const char *slash = strrchr(r->file, '/');
+	struct sutra_strv files = { 0 };
+	struct sutra_env all = { 0 };
+	struct sutra_err why;
+	int rc = reader_strings(r, n, what, false, &files);
+
+	for (size_t i = 0; i < files.n && !rc; i++) {
+		char *path = files.items[i][0] == '/' || !slash ?
+				     sutra_strdup(files.items[i]) :
+				     sutra_asprintf("%.*s/%s", (int)(slash - r->file), r->file, files.items[i]);
+
+		rc = path ? sutra_env_read(path, &all, &why) : SUTRA_E_NOMEM;
+		if (rc)
+			rc = reader_fail(r, "%s: %s", what, path ? why.message : "out of memory");
+		sutra_free(path);
+	}
+	for (size_t i = 0; i < all.n && !rc; i++)
+		if (!sutra_env_get(&s->env, all.items[i].key))
+			rc = set_env(r, &s->env, all.items[i].key, all.items[i].value);
+	sutra_env_release(&all);
+	sutra_strv_release(&files);
+	return rc;
+}
+
+static int add_dependency(struct reader *r, struct sutra_service *s, const char *name,
+			  enum sutra_condition condition)
+{
+	struct sutra_dependency *grown =
+		sutra_realloc_array(s->depends_on, s->n_depends_on + 1, sizeof(*grown));
+
+	if (!grown)
+		return reader_fail(r, "out of memory");
+	s->depends_on = grown;
+	grown[s->n_depends_on] = (struct sutra_dependency){ sutra_strdup(name), condition, r->line };
+	return grown[s->n_depends_on++].service ? 0 : reader_fail(r, "out of memory");
+}
+
+static int read_condition(struct reader *r, struct fy_node *n, void *object, const char *what)
+{
+	static const char *const names[] = { "service_started", "service_healthy",
+					     "service_completed_successfully" };
+	char *text;
+	int rc = reader_string(r, n, what, &text), at = 0;
+
+	if (rc)
+		return rc;
+	while (at < 3 && strcmp(names[at], text))
+		at++;
+	if (at == 3)
+		rc = reader_fail(r, "%s is \"%s\"; allowed are %s, %s, %s", what, text, names[0], names[1],
+				 names[2]);
+	else
+		*(enum sutra_condition *)object = (enum sutra_condition)at;
+	sutra_free(text);
+	return rc;
+}
+
+static const struct reader_key dependency_keys[] = {
+	{ "condition", read_condition },
+	{ 0 },
+};
+
+static int depends_pair(struct reader *r, const char *key, struct fy_node *n, void *object)
+{
+	enum sutra_condition condition = SUTRA_STARTED;
+	char what[300];
+	int rc, line = r->line;
+
+	snprintf(what, sizeof(what), "depends_on.%s", key);
+	rc = reader_mapping(r, n, what, dependency_keys, &condition);
+	r->line = line;
+	return rc ? rc : add_dependency(r, object, key, condition);
+}
+
+static int read_depends_on(struct reader *r, struct fy_node *n, void *object, const char *what)
+{
+	struct sutra_strv list = { 0 };
+	int rc;
+
+	if (!n || !fy_node_is_sequence(n))
+		return reader_pairs(r, n, what, depends_pair, object);
+	rc = reader_strings(r, n, what, false, &list);
+	for (size_t i = 0; i < list.n && !rc; i++)
+		rc = add_dependency(r, object, list.items[i], SUTRA_STARTED);
+	sutra_strv_release(&list);
+	return rc;
+}
+
+static int read_test(struct reader *r, struct fy_node *n, void *object, const char *what)
+{
+	struct sutra_healthcheck *h = object;
+	struct sutra_strv list = { 0 };
+	bool is_list = n && fy_node_is_sequence(n);
+	int rc = reader_strings(r, n, what, false, &list);
+
+	if (!rc && is_list && list.n == 1 && !strcmp(list.items[0], "NONE"))
+		h->disabled = true;
+	else if (!rc && is_list && (list.n < 2 || (strcmp(list.items[0], "CMD") &&
+						    strcmp(list.items[0], "CMD-SHELL"))))
+		rc = reader_fail(r, "%s must begin with CMD, CMD-SHELL or NONE", what);
+	h->shell = !is_list || (list.n && !strcmp(list.items[0], "CMD-SHELL"));
+	for (size_t i = is_list; i < list.n && !rc && !h->disabled; i++)
+		if (sutra_strv_add(&h->test, list.items[i]))
+			rc = reader_fail(r, "out of memory");
+	sutra_strv_release(&list);
+	return rc;
+}
+
+static int read_interval(struct reader *r, struct fy_node *n, void *object, const char *what)
+{
+	return reader_duration(r, n, what, &((struct sutra_healthcheck *)object)->interval_ns);
+}
+
+static int read_timeout(struct reader *r, struct fy_node *n, void *object, const char *what)
+{
+	return reader_duration(r, n, what, &((struct sutra_healthcheck *)object)->timeout_ns);
+}
+
+static int read_start_period(struct reader *r, struct fy_node *n, void *object, const char *what)
+{
+	return reader_duration(r, n, what, &((struct sutra_healthcheck *)object)->start_period_ns);
+}
+
+static int read_retries(struct reader *r, struct fy_node *n, void *object, const char *what)
+{
+	return reader_int(r, n, what, 1, 1000, &((struct sutra_healthcheck *)object)->retries);
+}
+
+static int read_disable(struct reader *r, struct fy_node *n, void *object, const char *what)
+{
+	return reader_bool(r, n, what, &((struct sutra_healthcheck *)object)->disabled);
+}
+
+static const struct reader_key health_keys[] = {
+	{ "test", read_test },	 { "interval", read_interval },		{ "timeout", read_timeout },
+	{ "retries", read_retries }, { "start_period", read_start_period }, { "disable", read_disable },
+	{ 0 },
+};
+
+static int read_healthcheck(struct reader *r, struct fy_node *n, void *object, const char *what)
+{
+	return reader_mapping(r, n, what, health_keys, &((struct sutra_service *)object)->health);
+}
+
+static int read_restart(struct reader *r, struct fy_node *n, void *object, const char *what)
+{
+	struct sutra_service *s = object;
+	char *text;
+	int rc = reader_string(r, n, what, &text);
+
+	if (rc)
+		return rc;
+	if (!strcmp(text, "no"))
+		s->restart = SUTRA_RESTART_NO;
+	else if (!strcmp(text, "always"))
+		s->restart = SUTRA_RESTART_ALWAYS;
+	else if (!strcmp(text, "unless-stopped"))
+		s->restart = SUTRA_RESTART_UNLESS_STOPPED;
+	else if (!strcmp(text, "on-failure") ||
+		 (!strncmp(text, "on-failure:", 11) && !sutra_str_int(text + 11, 0, 10000, &s->restart_max)))
+		s->restart = SUTRA_RESTART_ON_FAILURE;
+	else
+		rc = reader_fail(r, "%s is \"%s\"; allowed are no, always, on-failure[:n], unless-stopped", what,
+				 text);
+	sutra_free(text);
+	return rc;
+}
+
+static int read_stop_grace(struct reader *r, struct fy_node *n, void *object, const char *what)
+{
+	return reader_duration(r, n, what, &((struct sutra_service *)object)->stop_grace_ns);
+}
+
+/* [host_ip:]published:target[/protocol], or target alone. */
+static int parse_port(struct reader *r, const char *text, const char *what, struct sutra_port *p)
+{
+	const char *slash = strchr(text, '/'), *last, *middle;
+	size_t n = slash ? (size_t)(slash - text) : strlen(text);
+	char copy[128];
+	int64_t number;
+
+	*p = (struct sutra_port){ 0 };
+	if (n >= sizeof(copy))
+		return reader_fail(r, "%s: \"%s\" is no port", what, text);
+	memcpy(copy, text, n);
+	copy[n] = '\0';
+	last = strrchr(copy, ':');
+	if (sutra_str_int(last ? last + 1 : copy, 1, 65535, &number))
+		return reader_fail(r, "%s: \"%s\" is not [address:]published:target", what, text);
+	p->target = (int)number;
+	if (last) {
+		copy[last - copy] = '\0';
+		middle = strrchr(copy, ':');
+		if (sutra_str_int(middle ? middle + 1 : copy, 1, 65535, &number))
+			return reader_fail(r, "%s: \"%s\" is not [address:]published:target", what, text);
+		p->published = (int)number;
+		if (middle)
+			p->host_ip = sutra_strndup(copy, (size_t)(middle - copy));
+	}
+	p->protocol = sutra_strdup(slash ? slash + 1 : "tcp");
+	if (strcmp(p->protocol, "tcp") && strcmp(p->protocol, "udp"))
+		return reader_fail(r, "%s: \"%s\": the protocol must be tcp or udp", what, text);
+	return 0;
+}
+
+static int port_number(struct reader *r, struct fy_node *n, void *object, const char *what)
+{
+	int64_t v;
+	int rc = reader_int(r, n, what, 1, 65535, &v);
+
+	if (!rc)
+		*(int *)object = (int)v;
+	return rc;
+}
+
+static int port_target(struct reader *r, struct fy_node *n, void *object, const char *what)
+{
+	return port_number(r, n, &((struct sutra_port *)object)->target, what);
+}
+
+static int port_published(struct reader *r, struct fy_node *n, void *object, const char *what)
+{
+	return port_number(r, n, &((struct sutra_port *)object)->published, what);
+}
+
+static int port_host_ip(struct reader *r, struct fy_node *n, void *object, const char *what)
+{
+	return reader_string(r, n, what, &((struct sutra_port *)object)->host_ip);
+}
+
+static int port_protocol(struct reader *r, struct fy_node *n, void *object, const char *what)
+{
+	return reader_string(r, n, what, &((struct sutra_port *)object)->protocol);
+}
+
+static const struct reader_key port_keys[] = {
+	{ "target", port_target },     { "published", port_published }, { "host_ip", port_host_ip },
+	{ "protocol", port_protocol }, { "mode", reader_skip },		{ 0 },
+};
+
+static int read_ports(struct reader *r, struct fy_node *n, void *object, const char *what)
+{
+	struct sutra_service *s = object;
+	struct fy_node *item;
+	void *at = NULL;
+	int rc = 0;
+
+	if (!n || !fy_node_is_sequence(n))
+		return reader_fail(r, "%s must be a list", what);
+	while (!rc && (item = fy_node_sequence_iterate(n, &at))) {
+		struct sutra_port *grown = sutra_realloc_array(s->ports, s->n_ports + 1, sizeof(*grown));
+		char *text;
+
+		if (!grown)
+			return reader_fail(r, "out of memory");
+		s->ports = grown;
+		grown += s->n_ports++;
+		*grown = (struct sutra_port){ 0 };
+		if (fy_node_is_mapping(item)) {
+			rc = reader_mapping(r, item, what, port_keys, grown);
+			if (!rc && !grown->protocol)
+				grown->protocol = sutra_strdup("tcp");
+		} else {
+			rc = reader_string(r, item, what, &text);
+			if (rc)
+				return rc;
+			rc = parse_port(r, text, what, grown);
+			sutra_free(text);
+		}
+	}
+	return rc;
+}
+
+static int read_expose(struct reader *r, struct fy_node *n, void *object, const char *what)
+{
+	struct sutra_service *s = object;
+	int64_t port;
+	int rc = reader_strings(r, n, what, false, &s->expose);
+
+	for (size_t i = 0; i < s->expose.n && !rc; i++)
+		if (sutra_str_int(s->expose.items[i], 1, 65535, &port))
+			rc = reader_fail(r, "%s: \"%s\" is no port", what, s->expose.items[i]);
+	return rc;
+}
+
+/* source:target[:ro|rw], or target alone; a source with a slash or dot is a path. */
+static int parse_volume(struct reader *r, const char *text, const char *what, struct sutra_volume *v)
+{
+	struct sutra_strv parts = { 0 };
+	int rc = sutra_strv_split(&parts, text, ":");
+
+	*v = (struct sutra_volume){ 0 };
+	if (rc || !parts.n || parts.n > 3 ||
+	    (parts.n == 3 && strcmp(parts.items[2], "ro") && strcmp(parts.items[2], "rw"))) {
+		rc = reader_fail(r, "%s: \"%s\" is not source:target[:ro]", what, text);
+	} else {
+		v->target = sutra_strdup(parts.items[parts.n > 1]);
+		v->source = parts.n > 1 ? sutra_strdup(parts.items[0]) : NULL;
+		v->named = v->source && !strchr("./~", v->source[0]);
+		v->read_only = parts.n == 3 && !strcmp(parts.items[2], "ro");
+	}
+	sutra_strv_release(&parts);
+	return rc;
+}
+
+static int read_volumes(struct reader *r, struct fy_node *n, void *object, const char *what)
+{
+	struct sutra_service *s = object;
+	struct sutra_strv list = { 0 };
+	int rc = reader_strings(r, n, what, false, &list);
+
+	for (size_t i = 0; i < list.n && !rc; i++) {
+		struct sutra_volume *grown =
+			sutra_realloc_array(s->volumes, s->n_volumes + 1, sizeof(*grown));
+
+		if (!grown) {
+			rc = reader_fail(r, "out of memory");
+			break;
+		}
+		s->volumes = grown;
+		rc = parse_volume(r, list.items[i], what, &grown[s->n_volumes++]);
+	}
+	sutra_strv_release(&list);
+	return rc;
+}
+
+static int limit_memory(struct reader *r, struct fy_node *n, void *object, const char *what)
+{
+	return reader_size(r, n, what, &((struct sutra_service *)object)->memory_limit);
+}
+
+static int limit_cpus(struct reader *r, struct fy_node *n, void *object, const char *what)
+{
+	return reader_double(r, n, what, &((struct sutra_service *)object)->cpu_limit);
+}
+
+static int reserve_memory(struct reader *r, struct fy_node *n, void *object, const char *what)
+{
+	return reader_size(r, n, what, &((struct sutra_service *)object)->memory_reservation);
+}
+
+static int reserve_cpus(struct reader *r, struct fy_node *n, void *object, const char *what)
+{
+	return reader_double(r, n, what, &((struct sutra_service *)object)->cpu_reservation);
+}
+
+static const struct reader_key limit_keys[] = {
+	{ "memory", limit_memory }, { "cpus", limit_cpus }, { "pids", reader_skip }, { 0 },
+};
+static const struct reader_key reservation_keys[] = {
+	{ "memory", reserve_memory }, { "cpus", reserve_cpus }, { 0 },
+};
+
+static int read_limits(struct reader *r, struct fy_node *n, void *object, const char *what)
+{
+	return reader_mapping(r, n, what, limit_keys, object);
+}
+
+static int read_reservations(struct reader *r, struct fy_node *n, void *object, const char *what)
+{
+	return reader_mapping(r, n, what, reservation_keys, object);
+}
+
+static const struct reader_key resource_keys[] = {
+	{ "limits", read_limits }, { "reservations", read_reservations }, { 0 },
+};
+
+static int read_resources(struct reader *r, struct fy_node *n, void *object, const char *what)
+{
+	return reader_mapping(r, n, what, resource_keys, object);
+}
+
+static const struct reader_key deploy_keys[] = {
+	{ "resources", read_resources }, { 0 },
+};
+
+static int read_deploy(struct reader *r, struct fy_node *n, void *object, const char *what)
+{
+	return reader_mapping(r, n, what, deploy_keys, object);
+}
+
+/* Rows with reader_skip: a container engine's own business. */
+static const struct reader_key service_keys[] = {
+	{ "image", read_image },
+	{ "command", read_command },
+	{ "entrypoint", read_entrypoint },
+	{ "profiles", read_profiles },
+	{ "environment", read_environment },
+	{ "env_file", read_env_file },
+	{ "expose", read_expose },
+	{ "depends_on", read_depends_on },
+	{ "healthcheck", read_healthcheck },
+	{ "restart", read_restart },
+	{ "ports", read_ports },
+	{ "volumes", read_volumes },
+	{ "deploy", read_deploy },
+	{ "stop_grace_period", read_stop_grace },
+	{ "build", reader_skip },
+	{ "cap_drop", reader_skip },
+	{ "container_name", reader_skip },
+	{ "hostname", reader_skip },
+	{ "init", reader_skip },
+	{ "labels", reader_skip },
+	{ "logging", reader_skip },
+	{ "networks", reader_skip },
+	{ "read_only", reader_skip },
+	{ "security_opt", reader_skip },
+	{ "stop_signal", reader_skip },
+	{ "tmpfs", reader_skip },
+	{ "ulimits", reader_skip },
+	{ "user", reader_skip },
+	{ 0 },
+};
+
+int service_read(struct reader *r, const char *name, struct fy_node *n, struct sutra_service *s)
+{
+	char what[300];
+
+	*s = (struct sutra_service){ .name = sutra_strdup(name),
+				     .line = r->line,
+				     .stop_grace_ns = 10000000000u,
+				     .health = { .interval_ns = 30000000000u,
+						 .timeout_ns = 30000000000u,
+						 .retries = 3 } };
+	if (!s->name)
+		return reader_fail(r, "out of memory");
+	snprintf(what, sizeof(what), "services.%s", name);
+	return reader_mapping(r, n, what, service_keys, s);
+}
+
+void service_release(struct sutra_service *s)
+{
+	for (size_t i = 0; i < s->n_depends_on; i++)
+		sutra_free(s->depends_on[i].service);
+	for (size_t i = 0; i < s->n_ports; i++) {
+		sutra_free(s->ports[i].host_ip);
+		sutra_free(s->ports[i].protocol);
+	}
+	for (size_t i = 0; i < s->n_volumes; i++) {
+		sutra_free(s->volumes[i].source);
+		sutra_free(s->volumes[i].target);
+	}
+	sutra_free(s->depends_on);
+	sutra_free(s->ports);
+	sutra_free(s->volumes);
+	sutra_strv_release(&s->command);
+	sutra_strv_release(&s->entrypoint);
+	sutra_strv_release(&s->profiles);
+	sutra_strv_release(&s->expose);
+	sutra_strv_release(&s->health.test);
+	sutra_env_release(&s->env);
+	sutra_free(s->name);
+	sutra_free(s->image);
+}

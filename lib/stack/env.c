@@ -1,0 +1,122 @@
+/* Environments of services: sorted maps, and env_file. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "stack/compose.h"
+
+static size_t place_of(const struct sutra_env *e, const char *key, bool *ret_found)
+{
+	size_t lo = 0, hi = e->n;
+
+	*ret_found = false;
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+		int order = strcmp(e->items[mid].key, key);
+
+		if (!order) {
+			*ret_found = true;
+			return mid;
+		}
+		if (order < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+const char *sutra_env_get(const struct sutra_env *e, const char *key)
+{
+	bool found;
+	size_t at = place_of(e, key, &found);
+
+	return found ? e->items[at].value : NULL;
+}
+
+int sutra_env_set(struct sutra_env *e, const char *key, const char *value)
+{
+	bool found;
+	size_t at = place_of(e, key, &found);
+	char *copy = sutra_strdup(value), *name;
+	struct sutra_env_item *items;
+
+	if (copy && found) {
+		sutra_free(e->items[at].value);
+		e->items[at].value = copy;
+		return 0;
+	}
+	name = sutra_strdup(key);
+	items = sutra_realloc_array(e->items, e->n + 1, sizeof(*items));
+	if (items)
+		e->items = items;
+	if (!copy || !name || !items) {
+		sutra_free(copy);
+		sutra_free(name);
+		return SUTRA_E_NOMEM;
+	}
+	memmove(items + at + 1, items + at, (e->n - at) * sizeof(*items));
+	items[at] = (struct sutra_env_item){ name, copy };
+	e->n++;
+	return 0;
+}
+
+void sutra_env_release(struct sutra_env *e)
+{
+	for (size_t i = 0; i < e->n; i++) {
+		sutra_free(e->items[i].key);
+		sutra_free(e->items[i].value);
+	}
+	sutra_free(e->items);
+	*e = (struct sutra_env){ 0 };
+}
+
+/* One line, cut in place: "export KEY='value'", "KEY=value # not a comment". */
+static int read_line(char *line, struct sutra_env *e, struct sutra_err *err)
+{
+	char *eq, *value, *end;
+	size_t n;
+
+	line += strspn(line, " \t");
+	end = line + strlen(line);
+	while (end > line && strchr(" \t\r", end[-1]))
+		*--end = '\0';
+	if (!*line || *line == '#')
+		return 0;
+	if (!strncmp(line, "export ", 7))
+		line += 7;
+	eq = strchr(line, '=');
+	if (!eq || eq == line || (size_t)(eq - line) != strcspn(line, " \t="))
+		return sutra_fail(err, SUTRA_E_SETTING, "\"%.60s\" is not KEY=value", line);
+	*eq = '\0';
+	value = eq + 1;
+	n = strlen(value);
+	if (n >= 2 && (*value == '"' || *value == '\'') && value[n - 1] == *value) {
+		value[n - 1] = '\0';
+		value++;
+	}
+	return sutra_env_set(e, line, value);
+}
+
+int sutra_env_read(const char *path, struct sutra_env *e, struct sutra_err *err)
+{
+	char *text, *line, *next;
+	int rc = sutra_file_read(path, 1 << 20, &text, NULL, err), number = 0;
+
+	if (rc)
+		return rc;
+	for (line = text; line && !rc; line = next) {
+		next = strchr(line, '\n');
+		if (next)
+			*next++ = '\0';
+		number++;
+		rc = read_line(line, e, err);
+		if (rc == SUTRA_E_NOMEM)
+			sutra_fail(err, rc, "out of memory");
+		if (rc)
+			sutra_err_prefix(err, "%s:%d", path, number);
+	}
+	sutra_free(text);
+	return rc;
+}

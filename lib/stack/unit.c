@@ -1,0 +1,375 @@
+#include "stack/unit.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/buf.h"
+#include "base/digest.h"
+#include "base/file.h"
+#include "base/proc.h"
+
+enum { HASH_VERSION = 1, MAX_VALUE = 64 << 10 };
+
+struct maker {
+	const struct sutra_compose *all;
+	const struct sutra_unit_options *o;
+	unsigned b, c;	/* of 127.b.c.n */
+	struct sutra_err *err;
+};
+
+static void address_of(const struct maker *m, const char *name, char out[32])
+{
+	const struct sutra_service *s = sutra_compose_find(m->all, name);
+
+	snprintf(out, 32, "127.%u.%u.%u", m->b, m->c, (unsigned)(s - m->all->services) % 250 + 2);
+}
+
+static bool is_name_char(char c) { return isalnum((unsigned char)c) || c == '-' || c == '_' || c == '.'; }
+
+/* The service whose name stands whole at text[at] as a host: behind "//" or followed by
+ * ":<digit>", or the whole value of a *_HOST variable. */
+static const struct sutra_service *host_at(const struct maker *m, const char *key, const char *text,
+					   size_t at)
+{
+	if (at && is_name_char(text[at - 1]))
+		return NULL;
+	for (size_t i = 0; i < m->all->n_services; i++) {
+		const struct sutra_service *s = &m->all->services[i];
+		size_t n = strlen(s->name);
+		const char *end = text + at + n;
+		bool as_url = at >= 2 && text[at - 1] == '/' && text[at - 2] == '/';
+
+		if (strncmp(text + at, s->name, n) || is_name_char(*end))
+			continue;
+		if (as_url || (*end == ':' && isdigit((unsigned char)end[1])) ||
+		    (!at && !*end && sutra_str_ends(key, "_HOST")))
+			return s;
+	}
+	return NULL;
+}
+
+static char *replace_hosts(const struct maker *m, const char *key, const char *text)
+{
+	struct sutra_buf b;
+
+	sutra_buf_init(&b, MAX_VALUE);
+	for (size_t at = 0; text[at];) {
+		const struct sutra_service *s = host_at(m, key, text, at);
+		char address[32];
+
+		if (s) {
+			address_of(m, s->name, address);
+			sutra_buf_adds(&b, address);
+			at += strlen(s->name);
+		} else {
+			sutra_buf_addc(&b, text[at++]);
+		}
+	}
+	return sutra_buf_take(&b, NULL);
+}
+
+/* Where a mount's source is on this machine; the caller frees. */
+static char *host_folder(const struct maker *m, const struct sutra_volume *v)
+{
+	if (!v->source)
+		return sutra_asprintf("%s/volumes/anonymous", m->o->state_dir);
+	if (v->named)
+		return sutra_asprintf("%s/volumes/%s", m->o->state_dir, v->source);
+	if (v->source[0] == '/')
+		return sutra_strdup(v->source);
+	return sutra_asprintf("%s/%s", m->o->compose_dir, v->source);
+}
+
+/* A path at or below a mount point becomes the host's path; anything else stays. */
+static char *replace_path(const struct maker *m, const struct sutra_service *s, const char *text)
+{
+	for (size_t i = 0; i < s->n_volumes; i++) {
+		size_t n = strlen(s->volumes[i].target);
+		char *folder, *path;
+
+		if (strncmp(text, s->volumes[i].target, n) || (text[n] && text[n] != '/'))
+			continue;
+		folder = host_folder(m, &s->volumes[i]);
+		path = folder ? sutra_asprintf("%s%s", folder, text + n) : NULL;
+		sutra_free(folder);
+		return path;
+	}
+	return sutra_strdup(text);
+}
+
+static char *localise(const struct maker *m, const struct sutra_service *s, const char *key,
+		      const char *text)
+{
+	char *hosts = replace_hosts(m, key, text), *path = hosts ? replace_path(m, s, hosts) : NULL;
+
+	sutra_free(hosts);
+	return path;
+}
+
+static int no_memory(const struct maker *m) { return sutra_fail(m->err, SUTRA_E_NOMEM, "out of memory"); }
+
+static const char *package_of(const char *program)
+{
+	return !strcmp(program, "haproxy") ? "haproxy" : NULL;
+}
+
+/* argv[0]: beside the command, else on PATH or in /usr/sbin. */
+static int find_program(const struct maker *m, struct sutra_unit *u, const char *name)
+{
+	char *beside = sutra_asprintf("%s/%s", m->o->program_dir, name), *found = NULL;
+	const char *package = package_of(name);
+
+	if (!beside)
+		return no_memory(m);
+	if (!access(beside, X_OK)) {
+		found = beside;
+	} else {
+		sutra_free(beside);
+		beside = sutra_asprintf("/usr/sbin/%s", name);
+		if (!sutra_proc_find(name, &found) && beside && !access(beside, X_OK))
+			found = beside;
+		else
+			sutra_free(beside);
+	}
+	if (!found) {
+		sutra_fail(m->err, SUTRA_E_NOTFOUND, "%s needs the program %s, which is not installed",
+			   u->name, name);
+		return package ? sutra_hint(m->err, "apt-get install %s", package) :
+				 sutra_hint(m->err, "build it with make, or look at PATH");
+	}
+	sutra_free(u->argv.items[0]);
+	u->argv.items[0] = found;
+	u->program = sutra_strdup(name);
+	return u->program ? 0 : no_memory(m);
+}
+
+static int make_argv(const struct maker *m, const struct sutra_service *s, struct sutra_unit *u)
+{
+	const struct sutra_strv *parts[] = { &s->entrypoint, &s->command };
+	char *name;
+	int rc;
+
+	for (size_t p = 0; p < 2; p++) {
+		for (size_t i = 0; i < parts[p]->n; i++) {
+			char *word = localise(m, s, "", parts[p]->items[i]);
+
+			rc = word ? sutra_strv_add(&u->argv, word) : SUTRA_E_NOMEM;
+			sutra_free(word);
+			if (rc)
+				return no_memory(m);
+		}
+	}
+	if (!u->argv.n)
+		return sutra_fail(m->err, SUTRA_E_SETTING,
+				  "%s:%d: services.%s has no command; natively there is no image to take it from",
+				  m->all->file, s->line, s->name);
+	name = sutra_strdup(u->argv.items[0]);
+	rc = name ? find_program(m, u, name) : no_memory(m);
+	sutra_free(name);
+	return rc;
+}
+
+/* SUTRA_LISTEN_<port> for every port of the service, and the addresses to show. */
+static int make_listen(const struct maker *m, const struct sutra_service *s, struct sutra_unit *u)
+{
+	char own[32], key[40], value[256];
+	int rc = 0;
+
+	address_of(m, s->name, own);
+	for (size_t i = 0; i < s->expose.n && !rc; i++) {
+		snprintf(key, sizeof(key), "SUTRA_LISTEN_%s", s->expose.items[i]);
+		snprintf(value, sizeof(value), "%s:%s", own, s->expose.items[i]);
+		rc = sutra_env_set(&u->env, key, value);
+		if (!rc && !u->address)
+			u->address = sutra_strdup(value);
+	}
+	for (size_t i = 0; i < s->n_ports && !rc; i++) {
+		const struct sutra_port *p = &s->ports[i];
+		const char *host = p->host_ip ? p->host_ip : "0.0.0.0";
+
+		snprintf(key, sizeof(key), "SUTRA_LISTEN_%d", p->target);
+		if (!strcmp(host, "0.0.0.0"))	/* holds the own address too, if the port is the same */
+			snprintf(value, sizeof(value), p->published == p->target ? "%s:%d" : "%s:%d,%s:%d",
+				 host, p->published, own, p->target);
+		else
+			snprintf(value, sizeof(value), "%s:%d,%s:%d", own, p->target, host, p->published);
+		rc = sutra_env_set(&u->env, key, value);
+		snprintf(value, sizeof(value), "%s:%d", host, p->published);
+		if (!rc && !u->published)
+			u->published = sutra_strdup(value);
+		snprintf(value, sizeof(value), "%s:%d", own, p->target);
+		if (!rc && !u->address)
+			u->address = sutra_strdup(value);
+	}
+	if (!rc && !u->address)
+		u->address = sutra_strdup(own);
+	return rc || !u->address ? no_memory(m) : 0;
+}
+
+static int make_env(const struct maker *m, const struct sutra_service *s, struct sutra_unit *u)
+{
+	for (size_t i = 0; i < s->env.n; i++) {
+		char *value = localise(m, s, s->env.items[i].key, s->env.items[i].value);
+		int rc = value ? sutra_env_set(&u->env, s->env.items[i].key, value) : SUTRA_E_NOMEM;
+
+		sutra_free(value);
+		if (rc)
+			return no_memory(m);
+	}
+	return make_listen(m, s, u);
+}
+
+/* The URL in a health check's command, at the unit's own address. */
+static int make_health(const struct maker *m, const struct sutra_service *s, struct sutra_unit *u)
+{
+	char own[32];
+
+	u->health = s->health;
+	u->health.test = (struct sutra_strv){ 0 };
+	address_of(m, s->name, own);
+	for (size_t i = 0; i < s->health.test.n && !s->health.disabled && !u->health_url; i++) {
+		const char *url = strstr(s->health.test.items[i], "http://"), *rest;
+
+		if (!url)
+			continue;
+		rest = url + 7 + strcspn(url + 7, ":/ ");
+		u->health_url = sutra_asprintf("http://%s%.*s", own, (int)strcspn(rest, " \"'"), rest);
+		if (!u->health_url)
+			return no_memory(m);
+	}
+	if (s->health.test.n && !s->health.disabled && !u->health_url)
+		return sutra_fail(m->err, SUTRA_E_SETTING,
+				  "%s:%d: services.%s: the native runtime wants an http:// address in healthcheck.test",
+				  m->all->file, s->line, s->name);
+	return 0;
+}
+
+/* "ml-base-1" and "ml-base-2" are replicas of "ml-base" when they run the same program. */
+static char *group_of(const struct sutra_compose *all, const struct sutra_service *s)
+{
+	size_t n = strlen(s->name), stem = n;
+
+	while (stem && isdigit((unsigned char)s->name[stem - 1]))
+		stem--;
+	if (stem == n || stem < 2 || s->name[stem - 1] != '-')
+		return sutra_strdup(s->name);
+	for (size_t i = 0; i < all->n_services; i++) {
+		const struct sutra_service *o = &all->services[i];
+
+		if (o != s && !strncmp(o->name, s->name, stem) && isdigit((unsigned char)o->name[stem]))
+			return sutra_strndup(s->name, stem - 1);
+	}
+	return sutra_strdup(s->name);
+}
+
+/* Adds what changes when a file does: its bytes for small ones, size and time for programs. */
+static void hash_file(struct sutra_buf *b, const char *path)
+{
+	struct stat st;
+	char *text;
+	size_t n;
+
+	if (stat(path, &st) || !S_ISREG(st.st_mode)) {
+		sutra_buf_adds(b, "-");
+	} else if (st.st_size < 1 << 20 && !sutra_file_read(path, 1 << 20, &text, &n, NULL)) {
+		sutra_buf_add(b, text, n);
+		sutra_free(text);
+	} else {
+		sutra_buf_addf(b, "%lld %lld.%ld", (long long)st.st_size, (long long)st.st_mtim.tv_sec,
+			       st.st_mtim.tv_nsec);
+	}
+	sutra_buf_addc(b, '\0');
+}
+
+/* Over what the process sees and nothing else: not dependencies, profiles, comments. */
+static int make_hash(const struct maker *m, struct sutra_unit *u)
+{
+	uint8_t digest[SUTRA_SHA256_LEN];
+	char hex[SUTRA_SHA256_HEX];
+	struct sutra_buf b;
+
+	sutra_buf_init(&b, 16 << 20);
+	hash_file(&b, u->argv.items[0]);
+	for (size_t i = 0; i < u->argv.n; i++) {
+		sutra_buf_add(&b, u->argv.items[i], strlen(u->argv.items[i]) + 1);
+		if (i && u->argv.items[i][0] == '/')
+			hash_file(&b, u->argv.items[i]);
+	}
+	for (size_t i = 0; i < u->env.n; i++)
+		sutra_buf_addf(&b, "%s=%s\n", u->env.items[i].key, u->env.items[i].value);
+	sutra_buf_addf(&b, "%llu %d", (unsigned long long)u->memory_limit, (int)u->restart);
+	if (sutra_buf_error(&b)) {
+		sutra_buf_release(&b);
+		return no_memory(m);
+	}
+	sutra_sha256(b.data, b.len, digest);
+	sutra_hex(digest, sizeof(digest), hex);
+	snprintf(u->hash, sizeof(u->hash), "%d-%.30s", HASH_VERSION, hex);
+	sutra_buf_release(&b);
+	return 0;
+}
+
+static int make_unit(const struct maker *m, const struct sutra_service *s, struct sutra_unit *u)
+{
+	int rc;
+
+	u->name = sutra_strdup(s->name);
+	u->group = group_of(m->all, s);
+	if (!u->name || !u->group)
+		return no_memory(m);
+	u->depends_on = s->depends_on;
+	u->n_depends_on = s->n_depends_on;
+	u->restart = s->restart;
+	u->restart_max = s->restart_max;
+	u->memory_limit = s->memory_limit;
+	u->stop_grace_ns = s->stop_grace_ns;
+	rc = make_argv(m, s, u);
+	rc = rc ? rc : make_env(m, s, u);
+	rc = rc ? rc : make_health(m, s, u);
+	return rc ? rc : make_hash(m, u);
+}
+
+int sutra_units_make(const struct sutra_compose *selected, const struct sutra_compose *all,
+		     const struct sutra_unit_options *o, struct sutra_unit **ret, size_t *ret_n,
+		     struct sutra_err *err)
+{
+	struct maker m = { all, o, 0, 0, err };
+	struct sutra_unit *units = sutra_calloc(selected->n_services, sizeof(*units));
+	uint8_t digest[SUTRA_SHA256_LEN];
+	int rc = units ? 0 : no_memory(&m);
+
+	sutra_sha256(o->state_dir, strlen(o->state_dir), digest);
+	m.b = 16 + digest[0] % 224;
+	m.c = digest[1];
+	for (size_t i = 0; i < selected->n_services && !rc; i++)
+		rc = make_unit(&m, &selected->services[i], &units[i]);
+	if (rc) {
+		sutra_units_free(units, selected->n_services);
+		return rc;
+	}
+	*ret = units;
+	*ret_n = selected->n_services;
+	return 0;
+}
+
+void sutra_units_free(struct sutra_unit *units, size_t n)
+{
+	for (size_t i = 0; units && i < n; i++) {
+		struct sutra_unit *u = &units[i];
+
+		sutra_free(u->name);
+		sutra_free(u->group);
+		sutra_free(u->program);
+		sutra_free(u->address);
+		sutra_free(u->published);
+		sutra_free(u->health_url);
+		sutra_strv_release(&u->argv);
+		sutra_env_release(&u->env);
+	}
+	sutra_free(units);
+}

@@ -1,0 +1,45 @@
+/*
+ * unit - a compose service as a local process: what the native runtime starts.
+ *
+ * Made from the compose model by replacing what only a container network has: service
+ * names (host:port, http://host, *_HOST) become loopback addresses, mount points become
+ * folders of this machine, and SUTRA_LISTEN_<port> says where to listen: the unit's own
+ * address with the container's port, and for a published port the host's address too.
+ *
+ * Own addresses are 127.B.C.N: B and C come from the digest of the state folder, N from the
+ * service's place among all of the file, so stacks side by side do not meet and an edition
+ * switch moves nobody.
+ */
+#ifndef SUTRA_STACK_UNIT_H
+#define SUTRA_STACK_UNIT_H
+
+#include "stack/compose.h"
+
+struct sutra_unit {
+	char *name, *group, *program;	/* group: "ml-base" of ml-base-1; else the name */
+	char *address, *published;	/* "127.77.0.3:8887"; published may be NULL */
+	char *health_url;		/* NULL: no health check */
+	struct sutra_strv argv;		/* argv[0] is an absolute path */
+	struct sutra_env env;
+	struct sutra_dependency *depends_on;	/* borrowed from the compose model */
+	size_t n_depends_on;
+	struct sutra_healthcheck health;	/* test is not copied */
+	enum sutra_restart restart;
+	int64_t restart_max;
+	uint64_t memory_limit, stop_grace_ns;
+	char hash[33];			/* "1-" and digits: changes exactly when a restart is due */
+};
+
+struct sutra_unit_options {
+	const char *state_dir, *program_dir;	/* the daemons beside the command */
+	const char *compose_dir;		/* of relative paths */
+};
+
+/* One unit a service of the selected model; all: the same file unselected, for addresses.
+ * SUTRA_E_NOTFOUND names a program that is missing and the package that has it. */
+int sutra_units_make(const struct sutra_compose *selected, const struct sutra_compose *all,
+		     const struct sutra_unit_options *o, struct sutra_unit **ret, size_t *ret_n,
+		     struct sutra_err *err);
+void sutra_units_free(struct sutra_unit *units, size_t n);
+
+#endif
