@@ -1,0 +1,483 @@
+#include "stack/runit.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/proc.h"
+#include "base/str.h"
+
+enum { MAX_PATH = 1024, MAX_PIDS = 1024, POLL_MS = 10, LOG_FILES = 5, LOG_BYTES = 4 << 20 };
+
+static void service_path(const char *state_dir, const char *name, const char *rest, char out[MAX_PATH])
+{
+	snprintf(out, MAX_PATH, "%s/native/services/%s%s", state_dir, name, rest);
+}
+
+int sutra_runit_check(struct sutra_err *err)
+{
+	static const char *const programs[] = { "runsvdir", "runsv", "chpst", "svlogd" };
+
+	for (size_t i = 0; i < 4; i++) {
+		if (sutra_proc_find(programs[i], NULL))
+			continue;
+		sutra_fail(err, SUTRA_E_NOTFOUND,
+			   "the native runtime needs runit, and its program %s is not on PATH", programs[i]);
+		return sutra_hint(err, "apt-get install runit");
+	}
+	return 0;
+}
+
+/* Appends s as one shell word. */
+static void add_quoted(struct sutra_buf *b, const char *s)
+{
+	sutra_buf_addc(b, '\'');
+	for (; *s; s++) {
+		if (*s == '\'')
+			sutra_buf_adds(b, "'\\''");
+		else
+			sutra_buf_addc(b, *s);
+	}
+	sutra_buf_addc(b, '\'');
+}
+
+static int write_script(const char *path, struct sutra_buf *b, struct sutra_err *err)
+{
+	int rc = sutra_buf_error(b) ? sutra_fail(err, sutra_buf_error(b), "cannot build %s", path) :
+				      sutra_file_write(path, b->data, b->len, 0755, err);
+
+	sutra_buf_release(b);
+	return rc;
+}
+
+/* A clean environment, so that what the operator's shell holds never leaks into a service;
+ * LISTEN_* pass, because a restart in place comes through here again. */
+static int write_run(const char *dir, const char *state_dir, const struct sutra_unit *u,
+		     struct sutra_err *err)
+{
+	struct sutra_buf b;
+	char path[MAX_PATH], service[MAX_PATH];
+
+	service_path(state_dir, u->name, "", service);
+	snprintf(path, sizeof(path), "%s/run", dir);
+	sutra_buf_init(&b, 1 << 20);
+	sutra_buf_adds(&b, "#!/bin/sh\nexec 2>&1\ncd ");
+	add_quoted(&b, service);
+	sutra_buf_adds(&b, " || exit 1\nexec env -i PATH=\"$PATH\" HOME=\"$HOME\""
+			   " ${LISTEN_FDS:+LISTEN_FDS=\"$LISTEN_FDS\"} ${LISTEN_PID:+LISTEN_PID=\"$LISTEN_PID\"} \\\n"
+			   "  chpst -e ./env");
+	for (size_t i = 0; i < u->argv.n; i++) {
+		sutra_buf_addc(&b, ' ');
+		add_quoted(&b, u->argv.items[i]);
+	}
+	sutra_buf_addc(&b, '\n');
+	return write_script(path, &b, err);
+}
+
+static int write_finish(const char *dir, const struct sutra_unit *u, struct sutra_err *err)
+{
+	struct sutra_buf b;
+	char path[MAX_PATH];
+
+	snprintf(path, sizeof(path), "%s/finish", dir);
+	sutra_buf_init(&b, 8192);
+	sutra_buf_adds(&b, "#!/bin/sh\necho \"$1 $2\" >last-exit\n"
+			   "if [ -e planned ]; then rm -f planned; exit 0; fi\n"
+			   "n=$(cat restarts 2>/dev/null || echo 0)\necho $((n + 1)) >restarts\n");
+	if (u->restart == SUTRA_RESTART_NO)
+		sutra_buf_adds(&b, "printf d >supervise/control\n");
+	else if (u->restart == SUTRA_RESTART_ON_FAILURE)
+		sutra_buf_addf(&b, "if [ \"$1\" = 0 ] || { [ %lld -gt 0 ] && [ \"$n\" -ge %lld ]; }; then printf d >supervise/control; fi\n",
+			       (long long)u->restart_max, (long long)u->restart_max);
+	return write_script(path, &b, err);
+}
+
+static int write_log(const char *dir, const char *state_dir, const struct sutra_unit *u,
+		     struct sutra_err *err)
+{
+	struct sutra_buf b;
+	char path[MAX_PATH], logs[MAX_PATH], config[128];
+	int rc;
+
+	snprintf(logs, sizeof(logs), "%s/native/log/%s", state_dir, u->name);
+	rc = sutra_mkdirs(logs, 0700, err);
+	snprintf(path, sizeof(path), "%s/log", dir);
+	rc = rc ? rc : sutra_mkdirs(path, 0700, err);
+
+	if (!rc) {
+		snprintf(path, sizeof(path), "%s/config", logs);
+		snprintf(config, sizeof(config), "s%d\nn%d\n", LOG_BYTES, LOG_FILES);
+		rc = sutra_file_write(path, config, strlen(config), 0600, err);
+	}
+	if (!rc) {
+		sutra_buf_init(&b, 8192);
+		sutra_buf_adds(&b, "#!/bin/sh\nexec svlogd -ttt ");
+		add_quoted(&b, logs);
+		sutra_buf_addc(&b, '\n');
+		snprintf(path, sizeof(path), "%s/log/run", dir);
+		rc = write_script(path, &b, err);
+	}
+	return rc;
+}
+
+static int write_variable(const char *dir, const char *key, const char *value, struct sutra_err *err)
+{
+	char path[MAX_PATH + 300];
+
+	snprintf(path, sizeof(path), "%s/%s", dir, key);
+	return sutra_file_write(path, value, strlen(value), 0600, err);
+}
+
+/* The folder is made anew beside the old one and swapped, so that a restart reads all or none. */
+static int write_env(const char *service, const char *state_dir, const struct sutra_unit *u,
+		     struct sutra_err *err)
+{
+	char dir[MAX_PATH], fresh[MAX_PATH], old[MAX_PATH], run[MAX_PATH];
+	int rc;
+
+	snprintf(dir, sizeof(dir), "%s/env", service);
+	snprintf(fresh, sizeof(fresh), "%s/env.new", service);
+	snprintf(old, sizeof(old), "%s/env.old", service);
+	service_path(state_dir, u->name, "/run", run);
+	rc = sutra_remove_tree(fresh, err);
+	rc = rc ? rc : sutra_mkdirs(fresh, 0700, err);
+	for (size_t i = 0; i < u->env.n && !rc; i++)
+		if (u->env.items[i].value[0])
+			rc = write_variable(fresh, u->env.items[i].key, u->env.items[i].value, err);
+	rc = rc ? rc : write_variable(fresh, "SUTRA_STACK", state_dir, err);
+	rc = rc ? rc : write_variable(fresh, "SUTRA_SERVICE", u->name, err);
+	rc = rc ? rc : write_variable(fresh, "SUTRA_REEXEC", run, err);
+	rc = rc ? rc : sutra_remove_tree(old, err);
+	if (rc)
+		return rc;
+	if ((rename(dir, old) && errno != ENOENT) || rename(fresh, dir))
+		return sutra_fail_errno(err, "cannot replace %s", dir);
+	return sutra_remove_tree(old, err);
+}
+
+/* A new folder is written whole under a name runsvdir passes over, held down, and renamed. */
+int sutra_runit_write(const char *state_dir, const struct sutra_unit *u, struct sutra_err *err)
+{
+	char service[MAX_PATH], fresh[MAX_PATH], path[MAX_PATH + 8];
+	const char *dir = service;
+	int rc = 0;
+
+	service_path(state_dir, u->name, "", service);
+	if (!sutra_is_dir(service)) {
+		snprintf(fresh, sizeof(fresh), "%s/native/services/.%s", state_dir, u->name);
+		dir = fresh;
+		rc = sutra_remove_tree(fresh, err);
+		rc = rc ? rc : sutra_mkdirs(fresh, 0700, err);
+		snprintf(path, sizeof(path), "%s/down", fresh);
+		rc = rc ? rc : sutra_file_write(path, "", 0, 0600, err);
+	}
+	rc = rc ? rc : write_env(dir, state_dir, u, err);
+	rc = rc ? rc : write_log(dir, state_dir, u, err);
+	rc = rc ? rc : write_finish(dir, u, err);
+	rc = rc ? rc : write_run(dir, state_dir, u, err);
+	if (!rc && dir == fresh && rename(fresh, service))
+		rc = sutra_fail_errno(err, "cannot create %s", service);
+	return rc;
+}
+
+static void pid_file(const char *state_dir, char out[MAX_PATH])
+{
+	snprintf(out, MAX_PATH, "%s/native/runsvdir.pid", state_dir);
+}
+
+/* Whether /proc/<pid>/<file> (cmdline or environ) holds the NUL-ended entry. */
+static bool proc_has(pid_t pid, const char *file, const char *entry)
+{
+	char path[64], *text;
+	size_t n, len = strlen(entry);
+	bool found = false;
+
+	snprintf(path, sizeof(path), "/proc/%ld/%s", (long)pid, file);
+	if (sutra_file_read(path, 1 << 20, &text, &n, NULL))
+		return false;
+	for (size_t at = 0; at < n && !found; at += strlen(text + at) + 1)
+		found = !strncmp(text + at, entry, len + 1);
+	sutra_free(text);
+	return found;
+}
+
+bool sutra_runit_alive(const char *state_dir, pid_t *ret_pid)
+{
+	char path[MAX_PATH], *text, entry[MAX_PATH];
+	int64_t pid = 0;
+
+	pid_file(state_dir, path);
+	if (sutra_file_read(path, 64, &text, NULL, NULL))
+		return false;
+	text[strcspn(text, "\n")] = '\0';
+	if (sutra_str_int(text, 2, INT32_MAX, &pid))
+		pid = 0;
+	sutra_free(text);
+	snprintf(entry, sizeof(entry), "SUTRA_STACK=%s", state_dir);
+	if (!pid || !proc_has((pid_t)pid, "environ", entry) || !proc_has((pid_t)pid, "cmdline", "runsvdir"))
+		return false;
+	if (ret_pid)
+		*ret_pid = (pid_t)pid;
+	return true;
+}
+
+/* In the grandchild: a session of its own, nothing of ours open, a small environment. */
+static void become_runsvdir(const char *state_dir, int report)
+{
+	char path[MAX_PATH], services[MAX_PATH], stack[MAX_PATH + 16], home[MAX_PATH], search[MAX_PATH * 2];
+	char *const env[] = { stack, home, search, NULL };
+	char program[] = "runsvdir", group[] = "-P";
+	char *const argv[] = { program, group, services, NULL };
+	int in = open("/dev/null", O_RDONLY), out;
+	sigset_t none;
+
+	setsid();
+	snprintf(path, sizeof(path), "%s/native/runsvdir.log", state_dir);
+	out = open(path, O_WRONLY | O_CREAT | O_APPEND, 0600);
+	dup2(in, 0);
+	dup2(out, 1);
+	dup2(out, 2);
+	snprintf(services, sizeof(services), "%s/native/services", state_dir);
+	snprintf(stack, sizeof(stack), "SUTRA_STACK=%s", state_dir);
+	snprintf(home, sizeof(home), "HOME=%s", getenv("HOME") ? getenv("HOME") : "/");
+	snprintf(search, sizeof(search), "PATH=%s:/usr/sbin:/usr/bin:/bin", getenv("PATH") ? getenv("PATH") : "");
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	signal(SIGPIPE, SIG_DFL);
+	signal(SIGINT, SIG_DFL);
+	for (int fd = 3; fd < 256; fd++)
+		if (fd != report)
+			close(fd);
+	fcntl(report, F_SETFD, FD_CLOEXEC);
+	execvpe(program, argv, env);
+	_exit(127);
+}
+
+int sutra_runit_start(const char *state_dir, struct sutra_err *err)
+{
+	char path[MAX_PATH], text[32], byte;
+	int report[2], status;
+	pid_t child, pid = 0;
+
+	if (sutra_runit_alive(state_dir, NULL))
+		return 0;
+	if (pipe(report))
+		return sutra_fail_errno(err, "cannot create a pipe");
+	child = fork();
+	if (!child) {
+		pid_t grandchild = fork();
+
+		if (!grandchild)
+			become_runsvdir(state_dir, report[1]);
+		if (write(report[1], &grandchild, sizeof(grandchild)) < 0)
+			_exit(1);
+		_exit(grandchild < 0);
+	}
+	close(report[1]);
+	if (child > 0)
+		waitpid(child, &status, 0);
+	if (child < 0 || read(report[0], &pid, sizeof(pid)) != sizeof(pid) || pid < 0) {
+		close(report[0]);
+		return sutra_fail(err, SUTRA_E_IO, "cannot start runsvdir");
+	}
+	/* The pipe ends when runsvdir has been executed (close-on-exec) or has failed. */
+	while (read(report[0], &byte, 1) < 0 && errno == EINTR)
+		;
+	close(report[0]);
+	pid_file(state_dir, path);
+	snprintf(text, sizeof(text), "%ld\n", (long)pid);
+	return sutra_file_write(path, text, strlen(text), 0600, err);
+}
+
+static int open_control(const char *state_dir, const char *name)
+{
+	char path[MAX_PATH];
+
+	service_path(state_dir, name, "/supervise/control", path);
+	return open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);	/* ENXIO while no runsv reads it */
+}
+
+static void set_planned(const char *state_dir, const char *name)
+{
+	char path[MAX_PATH];
+
+	service_path(state_dir, name, "/planned", path);
+	sutra_file_write(path, "", 0, 0600, NULL);
+}
+
+int sutra_runit_control(const char *state_dir, const char *name, char command, struct sutra_err *err)
+{
+	uint64_t end = sutra_clock_ns() + 10000000000u;
+	char path[MAX_PATH];
+	int fd, rc = 0;
+
+	while ((fd = open_control(state_dir, name)) < 0 && sutra_clock_ns() < end)
+		poll(NULL, 0, POLL_MS);
+	if (fd < 0)
+		return sutra_fail_errno(err, "the supervisor of %s does not answer", name);
+	service_path(state_dir, name, "/down", path);
+	if (command == 'u' && unlink(path) && errno != ENOENT)
+		rc = sutra_fail_errno(err, "cannot remove %s", path);
+	if (command == 'd')
+		rc = sutra_file_write(path, "", 0, 0600, err);
+	if (command == 'd' || command == 't' || command == '1')
+		set_planned(state_dir, name);
+	if (!rc && write(fd, &command, 1) != 1)
+		rc = sutra_fail_errno(err, "cannot tell the supervisor of %s", name);
+	close(fd);
+	return rc;
+}
+
+static int read_number(const char *state_dir, const char *name, const char *file, long *a, long *b)
+{
+	char path[MAX_PATH], *text;
+	int n;
+
+	service_path(state_dir, name, file, path);
+	if (sutra_file_read(path, 64, &text, NULL, NULL))
+		return 0;
+	n = sscanf(text, "%ld %ld", a, b);
+	sutra_free(text);
+	return n;
+}
+
+/* supervise/status: 8 bytes TAI64 seconds and 4 nanoseconds big-endian, pid little-endian,
+ * paused, wanted ('u', 'd'), term sent, state (0 down, 1 run, 2 finish); runit's runsv.c. */
+static void read_status(const char *path, struct sutra_supervised *ret)
+{
+	const uint64_t tai_1970 = 4611686018427387914u;	/* 2^62 + 10 */
+	unsigned char s[20];
+	uint64_t tai = 0;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, s, sizeof(s));
+
+	if (fd >= 0)
+		close(fd);
+	if (n != sizeof(s))
+		return;
+	for (int i = 0; i < 8; i++)
+		tai = tai << 8 | s[i];
+	ret->since_us = (int64_t)(tai - tai_1970) * 1000000 +
+			((int64_t)s[8] << 24 | s[9] << 16 | s[10] << 8 | s[11]) / 1000;
+	ret->pid = (pid_t)(s[12] | s[13] << 8 | s[14] << 16 | (uint32_t)s[15] << 24);
+	ret->wants_up = s[17] == 'u';
+	ret->running = s[19] == 1 && ret->pid;
+}
+
+void sutra_runit_read(const char *state_dir, const char *name, struct sutra_supervised *ret)
+{
+	long restarts = 0, code = -1, sig = 0;
+	char path[MAX_PATH];
+	int fd = open_control(state_dir, name);
+
+	*ret = (struct sutra_supervised){ .last_exit = -1, .supervised = fd >= 0 };
+	if (fd >= 0) {
+		close(fd);
+		service_path(state_dir, name, "/supervise/status", path);
+		read_status(path, ret);
+	}
+	if (read_number(state_dir, name, "/restarts", &restarts, &sig) > 0)
+		ret->restarts = (unsigned)restarts;
+	if (read_number(state_dir, name, "/last-exit", &code, &sig) == 2)
+		ret->last_exit = (int)(code < 0 ? 128 + sig : code);
+}
+
+size_t sutra_stack_pids(const char *state_dir, const char *service, pid_t *ret, size_t max)
+{
+	char stack[MAX_PATH + 16], name[300];
+	DIR *proc = opendir("/proc");
+	struct dirent *e;
+	size_t n = 0;
+
+	snprintf(stack, sizeof(stack), "SUTRA_STACK=%s", state_dir);
+	snprintf(name, sizeof(name), "SUTRA_SERVICE=%s", service ? service : "");
+	while (proc && n < max && (e = readdir(proc))) {
+		int64_t pid;
+
+		if (!isdigit((unsigned char)e->d_name[0]) || sutra_str_int(e->d_name, 1, INT32_MAX, &pid) ||
+		    pid == getpid() || !proc_has((pid_t)pid, "environ", stack))
+			continue;
+		if (!service || proc_has((pid_t)pid, "environ", name))
+			ret[n++] = (pid_t)pid;
+	}
+	if (proc)
+		closedir(proc);
+	return n;
+}
+
+/* Waits until no process of the stack (or service) is left; kills what outlasts the grace. */
+static int wait_gone(const char *state_dir, const char *service, uint64_t grace_ns)
+{
+	uint64_t end = sutra_clock_ns() + grace_ns;
+	pid_t pids[MAX_PIDS];
+	size_t n;
+	int killed = 0;
+
+	while ((n = sutra_stack_pids(state_dir, service, pids, MAX_PIDS))) {
+		if (sutra_clock_ns() >= end) {
+			for (size_t i = 0; i < n; i++)
+				killed += !kill(pids[i], SIGKILL);
+			end = sutra_clock_ns() + 1000000000u;
+		}
+		poll(NULL, 0, POLL_MS);
+	}
+	return killed;
+}
+
+int sutra_runit_remove(const char *state_dir, const char *name, uint64_t grace_ns,
+		       struct sutra_err *err)
+{
+	char service[MAX_PATH], hidden[MAX_PATH];
+	int fd, rc = 0;
+
+	service_path(state_dir, name, "", service);
+	if (!sutra_is_dir(service))
+		return 0;
+	fd = open_control(state_dir, name);
+	if (fd >= 0) {
+		close(fd);
+		rc = sutra_runit_control(state_dir, name, 'd', err);
+		if (!rc)
+			wait_gone(state_dir, name, grace_ns);
+		/* Out of runsvdir's sight first, then its runsv exits with the log's. */
+		if (!rc)
+			rc = sutra_runit_control(state_dir, name, 'x', err);
+	}
+	snprintf(hidden, sizeof(hidden), "%s/native/services/.%s.gone", state_dir, name);
+	rc = rc ? rc : sutra_remove_tree(hidden, err);
+	if (!rc && rename(service, hidden))
+		rc = sutra_fail_errno(err, "cannot remove %s", service);
+	return rc ? rc : sutra_remove_tree(hidden, err);
+}
+
+int sutra_runit_stop(const char *state_dir, uint64_t grace_ns, int *ret_killed, struct sutra_err *err)
+{
+	char path[MAX_PATH];
+	pid_t pids[MAX_PIDS], supervisor = 0;
+	size_t n;
+
+	/* HUP: runsvdir sends TERM to each runsv, which ends its service and exits. */
+	if (sutra_runit_alive(state_dir, &supervisor))
+		kill(supervisor, SIGHUP);
+	n = sutra_stack_pids(state_dir, NULL, pids, MAX_PIDS);
+	for (size_t i = 0; i < n && !supervisor; i++)
+		kill(pids[i], SIGTERM);	/* the supervisor was killed: its children go directly */
+	*ret_killed = wait_gone(state_dir, NULL, grace_ns);
+	pid_file(state_dir, path);
+	if (unlink(path) && errno != ENOENT)
+		return sutra_fail_errno(err, "cannot remove %s", path);
+	return 0;
+}

@@ -1,0 +1,51 @@
+/*
+ * runit - native supervision: service folders under runsvdir, controlled and read through
+ * runit's own files (runsv(8): supervise/control, supervise/status, supervise/ok).
+ *
+ * <state>/native/services/<name>/	run, finish, log/run, env/ (one file a variable, for chpst)
+ *	restarts	counted by finish, except for stops that `planned` announces
+ *	last-exit	"<exit code or -1> <signal>" of the last run
+ * <state>/native/log/<name>/current	what the service says, by svlogd with UTC stamps
+ * <state>/native/runsvdir.pid		the supervisor
+ */
+#ifndef SUTRA_STACK_RUNIT_H
+#define SUTRA_STACK_RUNIT_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "stack/unit.h"
+
+struct sutra_supervised {
+	bool supervised;	/* its runsv answers */
+	bool running, wants_up;
+	pid_t pid;
+	int64_t since_us;	/* wall clock of the last change of state */
+	unsigned restarts;
+	int last_exit;		/* 128 + signal, -1: no run has ended yet */
+};
+
+/* runsvdir, runsv, chpst, svlogd are there; else SUTRA_E_NOTFOUND naming the package. */
+int sutra_runit_check(struct sutra_err *err);
+/* Writes (or rewrites) a unit's folder; it does not start until sutra_runit_control 'u'. */
+int sutra_runit_write(const char *state_dir, const struct sutra_unit *u, struct sutra_err *err);
+/* Starts runsvdir unless it lives; a stale pid file is replaced. */
+int sutra_runit_start(const char *state_dir, struct sutra_err *err);
+/* 'u' up (and stay up over a restart of the supervisor), 'd' down (and stay down), 't' TERM and
+ * up again, 'h' HUP, '1' USR1. Waits up to 10 s for a new folder's runsv to appear. */
+int sutra_runit_control(const char *state_dir, const char *name, char command, struct sutra_err *err);
+void sutra_runit_read(const char *state_dir, const char *name, struct sutra_supervised *ret);
+/* Takes a service down, waits grace_ns for its end, kills what is left of it, and removes its
+ * folder. A folder that is not there is no error. */
+int sutra_runit_remove(const char *state_dir, const char *name, uint64_t grace_ns,
+		       struct sutra_err *err);
+/* Ends every service, then the supervisor and its children; returns when no process of the stack
+ * is left (found by the environment variable SUTRA_STACK=<state dir>). *ret_killed: those that
+ * needed SIGKILL. */
+int sutra_runit_stop(const char *state_dir, uint64_t grace_ns, int *ret_killed, struct sutra_err *err);
+bool sutra_runit_alive(const char *state_dir, pid_t *ret_pid);
+/* Pids of the processes of this stack (or of one service of it), at most max; returns the number. */
+size_t sutra_stack_pids(const char *state_dir, const char *service, pid_t *ret, size_t max);
+
+#endif
