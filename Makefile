@@ -29,7 +29,8 @@ LIBS    := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -ldnnl -lgomp -lm
 
 ifneq ($(DEV),)
 CFLAGS_ALL += -Werror -Wshadow -Wvla -Wwrite-strings -Wstrict-prototypes \
-           -Wmissing-prototypes -Wformat=2 -Wpointer-arith -Wundef
+           -Wmissing-prototypes -Wformat=2 -Wpointer-arith -Wundef \
+           -Wno-format-truncation
 endif
 ifneq ($(SAN),)
 CFLAGS_ALL  += -fsanitize=$(SAN) -fno-sanitize-recover=undefined

@@ -1,0 +1,189 @@
+#include "stack/config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "base/str.h"
+#include "stack/compose.h"
+
+#define INT(name, fallback, min, max, help) { name, NULL, SUTRA_SET_INT, 0, fallback, min, max, NULL, help }
+#define TEXT(name, fallback, help) { name, NULL, SUTRA_SET_STRING, 0, fallback, 0, 0, NULL, help }
+#define FLAG(name, fallback, help) { name, NULL, SUTRA_SET_BOOL, 0, fallback, 0, 0, NULL, help }
+#define ONE_OF(name, fallback, choices, help) \
+	{ name, NULL, SUTRA_SET_CHOICE, 0, fallback, 0, 0, choices, help }
+#define SECRET(name, help) { name, NULL, SUTRA_SET_SECRET, 0, NULL, 0, 0, NULL, help }
+
+const struct sutra_setting sutra_operator_settings[] = {
+	INT("CACHE_TIMEOUT_MS", "50", 1, 60000, "an L2 answer slower than this is a miss"),
+	INT("DEFAULT_TTL_SECONDS", "86400", 1, 315360000, "age at which a cached vector expires"),
+	ONE_OF("EVICTION_POLICY", "lru", "lru", "what a full cache shard drops"),
+	{ "L1_CACHE_SIZE", "CACHE_SIZE", SUTRA_SET_INT, 0, "10000", 1, 10000000, NULL,
+	  "entries of the gateway's memory cache" },
+	ONE_OF("LOG_FORMAT", "text", "text|json", "form of the services' log lines"),
+	ONE_OF("LOG_LEVEL", "info", "debug|info|warn|error", "least level that is logged"),
+	INT("MATRYOSHKA_DIM", "256", 1, 4096, "values in a vector; 64 to the model's width"),
+	INT("MAX_BATCH_TOKENS", NULL, 64, 1048576, "tokens of an inference batch"),
+	INT("MAX_CONCEPTS", "100000", 1, 100000000, "entries of the cache shard"),
+	INT("MAX_QUEUE", NULL, 1, 1000000, "texts waiting for inference at a replica"),
+	TEXT("ML_BASE_URL", NULL, "where the gateway sends texts; the edition's balancer or replica"),
+	TEXT("MODEL_PATH", NULL, "folder with config.json, model.safetensors, vocab.txt"),
+	FLAG("SUTRA_CACHE_ENABLED", "true", "deploy and use the cache shard"),
+	TEXT("SUTRA_BIND", "127.0.0.1", "address published ports bind to"),
+	ONE_OF("SUTRA_EDITION", "community", "simple|community|enterprise", "which services run"),
+	TEXT("SUTRA_MODEL", "all-minilm-l6-v2", "a model that sutra model knows"),
+	ONE_OF("SUTRA_MRL", "layernorm", "layernorm|plain", "how vectors are shortened"),
+	INT("SUTRA_PORT_OFFSET", "0", 0, 40000, "added to every published port"),
+	ONE_OF("SUTRA_PRECISION", "auto", "auto|fp32|bf16|int8", "arithmetic of the encoder"),
+	ONE_OF("SUTRA_RUNTIME", "auto", "auto|docker|native", "what runs the services"),
+	TEXT("SUTRA_STATE_DIR", NULL, "folder of records, logs and volumes"),
+	TEXT("SUTRA_TENANTS_FILE", NULL, "tenants and their keys"),
+	INT("SUTRA_THREADS", NULL, 1, 1024, "inference threads of a replica"),
+	ONE_OF("WAL_SYNC", NULL, "always|interval", "when a write to the cache shard is acknowledged"),
+	INT("WAL_SYNC_INTERVAL_MS", "1000", 1, 600000, "longest time until a write is on disk"),
+	SECRET("HAPROXY_STATS_PASSWORD", "of embedding-ha's statistics"),
+	TEXT("HAPROXY_STATS_USER", NULL, "of embedding-ha's statistics"),
+	{ 0 },
+};
+
+struct sutra_config {
+	struct sutra_env sources[SUTRA_N_SOURCES];
+};
+
+static const char *const source_names[] = { "built-in", "edition", "compose/.env", "environment", "flag",
+					    "worked out" };
+
+const char *sutra_source_name(enum sutra_source s) { return source_names[s]; }
+
+static const struct sutra_setting *row_of(const char *key)
+{
+	for (const struct sutra_setting *s = sutra_operator_settings; s->name; s++)
+		if (!strcmp(s->name, key) || (s->alias && !strcmp(s->alias, key)))
+			return s;
+	return NULL;
+}
+
+bool sutra_config_is_secret(const char *key)
+{
+	const struct sutra_setting *s = row_of(key);
+
+	return s && s->type == SUTRA_SET_SECRET;
+}
+
+static int unknown(const char *key, const char *path, struct sutra_err *err)
+{
+	const char *names[64], *near;
+	size_t n = 0;
+
+	for (const struct sutra_setting *s = sutra_operator_settings; s->name && n < 63; s++)
+		names[n++] = s->name;
+	names[n] = NULL;
+	near = sutra_str_nearest(key, names);
+	sutra_fail(err, SUTRA_E_SETTING, "%s: the setting \"%s\" is not known", path, key);
+	return near ? sutra_hint(err, "did you mean %s?", near) : sutra_hint(err, "sutra config lists them");
+}
+
+static int check(const char *key, const char *value, const char *place, struct sutra_err *err)
+{
+	const struct sutra_setting *row = row_of(key);
+	int rc = row && *value ? sutra_setting_check(row, value, err) : 0;
+
+	if (rc)
+		sutra_err_prefix(err, "%s", place);
+	return rc;
+}
+
+/* A file of settings (.env, an edition's); one that is not there holds none. */
+static int load_file(struct sutra_config *c, const char *path, enum sutra_source source,
+		     struct sutra_err *err)
+{
+	struct sutra_env *e = &c->sources[source];
+	int rc = sutra_is_file(path) ? sutra_env_read(path, e, err) : 0;
+
+	for (size_t i = 0; i < e->n && !rc; i++)
+		rc = row_of(e->items[i].key) ? check(e->items[i].key, e->items[i].value, path, err) :
+					       unknown(e->items[i].key, path, err);
+	return rc;
+}
+
+static int load_environment(struct sutra_config *c, struct sutra_err *err)
+{
+	for (const struct sutra_setting *s = sutra_operator_settings; s->name; s++) {
+		const char *value = getenv(s->name);
+		int rc;
+
+		if ((!value || !*value) && s->alias)
+			value = getenv(s->alias);
+		if (!value || !*value)
+			continue;
+		rc = check(s->name, value, "environment", err);
+		rc = rc ? rc : sutra_config_set(c, s->name, value, SUTRA_FROM_ENVIRONMENT, err);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+int sutra_config_load(const char *data_dir, struct sutra_config **ret, struct sutra_err *err)
+{
+	struct sutra_config *c = xcalloc(1, sizeof(*c));
+	char *dotenv = xasprintf("%s/compose/.env", data_dir), *edition = NULL;
+	int rc = 0;
+
+	for (const struct sutra_setting *s = sutra_operator_settings; s->name && !rc; s++)
+		if (s->fallback)
+			rc = sutra_config_set(c, s->name, s->fallback, SUTRA_FROM_BUILTIN, err);
+	rc = rc ? rc : load_file(c, dotenv, SUTRA_FROM_DOTENV, err);
+	rc = rc ? rc : load_environment(c, err);
+	if (!rc) {
+		edition = xasprintf("%s/compose/editions/%s.env", data_dir,
+				    sutra_config_get(c, "SUTRA_EDITION"));
+		rc = load_file(c, edition, SUTRA_FROM_EDITION, err);
+	}
+	sutra_free(dotenv);
+	sutra_free(edition);
+	if (rc)
+		sutra_config_free(c);
+	else
+		*ret = c;
+	return rc;
+}
+
+void sutra_config_free(struct sutra_config *c)
+{
+	for (int s = 0; c && s < SUTRA_N_SOURCES; s++)
+		sutra_env_release(&c->sources[s]);
+	sutra_free(c);
+}
+
+int sutra_config_set(struct sutra_config *c, const char *key, const char *value,
+		     enum sutra_source source, struct sutra_err *err)
+{
+	int rc = check(key, value, source_names[source], err);
+
+	if (rc)
+		return rc;
+	return sutra_env_set(&c->sources[source], key, value) ?
+		       sutra_fail(err, SUTRA_E_NOMEM, "out of memory") :
+		       0;
+}
+
+const char *sutra_config_from(const struct sutra_config *c, const char *key, enum sutra_source source)
+{
+	return sutra_env_get(&c->sources[source], key);
+}
+
+enum sutra_source sutra_config_winner(const struct sutra_config *c, const char *key)
+{
+	for (int s = SUTRA_N_SOURCES - 1; s > 0; s--)
+		if (sutra_config_from(c, key, (enum sutra_source)s))
+			return (enum sutra_source)s;
+	return SUTRA_FROM_BUILTIN;
+}
+
+const char *sutra_config_get(void *config, const char *key)
+{
+	return sutra_config_from(config, key, sutra_config_winner(config, key));
+}

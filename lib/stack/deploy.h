@@ -1,0 +1,48 @@
+/*
+ * deploy - settings to a running stack: config, compose model, units, plan, native runtime.
+ *
+ * The record (<state>/deployment.json) is written again after every change, so that an
+ * interrupted deploy leaves the truth behind and the next one, or down, finishes the work.
+ */
+#ifndef SUTRA_STACK_DEPLOY_H
+#define SUTRA_STACK_DEPLOY_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "stack/await.h"
+#include "stack/config.h"
+#include "stack/plan.h"
+
+struct sutra_desired {	/* owns its parts */
+	struct sutra_compose *all, *selected;
+	struct sutra_unit *units;
+	size_t n;
+};
+
+/* The stack that the settings ask for. Ports and the model folder must be set in config. */
+int sutra_desired_make(struct sutra_config *config, const char *data_dir, const char *state_dir,
+		       struct sutra_desired *ret, struct sutra_err *err);
+void sutra_desired_release(struct sutra_desired *d);
+
+struct sutra_deploy_events {
+	void (*step)(const struct sutra_step *s);		/* before each change */
+	void (*ready)(const struct sutra_awaited *a);
+	struct sutra_awaited *failed;	/* filled when a wait fails: its evidence; strings are borrowed */
+};
+
+/* Carries the plan out. stop: becomes non-zero on Ctrl-C. On failure the record tells how far
+ * it came. */
+int sutra_deploy_apply(struct sutra_config *config, const struct sutra_desired *d,
+		       const struct sutra_plan *plan, const char *state_dir, uint64_t timeout_ns,
+		       const volatile int *stop, struct sutra_deploy_events *events,
+		       struct sutra_err *err);
+/* The record, or NULL when nothing is deployed (err->code NOTFOUND). */
+int sutra_record_load(const char *state_dir, json_t **ret, struct sutra_err *err);
+/* Ends everything that is deployed; volumes stay. *ret_n services, *ret_killed by force. */
+int sutra_deploy_down(const char *state_dir, size_t *ret_n, int *ret_killed, struct sutra_err *err);
+/* One line into <state>/audit.log. */
+void sutra_audit(const char *state_dir, const char *command, const char *outcome);
+
+#endif

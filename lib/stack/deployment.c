@@ -1,0 +1,239 @@
+#include "stack/deployment.h"
+
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "base/jsonio.h"
+#include "stack/await.h"
+#include "stack/runit.h"
+
+enum { MAX_RECORD = 4 << 20 };
+
+char *sutra_state_dir(void)
+{
+	const char *own = getenv("SUTRA_STATE_DIR"), *xdg = getenv("XDG_STATE_HOME"),
+		   *home = getenv("HOME");
+	char *dir, *real;
+
+	if (own && *own)
+		dir = xstrdup(own);
+	else if (xdg && *xdg)
+		dir = xasprintf("%s/sutra", xdg);
+	else
+		dir = xasprintf("%s/.local/state/sutra", home && *home ? home : "/var/tmp");
+	real = realpath(dir, NULL);	/* one name a folder: addresses and locks hang on it */
+	if (!real)
+		return dir;
+	sutra_free(dir);
+	return real;
+}
+
+char *sutra_data_dir(void)
+{
+	const char *own = getenv("SUTRA_DATA_DIR");
+	char *program = sutra_program_dir(), *dir = NULL, *probe;
+
+	if (own && *own)
+		dir = xstrdup(own);
+	for (int up = 0; !dir && up < 5; up++) {
+		static const char *const above[] = { "/../share/sutra", "/..", "/../..", "/../../..", "" };
+
+		probe = xasprintf("%s%s/compose/docker-compose.yml", program, above[up]);
+		if (sutra_is_file(probe))
+			dir = xasprintf("%s%s", program, above[up]);
+		sutra_free(probe);
+	}
+	sutra_free(program);
+	if (dir && (probe = realpath(dir, NULL))) {
+		sutra_free(dir);
+		dir = probe;
+	}
+	return dir;
+}
+
+static char *text_of(const json_t *o, const char *key)
+{
+	const char *s = json_string_value(json_object_get(o, key));
+
+	return s ? xstrdup(s) : NULL;
+}
+
+static void load_service(const char *state_dir, const json_t *o, struct sutra_deployed *s)
+{
+	const json_t *list = json_object_get(o, "depends_on"), *item;
+	size_t i;
+
+	s->name = text_of(o, "name");
+	s->program = text_of(o, "program");
+	s->address = text_of(o, "address");
+	s->published = text_of(o, "published");
+	s->health_url = text_of(o, "health_url");
+	s->group = text_of(o, "group");
+	s->config_hash = text_of(o, "hash");
+	s->memory_limit = (uint64_t)json_integer_value(json_object_get(o, "memory_limit"));
+	s->start_period_ns = (uint64_t)json_integer_value(json_object_get(o, "start_period_ns"));
+	s->log_dir = xasprintf("%s/native/log/%s", state_dir, s->name);
+	json_array_foreach(list, i, item)
+		if (json_is_string(item))
+			sutra_strv_add(&s->depends_on, json_string_value(item));
+}
+
+static bool is_service(const json_t *o)
+{
+	static const char *const needed[] = { "name", "program", "address", "group", "hash" };
+
+	for (size_t i = 0; i < sizeof(needed) / sizeof(*needed); i++)
+		if (!json_is_string(json_object_get(o, needed[i])))
+			return false;
+	return true;
+}
+
+int sutra_deployment_load(const char *state_dir, struct sutra_deployment **ret, struct sutra_err *err)
+{
+	char *path = xasprintf("%s/deployment.json", state_dir);
+	struct sutra_deployment *d;
+	json_t *o = NULL, *services;
+	int rc = sutra_json_read(path, MAX_RECORD, &o, err);
+
+	if (rc == SUTRA_E_NOTFOUND) {
+		sutra_fail(err, rc, "nothing is deployed (no record in %s)", state_dir);
+		sutra_hint(err, "sutra deploy starts the stack");
+	}
+	services = json_object_get(o, "services");
+	for (size_t i = 0; !rc && i < json_array_size(services); i++)
+		if (!is_service(json_array_get(services, i)))
+			rc = sutra_fail(err, SUTRA_E_CORRUPT, "%s: service %zu lacks a field", path, i);
+	sutra_free(path);
+	if (rc) {
+		json_decref(o);
+		return rc;
+	}
+	d = xcalloc(1, sizeof(*d));
+	d->state_dir = xstrdup(state_dir);
+	d->project = text_of(o, "project");
+	d->runtime = text_of(o, "runtime");
+	d->edition = text_of(o, "edition");
+	d->deployed_at = text_of(o, "deployed_at");
+	d->haproxy_stats = text_of(o, "haproxy_stats");
+	d->dimension = json_integer_value(json_object_get(o, "dimension"));
+	d->cache_enabled = json_is_true(json_object_get(o, "cache_enabled"));
+	d->limits_enforced = json_is_true(json_object_get(o, "limits_enforced"));
+	d->n = json_array_size(services);
+	d->services = xcalloc(d->n, sizeof(*d->services));
+	for (size_t i = 0; i < d->n; i++)
+		load_service(state_dir, json_array_get(services, i), &d->services[i]);
+	json_decref(o);
+	sutra_deployment_refresh(d);
+	*ret = d;
+	return 0;
+}
+
+void sutra_deployment_free(struct sutra_deployment *d)
+{
+	if (!d)
+		return;
+	for (size_t i = 0; i < d->n; i++) {
+		struct sutra_deployed *s = &d->services[i];
+
+		sutra_free(s->name);
+		sutra_free(s->program);
+		sutra_free(s->address);
+		sutra_free(s->published);
+		sutra_free(s->health_url);
+		sutra_free(s->group);
+		sutra_free(s->config_hash);
+		sutra_free(s->log_dir);
+		sutra_strv_release(&s->depends_on);
+	}
+	sutra_free(d->services);
+	sutra_free(d->state_dir);
+	sutra_free(d->project);
+	sutra_free(d->runtime);
+	sutra_free(d->edition);
+	sutra_free(d->deployed_at);
+	sutra_free(d->haproxy_stats);
+	sutra_free(d);
+}
+
+const struct sutra_deployed *sutra_deployment_find(const struct sutra_deployment *d, const char *name)
+{
+	for (size_t i = 0; i < d->n; i++)
+		if (!strcmp(d->services[i].name, name))
+			return &d->services[i];
+	return NULL;
+}
+
+static void add_memory(pid_t pid, struct sutra_deployed *s)
+{
+	char path[64], line[256];
+	unsigned long kib;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%ld/smaps_rollup", (long)pid);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "Rss: %lu kB", &kib) == 1)
+			s->rss_bytes += (uint64_t)kib * 1024;
+		else if (sscanf(line, "Pss: %lu kB", &kib) == 1)
+			s->pss_bytes += (uint64_t)kib * 1024;
+	}
+	if (f)
+		fclose(f);
+}
+
+void sutra_deployment_refresh(struct sutra_deployment *d)
+{
+	for (size_t i = 0; i < d->n; i++) {
+		struct sutra_deployed *s = &d->services[i];
+		struct sutra_supervised now;
+
+		sutra_runit_read(d->state_dir, s->name, &now);
+		s->state = !now.supervised ? SUTRA_RUN_ABSENT :
+			   now.running	   ? SUTRA_RUN_RUNNING :
+			   now.wants_up	   ? SUTRA_RUN_EXITED :
+					     SUTRA_RUN_STOPPED;
+		s->pid = now.running ? now.pid : 0;
+		s->started_us = now.running ? now.since_us : 0;
+		s->restarts = now.restarts;
+		s->last_exit = now.last_exit;
+		s->rss_bytes = s->pss_bytes = 0;
+		if (s->pid)
+			add_memory(s->pid, s);
+	}
+}
+
+int sutra_deployment_restart(struct sutra_deployment *d, const char *name, uint64_t timeout_ns,
+			     struct sutra_err *err)
+{
+	const struct sutra_deployed *s = sutra_deployment_find(d, name);
+	struct sutra_awaited a;
+	int rc;
+
+	if (!s)
+		return sutra_fail(err, SUTRA_E_USAGE, "no service is called \"%s\"", name);
+	a = (struct sutra_awaited){ .name = s->name, .program = s->program, .health_url = s->health_url };
+	rc = sutra_await_restart(d->state_dir, &a, err);
+	rc = rc ? rc : sutra_await(d->state_dir, &a, 1, timeout_ns, NULL, NULL, err);
+	sutra_deployment_refresh(d);
+	return rc;
+}
+
+int sutra_deployment_kill(struct sutra_deployment *d, const char *name, int sig, struct sutra_err *err)
+{
+	const struct sutra_deployed *s = sutra_deployment_find(d, name);
+
+	if (!s)
+		return sutra_fail(err, SUTRA_E_USAGE, "no service is called \"%s\"", name);
+	sutra_deployment_refresh(d);
+	if (!s->pid)
+		return sutra_fail(err, SUTRA_E_NOTFOUND, "%s is not running", name);
+	if (kill(s->pid, sig))
+		return sutra_fail_errno(err, "cannot signal %s (pid %ld)", name, (long)s->pid);
+	return 0;
+}

@@ -1,0 +1,35 @@
+/*
+ * plan - what a deploy would do, as data: desired units against the record and what runs.
+ */
+#ifndef SUTRA_STACK_PLAN_H
+#define SUTRA_STACK_PLAN_H
+
+#include <jansson.h>
+
+#include "base/err.h"
+#include "stack/unit.h"
+
+enum sutra_action { SUTRA_KEEP, SUTRA_START, SUTRA_REPLACE, SUTRA_STOP };
+
+struct sutra_step {
+	enum sutra_action action;
+	const struct sutra_unit *unit;	/* NULL: stop */
+	char *name;
+	char *cause;	/* "not deployed", "MATRYOSHKA_DIM changed", "not running", "not in the edition" */
+	char *field, *old_value, *new_value;	/* the first changed field; or NULL */
+};
+
+struct sutra_plan {
+	struct sutra_step *steps;	/* in the order of units, then stops */
+	size_t n, n_changes;
+};
+
+/* record: the record's document, or NULL when nothing is deployed. */
+int sutra_plan_make(const struct sutra_unit *units, size_t n, const json_t *record,
+		    const char *state_dir, struct sutra_plan *ret, struct sutra_err *err);
+void sutra_plan_release(struct sutra_plan *p);
+const char *sutra_action_name(enum sutra_action a);
+/* The record's entry of one unit. */
+json_t *sutra_record_service(const struct sutra_unit *u);
+
+#endif
