@@ -4,10 +4,12 @@
 #include <stdio.h>
 #include <string.h>
 
-extern const struct command cmd_help, cmd_version;
+extern const struct command cmd_config, cmd_deploy, cmd_down, cmd_help, cmd_logs, cmd_model,
+	cmd_restart, cmd_version;
 
 const struct command *const commands[] = {
-	&cmd_version, &cmd_help, NULL,
+	&cmd_deploy, &cmd_down,	  &cmd_restart, &cmd_logs, &cmd_model,
+	&cmd_config, &cmd_version, &cmd_help,	NULL,
 };
 
 struct common common = { .output = "table", .color = "auto" };

@@ -1,0 +1,111 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/str.h"
+#include "sutra/command.h"
+#include "sutra/stackio.h"
+
+static const char *explain;
+
+static const struct sutra_option rows[] = {
+	{ 0, "explain", SUTRA_OPT_STRING, &explain, "KEY", "every source of one setting, and which one won", 0, 0,
+	  NULL },
+	{ 0 },
+};
+
+static const struct sutra_option *options(void) { return rows; }
+
+static const char *shown(const char *key, const char *value)
+{
+	return !value ? "-" : sutra_config_is_secret(key) ? "********" : value;
+}
+
+static json_t *document_of(struct sutra_config *c, const struct sutra_setting *s)
+{
+	const char *value = sutra_config_get(c, s->name);
+
+	return json_pack("{s:s, s:o, s:s, s:s}", "name", s->name, "value",
+			 value ? json_string(shown(s->name, value)) : json_null(), "source",
+			 value ? sutra_source_name(sutra_config_winner(c, s->name)) : "unset", "help", s->help);
+}
+
+static void print_all(struct sutra_config *c)
+{
+	json_t *list = json_array();
+
+	for (const struct sutra_setting *s = sutra_operator_settings; s->name; s++) {
+		const char *value = sutra_config_get(c, s->name);
+
+		if (common.json)
+			json_array_append_new(list, document_of(c, s));
+		else
+			printf("%-22s %-24s %-12s %s\n", s->name, shown(s->name, value),
+			       value ? sutra_source_name(sutra_config_winner(c, s->name)) : "unset", s->help);
+	}
+	if (common.json)
+		print_document(json_pack("{s:s, s:O}", "schema", "sutra.config/1", "settings", list));
+	json_decref(list);
+}
+
+static int print_one(struct sutra_config *c, const char *key)
+{
+	const struct sutra_setting *s = sutra_operator_settings;
+	json_t *list;
+
+	while (s->name && strcmp(s->name, key) != 0)
+		s++;
+	if (!s->name)
+		return command_usage("the setting \"%s\" is not known; sutra config lists them", key);
+	list = json_array();
+	for (int from = SUTRA_FROM_FLAG; from >= 0; from--) {
+		const char *value = sutra_config_from(c, key, (enum sutra_source)from);
+		bool won = value && sutra_config_winner(c, key) == (enum sutra_source)from;
+
+		if (!common.json)
+			printf("%s %-14s %s\n", won ? "*" : " ", sutra_source_name((enum sutra_source)from),
+			       shown(key, value));
+		json_array_append_new(list, json_pack("{s:s, s:o, s:b}", "source",
+						      sutra_source_name((enum sutra_source)from), "value",
+						      value ? json_string(shown(key, value)) : json_null(), "won",
+						      won));
+	}
+	if (common.json)
+		print_document(json_pack("{s:s, s:s, s:s, s:O}", "schema", "sutra.config-explain/1", "name", key,
+					 "help", s->help, "sources", list));
+	else
+		printf("%s: %s\n", key, s->help);
+	json_decref(list);
+	return EXIT_YES;
+}
+
+static int run(int n, char **argv)
+{
+	struct sutra_config *c;
+	char *data_dir, *state_dir;
+	struct sutra_err err;
+	int code = EXIT_YES;
+
+	if (n)
+		return command_usage("config takes no operand, got \"%s\"", argv[1]);
+	if (stack_open(&c, &data_dir, &state_dir, false, &err))
+		code = command_fail(&err);
+	else if (explain)
+		code = print_one(c, explain);
+	else
+		print_all(c);
+	sutra_config_free(c);
+	sutra_free(data_dir);
+	sutra_free(state_dir);
+	return code;
+}
+
+const struct command cmd_config = {
+	.name = "config",
+	.summary = "print the settings, and where each value came from",
+	.synopsis = "[--explain KEY]",
+	.examples = "sutra config\tall settings\n"
+		    "sutra config --explain MATRYOSHKA_DIM\tevery source of one, the winner marked\n",
+	.options = options,
+	.run = run,
+};

@@ -1,0 +1,97 @@
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "base/jsonio.h"
+#include "stack/deploy.h"
+#include "stack/lock.h"
+#include "stack/runit.h"
+#include "sutra/command.h"
+#include "sutra/stackio.h"
+
+static bool volumes;
+static const char *confirm;
+static uint64_t lock_wait_ns = 1;
+
+static const struct sutra_option rows[] = {
+	{ 0, "volumes", SUTRA_OPT_FLAG, &volumes, NULL, "remove the stored data too", 0, 0, NULL },
+	{ 0, "confirm", SUTRA_OPT_STRING, &confirm, "NAME", "the project's name, for --volumes without a question",
+	  0, 0, NULL },
+	{ 0, "lock-wait", SUTRA_OPT_DURATION, &lock_wait_ns, "TIME", "wait for another deploy to end", 0, 0,
+	  NULL },
+	{ 0 },
+};
+
+static const struct sutra_option *options(void) { return rows; }
+
+/* Removing data asks for the project's name, typed or given. */
+static int may_remove(void)
+{
+	char answer[64] = "";
+
+	if (!volumes || (confirm && !strcmp(confirm, "sutra")))
+		return 0;
+	if (confirm)
+		return command_usage("--confirm is \"%s\", the project is \"sutra\"", confirm);
+	if (!isatty(STDIN_FILENO))
+		return command_usage("--volumes removes stored data; say --confirm=sutra");
+	fputs("This removes the stored data. Type the project's name (sutra) to go on: ", stderr);
+	if (!fgets(answer, sizeof(answer), stdin))
+		return EXIT_USAGE;
+	answer[strcspn(answer, "\n")] = '\0';
+	return strcmp(answer, "sutra") ? command_usage("that was not the name; nothing was touched") : 0;
+}
+
+static void report(size_t n, int killed)
+{
+	if (common.json) {
+		print_document(json_pack("{s:s, s:i, s:i, s:b}", "schema", "sutra.down/1", "services", (int)n,
+					 "killed", killed, "volumes_removed", volumes));
+		return;
+	}
+	if (!n && !killed)
+		puts("nothing is deployed");
+	else
+		printf("%zu services ended%s\n", n, volumes ? ", data removed" : ", data kept");
+	if (killed)
+		printf("%d processes had to be killed\n", killed);
+}
+
+static int run(int n, char **argv)
+{
+	char *state_dir = sutra_state_dir(), *data;
+	struct sutra_err err;
+	size_t ended = 0;
+	int code = may_remove(), killed = 0, lock = -1, rc = 0;
+
+	if (n)
+		code = command_usage("down takes no operand, got \"%s\"", argv[1]);
+	if (!code && sutra_is_dir(state_dir)) {
+		rc = sutra_lock_take(state_dir, "down", lock_wait_ns, &lock, &err);
+		rc = rc ? rc : sutra_deploy_down(state_dir, &ended, &killed, &err);
+		data = xasprintf("%s/volumes", state_dir);
+		rc = rc || !volumes ? rc : sutra_remove_tree(data, &err);
+		sutra_free(data);
+		sutra_audit(state_dir, "down", rc ? err.message : "ok");
+	}
+	if (rc)
+		code = command_fail(&err);
+	else if (!code)
+		report(ended, killed);
+	if (lock >= 0)
+		sutra_lock_release(state_dir, lock);
+	sutra_free(state_dir);
+	return code;
+}
+
+const struct command cmd_down = {
+	.name = "down",
+	.summary = "end the stack; stored data stays",
+	.synopsis = "[--volumes [--confirm NAME]] [--lock-wait TIME]",
+	.examples = "sutra down\tend every service\n"
+		    "sutra down --volumes --confirm=sutra\tand remove the stored data\n",
+	.options = options,
+	.run = run,
+};

@@ -1,0 +1,184 @@
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "stack/await.h"
+#include "sutra/command.h"
+#include "sutra/stackio.h"
+
+static bool follow;
+static int64_t lines = 20;
+
+static const struct sutra_option rows[] = {
+	{ 'f', "follow", SUTRA_OPT_FLAG, &follow, NULL, "go on with what comes", 0, 0, NULL },
+	{ 'n', "lines", SUTRA_OPT_INT, &lines, "N", "lines of each service to begin with (20)", 0, 100000, NULL },
+	{ 0 },
+};
+
+static const struct sutra_option *options(void) { return rows; }
+
+struct source {
+	const struct sutra_deployed *service;
+	char *path;
+	FILE *file;
+	ino_t inode;
+	char partial[8192];
+	size_t n_partial;
+};
+
+static void print_line(const struct source *s, const char *text, size_t n)
+{
+	if (common.json)
+		print_document(json_pack("{s:s, s:s, s:o}", "schema", "sutra.log/1", "service", s->service->name,
+					 "line", json_stringn_nocheck(text, n)));
+	else
+		printf("%-20s | %.*s\n", s->service->name, (int)n, text);
+}
+
+static int by_stamp(const void *a, const void *b)
+{
+	const char *x = *(char *const *)a, *y = *(char *const *)b;
+
+	return strncmp(strchr(x, '\t') + 1, strchr(y, '\t') + 1, 26);
+}
+
+/* The tails of all, merged by svlogd's time stamps: "index\tline". */
+static void print_tails(const char *state_dir, const struct source *sources, size_t n)
+{
+	struct sutra_strv all = { 0 };
+
+	for (size_t i = 0; i < n && lines; i++) {
+		char *tail = sutra_log_tail(state_dir, sources[i].service->name, (int)lines);
+		struct sutra_strv own = { 0 };
+
+		sutra_strv_split(&own, tail, "\n");
+		for (size_t l = 0; l < own.n; l++) {
+			char *tagged = xasprintf("%zu\t%s", i, own.items[l]);
+
+			sutra_strv_add(&all, tagged);
+			sutra_free(tagged);
+		}
+		sutra_strv_release(&own);
+		sutra_free(tail);
+	}
+	if (all.n)
+		qsort(all.items, all.n, sizeof(*all.items), by_stamp);
+	for (size_t l = 0; l < all.n; l++) {
+		size_t i = strtoul(all.items[l], NULL, 10);
+		const char *text = strchr(all.items[l], '\t') + 1;
+
+		print_line(&sources[i], text, strlen(text));
+	}
+	sutra_strv_release(&all);
+}
+
+/* Prints whole lines that are there; a line longer than the buffer comes in pieces. */
+static void drain(struct source *s)
+{
+	int c;
+
+	clearerr(s->file);
+	while ((c = getc(s->file)) != EOF) {
+		if (c != '\n')
+			s->partial[s->n_partial++] = (char)c;
+		if (c == '\n' || s->n_partial == sizeof(s->partial)) {
+			print_line(s, s->partial, s->n_partial);
+			s->n_partial = 0;
+		}
+	}
+}
+
+/* svlogd renames `current` when it is full: finish the old file, go to the new. */
+static void drain_and_rotate(struct source *s)
+{
+	struct stat st;
+
+	if (s->file)
+		drain(s);
+	if (stat(s->path, &st) || (s->file && st.st_ino == s->inode))
+		return;
+	if (s->file)
+		fclose(s->file);
+	s->file = fopen(s->path, "re");
+	s->inode = st.st_ino;
+	if (s->file)
+		drain(s);
+}
+
+static int follow_all(struct source *sources, size_t n)
+{
+	int watch = inotify_init1(IN_CLOEXEC);
+	char events[4096];
+
+	for (size_t i = 0; i < n; i++) {
+		struct stat st;
+
+		sources[i].file = fopen(sources[i].path, "re");
+		if (sources[i].file && !fstat(fileno(sources[i].file), &st)) {
+			sources[i].inode = st.st_ino;
+			fseek(sources[i].file, 0, SEEK_END);
+		}
+		inotify_add_watch(watch, sources[i].service->log_dir, IN_MODIFY | IN_CREATE | IN_MOVED_TO);
+	}
+	while (!fflush(stdout) && (read(watch, events, sizeof(events)) > 0 || errno == EINTR))
+		for (size_t i = 0; i < n; i++)
+			drain_and_rotate(&sources[i]);
+	close(watch);
+	return EXIT_YES;
+}
+
+static int run(int n, char **argv)
+{
+	char *state_dir = sutra_state_dir();
+	struct sutra_deployment *d = NULL;
+	struct source *sources = NULL;
+	struct sutra_err err;
+	size_t count = 0;
+	int code = EXIT_YES;
+
+	if (sutra_deployment_load(state_dir, &d, &err)) {
+		command_fail(&err);
+		code = EXIT_INCONCLUSIVE;
+	}
+	for (int i = 1; i <= n && !code; i++)
+		if (!sutra_deployment_find(d, argv[i]))
+			code = command_usage("no service is called \"%s\"", argv[i]);
+	sources = d ? xcalloc(d->n + 1, sizeof(*sources)) : NULL;
+	for (size_t s = 0; !code && s < d->n; s++) {
+		bool wanted = !n;
+
+		for (int i = 1; i <= n; i++)
+			wanted = wanted || !strcmp(argv[i], d->services[s].name);
+		if (!wanted)
+			continue;
+		sources[count].service = &d->services[s];
+		sources[count++].path = xasprintf("%s/current", d->services[s].log_dir);
+	}
+	if (!code) {
+		print_tails(state_dir, sources, count);
+		code = follow ? follow_all(sources, count) : EXIT_YES;
+	}
+	for (size_t s = 0; s < count; s++)
+		sutra_free(sources[s].path);
+	sutra_free(sources);
+	sutra_deployment_free(d);
+	sutra_free(state_dir);
+	return code;
+}
+
+const struct command cmd_logs = {
+	.name = "logs",
+	.summary = "show what the services said",
+	.synopsis = "[-f] [-n N] [SERVICE ...]",
+	.examples = "sutra logs -f\tall services, and go on\n"
+		    "sutra logs -n 100 ml-base-1\tthe last 100 lines of one\n",
+	.options = options,
+	.run = run,
+};

@@ -1,0 +1,112 @@
+#include "sutra/stackio.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "base/jsonio.h"
+
+/* Published ports move by the offset; the compose file reads them as SUTRA_PORT_<port>. */
+static int settle_ports(struct sutra_config *config, struct sutra_err *err)
+{
+	static const int ports[] = { 8887, 8888, 9999, 50052 };
+	int64_t offset = 0;
+	int rc = 0;
+
+	sutra_str_int(sutra_config_get(config, "SUTRA_PORT_OFFSET"), 0, 65535, &offset);
+	for (size_t i = 0; i < sizeof(ports) / sizeof(*ports) && !rc; i++) {
+		char key[32], value[16];
+
+		if (ports[i] + offset > 65535)
+			return sutra_fail(err, SUTRA_E_SETTING,
+					  "SUTRA_PORT_OFFSET is %lld; port %d would pass 65535", (long long)offset,
+					  ports[i]);
+		snprintf(key, sizeof(key), "SUTRA_PORT_%d", ports[i]);
+		snprintf(value, sizeof(value), "%d", (int)(ports[i] + offset));
+		rc = sutra_config_set(config, key, value, SUTRA_FROM_RECORD, err);
+	}
+	return rc;
+}
+
+int stack_open(struct sutra_config **ret_config, char **ret_data_dir, char **ret_state_dir, bool create,
+	       struct sutra_err *err)
+{
+	char *state_dir = sutra_state_dir();
+	int rc = 0;
+
+	*ret_config = NULL;
+	*ret_state_dir = NULL;
+	*ret_data_dir = sutra_data_dir();
+	if (!*ret_data_dir)
+		rc = sutra_hint((sutra_fail(err, SUTRA_E_SETTING, "the folder with compose/ is not found"), err),
+				"SUTRA_DATA_DIR=FOLDER names it");
+	else if (strlen(state_dir) > 400)
+		rc = sutra_fail(err, SUTRA_E_SETTING, "SUTRA_STATE_DIR is longer than 400 bytes");
+	else if (create)
+		rc = sutra_mkdirs(state_dir, 0700, err);
+	sutra_free(state_dir);
+	if (rc)
+		return rc;
+	*ret_state_dir = sutra_state_dir();	/* again: it can be resolved now that it is there */
+	rc = sutra_config_load(*ret_data_dir, ret_config, err);
+	return rc ? rc : settle_ports(*ret_config, err);
+}
+
+void print_document(json_t *o)
+{
+	json_dumpf(o, stdout, JSON_SORT_KEYS | JSON_INDENT(2));
+	putchar('\n');
+	json_decref(o);
+}
+
+const char *run_state_name(const struct sutra_deployed *s)
+{
+	static const char *const names[] = { "absent", "running", "exited", "stopped" };
+
+	return names[s->state];
+}
+
+json_t *deployment_document(const struct sutra_deployment *d, const char *schema)
+{
+	json_t *o = json_object(), *list = json_array();
+
+	for (size_t i = 0; i < d->n; i++) {
+		const struct sutra_deployed *s = &d->services[i];
+		json_t *e = json_object();
+
+		json_object_set_new(e, "name", json_string(s->name));
+		json_object_set_new(e, "state", json_string(run_state_name(s)));
+		json_object_set_new(e, "program", json_string(s->program));
+		json_object_set_new(e, "address", json_string(s->address));
+		json_object_set_new(e, "published", s->published ? json_string(s->published) : json_null());
+		json_object_set_new(e, "pid", json_integer(s->pid));
+		json_array_append_new(list, e);
+	}
+	json_object_set_new(o, "schema", json_string(schema));
+	json_object_set_new(o, "edition", json_string(d->edition));
+	json_object_set_new(o, "runtime", json_string(d->runtime));
+	json_object_set_new(o, "dimension", json_integer(d->dimension));
+	json_object_set_new(o, "services", list);
+	return o;
+}
+
+void print_services(const struct sutra_deployment *d)
+{
+	printf("%-22s %-9s %-22s %-22s %8s\n", "SERVICE", "STATE", "ADDRESS", "PUBLISHED", "PID");
+	for (size_t i = 0; i < d->n; i++) {
+		const struct sutra_deployed *s = &d->services[i];
+
+		printf("%-22s %-9s %-22s %-22s %8ld\n", s->name, run_state_name(s), s->address,
+		       s->published ? s->published : "-", (long)s->pid);
+	}
+}
+
+const char *published_port(const struct sutra_deployment *d, const char *service)
+{
+	const struct sutra_deployed *s = sutra_deployment_find(d, service);
+	const char *colon = s && s->published ? strrchr(s->published, ':') : NULL;
+
+	return colon ? colon + 1 : "8888";
+}

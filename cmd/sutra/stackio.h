@@ -1,0 +1,21 @@
+/* stackio - what the stack's commands share: opening it, its table, documents on stdout. */
+#ifndef SUTRA_CMD_STACKIO_H
+#define SUTRA_CMD_STACKIO_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "stack/config.h"
+#include "stack/deployment.h"
+
+/* Settings, data folder and state folder (made when create). All three are the caller's, and NULL
+ * or usable on failure. Ports of SUTRA_PORT_OFFSET are worked out into the settings. */
+int stack_open(struct sutra_config **ret_config, char **ret_data_dir, char **ret_state_dir, bool create,
+	       struct sutra_err *err);
+void print_document(json_t *o);	/* takes the reference; key-sorted, one line end */
+json_t *deployment_document(const struct sutra_deployment *d, const char *schema);
+void print_services(const struct sutra_deployment *d);
+const char *published_port(const struct sutra_deployment *d, const char *service);
+const char *run_state_name(const struct sutra_deployed *s);
+
+#endif
