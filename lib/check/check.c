@@ -1,0 +1,314 @@
+#include "check/check.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/digest.h"
+#include "check/embed.h"
+#include "net/fetch.h"
+#include "probe/haproxy_csv.h"
+
+enum { MAX_EVIDENCE = 64 << 10, MAX_LAST = 2048, LOG_LINES = 20 };
+static const uint64_t EVIDENCE_NS = 1000000000;
+
+const char *sutra_verdict_name(enum sutra_verdict v)
+{
+	static const char *const names[] = { "pass", "fail", "skip", "inconclusive" };
+
+	return names[v];
+}
+
+static void say(char *out, size_t size, const char *fmt, va_list ap)
+	__attribute__((format(printf, 3, 0)));
+static void say(char *out, size_t size, const char *fmt, va_list ap)
+{
+	vsnprintf(out, size, fmt, ap);
+}
+
+int sutra_check_no(struct sutra_check_run *r, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	say(r->result->why, sizeof(r->result->why), fmt, ap);
+	va_end(ap);
+	return SUTRA_CHECK_NO;
+}
+
+int sutra_check_skip(struct sutra_check_run *r, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	say(r->result->why, sizeof(r->result->why), fmt, ap);
+	va_end(ap);
+	return SUTRA_CHECK_SKIP;
+}
+
+void sutra_check_say(struct sutra_check_run *r, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	say(r->result->found, sizeof(r->result->found), fmt, ap);
+	va_end(ap);
+}
+
+void sutra_check_set(struct sutra_check_run *r, const char *name, double v)
+{
+	const struct sutra_check_value *values = r->check->kind->values;
+
+	for (size_t i = 0; values[i].name; i++) {
+		if (!strcmp(values[i].name, name)) {
+			r->result->values[i] = v;
+			r->result->has[i] = true;
+		}
+	}
+}
+
+double sutra_check_param(const struct sutra_check_run *r, const char *name)
+{
+	const struct sutra_check_param *p = r->check->kind->params;
+
+	for (size_t i = 0; p[i].name; i++)
+		if (!strcmp(p[i].name, name))
+			return r->check->params[i];
+	return 0;
+}
+
+void sutra_check_progress(const struct sutra_check_run *r, const char *fmt, ...)
+{
+	char detail[128];
+	va_list ap;
+
+	if (!r->env->progress)
+		return;
+	va_start(ap, fmt);
+	say(detail, sizeof(detail), fmt, ap);
+	va_end(ap);
+	r->env->progress(r->env->user, r->check->id, detail);
+}
+
+uint64_t sutra_check_time(const struct sutra_check_run *r, uint64_t most)
+{
+	uint64_t now = sutra_clock_ns(), left;
+
+	if (r->env->deadline_ns == UINT64_MAX)
+		return most;
+	left = r->env->deadline_ns > now ? r->env->deadline_ns - now : 1;
+	return left < most ? left : most;
+}
+
+/* The first value out of bounds decides; returns whether all are within. */
+static bool within_limits(struct sutra_result *s)
+{
+	const struct sutra_check_value *values = s->check->kind->values;
+
+	for (size_t i = 0; values[i].name; i++) {
+		const struct sutra_limit *l = &s->check->limits[i];
+		double v = s->values[i];
+
+		if (!s->has[i] || !(l->has_min || l->has_max))
+			continue;
+		if ((l->has_min && !(v >= l->min)) || (l->has_max && !(v <= l->max))) {
+			snprintf(s->why, sizeof(s->why), "%s is %.6g%s%s; it must be at %s %.6g",
+				 values[i].name, v, *values[i].unit ? " " : "", values[i].unit,
+				 l->has_min && !(v >= l->min) ? "least" : "most",
+				 l->has_min && !(v >= l->min) ? l->min : l->max);
+			return false;
+		}
+	}
+	return true;
+}
+
+static void add_counters(const struct sutra_check_env *env, struct sutra_buf *b)
+{
+	struct sutra_haproxy_stats hs;
+	struct sutra_cache_stats cs;
+
+	if (!sutra_cache_stats_fetch(env->gateway, EVIDENCE_NS, &cs, NULL))
+		sutra_buf_addf(b, "cache: enabled %d, L1 %lld/%lld hits %lld misses %lld, L2 %lld hits %lld "
+			       "misses %lld errors %lld\n",
+			       cs.enabled, (long long)cs.l1.size, (long long)cs.l1.max_size,
+			       (long long)cs.l1.hits, (long long)cs.l1.misses, (long long)cs.l2.size,
+			       (long long)cs.l2.hits, (long long)cs.l2.misses, (long long)cs.l2.errors);
+	if (!env->haproxy_csv || sutra_haproxy_fetch(env->haproxy_csv, EVIDENCE_NS, &hs, NULL))
+		return;
+	for (size_t i = 0; sutra_haproxy_server(&hs, NULL, i); i++) {
+		const struct sutra_haproxy_row *r = sutra_haproxy_server(&hs, NULL, i);
+
+		sutra_buf_addf(b, "haproxy: %s/%s %s, check %s %s, requests %lld, retries %lld, errors %lld\n",
+			       r->proxy, r->name, r->status, r->check_code, r->check_text,
+			       (long long)r->total, (long long)r->retries, (long long)r->errors_connect);
+	}
+	sutra_haproxy_release(&hs);
+}
+
+static void gather_evidence(struct sutra_check_run *r)
+{
+	const struct sutra_check_env *env = r->env;
+	const char *service = env->names ? env->names[r->check->kind->logs] : NULL;
+	struct sutra_buf b;
+
+	sutra_buf_init(&b, MAX_EVIDENCE);
+	if (r->last.len)
+		sutra_buf_addf(&b, "last reply: %s\n", sutra_buf_str(&r->last));
+	add_counters(env, &b);
+	if (service && env->log_tail) {
+		sutra_buf_addf(&b, "last lines of %s:\n", service);
+		env->log_tail(env->user, service, LOG_LINES, &b);
+	}
+	r->result->evidence = sutra_buf_take(&b, NULL);
+}
+
+static void run_once(struct sutra_check_run *r)
+{
+	struct sutra_result *s = r->result;
+	struct sutra_err err = { 0 };
+	int rc;
+
+	s->found[0] = s->why[0] = '\0';
+	memset(s->has, 0, sizeof(s->has));
+	rc = r->check->kind->run(r, &err);
+	if (rc == SUTRA_CHECK_SKIP) {
+		s->verdict = SUTRA_SKIP;
+	} else if (rc < 0) {
+		s->verdict = SUTRA_FAIL;
+		snprintf(s->why, sizeof(s->why), "%s", err.message);
+	} else {
+		s->verdict = rc == SUTRA_CHECK_NO || !within_limits(s) ? SUTRA_FAIL : SUTRA_PASS;
+	}
+}
+
+/* The need that did not pass, or NULL. */
+static const char *unmet_need(const struct sutra_check *c, const struct sutra_outcome *o)
+{
+	for (size_t i = 0; i < o->n; i++)
+		if (o->results[i].verdict != SUTRA_PASS && sutra_strv_has(&c->needs, o->results[i].check->id))
+			return o->results[i].check->id;
+	return NULL;
+}
+
+static void run_check(const struct sutra_check *c, const struct sutra_check_env *env,
+		      struct sutra_check_shared *shared, struct sutra_outcome *o)
+{
+	struct sutra_result *s = &o->results[o->n];
+	struct sutra_check_run r = { .check = c, .env = env, .shared = shared, .result = s };
+	uint64_t start = sutra_clock_ns();
+	const char *unmet = unmet_need(c, o);
+
+	s->check = c;
+	sutra_buf_init(&r.last, MAX_LAST);
+	if (start >= env->deadline_ns) {
+		o->timed_out = true;
+		s->verdict = SUTRA_INCONCLUSIVE;
+		snprintf(s->why, sizeof(s->why), "the time limit had passed before it began");
+	} else if (unmet) {
+		s->verdict = SUTRA_SKIP;
+		snprintf(s->why, sizeof(s->why), "needs %.100s", unmet);
+	} else {
+		if (env->progress)
+			env->progress(env->user, c->id, NULL);
+		do {
+			s->attempts++;
+			run_once(&r);
+		} while (s->verdict == SUTRA_FAIL && s->attempts < c->attempts &&
+			 sutra_clock_ns() < env->deadline_ns);
+		s->duration_ms = (double)(sutra_clock_ns() - start) / 1e6;
+		if (s->verdict == SUTRA_FAIL && sutra_clock_ns() >= env->deadline_ns) {
+			o->timed_out = true;
+			s->verdict = SUTRA_INCONCLUSIVE;
+		}
+		if (s->verdict == SUTRA_FAIL)
+			gather_evidence(&r);
+	}
+	o->count[s->verdict]++;
+	o->n++;
+	sutra_buf_release(&r.last);
+}
+
+/* Whether the gateway answers at all; otherwise no check could tell anything. */
+static int reach(const struct sutra_check_env *env, struct sutra_err *err)
+{
+	struct sutra_fetch f;
+	char url[512];
+	int rc;
+
+	snprintf(url, sizeof(url), "%s/ping", env->gateway);
+	sutra_fetch_init(&f);
+	f.url = url;
+	f.timeout_ns = 5 * EVIDENCE_NS;
+	rc = sutra_fetch_one(&f, err);
+	/* It answered something: then the checks say what is wrong. */
+	if (rc && f.reason == SUTRA_FETCH_OK)
+		rc = 0;
+	sutra_fetch_release(&f);
+	return rc;
+}
+
+static void run_suites(struct sutra_suite *const *suites, size_t n, const struct sutra_check_env *env,
+		       struct sutra_outcome *o)
+{
+	struct sutra_check_shared shared = { .dimension = env->dimension };
+
+	sutra_random(&shared.nonce, sizeof(shared.nonce));
+	for (int phase = 0; phase < 100; phase++)
+		for (size_t i = 0; i < n; i++)
+			for (size_t c = 0; suites[i]->phase == phase && c < suites[i]->n; c++)
+				run_check(&suites[i]->checks[c], env, &shared, o);
+}
+
+int sutra_check_run_all(struct sutra_suite *const *suites, size_t n, const struct sutra_check_env *env,
+			struct sutra_outcome **ret, struct sutra_err *err)
+{
+	struct sutra_outcome *o;
+	uint64_t start = sutra_clock_ns();
+	size_t total = 0;
+	int rc = reach(env, err);
+
+	if (rc) {
+		sutra_err_prefix(err, "the gateway cannot be reached");
+		if (err)
+			err->code = SUTRA_E_UNAVAILABLE;
+		return SUTRA_E_UNAVAILABLE;
+	}
+	for (size_t i = 0; i < n; i++)
+		total += suites[i]->n;
+	o = sutra_calloc(1, sizeof(*o));
+	if (o)
+		o->results = sutra_calloc(total ? total : 1, sizeof(*o->results));
+	if (!o || !o->results) {
+		sutra_outcome_free(o);
+		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory for %zu checks", total);
+	}
+	o->started_us = sutra_clock_wall_us();
+	run_suites(suites, n, env, o);
+	o->duration_ms = (double)(sutra_clock_ns() - start) / 1e6;
+	*ret = o;
+	return 0;
+}
+
+void sutra_outcome_free(struct sutra_outcome *o)
+{
+	if (!o)
+		return;
+	for (size_t i = 0; i < o->n; i++)
+		sutra_free(o->results[i].evidence);
+	sutra_free(o->results);
+	sutra_free(o);
+}
+
+int sutra_outcome_exit(const struct sutra_outcome *o)
+{
+	/* The contract's order: 6 before 4 before 1. */
+	if (!o->timed_out && o->count[SUTRA_INCONCLUSIVE])
+		return 6;
+	if (!o->count[SUTRA_PASS] && !o->count[SUTRA_FAIL] && !o->timed_out)
+		return 6;	/* everything was skipped: nothing is proved */
+	if (o->timed_out)
+		return 4;
+	return o->count[SUTRA_FAIL] ? 1 : 0;
+}

@@ -1,0 +1,104 @@
+/*
+ * check - runs suites against a deployment and keeps what came out.
+ *
+ * The environment says where things are and what may be done to them; the actions (restart, kill,
+ * wait) come as callbacks from the command, because this library knows nothing of how
+ * services run. An action that is NULL makes the checks that need it skip, saying so.
+ */
+#ifndef SUTRA_CHECK_CHECK_H
+#define SUTRA_CHECK_CHECK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "check/suite.h"
+
+struct sutra_check_env {
+	const char *gateway;			/* base URL: http://127.0.0.1:8888 */
+	const char *const *replicas;		/* base URLs of the ml-base replicas; NULL-terminated; or NULL */
+	const char *haproxy_csv;		/* URL; NULL: no balancer is known */
+	const char *const *names;		/* service names by enum sutra_check_role; replicas: see below */
+	const char *const *replica_names;	/* beside `replicas` */
+	int64_t dimension;			/* deployed; 0: unknown, taken from the first answer */
+	uint64_t deadline_ns;			/* monotonic; UINT64_MAX: none */
+	void *user;
+	int (*restart)(void *user, const char *service, uint64_t timeout_ns, struct sutra_err *err);
+	int (*kill)(void *user, const char *service, int sig, struct sutra_err *err);
+	/* After a kill: until the supervisor has started it again and its health check passes. */
+	int (*wait)(void *user, const char *service, uint64_t timeout_ns, struct sutra_err *err);
+	/* Appends the last lines of a service's log. */
+	void (*log_tail)(void *user, const char *service, unsigned lines, struct sutra_buf *out);
+	void (*progress)(void *user, const char *what, const char *detail);
+};
+
+enum sutra_verdict { SUTRA_PASS, SUTRA_FAIL, SUTRA_SKIP, SUTRA_INCONCLUSIVE };
+const char *sutra_verdict_name(enum sutra_verdict v);
+
+struct sutra_result {
+	const struct sutra_check *check;
+	enum sutra_verdict verdict;
+	bool has[SUTRA_CHECK_MAX_VALUES];
+	double values[SUTRA_CHECK_MAX_VALUES];
+	char found[256];	/* one line for people */
+	char why[640];		/* not passed: why */
+	double duration_ms;
+	unsigned attempts;
+	char *evidence;		/* not passed: last reply, counters, log; NULL: none */
+};
+
+struct sutra_outcome {
+	struct sutra_result *results;	/* by phase, then as in the suite */
+	size_t n;
+	size_t count[4];		/* by enum sutra_verdict */
+	double duration_ms;
+	int64_t started_us;		/* wall clock */
+	bool timed_out;
+};
+
+/* Runs all checks of the suites, which must outlive the outcome. */
+int sutra_check_run_all(struct sutra_suite *const *suites, size_t n, const struct sutra_check_env *env,
+			struct sutra_outcome **ret, struct sutra_err *err);
+void sutra_outcome_free(struct sutra_outcome *o);
+/* Exit code of a command with this outcome: 0, 1, 4 (time limit), 6 (nothing could be told). */
+int sutra_outcome_exit(const struct sutra_outcome *o);
+
+/* --- what a kind's function works with --- */
+
+struct sutra_check_run {
+	const struct sutra_check *check;
+	const struct sutra_check_env *env;
+	struct sutra_check_shared *shared;
+	struct sutra_result *result;
+	struct sutra_buf last;	/* last reply, for evidence */
+};
+
+/* What the checks of one run hand on to each other. */
+struct sutra_check_shared {
+	uint64_t nonce;			/* random: makes this run's fresh texts new to every cache */
+	uint32_t fresh;			/* fresh texts made so far */
+	int64_t dimension;		/* of the gateway's answers */
+	double cold_p50_ms;		/* phase 1: of the cold pass; 0: not run */
+	uint32_t pass_first;		/* its texts: fresh numbers from here */
+	uint32_t pass_count;
+};
+
+/* A kind's function returns 0 when it has measured (bounds then decide), the result of sutra_check_no or
+ * sutra_check_skip, or an error code with words, which is a failure too. */
+enum { SUTRA_CHECK_NO = 1, SUTRA_CHECK_SKIP = 2 };
+int sutra_check_no(struct sutra_check_run *r, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+int sutra_check_skip(struct sutra_check_run *r, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+/* A value, named as in the kind's table. */
+void sutra_check_set(struct sutra_check_run *r, const char *name, double v);
+void sutra_check_say(struct sutra_check_run *r, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+double sutra_check_param(const struct sutra_check_run *r, const char *name);
+void sutra_check_progress(const struct sutra_check_run *r, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+/* What is left of the run's time, at most `most`. */
+uint64_t sutra_check_time(const struct sutra_check_run *r, uint64_t most);
+
+#endif

@@ -1,0 +1,454 @@
+/*
+ * Phase 2: what the balancer does, by its own figures. A server counts as used only when its request
+ * counter moved while this run sent new texts; requests count as parallel only when the
+ * gateway itself saw them at the same time; a replica counts as replaced only when a new process
+ * answers and the balancer gives it requests again.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/histogram.h"
+#include "base/jsonio.h"
+#include "check/check.h"
+#include "check/kinds.h"
+#include "check/load.h"
+#include "check/workload.h"
+#include "net/fetch.h"
+#include "probe/haproxy_csv.h"
+
+static const uint64_t REQUEST_NS = 10000000000u, POLL_NS = 1000000000u;
+enum { MAX_SERVERS = 32, MAX_URL = 512 };
+
+/* The gateway's own count of requests under way (its /metrics). */
+static const char active_gauge[] = "sutra_requests_active";
+
+static const struct sutra_check_param no_params[] = { { 0 } };
+
+static int balancer(const struct sutra_check_run *r, struct sutra_haproxy_stats *ret,
+		    struct sutra_err *err)
+{
+	if (!r->env->haproxy_csv)
+		return sutra_fail(err, SUTRA_E_UNAVAILABLE, "no balancer is deployed");
+	return sutra_haproxy_fetch(r->env->haproxy_csv, sutra_check_time(r, REQUEST_NS), ret, err);
+}
+
+static int run_algorithm(struct sutra_check_run *r, struct sutra_err *err)
+{
+	struct sutra_haproxy_stats s;
+	const struct sutra_haproxy_row *server, *backend;
+	int rc = balancer(r, &s, err);
+
+	if (rc)
+		return rc;
+	server = sutra_haproxy_server(&s, NULL, 0);
+	backend = server ? sutra_haproxy_find(&s, server->proxy, "BACKEND") : NULL;
+	if (!backend)
+		rc = sutra_check_no(r, "the balancer has no server");
+	else if (strcmp(backend->algorithm, "leastconn") != 0)
+		rc = sutra_check_no(r, "backend %s balances by \"%s\", not leastconn", backend->proxy,
+				    backend->algorithm);
+	else
+		sutra_check_say(r, "leastconn, backend %s", backend->proxy);
+	sutra_haproxy_release(&s);
+	return rc;
+}
+
+const struct sutra_check_kind sutra_kind_algorithm = {
+	.name = "algorithm",
+	.logs = SUTRA_FROM_BALANCER,
+	.params = no_params,
+	.values = (const struct sutra_check_value[]){ { 0 } },
+	.run = run_algorithm,
+};
+
+static int run_replicas(struct sutra_check_run *r, struct sutra_err *err)
+{
+	const struct sutra_haproxy_row *row;
+	struct sutra_haproxy_stats s;
+	char down[224] = "";
+	size_t n = 0, up = 0;
+	int rc = balancer(r, &s, err);
+
+	if (rc)
+		return rc;
+	for (; (row = sutra_haproxy_server(&s, NULL, n)); n++) {
+		if (sutra_haproxy_is_up(row))
+			up++;
+		else if (!down[0])
+			snprintf(down, sizeof(down), "; %s %s (%s %.80s)", row->name, row->status,
+				 row->check_code, row->check_text);
+	}
+	sutra_haproxy_release(&s);
+	sutra_check_set(r, "up", (double)up);
+	sutra_check_say(r, "%zu of %zu replicas up%s", up, n, down);
+	return 0;
+}
+
+const struct sutra_check_kind sutra_kind_replicas = {
+	.name = "replicas",
+	.logs = SUTRA_FROM_BALANCER,
+	.params = no_params,
+	.values = (const struct sutra_check_value[]){ { "up", "", 1 }, { 0 } },
+	.run = run_replicas,
+};
+
+/* New texts without end, or `left` of them. */
+struct source {
+	uint64_t nonce;
+	uint32_t *fresh;
+	unsigned words;
+	size_t left;
+};
+
+static bool next_fresh(void *user, struct sutra_buf *text, uint32_t *ret_id)
+{
+	struct source *s = user;
+
+	if (!s->left)
+		return false;
+	s->left--;
+	*ret_id = (*s->fresh)++;
+	sutra_fresh_text(s->nonce, *ret_id, s->words, text);
+	return true;
+}
+
+static int start_fresh(struct sutra_check_run *r, struct source *s, size_t n, unsigned words,
+		       unsigned parallel, struct sutra_load **ret, struct sutra_err *err)
+{
+	struct sutra_load_options o = {
+		.base = r->env->gateway,
+		.parallel = parallel,
+		.timeout_ns = REQUEST_NS,
+		.next = next_fresh,
+		.user = s,
+	};
+
+	*s = (struct source){ r->shared->nonce, &r->shared->fresh, words, n };
+	return sutra_load_start(&o, ret, err);
+}
+
+static int run_distribution(struct sutra_check_run *r, struct sutra_err *err)
+{
+	size_t n = (size_t)sutra_check_param(r, "requests"), up = 0, moved = 0;
+	struct sutra_haproxy_stats before, after = { 0 };
+	struct sutra_load_result t = { 0 };
+	const struct sutra_haproxy_row *row;
+	int64_t delta[MAX_SERVERS], total = 0, least = INT64_MAX;
+	struct sutra_load *l;
+	struct source source;
+	char shares[128] = "", idle[64] = "";
+	int rc = balancer(r, &before, err);
+
+	if (rc)
+		return rc;
+	rc = start_fresh(r, &source, n, 10, (unsigned)sutra_check_param(r, "parallel"), &l, err);
+	if (!rc) {
+		sutra_load_finish(l, &t);
+		rc = balancer(r, &after, err);
+	}
+	if (!rc && t.failed)
+		rc = sutra_fail(err, SUTRA_E_UNAVAILABLE, "%llu of %zu requests failed, the first with %s",
+				(unsigned long long)t.failed, n, t.first_failure);
+	for (size_t i = 0; !rc && up < MAX_SERVERS && (row = sutra_haproxy_server(&after, NULL, i)); i++) {
+		const struct sutra_haproxy_row *old = sutra_haproxy_find(&before, row->proxy, row->name);
+
+		if (!sutra_haproxy_is_up(row) || !old)
+			continue;
+		delta[up] = row->total - old->total;
+		total += delta[up];
+		least = delta[up] < least ? delta[up] : least;
+		if (delta[up] <= 0)
+			snprintf(idle, sizeof(idle), "%s", row->name);
+		moved += delta[up++] > 0;
+	}
+	for (size_t i = 0; !rc && total > 0 && i < up; i++) {
+		size_t len = strlen(shares);
+
+		snprintf(shares + len, sizeof(shares) - len, "%s%.2f", i ? "/" : "",
+			 (double)delta[i] / (double)total);
+	}
+	if (!rc && (!total || !up))
+		rc = sutra_check_no(r, "no server's request counter moved while %zu new texts were sent", n);
+	if (!rc) {
+		sutra_check_set(r, "least_share", (double)least / (double)total);
+		sutra_check_say(r, "spread %s over %lld requests for %zu new texts", shares,
+				(long long)total, n);
+		if (moved < up)
+			rc = sutra_check_no(r, "the request counter of %s did not move", idle);
+	}
+	sutra_load_result_release(&t);
+	sutra_haproxy_release(&before);
+	sutra_haproxy_release(&after);
+	return rc;
+}
+
+const struct sutra_check_kind sutra_kind_distribution = {
+	.name = "distribution",
+	.logs = SUTRA_FROM_BALANCER,
+	.params = (const struct sutra_check_param[]){ { "requests", 3, 10000, 60, true },
+						      { "parallel", 1, 64, 3, true },
+						      { 0 } },
+	.values = (const struct sutra_check_value[]){ { "least_share", "", 1 }, { 0 } },
+	.run = run_distribution,
+};
+
+/* The figure of a Prometheus text's line "name value" or "name{...} value"; -1: none. */
+static double gauge(const char *text, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (const char *line = text; line && *line; line = strchr(line, '\n'), line += line != NULL) {
+		const char *end = line + strcspn(line, "\n"), *at = line + n;
+
+		if (strncmp(line, name, n) || (*at != ' ' && *at != '{'))
+			continue;
+		at = *at == '{' ? memchr(at, '}', (size_t)(end - at)) : at - 1;
+		if (at)
+			return strtod(at + 1, NULL);
+	}
+	return -1;
+}
+
+static double requests_active(const struct sutra_check_run *r)
+{
+	struct sutra_fetch f;
+	char url[MAX_URL];
+	double v = -1;
+
+	snprintf(url, sizeof(url), "%s/metrics", r->env->gateway);
+	sutra_fetch_init(&f);
+	f.url = url;
+	f.timeout_ns = POLL_NS;
+	if (!sutra_fetch_one(&f, NULL))
+		v = gauge(sutra_buf_str(&f.answer), active_gauge);
+	sutra_fetch_release(&f);
+	return v;
+}
+
+static int run_parallel(struct sutra_check_run *r, struct sutra_err *err)
+{
+	size_t n = (size_t)sutra_check_param(r, "requests");
+	double most = -1, second, p95;
+	struct sutra_load_result t;
+	struct sutra_load *l;
+	struct source source;
+	int rc = start_fresh(r, &source, n, (unsigned)sutra_check_param(r, "words"), (unsigned)n, &l, err);
+
+	if (rc)
+		return rc;
+	do {
+		double now = requests_active(r);
+
+		most = now > most ? now : most;
+	} while (!sutra_load_done(l, 0));
+	sutra_load_finish(l, &t);
+	second = (double)(n - t.failed) / ((double)t.wall_ns / 1e9);
+	p95 = (double)sutra_histogram_quantile(t.all, 0.95) / 1e6;
+	/* The sampling request is under way itself while the gateway counts. */
+	most = most > 0 ? most - 1 : most;
+	sutra_check_set(r, "ok", (double)(n - t.failed));
+	sutra_check_set(r, "per_second", second);
+	sutra_check_set(r, "p95_ms", p95);
+	if (most >= 0)
+		sutra_check_set(r, "overlap", most);
+	sutra_check_say(r, "%zu/%zu, %.0f req/s, P95 %.0f ms, %.0f at once in the gateway",
+			n - (size_t)t.failed, n, second, p95, most);
+	if (t.failed)
+		rc = sutra_check_no(r, "%llu of %zu failed, the first with %s", (unsigned long long)t.failed,
+				    n, t.first_failure);
+	else if (most < 0)
+		rc = sutra_check_no(r, "the gateway's /metrics hold no %s, so overlap cannot be shown",
+				    active_gauge);
+	sutra_load_result_release(&t);
+	return rc;
+}
+
+const struct sutra_check_kind sutra_kind_parallel = {
+	.name = "parallel",
+	.logs = SUTRA_FROM_GATEWAY,
+	.params = (const struct sutra_check_param[]){ { "requests", 2, 64, 20, true },
+						      { "words", 8, 400, 60, true },
+						      { 0 } },
+	.values = (const struct sutra_check_value[]){ { "ok", "", 1 },
+						      { "overlap", "", 1 },
+						      { "p95_ms", "ms", -1 },
+						      { "per_second", "1/s", 1 },
+						      { 0 } },
+	.run = run_parallel,
+};
+
+/* The replica to kill: one that is up, of at least two, and known by the same name here. */
+static const char *choose_victim(const struct sutra_check_run *r, const struct sutra_haproxy_stats *s,
+				 const char **ret_base, char *proxy, size_t size)
+{
+	const struct sutra_haproxy_row *row;
+	const char *victim = NULL;
+	size_t up = 0;
+
+	for (size_t i = 0; (row = sutra_haproxy_server(s, NULL, i)); i++) {
+		if (!sutra_haproxy_is_up(row))
+			continue;
+		up++;
+		for (size_t k = 0; r->env->replicas && r->env->replicas[k]; k++) {
+			if (!strcmp(r->env->replica_names[k], row->name)) {
+				victim = r->env->replica_names[k];
+				*ret_base = r->env->replicas[k];
+				snprintf(proxy, size, "%s", row->proxy);
+			}
+		}
+	}
+	return up > 1 ? victim : NULL;
+}
+
+struct watch {
+	const char *victim, *base;
+	char proxy[64];
+	uint64_t killed_ns, down_ns, alive_ns, back_ns;	/* 0: not yet */
+	int64_t total_when_alive;
+};
+
+/* Whether a process that started after the kill answers at base/health. */
+static bool is_new_process(const struct sutra_fetch *f, uint64_t since_kill_ns)
+{
+	double uptime = -1;
+	json_t *doc = NULL;
+
+	if (f->reason != SUTRA_FETCH_OK || f->status != 200 ||
+	    sutra_json_parse(sutra_buf_str(&f->answer), f->answer.len, &doc, NULL))
+		return false;
+	sutra_json_get_double(doc, "uptime_seconds", &uptime, NULL);
+	json_decref(doc);
+	return uptime >= 0 && uptime < (double)since_kill_ns / 1e9;
+}
+
+/* One look at the balancer and at the replica, both at once. */
+static void look(const struct sutra_check_run *r, struct watch *w)
+{
+	struct sutra_fetch health, csv, *both[] = { &health, &csv };
+	struct sutra_haproxy_stats s = { 0 };
+	const struct sutra_haproxy_row *row = NULL;
+	uint64_t now;
+	char url[MAX_URL];
+
+	snprintf(url, sizeof(url), "%s/health", w->base);
+	for (int i = 0; i < 2; i++) {
+		sutra_fetch_init(both[i]);
+		both[i]->timeout_ns = POLL_NS;
+	}
+	health.url = url;
+	csv.url = r->env->haproxy_csv;
+	sutra_fetch_many(both, 2, 2);
+	now = sutra_clock_ns();
+	if (csv.reason == SUTRA_FETCH_OK && csv.status == 200 &&
+	    !sutra_haproxy_parse(sutra_buf_str(&csv.answer), csv.answer.len, &s, NULL))
+		row = sutra_haproxy_find(&s, w->proxy, w->victim);
+	if (row && !sutra_haproxy_is_up(row) && !w->down_ns)
+		w->down_ns = now;
+	if (!w->alive_ns && is_new_process(&health, now - w->killed_ns)) {
+		w->alive_ns = now;
+		w->total_when_alive = row ? row->total : INT64_MAX;
+	}
+	if (w->alive_ns && !w->back_ns && row && sutra_haproxy_is_up(row) &&
+	    row->total > w->total_when_alive)
+		w->back_ns = now;
+	sutra_haproxy_release(&s);
+	sutra_fetch_release(&health);
+	sutra_fetch_release(&csv);
+}
+
+static void wait_answered(const struct sutra_check_run *r, struct sutra_load *l, uint64_t n)
+{
+	while (sutra_load_answered(l) < n && sutra_clock_ns() < r->env->deadline_ns)
+		nanosleep(&(struct timespec){ .tv_nsec = 2000000 }, NULL);
+}
+
+/* Kills under load and watches until the replica works again; the load goes on throughout. */
+static int kill_and_watch(struct sutra_check_run *r, struct watch *w, struct sutra_load_result *ret,
+			  struct sutra_err *err)
+{
+	uint64_t limit = sutra_check_time(r, (uint64_t)(sutra_check_param(r, "limit_s") * 1e9));
+	unsigned around = (unsigned)sutra_check_param(r, "around");
+	struct sutra_load *l;
+	struct source source;
+	int rc = start_fresh(r, &source, SIZE_MAX, 10, (unsigned)sutra_check_param(r, "parallel"), &l, err);
+
+	if (rc)
+		return rc;
+	wait_answered(r, l, around);
+	w->killed_ns = sutra_clock_ns();
+	rc = r->env->kill(r->env->user, w->victim, SIGKILL, err);
+	while (!rc && !w->back_ns && sutra_clock_ns() - w->killed_ns < limit) {
+		look(r, w);
+		sutra_check_progress(r, "%s killed; %llu answered", w->victim,
+				     (unsigned long long)sutra_load_answered(l));
+	}
+	wait_answered(r, l, sutra_load_answered(l) + around);
+	sutra_load_stop(l);
+	sutra_load_finish(l, ret);
+	return rc;
+}
+
+static int run_failover(struct sutra_check_run *r, struct sutra_err *err)
+{
+	struct sutra_load_result t = { 0 };
+	struct watch w = { 0 };
+	struct sutra_haproxy_stats s;
+	char down[48] = "not marked down";
+	int rc = balancer(r, &s, err);
+
+	if (rc)
+		return rc;
+	w.victim = choose_victim(r, &s, &w.base, w.proxy, sizeof(w.proxy));
+	sutra_haproxy_release(&s);
+	if (!r->env->kill || !w.victim)
+		return sutra_check_skip(r, !r->env->kill ? "cannot kill a replica that is not deployed here" :
+							   "needs two replicas that are up and deployed here");
+	rc = kill_and_watch(r, &w, &t, err);
+	if (rc)
+		goto out;
+	sutra_check_set(r, "requests", (double)t.sent);
+	sutra_check_set(r, "failed", (double)t.failed);
+	sutra_check_set(r, "longest_gap_ms", (double)t.longest_gap_ns / 1e6);
+	if (w.down_ns) {
+		sutra_check_set(r, "detected_ms", (double)(w.down_ns - w.killed_ns) / 1e6);
+		snprintf(down, sizeof(down), "seen down after %.0f ms",
+			 (double)(w.down_ns - w.killed_ns) / 1e6);
+	}
+	if (!w.back_ns) {
+		rc = sutra_check_no(r, "%s did not work again within %.0f s (%s, %s)", w.victim,
+				    sutra_check_param(r, "limit_s"), down,
+				    w.alive_ns ? "its process answers, the balancer gives it nothing" :
+						 "no new process answers");
+	} else {
+		sutra_check_set(r, "recovered_ms", (double)(w.back_ns - w.killed_ns) / 1e6);
+		sutra_check_say(r, "%s killed: %llu of %llu failed, %s, back after %.0f ms, longest gap %.0f ms",
+				w.victim, (unsigned long long)t.failed, (unsigned long long)t.sent, down,
+				(double)(w.back_ns - w.killed_ns) / 1e6, (double)t.longest_gap_ns / 1e6);
+	}
+	if (t.failed)
+		rc = sutra_check_no(r, "%llu of %llu requests failed, the first with %s",
+				    (unsigned long long)t.failed, (unsigned long long)t.sent, t.first_failure);
+out:
+	sutra_load_result_release(&t);
+	return rc;
+}
+
+const struct sutra_check_kind sutra_kind_failover = {
+	.name = "failover",
+	.logs = SUTRA_FROM_BALANCER,
+	.params = (const struct sutra_check_param[]){ { "parallel", 1, 64, 4, true },
+						      { "around", 1, 10000, 30, true },
+						      { "limit_s", 1, 600, 30, false },
+						      { 0 } },
+	.values = (const struct sutra_check_value[]){ { "requests", "", 0 },
+						      { "failed", "", -1 },
+						      { "detected_ms", "ms", -1 },
+						      { "recovered_ms", "ms", -1 },
+						      { "longest_gap_ms", "ms", -1 },
+						      { 0 } },
+	.run = run_failover,
+};
