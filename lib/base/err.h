@@ -34,6 +34,8 @@
 	X(CORRUPT, "corrupt", "stored or sent bytes are damaged", 1, 500)      \
 	X(EXISTS, "exists", "exists already", 1, 409)                          \
 	X(FULL, "storage_full", "no space left", 1, 507)                       \
+	X(READONLY, "read_only", "writes are refused", 1, 503)                 \
+	X(UNSUPPORTED, "not_supported", "not supported", 1, 501)               \
 	X(LOCKED, "locked", "somebody else holds the lock", 7, 423)            \
 	X(CLOSED, "closed", "the other side has closed", 1, 503)               \
 	X(INTERRUPTED, "interrupted", "interrupted", 130, 503)

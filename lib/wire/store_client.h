@@ -6,6 +6,10 @@
  * is retried with back-off (50 ms doubling to 5 s); meanwhile calls fail at once with
  * SUTRA_E_UNAVAILABLE. A call over its time limit answers SUTRA_E_TIMEOUT. The
  * queue is bounded: beyond it SUTRA_E_BUSY.
+ *
+ * A call that cannot even be noted (no memory, or as many failures as max_queued wait to
+ * be told) is answered on the caller's own thread. A callback may start calls; it
+ * must not free the client. Strings handed to a callback live until it returns.
  */
 #ifndef SUTRA_WIRE_STORE_CLIENT_H
 #define SUTRA_WIRE_STORE_CLIENT_H
@@ -15,6 +19,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "wire/message.h"	/* struct sutra_concept */
 
 struct sutra_store_client;
 
@@ -31,19 +36,12 @@ int sutra_store_client_new(const struct sutra_store_client_options *o,
 void sutra_store_client_free(struct sutra_store_client *c);	/* answers what is open: CLOSED */
 bool sutra_store_client_up(const struct sutra_store_client *c);
 
-/* A concept as it travels. Borrowed memory, valid during the call or callback. */
-struct sutra_concept {
-	const char *id;			/* 1-128 bytes of UTF-8 */
-	size_t id_len;
-	const void *content;
-	size_t content_len;
-	const float *embedding;		/* little-endian f32; NULL: none */
-	size_t dimension;
-	float strength, confidence;
-	const char *metadata;		/* JSON object as text; NULL: none */
-	size_t metadata_len;
-	uint64_t ttl_seconds;		/* 0: the server's default */
+/* Totals since it was made, for metrics; `queued` is now. */
+struct sutra_store_client_counts {
+	uint64_t calls, answered, failed, timeouts, busy, connects, disconnects, queued;
 };
+void sutra_store_client_counts(const struct sutra_store_client *c,
+			       struct sutra_store_client_counts *ret);
 
 /* found[i] NULL: not there (or expired). code 0 or an error; then n is 0. */
 typedef void sutra_get_done(void *user, int code, const struct sutra_concept *const *found, size_t n);

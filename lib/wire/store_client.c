@@ -1,0 +1,665 @@
+/*
+ * One connection, one thread, one lock.
+ *
+ * A caller encodes its frame straight into the output buffer under the lock and, when
+ * nothing waits there, sends it itself: the usual call costs one send(2) and no
+ * change of thread; the client's own thread only reads. It wakes to write when the
+ * socket is full. Answers come in the order of the requests, so the calls not yet
+ * answered are a plain queue and need no numbers.
+ *
+ * A call past its deadline is told so and stays in the queue as a husk, because its answer
+ * may still come and must be matched with something. A husk that is three time limits old
+ * means the server does not answer at all: the connection is given up. The
+ * deadline is the head's (all limits are equal); a timerfd, armed when the
+ * queue stops being empty, wakes the thread for it, so that an idle client never wakes.
+ *
+ * Lock: `lock` guards what stands below it in the struct. No callback runs under it.
+ * The descriptor is changed only by the thread, under the lock.
+ */
+#include "wire/store_client.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "wire/frame.h"
+
+#define BACKOFF_MIN_NS 50000000u
+#define BACKOFF_MAX_NS 5000000000u
+enum { READ_CHUNK = 65536, KEEP_INPUT = 1 << 20 };
+
+struct call {
+	struct call *next;
+	enum sutra_op op;
+	int code;		/* of a call in `failed` */
+	bool husk;		/* told TIMEOUT already */
+	size_t n;		/* ids asked for */
+	uint64_t deadline;
+	union {
+		sutra_get_done *get;
+		sutra_call_done *call;
+		sutra_stats_done *stats;
+	};
+	void *user;
+};
+
+struct queue {
+	struct call *head, **tail;
+	size_t n;
+};
+
+struct sutra_store_client {
+	char *host;
+	int port, epoll, wake, timer;
+	uint64_t timeout_ns;
+	size_t max_queued;
+	pthread_t thread;
+	struct sutra_buf in;		/* the thread's alone */
+	struct sutra_answer *answer;
+	const struct sutra_concept **found;
+	uint64_t backoff_ns, retry_at, connect_deadline;
+	int connecting;			/* descriptor, or -1 */
+	atomic_bool up, stop;
+	atomic_ullong calls, answered, failures, timeouts, busy, connects, disconnects;
+	pthread_mutex_t lock;
+	int fd;				/* -1: down */
+	struct queue waiting, failed;
+	struct sutra_buf out;
+	size_t out_at;			/* bytes of out already sent */
+	bool timer_armed, want_write;
+};
+
+static void queue_init(struct queue *q) { *q = (struct queue){ .tail = &q->head }; }
+
+static void queue_push(struct queue *q, struct call *c)
+{
+	c->next = NULL;
+	*q->tail = c;
+	q->tail = &c->next;
+	q->n++;
+}
+
+static struct call *queue_pop(struct queue *q)
+{
+	struct call *c = q->head;
+
+	if (!c)
+		return NULL;
+	q->head = c->next;
+	if (!q->head)
+		q->tail = &q->head;
+	q->n--;
+	return c;
+}
+
+static void count(atomic_ullong *counter)
+{
+	atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
+static void wake_thread(struct sutra_store_client *c)
+{
+	uint64_t one = 1;
+
+	if (write(c->wake, &one, sizeof(one)) < 0)
+		return;	/* EAGAIN: it is awake */
+}
+
+/* Tells the caller that its call failed. Not under the lock. */
+static void tell_failure(struct sutra_store_client *c, const struct call *call, int code)
+{
+	count(&c->failures);
+	if (call->op == SUTRA_OP_GET_CONCEPTS && call->get)
+		call->get(call->user, code, NULL, 0);
+	else if (call->op == SUTRA_OP_GET_STATS && call->stats)
+		call->stats(call->user, code, NULL, 0);
+	else if (call->op != SUTRA_OP_GET_CONCEPTS && call->op != SUTRA_OP_GET_STATS && call->call)
+		call->call(call->user, code, 0);
+}
+
+/* ---- callers ---- */
+
+/* Sends what it can; what is left waits for the thread. Under the lock. */
+static void send_some(struct sutra_store_client *c)
+{
+	while (c->fd >= 0 && c->out_at < c->out.len) {
+		ssize_t n = send(c->fd, c->out.data + c->out_at, c->out.len - c->out_at,
+				 MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			break;	/* full, or broken: the thread sees which */
+		c->out_at += (size_t)n;
+	}
+	if (c->out_at == c->out.len) {
+		c->out_at = 0;
+		sutra_buf_clear(&c->out);
+	} else if (c->out_at > c->out.len / 2) {
+		sutra_buf_consume(&c->out, c->out_at);
+		c->out_at = 0;
+	}
+}
+
+static void arm_timer(struct sutra_store_client *c, uint64_t at)
+{
+	struct itimerspec t = { .it_value = { .tv_sec = (time_t)(at / 1000000000u),
+					      .tv_nsec = (long)(at % 1000000000u) } };
+
+	c->timer_armed = true;
+	timerfd_settime(c->timer, TFD_TIMER_ABSTIME, &t, NULL);
+}
+
+/* Locks, and says whether a frame may be appended; *ret_begin is where. */
+static int submit_begin(struct sutra_store_client *c, size_t *ret_begin)
+{
+	pthread_mutex_lock(&c->lock);
+	*ret_begin = c->out.len;
+	if (c->fd < 0)
+		return SUTRA_E_UNAVAILABLE;
+	return c->waiting.n < c->max_queued ? 0 : SUTRA_E_BUSY;
+}
+
+/* Notes the call whose frame stands at the end of out, sends, unlocks. With a code, takes
+ * the frame back and has the thread tell it. call NULL: no memory for it. */
+static void submit_end(struct sutra_store_client *c, struct call *call, size_t begin, int code)
+{
+	bool alone = c->out_at == begin, overflow = false;
+
+	if (sutra_buf_error(&c->out)) {
+		code = c->out.error == SUTRA_E_TOOBIG ? SUTRA_E_BUSY : c->out.error;
+		c->out.error = 0;
+	}
+	if (code) {
+		c->out.len = begin;
+		call->code = code;
+		overflow = c->failed.n >= c->max_queued;
+		if (!overflow)
+			queue_push(&c->failed, call);
+		wake_thread(c);
+	} else {
+		call->deadline = sutra_clock_ns() + c->timeout_ns;
+		queue_push(&c->waiting, call);
+		if (!c->timer_armed)
+			arm_timer(c, call->deadline);
+		if (alone)
+			send_some(c);
+		if (c->out.len && !c->want_write) {
+			c->want_write = true;
+			wake_thread(c);
+		}
+	}
+	pthread_mutex_unlock(&c->lock);
+	count(&c->calls);
+	if (code == SUTRA_E_BUSY)
+		count(&c->busy);
+	if (overflow) {
+		tell_failure(c, call, code);
+		sutra_free(call);
+	}
+}
+
+/* A copy of *call on the heap; without memory the caller is told at once. */
+static struct call *note(struct sutra_store_client *c, const struct call *call)
+{
+	struct call *copy = sutra_memdup(call, sizeof(*call));
+
+	if (!copy)
+		tell_failure(c, call, SUTRA_E_NOMEM);
+	return copy;
+}
+
+void sutra_store_get(struct sutra_store_client *c, const char *const *ids, size_t n,
+		     sutra_get_done *done, void *user)
+{
+	struct call *call = note(c, &(struct call){ .op = SUTRA_OP_GET_CONCEPTS, .n = n, .get = done,
+						    .user = user });
+	size_t begin;
+	int code;
+
+	if (!call)
+		return;
+	code = submit_begin(c, &begin);
+	if (!code)
+		code = sutra_request_get(&c->out, ids, n);
+	submit_end(c, call, begin, code);
+}
+
+void sutra_store_put(struct sutra_store_client *c, const struct sutra_concept *concept,
+		     sutra_call_done *done, void *user)
+{
+	struct call *call = note(c, &(struct call){ .op = SUTRA_OP_LEARN_CONCEPT, .call = done,
+						    .user = user });
+	size_t begin;
+	int code;
+
+	if (!call)
+		return;
+	code = submit_begin(c, &begin);
+	if (!code)
+		code = sutra_request_learn(&c->out, concept);
+	submit_end(c, call, begin, code);
+}
+
+void sutra_store_delete(struct sutra_store_client *c, const char *id, sutra_call_done *done,
+			void *user)
+{
+	struct call *call = note(c, &(struct call){ .op = SUTRA_OP_DELETE_CONCEPT, .call = done,
+						    .user = user });
+	size_t begin;
+	int code;
+
+	if (!call)
+		return;
+	code = submit_begin(c, &begin);
+	if (!code)
+		code = sutra_request_id(&c->out, SUTRA_OP_DELETE_CONCEPT, id, false);
+	submit_end(c, call, begin, code);
+}
+
+static void submit_bare(struct sutra_store_client *c, const struct call *prototype)
+{
+	struct call *call = note(c, prototype);
+	size_t begin;
+	int code;
+
+	if (!call)
+		return;
+	code = submit_begin(c, &begin);
+	if (!code)
+		code = sutra_request_bare(&c->out, call->op);
+	submit_end(c, call, begin, code);
+}
+
+void sutra_store_clear(struct sutra_store_client *c, sutra_call_done *done, void *user)
+{
+	submit_bare(c, &(struct call){ .op = SUTRA_OP_CLEAR, .call = done, .user = user });
+}
+
+void sutra_store_flush(struct sutra_store_client *c, sutra_call_done *done, void *user)
+{
+	submit_bare(c, &(struct call){ .op = SUTRA_OP_FLUSH, .call = done, .user = user });
+}
+
+void sutra_store_stats(struct sutra_store_client *c, sutra_stats_done *done, void *user)
+{
+	submit_bare(c, &(struct call){ .op = SUTRA_OP_GET_STATS, .stats = done, .user = user });
+}
+
+/* ---- the thread ---- */
+
+static void watch(struct sutra_store_client *c, int fd, uint32_t events, int op)
+{
+	struct epoll_event e = { .events = events, .data.fd = fd };
+
+	epoll_ctl(c->epoll, op, fd, &e);
+}
+
+/* Tells every call of the queue, oldest first. */
+static void fail_all(struct sutra_store_client *c, struct queue *q, int code)
+{
+	struct call *call;
+
+	while ((call = queue_pop(q))) {
+		if (!call->husk)
+			tell_failure(c, call, code ? code : call->code);
+		sutra_free(call);
+	}
+}
+
+static void disconnect(struct sutra_store_client *c, int code)
+{
+	struct queue lost;
+	int fd;
+
+	pthread_mutex_lock(&c->lock);
+	fd = c->fd;
+	c->fd = -1;
+	lost = c->waiting;
+	if (!lost.head)
+		queue_init(&lost);
+	queue_init(&c->waiting);
+	sutra_buf_clear(&c->out);
+	c->out_at = 0;
+	c->want_write = false;
+	pthread_mutex_unlock(&c->lock);
+	if (fd >= 0) {
+		atomic_store(&c->up, false);
+		count(&c->disconnects);
+		close(fd);
+	}
+	sutra_buf_release(&c->in);
+	c->retry_at = sutra_clock_ns() + c->backoff_ns;
+	fail_all(c, &lost, code);
+}
+
+/* The next attempt later, and twice as late the time after. */
+static void connect_failed(struct sutra_store_client *c)
+{
+	if (c->connecting >= 0)
+		close(c->connecting);
+	c->connecting = -1;
+	c->backoff_ns = c->backoff_ns * 2 < BACKOFF_MAX_NS ? c->backoff_ns * 2 : BACKOFF_MAX_NS;
+	c->retry_at = sutra_clock_ns() + c->backoff_ns;
+}
+
+static void connect_start(struct sutra_store_client *c)
+{
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_family = AF_UNSPEC }, *list;
+	char port[16];
+
+	snprintf(port, sizeof(port), "%d", c->port);
+	if (getaddrinfo(c->host, port, &hints, &list)) {
+		connect_failed(c);
+		return;
+	}
+	c->connecting = socket(list->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	c->connect_deadline = sutra_clock_ns() + c->timeout_ns;
+	if (c->connecting < 0 || (connect(c->connecting, list->ai_addr, list->ai_addrlen) &&
+				  errno != EINPROGRESS))
+		connect_failed(c);
+	else
+		watch(c, c->connecting, EPOLLOUT, EPOLL_CTL_ADD);
+	freeaddrinfo(list);
+}
+
+static void connect_finish(struct sutra_store_client *c)
+{
+	int error = 0, one = 1, fd = c->connecting;
+	socklen_t len = sizeof(error);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) || error) {
+		connect_failed(c);
+		return;
+	}
+	c->connecting = -1;
+	c->backoff_ns = BACKOFF_MIN_NS;
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	watch(c, fd, EPOLLIN, EPOLL_CTL_MOD);
+	count(&c->connects);
+	pthread_mutex_lock(&c->lock);
+	c->fd = fd;
+	pthread_mutex_unlock(&c->lock);
+	atomic_store(&c->up, true);
+}
+
+static void tell_get(struct sutra_store_client *c, const struct call *call)
+{
+	const struct sutra_answer *a = c->answer;
+
+	for (size_t i = 0; i < a->n; i++)
+		c->found[i] = a->found[i] ? &a->concepts[i] : NULL;
+	call->get(call->user, 0, c->found, a->n);
+}
+
+/* Gives the answer to the call it belongs to. 0, or why the connection is no use. */
+static int deliver(struct sutra_store_client *c, const char *payload, size_t n)
+{
+	struct sutra_answer *a = c->answer;
+	struct call *call;
+	int rc;
+
+	pthread_mutex_lock(&c->lock);
+	call = queue_pop(&c->waiting);
+	pthread_mutex_unlock(&c->lock);
+	if (!call)
+		return SUTRA_E_CORRUPT;	/* an answer nobody asked for */
+	rc = call->husk ? 0 : sutra_answer_decode(a, payload, n);
+	if (!rc && !call->husk && !a->code &&
+	    (a->op != call->op || (a->op == SUTRA_OP_GET_CONCEPTS && a->n != call->n)))
+		rc = SUTRA_E_CORRUPT;
+	if (call->husk) {
+		;
+	} else if (rc || a->code) {
+		tell_failure(c, call, rc ? SUTRA_E_CORRUPT : a->code);
+	} else {
+		count(&c->answered);
+		if (call->op == SUTRA_OP_GET_CONCEPTS && call->get)
+			tell_get(c, call);
+		else if (call->op == SUTRA_OP_GET_STATS && call->stats)
+			call->stats(call->user, 0, sutra_buf_str(&a->text), a->text.len);
+		else if (call->op != SUTRA_OP_GET_CONCEPTS && call->op != SUTRA_OP_GET_STATS &&
+			 call->call)
+			call->call(call->user, 0, a->value);
+	}
+	sutra_free(call);
+	return rc;
+}
+
+static void read_answers(struct sutra_store_client *c)
+{
+	size_t at = 0, len;
+	int rc = 0;
+	ssize_t n;
+	char *p = sutra_buf_reserve(&c->in, READ_CHUNK);
+
+	if (!p) {
+		disconnect(c, sutra_buf_error(&c->in));
+		return;
+	}
+	n = recv(c->fd, p, READ_CHUNK, 0);
+	if (n <= 0) {
+		if (n == 0 || (errno != EAGAIN && errno != EINTR))
+			disconnect(c, SUTRA_E_UNAVAILABLE);
+		return;
+	}
+	sutra_buf_added(&c->in, (size_t)n);
+	while (!rc && (rc = sutra_frame_peek(c->in.data + at, c->in.len - at, &len)) > 0) {
+		rc = deliver(c, c->in.data + at + SUTRA_FRAME_HEAD, len);
+		at += SUTRA_FRAME_HEAD + len;
+	}
+	if (rc) {
+		disconnect(c, SUTRA_E_CORRUPT);
+		return;
+	}
+	sutra_buf_consume(&c->in, at);
+	if (!c->in.len && c->in.cap > KEEP_INPUT)
+		sutra_buf_release(&c->in);
+}
+
+/* Makes husks of the calls that are late; gives up a server that answers nothing. */
+static void expire(struct sutra_store_client *c)
+{
+	uint64_t now = sutra_clock_ns(), next = 0;
+	bool dead = false;
+
+	pthread_mutex_lock(&c->lock);
+	c->timer_armed = false;
+	for (struct call *call = c->waiting.head; call; call = call->next) {
+		dead |= call->husk && now >= call->deadline + 3 * c->timeout_ns;
+		if (call->husk)
+			continue;
+		if (call->deadline > now) {
+			next = call->deadline;
+			break;
+		}
+		call->husk = true;
+		count(&c->timeouts);
+		pthread_mutex_unlock(&c->lock);	/* the thread alone takes calls off: call stays */
+		tell_failure(c, call, SUTRA_E_TIMEOUT);
+		pthread_mutex_lock(&c->lock);
+	}
+	if (!next && c->waiting.n)
+		next = now + c->timeout_ns;
+	if (next && !c->timer_armed)
+		arm_timer(c, next);
+	pthread_mutex_unlock(&c->lock);
+	if (dead)
+		disconnect(c, SUTRA_E_UNAVAILABLE);
+}
+
+static void write_more(struct sutra_store_client *c)
+{
+	pthread_mutex_lock(&c->lock);
+	send_some(c);
+	c->want_write = c->out.len > 0;
+	if (c->fd >= 0)
+		watch(c, c->fd, c->want_write ? EPOLLIN | EPOLLOUT : EPOLLIN, EPOLL_CTL_MOD);
+	pthread_mutex_unlock(&c->lock);
+}
+
+static void tell_failed(struct sutra_store_client *c)
+{
+	struct queue q;
+
+	pthread_mutex_lock(&c->lock);
+	q = c->failed;
+	if (!q.head)
+		queue_init(&q);
+	queue_init(&c->failed);
+	pthread_mutex_unlock(&c->lock);
+	fail_all(c, &q, 0);
+}
+
+static void handle(struct sutra_store_client *c, const struct epoll_event *e)
+{
+	uint64_t n;
+
+	if (e->data.fd == c->wake) {
+		if (read(c->wake, &n, sizeof(n)) > 0)
+			write_more(c);
+	} else if (e->data.fd == c->timer) {
+		if (read(c->timer, &n, sizeof(n)) > 0)
+			expire(c);
+	} else if (e->data.fd == c->connecting) {
+		connect_finish(c);
+	} else if (e->data.fd == c->fd) {
+		if (e->events & EPOLLOUT)
+			write_more(c);
+		if (e->events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+			read_answers(c);
+	}
+}
+
+/* Milliseconds until the connection needs care; -1 while it is up. */
+static int patience(const struct sutra_store_client *c)
+{
+	uint64_t now = sutra_clock_ns();
+	uint64_t at = c->connecting >= 0 ? c->connect_deadline : c->retry_at;
+
+	if (c->fd >= 0)
+		return -1;
+	return at > now ? (int)((at - now) / 1000000u) + 1 : 0;
+}
+
+static void *run(void *arg)
+{
+	struct sutra_store_client *c = arg;
+	struct epoll_event events[4];
+
+	while (!atomic_load(&c->stop)) {
+		int n;
+
+		if (c->fd < 0 && c->connecting < 0 && sutra_clock_ns() >= c->retry_at)
+			connect_start(c);
+		else if (c->connecting >= 0 && sutra_clock_ns() >= c->connect_deadline)
+			connect_failed(c);
+		n = epoll_wait(c->epoll, events, 4, patience(c));
+		for (int i = 0; i < n; i++)
+			handle(c, &events[i]);
+		tell_failed(c);
+	}
+	if (c->connecting >= 0)
+		close(c->connecting);
+	disconnect(c, SUTRA_E_CLOSED);
+	tell_failed(c);
+	return NULL;
+}
+
+static void destroy(struct sutra_store_client *c)
+{
+	if (c->epoll >= 0)
+		close(c->epoll);
+	if (c->wake >= 0)
+		close(c->wake);
+	if (c->timer >= 0)
+		close(c->timer);
+	if (c->answer)
+		sutra_answer_release(c->answer);
+	sutra_free(c->answer);
+	sutra_free(c->found);
+	sutra_buf_release(&c->in);
+	sutra_buf_release(&c->out);
+	sutra_free(c->host);
+	pthread_mutex_destroy(&c->lock);
+	sutra_free(c);
+}
+
+int sutra_store_client_new(const struct sutra_store_client_options *o,
+			   struct sutra_store_client **ret, struct sutra_err *err)
+{
+	struct sutra_store_client *c = sutra_calloc(1, sizeof(*c));
+
+	if (!c)
+		return sutra_fail(err, SUTRA_E_NOMEM, "no memory for the storage client");
+	pthread_mutex_init(&c->lock, NULL);
+	c->fd = c->connecting = -1;
+	c->port = o->port;
+	c->timeout_ns = o->timeout_ns ? o->timeout_ns : 1000000000u;
+	c->max_queued = o->max_queued ? o->max_queued : 65536;
+	c->backoff_ns = BACKOFF_MIN_NS;
+	queue_init(&c->waiting);
+	queue_init(&c->failed);
+	sutra_buf_init(&c->in, (size_t)SUTRA_FRAME_MAX + READ_CHUNK + SUTRA_FRAME_HEAD);
+	sutra_buf_init(&c->out, o->max_queued_bytes ? o->max_queued_bytes : SUTRA_FRAME_MAX);
+	c->host = sutra_strdup(o->host);
+	c->answer = sutra_calloc(1, sizeof(*c->answer));
+	c->found = sutra_calloc(SUTRA_LIMIT_BATCH, sizeof(*c->found));
+	if (c->answer)
+		sutra_answer_init(c->answer);
+	c->epoll = epoll_create1(EPOLL_CLOEXEC);
+	c->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	c->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (!c->host || !c->answer || !c->found || c->epoll < 0 || c->wake < 0 || c->timer < 0) {
+		destroy(c);
+		return sutra_fail(err, SUTRA_E_NOMEM, "no memory or descriptors for the storage client");
+	}
+	watch(c, c->wake, EPOLLIN, EPOLL_CTL_ADD);
+	watch(c, c->timer, EPOLLIN, EPOLL_CTL_ADD);
+	if (pthread_create(&c->thread, NULL, run, c)) {
+		destroy(c);
+		return sutra_fail(err, SUTRA_E_NOMEM, "cannot start the storage client's thread");
+	}
+	*ret = c;
+	return 0;
+}
+
+void sutra_store_client_free(struct sutra_store_client *c)
+{
+	if (!c)
+		return;
+	atomic_store(&c->stop, true);
+	wake_thread(c);
+	pthread_join(c->thread, NULL);
+	destroy(c);
+}
+
+bool sutra_store_client_up(const struct sutra_store_client *c) { return atomic_load(&c->up); }
+
+void sutra_store_client_counts(const struct sutra_store_client *c,
+			       struct sutra_store_client_counts *ret)
+{
+	struct sutra_store_client *m = (struct sutra_store_client *)c;	/* the lock is no state */
+
+	*ret = (struct sutra_store_client_counts){
+		.calls = atomic_load(&c->calls), .answered = atomic_load(&c->answered),
+		.failed = atomic_load(&c->failures), .timeouts = atomic_load(&c->timeouts),
+		.busy = atomic_load(&c->busy), .connects = atomic_load(&c->connects),
+		.disconnects = atomic_load(&c->disconnects),
+	};
+	pthread_mutex_lock(&m->lock);
+	ret->queued = m->waiting.n;
+	pthread_mutex_unlock(&m->lock);
+}
