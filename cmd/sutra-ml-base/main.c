@@ -35,7 +35,7 @@ static const struct sutra_setting settings[] = {
 	  "arithmetic of the encoder; auto is fp32" },
 	{ "SUTRA_THREADS", NULL, SUTRA_SET_INT, FIELD(threads), NULL, 1, 256, NULL,
 	  "inference threads (a third of the cores, rounded up)" },
-	{ "MAX_BATCH_TOKENS", NULL, SUTRA_SET_INT, FIELD(batch_tokens), "8192", 16, 1 << 20, NULL,
+	{ "MAX_BATCH_TOKENS", NULL, SUTRA_SET_INT, FIELD(batch_tokens), "1024", 16, 1 << 20, NULL,
 	  "tokens in a batch at most" },
 	{ "BATCH_SIZE", NULL, SUTRA_SET_INT, FIELD(batch_size), "32", 1, ML_MAX_TEXTS, NULL,
 	  "texts in a batch at most" },

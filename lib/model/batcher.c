@@ -49,10 +49,9 @@ static bool take_some(struct worker *w)
 {
 	struct sutra_batcher *b = w->batcher;
 	struct sutra_batch_job *job = b->head;
-	struct slice *s = &w->slices[w->n_slices];
+	size_t first = job->taken;
 	bool fits = true;
 
-	*s = (struct slice){ .job = job, .first = job->taken };
 	while (job->taken < job->texts) {
 		uint32_t len = job->lengths[job->taken];
 
@@ -65,11 +64,10 @@ static bool take_some(struct worker *w)
 		w->tokens += len;
 		job->at += len;
 		job->taken++;
-		s->n++;
 	}
-	w->n_slices += s->n > 0;
-	if (!fits && !s->n)
+	if (job->taken == first)
 		return false;
+	w->slices[w->n_slices++] = (struct slice){ job, first, job->taken - first };
 	b->head = job->next;
 	if (!b->head)
 		b->tail = &b->head;

@@ -9,7 +9,7 @@
 #define PUNCT SUTRA_CP_PUNCT
 
 /* Sorted, without overlap; every code point not listed is a letter. Read off the
- * reference implementation one code point after the other (see tests/data/tokenizer.md). */
+ * reference implementation one code point after the other. */
 static const struct range {
 	uint32_t first, last;
 	enum sutra_codepoint_class is;

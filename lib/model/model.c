@@ -283,6 +283,8 @@ static int find_folder(struct sutra_model *m, struct sutra_err *err)
 		char *path = file_in(m, needed[i]);
 		bool there = path && sutra_is_file(path);
 
+		if (!path)
+			return sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
 		sutra_free(path);
 		if (there)
 			continue;

@@ -224,7 +224,9 @@ static void histogram_keeps_three_digits(void **state)
 
 static void json_floats_round_trip(void **state)
 {
-	static const float edge[] = { 0, -0.0f, 1, 0.1f, 1e-38f, 3.4e38f, 0.0668488f, -0.05625f };
+	static const float edge[] = { 0, -0.0f, 1, 0.1f, 1e-38f, 3.4e38f, 0.0668488f, -0.05625f,
+				      10, 9.999999f, 1e-5f, 9.9999997e-6f, 0.99999994f, 1.0000001f,
+				      0.5f, 1e-4f };
 	struct sutra_buf b;
 	struct sutra_err err;
 	json_t *v;
@@ -232,7 +234,8 @@ static void json_floats_round_trip(void **state)
 	sutra_buf_init(&b, 1 << 20);
 	srandom(7);
 	for (int i = 0; i < 20000; i++) {
-		float f = i < 8 ? edge[i] : (float)(random() - (1 << 30)) / (float)(1 << 30);
+		float f = i < 16 ? edge[i] :
+				   ldexpf((float)(random() - (1 << 30)), -(int)(27 + i % 24));
 
 		sutra_buf_clear(&b);
 		sutra_json_add_float(&b, f);

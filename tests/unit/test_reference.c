@@ -86,6 +86,30 @@ static void token_ids_are_identical(void **state)
 	}
 }
 
+/* Every step of the tokenizer, on chosen and random texts (the file says where they are from). */
+static void tokenizer_equals_the_original(void **state)
+{
+	uint32_t ids[1024];
+	json_t *file, *c, *id;
+	struct sutra_err err;
+	size_t i, k, whole;
+
+	need_model();
+	assert_int_equal(sutra_json_read("tests/data/tokenizer-cases.json", 1 << 20, &file, &err), 0);
+	assert_true(json_array_size(json_object_get(file, "cases")) > 250);
+	json_array_foreach (json_object_get(file, "cases"), i, c) {
+		json_t *text = json_object_get(c, "text"), *want = json_object_get(c, "ids");
+		size_t n = sutra_wordpiece_encode(model->tokenizer, json_string_value(text),
+						  json_string_length(text), ids, 1024, &whole);
+
+		if (n != json_array_size(want))
+			fail_msg("case %zu has %zu ids, not %zu", i, n, json_array_size(want));
+		json_array_foreach (want, k, id)
+			assert_int_equal(ids[k], json_integer_value(id));
+	}
+	json_decref(file);
+}
+
 static double cosine(const float *v, const json_t *want, size_t n)
 {
 	double dot = 0, a = 0, b = 0;
@@ -158,6 +182,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(token_ids_are_identical),
+		cmocka_unit_test(tokenizer_equals_the_original),
 		cmocka_unit_test(vectors_equal_the_reference),
 		cmocka_unit_test(a_text_has_one_vector_in_any_batch),
 	};

@@ -1,0 +1,354 @@
+/* lib/model: small random BERTs against a forward pass in plain C; limits and refusals. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+
+#include "model/encoder.h"
+#include "model/gemm.h"
+#include "model_files.h"
+
+enum { TOKENS = 30, TEXTS = 4 };
+
+static const uint32_t ids[TOKENS] = { 2, 7, 150, 3, 2, 199, 3, 2, 9, 8, 7, 6, 5, 4, 3,
+				      2, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 110, 120, 130, 3 };
+static const uint32_t lengths[TEXTS] = { 4, 3, 8, 15 };
+
+/* An encoder and the bytes it lives on. */
+struct bert {
+	struct sutra_buf bytes;
+	struct sutra_safetensors *weights;
+	struct sutra_encoder_config config;
+	struct sutra_encoder *encoder;
+};
+
+static void open_bert(const struct tiny *t, struct bert *b)
+{
+	struct sutra_buf config;
+	struct sutra_err err;
+
+	tiny_weights(t, &b->bytes);
+	tiny_config(t, &config);
+	assert_int_equal(sutra_safetensors_parse(b->bytes.data, b->bytes.len, &b->weights, &err), 0);
+	assert_int_equal(sutra_encoder_read_config(config.data, config.len, &b->config, &err), 0);
+	assert_int_equal(sutra_encoder_new(b->weights, &b->config, t->positions, &b->encoder, &err), 0);
+	sutra_buf_release(&config);
+}
+
+static void close_bert(struct bert *b)
+{
+	sutra_encoder_free(b->encoder);
+	sutra_safetensors_free(b->weights);
+	sutra_buf_release(&b->bytes);
+}
+
+static float *tensor(const struct bert *b, const char *fmt, size_t layer)
+{
+	char name[160];
+	const struct sutra_tensor *t;
+	float *v;
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+	snprintf(name, sizeof(name), fmt, layer);
+#pragma GCC diagnostic pop
+	t = sutra_safetensors_find(b->weights, name);
+	assert_non_null(t);
+	v = sutra_alloc((size_t)t->count * sizeof(*v));
+	sutra_tensor_read(t, 0, (size_t)t->count, v);
+	return v;
+}
+
+/* y [rows][n] = act(x [rows][k] * <base>.weight^T + <base>.bias). */
+static void dense(const struct bert *b, const char *weight, const char *bias, size_t layer,
+		  const float *x, size_t rows, size_t k, size_t n, enum sutra_activation act, float *y)
+{
+	float *w = tensor(b, weight, layer), *v = tensor(b, bias, layer);
+
+	sutra_gemm_scalar(x, w, v, rows, k, n, act, y);
+	sutra_free(w);
+	sutra_free(v);
+}
+
+static void norm(const struct bert *b, const char *weight, const char *bias, size_t layer, float *x,
+		 const float *delta, size_t rows)
+{
+	float *w = tensor(b, weight, layer), *v = tensor(b, bias, layer);
+
+	sutra_kernels_scalar()->add_norm(x, delta, w, v, rows, b->config.hidden, b->config.eps);
+	sutra_free(w);
+	sutra_free(v);
+}
+
+#define L "encoder.layer.%zu."
+#define DENSE(base, act, from, k, n, to) \
+	dense(b, L base ".weight", L base ".bias", i, from, rows, k, n, act, to)
+
+/* One text through BERT as the paper has it; x [rows][hidden] is the result. */
+static void referee(const struct bert *b, const uint32_t *text, size_t rows, float *x)
+{
+	static const char *const parts[] = { L "attention.self.query.", L "attention.self.key.",
+					     L "attention.self.value." };
+	size_t h = b->config.hidden, inner = b->config.inner;
+	float *word = tensor(b, "embeddings.word_embeddings.weight", 0),
+	      *position = tensor(b, "embeddings.position_embeddings.weight", 0),
+	      *type = tensor(b, "embeddings.token_type_embeddings.weight", 0),
+	      *one = sutra_alloc(rows * (h + inner) * sizeof(float)),
+	      *qkv = sutra_alloc(rows * 3 * h * sizeof(float)),
+	      *scratch = sutra_alloc(sutra_attention_scratch(rows, h) * sizeof(float));
+
+	for (size_t i = 0; i < rows * h; i++)
+		x[i] = word[text[i / h] * h + i % h] + position[i] + type[i % h];
+	norm(b, "embeddings.LayerNorm.weight", "embeddings.LayerNorm.bias", 0, x, NULL, rows);
+	for (size_t i = 0; i < b->config.layers; i++) {
+		for (size_t p = 0; p < 3; p++) {
+			char weight[64], bias[64];
+
+			snprintf(weight, sizeof(weight), "%sweight", parts[p]);
+			snprintf(bias, sizeof(bias), "%sbias", parts[p]);
+			dense(b, weight, bias, i, x, rows, h, h, SUTRA_ACT_NONE, one);
+			for (size_t r = 0; r < rows; r++)
+				memcpy(qkv + r * 3 * h + p * h, one + r * h, h * sizeof(float));
+		}
+		sutra_kernels_scalar()->attention(qkv, rows, b->config.heads, h / b->config.heads,
+						  scratch, one + rows * h);
+		DENSE("attention.output.dense", SUTRA_ACT_NONE, one + rows * h, h, h, one);
+		norm(b, L "attention.output.LayerNorm.weight", L "attention.output.LayerNorm.bias", i, x,
+		     one, rows);
+		DENSE("intermediate.dense", SUTRA_ACT_GELU, x, h, inner, one + rows * h);
+		DENSE("output.dense", SUTRA_ACT_NONE, one + rows * h, inner, h, one);
+		norm(b, L "output.LayerNorm.weight", L "output.LayerNorm.bias", i, x, one, rows);
+	}
+	sutra_free(word);
+	sutra_free(position);
+	sutra_free(type);
+	sutra_free(one);
+	sutra_free(qkv);
+	sutra_free(scratch);
+}
+
+static void run(const struct bert *b, const struct sutra_kernels *k, size_t from, size_t n,
+		enum sutra_pooling pooling, float *out)
+{
+	struct sutra_encoder_session *s;
+	struct sutra_err err;
+	size_t at = 0;
+
+	for (size_t i = 0; i < from; i++)
+		at += lengths[i];
+	assert_int_equal(sutra_encoder_session_new(b->encoder, TOKENS, k, &s, &err), 0);
+	assert_int_equal(sutra_encoder_run(s, ids + at, lengths + from, n, pooling, out, &err), 0);
+	sutra_encoder_session_free(s);
+}
+
+static void every_kernel_set_equals_the_referee(void **state)
+{
+	static const struct tiny shapes[] = {
+		{ 32, 2, 4, 64, 40, 200, "F32", "", false },
+		{ 20, 3, 5, 28, 15, 200, "F32", "", false },	/* nothing is a multiple of a vector */
+		{ 128, 1, 2, 512, 512, 200, "F32", "", false },
+	};
+
+	for (size_t s = 0; s < sizeof(shapes) / sizeof(shapes[0]); s++) {
+		size_t h = shapes[s].hidden;
+		float *out = sutra_alloc(TEXTS * h * sizeof(float)),
+		      *x = sutra_alloc(TOKENS * h * sizeof(float));
+		struct bert b;
+
+		open_bert(&shapes[s], &b);
+		for (const struct sutra_kernels *const *k = sutra_kernels_all(); *k; k++)
+			for (int pooling = SUTRA_POOL_MEAN; pooling <= SUTRA_POOL_CLS; pooling++) {
+				run(&b, *k, 0, TEXTS, (enum sutra_pooling)pooling, out);
+				for (size_t t = 0, at = 0; t < TEXTS; at += lengths[t++]) {
+					size_t rows = pooling == SUTRA_POOL_CLS ? 1 : lengths[t];
+
+					referee(&b, ids + at, lengths[t], x);
+					for (size_t i = 0; i < h; i++) {
+						double want = 0;
+
+						for (size_t r = 0; r < rows; r++)
+							want += (double)x[r * h + i] / (double)rows;
+						assert_true(fabs((double)out[t * h + i] - want) < 1e-5);
+					}
+				}
+			}
+		close_bert(&b);
+		sutra_free(out);
+		sutra_free(x);
+	}
+}
+
+static void dtypes_prefixes_and_old_names_change_nothing(void **state)
+{
+	static const struct tiny same[] = {
+		{ 32, 2, 4, 64, 40, 200, "F16", "", false },
+		{ 32, 2, 4, 64, 40, 200, "BF16", "bert.", false },
+		{ 32, 2, 4, 64, 40, 200, "F32", "bert.", true },
+	};
+	float want[TEXTS * 32], out[TEXTS * 32];
+	struct bert b;
+
+	open_bert(&tiny_default, &b);
+	run(&b, NULL, 0, TEXTS, SUTRA_POOL_MEAN, want);
+	close_bert(&b);
+	for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++) {
+		open_bert(&same[i], &b);
+		run(&b, NULL, 0, TEXTS, SUTRA_POOL_MEAN, out);
+		assert_memory_equal(out, want, sizeof(want));
+		close_bert(&b);
+	}
+}
+
+static void a_text_does_not_know_its_batch(void **state)
+{
+	float all[TEXTS * 32], part[TEXTS * 32];
+	struct bert b;
+
+	open_bert(&tiny_default, &b);
+	run(&b, NULL, 0, TEXTS, SUTRA_POOL_MEAN, all);
+	for (size_t from = 0; from < TEXTS; from++)
+		for (size_t n = 1; from + n <= TEXTS; n++) {
+			run(&b, NULL, from, n, SUTRA_POOL_MEAN, part);
+			assert_memory_equal(part, all + from * 32, n * 32 * sizeof(float));
+		}
+	close_bert(&b);
+}
+
+static void batches_beyond_the_limits_are_refused(void **state)
+{
+	const uint32_t too_long[] = { 41 }, none[] = { 0 }, two[] = { 20, 20 }, alien[] = { 2, 200, 3 };
+	uint32_t many[64] = { 0 };
+	const uint32_t three[] = { 3 };
+	struct sutra_encoder_session *s;
+	struct sutra_err err;
+	float out[64];
+	struct bert b;
+
+	open_bert(&tiny_default, &b);
+	assert_int_equal(sutra_encoder_session_new(b.encoder, TOKENS, NULL, &s, &err), 0);
+	assert_int_equal(sutra_encoder_run(s, many, too_long, 1, SUTRA_POOL_MEAN, out, &err),
+			 SUTRA_E_INVALID);
+	assert_int_equal(sutra_encoder_run(s, many, none, 1, SUTRA_POOL_MEAN, out, &err), SUTRA_E_INVALID);
+	assert_int_equal(sutra_encoder_run(s, many, two, 2, SUTRA_POOL_MEAN, out, &err), SUTRA_E_INVALID);
+	assert_int_equal(sutra_encoder_run(s, alien, three, 1, SUTRA_POOL_MEAN, out, &err),
+			 SUTRA_E_INVALID);
+	assert_non_null(strstr(err.message, "200"));
+	sutra_encoder_session_free(s);
+	close_bert(&b);
+}
+
+static void configs_are_refused_by_name(void **state)
+{
+#define SIZES "\"hidden_size\":32,\"num_hidden_layers\":2,\"intermediate_size\":64,\"vocab_size\":200"
+	static const struct { const char *json, *word; int code; } bad[] = {
+		{ "{", "JSON", SUTRA_E_SYNTAX },
+		{ "[]", "array", SUTRA_E_INVALID },
+		{ "{\"model_type\":\"nomic_bert\"}", "nomic_bert", SUTRA_E_INVALID },
+		{ "{\"hidden_act\":\"gelu_new\"}", "gelu_new", SUTRA_E_INVALID },
+		{ "{\"position_embedding_type\":\"relative_key\"}", "relative_key", SUTRA_E_INVALID },
+		{ "{}", "hidden_size", SUTRA_E_INVALID },
+		{ "{\"hidden_size\":\"32\"}", "a string", SUTRA_E_INVALID },
+		{ "{\"hidden_size\":100000}", "8192", SUTRA_E_INVALID },
+		{ "{" SIZES ",\"num_attention_heads\":5}", "multiple", SUTRA_E_INVALID },
+		{ "{" SIZES ",\"num_attention_heads\":4,\"layer_norm_eps\":-1}", "layer_norm_eps",
+		  SUTRA_E_INVALID },
+	};
+	struct sutra_encoder_config c;
+	struct sutra_err err;
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		assert_int_equal(sutra_encoder_read_config(bad[i].json, strlen(bad[i].json), &c, &err),
+				 bad[i].code);
+		assert_non_null(strstr(err.message, bad[i].word));
+	}
+}
+
+static void weights_must_fit_the_config(void **state)
+{
+	struct sutra_encoder *e = NULL;
+	struct sutra_encoder_config c;
+	struct sutra_err err;
+	struct bert b;
+
+	open_bert(&tiny_default, &b);
+	c = b.config;
+	c.inner = 63;
+	assert_int_equal(sutra_encoder_new(b.weights, &c, 40, &e, &err), SUTRA_E_CORRUPT);
+	assert_non_null(strstr(err.message, "encoder.layer.0.intermediate.dense.weight"));
+	c = b.config;
+	c.layers = 3;
+	assert_int_equal(sutra_encoder_new(b.weights, &c, 40, &e, &err), SUTRA_E_CORRUPT);
+	assert_non_null(strstr(err.message, "encoder.layer.2."));
+	c = b.config;
+	c.vocab = 201;
+	assert_int_equal(sutra_encoder_new(b.weights, &c, 40, &e, &err), SUTRA_E_CORRUPT);
+	assert_int_equal(sutra_encoder_new(b.weights, &b.config, 41, &e, &err), SUTRA_E_INVALID);
+	assert_null(e);
+	close_bert(&b);
+}
+
+static void unreadable_dtypes_are_refused_when_needed(void **state)
+{
+	struct sutra_encoder *e = NULL;
+	struct sutra_buf bytes;
+	struct sutra_safetensors *st;
+	struct sutra_encoder_config c = { 32, 2, 4, 64, 40, 2, 200, 1e-12f };
+	struct sutra_err err;
+	char *at;
+
+	tiny_weights(&tiny_default, &bytes);
+	at = memmem(bytes.data, bytes.len, "\"F32\"", 5);
+	memcpy(at, "\"I32\"", 5);
+	assert_int_equal(sutra_safetensors_parse(bytes.data, bytes.len, &st, &err), 0);
+	assert_int_equal(sutra_encoder_new(st, &c, 40, &e, &err), SUTRA_E_INVALID);
+	assert_non_null(strstr(err.message, "I32"));
+	sutra_safetensors_free(st);
+	sutra_buf_release(&bytes);
+}
+
+static void every_failing_allocation_is_reported(void **state)
+{
+	struct sutra_encoder_session *s = NULL;
+	struct sutra_encoder *e = NULL;
+	struct sutra_err err;
+	struct bert b;
+	long n = 0;
+	int rc;
+
+	open_bert(&tiny_default, &b);
+	do {
+		sutra_alloc_fail_at(++n);
+		rc = sutra_encoder_new(b.weights, &b.config, 40, &e, &err);
+		assert_true(!rc || rc == SUTRA_E_NOMEM);
+	} while (sutra_alloc_failed());
+	assert_true(n > 40);
+	n = 0;
+	do {
+		sutra_alloc_fail_at(++n);
+		rc = sutra_encoder_session_new(e, TOKENS, NULL, &s, &err);
+		assert_true(!rc || rc == SUTRA_E_NOMEM);
+	} while (sutra_alloc_failed());
+	sutra_alloc_fail_at(0);
+	sutra_encoder_session_free(s);
+	sutra_encoder_free(e);
+	close_bert(&b);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_kernel_set_equals_the_referee),
+		cmocka_unit_test(dtypes_prefixes_and_old_names_change_nothing),
+		cmocka_unit_test(a_text_does_not_know_its_batch),
+		cmocka_unit_test(batches_beyond_the_limits_are_refused),
+		cmocka_unit_test(configs_are_refused_by_name),
+		cmocka_unit_test(weights_must_fit_the_config),
+		cmocka_unit_test(unreadable_dtypes_are_refused_when_needed),
+		cmocka_unit_test(every_failing_allocation_is_reported),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

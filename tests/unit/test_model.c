@@ -1,0 +1,514 @@
+/* lib/model: the Matryoshka steps, model folders, and the queue before the encoder. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "model/batcher.h"
+#include "model/matryoshka.h"
+#include "model_files.h"
+
+static void matryoshka_follows_the_steps(void **state)
+{
+	const float v[4] = { 4, 2 - 1.41421356f, 2 + 1.41421356f, 0 };
+	const float zero[4] = { 0 };
+	double a = 2 / sqrt(3 + 1e-5), b = -1.41421356 / sqrt(3 + 1e-5), n = sqrt(a * a + b * b);
+	float out[4];
+
+	/* variance is (4 + 2 + 2 + 4) / 4 = 3 */
+	sutra_matryoshka(v, 4, 2, SUTRA_MRL_LAYER_NORM, false, out);
+	assert_true(fabs((double)out[0] - a) < 1e-6 && fabs((double)out[1] - b) < 1e-6);
+	sutra_matryoshka(v, 4, 2, SUTRA_MRL_LAYER_NORM, true, out);
+	assert_true(fabs((double)out[0] - a / n) < 1e-6 && fabs((double)out[1] - b / n) < 1e-6);
+	sutra_matryoshka(v, 4, 2, SUTRA_MRL_PLAIN, false, out);
+	assert_true(out[0] == v[0] && out[1] == v[1]);
+	/* at the native width there is no layer norm */
+	sutra_matryoshka(v, 4, 4, SUTRA_MRL_LAYER_NORM, false, out);
+	assert_memory_equal(out, v, sizeof(v));
+	sutra_matryoshka(zero, 4, 4, SUTRA_MRL_LAYER_NORM, true, out);
+	assert_memory_equal(out, zero, sizeof(zero));
+	sutra_matryoshka(zero, 4, 2, SUTRA_MRL_LAYER_NORM, true, out);
+	assert_true(out[0] == 0 && out[1] == 0);
+}
+
+static void matryoshka_offers_steps_and_the_native_width(void **state)
+{
+	char list[SUTRA_MRL_LIST];
+
+	sutra_matryoshka_list(384, list);
+	assert_string_equal(list, "64, 128, 256, 384");
+	sutra_matryoshka_list(768, list);
+	assert_string_equal(list, "64, 128, 256, 512, 768");
+	sutra_matryoshka_list(8192, list);
+	assert_string_equal(list, "64, 128, 256, 512, 768, 1024, 8192");
+	assert_true(sutra_matryoshka_allows(32, 32));
+	assert_false(sutra_matryoshka_allows(384, 512));
+	assert_false(sutra_matryoshka_allows(384, 0));
+	assert_false(sutra_matryoshka_allows(384, 257));
+}
+
+/* ---- folders ---- */
+
+static char dir[32];
+
+static void put(const char *name, const void *data, size_t n)
+{
+	char path[128];
+	struct sutra_err err;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	assert_int_equal(sutra_file_write(path, data, n, 0644, &err), 0);
+}
+
+static void puts_in(const char *name, const char *text) { put(name, text, strlen(text)); }
+
+static void drop(const char *name)
+{
+	char path[128];
+	struct sutra_err err;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	assert_int_equal(sutra_remove_tree(path, &err), 0);
+}
+
+static int make_folder(void **state)
+{
+	struct sutra_buf b;
+	char path[64];
+	struct sutra_err err;
+
+	strcpy(dir, "/tmp/sutra-test-XXXXXX");
+	assert_non_null(mkdtemp(dir));
+	tiny_weights(&tiny_default, &b);
+	put("model.safetensors", b.data, b.len);
+	sutra_buf_release(&b);
+	tiny_config(&tiny_default, &b);
+	put("config.json", b.data, b.len);
+	sutra_buf_release(&b);
+	puts_in("vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nhello\nworld\n");
+	snprintf(path, sizeof(path), "%s/1_Pooling", dir);
+	return sutra_mkdirs(path, 0755, &err);
+}
+
+static int remove_folder(void **state)
+{
+	struct sutra_err err;
+
+	return sutra_remove_tree(dir, &err);
+}
+
+static struct sutra_model *open_model(enum sutra_mrl mrl)
+{
+	struct sutra_model *m;
+	struct sutra_err err;
+
+	if (sutra_model_open(dir, mrl, &m, &err))
+		fail_msg("%s", err.message);
+	return m;
+}
+
+static void refused(int code, const char *word)
+{
+	struct sutra_model *m = NULL;
+	struct sutra_err err;
+
+	assert_int_equal(sutra_model_open(dir, SUTRA_MRL_LAYER_NORM, &m, &err), code);
+	assert_null(m);
+	if (!strstr(err.message, word))
+		fail_msg("\"%s\" does not say \"%s\"", err.message, word);
+}
+
+static void folder_files_decide(void **state)
+{
+	struct sutra_model *m = open_model(SUTRA_MRL_LAYER_NORM);
+
+	assert_string_equal(m->name, strrchr(dir, '/') + 1);
+	assert_int_equal(m->dimension, 32);
+	assert_int_equal(m->max_tokens, 40);
+	assert_int_equal(m->pooling, SUTRA_POOL_MEAN);
+	assert_false(m->matryoshka_trained);
+	assert_int_equal(strlen(m->fingerprint), 32);
+	assert_true(m->tokenizer_options.lowercase && m->tokenizer_options.strip_accents);
+	sutra_model_close(m);
+
+	puts_in("sentence_bert_config.json", "{\"max_seq_length\":16,\"do_lower_case\":false}");
+	puts_in("tokenizer_config.json", "{\"do_lower_case\":false,\"strip_accents\":null}");
+	puts_in("1_Pooling/config.json",
+		"{\"word_embedding_dimension\":32,\"pooling_mode_cls_token\":true,"
+		"\"pooling_mode_mean_tokens\":false}");
+	puts_in("modules.json", "[{\"type\":\"sentence_transformers.models.Transformer\"},"
+				"{\"type\":\"sentence_transformers.models.Pooling\"}]");
+	m = open_model(SUTRA_MRL_LAYER_NORM);
+	assert_int_equal(m->max_tokens, 16);
+	assert_int_equal(m->pooling, SUTRA_POOL_CLS);
+	assert_false(m->tokenizer_options.lowercase || m->tokenizer_options.strip_accents);
+	sutra_model_close(m);
+}
+
+static void folder_faults_are_named(void **state)
+{
+	puts_in("sentence_bert_config.json", "{\"max_seq_length\":41}");
+	refused(SUTRA_E_INVALID, "sentence_bert_config.json");
+	drop("sentence_bert_config.json");
+	puts_in("modules.json", "[{\"type\":\"sentence_transformers.models.Dense\"}]");
+	refused(SUTRA_E_INVALID, "Dense");
+	drop("modules.json");
+	puts_in("1_Pooling/config.json", "{\"pooling_mode_max_tokens\":true}");
+	refused(SUTRA_E_INVALID, "pooling_mode_max_tokens");
+	puts_in("1_Pooling/config.json", "{\"pooling_mode_cls_token\":true}");
+	refused(SUTRA_E_INVALID, "both");
+	drop("1_Pooling/config.json");
+	puts_in("tokenizer_config.json", "{\"do_lower_case\":1}");
+	refused(SUTRA_E_INVALID, "do_lower_case");
+	puts_in("tokenizer_config.json", "{");
+	refused(SUTRA_E_SYNTAX, "tokenizer_config.json");
+	drop("tokenizer_config.json");
+	puts_in("vocab.txt", "[PAD]\n");
+	refused(SUTRA_E_CORRUPT, "vocab.txt");
+	puts_in("vocab.txt", "[UNK]\n[CLS]\n[SEP]\n");
+	puts_in("config.json", "{\"model_type\":\"distilbert\"}");
+	refused(SUTRA_E_INVALID, "distilbert");
+	puts_in("model.safetensors", "short");
+	refused(SUTRA_E_INVALID, "distilbert");
+	drop("config.json");
+	refused(SUTRA_E_NOTFOUND, "config.json");
+}
+
+static void a_cut_weight_file_is_named(void **state)
+{
+	struct sutra_buf b;
+
+	tiny_weights(&tiny_default, &b);
+	put("model.safetensors", b.data, b.len - 1);
+	sutra_buf_release(&b);
+	refused(SUTRA_E_CORRUPT, "model.safetensors");
+}
+
+static void no_model_names_the_ways_to_get_one(void **state)
+{
+	struct sutra_model *m = NULL;
+	struct sutra_err err;
+
+	assert_int_equal(sutra_model_open("/nonexistent", SUTRA_MRL_PLAIN, &m, &err),
+			 SUTRA_E_NOTFOUND);
+	assert_non_null(strstr(err.hint, "sutra model fetch`"));
+	assert_non_null(strstr(err.hint, "MODEL_PATH"));
+	assert_non_null(strstr(err.hint, "owner/name"));
+}
+
+static void fingerprint(enum sutra_mrl mrl, char out[SUTRA_FINGERPRINT_LEN])
+{
+	struct sutra_model *m = open_model(mrl);
+
+	memcpy(out, m->fingerprint, SUTRA_FINGERPRINT_LEN);
+	sutra_model_close(m);
+}
+
+static void fingerprint_covers_what_decides(void **state)
+{
+	char prints[6][SUTRA_FINGERPRINT_LEN], again[SUTRA_FINGERPRINT_LEN];
+	struct sutra_buf b;
+
+	fingerprint(SUTRA_MRL_LAYER_NORM, prints[0]);
+	fingerprint(SUTRA_MRL_LAYER_NORM, again);
+	assert_string_equal(prints[0], again);
+	fingerprint(SUTRA_MRL_PLAIN, prints[1]);
+	puts_in("sentence_bert_config.json", "{\"max_seq_length\":16}");
+	fingerprint(SUTRA_MRL_LAYER_NORM, prints[2]);
+	puts_in("vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nhello\nthere\n");
+	fingerprint(SUTRA_MRL_LAYER_NORM, prints[3]);
+	puts_in("tokenizer_config.json", "{\"strip_accents\":false}");
+	fingerprint(SUTRA_MRL_LAYER_NORM, prints[4]);
+	tiny_weights(&tiny_default, &b);
+	b.data[b.len - 1] ^= 1;
+	put("model.safetensors", b.data, b.len);
+	sutra_buf_release(&b);
+	fingerprint(SUTRA_MRL_LAYER_NORM, prints[5]);
+	for (size_t i = 0; i < 6; i++)
+		for (size_t k = 0; k < i; k++)
+			assert_string_not_equal(prints[i], prints[k]);
+}
+
+static void store_is_found_by_environment(void **state)
+{
+	char *f;
+
+	setenv("SUTRA_MODEL_DIR", "/store", 1);
+	f = sutra_model_folder(NULL, "x");
+	assert_string_equal(f, "/store/x");
+	sutra_free(f);
+	f = sutra_model_folder("/else/where", "x");
+	assert_string_equal(f, "/else/where");
+	sutra_free(f);
+	unsetenv("SUTRA_MODEL_DIR");
+}
+
+/* ---- the queue ---- */
+
+enum { JOBS = 40, MOST = 9, WIDTH = 32 };
+
+struct test_job {
+	struct sutra_batch_job job;	/* first */
+	uint32_t ids[MOST * 3], lengths[MOST];
+	float out[MOST * WIDTH];
+	atomic_bool done;
+};
+
+static atomic_int jobs_done;
+static pthread_mutex_t done_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t done_changed = PTHREAD_COND_INITIALIZER;
+
+static void on_done(struct sutra_batch_job *job)
+{
+	pthread_mutex_lock(&done_lock);
+	assert_false(atomic_exchange(&((struct test_job *)job)->done, true));
+	atomic_fetch_add(&jobs_done, 1);
+	pthread_cond_signal(&done_changed);
+	pthread_mutex_unlock(&done_lock);
+}
+
+static void fill_job(struct test_job *j, size_t n, uint32_t seed)
+{
+	memset(j, 0, sizeof(*j));
+	for (size_t i = 0; i < n; i++) {
+		j->ids[i * 3] = 2;
+		j->ids[i * 3 + 1] = (seed + (uint32_t)i * 13) % 200;
+		j->ids[i * 3 + 2] = 3;
+		j->lengths[i] = 3;
+	}
+	j->job = (struct sutra_batch_job){ .texts = n, .ids = j->ids, .lengths = j->lengths,
+					   .out = j->out, .done = on_done };
+}
+
+static struct sutra_batcher_options queue_options(const struct sutra_model *m)
+{
+	return (struct sutra_batcher_options){
+		.encoder = m->encoder, .pooling = m->pooling, .threads = 3, .max_tokens = 10,
+		.max_text_tokens = m->max_tokens, .max_texts = 4, .max_queue = 1000,
+	};
+}
+
+static void jobs_get_their_own_vectors(void **state)
+{
+	static struct test_job jobs[JOBS];
+	struct sutra_model *m = open_model(SUTRA_MRL_LAYER_NORM);
+	struct sutra_batcher_options o = queue_options(m);
+	struct sutra_encoder_session *s;
+	struct sutra_batcher_stats stats;
+	struct sutra_batcher *b;
+	struct sutra_err err;
+	size_t texts = 0;
+	float want[WIDTH];
+
+	atomic_store(&jobs_done, 0);
+	assert_int_equal(sutra_batcher_new(&o, &b, &err), 0);
+	assert_int_equal(sutra_encoder_session_new(m->encoder, 40, NULL, &s, &err), 0);
+	for (size_t i = 0; i < JOBS; i++) {
+		fill_job(&jobs[i], 1 + i % MOST, (uint32_t)i);
+		texts += jobs[i].job.texts;
+		assert_int_equal(sutra_batcher_submit(b, &jobs[i].job, &err), 0);
+	}
+	pthread_mutex_lock(&done_lock);
+	while (atomic_load(&jobs_done) < JOBS)
+		pthread_cond_wait(&done_changed, &done_lock);
+	pthread_mutex_unlock(&done_lock);
+	for (size_t i = 0; i < JOBS; i++)
+		for (size_t t = 0; t < jobs[i].job.texts; t++) {
+			assert_int_equal(jobs[i].job.rc, 0);
+			assert_int_equal(sutra_encoder_run(s, jobs[i].ids + t * 3, jobs[i].lengths, 1,
+							   m->pooling, want, &err), 0);
+			assert_memory_equal(jobs[i].out + t * WIDTH, want, sizeof(want));
+		}
+	sutra_batcher_stats(b, &stats);
+	assert_int_equal(stats.queued, 0);
+	assert_int_equal(stats.texts, texts);
+	assert_int_equal(stats.tokens, texts * 3);
+	assert_int_equal(sutra_histogram_count(sutra_batcher_times(b)), stats.batches);
+	sutra_batcher_free(b);
+	sutra_encoder_session_free(s);
+	sutra_model_close(m);
+}
+
+/* Freeing finishes what is queued. */
+static void freeing_drains(void **state)
+{
+	static struct test_job jobs[JOBS];
+	struct sutra_model *m = open_model(SUTRA_MRL_LAYER_NORM);
+	struct sutra_batcher_options o = queue_options(m);
+	struct sutra_batcher *b;
+	struct sutra_err err;
+
+	atomic_store(&jobs_done, 0);
+	o.threads = 1;
+	assert_int_equal(sutra_batcher_new(&o, &b, &err), 0);
+	for (size_t i = 0; i < JOBS; i++) {
+		fill_job(&jobs[i], MOST, (uint32_t)i);
+		assert_int_equal(sutra_batcher_submit(b, &jobs[i].job, &err), 0);
+	}
+	sutra_batcher_free(b);
+	assert_int_equal(atomic_load(&jobs_done), JOBS);
+	sutra_model_close(m);
+}
+
+/* A job's done() that holds its worker until the test lets go. */
+static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+
+static void wait_at_gate(struct sutra_batch_job *job)
+{
+	on_done(job);
+	pthread_mutex_lock(&gate);
+	pthread_mutex_unlock(&gate);
+}
+
+static void a_full_queue_refuses_whole_jobs(void **state)
+{
+	struct test_job holder, first, second, third, huge;
+	struct sutra_model *m = open_model(SUTRA_MRL_LAYER_NORM);
+	struct sutra_batcher_options o = queue_options(m);
+	struct sutra_batcher_stats stats;
+	struct sutra_batcher *b;
+	struct sutra_err err;
+
+	atomic_store(&jobs_done, 0);
+	o.threads = 1;
+	o.max_queue = 8;
+	assert_int_equal(sutra_batcher_new(&o, &b, &err), 0);
+	fill_job(&holder, 1, 1);
+	fill_job(&first, 5, 2);
+	fill_job(&second, 4, 3);
+	fill_job(&third, 3, 4);
+	fill_job(&huge, 9, 5);
+	holder.job.done = wait_at_gate;
+	pthread_mutex_lock(&gate);
+	assert_int_equal(sutra_batcher_submit(b, &holder.job, &err), 0);
+	pthread_mutex_lock(&done_lock);
+	while (!atomic_load(&holder.done))
+		pthread_cond_wait(&done_changed, &done_lock);
+	pthread_mutex_unlock(&done_lock);
+	/* the only worker stands at the gate */
+	assert_int_equal(sutra_batcher_submit(b, &first.job, &err), 0);
+	assert_int_equal(sutra_batcher_submit(b, &second.job, &err), SUTRA_E_BUSY);
+	assert_non_null(strstr(err.message, "5 texts"));
+	assert_int_equal(sutra_batcher_submit(b, &third.job, &err), 0);
+	assert_int_equal(sutra_batcher_submit(b, &huge.job, &err), SUTRA_E_INVALID);
+	sutra_batcher_stats(b, &stats);
+	assert_int_equal(stats.queued, 8);
+	pthread_mutex_unlock(&gate);
+	sutra_batcher_free(b);
+	assert_true(atomic_load(&first.done) && atomic_load(&third.done));
+	assert_false(atomic_load(&second.done) || atomic_load(&huge.done));
+	sutra_model_close(m);
+}
+
+/* A small job behind a large one is not behind all of it: one batch of four texts is. */
+static void large_jobs_take_turns(void **state)
+{
+	struct test_job holder, large, small;
+	struct sutra_model *m = open_model(SUTRA_MRL_LAYER_NORM);
+	struct sutra_batcher_options o = queue_options(m);
+	struct sutra_batcher *b;
+	struct sutra_err err;
+
+	atomic_store(&jobs_done, 0);
+	o.threads = 1;
+	o.max_tokens = 12;
+	assert_int_equal(sutra_batcher_new(&o, &b, &err), 0);
+	fill_job(&holder, 1, 1);
+	fill_job(&large, MOST, 2);
+	fill_job(&small, 1, 3);
+	holder.job.done = wait_at_gate;
+	small.job.done = wait_at_gate;
+	pthread_mutex_lock(&gate);
+	assert_int_equal(sutra_batcher_submit(b, &holder.job, &err), 0);
+	pthread_mutex_lock(&done_lock);
+	while (!atomic_load(&holder.done))
+		pthread_cond_wait(&done_changed, &done_lock);
+	assert_int_equal(sutra_batcher_submit(b, &large.job, &err), 0);
+	assert_int_equal(sutra_batcher_submit(b, &small.job, &err), 0);
+	pthread_mutex_unlock(&gate);
+	while (!atomic_load(&small.done))
+		pthread_cond_wait(&done_changed, &done_lock);
+	/* done_lock is held: the large job could not have been reported meanwhile unseen */
+	assert_false(atomic_load(&large.done));
+	pthread_mutex_unlock(&done_lock);
+	sutra_batcher_free(b);
+	assert_true(atomic_load(&large.done));
+	sutra_model_close(m);
+}
+
+static void a_failed_batch_fails_its_job(void **state)
+{
+	struct test_job bad, good;
+	struct sutra_model *m = open_model(SUTRA_MRL_LAYER_NORM);
+	struct sutra_batcher_options o = queue_options(m);
+	struct sutra_batcher *b;
+	struct sutra_err err;
+
+	assert_int_equal(sutra_batcher_new(&o, &b, &err), 0);
+	fill_job(&bad, 6, 1);
+	bad.ids[1] = 200;	/* beyond the vocabulary */
+	assert_int_equal(sutra_batcher_run(b, &bad.job, &err), SUTRA_E_INVALID);
+	assert_non_null(strstr(err.message, "token id 200"));
+	fill_job(&good, 6, 1);
+	assert_int_equal(sutra_batcher_run(b, &good.job, &err), 0);
+	sutra_batcher_free(b);
+	sutra_model_close(m);
+}
+
+static void every_failing_allocation_is_reported(void **state)
+{
+	struct sutra_model *m = NULL;
+	struct sutra_batcher *b = NULL;
+	struct sutra_batcher_options o;
+	struct sutra_err err;
+	long n = 0;
+	int rc;
+
+	do {
+		sutra_alloc_fail_at(++n);
+		rc = sutra_model_open(dir, SUTRA_MRL_LAYER_NORM, &m, &err);
+		if (rc)
+			assert_int_equal(rc, SUTRA_E_NOMEM);
+		else if (sutra_alloc_failed())	/* only the digest was not remembered */
+			sutra_model_close(m);
+	} while (sutra_alloc_failed());
+	n = 0;
+	o = queue_options(m);
+	do {
+		sutra_alloc_fail_at(++n);
+		rc = sutra_batcher_new(&o, &b, &err);
+		assert_true(!rc || rc == SUTRA_E_NOMEM);
+	} while (sutra_alloc_failed());
+	sutra_alloc_fail_at(0);
+	sutra_batcher_free(b);
+	sutra_model_close(m);
+}
+
+#define FOLDER_TEST(f) cmocka_unit_test_setup_teardown(f, make_folder, remove_folder)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(matryoshka_follows_the_steps),
+		cmocka_unit_test(matryoshka_offers_steps_and_the_native_width),
+		FOLDER_TEST(folder_files_decide),
+		FOLDER_TEST(folder_faults_are_named),
+		FOLDER_TEST(a_cut_weight_file_is_named),
+		cmocka_unit_test(no_model_names_the_ways_to_get_one),
+		FOLDER_TEST(fingerprint_covers_what_decides),
+		cmocka_unit_test(store_is_found_by_environment),
+		FOLDER_TEST(jobs_get_their_own_vectors),
+		FOLDER_TEST(freeing_drains),
+		FOLDER_TEST(a_full_queue_refuses_whole_jobs),
+		FOLDER_TEST(large_jobs_take_turns),
+		FOLDER_TEST(a_failed_batch_fails_its_job),
+		FOLDER_TEST(every_failing_allocation_is_reported),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
