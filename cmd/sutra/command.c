@@ -4,12 +4,13 @@
 #include <stdio.h>
 #include <string.h>
 
-extern const struct command cmd_config, cmd_deploy, cmd_down, cmd_help, cmd_logs, cmd_model,
-	cmd_restart, cmd_version;
+extern const struct command cmd_cache, cmd_cache_stats, cmd_config, cmd_deploy, cmd_down, cmd_help,
+	cmd_logs, cmd_model, cmd_restart, cmd_status, cmd_validate_scaling, cmd_version;
 
 const struct command *const commands[] = {
-	&cmd_deploy, &cmd_down,	  &cmd_restart, &cmd_logs, &cmd_model,
-	&cmd_config, &cmd_version, &cmd_help,	NULL,
+	&cmd_deploy, &cmd_down, &cmd_restart, &cmd_status, &cmd_logs, &cmd_cache_stats,
+	&cmd_cache, &cmd_validate_scaling, &cmd_model, &cmd_config, &cmd_version, &cmd_help,
+	NULL,
 };
 
 struct common common = { .output = "table", .color = "auto" };

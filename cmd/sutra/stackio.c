@@ -56,7 +56,7 @@ int stack_open(struct sutra_config **ret_config, char **ret_data_dir, char **ret
 
 void print_document(json_t *o)
 {
-	json_dumpf(o, stdout, JSON_SORT_KEYS | JSON_INDENT(2));
+	json_dumpf(o, stdout, JSON_SORT_KEYS | JSON_INDENT(2) | JSON_REAL_PRECISION(12));
 	putchar('\n');
 	json_decref(o);
 }

@@ -164,6 +164,19 @@ static void gather_evidence(struct sutra_check_run *r)
 	r->result->evidence = sutra_buf_take(&b, NULL);
 }
 
+/* What services answered may hold anything: bad UTF-8 and control characters become '?', so
+ * that no report can be broken, and no terminal moved, by it. */
+static void defuse(char *s)
+{
+	size_t at, n = s ? strlen(s) : 0;
+
+	for (char *bad = s; n && !sutra_str_utf8(bad, strlen(bad), &at); bad += at + 1)
+		bad[at] = '?';
+	for (; n; n--, s++)
+		if ((unsigned char)*s < 0x20 && *s != '\n')
+			*s = *s == '\t' ? ' ' : '?';
+}
+
 static void run_once(struct sutra_check_run *r)
 {
 	struct sutra_result *s = r->result;
@@ -225,6 +238,9 @@ static void run_check(const struct sutra_check *c, const struct sutra_check_env 
 		if (s->verdict == SUTRA_FAIL)
 			gather_evidence(&r);
 	}
+	defuse(s->found);
+	defuse(s->why);
+	defuse(s->evidence);
 	o->count[s->verdict]++;
 	o->n++;
 	sutra_buf_release(&r.last);

@@ -40,8 +40,11 @@ static int run_algorithm(struct sutra_check_run *r, struct sutra_err *err)
 {
 	struct sutra_haproxy_stats s;
 	const struct sutra_haproxy_row *server, *backend;
-	int rc = balancer(r, &s, err);
+	int rc;
 
+	if (!r->env->haproxy_csv && !r->env->restart)
+		return sutra_check_skip(r, "the balancer behind a gateway that is not deployed here is unknown");
+	rc = balancer(r, &s, err);
 	if (rc)
 		return rc;
 	server = sutra_haproxy_server(&s, NULL, 0);
@@ -59,7 +62,7 @@ static int run_algorithm(struct sutra_check_run *r, struct sutra_err *err)
 
 const struct sutra_check_kind sutra_kind_algorithm = {
 	.name = "algorithm",
-	.logs = SUTRA_FROM_BALANCER,
+	.logs = SUTRA_LOGS_BALANCER,
 	.params = no_params,
 	.values = (const struct sutra_check_value[]){ { 0 } },
 	.run = run_algorithm,
@@ -90,7 +93,7 @@ static int run_replicas(struct sutra_check_run *r, struct sutra_err *err)
 
 const struct sutra_check_kind sutra_kind_replicas = {
 	.name = "replicas",
-	.logs = SUTRA_FROM_BALANCER,
+	.logs = SUTRA_LOGS_BALANCER,
 	.params = no_params,
 	.values = (const struct sutra_check_value[]){ { "up", "", 1 }, { 0 } },
 	.run = run_replicas,
@@ -188,7 +191,7 @@ static int run_distribution(struct sutra_check_run *r, struct sutra_err *err)
 
 const struct sutra_check_kind sutra_kind_distribution = {
 	.name = "distribution",
-	.logs = SUTRA_FROM_BALANCER,
+	.logs = SUTRA_LOGS_BALANCER,
 	.params = (const struct sutra_check_param[]){ { "requests", 3, 10000, 60, true },
 						      { "parallel", 1, 64, 3, true },
 						      { 0 } },
@@ -269,7 +272,7 @@ static int run_parallel(struct sutra_check_run *r, struct sutra_err *err)
 
 const struct sutra_check_kind sutra_kind_parallel = {
 	.name = "parallel",
-	.logs = SUTRA_FROM_GATEWAY,
+	.logs = SUTRA_LOGS_GATEWAY,
 	.params = (const struct sutra_check_param[]){ { "requests", 2, 64, 20, true },
 						      { "words", 8, 400, 60, true },
 						      { 0 } },
@@ -439,7 +442,7 @@ out:
 
 const struct sutra_check_kind sutra_kind_failover = {
 	.name = "failover",
-	.logs = SUTRA_FROM_BALANCER,
+	.logs = SUTRA_LOGS_BALANCER,
 	.params = (const struct sutra_check_param[]){ { "parallel", 1, 64, 4, true },
 						      { "around", 1, 10000, 30, true },
 						      { "limit_s", 1, 600, 30, false },

@@ -46,7 +46,7 @@ static void settle(const struct sutra_check_run *r, int64_t want)
 
 static int restart_gateway(const struct sutra_check_run *r, struct sutra_err *err)
 {
-	return r->env->restart(r->env->user, r->env->names[SUTRA_FROM_GATEWAY],
+	return r->env->restart(r->env->user, r->env->names[SUTRA_LOGS_GATEWAY],
 			       sutra_check_time(r, RESTART_NS), err);
 }
 
@@ -85,7 +85,7 @@ static int run_enabled(struct sutra_check_run *r, struct sutra_err *err)
 
 const struct sutra_check_kind sutra_kind_cache_enabled = {
 	.name = "cache_enabled",
-	.logs = SUTRA_FROM_GATEWAY,
+	.logs = SUTRA_LOGS_GATEWAY,
 	.params = no_params,
 	.values = (const struct sutra_check_value[]){ { 0 } },
 	.run = run_enabled,
@@ -216,7 +216,7 @@ static int run_restart(struct sutra_check_run *r, struct sutra_err *err)
 
 static int run_crash(struct sutra_check_run *r, struct sutra_err *err)
 {
-	const char *shard = r->env->names ? r->env->names[SUTRA_FROM_SHARD] : NULL;
+	const char *shard = r->env->names ? r->env->names[SUTRA_LOGS_SHARD] : NULL;
 	int rc;
 
 	if (!r->env->restart || !r->env->kill || !shard)
@@ -232,10 +232,10 @@ static int run_crash(struct sutra_check_run *r, struct sutra_err *err)
 #define PASS(symbol, word, from, function, p)                                            \
 	const struct sutra_check_kind symbol = { .name = word, .logs = from, .params = p,    \
 						 .values = pass_values, .run = function }
-PASS(sutra_kind_cold_pass, "cold_pass", SUTRA_FROM_GATEWAY, run_cold, pass_params);
-PASS(sutra_kind_warm_pass, "warm_pass", SUTRA_FROM_GATEWAY, run_warm, no_params);
-PASS(sutra_kind_restart_pass, "restart_pass", SUTRA_FROM_SHARD, run_restart, no_params);
-PASS(sutra_kind_crash_pass, "crash_pass", SUTRA_FROM_SHARD, run_crash, no_params);
+PASS(sutra_kind_cold_pass, "cold_pass", SUTRA_LOGS_GATEWAY, run_cold, pass_params);
+PASS(sutra_kind_warm_pass, "warm_pass", SUTRA_LOGS_GATEWAY, run_warm, no_params);
+PASS(sutra_kind_restart_pass, "restart_pass", SUTRA_LOGS_SHARD, run_restart, no_params);
+PASS(sutra_kind_crash_pass, "crash_pass", SUTRA_LOGS_SHARD, run_crash, no_params);
 
 /* Stores a text, clears, and demands that both levels are empty and the text is new again. */
 static int run_clear(struct sutra_check_run *r, struct sutra_err *err)
@@ -265,7 +265,7 @@ static int run_clear(struct sutra_check_run *r, struct sutra_err *err)
 
 const struct sutra_check_kind sutra_kind_cache_clear = {
 	.name = "cache_clear",
-	.logs = SUTRA_FROM_GATEWAY,
+	.logs = SUTRA_LOGS_GATEWAY,
 	.params = no_params,
 	.values = (const struct sutra_check_value[]){ { "left", "entries", -1 }, { 0 } },
 	.run = run_clear,
@@ -289,7 +289,7 @@ static int run_latency(struct sutra_check_run *r, struct sutra_err *err)
 
 const struct sutra_check_kind sutra_kind_cache_latency = {
 	.name = "cache_latency",
-	.logs = SUTRA_FROM_SHARD,
+	.logs = SUTRA_LOGS_SHARD,
 	.params = no_params,
 	.values = (const struct sutra_check_value[]){ { "l1_us", "us", -1 }, { "l2_us", "us", -1 }, { 0 } },
 	.run = run_latency,
@@ -409,7 +409,7 @@ out:
 
 const struct sutra_check_kind sutra_kind_workload = {
 	.name = "workload",
-	.logs = SUTRA_FROM_SHARD,
+	.logs = SUTRA_LOGS_SHARD,
 	.params = (const struct sutra_check_param[]){ { "seed", 0, 1e9, 15, true },
 						      { "distinct", 1, 1e6, 2000, true },
 						      { "alpha", 0, 4, 0.9, false },

@@ -67,7 +67,7 @@ static int run_dimension(struct sutra_check_run *r, struct sutra_err *err)
 
 const struct sutra_check_kind sutra_kind_dimension = {
 	.name = "dimension",
-	.logs = SUTRA_FROM_GATEWAY,
+	.logs = SUTRA_LOGS_GATEWAY,
 	.params = no_params,
 	.values = (const struct sutra_check_value[]){ { "dimension", "", 0 }, { 0 } },
 	.run = run_dimension,
@@ -98,7 +98,7 @@ static int run_unit_norm(struct sutra_check_run *r, struct sutra_err *err)
 
 const struct sutra_check_kind sutra_kind_unit_norm = {
 	.name = "unit_norm",
-	.logs = SUTRA_FROM_REPLICA,
+	.logs = SUTRA_LOGS_REPLICA,
 	.params = no_params,
 	.values = (const struct sutra_check_value[]){ { "norm_error", "", -1 }, { 0 } },
 	.run = run_unit_norm,
@@ -185,7 +185,7 @@ static int run_determinism(struct sutra_check_run *r, struct sutra_err *err)
 
 const struct sutra_check_kind sutra_kind_determinism = {
 	.name = "determinism",
-	.logs = SUTRA_FROM_REPLICA,
+	.logs = SUTRA_LOGS_REPLICA,
 	.params = no_params,
 	.values = (const struct sutra_check_value[]){ { "different_numbers", "", -1 },
 						      { "batch_difference", "", -1 },
@@ -275,7 +275,7 @@ out:
 
 const struct sutra_check_kind sutra_kind_prefix = {
 	.name = "prefix",
-	.logs = SUTRA_FROM_REPLICA,
+	.logs = SUTRA_LOGS_REPLICA,
 	.params = (const struct sutra_check_param[]){ { "from", 2, 2048, 256, true },
 						      { "to", 1, 2047, 128, true },
 						      { 0 } },
@@ -311,7 +311,7 @@ static int run_bytes(struct sutra_check_run *r, struct sutra_err *err)
 
 const struct sutra_check_kind sutra_kind_bytes = {
 	.name = "bytes",
-	.logs = SUTRA_FROM_GATEWAY,
+	.logs = SUTRA_LOGS_GATEWAY,
 	.params = no_params,
 	.values = (const struct sutra_check_value[]){ { "bytes", "B", -1 },
 						      { "native_bytes", "B", 0 },
@@ -358,7 +358,7 @@ static int run_latency(struct sutra_check_run *r, struct sutra_err *err)
 
 const struct sutra_check_kind sutra_kind_latency = {
 	.name = "latency",
-	.logs = SUTRA_FROM_GATEWAY,
+	.logs = SUTRA_LOGS_GATEWAY,
 	.params = (const struct sutra_check_param[]){ { "texts", 1, 10000, 50, true }, { 0 } },
 	.values = (const struct sutra_check_value[]){ { "p50_ms", "ms", -1 }, { "p95_ms", "ms", -1 }, { 0 } },
 	.run = run_latency,

@@ -80,6 +80,9 @@ static void wrapped(struct sutra_buf *b, const char *text, size_t indent, unsign
 		text += cut + 1;
 	}
 	sutra_buf_adds(b, text);
+	/* A line whose last column is empty ends at its last word. */
+	while (b->len && b->data[b->len - 1] == ' ')
+		b->data[--b->len] = '\0';
 	sutra_buf_addc(b, '\n');
 }
 
@@ -97,14 +100,10 @@ static void text_detail(const struct sutra_result *r, const struct sutra_report_
 	if (r->attempts > 1)
 		sutra_buf_addf(b, "%*s%s on attempt %u\n", INDENT, "",
 			       r->verdict == SUTRA_PASS ? "passed" : "still failed", r->attempts);
-	if (r->verdict == SUTRA_PASS)
-		return;
-	if (r->why[0]) {
-		sutra_buf_addf(b, "%*s%s", INDENT, "", r->verdict == SUTRA_FAIL ? "why:  " : "      ");
-		wrapped(b, r->why, INDENT + 6, st->width);
-	}
 	if (r->verdict != SUTRA_FAIL)
 		return;
+	sutra_buf_addf(b, "%*swhy:  ", INDENT, "");
+	wrapped(b, r->why, INDENT + 6, st->width);
 	if (r->check->hint) {
 		sutra_buf_addf(b, "%*shint: ", INDENT, "");
 		wrapped(b, r->check->hint, INDENT + 6, st->width);
@@ -127,11 +126,8 @@ static void text_line(const struct sutra_result *r, const struct sutra_report_st
 	sutra_buf_addf(b, "%*s%s%*s  %s%-4s%s  ", MARGIN, "", r->check->title,
 		       title < TITLE_COLUMNS ? (int)(TITLE_COLUMNS - title) : 0, "", color[r->verdict], word,
 		       st->off);
-	wrapped(b, r->found, MARGIN + TITLE_COLUMNS + 8, st->width);
-	while (b->len > 1 && b->data[b->len - 1] == '\n' && b->data[b->len - 2] == ' ') {
-		b->data[b->len - 2] = '\n';
-		b->data[--b->len] = '\0';
-	}
+	wrapped(b, r->verdict == SUTRA_PASS || r->verdict == SUTRA_FAIL ? r->found : r->why,
+		MARGIN + TITLE_COLUMNS + 8, st->width);
 	text_detail(r, st, b);
 }
 
@@ -185,19 +181,7 @@ static json_t *number(double v)
 
 static void set_text(json_t *o, const char *key, const char *text)
 {
-	/* What a service answered may be no UTF-8: such bytes must not lose the whole field. */
-	json_t *v = json_string(text);
-
-	if (!v) {
-		char clean[1024];
-		size_t n = 0;
-
-		for (; text[n] && n < sizeof(clean) - 1; n++)
-			clean[n] = (unsigned char)text[n] < 0x80 ? text[n] : '?';
-		clean[n] = '\0';
-		v = json_string(clean);
-	}
-	json_object_set_new(o, key, v);
+	json_object_set_new(o, key, json_string(text));
 }
 
 static json_t *json_values(const struct sutra_result *r)
@@ -255,6 +239,12 @@ static json_t *json_result(const struct sutra_result *r)
 	return o;
 }
 
+static int add_chunk(const char *data, size_t n, void *b)
+{
+	sutra_buf_add(b, data, n);
+	return 0;
+}
+
 void sutra_report_json(const struct sutra_outcome *o, struct sutra_buf *b)
 {
 	json_t *doc = json_object(), *list = json_array(), *counts = json_object();
@@ -272,7 +262,8 @@ void sutra_report_json(const struct sutra_outcome *o, struct sutra_buf *b)
 	json_object_set_new(doc, "exit_code", json_integer(sutra_outcome_exit(o)));
 	json_object_set_new(doc, "counts", counts);
 	json_object_set_new(doc, "results", list);
-	sutra_json_add(b, doc, 2);
+	/* 12 digits: what was measured never has more, and 4.1 stays 4.1. */
+	json_dump_callback(doc, add_chunk, b, JSON_SORT_KEYS | JSON_INDENT(2) | JSON_REAL_PRECISION(12));
 	sutra_buf_addc(b, '\n');
 	json_decref(doc);
 }
@@ -280,8 +271,6 @@ void sutra_report_json(const struct sutra_outcome *o, struct sutra_buf *b)
 /* Text as XML 1.0 allows it: escaped, and without the control characters it forbids. */
 static void xml(struct sutra_buf *b, const char *s)
 {
-	bool utf8 = sutra_str_utf8(s, strlen(s), NULL);
-
 	for (; *s; s++) {
 		unsigned char c = (unsigned char)*s;
 
@@ -293,7 +282,7 @@ static void xml(struct sutra_buf *b, const char *s)
 			sutra_buf_adds(b, "&amp;");
 		else if (c == '"')
 			sutra_buf_adds(b, "&quot;");
-		else if ((c < 0x20 && c != '\n' && c != '\t') || (c >= 0x80 && !utf8))
+		else if (c < 0x20 && c != '\n' && c != '\t')
 			sutra_buf_addc(b, '?');
 		else
 			sutra_buf_addc(b, *s);

@@ -34,10 +34,10 @@ struct sutra_check_value {
 };
 
 enum sutra_check_role {	/* whose log is the evidence */
-	SUTRA_FROM_GATEWAY,
-	SUTRA_FROM_REPLICA,
-	SUTRA_FROM_SHARD,
-	SUTRA_FROM_BALANCER,
+	SUTRA_LOGS_GATEWAY,
+	SUTRA_LOGS_REPLICA,
+	SUTRA_LOGS_SHARD,
+	SUTRA_LOGS_BALANCER,
 };
 
 struct sutra_check_kind {

@@ -1,0 +1,184 @@
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/buf.h"
+#include "base/jsonio.h"
+#include "base/str.h"
+#include "sutra/command.h"
+#include "sutra/gateway.h"
+#include "sutra/stackio.h"
+#include "term/progress.h"
+
+enum { BATCH = 256, MAX_BATCH_BYTES = 4 << 20, MAX_LINE = 1 << 20 };
+
+static const char *url_flag;
+
+static const struct sutra_option rows[] = {
+	{ 0, "url", SUTRA_OPT_STRING, &url_flag, "URL", "another gateway than the deployed one", 0, 0, NULL },
+	{ 0 },
+};
+
+static const struct sutra_option *options(void) { return rows; }
+
+static int clear(const char *base, struct sutra_err *err)
+{
+	int64_t l1 = 0, l2 = 0;
+	json_t *doc;
+	int rc = gateway_call(base, "POST", "/cache/clear", NULL, &doc, err);
+
+	if (rc)
+		return rc;
+	sutra_json_get_int(doc, "l1", &l1, NULL);
+	sutra_json_get_int(doc, "l2", &l2, NULL);
+	json_decref(doc);
+	if (common.json)
+		print_document(json_pack("{s:s, s:I, s:I}", "schema", "sutra.cache-clear/1", "l1",
+					 (json_int_t)l1, "l2", (json_int_t)l2));
+	else if (!common.quiet)
+		printf("cleared: %lld entries of L1, %lld of L2\n", (long long)l1, (long long)l2);
+	return 0;
+}
+
+static int invalidate(const char *base, const char *text, struct sutra_err *err)
+{
+	struct sutra_buf body;
+	int64_t gone = 0;
+	json_t *doc;
+	int rc;
+
+	sutra_buf_init(&body, 8 * MAX_LINE);
+	sutra_buf_adds(&body, "{\"text\":");
+	sutra_json_add_string(&body, text, strlen(text));
+	sutra_buf_addc(&body, '}');
+	rc = gateway_call(base, "POST", "/cache/invalidate", sutra_buf_str(&body), &doc, err);
+	sutra_buf_release(&body);
+	if (rc)
+		return rc;
+	sutra_json_get_int(doc, "invalidated", &gone, NULL);
+	json_decref(doc);
+	if (common.json)
+		print_document(json_pack("{s:s, s:I}", "schema", "sutra.cache-invalidate/1", "invalidated",
+					 (json_int_t)gone));
+	else if (!common.quiet)
+		printf("%lld entr%s removed\n", (long long)gone, gone == 1 ? "y" : "ies");
+	return 0;
+}
+
+struct warm {
+	const char *base;
+	struct sutra_buf body;
+	size_t in_batch, sent;
+	struct sutra_progress progress;
+};
+
+static int send_batch(struct warm *w, struct sutra_err *err)
+{
+	char detail[64];
+	int rc;
+
+	if (!w->in_batch)
+		return 0;
+	sutra_buf_adds(&w->body, "]}");
+	rc = sutra_buf_error(&w->body);
+	if (rc)
+		return sutra_fail(err, rc, "a batch of %zu lines is too large", w->in_batch);
+	rc = gateway_call(w->base, "POST", "/cache/warm", w->body.data, NULL, err);
+	w->sent += rc ? 0 : w->in_batch;
+	w->in_batch = 0;
+	sutra_buf_clear(&w->body);
+	snprintf(detail, sizeof(detail), "%zu texts", w->sent);
+	sutra_progress_state(&w->progress, "warming the cache", detail);
+	return rc;
+}
+
+static int add_line(struct warm *w, const char *path, size_t number, const char *line, size_t n,
+		    struct sutra_err *err)
+{
+	size_t at;
+
+	if (n > MAX_LINE)
+		return sutra_fail(err, SUTRA_E_TOOBIG, "%s:%zu: the line has %zu bytes; at most %d are taken",
+				  path, number, n, MAX_LINE);
+	if (!sutra_str_utf8(line, n, &at))
+		return sutra_fail(err, SUTRA_E_SYNTAX, "%s:%zu: byte %zu is no UTF-8", path, number, at + 1);
+	sutra_buf_adds(&w->body, w->in_batch++ ? "," : "{\"texts\":[");
+	sutra_json_add_string(&w->body, line, n);
+	return w->in_batch == BATCH || w->body.len > MAX_BATCH_BYTES ? send_batch(w, err) : 0;
+}
+
+/* One text a line; empty lines are passed over. */
+static int warm(const char *base, const char *path, struct sutra_err *err)
+{
+	FILE *f = strcmp(path, "-") ? fopen(path, "re") : stdin;
+	struct warm w = { .base = base };
+	size_t cap = 0, number = 0;
+	char *line = NULL;
+	ssize_t n;
+	int rc = 0;
+
+	if (!f)
+		return sutra_fail_errno(err, "cannot read %s", path);
+	sutra_buf_init(&w.body, 2 * MAX_BATCH_BYTES + 8 * MAX_LINE);
+	sutra_progress_init(&w.progress, common.color, common.quiet);
+	while (!rc && (n = getline(&line, &cap, f)) >= 0) {
+		number++;
+		n -= n && line[n - 1] == '\n';
+		if (n)
+			rc = add_line(&w, path, number, line, (size_t)n, err);
+	}
+	if (!rc && ferror(f))
+		rc = sutra_fail_errno(err, "cannot read %s", path);
+	rc = rc ? rc : send_batch(&w, err);
+	sutra_progress_clear(&w.progress);
+	if (f != stdin)
+		fclose(f);
+	free(line);
+	sutra_buf_release(&w.body);
+	if (!rc && common.json)
+		print_document(json_pack("{s:s, s:I}", "schema", "sutra.cache-warm/1", "texts",
+					 (json_int_t)w.sent));
+	else if (!rc && !common.quiet)
+		printf("%zu texts are cached\n", w.sent);
+	return rc;
+}
+
+static int run(int n, char **argv)
+{
+	const char *verb = n ? argv[1] : "";
+	struct sutra_err err;
+	char *base = NULL;
+	int code = command_formats("table|json"), rc;
+
+	if (code)
+		return code;
+	if (strcmp(verb, "clear") && strcmp(verb, "warm") && strcmp(verb, "invalidate"))
+		return command_usage("say clear, warm FILE or invalidate TEXT%s%s%s", n ? ", not \"" : "", verb,
+				     n ? "\"" : "");
+	if (n != (strcmp(verb, "clear") ? 2 : 1))
+		return command_usage("cache %s", !strcmp(verb, "clear") ? "clear takes no operand" :
+					 !strcmp(verb, "warm") ? "warm takes one FILE (- is standard input)" :
+								 "invalidate takes one TEXT");
+	rc = gateway_url(url_flag, &base, &err);
+	if (!rc && !strcmp(verb, "clear"))
+		rc = clear(base, &err);
+	else if (!rc && !strcmp(verb, "warm"))
+		rc = warm(base, argv[2], &err);
+	else if (!rc)
+		rc = invalidate(base, argv[2], &err);
+	sutra_free(base);
+	return rc ? command_fail(&err) : EXIT_YES;
+}
+
+const struct command cmd_cache = {
+	.name = "cache",
+	.summary = "clear or warm the cache, or remove one text from it",
+	.synopsis = "[--url URL] clear | warm FILE | invalidate TEXT",
+	.examples = "sutra cache clear\tboth levels\n"
+		    "sutra cache warm texts.txt\tone text a line\n"
+		    "sutra cache invalidate \"an old text\"\tone entry, both levels\n",
+	.options = options,
+	.run = run,
+};

@@ -1,0 +1,131 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/jsonio.h"
+#include "check/embed.h"
+#include "sutra/command.h"
+#include "sutra/gateway.h"
+#include "sutra/stackio.h"
+#include "term/table.h"
+
+static const char *url_flag;
+
+static const struct sutra_option rows[] = {
+	{ 0, "url", SUTRA_OPT_STRING, &url_flag, "URL", "another gateway than the deployed one", 0, 0, NULL },
+	{ 0 },
+};
+
+static const struct sutra_option *options(void) { return rows; }
+
+static void cell_rate(struct sutra_table *t, double rate, bool known)
+{
+	if (known && rate >= 0)
+		sutra_table_cellf(t, SUTRA_ROLE_PLAIN, "%.1f %%", 100 * rate);
+	else
+		sutra_table_cell(t, SUTRA_ROLE_DIM, "-");
+}
+
+static void cell_us(struct sutra_table *t, double us)
+{
+	char text[32] = "-";
+
+	if (us >= 0)
+		sutra_clock_human(us / 1e6, text, sizeof(text));
+	sutra_table_cell(t, us >= 0 ? SUTRA_ROLE_PLAIN : SUTRA_ROLE_DIM, text);
+}
+
+static void row(struct sutra_table *t, const char *name, const struct sutra_cache_level *l)
+{
+	sutra_table_cell(t, SUTRA_ROLE_HEAD, name);
+	sutra_table_cellf(t, SUTRA_ROLE_PLAIN, "%lld", (long long)l->size);
+	sutra_table_cellf(t, SUTRA_ROLE_PLAIN, "%lld", (long long)l->max_size);
+	sutra_table_cellf(t, SUTRA_ROLE_PLAIN, "%lld", (long long)l->hits);
+	sutra_table_cellf(t, SUTRA_ROLE_PLAIN, "%lld", (long long)l->misses);
+	cell_rate(t, l->hit_rate, l->hits + l->misses > 0);
+	sutra_table_cellf(t, SUTRA_ROLE_PLAIN, "%lld", (long long)l->evictions);
+	cell_us(t, l->hits || l->misses ? l->p50_us : -1);
+	cell_us(t, l->hits || l->misses ? l->p99_us : -1);
+}
+
+static void print_text(const struct sutra_cache_stats *s, const struct sutra_term *term)
+{
+	static const struct sutra_column columns[] = {
+		{ "LEVEL", false, 0 },	   { "ENTRIES", true, 0 }, { "OF", true, 0 },  { "HITS", true, 0 },
+		{ "MISSES", true, 0 },	   { "RATE", true, 0 },	   { "EVICTED", true, 0 },
+		{ "P50", true, 0 },	   { "P99", true, 0 },	   { NULL, false, 0 },
+	};
+	struct sutra_table *t = sutra_table_new(columns);
+	char ttl[32];
+
+	row(t, "L1", &s->l1);
+	if (s->l2_enabled)
+		row(t, "L2", &s->l2);
+	sutra_table_print(t, term, 0);
+	sutra_table_free(t);
+	sutra_clock_human((double)s->ttl_seconds, ttl, sizeof(ttl));
+	printf("\n%lld texts asked for, %lld from the cache", (long long)s->requests, (long long)s->hits);
+	if (s->requests)
+		printf(" (%.1f %%)", 100 * s->hit_rate);
+	printf(", %lld computed, %lld shared an inference under way\n", (long long)s->misses,
+	       (long long)s->coalesced);
+	if (s->l2_enabled)
+		printf("L2: %s at %s; %lld errors, %lld expired; entries live %s\n", s->backend, s->shard,
+		       (long long)s->l2.errors, (long long)s->l2.expired, ttl);
+	else
+		printf("no L2: SUTRA_CACHE_ENABLED=true sutra deploy starts the cache shard\n");
+}
+
+/* The service's own document, with our schema. */
+static int print_json(const char *base, struct sutra_err *err)
+{
+	json_t *doc;
+	int rc = gateway_call(base, "GET", "/cache/stats", NULL, &doc, err);
+
+	if (rc)
+		return rc;
+	json_object_set_new(doc, "schema", json_string("sutra.cache-stats/1"));
+	json_object_set_new(doc, "url", json_string(base));
+	print_document(doc);
+	return 0;
+}
+
+static int run(int n, char **argv)
+{
+	struct sutra_cache_stats s;
+	struct sutra_term term;
+	struct sutra_err err;
+	char *base = NULL;
+	int code, rc;
+
+	if (n)
+		return command_usage("cache-stats takes no operand, got \"%s\"", argv[1]);
+	code = command_formats("table|json");
+	if (code)
+		return code;
+	rc = gateway_url(url_flag, &base, &err);
+	if (!rc && common.json) {
+		rc = print_json(base, &err);
+	} else if (!rc) {
+		rc = sutra_cache_stats_fetch(base, 0, &s, &err);
+		sutra_term_init(&term, stdout, common.color);
+		if (!rc && !s.enabled)
+			puts("the cache is off: SUTRA_CACHE_ENABLED=true sutra deploy turns it on");
+		else if (!rc)
+			print_text(&s, &term);
+	}
+	sutra_free(base);
+	return rc ? command_fail(&err) : EXIT_YES;
+}
+
+const struct command cmd_cache_stats = {
+	.name = "cache-stats",
+	.summary = "show hits, misses and look-up times of both cache levels",
+	.synopsis = "[-o FORMAT] [--url URL]",
+	.examples = "sutra cache-stats\tof the deployed gateway\n"
+		    "sutra cache-stats --json\tthe gateway's document, with its history\n",
+	.options = options,
+	.run = run,
+};

@@ -1,0 +1,355 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/str.h"
+#include "probe/haproxy_csv.h"
+#include "probe/probe.h"
+#include "stack/deployment.h"
+#include "sutra/command.h"
+#include "sutra/gateway.h"
+#include "sutra/stackio.h"
+#include "term/table.h"
+
+static uint64_t timeout_ns = 2000000000;
+static bool flat;
+
+static const struct sutra_option rows[] = {
+	{ 0, "flat", SUTRA_OPT_FLAG, &flat, NULL, "in start order, not root cause first", 0, 0, NULL },
+	{ 0, "timeout", SUTRA_OPT_DURATION, &timeout_ns, "TIME", "longest wait for an answer (2s)", 0, 0,
+	  NULL },
+	{ 0 },
+};
+
+static const struct sutra_option *options(void) { return rows; }
+
+static enum sutra_probe_run run_of(const struct sutra_deployed *s)
+{
+	switch (s->state) {
+	case SUTRA_RUN_RUNNING:
+		return SUTRA_PROBE_RUNNING;
+	case SUTRA_RUN_EXITED:
+		return SUTRA_PROBE_RUN_EXITED;
+	case SUTRA_RUN_STOPPED:
+		return SUTRA_PROBE_RUN_STOPPED;
+	default:
+		return SUTRA_PROBE_RUN_ABSENT;
+	}
+}
+
+static struct sutra_probe target_of(const struct sutra_deployed *s)
+{
+	int64_t age_us = sutra_clock_wall_us() - s->started_us;
+
+	return (struct sutra_probe){
+		.name = s->name,
+		.url = s->health_url,
+		.json = true,
+		.depends_on = (const char *const *)s->depends_on.items,
+		.run = run_of(s),
+		.last_exit = s->last_exit,
+		.in_start_period = s->started_us && age_us >= 0 &&
+				   (uint64_t)age_us * 1000 < s->start_period_ns,
+		.timeout_ns = timeout_ns,
+	};
+}
+
+/* HAProxy is well as a process while replicas are down: its own figures tell. */
+static void look_behind_balancer(const struct sutra_deployment *d, struct sutra_probe *p)
+{
+	struct sutra_haproxy_stats s;
+	const struct sutra_haproxy_row *row, *bad = NULL;
+	char *url = xasprintf("http://%s/stats;csv", d->haproxy_stats);
+	size_t n = 0, up = 0;
+
+	if (p->state == SUTRA_UP && !sutra_haproxy_fetch(url, timeout_ns, &s, NULL)) {
+		for (; (row = sutra_haproxy_server(&s, NULL, n)); n++) {
+			up += sutra_haproxy_is_up(row);
+			bad = sutra_haproxy_is_up(row) ? bad : row;
+		}
+		if (bad) {
+			p->state = SUTRA_DEGRADED;
+			p->reason = SUTRA_PROBE_SAYS_DEGRADED;
+			snprintf(p->detail, sizeof(p->detail), "%zu of %zu replicas up: %s %s %s", up, n,
+				 bad->name, bad->status, bad->check_text);
+		}
+		sutra_haproxy_release(&s);
+	}
+	sutra_free(url);
+}
+
+static int probe(const struct sutra_deployment *d, struct sutra_probe *p, struct sutra_err *err)
+{
+	int rc;
+
+	for (size_t i = 0; i < d->n; i++)
+		p[i] = target_of(&d->services[i]);
+	rc = sutra_probe_all(p, d->n, err);
+	for (size_t i = 0; !rc && d->haproxy_stats && i < d->n; i++)
+		if (!strcmp(p[i].name, "ml-base-lb"))
+			look_behind_balancer(d, &p[i]);
+	sutra_probe_causes(p, d->n);
+	return rc;
+}
+
+static double uptime_of(const struct sutra_deployed *s, const struct sutra_probe *p)
+{
+	if (p->uptime_seconds >= 0)
+		return p->uptime_seconds;
+	return s->started_us ? (double)(sutra_clock_wall_us() - s->started_us) / 1e6 : -1;
+}
+
+static enum sutra_role role_of(enum sutra_probe_state state)
+{
+	return state == SUTRA_UP ? SUTRA_ROLE_OK : state == SUTRA_DOWN ? SUTRA_ROLE_BAD : SUTRA_ROLE_WARN;
+}
+
+static void cell_ms(struct sutra_table *t, uint64_t ns)
+{
+	if (ns)
+		sutra_table_cellf(t, SUTRA_ROLE_PLAIN, "%.1f", (double)ns / 1e6);
+	else
+		sutra_table_cell(t, SUTRA_ROLE_DIM, "-");
+}
+
+static void cell_bytes(struct sutra_table *t, uint64_t bytes)
+{
+	char text[32] = "-";
+
+	if (bytes)
+		sutra_str_bytes(bytes, text, sizeof(text));
+	sutra_table_cell(t, bytes ? SUTRA_ROLE_PLAIN : SUTRA_ROLE_DIM, text);
+}
+
+/* "refused: Connection refused; affected by storage-cache-shard" */
+static void cell_reason(struct sutra_table *t, const struct sutra_probe *all, const struct sutra_probe *p)
+{
+	if (p->state == SUTRA_UP)
+		sutra_table_cell(t, SUTRA_ROLE_PLAIN, "");
+	else
+		sutra_table_cellf(t, SUTRA_ROLE_PLAIN, "%s%s%s%s%s", p->cause >= 0 ? "affected by " : "",
+				  p->cause >= 0 ? all[p->cause].name : sutra_probe_reason_name(p->reason),
+				  p->detail[0] ? ": " : "", p->detail,
+				  p->detail[0] || p->cause < 0 ? "" : " (no words of its own)");
+}
+
+static void common_cells(struct sutra_table *t, const struct sutra_deployed *s, const struct sutra_probe *p)
+{
+	char up[32] = "-";
+
+	sutra_table_cellf(t, SUTRA_ROLE_PLAIN, "%s%s", p->cause >= 0 && !flat ? "  " : "", s->name);
+	sutra_table_cell(t, role_of(p->state), sutra_probe_state_name(p->state));
+	if (uptime_of(s, p) >= 0)
+		sutra_clock_human(uptime_of(s, p), up, sizeof(up));
+	sutra_table_cell(t, SUTRA_ROLE_PLAIN, up);
+	cell_ms(t, p->total_ns);
+	cell_bytes(t, s->pss_bytes);
+	sutra_table_cellf(t, s->restarts ? SUTRA_ROLE_WARN : SUTRA_ROLE_PLAIN, "%u", s->restarts);
+}
+
+static void print_table(const struct sutra_deployment *d, const struct sutra_probe *p, const size_t *order,
+			const struct sutra_term *term)
+{
+	static const struct sutra_column narrow[] = {
+		{ "SERVICE", false, 12 }, { "STATE", false, 0 }, { "UPTIME", true, 0 },
+		{ "MS", true, 0 },	  { "MEMORY", true, 0 }, { "RESTARTS", true, 0 },
+		{ "REASON", false, 12 },  { NULL, false, 0 },
+	};
+	static const struct sutra_column wide[] = {
+		{ "SERVICE", false, 12 }, { "STATE", false, 0 },  { "UPTIME", true, 0 },
+		{ "MS", true, 0 },	  { "MEMORY", true, 0 },  { "RESTARTS", true, 0 },
+		{ "RSS", true, 0 },	  { "DNS", true, 0 },	  { "CONNECT", true, 0 },
+		{ "TLS", true, 0 },	  { "FIRST", true, 0 },	  { "PID", true, 0 },
+		{ "ADDRESS", false, 0 },  { "PUBLISHED", false, 0 }, { "VERSION", false, 0 },
+		{ "REASON", false, 12 },  { NULL, false, 0 },
+	};
+	bool is_wide = !strcmp(common.output, "wide");
+	struct sutra_table *t = sutra_table_new(is_wide ? wide : narrow);
+
+	for (size_t k = 0; k < d->n; k++) {
+		const struct sutra_deployed *s = &d->services[order[k]];
+		const struct sutra_probe *a = &p[order[k]];
+
+		common_cells(t, s, a);
+		if (is_wide) {
+			cell_bytes(t, s->rss_bytes);
+			cell_ms(t, a->dns_ns);
+			cell_ms(t, a->connect_ns);
+			cell_ms(t, a->tls_ns);
+			cell_ms(t, a->first_byte_ns);
+			sutra_table_cellf(t, SUTRA_ROLE_PLAIN, "%ld", (long)s->pid);
+			sutra_table_cell(t, SUTRA_ROLE_PLAIN, s->address);
+			sutra_table_cell(t, SUTRA_ROLE_PLAIN, s->published);
+			sutra_table_cell(t, SUTRA_ROLE_PLAIN, a->version);
+		}
+		cell_reason(t, p, a);
+	}
+	sutra_table_print(t, term, 0);
+	sutra_table_free(t);
+}
+
+static void print_summary(const struct sutra_deployment *d, const struct sutra_probe *p,
+			  const struct sutra_term *term)
+{
+	size_t count[5] = { 0 };
+	const char *comma = "";
+
+	for (size_t i = 0; i < d->n; i++)
+		count[p[i].state]++;
+	printf("\n%zu services: ", d->n);
+	for (int s = 0; s < 5; s++) {
+		if (!count[s])
+			continue;
+		printf("%s%s%zu %s%s", comma, sutra_term_on(term, role_of((enum sutra_probe_state)s)), count[s],
+		       sutra_probe_state_name((enum sutra_probe_state)s),
+		       sutra_term_off(term, role_of((enum sutra_probe_state)s)));
+		comma = ", ";
+	}
+	printf("  (%s, %s, %lld-dim, cache %s)\n", d->runtime, d->edition, (long long)d->dimension,
+	       d->cache_enabled ? "on" : "off");
+	if (!d->limits_enforced)
+		printf("%smemory limits are not enforced: no writable cgroup v2%s\n",
+		       sutra_term_on(term, SUTRA_ROLE_DIM), sutra_term_off(term, SUTRA_ROLE_DIM));
+}
+
+static json_t *text_or_null(const char *s) { return s && *s ? json_string(s) : json_null(); }
+
+static json_t *milliseconds(uint64_t ns) { return json_real((double)ns / 1e6); }
+
+static json_t *service_document(const struct sutra_probe *all, const struct sutra_deployed *s,
+				const struct sutra_probe *p)
+{
+	double up = uptime_of(s, p);
+	json_t *reason = p->state == SUTRA_UP ? json_null() : json_string(sutra_probe_reason_name(p->reason));
+	json_t *detail = text_or_null(p->detail);
+
+	return json_pack(
+		"{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:i, s:o, s:i, s:i, s:o,"
+		" s:{s:I, s:I, s:I}, s:{s:o, s:o, s:o, s:o, s:o}, s:i}",
+		"name", s->name, "group", s->group, "state", sutra_probe_state_name(p->state), "reason", reason,
+		"detail", detail ? detail : json_null(), "affected_by",
+		p->cause >= 0 ? json_string(all[p->cause].name) : json_null(), "url",
+		text_or_null(p->url), "address", text_or_null(s->address), "published",
+		text_or_null(s->published), "pid", (int)s->pid, "uptime_seconds",
+		up >= 0 ? json_real(up) : json_null(), "restarts", (int)s->restarts, "last_exit",
+		s->last_exit, "version", text_or_null(p->version), "memory_bytes", "rss",
+		(json_int_t)s->rss_bytes, "pss", (json_int_t)s->pss_bytes, "limit",
+		(json_int_t)s->memory_limit, "latency_ms", "dns", milliseconds(p->dns_ns), "connect",
+		milliseconds(p->connect_ns), "tls", milliseconds(p->tls_ns), "first_byte",
+		milliseconds(p->first_byte_ns), "total", milliseconds(p->total_ns), "http_status", p->status);
+}
+
+static void print_json(const struct sutra_deployment *d, const struct sutra_probe *p, const size_t *order,
+		       int code)
+{
+	json_t *list = json_array();
+	char when[SUTRA_RFC3339_LEN];
+
+	sutra_clock_rfc3339(sutra_clock_wall_us(), when);
+	for (size_t k = 0; k < d->n; k++)
+		json_array_append_new(list, service_document(p, &d->services[order[k]], &p[order[k]]));
+	print_document(json_pack(
+		"{s:s, s:s, s:i, s:o, s:o, s:o, s:I, s:b, s:b, s:o, s:o}", "schema", "sutra.status/1", "time", when,
+		"exit_code", code, "project", text_or_null(d->project), "runtime", text_or_null(d->runtime),
+		"edition", text_or_null(d->edition), "dimension", (json_int_t)d->dimension, "cache_enabled",
+		d->cache_enabled, "limits_enforced", d->limits_enforced, "deployed_at",
+		text_or_null(d->deployed_at), "services", list));
+}
+
+static void print_prom(const struct sutra_deployment *d, const struct sutra_probe *p)
+{
+	static const struct {
+		const char *name, *help;
+	} rows_[] = {
+		{ "sutra_service_up", "1 up, 0 anything else" },
+		{ "sutra_service_probe_seconds", "time the health check took" },
+		{ "sutra_service_memory_bytes", "proportional set size" },
+		{ "sutra_service_restarts", "restarts by the supervisor since the deploy" },
+	};
+
+	for (size_t r = 0; r < 4; r++) {
+		printf("# HELP %s %s\n# TYPE %s gauge\n", rows_[r].name, rows_[r].help, rows_[r].name);
+		for (size_t i = 0; i < d->n; i++) {
+			const double v[] = { p[i].state == SUTRA_UP, (double)p[i].total_ns / 1e9,
+					     (double)d->services[i].pss_bytes,
+					     d->services[i].restarts };
+
+			printf("%s{service=\"%s\"} %.9g\n", rows_[r].name, d->services[i].name, v[r]);
+		}
+	}
+}
+
+static int exit_code(const struct sutra_probe *p, size_t n)
+{
+	bool down = false, qualified = false, unknown = false;
+
+	for (size_t i = 0; i < n; i++) {
+		down |= p[i].state == SUTRA_DOWN;
+		qualified |= p[i].state == SUTRA_DEGRADED || p[i].state == SUTRA_STARTING;
+		unknown |= p[i].state == SUTRA_UNKNOWN;
+	}
+	return unknown ? EXIT_INCONCLUSIVE : down ? EXIT_NO : qualified ? EXIT_QUALIFIED : EXIT_YES;
+}
+
+static int show(const struct sutra_deployment *d, struct sutra_err *err)
+{
+	struct sutra_probe *p = xcalloc(d->n + 1, sizeof(*p));
+	size_t *order = xcalloc(d->n + 1, sizeof(*order));
+	int rc = probe(d, p, err), code = exit_code(p, d->n);
+	struct sutra_term term;
+
+	sutra_term_init(&term, stdout, common.color);
+	for (size_t i = 0; i < d->n; i++)
+		order[i] = i;
+	if (!flat)
+		sutra_probe_order(p, d->n, order);
+	if (rc) {
+		code = command_fail(err);
+	} else if (common.json) {
+		print_json(d, p, order, code);
+	} else if (!strcmp(common.output, "prom")) {
+		print_prom(d, p);
+	} else if (!common.quiet) {
+		print_table(d, p, order, &term);
+		print_summary(d, p, &term);
+	}
+	sutra_free(order);
+	sutra_free(p);
+	return code;
+}
+
+static int run(int n, char **argv)
+{
+	char *state_dir;
+	struct sutra_deployment *d = NULL;
+	struct sutra_err err;
+	int code;
+
+	if (n)
+		return command_usage("status takes no operand, got \"%s\"", argv[1]);
+	code = command_formats("table|wide|json|prom");
+	if (code)
+		return code;
+	state_dir = sutra_state_dir();
+	if (sutra_deployment_load(state_dir, &d, &err)) {
+		command_fail(&err);
+		code = EXIT_INCONCLUSIVE;
+	} else {
+		code = show(d, &err);
+	}
+	sutra_deployment_free(d);
+	sutra_free(state_dir);
+	return code;
+}
+
+const struct command cmd_status = {
+	.name = "status",
+	.summary = "show what runs, and why something does not",
+	.synopsis = "[-o FORMAT] [--flat] [--timeout TIME]",
+	.examples = "sutra status\troot cause first\n"
+		    "sutra status -o wide\tlatency by phase, addresses, versions\n"
+		    "sutra status --json\tfor scripts; exit code 0 up, 1 down, 3 degraded\n",
+	.options = options,
+	.run = run,
+};

@@ -1,0 +1,302 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/alloc.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "check/check.h"
+#include "check/report.h"
+#include "stack/await.h"
+#include "stack/deployment.h"
+#include "stack/lock.h"
+#include "sutra/command.h"
+#include "sutra/gateway.h"
+#include "term/progress.h"
+
+enum { MAX_PHASES = 3, MAX_REPORT = 16 << 20 };
+
+static const char *phases = "0,1,2", *url_flag;
+static uint64_t timeout_ns = 300000000000u;
+
+static const struct sutra_option rows[] = {
+	{ 0, "phases", SUTRA_OPT_STRING, &phases, "LIST", "which phases: 0, 1, 2 (0,1,2)", 0, 0, NULL },
+	{ 0, "url", SUTRA_OPT_STRING, &url_flag, "URL", "another gateway; what would restart it is skipped", 0, 0,
+	  NULL },
+	{ 0, "timeout", SUTRA_OPT_DURATION, &timeout_ns, "TIME", "limit of the whole run (5m; none)", 0, 0, NULL },
+	{ 0 },
+};
+
+static const struct sutra_option *options(void) { return rows; }
+
+/* What the checks work with, beside the library's environment. */
+struct context {
+	struct sutra_deployment *d;	/* NULL with --url */
+	char *state_dir;
+	char *gateway, *csv;
+	char **replicas;		/* base URLs */
+	const char **replica_names;
+	const char *names[4];		/* by enum sutra_check_role */
+	pid_t killed;
+	struct sutra_progress progress;
+};
+
+static int restart(void *user, const char *service, uint64_t limit_ns, struct sutra_err *err)
+{
+	struct context *c = user;
+
+	return sutra_deployment_restart(c->d, service, limit_ns, err);
+}
+
+static int kill_service(void *user, const char *service, int sig, struct sutra_err *err)
+{
+	struct context *c = user;
+	const struct sutra_deployed *s = sutra_deployment_find(c->d, service);
+	int rc = sutra_deployment_kill(c->d, service, sig, err);
+
+	c->killed = s ? s->pid : 0;
+	return rc;
+}
+
+/* The supervisor first has to see that the process is gone: until another one runs. */
+static int wait_healthy(void *user, const char *service, uint64_t limit_ns, struct sutra_err *err)
+{
+	struct context *c = user;
+	uint64_t until = sutra_clock_ns() + limit_ns;
+	const struct sutra_deployed *s = sutra_deployment_find(c->d, service);
+	struct sutra_awaited a = { .name = service, .program = s->program, .health_url = s->health_url };
+
+	for (;;) {
+		sutra_deployment_refresh(c->d);
+		if (s->pid && s->pid != c->killed)
+			return sutra_await(c->d->state_dir, &a, 1, limit_ns, NULL, NULL, err);
+		if (sutra_clock_ns() >= until)
+			return sutra_fail(err, SUTRA_E_TIMEOUT, "%s was not started again", service);
+		nanosleep(&(struct timespec){ .tv_nsec = 5000000 }, NULL);
+	}
+}
+
+static void log_tail(void *user, const char *service, unsigned lines, struct sutra_buf *out)
+{
+	struct context *c = user;
+	char *text = sutra_log_tail(c->d->state_dir, service, (int)lines);
+
+	sutra_buf_adds(out, text);
+	sutra_free(text);
+}
+
+static void progress(void *user, const char *what, const char *detail)
+{
+	struct context *c = user;
+
+	sutra_progress_state(&c->progress, what, detail);
+}
+
+static const char *first_of_program(const struct sutra_deployment *d, const char *program)
+{
+	for (size_t i = 0; i < d->n; i++)
+		if (!strcmp(d->services[i].program, program))
+			return d->services[i].name;
+	return NULL;
+}
+
+static void find_services(struct context *c)
+{
+	const struct sutra_deployed *gateway = gateway_service(c->d);
+	size_t n = 0;
+
+	c->replicas = xcalloc(c->d->n + 1, sizeof(*c->replicas));
+	c->replica_names = xcalloc(c->d->n + 1, sizeof(*c->replica_names));
+	for (size_t i = 0; i < c->d->n; i++) {
+		const struct sutra_deployed *s = &c->d->services[i];
+
+		if (strcmp(s->program, "sutra-ml-base") != 0)
+			continue;
+		c->replica_names[n] = s->name;
+		c->replicas[n++] = xasprintf("http://%s", s->address);
+	}
+	if (gateway)
+		c->gateway = xasprintf("http://%s", gateway->published ? gateway->published : gateway->address);
+	if (c->d->haproxy_stats)
+		c->csv = xasprintf("http://%s/stats;csv", c->d->haproxy_stats);
+	c->names[SUTRA_LOGS_GATEWAY] = first_of_program(c->d, "sutra-embedding");
+	c->names[SUTRA_LOGS_REPLICA] = first_of_program(c->d, "sutra-ml-base");
+	c->names[SUTRA_LOGS_SHARD] = sutra_deployment_find(c->d, "storage-cache-shard") ?
+					     "storage-cache-shard" : NULL;
+	c->names[SUTRA_LOGS_BALANCER] = sutra_deployment_find(c->d, "ml-base-lb") ? "ml-base-lb" : NULL;
+}
+
+static int open_context(struct context *c, struct sutra_err *err)
+{
+	int rc;
+
+	if (url_flag)
+		return gateway_url(url_flag, &c->gateway, err);
+	c->state_dir = sutra_state_dir();
+	rc = sutra_deployment_load(c->state_dir, &c->d, err);
+	if (rc) {
+		if (rc == SUTRA_E_NOTFOUND)
+			err->code = SUTRA_E_UNAVAILABLE;
+		return rc;
+	}
+	find_services(c);
+	return c->gateway ? 0 : sutra_fail(err, SUTRA_E_UNAVAILABLE, "no embedding gateway is deployed");
+}
+
+static void close_context(struct context *c)
+{
+	for (size_t i = 0; c->replicas && c->replicas[i]; i++)
+		sutra_free(c->replicas[i]);
+	sutra_free(c->replicas);
+	sutra_free(c->replica_names);
+	sutra_free(c->gateway);
+	sutra_free(c->csv);
+	sutra_deployment_free(c->d);
+	sutra_free(c->state_dir);
+}
+
+static void fill_env(struct context *c, struct sutra_check_env *env)
+{
+	uint64_t now = sutra_clock_ns();
+
+	*env = (struct sutra_check_env){
+		.gateway = c->gateway,
+		.deadline_ns = timeout_ns < UINT64_MAX - now ? now + timeout_ns : UINT64_MAX,
+		.user = c,
+		.progress = progress,
+	};
+	if (!c->d)
+		return;
+	env->replicas = (const char *const *)c->replicas;
+	env->replica_names = c->replica_names;
+	env->haproxy_csv = c->csv;
+	env->names = c->names;
+	env->dimension = c->d->dimension;
+	env->restart = restart;
+	env->kill = kill_service;
+	env->wait = wait_healthy;
+	env->log_tail = log_tail;
+}
+
+static void print_report(const struct sutra_outcome *o, struct sutra_suite *const *suites, size_t n)
+{
+	struct sutra_report_style style = { "", "", "", "", "", "", 0, true };
+	struct sutra_term term;
+	struct sutra_buf b;
+
+	sutra_buf_init(&b, MAX_REPORT);
+	sutra_term_init(&term, stdout, common.color);
+	style.width = sutra_term_columns(&term);
+	style.ok = sutra_term_on(&term, SUTRA_ROLE_OK);
+	style.bad = sutra_term_on(&term, SUTRA_ROLE_BAD);
+	style.warn = sutra_term_on(&term, SUTRA_ROLE_WARN);
+	style.dim = sutra_term_on(&term, SUTRA_ROLE_DIM);
+	style.head = sutra_term_on(&term, SUTRA_ROLE_HEAD);
+	style.off = sutra_term_off(&term, SUTRA_ROLE_HEAD);
+	if (common.json)
+		sutra_report_json(o, &b);
+	else if (!strcmp(common.output, "junit"))
+		sutra_report_junit(o, &b);
+	else if (!strcmp(common.output, "tap"))
+		sutra_report_tap(o, &b);
+	else if (!strcmp(common.output, "prom"))
+		sutra_report_prom(o, &b);
+	else if (!common.quiet)
+		sutra_report_text(o, suites, n, &style, &b);
+	fwrite(sutra_buf_str(&b), 1, b.len, stdout);
+	sutra_buf_release(&b);
+}
+
+/* Reads validate/phase-N.json for every N of the list; an exit code, 0 when all are there. */
+static int load_suites(struct sutra_suite **suites, size_t *ret_n)
+{
+	char *dir = sutra_data_dir();
+	struct sutra_strv list = { 0 };
+	struct sutra_err err;
+	int code = 0;
+
+	sutra_strv_split(&list, phases, ",");
+	if (!dir)
+		code = command_usage("the folder with validate/ is not found; SUTRA_DATA_DIR names it");
+	else if (!list.n)
+		code = command_usage("--phases names no phase");
+	for (size_t i = 0; !code && i < list.n; i++) {
+		const char *p = list.items[i];
+		char *path;
+
+		if (strlen(p) != 1 || *p < '0' || *p >= '0' + MAX_PHASES)
+			code = command_usage("--phases is \"%s\"; allowed are 0, 1, 2, joined by commas", phases);
+		for (size_t k = 0; !code && k < i; k++)
+			if (!strcmp(list.items[k], p))
+				code = command_usage("--phases names phase %s twice", p);
+		if (code)
+			break;
+		path = xasprintf("%s/validate/phase-%s.json", dir, p);
+		if (sutra_suite_read(path, &suites[*ret_n], &err)) {
+			command_fail(&err);
+			code = EXIT_USAGE;
+		} else {
+			++*ret_n;
+		}
+		sutra_free(path);
+	}
+	sutra_strv_release(&list);
+	sutra_free(dir);
+	return code;
+}
+
+static int validate(struct sutra_suite *const *suites, size_t n, struct context *c, struct sutra_err *err)
+{
+	struct sutra_check_env env;
+	struct sutra_outcome *o;
+	int lock = -1, rc = 0, code;
+
+	/* The checks restart services: nobody else may change the stack meanwhile. */
+	if (c->d)
+		rc = sutra_lock_take(c->state_dir, "validate-scaling", 1, &lock, err);
+	fill_env(c, &env);
+	rc = rc ? rc : sutra_check_run_all(suites, n, &env, &o, err);
+	sutra_progress_clear(&c->progress);
+	if (lock >= 0)
+		sutra_lock_release(c->state_dir, lock);
+	if (rc)
+		return command_fail(err);
+	print_report(o, suites, n);
+	code = sutra_outcome_exit(o);
+	sutra_outcome_free(o);
+	return code;
+}
+
+static int run(int n, char **argv)
+{
+	struct sutra_suite *suites[MAX_PHASES] = { 0 };
+	struct context c = { 0 };
+	struct sutra_err err;
+	size_t n_suites = 0;
+	int code;
+
+	if (n)
+		return command_usage("validate-scaling takes no operand, got \"%s\"", argv[1]);
+	code = command_formats("table|json|junit|tap|prom");
+	code = code ? code : load_suites(suites, &n_suites);
+	if (!code) {
+		sutra_progress_init(&c.progress, common.color, common.quiet);
+		code = open_context(&c, &err) ? command_fail(&err) : validate(suites, n_suites, &c, &err);
+	}
+	close_context(&c);
+	for (size_t i = 0; i < n_suites; i++)
+		sutra_suite_free(suites[i]);
+	return code;
+}
+
+const struct command cmd_validate_scaling = {
+	.name = "validate-scaling",
+	.summary = "prove the three scaling phases, with measured figures",
+	.synopsis = "[--phases LIST] [--url URL] [--timeout TIME] [-o FORMAT]",
+	.examples = "sutra validate-scaling\tall three; empties the cache, kills one replica\n"
+		    "sutra validate-scaling --phases 0,1\twithout the balancer\n"
+		    "sutra validate-scaling -o junit >report.xml\tfor continuous integration\n",
+	.options = options,
+	.run = run,
+};

@@ -1,0 +1,116 @@
+#include "sutra/gateway.h"
+
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/jsonio.h"
+#include "net/fetch.h"
+#include "sutra/command.h"
+
+static const uint64_t CALL_NS = 30000000000u;
+
+const struct sutra_deployed *gateway_service(const struct sutra_deployment *d)
+{
+	const struct sutra_deployed *s = sutra_deployment_find(d, "embedding-ha");
+
+	for (size_t i = 0; !s && i < d->n; i++)
+		if (!strcmp(d->services[i].program, "sutra-embedding"))
+			s = &d->services[i];
+	return s;
+}
+
+int gateway_url(const char *flag, char **ret, struct sutra_err *err)
+{
+	const struct sutra_deployed *s;
+	struct sutra_deployment *d;
+	char *dir, *url;
+	int rc;
+
+	if (flag) {
+		url = xasprintf("%s%s", strstr(flag, "://") ? "" : "http://", flag);
+		for (size_t n = strlen(url); n && url[n - 1] == '/'; n--)
+			url[n - 1] = '\0';
+		*ret = url;
+		return 0;
+	}
+	dir = sutra_state_dir();
+	rc = sutra_deployment_load(dir, &d, err);
+	sutra_free(dir);
+	if (rc) {
+		if (err && rc == SUTRA_E_NOTFOUND)
+			err->code = SUTRA_E_UNAVAILABLE;
+		return rc;
+	}
+	s = gateway_service(d);
+	if (s)
+		*ret = xasprintf("http://%s", s->published ? s->published : s->address);
+	else
+		rc = sutra_fail(err, SUTRA_E_UNAVAILABLE, "no embedding gateway is deployed");
+	sutra_deployment_free(d);
+	return rc;
+}
+
+/* What the service says of its error, in place of the bare status. */
+static void take_words(const struct sutra_fetch *f, struct sutra_err *err)
+{
+	const char *message = NULL, *hint = NULL;
+	json_t *doc = NULL;
+	const json_t *e;
+
+	if (sutra_json_parse(sutra_buf_str(&f->answer), f->answer.len, &doc, NULL))
+		return;
+	e = json_object_get(doc, "error");
+	sutra_json_get_string(e, "message", &message, NULL);
+	sutra_json_get_string(e, "hint", &hint, NULL);
+	if (message)
+		sutra_fail(err, f->status >= 500 ? SUTRA_E_UNAVAILABLE : SUTRA_E_INVALID, "%s (%d)", message,
+			   f->status);
+	if (message && hint)
+		sutra_hint(err, "%s", hint);
+	json_decref(doc);
+}
+
+int gateway_call(const char *base, const char *method, const char *path, const char *body,
+		 json_t **ret, struct sutra_err *err)
+{
+	char *url = xasprintf("%s%s", base, path);
+	struct sutra_err own;
+	struct sutra_fetch f;
+	json_t *doc = NULL;
+	int rc;
+
+	sutra_fetch_init(&f);
+	f.method = method;
+	f.url = url;
+	f.body = body;
+	f.body_len = body ? strlen(body) : 0;
+	f.timeout_ns = CALL_NS;
+	rc = sutra_fetch_one(&f, &own);
+	if (rc && f.reason == SUTRA_FETCH_OK)
+		take_words(&f, &own);
+	if (!rc) {
+		rc = sutra_json_parse(sutra_buf_str(&f.answer), f.answer.len, &doc, &own);
+		if (rc)
+			sutra_err_prefix(&own, "%s", url);
+	}
+	if (rc && err)
+		*err = own;
+	if (!rc && ret)
+		*ret = doc;
+	else
+		json_decref(doc);
+	sutra_fetch_release(&f);
+	sutra_free(url);
+	return rc;
+}
+
+int command_formats(const char *allowed)
+{
+	const char *at = allowed;
+	size_t n = strlen(common.output);
+
+	for (; *at; at += strcspn(at, "|"), at += *at == '|')
+		if (!strncmp(at, common.output, n) && (at[n] == '|' || !at[n]))
+			return 0;
+	return command_usage("-o %s is not printed here; allowed are %s", common.output, allowed);
+}

@@ -1,0 +1,22 @@
+/* gateway - what the commands that talk to the gateway share: where it is, and one call. */
+#ifndef SUTRA_CMD_GATEWAY_H
+#define SUTRA_CMD_GATEWAY_H
+
+#include <jansson.h>
+
+#include "base/err.h"
+#include "stack/deployment.h"
+
+/* The service clients talk to: embedding-ha, else the first gateway; NULL: none. */
+const struct sutra_deployed *gateway_service(const struct sutra_deployment *d);
+/* Base URL without a slash at its end, x-allocated: `flag` when given (http:// is added when it
+ * has no scheme), else the deployed gateway's. SUTRA_E_UNAVAILABLE when nothing is deployed. */
+int gateway_url(const char *flag, char **ret, struct sutra_err *err);
+/* One call with an optional JSON body; *ret (may be NULL) is the parsed answer. An error answer
+ * becomes the service's own message and hint. */
+int gateway_call(const char *base, const char *method, const char *path, const char *body,
+		 json_t **ret, struct sutra_err *err);
+/* 0, or a usage error (exit code 2) when -o asks for what the command does not print. */
+int command_formats(const char *allowed);
+
+#endif
