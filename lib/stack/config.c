@@ -34,7 +34,7 @@ const struct sutra_setting sutra_operator_settings[] = {
 	TEXT("SUTRA_BIND", "127.0.0.1", "address published ports bind to"),
 	ONE_OF("SUTRA_EDITION", "community", "simple|community|enterprise", "which services run"),
 	TEXT("SUTRA_MODEL", "all-minilm-l6-v2", "a model that sutra model knows"),
-	ONE_OF("SUTRA_MRL", "layernorm", "layernorm|plain", "how vectors are shortened"),
+	ONE_OF("SUTRA_MRL", "layer_norm", "layer_norm|plain", "how vectors are shortened"),
 	INT("SUTRA_PORT_OFFSET", "0", 0, 40000, "added to every published port"),
 	ONE_OF("SUTRA_PRECISION", "auto", "auto|fp32|bf16|int8", "arithmetic of the encoder"),
 	ONE_OF("SUTRA_RUNTIME", "auto", "auto|docker|native", "what runs the services"),

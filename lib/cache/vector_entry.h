@@ -1,0 +1,45 @@
+/*
+ * vector_entry - a cached vector: immutable, counted references, its JSON made once.
+ *
+ * The key is SHA-256 over the model's fingerprint and the SHA-256 of the text as received. Its
+ * first 64 bits make the concept id and the place in tables; all of it is compared, so a
+ * collision is a miss, never a wrong vector.
+ */
+#ifndef SUTRA_CACHE_VECTOR_ENTRY_H
+#define SUTRA_CACHE_VECTOR_ENTRY_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define SUTRA_CACHE_ID_LEN 17	/* 16 hex digits and NUL */
+
+struct sutra_cache_key {
+	uint8_t digest[32];
+};
+
+struct sutra_vector {
+	atomic_uint refs;
+	struct sutra_cache_key key;
+	uint64_t expires_ns;	/* monotonic */
+	uint32_t dimension, tokens;
+	bool truncated;
+	size_t json_len;
+	char *json;		/* "[0.1,...]" at this dimension */
+	float values[];		/* [dimension] */
+};
+
+void sutra_cache_key_make(const char *fingerprint, const char *text, size_t n,
+			  struct sutra_cache_key *ret);
+uint64_t sutra_cache_key_hash(const struct sutra_cache_key *k);
+void sutra_cache_key_id(const struct sutra_cache_key *k, char out[SUTRA_CACHE_ID_LEN]);
+
+/* Copies the values and renders them; one reference. NULL: out of memory. */
+struct sutra_vector *sutra_vector_new(const struct sutra_cache_key *k, const float *values,
+				      uint32_t dimension, uint32_t tokens, bool truncated,
+				      uint64_t expires_ns);
+struct sutra_vector *sutra_vector_ref(struct sutra_vector *v);
+void sutra_vector_unref(struct sutra_vector *v);	/* NULL is fine */
+
+#endif
