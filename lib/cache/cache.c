@@ -1,0 +1,529 @@
+/*
+ * A text under way is a flight: its key, the waiters (request and place) and the stage it is in.
+ * Flights live in a hash table under one lock, `lock`, from the first miss to the answer; the
+ * same lock covers the queue of flights that wait for an upstream request. No lock is held while
+ * done() runs, while L1's shard locks are taken, or while L2 or upstream is called.
+ *
+ *	miss in L1 -> flight (or joined to one: "coalesced") -> L2 -> upstream queue -> upstream
+ *
+ * The flight borrows the text of the request that made it. That request is answered only after
+ * all its flights are, so the text outlives the flight.
+ *
+ * Upstream requests are not delayed to grow: while fewer than upstream_parallel are under way
+ * a new one starts at once; beyond, texts queue and each answer takes up to 64 of them with it.
+ */
+#include "cache/cache.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/digest.h"
+#include "cache/cache_private.h"
+
+enum {
+	DEFAULT_PARALLEL = 6,
+	MAX_FLIGHTS = 262144,	/* texts under way at most: beyond, 429 */
+};
+
+static void count(struct sutra_cache *c, int metric, long long n)
+{
+	sutra_metric_add(&c->metrics[metric], n);
+}
+
+int sutra_cache_new(const struct sutra_cache_options *o, struct sutra_cache **ret, struct sutra_err *err)
+{
+	struct sutra_cache *c = sutra_alloc_aligned(64, sizeof(*c));
+	int rc;
+
+	if (!c)
+		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory for the cache");
+	memset(c, 0, sizeof(*c));
+	c->o = *o;
+	c->o.upstream_parallel = o->upstream_parallel ? o->upstream_parallel : DEFAULT_PARALLEL;
+	c->queue_tail = &c->queue;
+	pthread_mutex_init(&c->lock, NULL);
+	c->l1_times = sutra_histogram_new();
+	c->l2_times = sutra_histogram_new();
+	c->history = sutra_history_new();
+	rc = c->l1_times && c->l2_times && c->history ?
+		     sutra_l1_new(o->l1_entries, &c->l1, err) :
+		     sutra_fail(err, SUTRA_E_NOMEM, "out of memory for the cache");
+	if (!rc && o->l2_host) {
+		struct sutra_store_client_options l2 = { .host = o->l2_host,
+							 .port = o->l2_port,
+							 .timeout_ns = o->l2_timeout_ns };
+
+		snprintf(c->shard, sizeof(c->shard), "%s:%d", o->l2_host, o->l2_port);
+		rc = sutra_store_client_new(&l2, &c->l2, err);
+	}
+	if (rc) {
+		sutra_cache_free(c);
+		return rc;
+	}
+	*ret = c;
+	return 0;
+}
+
+void sutra_cache_free(struct sutra_cache *c)
+{
+	if (!c)
+		return;
+	sutra_store_client_free(c->l2);
+	sutra_l1_free(c->l1);
+	sutra_histogram_free(c->l1_times);
+	sutra_histogram_free(c->l2_times);
+	sutra_history_free(c->history);
+	pthread_mutex_destroy(&c->lock);
+	sutra_free(c);
+}
+
+void sutra_cache_set_model(struct sutra_cache *c, const char *name, const char *fingerprint)
+{
+	struct model_space *now;
+
+	pthread_mutex_lock(&c->lock);
+	now = atomic_load(&c->space);
+	if ((!now || strcmp(now->fingerprint, fingerprint) != 0) && c->n_spaces < MAX_MODELS) {
+		now = &c->spaces[c->n_spaces++];
+		snprintf(now->name, sizeof(now->name), "%s", name);
+		snprintf(now->fingerprint, sizeof(now->fingerprint), "%s", fingerprint);
+		atomic_store(&c->space, now);
+	}
+	pthread_mutex_unlock(&c->lock);
+}
+
+static const char *fingerprint_of(const struct sutra_cache *c)
+{
+	const struct model_space *s = atomic_load(&c->space);
+
+	return s ? s->fingerprint : "";
+}
+
+/* Gives one text of a request its answer; the last one answers the request. */
+static void land(struct sutra_cache_request *r, size_t at, struct sutra_vector *v,
+		 enum sutra_cache_source source, const struct sutra_err *err)
+{
+	static pthread_mutex_t err_lock = PTHREAD_MUTEX_INITIALIZER;
+
+	r->vectors[at] = v ? sutra_vector_ref(v) : NULL;
+	r->sources[at] = source;
+	if (!v) {
+		pthread_mutex_lock(&err_lock);
+		if (!r->err.code)
+			r->err = *err;
+		pthread_mutex_unlock(&err_lock);
+	}
+	if (atomic_fetch_sub(&r->pending, 1) == 1)
+		r->done(r);
+}
+
+static struct flight **flight_slot(struct sutra_cache *c, const struct sutra_cache_key *k)
+{
+	return &c->slots[sutra_cache_key_hash(k) % FLIGHT_SLOTS];
+}
+
+/* Ends a flight: nobody can join it any more, then all who waited are answered. */
+static void land_flight(struct sutra_cache *c, struct flight *f, struct sutra_vector *v,
+			enum sutra_cache_source source, const struct sutra_err *err)
+{
+	struct flight **at = flight_slot(c, &f->key);
+	struct waiter *w, *next;
+
+	if (v)
+		sutra_l1_put(c->l1, v);
+	pthread_mutex_lock(&c->lock);
+	while (*at != f)
+		at = &(*at)->next_slot;
+	*at = f->next_slot;
+	pthread_mutex_unlock(&c->lock);
+	count(c, M_FLIGHTS, -1);
+	for (w = f->more; w; w = next) {
+		next = w->next;
+		land(w->request, w->at, v, source, err);
+		sutra_free(w);
+	}
+	land(f->first.request, f->first.at, v, source, err);
+	sutra_free(f);
+}
+
+static void start_upstream(struct sutra_cache *c);
+
+struct upstream_call {
+	struct sutra_upstream_batch batch;
+	struct sutra_cache *cache;
+	struct flight *flights[SUTRA_CACHE_BATCH];
+};
+
+static void write_l2(struct sutra_cache *c, const struct sutra_vector *v);
+
+static void upstream_done(struct sutra_upstream_batch *b)
+{
+	struct upstream_call *call = (struct upstream_call *)b;
+	struct sutra_cache *c = call->cache;
+	uint64_t expires = sutra_clock_ns() + c->o.ttl_seconds * 1000000000u;
+	struct sutra_err none;
+
+	sutra_fail(&none, SUTRA_E_NOMEM, "out of memory for a vector");
+	/* The place is free before the answers go out, so that what queued starts meanwhile. */
+	pthread_mutex_lock(&c->lock);
+	c->upstream_running--;
+	pthread_mutex_unlock(&c->lock);
+	start_upstream(c);
+	for (size_t i = 0; i < b->n; i++) {
+		struct sutra_vector *v = NULL;
+
+		if (!b->err.code) {
+			v = sutra_vector_new(&call->flights[i]->key, b->rows + i * c->o.dimension,
+					     c->o.dimension, b->tokens[i], b->truncated[i], expires);
+			count(c, M_MISSES, 1);
+		}
+		land_flight(c, call->flights[i], v, SUTRA_FROM_MODEL, b->err.code ? &b->err : &none);
+		if (v)
+			write_l2(c, v);
+		sutra_vector_unref(v);
+	}
+	sutra_free(call);
+}
+
+/* Takes up to a batch off the queue, if another request may start. */
+static struct upstream_call *next_call(struct sutra_cache *c)
+{
+	struct upstream_call *call = sutra_calloc(1, sizeof(*call));
+
+	if (!call)
+		return NULL;	/* the queue is tried again when the next flight or answer comes */
+	pthread_mutex_lock(&c->lock);
+	while (c->queue && c->upstream_running < c->o.upstream_parallel &&
+	       call->batch.n < SUTRA_CACHE_BATCH) {
+		struct flight *f = c->queue;
+
+		c->queue = f->next_queued;
+		if (!c->queue)
+			c->queue_tail = &c->queue;
+		call->flights[call->batch.n] = f;
+		call->batch.texts[call->batch.n] = f->text;
+		call->batch.lengths[call->batch.n++] = f->length;
+	}
+	c->upstream_running += call->batch.n > 0;
+	pthread_mutex_unlock(&c->lock);
+	if (!call->batch.n) {
+		sutra_free(call);
+		return NULL;
+	}
+	call->cache = c;
+	call->batch.done = upstream_done;
+	return call;
+}
+
+static void start_upstream(struct sutra_cache *c)
+{
+	struct upstream_call *call;
+
+	while ((call = next_call(c))) {
+		count(c, M_UPSTREAM, 1);
+		c->o.upstream(c->o.ctx, &call->batch);
+	}
+}
+
+/* A list of flights (by next_queued) goes to the end of the upstream queue. */
+static void queue_flights(struct sutra_cache *c, struct flight *list)
+{
+	struct flight **end = &list;
+
+	if (!list)
+		return;
+	while (*end)
+		end = &(*end)->next_queued;
+	pthread_mutex_lock(&c->lock);
+	*c->queue_tail = list;
+	c->queue_tail = end;
+	pthread_mutex_unlock(&c->lock);
+	start_upstream(c);
+}
+
+static void put_done(void *user, int code, uint64_t sequence)
+{
+	struct sutra_cache *c = user;
+
+	count(c, code ? M_L2_WRITE_ERRORS : M_L2_WRITES, 1);
+	if (code)
+		count(c, M_L2_ERRORS, 1);
+}
+
+/* content: "<model>:<first 16 of the key>", then the whole key, then tokens: compared on reading. */
+static size_t l2_content(const struct sutra_cache *c, const struct sutra_cache_key *k, uint32_t tokens,
+			 bool truncated, char *out, size_t size)
+{
+	const struct model_space *s = atomic_load(&c->space);
+	char hex[SUTRA_SHA256_HEX];
+
+	sutra_hex(k->digest, sizeof(k->digest), hex);
+	return (size_t)snprintf(out, size, "%s:%.16s %s %u%s", s ? s->name : "", hex, hex, tokens,
+				truncated ? " t" : "");
+}
+
+static void write_l2(struct sutra_cache *c, const struct sutra_vector *v)
+{
+	char id[SUTRA_CACHE_ID_LEN], content[320];
+	struct sutra_concept concept = { .id = id,
+					 .id_len = SUTRA_CACHE_ID_LEN - 1,
+					 .content = content,
+					 .embedding = v->values,
+					 .dimension = v->dimension,
+					 .strength = 1,
+					 .confidence = 1,
+					 .ttl_seconds = c->o.ttl_seconds };
+
+	if (!c->l2)
+		return;
+	sutra_cache_key_id(&v->key, id);
+	concept.content_len = l2_content(c, &v->key, v->tokens, v->truncated, content, sizeof(content));
+	sutra_store_put(c->l2, &concept, put_done, c);
+}
+
+/* The vector of a stored concept, if it is this key's and of this dimension. */
+static struct sutra_vector *from_concept(struct sutra_cache *c, const struct flight *f,
+					 const struct sutra_concept *stored)
+{
+	char hex[SUTRA_SHA256_HEX], text[400], *key;
+	unsigned tokens = 0;
+	char mark = 0;
+
+	if (!stored || !stored->embedding || stored->dimension != c->o.dimension ||
+	    stored->content_len >= sizeof(text))
+		return NULL;
+	memcpy(text, stored->content, stored->content_len);
+	text[stored->content_len] = '\0';
+	sutra_hex(f->key.digest, sizeof(f->key.digest), hex);
+	key = strstr(text, hex);
+	if (!key || sscanf(key + 64, " %u %c", &tokens, &mark) < 1)
+		return NULL;	/* another text's, by a collision of 64 bits */
+	return sutra_vector_new(&f->key, stored->embedding, c->o.dimension, tokens, mark == 't',
+				sutra_clock_ns() + c->o.ttl_seconds * 1000000000u);
+}
+
+struct l2_call {
+	struct sutra_cache *cache;
+	uint64_t began_ns;
+	size_t n;
+	struct flight *flights[];
+};
+
+static void l2_done(void *user, int code, const struct sutra_concept *const *found, size_t n)
+{
+	struct l2_call *call = user;
+	struct sutra_cache *c = call->cache;
+	struct flight *missing = NULL, **end = &missing;
+
+	if (code)
+		count(c, M_L2_ERRORS, 1);
+	else
+		sutra_histogram_record(c->l2_times, sutra_clock_ns() - call->began_ns);
+	for (size_t i = 0; i < call->n; i++) {
+		struct sutra_vector *v =
+			code || i >= n ? NULL : from_concept(c, call->flights[i], found[i]);
+
+		if (v) {
+			count(c, M_L2_HITS, 1);
+			land_flight(c, call->flights[i], v, SUTRA_FROM_L2, NULL);
+			sutra_vector_unref(v);
+		} else {
+			count(c, M_L2_MISSES, 1);
+			*end = call->flights[i];
+			end = &call->flights[i]->next_queued;
+		}
+	}
+	queue_flights(c, missing);
+	sutra_free(call);
+}
+
+/* New flights (by next_queued) ask L2, or upstream when there is none. */
+static void ask(struct sutra_cache *c, struct flight *list, size_t n)
+{
+	const char **ids = NULL;
+	char (*text)[SUTRA_CACHE_ID_LEN] = NULL;
+	struct l2_call *call = NULL;
+	size_t i = 0;
+
+	if (c->l2 && n) {
+		ids = sutra_calloc(n, sizeof(*ids));
+		text = sutra_calloc(n, sizeof(*text));
+		call = sutra_alloc(sizeof(*call) + n * sizeof(struct flight *));
+	}
+	if (!ids || !text || !call) {
+		sutra_free(call);
+		queue_flights(c, list);
+	} else {
+		call->cache = c;
+		call->began_ns = sutra_clock_ns();
+		call->n = n;
+		for (struct flight *f = list, *next; f; f = next) {
+			next = f->next_queued;
+			f->next_queued = NULL;
+			sutra_cache_key_id(&f->key, text[i]);
+			ids[i] = text[i];
+			call->flights[i++] = f;
+		}
+		sutra_store_get(c->l2, ids, n, l2_done, call);
+	}
+	sutra_free(ids);
+	sutra_free(text);
+}
+
+/* Joins the flight of the key, or makes one (*ret_made). SUTRA_E_NOMEM, SUTRA_E_BUSY. */
+static int board(struct sutra_cache *c, struct sutra_cache_request *r, size_t at,
+		 const struct sutra_cache_key *k, struct flight **ret_made)
+{
+	struct flight **slot = flight_slot(c, k), *f, *made = sutra_calloc(1, sizeof(*made));
+	struct waiter *w = sutra_calloc(1, sizeof(*w));
+	int rc = made && w ? 0 : SUTRA_E_NOMEM;
+
+	*ret_made = NULL;
+	pthread_mutex_lock(&c->lock);
+	for (f = *slot; f && memcmp(f->key.digest, k->digest, sizeof(k->digest)) != 0; f = f->next_slot)
+		;
+	if (!rc && f) {
+		*w = (struct waiter){ r, at, f->more };
+		f->more = w;
+		w = NULL;
+	} else if (!rc && sutra_metric_get(&c->metrics[M_FLIGHTS]) >= MAX_FLIGHTS) {
+		rc = SUTRA_E_BUSY;
+	} else if (!rc) {
+		made->key = *k;
+		made->text = r->texts[at];
+		made->length = r->lengths[at];
+		made->first = (struct waiter){ r, at, NULL };
+		made->next_slot = *slot;
+		*slot = *ret_made = made;
+		made = NULL;
+	}
+	pthread_mutex_unlock(&c->lock);
+	count(c, f ? M_COALESCED : *ret_made ? M_FLIGHTS : M_FULL, 1);
+	sutra_free(made);
+	sutra_free(w);
+	return rc;
+}
+
+static struct sutra_vector *look_up(struct sutra_cache *c, const struct sutra_cache_key *k)
+{
+	uint64_t began = sutra_clock_ns();
+	struct sutra_vector *v = sutra_l1_get(c->l1, k, began);
+
+	if (v) {
+		sutra_histogram_record(c->l1_times, sutra_clock_ns() - began);
+		count(c, M_L1_HITS, 1);
+	}
+	return v;
+}
+
+void sutra_cache_get(struct sutra_cache *c, struct sutra_cache_request *r)
+{
+	const char *fingerprint = fingerprint_of(c);
+	struct flight *fresh = NULL, **end = &fresh;
+	size_t n_fresh = 0;
+	struct sutra_err err;
+
+	/* One more than there are texts: the request cannot be answered while this still runs. */
+	atomic_init(&r->pending, r->n + 1);
+	r->err.code = 0;
+	count(c, M_REQUESTS, (long long)r->n);
+	for (size_t i = 0; i < r->n; i++) {
+		struct sutra_cache_key key;
+		struct sutra_vector *v;
+		struct flight *made;
+		int rc;
+
+		sutra_cache_key_make(fingerprint, r->texts[i], r->lengths[i], &key);
+		v = look_up(c, &key);
+		if (v) {
+			land(r, i, v, SUTRA_FROM_L1, NULL);
+			sutra_vector_unref(v);
+			continue;
+		}
+		rc = board(c, r, i, &key, &made);
+		if (rc) {
+			sutra_fail(&err, rc, rc == SUTRA_E_BUSY ? "%d texts are under way already" :
+								  "out of memory for a text (%d)",
+				   MAX_FLIGHTS);
+			land(r, i, NULL, SUTRA_FROM_MODEL, &err);
+		} else if (made && (v = sutra_l1_get(c->l1, &key, sutra_clock_ns()))) {
+			/* an equal flight landed between the look-up and the boarding */
+			land_flight(c, made, v, SUTRA_FROM_L1, NULL);
+			sutra_vector_unref(v);
+		} else if (made) {
+			*end = made;
+			end = &made->next_queued;
+			n_fresh++;
+		}
+	}
+	if (fresh)
+		ask(c, fresh, n_fresh);
+	if (atomic_fetch_sub(&r->pending, 1) == 1)
+		r->done(r);
+}
+
+bool sutra_cache_l2_up(const struct sutra_cache *c) { return c->l2 && sutra_store_client_up(c->l2); }
+
+struct clear_call {
+	void (*done)(void *user, uint64_t l1, uint64_t l2, int l2_code);
+	void *user;
+	uint64_t l1;
+};
+
+static void cleared(void *user, int code, uint64_t n)
+{
+	struct clear_call *call = user;
+
+	call->done(call->user, call->l1, code ? 0 : n, code);
+	sutra_free(call);
+}
+
+void sutra_cache_clear(struct sutra_cache *c,
+		       void (*done)(void *user, uint64_t l1, uint64_t l2, int l2_code), void *user)
+{
+	struct clear_call *call = c->l2 ? sutra_alloc(sizeof(*call)) : NULL;
+	uint64_t l1 = sutra_l1_clear(c->l1);
+
+	if (!call) {
+		done(user, l1, 0, c->l2 ? SUTRA_E_NOMEM : 0);
+		return;
+	}
+	*call = (struct clear_call){ done, user, l1 };
+	sutra_store_clear(c->l2, cleared, call);
+}
+
+struct invalidate_call {
+	void (*done)(void *user, uint64_t removed);
+	void *user;
+	uint64_t removed;
+};
+
+static void invalidated(void *user, int code, uint64_t found)
+{
+	struct invalidate_call *call = user;
+
+	call->done(call->user, call->removed || (!code && found));
+	sutra_free(call);
+}
+
+void sutra_cache_invalidate(struct sutra_cache *c, const char *text, size_t n,
+			    void (*done)(void *user, uint64_t removed), void *user)
+{
+	struct invalidate_call *call = c->l2 ? sutra_alloc(sizeof(*call)) : NULL;
+	char id[SUTRA_CACHE_ID_LEN];
+	struct sutra_cache_key key;
+	uint64_t removed;
+
+	sutra_cache_key_make(fingerprint_of(c), text, n, &key);
+	removed = sutra_l1_remove(c->l1, &key);
+	if (!call) {
+		done(user, removed);
+		return;
+	}
+	*call = (struct invalidate_call){ done, user, removed };
+	sutra_cache_key_id(&key, id);
+	sutra_store_delete(c->l2, id, invalidated, call);
+}

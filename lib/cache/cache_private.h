@@ -1,0 +1,72 @@
+/* cache_private - the cache's inside, for cache.c and cache_stats.c. */
+#ifndef SUTRA_CACHE_CACHE_PRIVATE_H
+#define SUTRA_CACHE_CACHE_PRIVATE_H
+
+#include <pthread.h>
+
+#include "base/histogram.h"
+#include "base/metric.h"
+#include "cache/cache.h"
+#include "cache/history.h"
+#include "cache/l1.h"
+#include "wire/store_client.h"
+
+enum { FLIGHT_SLOTS = 4096, MAX_MODELS = 64 };
+
+struct waiter {
+	struct sutra_cache_request *request;
+	size_t at;
+	struct waiter *next;
+};
+
+struct flight {
+	struct sutra_cache_key key;
+	const char *text;
+	size_t length;
+	struct waiter first, *more;	/* first is the maker's; more: a list */
+	struct flight *next_slot, *next_queued;
+};
+
+#define CACHE_METRICS(X)                                                                          \
+	X(L1_HITS, "sutra_l1_hits_total", COUNTER, "texts answered from memory")                   \
+	X(L2_HITS, "sutra_l2_hits_total", COUNTER, "texts answered from the cache shard")          \
+	X(L2_MISSES, "sutra_l2_misses_total", COUNTER, "texts the cache shard did not have")       \
+	X(L2_ERRORS, "sutra_l2_errors_total", COUNTER, "calls to the cache shard that failed or were late") \
+	X(L2_WRITES, "sutra_l2_writes_total", COUNTER, "vectors written to the cache shard")       \
+	X(L2_WRITE_ERRORS, "sutra_l2_write_errors_total", COUNTER, "writes to the cache shard that failed") \
+	X(MISSES, "sutra_cache_misses_total", COUNTER, "texts the model had to compute")           \
+	X(COALESCED, "sutra_cache_coalesced_total", COUNTER, "texts that waited for an equal one under way") \
+	X(REQUESTS, "sutra_cache_texts_total", COUNTER, "texts asked for")                         \
+	X(UPSTREAM, "sutra_upstream_requests_total", COUNTER, "requests to ml-base")               \
+	X(FULL, "sutra_cache_refused_total", COUNTER, "texts refused because too many were under way") \
+	X(FLIGHTS, "sutra_cache_flights", GAUGE, "texts under way")
+
+enum {
+#define X(sym, name, type, help) M_##sym,
+	CACHE_METRICS(X)
+#undef X
+	M_COUNT
+};
+
+struct model_space {
+	char name[128], fingerprint[65];
+};
+
+struct sutra_cache {
+	struct sutra_cache_options o;
+	struct sutra_l1 *l1;
+	struct sutra_store_client *l2;
+	struct sutra_histogram *l1_times, *l2_times;
+	struct sutra_history *history;
+	struct model_space spaces[MAX_MODELS];	/* never reused: readers hold no lock */
+	_Atomic(struct model_space *) space;
+	size_t n_spaces;
+	pthread_mutex_t lock;
+	struct flight *slots[FLIGHT_SLOTS];
+	struct flight *queue, **queue_tail;
+	unsigned upstream_running;
+	struct sutra_metric metrics[M_COUNT];
+	char shard[300];
+};
+
+#endif

@@ -1,0 +1,141 @@
+/* The cache in figures: /cache/stats, Prometheus, history. */
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/jsonio.h"
+#include "cache/cache_private.h"
+
+static unsigned long long get(const struct sutra_cache *c, int metric)
+{
+	return (unsigned long long)sutra_metric_get(&c->metrics[metric]);
+}
+
+static double rate(unsigned long long hits, unsigned long long all)
+{
+	return all ? (double)hits / (double)all : 0;
+}
+
+static void add_latency(struct sutra_buf *b, const struct sutra_histogram *h)
+{
+	sutra_buf_addf(b, "\"latency_us\":{\"p50\":%.2f,\"p99\":%.2f}",
+		       (double)sutra_histogram_quantile(h, 0.5) / 1e3,
+		       (double)sutra_histogram_quantile(h, 0.99) / 1e3);
+}
+
+static void add_l1(struct sutra_cache *c, struct sutra_buf *b)
+{
+	unsigned long long all = get(c, M_REQUESTS), hits = get(c, M_L1_HITS);
+	struct sutra_l1_stats s;
+
+	sutra_l1_stats(c->l1, &s);
+	sutra_buf_addf(b,
+		       "\"l1\":{\"size\":%llu,\"max_size\":%llu,\"utilization\":%.4f,\"hits\":%llu,"
+		       "\"misses\":%llu,\"hit_rate\":%.4f,\"evictions\":%llu,\"expired\":%llu,",
+		       (unsigned long long)s.size, (unsigned long long)s.max_size, rate(s.size, s.max_size), hits,
+		       all > hits ? all - hits : 0, rate(hits, all), (unsigned long long)s.evictions,
+		       (unsigned long long)s.expired);
+	add_latency(b, c->l1_times);
+	sutra_buf_addc(b, '}');
+}
+
+static unsigned long long shard_figure(const json_t *stats, const char *key)
+{
+	return (unsigned long long)json_integer_value(json_object_get(stats, key));
+}
+
+/* stats: the shard's own figures, or NULL while it does not answer. */
+static void add_l2(struct sutra_cache *c, struct sutra_buf *b, const json_t *stats)
+{
+	unsigned long long hits = get(c, M_L2_HITS), misses = get(c, M_L2_MISSES);
+
+	sutra_buf_addf(b,
+		       "\"l2\":{\"enabled\":%s,\"up\":%s,\"backend\":\"sutra_storage\",\"shard\":\"%s\","
+		       "\"size\":%llu,\"max_size\":%llu,\"hits\":%llu,\"misses\":%llu,\"hit_rate\":%.4f,"
+		       "\"expired\":%llu,\"evictions\":%llu,\"errors\":%llu,\"writes\":%llu,\"write_errors\":%llu,",
+		       c->l2 ? "true" : "false", stats ? "true" : "false", c->shard,
+		       shard_figure(stats, "concepts"), shard_figure(stats, "max_concepts"), hits, misses,
+		       rate(hits, hits + misses), shard_figure(stats, "expired"),
+		       shard_figure(stats, "evictions"), get(c, M_L2_ERRORS), get(c, M_L2_WRITES),
+		       get(c, M_L2_WRITE_ERRORS));
+	add_latency(b, c->l2_times);
+	sutra_buf_addc(b, '}');
+}
+
+static void build(struct sutra_cache *c, struct sutra_buf *b, const json_t *shard)
+{
+	unsigned long long all = get(c, M_REQUESTS), hits = get(c, M_L1_HITS) + get(c, M_L2_HITS);
+
+	sutra_buf_adds(b, "{\"enabled\":true,");
+	add_l1(c, b);
+	sutra_buf_addc(b, ',');
+	add_l2(c, b, shard);
+	sutra_buf_addf(b,
+		       ",\"total\":{\"requests\":%llu,\"hits\":%llu,\"misses\":%llu,\"hit_rate\":%.4f,"
+		       "\"backend\":\"100%% Sutra Native\"},\"coalesced\":%llu,\"upstream_requests\":%llu,"
+		       "\"ttl_seconds\":%llu,\"history\":",
+		       all, hits, get(c, M_MISSES), rate(hits, all), get(c, M_COALESCED), get(c, M_UPSTREAM),
+		       (unsigned long long)c->o.ttl_seconds);
+	sutra_history_json(c->history, b);
+	sutra_buf_adds(b, "}\n");
+}
+
+struct stats_call {
+	struct sutra_cache *cache;
+	void (*done)(void *user, struct sutra_buf *json);
+	void *user;
+};
+
+static void finish(struct stats_call *call, const json_t *shard)
+{
+	struct sutra_buf b;
+
+	sutra_buf_init(&b, 1 << 20);
+	build(call->cache, &b, shard);
+	call->done(call->user, &b);
+	sutra_buf_release(&b);
+	sutra_free(call);
+}
+
+static void got_stats(void *user, int code, const char *json, size_t n)
+{
+	json_t *shard = NULL;
+
+	if (!code)
+		sutra_json_parse(json, n, &shard, NULL);
+	finish(user, shard);
+	json_decref(shard);
+}
+
+void sutra_cache_stats(struct sutra_cache *c, void (*done)(void *user, struct sutra_buf *json),
+		       void *user)
+{
+	struct stats_call *call = sutra_alloc(sizeof(*call));
+
+	if (!call) {
+		struct sutra_buf none = { .error = SUTRA_E_NOMEM };
+
+		done(user, &none);
+		return;
+	}
+	*call = (struct stats_call){ c, done, user };
+	if (c->l2)
+		sutra_store_stats(c->l2, got_stats, call);
+	else
+		finish(call, NULL);
+}
+
+void sutra_cache_tick(struct sutra_cache *c)
+{
+	sutra_history_add(c->history, sutra_clock_wall_us() / 1000000, get(c, M_L1_HITS), get(c, M_L2_HITS),
+			  get(c, M_MISSES));
+}
+
+void sutra_cache_prometheus(struct sutra_cache *c, struct sutra_buf *out)
+{
+	static const struct sutra_metric_row rows[M_COUNT] = {
+#define X(sym, name, type, help) { name, SUTRA_##type, help },
+		CACHE_METRICS(X)
+#undef X
+	};
+
+	sutra_metrics_prometheus(rows, c->metrics, M_COUNT, out);
+}
