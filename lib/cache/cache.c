@@ -17,6 +17,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -51,7 +52,7 @@ int sutra_cache_new(const struct sutra_cache_options *o, struct sutra_cache **re
 	rc = c->l1_times && c->l2_times && c->history ?
 		     sutra_l1_new(o->l1_entries, &c->l1, err) :
 		     sutra_fail(err, SUTRA_E_NOMEM, "out of memory for the cache");
-	if (!rc && o->l2_host) {
+	if (!rc && o->enabled && o->l2_host) {
 		struct sutra_store_client_options l2 = { .host = o->l2_host,
 							 .port = o->l2_port,
 							 .timeout_ns = o->l2_timeout_ns };
@@ -132,7 +133,7 @@ static void land_flight(struct sutra_cache *c, struct flight *f, struct sutra_ve
 	struct flight **at = flight_slot(c, &f->key);
 	struct waiter *w, *next;
 
-	if (v)
+	if (v && c->o.enabled)
 		sutra_l1_put(c->l1, v);
 	pthread_mutex_lock(&c->lock);
 	while (*at != f)
@@ -526,4 +527,58 @@ void sutra_cache_invalidate(struct sutra_cache *c, const char *text, size_t n,
 	*call = (struct invalidate_call){ done, user, removed };
 	sutra_cache_key_id(&key, id);
 	sutra_store_delete(c->l2, id, invalidated, call);
+}
+
+/* Outlives the waiter when the shard does not answer in time: whoever comes last frees it. */
+struct flush_call {
+	pthread_mutex_t lock;
+	pthread_cond_t done;
+	bool answered, abandoned;
+};
+
+static void flush_free(struct flush_call *call)
+{
+	pthread_cond_destroy(&call->done);
+	pthread_mutex_destroy(&call->lock);
+	sutra_free(call);
+}
+
+static void flushed(void *user, int code, uint64_t value)
+{
+	struct flush_call *call = user;
+	bool abandoned;
+
+	pthread_mutex_lock(&call->lock);
+	call->answered = true;
+	abandoned = call->abandoned;
+	pthread_cond_signal(&call->done);
+	pthread_mutex_unlock(&call->lock);
+	if (abandoned)
+		flush_free(call);
+}
+
+void sutra_cache_flush(struct sutra_cache *c, uint64_t limit_ns)
+{
+	struct flush_call *call = sutra_cache_l2_up(c) ? sutra_calloc(1, sizeof(*call)) : NULL;
+	uint64_t end = sutra_clock_ns() + limit_ns;
+	const struct timespec t = { (time_t)(end / 1000000000u), (long)(end % 1000000000u) };
+	pthread_condattr_t monotonic;
+	bool answered;
+
+	if (!call)
+		return;
+	pthread_mutex_init(&call->lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&call->done, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	sutra_store_flush(c->l2, flushed, call);
+	pthread_mutex_lock(&call->lock);
+	while (!call->answered && !pthread_cond_timedwait(&call->done, &call->lock, &t))
+		;
+	answered = call->answered;
+	call->abandoned = !answered;
+	pthread_mutex_unlock(&call->lock);
+	if (answered)
+		flush_free(call);
 }

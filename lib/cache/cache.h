@@ -35,6 +35,7 @@ struct sutra_upstream_batch {
 };
 
 struct sutra_cache_options {
+	bool enabled;		/* false: nothing is kept; equal texts under way are still shared */
 	size_t l1_entries;
 	const char *l2_host;	/* NULL: no L2 */
 	int l2_port;
@@ -75,6 +76,8 @@ void sutra_cache_clear(struct sutra_cache *c,
 /* The contract's /cache/stats document; done on L2's thread or this one. */
 void sutra_cache_stats(struct sutra_cache *c, void (*done)(void *user, struct sutra_buf *json),
 		       void *user);
+/* Waits at most limit_ns until every write to L2 so far is in the shard's log. */
+void sutra_cache_flush(struct sutra_cache *c, uint64_t limit_ns);
 bool sutra_cache_l2_up(const struct sutra_cache *c);
 /* Puts one point into the 24 h history; call it once a minute. */
 void sutra_cache_tick(struct sutra_cache *c);

@@ -64,7 +64,7 @@ static void build(struct sutra_cache *c, struct sutra_buf *b, const json_t *shar
 {
 	unsigned long long all = get(c, M_REQUESTS), hits = get(c, M_L1_HITS) + get(c, M_L2_HITS);
 
-	sutra_buf_adds(b, "{\"enabled\":true,");
+	sutra_buf_addf(b, "{\"enabled\":%s,", c->o.enabled ? "true" : "false");
 	add_l1(c, b);
 	sutra_buf_addc(b, ',');
 	add_l2(c, b, shard);

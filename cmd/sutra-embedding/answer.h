@@ -1,0 +1,29 @@
+/* answer - one embedding request from its texts to its vectors, for /embed, /v1 and warm. */
+#ifndef SUTRA_CMD_ANSWER_H
+#define SUTRA_CMD_ANSWER_H
+
+#include "gateway.h"
+#include "net/texts.h"
+
+struct answer {
+	struct sutra_cache_request get;
+	struct gateway *g;
+	struct sutra_http_request *request;
+	struct sutra_texts body;	/* owns the texts */
+	const char **texts;
+	size_t *lengths;
+	struct gw_model model;
+	size_t dimension;
+	bool binary, base64;
+};
+
+/* Room for n texts; answer_free gives everything back, vectors too. */
+int answer_new(struct gateway *g, struct sutra_http_request *r, size_t n, struct answer **ret,
+	       struct sutra_err *err);
+void answer_free(struct answer *a);
+void answer_take_texts(struct answer *a);	/* from body */
+int answer_model(struct gateway *g, struct gw_model *ret, struct sutra_err *err);
+void answer_add_vector(const struct answer *a, size_t i, struct sutra_buf *b);	/* as JSON */
+void answer_count(const struct answer *a, size_t *ret_tokens, size_t *ret_truncated);
+
+#endif

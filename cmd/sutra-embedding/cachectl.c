@@ -1,0 +1,188 @@
+/* /cache/stats, clear, warm, invalidate; /health, /metrics. */
+#include <stdio.h>
+#include <string.h>
+
+#include "answer.h"
+#include "base/alloc.h"
+#include "base/jsonio.h"
+#include "net/service.h"
+
+static void stats_ready(void *request, struct sutra_buf *json) { sutra_http_reply_json(request, 200, json); }
+
+void gw_cache_stats(struct sutra_http_request *r, void *ctx)
+{
+	sutra_cache_stats(((struct gateway *)ctx)->cache, stats_ready, r);
+}
+
+static void cleared(void *request, uint64_t l1, uint64_t l2, int l2_code)
+{
+	struct sutra_buf b;
+
+	sutra_buf_init(&b, 1024);
+	sutra_buf_addf(&b, "{\"cleared\":%s,\"l1\":%llu,\"l2\":%llu", l2_code ? "false" : "true",
+		       (unsigned long long)l1, (unsigned long long)l2);
+	if (l2_code)
+		sutra_buf_addf(&b, ",\"error\":{\"code\":\"%s\",\"message\":\"the cache shard did not clear: %s\","
+				   "\"hint\":\"sutra status shows storage-cache-shard\"}",
+			       sutra_err_name(l2_code), sutra_err_text(l2_code));
+	sutra_buf_adds(&b, "}\n");
+	sutra_http_reply_json(request, l2_code ? 503 : 200, &b);
+}
+
+void gw_cache_clear(struct sutra_http_request *r, void *ctx)
+{
+	sutra_cache_clear(((struct gateway *)ctx)->cache, cleared, r);
+}
+
+static void invalidated(void *request, uint64_t n)
+{
+	struct sutra_buf b;
+
+	sutra_buf_init(&b, 256);
+	sutra_buf_addf(&b, "{\"invalidated\":%llu}\n", (unsigned long long)n);
+	sutra_http_reply_json(request, 200, &b);
+}
+
+void gw_cache_invalidate(struct sutra_http_request *r, void *ctx)
+{
+	struct gateway *g = ctx;
+	const char *body, *text = NULL;
+	json_t *o = NULL;
+	struct sutra_err err;
+	size_t n;
+	int rc;
+
+	body = sutra_http_body(r, &n);
+	rc = sutra_json_parse(body, n, &o, &err);
+	if (!rc && json_object_get(o, "query")) {
+		rc = sutra_fail(&err, SUTRA_E_INVALID, "field \"query\": invalidation by similarity is not in this version");
+		sutra_hint(&err, "name the text itself: {\"text\":\"...\"}");
+	}
+	rc = rc ? rc : sutra_json_get_string(o, "text", &text, &err);
+	if (!rc && (!text || !*text))
+		rc = sutra_fail(&err, SUTRA_E_INVALID, "field \"text\" is missing or empty");
+	if (rc)
+		gw_fail(g, r, &err);
+	else
+		sutra_cache_invalidate(g->cache, text, json_string_length(json_object_get(o, "text")), invalidated, r);
+	json_decref(o);
+}
+
+static void warmed(struct sutra_cache_request *get)
+{
+	struct answer *a = get->user;
+	size_t fresh = 0;
+	struct sutra_buf b;
+
+	if (get->err.code) {
+		gw_fail(a->g, a->request, &get->err);
+	} else {
+		for (size_t i = 0; i < get->n; i++)
+			fresh += get->sources[i] == SUTRA_FROM_MODEL;
+		sutra_buf_init(&b, 256);
+		sutra_buf_addf(&b, "{\"warmed\":%zu,\"computed\":%zu}\n", get->n, fresh);
+		sutra_http_reply_json(a->request, 200, &b);
+	}
+	answer_free(a);
+}
+
+/* A text a line, as a JSON string or {"text":"..."}; blank lines are passed over. */
+static int read_ndjson(const char *body, size_t n, struct sutra_texts *ret, struct sutra_err *err)
+{
+	int line = 0;
+
+	ret->list = json_array();
+	for (const char *at = body, *end = body + n; at < end;) {
+		size_t len = strcspn(at, "\n");
+		json_t *v = NULL, *text;
+		int rc;
+
+		line++;
+		if (len > (size_t)(end - at))
+			len = (size_t)(end - at);
+		rc = strspn(at, " \t\r") >= len ? 0 : sutra_json_parse(at, len, &v, err);
+		text = json_is_object(v) ? json_object_get(v, "text") : v;
+		if (!rc && v && (!json_is_string(text) || !json_string_length(text)))
+			rc = sutra_fail(err, SUTRA_E_INVALID, "a text that is not empty is wanted");
+		if (!rc && v && json_array_size(ret->list) == SUTRA_MAX_TEXTS)
+			rc = sutra_fail(err, SUTRA_E_INVALID, "more than %d texts", SUTRA_MAX_TEXTS);
+		if (!rc && v)
+			json_array_append(ret->list, text);
+		json_decref(v);
+		if (rc)
+			return sutra_err_prefix(err, "line %d", line);
+		at += len + 1;
+	}
+	return json_array_size(ret->list) ? 0 : sutra_fail(err, SUTRA_E_INVALID, "there is no text");
+}
+
+void gw_cache_warm(struct sutra_http_request *r, void *ctx)
+{
+	struct gateway *g = ctx;
+	const char *type = sutra_http_header(r, "Content-Type"), *body;
+	struct sutra_texts texts = { 0 };
+	struct answer *a = NULL;
+	struct gw_model model;
+	struct sutra_err err;
+	size_t n;
+	int rc = answer_model(g, &model, &err);
+
+	body = sutra_http_body(r, &n);
+	if (!rc)
+		rc = type && strstr(type, "ndjson") ? read_ndjson(body, n, &texts, &err) :
+						      sutra_texts_read(body, n, &texts, &err);
+	rc = rc ? rc : answer_new(g, r, json_array_size(texts.list), &a, &err);
+	if (rc) {
+		sutra_texts_release(&texts);
+		gw_fail(g, r, &err);
+		return;
+	}
+	a->body = texts;
+	a->get.done = warmed;
+	answer_take_texts(a);
+	sutra_cache_get(g->cache, &a->get);
+}
+
+void gw_health(struct sutra_http_request *r, void *ctx)
+{
+	struct gateway *g = ctx;
+	bool ml_up = upstream_up(g->upstream), l2_up = sutra_cache_l2_up(g->cache);
+	struct gw_model model;
+	const char *reason = NULL;
+	struct sutra_buf b;
+
+	if (atomic_load(&g->stopping))
+		reason = "stopping";
+	else if (!gw_model_get(g, &model))
+		reason = "starting: ml-base has not told its model yet";
+	else if (!ml_up && !l2_up)
+		reason = "neither ml-base nor the cache shard answers";
+	sutra_buf_init(&b, 4096);
+	sutra_service_health(&b, reason);
+	sutra_buf_addf(&b,
+		       ",\"instance_id\":\"%s\",\"ml_base\":\"%s\",\"cache\":\"%s\",\"model\":\"%s\","
+		       "\"fingerprint\":\"%s\",\"dimension\":%lld}\n",
+		       g->settings.instance_id, ml_up ? "up" : "down",
+		       !g->settings.cache_enabled ? "off" :
+		       !g->settings.shard_host	  ? "memory only" :
+		       l2_up			  ? "up" :
+						    "down: answers go on without L2",
+		       model.name, model.fingerprint, (long long)g->settings.dimension);
+	sutra_http_reply_json(r, reason ? 503 : 200, &b);
+}
+
+void gw_metrics(struct sutra_http_request *r, void *ctx)
+{
+	static const struct sutra_metric_row rows[GW_METRIC_COUNT] = {
+#define X(sym, name, type, help) { name, SUTRA_##type, help },
+		GW_METRICS(X)
+#undef X
+	};
+	struct gateway *g = ctx;
+	struct sutra_buf b;
+
+	sutra_buf_init(&b, 1 << 20);
+	sutra_metrics_prometheus(rows, g->metrics, GW_METRIC_COUNT, &b);
+	sutra_cache_prometheus(g->cache, &b);
+	sutra_http_reply(r, 200, "text/plain; version=0.0.4", &b);
+}

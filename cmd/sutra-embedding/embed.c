@@ -1,0 +1,249 @@
+/*
+ * POST /embed: per-text caching. A cached vector's JSON is copied as it lies; only a smaller
+ * dimension than the deployment's is shaped and rendered anew.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "answer.h"
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/jsonio.h"
+
+enum { FLOAT_TEXT = 16 };
+
+int answer_new(struct gateway *g, struct sutra_http_request *r, size_t n, struct answer **ret,
+	       struct sutra_err *err)
+{
+	/* One block: the answer, then its arrays. */
+	struct answer *a = sutra_calloc(1, sizeof(*a) + n * (sizeof(char *) + sizeof(size_t) +
+							      sizeof(struct sutra_vector *) +
+							      sizeof(enum sutra_cache_source)));
+
+	if (!a)
+		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory for %zu texts", n);
+	a->g = g;
+	a->request = r;
+	a->texts = (const char **)(a + 1);
+	a->lengths = (size_t *)(a->texts + n);
+	a->get.vectors = (struct sutra_vector **)(a->lengths + n);
+	a->get.sources = (enum sutra_cache_source *)(a->get.vectors + n);
+	a->get.n = n;
+	a->get.texts = a->texts;
+	a->get.lengths = a->lengths;
+	a->get.user = a;
+	*ret = a;
+	return 0;
+}
+
+void answer_free(struct answer *a)
+{
+	if (!a)
+		return;
+	for (size_t i = 0; i < a->get.n; i++)
+		sutra_vector_unref(a->get.vectors[i]);
+	sutra_texts_release(&a->body);
+	sutra_free(a);
+}
+
+void answer_take_texts(struct answer *a)
+{
+	json_t *text;
+	size_t i;
+
+	json_array_foreach(a->body.list, i, text) {
+		a->texts[i] = json_string_value(text);
+		a->lengths[i] = json_string_length(text);
+	}
+}
+
+bool gw_model_get(struct gateway *g, struct gw_model *ret)
+{
+	pthread_mutex_lock(&g->model_lock);
+	*ret = g->model;
+	pthread_mutex_unlock(&g->model_lock);
+	return ret->fingerprint[0] != '\0';
+}
+
+void gw_fail(struct gateway *g, struct sutra_http_request *r, const struct sutra_err *err)
+{
+	sutra_metric_add(&g->metrics[GW_ERRORS], 1);
+	sutra_http_reply_error(r, err);
+}
+
+int gw_check_dimension(const struct gw_model *m, int64_t dimension, struct sutra_err *err)
+{
+	char allowed[SUTRA_MRL_LIST];
+
+	if (dimension >= 1 && sutra_matryoshka_allows(m->dimension, (size_t)dimension) &&
+	    sutra_matryoshka_allows(m->native, (size_t)dimension))
+		return 0;
+	sutra_matryoshka_list(m->dimension, allowed);
+	sutra_fail(err, SUTRA_E_INVALID, "field \"dimension\" is %lld; allowed are %s", (long long)dimension,
+		   allowed);
+	return sutra_hint(err, "this deployment keeps %zu dimensions (MATRYOSHKA_DIM)", m->dimension);
+}
+
+void gw_shape(const struct gw_model *m, const struct sutra_vector *v, size_t dimension, float *out)
+{
+	/* What is stored below the native width is already past its layer norm. */
+	bool norm = m->dimension == m->native && dimension < m->native && !m->plain_mrl;
+
+	if (dimension == v->dimension)
+		memcpy(out, v->values, dimension * sizeof(float));
+	else
+		sutra_matryoshka(v->values, v->dimension, dimension,
+				 norm ? SUTRA_MRL_LAYER_NORM : SUTRA_MRL_PLAIN, true, out);
+}
+
+void answer_add_vector(const struct answer *a, size_t i, struct sutra_buf *b)
+{
+	const struct sutra_vector *v = a->get.vectors[i];
+	float shaped[8192];
+
+	if (a->dimension == v->dimension) {
+		sutra_buf_add(b, v->json, v->json_len);
+		return;
+	}
+	gw_shape(&a->model, v, a->dimension, shaped);
+	sutra_json_add_floats(b, shaped, a->dimension);
+}
+
+static void reply_binary(struct answer *a)
+{
+	char shape[64];
+	struct sutra_buf b;
+
+	sutra_buf_init(&b, a->get.n * a->dimension * sizeof(float) + 1);
+	for (size_t i = 0; i < a->get.n; i++) {
+		char *room = sutra_buf_reserve(&b, a->dimension * sizeof(float));
+
+		if (!room)
+			break;
+		gw_shape(&a->model, a->get.vectors[i], a->dimension, (float *)(void *)room);
+		sutra_buf_added(&b, a->dimension * sizeof(float));
+	}
+	snprintf(shape, sizeof(shape), "%zu,%zu", a->get.n, a->dimension);
+	sutra_http_add_header(a->request, "X-Embedding-Shape", shape);
+	sutra_http_add_header(a->request, "X-Embedding-Fingerprint", a->model.fingerprint);
+	sutra_http_reply(a->request, 200, "application/octet-stream", &b);
+}
+
+static void add_cache_fields(const struct answer *a, struct sutra_buf *b)
+{
+	size_t from[3] = { 0 };
+
+	sutra_buf_adds(b, ",\"cached\":[");
+	for (size_t i = 0; i < a->get.n; i++) {
+		from[a->get.sources[i]]++;
+		if (i)
+			sutra_buf_addc(b, ',');
+		sutra_buf_adds(b, a->get.sources[i] == SUTRA_FROM_MODEL ? "false" : "true");
+	}
+	sutra_buf_addf(b, "],\"cache\":{\"l1\":%zu,\"l2\":%zu,\"miss\":%zu}", from[SUTRA_FROM_L1],
+		       from[SUTRA_FROM_L2], from[SUTRA_FROM_MODEL]);
+}
+
+void answer_count(const struct answer *a, size_t *ret_tokens, size_t *ret_truncated)
+{
+	*ret_tokens = *ret_truncated = 0;
+	for (size_t i = 0; i < a->get.n; i++) {
+		*ret_tokens += a->get.vectors[i]->tokens;
+		*ret_truncated += a->get.vectors[i]->truncated;
+	}
+}
+
+static void reply_json(struct answer *a)
+{
+	size_t tokens, truncated, room = a->get.n * a->dimension * FLOAT_TEXT;
+	struct sutra_buf b;
+
+	answer_count(a, &tokens, &truncated);
+	sutra_buf_init(&b, 2 * room + (1 << 20));
+	sutra_buf_reserve(&b, a->get.vectors[0]->json_len * a->get.n + 1024);
+	sutra_buf_adds(&b, "{\"embeddings\":[");
+	for (size_t i = 0; i < a->get.n; i++) {
+		if (i)
+			sutra_buf_addc(&b, ',');
+		answer_add_vector(a, i, &b);
+	}
+	sutra_buf_addc(&b, ']');
+	if (a->body.single) {
+		sutra_buf_adds(&b, ",\"embedding\":");
+		answer_add_vector(a, 0, &b);
+	}
+	sutra_buf_addf(&b, ",\"dimension\":%zu,\"model\":\"%s\",\"count\":%zu,\"tokens\":%zu,\"truncated\":%zu",
+		       a->dimension, a->model.name, a->get.n, tokens, truncated);
+	add_cache_fields(a, &b);
+	sutra_buf_addf(&b, ",\"processing_time_ms\":%.3f}\n",
+		       (double)(sutra_clock_ns() - sutra_http_started_ns(a->request)) / 1e6);
+	sutra_http_reply_json(a->request, 200, &b);
+}
+
+static void embedded(struct sutra_cache_request *get)
+{
+	struct answer *a = get->user;
+
+	if (get->err.code) {
+		gw_fail(a->g, a->request, &get->err);
+	} else {
+		sutra_metric_add(&a->g->metrics[GW_REQUESTS], 1);
+		if (a->binary)
+			reply_binary(a);
+		else
+			reply_json(a);
+	}
+	answer_free(a);
+}
+
+int answer_model(struct gateway *g, struct gw_model *ret, struct sutra_err *err)
+{
+	if (gw_model_get(g, ret))
+		return 0;
+	sutra_fail(err, SUTRA_E_UNAVAILABLE, "the model is not known yet: ml-base has not answered");
+	return sutra_hint(err, "try again; sutra status shows ml-base");
+}
+
+void gw_embed(struct sutra_http_request *r, void *ctx)
+{
+	struct gateway *g = ctx;
+	const char *accept = sutra_http_header(r, "Accept"), *body;
+	struct sutra_texts texts = { 0 };
+	struct answer *a = NULL;
+	struct gw_model model;
+	struct sutra_err err;
+	bool normalize = true, truncate = true;
+	int64_t dimension;
+	size_t n;
+	int rc;
+
+	body = sutra_http_body(r, &n);
+	rc = sutra_texts_read(body, n, &texts, &err);
+	rc = rc ? rc : answer_model(g, &model, &err);
+	dimension = rc ? 0 : (int64_t)model.dimension;
+	rc = rc ? rc : sutra_json_get_int(texts.body, "dimension", &dimension, &err);
+	rc = rc ? rc : sutra_json_get_bool(texts.body, "normalize", &normalize, &err);
+	rc = rc ? rc : sutra_json_get_bool(texts.body, "truncate", &truncate, &err);
+	rc = rc ? rc : gw_check_dimension(&model, dimension, &err);
+	if (!rc && (!normalize || !truncate)) {
+		/* Lengths and norms are the model's to know: past the cache. */
+		sutra_texts_release(&texts);
+		sutra_metric_add(&g->metrics[GW_BYPASSED], 1);
+		upstream_pass(g->upstream, r);
+		return;
+	}
+	rc = rc ? rc : answer_new(g, r, json_array_size(texts.list), &a, &err);
+	if (rc) {
+		sutra_texts_release(&texts);
+		gw_fail(g, r, &err);
+		return;
+	}
+	a->body = texts;
+	a->model = model;
+	a->dimension = (size_t)dimension;
+	a->binary = accept && strcasestr(accept, "application/octet-stream");
+	a->get.done = embedded;
+	answer_take_texts(a);
+	sutra_cache_get(g->cache, &a->get);
+}

@@ -1,0 +1,75 @@
+/* gateway - what the files of sutra-embedding share. Set up by main before the first request,
+ * but for the model, which the upstream learns from ml-base and renews. */
+#ifndef SUTRA_CMD_GATEWAY_H
+#define SUTRA_CMD_GATEWAY_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/metric.h"
+#include "cache/cache.h"
+#include "model/matryoshka.h"
+#include "net/fetch.h"
+#include "net/http.h"
+
+struct gw_settings {
+	char *ml_base_url, *shard_host, *instance_id, *tenants_file;
+	int64_t port, dimension, l1_entries, shard_port, cache_timeout_ms, ttl_seconds;
+	bool cache_enabled;
+};
+
+#define GW_METRICS(X)                                                                \
+	X(REQUESTS, "sutra_gateway_requests_total", COUNTER, "embedding requests answered") \
+	X(ERRORS, "sutra_gateway_errors_total", COUNTER, "embedding requests refused or failed") \
+	X(BYPASSED, "sutra_gateway_bypassed_total", COUNTER, "requests that went past the cache") \
+	X(RETRIES, "sutra_gateway_upstream_retries_total", COUNTER, "requests to ml-base tried again")
+
+enum gw_metric {
+#define X(sym, name, type, help) GW_##sym,
+	GW_METRICS(X)
+#undef X
+	GW_METRIC_COUNT
+};
+
+/* What /info of ml-base said. */
+struct gw_model {
+	char name[128], fingerprint[65];
+	size_t native, dimension;	/* dimension: of this deployment */
+	bool plain_mrl;
+};
+
+struct upstream;
+
+struct gateway {
+	struct gw_settings settings;
+	struct sutra_cache *cache;
+	struct upstream *upstream;
+	struct sutra_metric metrics[GW_METRIC_COUNT];
+	pthread_mutex_t model_lock;
+	struct gw_model model;		/* under model_lock; fingerprint "": not known yet */
+	atomic_bool stopping;
+};
+
+/* Handlers; ctx is the gateway. */
+sutra_http_handler gw_embed, gw_openai, gw_models, gw_health, gw_metrics, gw_cache_stats, gw_cache_clear,
+	gw_cache_warm, gw_cache_invalidate;
+
+/* A copy of the model; false while it is not known. */
+bool gw_model_get(struct gateway *g, struct gw_model *ret);
+void gw_fail(struct gateway *g, struct sutra_http_request *r, const struct sutra_err *err);
+/* Refuses a dimension that this deployment does not give: SUTRA_E_INVALID lists what it does. */
+int gw_check_dimension(const struct gw_model *m, int64_t dimension, struct sutra_err *err);
+/* The cached vector at a smaller dimension (or its own) into out. */
+void gw_shape(const struct gw_model *m, const struct sutra_vector *v, size_t dimension, float *out);
+
+/* Upstream: ml-base over HTTP, with retries, and the watch over its model. */
+int upstream_new(struct gateway *g, struct upstream **ret, struct sutra_err *err);
+void upstream_free(struct upstream *u);
+void upstream_embed(void *gateway, struct sutra_upstream_batch *b);
+bool upstream_up(const struct upstream *u);	/* the last word of ml-base was a good one */
+/* Passes a request body on as it is, and the answer back (normalize:false). */
+void upstream_pass(struct upstream *u, struct sutra_http_request *r);
+
+#endif

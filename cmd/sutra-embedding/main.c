@@ -1,0 +1,163 @@
+/*
+ * sutra-embedding - the gateway: texts in, vectors out, from memory, the cache shard or ml-base.
+ *
+ * TERM: unhealthy, finish, exit 0. HUP: finish, keep the listening sockets, run again.
+ */
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "base/setting.h"
+#include "base/version.h"
+#include "gateway.h"
+#include "net/service.h"
+
+#define FIELD(f) offsetof(struct gw_settings, f)
+#define GRACE_NS 15000000000u
+
+static const struct sutra_setting settings[] = {
+	{ "ML_BASE_URL", NULL, SUTRA_SET_STRING, FIELD(ml_base_url), "http://127.0.0.1:8887", 0, 0, NULL,
+	  "where texts are embedded: the balancer or a replica" },
+	{ "MATRYOSHKA_DIM", NULL, SUTRA_SET_INT, FIELD(dimension), "256", 1, 8192, NULL,
+	  "values of a vector that is kept" },
+	{ "SUTRA_CACHE_ENABLED", NULL, SUTRA_SET_BOOL, FIELD(cache_enabled), "true", 0, 0, NULL,
+	  "keep vectors in memory and in the cache shard" },
+	{ "L1_CACHE_SIZE", "CACHE_SIZE", SUTRA_SET_INT, FIELD(l1_entries), "10000", 1, 10000000, NULL,
+	  "vectors kept in memory" },
+	{ "CACHE_SHARD_HOST", NULL, SUTRA_SET_STRING, FIELD(shard_host), NULL, 0, 0, NULL,
+	  "host of the cache shard; unset: memory only" },
+	{ "CACHE_SHARD_PORT", NULL, SUTRA_SET_INT, FIELD(shard_port), "50052", 1, 65535, NULL,
+	  "its port" },
+	{ "CACHE_TIMEOUT_MS", NULL, SUTRA_SET_INT, FIELD(cache_timeout_ms), "50", 1, 60000, NULL,
+	  "a shard slower than this is a miss" },
+	{ "DEFAULT_TTL_SECONDS", NULL, SUTRA_SET_INT, FIELD(ttl_seconds), "86400", 1, 315360000, NULL,
+	  "age at which a cached vector expires" },
+	{ "EMBEDDING_PORT", NULL, SUTRA_SET_INT, FIELD(port), "8888", 1, 65535, NULL,
+	  "port to listen on" },
+	{ "INSTANCE_ID", NULL, SUTRA_SET_STRING, FIELD(instance_id), "embedding", 0, 0, NULL,
+	  "name of this gateway in answers and logs" },
+	{ "SUTRA_TENANTS_FILE", NULL, SUTRA_SET_STRING, FIELD(tenants_file), NULL, 0, 0, NULL,
+	  "tenants and their keys; not in this version" },
+	{ 0 },
+};
+
+static const struct sutra_http_route routes[] = {
+	{ "POST", "/embed", gw_embed },
+	{ "POST", "/v1/embeddings", gw_openai },
+	{ "GET", "/v1/models", gw_models },
+	{ "GET", "/cache/stats", gw_cache_stats },
+	{ "GET", "/cache/clear", gw_cache_clear },
+	{ "POST", "/cache/clear", gw_cache_clear },
+	{ "DELETE", "/cache", gw_cache_clear },
+	{ "POST", "/cache/warm", gw_cache_warm },
+	{ "POST", "/cache/invalidate", gw_cache_invalidate },
+	{ "GET", "/health", gw_health },
+	{ "GET", "/metrics", gw_metrics },
+	{ 0 },
+};
+
+static int open_gateway(struct gateway *g, struct sutra_err *err)
+{
+	const struct gw_settings *s = &g->settings;
+	const struct sutra_cache_options o = {
+		.enabled = s->cache_enabled,
+		.l1_entries = (size_t)s->l1_entries,
+		.l2_host = s->shard_host,
+		.l2_port = (int)s->shard_port,
+		.l2_timeout_ns = (uint64_t)s->cache_timeout_ms * 1000000u,
+		.ttl_seconds = (uint64_t)s->ttl_seconds,
+		.dimension = (uint32_t)s->dimension,
+		.upstream = upstream_embed,
+		.ctx = g,
+	};
+	int rc;
+
+	if (s->tenants_file)
+		return sutra_fail(err, SUTRA_E_SETTING,
+				  "SUTRA_TENANTS_FILE is \"%s\", but tenants are not in this version; unset it",
+				  s->tenants_file);
+	pthread_mutex_init(&g->model_lock, NULL);
+	rc = sutra_cache_new(&o, &g->cache, err);
+	return rc ? rc : upstream_new(g, &g->upstream, err);
+}
+
+/* One point of history a minute. */
+static void *tick(void *arg)
+{
+	struct gateway *g = arg;
+	struct timespec minute = { .tv_sec = 60 };
+
+	for (;;) {
+		clock_nanosleep(CLOCK_MONOTONIC, 0, &minute, NULL);
+		sutra_cache_tick(g->cache);
+	}
+	return NULL;
+}
+
+static int serve(struct gateway *g, char **argv, struct sutra_err *err)
+{
+	const struct sutra_http_options o = {
+		.service = "embedding",
+		.listen = sutra_listen_for((int)g->settings.port),
+		.routes = routes,
+		.ctx = g,
+	};
+	struct sutra_http_server *server;
+	pthread_t ticker;
+	const int *fds;
+	int rc = sutra_http_server_start(&o, &server, err);
+
+	if (rc)
+		return rc;
+	if (!pthread_create(&ticker, NULL, tick, g))
+		pthread_detach(ticker);
+	sutra_log(SUTRA_INFO, "gateway", "listening", "addr=%s ml_base=%s dimension=%lld cache=%s",
+		  sutra_http_server_address(server), g->settings.ml_base_url, (long long)g->settings.dimension,
+		  g->settings.cache_enabled ? "on" : "off");
+	if (sutra_service_wait() == SUTRA_SIG_RESTART) {
+		sutra_log(SUTRA_INFO, "gateway", "restarting", NULL);
+		sutra_http_server_stop(server, GRACE_NS);
+		sutra_cache_flush(g->cache, GRACE_NS);
+		rc = sutra_http_server_sockets(server, &fds);
+		return sutra_service_reexec(fds, rc, argv, err);
+	}
+	atomic_store(&g->stopping, true);
+	sutra_log(SUTRA_INFO, "gateway", "stopping", "requests=%u", sutra_http_server_active(server));
+	sutra_http_server_stop(server, GRACE_NS);
+	sutra_cache_flush(g->cache, GRACE_NS);
+	/* Detached threads and late answers may still use the cache: the process ends as it is. */
+	_exit(0);
+}
+
+static int usage(FILE *out, int code)
+{
+	fputs("usage: sutra-embedding [--settings | --version | --help]\n"
+	      "the embedding gateway on port 8888; configured by environment variables\n",
+	      out);
+	return code;
+}
+
+int main(int argc, char **argv)
+{
+	static struct gateway g;
+	struct sutra_err err = { 0 };
+	int rc;
+
+	if (argc > 1 && !strcmp(argv[1], "--settings"))
+		return sutra_settings_print(settings, stdout), 0;
+	if (argc > 1 && !strcmp(argv[1], "--version"))
+		return puts("sutra-embedding " SUTRA_VERSION) < 0;
+	if (argc > 1)
+		return strcmp(argv[1], "--help") && strcmp(argv[1], "-h") ? usage(stderr, 2) :
+									    usage(stdout, 0);
+	rc = sutra_service_init("embedding", &err);
+	rc = rc ? rc : sutra_settings_load(settings, &g.settings, &err);
+	rc = rc ? rc : open_gateway(&g, &err);
+	rc = rc ? rc : serve(&g, argv, &err);
+	fprintf(stderr, "sutra-embedding: %s%s%s\n", err.message, *err.hint ? "; " : "", err.hint);
+	return sutra_err_exit(rc);
+}

@@ -1,0 +1,191 @@
+/*
+ * POST /v1/embeddings and GET /v1/models in OpenAI's shape: input a string or a list of
+ * strings, dimensions, encoding_format float or base64, usage; errors as
+ * {"error":{"message","type","param","code"}}. Lists of token ids are refused by name: the
+ * model's tokenizer is not theirs.
+ */
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "answer.h"
+#include "base/alloc.h"
+#include "base/jsonio.h"
+
+static void fail_openai(struct gateway *g, struct sutra_http_request *r, const struct sutra_err *err,
+			const char *param)
+{
+	int status = sutra_err_http(err->code);
+	struct sutra_buf b;
+
+	sutra_metric_add(&g->metrics[GW_ERRORS], 1);
+	sutra_buf_init(&b, 8192);
+	sutra_buf_adds(&b, "{\"error\":{\"message\":");
+	sutra_json_add_string(&b, err->message, strlen(err->message));
+	sutra_buf_addf(&b, ",\"type\":\"%s\",\"param\":",
+		       status >= 500 ? "server_error" :
+		       status == 429 ? "rate_limit_error" :
+				       "invalid_request_error");
+	if (param)
+		sutra_buf_addf(&b, "\"%s\"", param);
+	else
+		sutra_buf_adds(&b, "null");
+	sutra_buf_addf(&b, ",\"code\":\"%s\"}}\n", sutra_err_name(err->code));
+	if (status == 429 || status == 503)
+		sutra_http_add_header(r, "Retry-After", "1");
+	sutra_http_reply_json(r, status == 422 ? 400 : status, &b);	/* OpenAI's clients know 400 */
+}
+
+/* input becomes a list of strings, none empty. */
+static int read_input(struct sutra_texts *t, struct sutra_err *err)
+{
+	json_t *input = json_object_get(t->body, "input"), *text;
+	size_t i;
+
+	if (json_is_string(input)) {
+		t->list = json_array();
+		json_array_append(t->list, input);
+	} else if (json_is_array(input)) {
+		t->list = json_incref(input);
+	} else {
+		return sutra_fail(err, SUTRA_E_INVALID, "field \"input\" must be a string or a list of strings, not %s",
+				  sutra_json_type_name(input));
+	}
+	if (!json_array_size(t->list) || json_array_size(t->list) > SUTRA_MAX_TEXTS)
+		return sutra_fail(err, SUTRA_E_INVALID, "field \"input\" holds %zu texts; 1 to %d are taken",
+				  json_array_size(t->list), SUTRA_MAX_TEXTS);
+	json_array_foreach(t->list, i, text) {
+		if (json_is_integer(text) || json_is_array(text))
+			return sutra_fail(err, SUTRA_E_INVALID,
+					  "field \"input\" holds token ids; this server takes texts, its model has a tokenizer of its own");
+		if (!json_is_string(text) || !json_string_length(text))
+			return sutra_fail(err, SUTRA_E_INVALID, "input[%zu] is %s; a text that is not empty is wanted", i,
+					  json_is_string(text) ? "an empty text" : sutra_json_type_name(text));
+	}
+	return 0;
+}
+
+static void add_base64(struct answer *a, size_t i, struct sutra_buf *b)
+{
+	float shaped[8192];
+	size_t bytes = a->dimension * sizeof(float);
+	size_t n = sodium_base64_ENCODED_LEN(bytes, sodium_base64_VARIANT_ORIGINAL);
+	char *room = sutra_buf_reserve(b, n);
+
+	if (!room)
+		return;
+	gw_shape(&a->model, a->get.vectors[i], a->dimension, shaped);
+	sodium_bin2base64(room, n, (const unsigned char *)shaped, bytes, sodium_base64_VARIANT_ORIGINAL);
+	sutra_buf_added(b, n - 1);
+}
+
+static void embedded(struct sutra_cache_request *get)
+{
+	struct answer *a = get->user;
+	size_t tokens, truncated;
+	struct sutra_buf b;
+
+	if (get->err.code) {
+		fail_openai(a->g, a->request, &get->err, NULL);
+		answer_free(a);
+		return;
+	}
+	sutra_metric_add(&a->g->metrics[GW_REQUESTS], 1);
+	answer_count(a, &tokens, &truncated);
+	sutra_buf_init(&b, a->get.n * (a->dimension * 32 + 128) + 4096);
+	sutra_buf_adds(&b, "{\"object\":\"list\",\"data\":[");
+	for (size_t i = 0; i < a->get.n; i++) {
+		sutra_buf_addf(&b, "%s{\"object\":\"embedding\",\"index\":%zu,\"embedding\":", i ? "," : "", i);
+		if (a->base64) {
+			sutra_buf_addc(&b, '"');
+			add_base64(a, i, &b);
+			sutra_buf_addc(&b, '"');
+		} else {
+			answer_add_vector(a, i, &b);
+		}
+		sutra_buf_addc(&b, '}');
+	}
+	sutra_buf_addf(&b, "],\"model\":\"%s\",\"usage\":{\"prompt_tokens\":%zu,\"total_tokens\":%zu}}\n",
+		       a->model.name, tokens, tokens);
+	sutra_http_reply_json(a->request, 200, &b);
+	answer_free(a);
+}
+
+/* Reads everything but the input; *ret_param is the field at fault. */
+static int read_options(struct gateway *g, const json_t *body, struct gw_model *model,
+			int64_t *ret_dimension, bool *ret_base64, const char **ret_param,
+			struct sutra_err *err)
+{
+	const char *format = "float";
+	int rc = answer_model(g, model, err);
+
+	if (rc)
+		return rc;
+	*ret_dimension = (int64_t)model->dimension;
+	*ret_param = "dimensions";
+	rc = sutra_json_get_int(body, "dimensions", ret_dimension, err);
+	rc = rc ? rc : gw_check_dimension(model, *ret_dimension, err);
+	if (rc)
+		return rc;
+	*ret_param = "encoding_format";
+	rc = sutra_json_get_string(body, "encoding_format", &format, err);
+	if (!rc && strcmp(format, "float") && strcmp(format, "base64"))
+		rc = sutra_fail(err, SUTRA_E_INVALID,
+				"field \"encoding_format\" is \"%.40s\"; allowed are float and base64", format);
+	*ret_base64 = !strcmp(format, "base64");
+	return rc;
+}
+
+void gw_openai(struct sutra_http_request *r, void *ctx)
+{
+	struct gateway *g = ctx;
+	struct sutra_texts texts = { 0 };
+	struct answer *a = NULL;
+	struct gw_model model;
+	struct sutra_err err;
+	const char *body, *param = NULL;
+	int64_t dimension = 0;
+	bool base64 = false;
+	size_t n;
+	int rc;
+
+	body = sutra_http_body(r, &n);
+	rc = sutra_json_parse(body, n, &texts.body, &err);
+	if (!rc && !json_is_object(texts.body))
+		rc = sutra_fail(&err, SUTRA_E_SYNTAX, "the body must be a JSON object, not %s",
+				sutra_json_type_name(texts.body));
+	if (!rc) {
+		param = "input";
+		rc = read_input(&texts, &err);
+	}
+	rc = rc ? rc : read_options(g, texts.body, &model, &dimension, &base64, &param, &err);
+	rc = rc ? rc : answer_new(g, r, json_array_size(texts.list), &a, &err);
+	if (rc) {
+		sutra_texts_release(&texts);
+		fail_openai(g, r, &err, rc == SUTRA_E_INVALID ? param : NULL);
+		return;
+	}
+	a->body = texts;
+	a->model = model;
+	a->dimension = (size_t)dimension;
+	a->base64 = base64;
+	a->get.done = embedded;
+	answer_take_texts(a);
+	sutra_cache_get(g->cache, &a->get);
+}
+
+void gw_models(struct sutra_http_request *r, void *ctx)
+{
+	struct gw_model model;
+	struct sutra_buf b;
+
+	sutra_buf_init(&b, 4096);
+	sutra_buf_adds(&b, "{\"object\":\"list\",\"data\":[");
+	if (gw_model_get(ctx, &model))
+		sutra_buf_addf(&b,
+			       "{\"id\":\"%s\",\"object\":\"model\",\"created\":0,\"owned_by\":\"sutra\","
+			       "\"fingerprint\":\"%s\",\"dimension\":%zu}",
+			       model.name, model.fingerprint, model.dimension);
+	sutra_buf_adds(&b, "]}\n");
+	sutra_http_reply_json(r, 200, &b);
+}

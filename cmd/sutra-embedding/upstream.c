@@ -1,0 +1,412 @@
+/*
+ * ml-base behind its balancer. A batch is one POST /embed with a binary answer. What a restarting
+ * balancer or replica does to a request (refused, reset, empty, 502, 503) is tried again after
+ * 20, 40, ... 640 ms until the request's deadline, on the retry thread, which also asks
+ * /info: every second until the model is known, then every 10 s, and at once when an answer
+ * carries another fingerprint.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/jsonio.h"
+#include "base/log.h"
+#include "gateway.h"
+
+#define DEADLINE_NS 10000000000u
+#define FIRST_DELAY_NS 20000000u
+#define MAX_DELAY_NS 640000000u
+#define INFO_EVERY_NS 10000000000u
+#define INFO_RETRY_NS 200000000u
+
+enum { MAX_BODY = 64 << 20 };
+
+struct call {
+	struct sutra_fetch fetch;
+	struct upstream *u;
+	struct sutra_upstream_batch *batch;	/* or */
+	struct sutra_http_request *pass;
+	struct sutra_buf body;
+	uint64_t deadline_ns, delay_ns, due_ns;
+	const char *headers[3];
+	char id_header[160];
+	struct call *next;
+};
+
+struct upstream {
+	struct gateway *g;
+	struct sutra_fetcher *fetcher;
+	char embed_url[512], info_url[512];
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	struct call *waiting;	/* for their next try, unsorted: few */
+	bool stopping;
+	uint64_t info_due_ns;
+	bool info_known;
+	atomic_bool up;
+};
+
+bool upstream_up(const struct upstream *u) { return atomic_load(&u->up); }
+
+static void call_free(struct call *c)
+{
+	sutra_fetch_release(&c->fetch);
+	sutra_buf_release(&c->body);
+	sutra_free(c);
+}
+
+static bool may_try_again(const struct call *c)
+{
+	const struct sutra_fetch *f = &c->fetch;
+	bool passing = f->reason == SUTRA_FETCH_REFUSED || f->reason == SUTRA_FETCH_RESET ||
+		       f->reason == SUTRA_FETCH_EMPTY || f->reason == SUTRA_FETCH_CONNECT_TIMEOUT ||
+		       (!f->reason && (f->status == 502 || f->status == 503));
+
+	return passing && sutra_clock_ns() + c->delay_ns < c->deadline_ns;
+}
+
+static void on_answer(struct sutra_fetch *f);
+
+static void submit(struct call *c)
+{
+	uint64_t now = sutra_clock_ns();
+
+	c->fetch.timeout_ns = c->deadline_ns > now ? c->deadline_ns - now : 1000000;
+	sutra_fetcher_submit(c->u->fetcher, &c->fetch, on_answer);
+}
+
+static void try_later(struct call *c)
+{
+	struct upstream *u = c->u;
+
+	sutra_metric_add(&u->g->metrics[GW_RETRIES], 1);
+	c->due_ns = sutra_clock_ns() + c->delay_ns;
+	c->delay_ns = c->delay_ns * 2 < MAX_DELAY_NS ? c->delay_ns * 2 : MAX_DELAY_NS;
+	pthread_mutex_lock(&u->lock);
+	c->next = u->waiting;
+	u->waiting = c;
+	pthread_cond_signal(&u->wake);
+	pthread_mutex_unlock(&u->lock);
+}
+
+/* The error of an answer that is none, in our words; ml-base's own when it sent some. */
+static void describe(const struct call *c, struct sutra_err *err)
+{
+	const struct sutra_fetch *f = &c->fetch;
+	json_t *o = NULL;
+	const char *words = NULL;
+
+	if (!f->reason && !sutra_json_parse(sutra_buf_str(&f->answer), f->answer.len, &o, NULL))
+		words = json_string_value(json_object_get(json_object_get(o, "error"), "message"));
+	if (f->reason)
+		sutra_fail(err,
+			   f->reason == SUTRA_FETCH_FIRST_BYTE_TIMEOUT ||
+					   f->reason == SUTRA_FETCH_TRANSFER_TIMEOUT ?
+				   SUTRA_E_TIMEOUT :
+				   SUTRA_E_UNAVAILABLE,
+			   "ml-base cannot be reached: %s", sutra_fetch_reason_name(f->reason));
+	else
+		sutra_fail(err,
+			   f->status == 429 ? SUTRA_E_BUSY :
+			   f->status == 422 ? SUTRA_E_INVALID :
+			   f->status == 413 ? SUTRA_E_TOOBIG :
+			   f->status == 504 ? SUTRA_E_TIMEOUT :
+					      SUTRA_E_UNAVAILABLE,
+			   "ml-base answered %d%s%s", f->status, words ? ": " : "", words ? words : "");
+	json_decref(o);
+}
+
+/* "10,7t,3": tokens of each text, t when it was cut. */
+static void read_lengths(const struct sutra_fetch *f, struct sutra_upstream_batch *b)
+{
+	char list[512], *at = list;
+
+	memset(b->tokens, 0, sizeof(b->tokens));
+	memset(b->truncated, 0, sizeof(b->truncated));
+	if (sutra_fetch_header(f, "X-Embedding-Lengths", list, sizeof(list)))
+		return;
+	for (size_t i = 0; i < b->n && *at; i++) {
+		b->tokens[i] = (uint32_t)strtoul(at, &at, 10);
+		b->truncated[i] = *at == 't';
+		at += strcspn(at, ",");
+		at += *at == ',';
+	}
+}
+
+static void check_fingerprint(struct upstream *u, const struct sutra_fetch *f)
+{
+	char fingerprint[128];
+	struct gw_model m;
+
+	if (sutra_fetch_header(f, "X-Embedding-Fingerprint", fingerprint, sizeof(fingerprint)) ||
+	    !gw_model_get(u->g, &m) || !strcmp(m.fingerprint, fingerprint))
+		return;
+	sutra_cache_set_model(u->g->cache, m.name, fingerprint);
+	pthread_mutex_lock(&u->lock);
+	u->info_due_ns = 0;
+	pthread_cond_signal(&u->wake);
+	pthread_mutex_unlock(&u->lock);
+}
+
+static void finish_batch(struct call *c)
+{
+	struct sutra_upstream_batch *b = c->batch;
+	size_t want = b->n * (size_t)c->u->g->settings.dimension * sizeof(float);
+
+	if (c->fetch.reason || c->fetch.status != 200) {
+		describe(c, &b->err);
+	} else if (c->fetch.answer.len != want) {
+		sutra_fail(&b->err, SUTRA_E_UNAVAILABLE, "ml-base answered %zu bytes; %zu were expected",
+			   c->fetch.answer.len, want);
+	} else {
+		b->err.code = 0;
+		b->rows = (const float *)(const void *)c->fetch.answer.data;
+		read_lengths(&c->fetch, b);
+		check_fingerprint(c->u, &c->fetch);
+	}
+	b->done(b);
+}
+
+static void finish_pass(struct call *c)
+{
+	struct sutra_err err;
+
+	if (c->fetch.reason) {
+		describe(c, &err);
+		gw_fail(c->u->g, c->pass, &err);
+	} else {
+		sutra_http_reply_json(c->pass, c->fetch.status, &c->fetch.answer);
+	}
+}
+
+static void on_answer(struct sutra_fetch *f)
+{
+	struct call *c = f->user;
+
+	if (may_try_again(c)) {
+		try_later(c);
+		return;
+	}
+	atomic_store(&c->u->up, !f->reason && f->status < 500);
+	if (c->batch)
+		finish_batch(c);
+	else
+		finish_pass(c);
+	call_free(c);
+}
+
+static struct call *call_new(struct upstream *u)
+{
+	struct call *c = sutra_calloc(1, sizeof(*c));
+
+	if (!c)
+		return NULL;
+	sutra_fetch_init(&c->fetch);
+	sutra_buf_init(&c->body, MAX_BODY);
+	c->u = u;
+	c->delay_ns = FIRST_DELAY_NS;
+	c->deadline_ns = sutra_clock_ns() + DEADLINE_NS;
+	c->fetch.user = c;
+	c->fetch.url = u->embed_url;
+	c->fetch.headers = c->headers;
+	return c;
+}
+
+static void start(struct call *c)
+{
+	c->fetch.body = c->body.data;
+	c->fetch.body_len = c->body.len;
+	submit(c);
+}
+
+void upstream_embed(void *gateway, struct sutra_upstream_batch *b)
+{
+	struct gateway *g = gateway;
+	struct call *c = call_new(g->upstream);
+
+	if (c) {
+		sutra_buf_adds(&c->body, "{\"texts\":[");
+		for (size_t i = 0; i < b->n; i++) {
+			if (i)
+				sutra_buf_addc(&c->body, ',');
+			sutra_json_add_string(&c->body, b->texts[i], b->lengths[i]);
+		}
+		sutra_buf_addf(&c->body, "],\"dimension\":%lld}", (long long)g->settings.dimension);
+	}
+	if (!c || sutra_buf_error(&c->body)) {
+		sutra_fail(&b->err, c ? SUTRA_E_TOOBIG : SUTRA_E_NOMEM, "the texts are too much for one request");
+		if (c)
+			call_free(c);
+		b->done(b);
+		return;
+	}
+	c->batch = b;
+	c->headers[0] = "Accept: application/octet-stream";
+	start(c);
+}
+
+void upstream_pass(struct upstream *u, struct sutra_http_request *r)
+{
+	struct call *c = call_new(u);
+	struct sutra_err err;
+	size_t n;
+	const char *body = sutra_http_body(r, &n);
+
+	if (!c) {
+		sutra_fail(&err, SUTRA_E_NOMEM, "out of memory");
+		gw_fail(u->g, r, &err);
+		return;
+	}
+	sutra_buf_add(&c->body, body, n);
+	snprintf(c->id_header, sizeof(c->id_header), "X-Request-Id: %s", sutra_http_id(r));
+	c->headers[0] = c->id_header;
+	c->pass = r;
+	start(c);
+}
+
+/* Takes what /info says; a dimension the model cannot give ends the program with one line. */
+static void adopt_model(struct gateway *g, const json_t *o)
+{
+	const char *name = "", *fingerprint = "", *mrl = "";
+	char allowed[SUTRA_MRL_LIST];
+	int64_t native = 0;
+	struct gw_model m = { .dimension = (size_t)g->settings.dimension };
+
+	sutra_json_get_string(o, "model", &name, NULL);
+	sutra_json_get_string(o, "fingerprint", &fingerprint, NULL);
+	sutra_json_get_string(o, "mrl", &mrl, NULL);
+	sutra_json_get_int(o, "native_dimension", &native, NULL);
+	if (!*fingerprint || native < 1)
+		return;
+	if (!sutra_matryoshka_allows((size_t)native, m.dimension)) {
+		sutra_matryoshka_list((size_t)native, allowed);
+		fprintf(stderr, "sutra-embedding: MATRYOSHKA_DIM is %zu; the model %s allows %s\n", m.dimension,
+			name, allowed);
+		exit(2);
+	}
+	snprintf(m.name, sizeof(m.name), "%s", name);
+	snprintf(m.fingerprint, sizeof(m.fingerprint), "%s", fingerprint);
+	m.native = (size_t)native;
+	m.plain_mrl = !strcmp(mrl, "plain");
+	sutra_cache_set_model(g->cache, name, fingerprint);
+	pthread_mutex_lock(&g->model_lock);
+	if (strcmp(g->model.fingerprint, fingerprint) != 0)
+		sutra_log(SUTRA_INFO, "gateway", "model", "name=%s fingerprint=%s native=%lld", name, fingerprint,
+			  (long long)native);
+	g->model = m;
+	pthread_mutex_unlock(&g->model_lock);
+}
+
+static void ask_info(struct upstream *u)
+{
+	struct sutra_fetch f;
+	json_t *o = NULL;
+	bool ok;
+
+	sutra_fetch_init(&f);
+	f.url = u->info_url;
+	f.timeout_ns = 2000000000u;
+	ok = !sutra_fetch_one(&f, NULL) && !sutra_json_parse(sutra_buf_str(&f.answer), f.answer.len, &o, NULL);
+	if (ok)
+		adopt_model(u->g, o);
+	json_decref(o);
+	sutra_fetch_release(&f);
+	atomic_store(&u->up, ok);
+	u->info_known = u->info_known || ok;
+}
+
+/* Submits what is due; returns when the thread must look again. */
+static uint64_t submit_due(struct upstream *u, uint64_t now)
+{
+	struct call **at = &u->waiting, *due = NULL, *c;
+	uint64_t next = u->info_due_ns;
+
+	while ((c = *at)) {
+		if (c->due_ns <= now) {
+			*at = c->next;
+			c->next = due;
+			due = c;
+		} else {
+			next = c->due_ns < next ? c->due_ns : next;
+			at = &c->next;
+		}
+	}
+	pthread_mutex_unlock(&u->lock);
+	for (; due; due = c) {
+		c = due->next;
+		submit(due);
+	}
+	pthread_mutex_lock(&u->lock);
+	return next;
+}
+
+static void *run(void *arg)
+{
+	struct upstream *u = arg;
+
+	pthread_mutex_lock(&u->lock);
+	while (!u->stopping) {
+		uint64_t now = sutra_clock_ns(), next;
+		struct timespec t;
+
+		if (u->info_due_ns <= now) {
+			pthread_mutex_unlock(&u->lock);
+			ask_info(u);
+			pthread_mutex_lock(&u->lock);
+			u->info_due_ns = sutra_clock_ns() + (atomic_load(&u->up) ? INFO_EVERY_NS : INFO_RETRY_NS);
+		}
+		next = submit_due(u, now);
+		t = (struct timespec){ (time_t)(next / 1000000000u), (long)(next % 1000000000u) };
+		if (!u->stopping && next > sutra_clock_ns())
+			pthread_cond_timedwait(&u->wake, &u->lock, &t);
+	}
+	pthread_mutex_unlock(&u->lock);
+	return NULL;
+}
+
+int upstream_new(struct gateway *g, struct upstream **ret, struct sutra_err *err)
+{
+	struct upstream *u = sutra_calloc(1, sizeof(*u));
+	pthread_condattr_t monotonic;
+	int rc;
+
+	if (!u)
+		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
+	u->g = g;
+	snprintf(u->embed_url, sizeof(u->embed_url), "%s/embed", g->settings.ml_base_url);
+	snprintf(u->info_url, sizeof(u->info_url), "%s/info", g->settings.ml_base_url);
+	pthread_mutex_init(&u->lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&u->wake, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	rc = sutra_fetcher_new(&u->fetcher, err);
+	if (!rc && pthread_create(&u->thread, NULL, run, u))
+		rc = sutra_fail(err, SUTRA_E_IO, "cannot start a thread");
+	if (rc) {
+		sutra_fetcher_free(u->fetcher);
+		sutra_free(u);
+		return rc;
+	}
+	*ret = u;
+	return 0;
+}
+
+void upstream_free(struct upstream *u)
+{
+	if (!u)
+		return;
+	pthread_mutex_lock(&u->lock);
+	u->stopping = true;
+	pthread_cond_signal(&u->wake);
+	pthread_mutex_unlock(&u->lock);
+	pthread_join(u->thread, NULL);
+	sutra_fetcher_free(u->fetcher);
+	pthread_cond_destroy(&u->wake);
+	pthread_mutex_destroy(&u->lock);
+	sutra_free(u);
+}

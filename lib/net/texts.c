@@ -1,0 +1,99 @@
+/* Reading the texts of a request, with the same errors for every route. */
+#include "net/texts.h"
+
+#include <stdio.h>
+
+#include "base/jsonio.h"
+
+static int check_text(const json_t *v, const char *field, size_t i, struct sutra_err *err)
+{
+	char name[48];
+
+	snprintf(name, sizeof(name), field[4] ? "%s[%zu]" : "%s", field, i);
+	if (!json_is_string(v))
+		return sutra_fail(err, SUTRA_E_INVALID, "field \"%s\" must be a string, not %s", name,
+				  sutra_json_type_name(v));
+	if (!json_string_length(v)) {
+		sutra_fail(err, SUTRA_E_INVALID, "field \"%s\" is an empty text", name);
+		return sutra_hint(err, "leave empty texts out");
+	}
+	return 0;
+}
+
+static int check_list(struct sutra_texts *t, struct sutra_err *err)
+{
+	const char *field = t->single ? "text" : "texts";
+	size_t n = json_array_size(t->list), i;
+	json_t *v;
+
+	if (!n)
+		return sutra_fail(err, SUTRA_E_INVALID, "field \"texts\" is an empty list");
+	if (n > SUTRA_MAX_TEXTS) {
+		sutra_fail(err, SUTRA_E_INVALID, "field \"texts\" holds %zu texts; the limit is %d", n,
+			   SUTRA_MAX_TEXTS);
+		return sutra_hint(err, "send them in several requests");
+	}
+	json_array_foreach (t->list, i, v) {
+		int rc = check_text(v, field, i, err);
+
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+static int find_list(struct sutra_texts *t, struct sutra_err *err)
+{
+	json_t *texts = json_object_get(t->body, "texts"), *text = json_object_get(t->body, "text");
+
+	if (json_is_null(texts))
+		texts = NULL;
+	if (json_is_null(text))
+		text = NULL;
+	if (texts && text)
+		return sutra_fail(err, SUTRA_E_INVALID,
+				  "fields \"texts\" and \"text\" exclude each other");
+	if (!texts && !text) {
+		sutra_fail(err, SUTRA_E_INVALID, "field \"texts\" is missing");
+		return sutra_hint(err, "send {\"texts\":[\"...\"]}");
+	}
+	if (texts && !json_is_array(texts))
+		return sutra_fail(err, SUTRA_E_INVALID,
+				  "field \"texts\" must be a list of strings, not %s",
+				  sutra_json_type_name(texts));
+	t->single = text != NULL;
+	t->list = text ? json_array() : json_incref(texts);
+	if (!t->list || (text && json_array_append(t->list, text)))
+		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
+	return 0;
+}
+
+int sutra_texts_read(const char *body, size_t n, struct sutra_texts *ret, struct sutra_err *err)
+{
+	struct sutra_texts t = { 0 };
+	int rc = sutra_json_parse(body, n, &t.body, err);
+
+	if (rc) {
+		sutra_hint(err, "send {\"texts\":[\"...\"]} in UTF-8");
+		return rc;
+	}
+	if (!json_is_object(t.body))
+		rc = sutra_fail(err, SUTRA_E_SYNTAX, "the body must be a JSON object, not %s",
+				sutra_json_type_name(t.body));
+	if (!rc)
+		rc = find_list(&t, err);
+	if (!rc)
+		rc = check_list(&t, err);
+	if (rc)
+		sutra_texts_release(&t);
+	else
+		*ret = t;
+	return rc;
+}
+
+void sutra_texts_release(struct sutra_texts *t)
+{
+	json_decref(t->list);
+	json_decref(t->body);
+	*t = (struct sutra_texts){ 0 };
+}
