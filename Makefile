@@ -30,7 +30,7 @@ LIBS    := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -ldnnl -lgomp -lm
 ifneq ($(DEV),)
 CFLAGS_ALL += -Werror -Wshadow -Wvla -Wwrite-strings -Wstrict-prototypes \
            -Wmissing-prototypes -Wformat=2 -Wpointer-arith -Wundef \
-           -Wno-format-truncation
+           -Wno-format-truncation $(if $(findstring clang,$(CC)),-Wno-unknown-warning-option)
 endif
 ifneq ($(SAN),)
 CFLAGS_ALL  += -fsanitize=$(SAN) -fno-sanitize-recover=undefined

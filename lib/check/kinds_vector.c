@@ -20,8 +20,8 @@ static const struct sutra_check_param no_params[] = { { 0 } };
 
 static const char *const samples[] = {
 	"The Eiffel Tower is in Paris",
-	"Water boils at a lower temperature on a mountain because the air pressure is lower there, and so "
-	"food takes longer to cook.",
+	("Water boils at a lower temperature on a mountain because the air pressure is lower there, and so "
+	"food takes longer to cook."),
 	"\u00bfD\u00f3nde est\u00e1 la biblioteca? \u6771\u4eac\u306f\u65e5\u672c\u306e\u9996\u90fd\u3067\u3059",
 };
 enum { N_SAMPLES = 3 };
