@@ -1,0 +1,89 @@
+/*
+ * tcp - a server of byte streams on one libuv loop.
+ *
+ * Life: sutra_tcp_new with listening sockets, sutra_tcp_run (blocks), sutra_tcp_stop from
+ * any thread, run returns, sutra_tcp_free. Every callback and every function runs on
+ * the loop's thread, except sutra_tcp_wake and sutra_tcp_stop, which any thread may call.
+ *
+ * Turns. A turn reads once from each readable connection and hands the bytes to
+ * `data`, which appends answers to sutra_tcp_out. When all have been read, `batch` is called
+ * once, then all answers are sent: what many connections caused can be committed together.
+ *
+ * Answers that wait. sutra_tcp_hold says that an answer just appended must not leave before
+ * its ticket is settled (group commit: the ticket is a log position). Later
+ * answers of the connection wait behind it, other connections do not. sutra_tcp_settle lets go
+ * all tickets up to one; sutra_tcp_refuse replaces all answers still waiting.
+ *
+ * Limits, each a counted reason in sutra_tcp_counts. A connection with more than soft_output
+ * bytes to send is not read any more until they have shrunk (back-pressure). One that takes nothing
+ * for stall_ns while something waits for it, or leaves a message unfinished as long,
+ * is cut; so is one that needs memory when all connections together hold max_held.
+ * An idle connection holds a few hundred bytes and no buffer.
+ */
+#ifndef SUTRA_NET_TCP_H
+#define SUTRA_NET_TCP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+struct sutra_tcp;
+struct sutra_tcp_conn;
+
+#define SUTRA_TCP_ENDS(X)                                                        \
+	X(PEER, "closed_by_peer") X(BROKEN, "connection_error")                  \
+	X(STALLED_READER, "stalled_reader") X(SLOW_SENDER, "slow_sender")        \
+	X(OVERLOAD, "out_of_buffers") X(TOO_MANY, "too_many_connections")        \
+	X(SERVER, "closed_by_server")
+enum sutra_tcp_end {
+#define X(sym, name) SUTRA_TCP_##sym,
+	SUTRA_TCP_ENDS(X)
+#undef X
+	SUTRA_TCP_END_COUNT
+};
+const char *sutra_tcp_end_name(enum sutra_tcp_end end);
+
+struct sutra_tcp_options {
+	const int *fds;			/* listening sockets; stay the caller's */
+	int n_fds;
+	unsigned max_connections;	/* 0: 8192 */
+	size_t max_message;		/* bytes of one unfinished message; 0: 64 MiB + 64 KiB */
+	size_t soft_output;		/* 0: 1 MiB */
+	size_t max_held;		/* 0: 512 MiB */
+	uint64_t stall_ns;		/* 0: 30 s */
+	size_t state_size;		/* bytes of sutra_tcp_state */
+	/* n bytes from the peer, not yet consumed ones first. Returns how many it is done with;
+	 * the rest comes again with more behind it. Must stop early when sutra_tcp_full. */
+	size_t (*data)(struct sutra_tcp_conn *c, const char *p, size_t n, void *ctx);
+	void (*batch)(void *ctx);	/* NULL: none */
+	void (*woken)(void *ctx);	/* after sutra_tcp_wake; several wakes may be one */
+	void (*tick)(void *ctx);	/* every 100 ms; NULL: none */
+	void *ctx;
+};
+
+int sutra_tcp_new(const struct sutra_tcp_options *o, struct sutra_tcp **ret, struct sutra_err *err);
+void sutra_tcp_run(struct sutra_tcp *t);
+/* Stops accepting and reading; what is to be sent is sent for at most grace_ns. */
+void sutra_tcp_stop(struct sutra_tcp *t, uint64_t grace_ns);
+void sutra_tcp_wake(struct sutra_tcp *t);
+void sutra_tcp_free(struct sutra_tcp *t);	/* after run has returned */
+
+struct sutra_buf *sutra_tcp_out(struct sutra_tcp_conn *c);
+bool sutra_tcp_full(const struct sutra_tcp_conn *c);	/* more than soft_output waits */
+void *sutra_tcp_state(struct sutra_tcp_conn *c);	/* zeroed at the start */
+/* Closes once everything appended so far is sent; no more data calls. */
+void sutra_tcp_end(struct sutra_tcp_conn *c);
+/* The last n appended bytes wait for ticket. SUTRA_E_NOMEM. */
+int sutra_tcp_hold(struct sutra_tcp_conn *c, uint64_t ticket, size_t n);
+void sutra_tcp_settle(struct sutra_tcp *t, uint64_t ticket);
+void sutra_tcp_refuse(struct sutra_tcp *t, const void *answer, size_t n);
+
+struct sutra_tcp_counts {
+	uint64_t accepted, open, ends[SUTRA_TCP_END_COUNT], held_bytes;
+};
+void sutra_tcp_counts(const struct sutra_tcp *t, struct sutra_tcp_counts *ret);
+
+#endif
