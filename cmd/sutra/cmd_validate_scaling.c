@@ -7,24 +7,31 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "check/check.h"
+#include "check/compare.h"
+#include "check/replay.h"
 #include "check/report.h"
 #include "stack/await.h"
 #include "stack/deployment.h"
 #include "stack/lock.h"
 #include "sutra/command.h"
 #include "sutra/gateway.h"
+#include "sutra/scratch.h"
 #include "term/progress.h"
+#include "term/table.h"
 
 enum { MAX_PHASES = 3, MAX_REPORT = 16 << 20 };
 
 static const char *phases = "0,1,2", *url_flag;
-static uint64_t timeout_ns = 300000000000u;
+static uint64_t timeout_ns = 600000000000u;
+static bool compare;
 
 static const struct sutra_option rows[] = {
 	{ 0, "phases", SUTRA_OPT_STRING, &phases, "LIST", "which phases: 0, 1, 2 (0,1,2)", 0, 0, NULL },
 	{ 0, "url", SUTRA_OPT_STRING, &url_flag, "URL", "another gateway; what would restart it is skipped", 0, 0,
 	  NULL },
-	{ 0, "timeout", SUTRA_OPT_DURATION, &timeout_ns, "TIME", "limit of the whole run (5m; none)", 0, 0, NULL },
+	{ 0, "compare", SUTRA_OPT_FLAG, &compare, NULL, "measure one workload with and without each phase", 0, 0,
+	  NULL },
+	{ 0, "timeout", SUTRA_OPT_DURATION, &timeout_ns, "TIME", "limit of the whole run (10m; none)", 0, 0, NULL },
 	{ 0 },
 };
 
@@ -39,6 +46,7 @@ struct context {
 	const char **replica_names;
 	const char *names[4];		/* by enum sutra_check_role */
 	pid_t killed;
+	struct scratch scratch;
 	struct sutra_progress progress;
 };
 
@@ -246,22 +254,107 @@ static int load_suites(struct sutra_suite **suites, size_t *ret_n)
 	return code;
 }
 
+static int start_scratch(void *user, const char *ml_base, char *ret_base, size_t size,
+			 struct sutra_err *err)
+{
+	struct context *c = user;
+	const struct sutra_deployed *shard = sutra_deployment_find(c->d, "storage-cache-shard");
+
+	return scratch_start(&c->scratch, ml_base, shard->address, c->d->dimension, ret_base, size, err);
+}
+
+static void stop_scratch(void *user) { scratch_stop(&((struct context *)user)->scratch); }
+
+static void print_comparison(const struct sutra_compare *m)
+{
+	static const struct sutra_column columns[] = {
+		{ "METRIC", false, 0 },	  { "BASELINE", true, 0 },    { "PHASE 0", true, 0 },
+		{ "PHASE 0+1", true, 0 }, { "PHASE 0+1+2", true, 0 }, { NULL, false, 0 },
+	};
+	struct sutra_table *t = sutra_table_new(columns);
+	const struct sutra_compare_stage *s = m->stages;
+	struct sutra_term term;
+	struct sutra_buf b;
+
+#define ROW(name, role, ...)                                                             \
+	do {                                                                             \
+		sutra_table_cell(t, role, name);                                         \
+		for (size_t i = 0; i < SUTRA_COMPARE_STAGES; i++)                        \
+			sutra_table_cellf(t, role, __VA_ARGS__);                         \
+	} while (0)
+	ROW("Throughput", SUTRA_ROLE_PLAIN, "%.0f/s", s[i].per_second);
+	ROW("Improvement", SUTRA_ROLE_HEAD, "%.1f x", s[i].per_second / s[0].per_second);
+	ROW("Avg latency", SUTRA_ROLE_PLAIN, "%.1f ms", s[i].mean_ms);
+	ROW("P50 latency", SUTRA_ROLE_PLAIN, "%.1f ms", s[i].p50_ms);
+	ROW("P95 latency", SUTRA_ROLE_PLAIN, "%.1f ms", s[i].p95_ms);
+	ROW("Cache hit", SUTRA_ROLE_PLAIN, s[i].cached ? "%.1f %%" : "-", s[i].l1_percent + s[i].l2_percent);
+	ROW("Storage/concept", SUTRA_ROLE_PLAIN, "%lld B", (long long)(4 * s[i].dimension));
+	ROW("Reference says", SUTRA_ROLE_DIM, "%s", sutra_compare_reference(i));
+#undef ROW
+	sutra_term_init(&term, stdout, common.color);
+	sutra_table_print(t, &term, 0);
+	sutra_table_free(t);
+	sutra_buf_init(&b, 8192);
+	sutra_compare_notes(m, &b);
+	printf("\n%s", sutra_buf_str(&b));
+	sutra_buf_release(&b);
+}
+
+/* The workload of phase 1, measured on the four set-ups. */
+static int run_compare(struct context *c, const struct sutra_check_env *env, struct sutra_suite *const *suites,
+		       size_t n, struct sutra_err *err)
+{
+	static const struct sutra_compare_actions actions = { start_scratch, stop_scratch };
+	const struct sutra_check *workload = NULL;
+	struct sutra_workload_spec spec;
+	struct sutra_compare m;
+	struct sutra_buf b;
+	int rc;
+
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < suites[i]->n; k++)
+			if (!strcmp(suites[i]->checks[k].kind->name, "workload"))
+				workload = &suites[i]->checks[k];
+	if (!workload)
+		return sutra_fail(err, SUTRA_E_USAGE, "--compare replays phase 1's workload: --phases must name 1");
+	spec = sutra_workload_of(workload);
+	rc = sutra_compare_run(env, &actions, &spec, (unsigned)sutra_check_parameter(workload, "parallel"), &m,
+			       err);
+	sutra_progress_clear(&c->progress);
+	if (rc)
+		return rc;
+	if (common.json) {
+		sutra_buf_init(&b, MAX_REPORT);
+		sutra_compare_json(&m, &b);
+		fwrite(sutra_buf_str(&b), 1, b.len, stdout);
+		sutra_buf_release(&b);
+	} else {
+		print_comparison(&m);
+	}
+	return 0;
+}
+
 static int validate(struct sutra_suite *const *suites, size_t n, struct context *c, struct sutra_err *err)
 {
 	struct sutra_check_env env;
-	struct sutra_outcome *o;
+	struct sutra_outcome *o = NULL;
 	int lock = -1, rc = 0, code;
 
 	/* The checks restart services: nobody else may change the stack meanwhile. */
 	if (c->d)
 		rc = sutra_lock_take(c->state_dir, "validate-scaling", 1, &lock, err);
 	fill_env(c, &env);
-	rc = rc ? rc : sutra_check_run_all(suites, n, &env, &o, err);
+	if (!rc && compare)
+		rc = run_compare(c, &env, suites, n, err);
+	else if (!rc)
+		rc = sutra_check_run_all(suites, n, &env, &o, err);
 	sutra_progress_clear(&c->progress);
 	if (lock >= 0)
 		sutra_lock_release(c->state_dir, lock);
 	if (rc)
 		return command_fail(err);
+	if (!o)
+		return EXIT_YES;
 	print_report(o, suites, n);
 	code = sutra_outcome_exit(o);
 	sutra_outcome_free(o);
@@ -278,7 +371,9 @@ static int run(int n, char **argv)
 
 	if (n)
 		return command_usage("validate-scaling takes no operand, got \"%s\"", argv[1]);
-	code = command_formats("table|json|junit|tap|prom");
+	code = command_formats(compare ? "table|json" : "table|json|junit|tap|prom");
+	if (!code && compare && url_flag)
+		code = command_usage("--compare needs the deployed stack, not --url");
 	code = code ? code : load_suites(suites, &n_suites);
 	if (!code) {
 		sutra_progress_init(&c.progress, common.color, common.quiet);
@@ -293,9 +388,10 @@ static int run(int n, char **argv)
 const struct command cmd_validate_scaling = {
 	.name = "validate-scaling",
 	.summary = "prove the three scaling phases, with measured figures",
-	.synopsis = "[--phases LIST] [--url URL] [--timeout TIME] [-o FORMAT]",
+	.synopsis = "[--phases LIST] [--compare] [--url URL] [--timeout TIME] [-o FORMAT]",
 	.examples = "sutra validate-scaling\tall three; empties the cache, kills one replica\n"
 		    "sutra validate-scaling --phases 0,1\twithout the balancer\n"
+		    "sutra validate-scaling --compare\tthe improvement table, measured\n"
 		    "sutra validate-scaling -o junit >report.xml\tfor continuous integration\n",
 	.options = options,
 	.run = run,

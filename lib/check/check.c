@@ -69,14 +69,19 @@ void sutra_check_set(struct sutra_check_run *r, const char *name, double v)
 	}
 }
 
-double sutra_check_param(const struct sutra_check_run *r, const char *name)
+double sutra_check_parameter(const struct sutra_check *c, const char *name)
 {
-	const struct sutra_check_param *p = r->check->kind->params;
+	const struct sutra_check_param *p = c->kind->params;
 
 	for (size_t i = 0; p[i].name; i++)
 		if (!strcmp(p[i].name, name))
-			return r->check->params[i];
+			return c->params[i];
 	return 0;
+}
+
+double sutra_check_param(const struct sutra_check_run *r, const char *name)
+{
+	return sutra_check_parameter(r->check, name);
 }
 
 void sutra_check_progress(const struct sutra_check_run *r, const char *fmt, ...)

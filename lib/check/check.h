@@ -64,6 +64,9 @@ void sutra_outcome_free(struct sutra_outcome *o);
 /* Exit code of a command with this outcome: 0, 1, 4 (time limit), 6 (nothing could be told). */
 int sutra_outcome_exit(const struct sutra_outcome *o);
 
+/* A parameter of a check, by name; 0 when its kind has none of that name. */
+double sutra_check_parameter(const struct sutra_check *c, const char *name);
+
 /* --- what a kind's function works with --- */
 
 struct sutra_check_run {

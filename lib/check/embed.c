@@ -3,8 +3,10 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/jsonio.h"
 #include "net/fetch.h"
 
@@ -221,4 +223,49 @@ int sutra_cache_stats_fetch(const char *base, uint64_t timeout_ns, struct sutra_
 		sutra_err_prefix(err, "cache statistics");
 	sutra_fetch_release(&f);
 	return rc;
+}
+
+int sutra_cache_empty(const char *base, uint64_t timeout_ns, struct sutra_err *err)
+{
+	struct sutra_fetch f;
+	char url[MAX_URL];
+	int rc;
+
+	snprintf(url, sizeof(url), "%s/cache/clear", base);
+	sutra_fetch_init(&f);
+	f.method = "POST";
+	f.url = url;
+	f.timeout_ns = timeout_ns;
+	rc = sutra_fetch_one(&f, err);
+	sutra_fetch_release(&f);
+	return rc;
+}
+
+void sutra_cache_settle(const char *base, int64_t want, uint64_t limit_ns)
+{
+	uint64_t until = sutra_clock_ns() + limit_ns;
+	struct sutra_cache_stats s;
+
+	while (!sutra_cache_stats_fetch(base, limit_ns, &s, NULL) && s.l2.size < want &&
+	       sutra_clock_ns() < until)
+		nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
+}
+
+int64_t sutra_info_number(const char *base, const char *key, uint64_t timeout_ns)
+{
+	struct sutra_fetch f;
+	json_t *doc = NULL;
+	char url[MAX_URL];
+	int64_t v = 0;
+
+	snprintf(url, sizeof(url), "%s/info", base);
+	sutra_fetch_init(&f);
+	f.url = url;
+	f.timeout_ns = timeout_ns;
+	if (!sutra_fetch_one(&f, NULL) &&
+	    !sutra_json_parse(sutra_buf_str(&f.answer), f.answer.len, &doc, NULL))
+		sutra_json_get_int(doc, key, &v, NULL);
+	json_decref(doc);
+	sutra_fetch_release(&f);
+	return v;
 }

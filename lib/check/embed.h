@@ -58,5 +58,11 @@ int sutra_cache_stats_parse(const char *json, size_t n, struct sutra_cache_stats
 			    struct sutra_err *err);
 int sutra_cache_stats_fetch(const char *base, uint64_t timeout_ns, struct sutra_cache_stats *ret,
 			    struct sutra_err *err);
+/* Number `key` of GET base/info; 0 when it cannot be had. */
+int64_t sutra_info_number(const char *base, const char *key, uint64_t timeout_ns);
+/* Empties both levels. */
+int sutra_cache_empty(const char *base, uint64_t timeout_ns, struct sutra_err *err);
+/* Writes to L2 are asynchronous: returns once it holds `want` entries, or after limit_ns. */
+void sutra_cache_settle(const char *base, int64_t want, uint64_t limit_ns);
 
 #endif

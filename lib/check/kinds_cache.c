@@ -7,21 +7,18 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/alloc.h"
-#include "base/clock.h"
 #include "base/histogram.h"
-#include "base/jsonio.h"
 #include "check/check.h"
 #include "check/embed.h"
 #include "check/kinds.h"
 #include "check/load.h"
+#include "check/replay.h"
 #include "check/workload.h"
-#include "net/fetch.h"
 
 static const uint64_t REQUEST_NS = 10000000000u, RESTART_NS = 30000000000u, SETTLE_NS = 3000000000u;
-enum { MAX_TEXT = 16 << 10, WORDS = 10, MAX_URL = 512 };
+enum { MAX_TEXT = 16 << 10, WORDS = 10 };
 
 static const struct sutra_check_param no_params[] = { { 0 } };
 static const struct sutra_check_param pass_params[] = { { "texts", 1, 2000, 40, true }, { 0 } };
@@ -32,16 +29,9 @@ static int stats(const struct sutra_check_run *r, struct sutra_cache_stats *ret,
 	return sutra_cache_stats_fetch(r->env->gateway, sutra_check_time(r, REQUEST_NS), ret, err);
 }
 
-static void pause_10ms(void) { nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL); }
-
-/* Writes to L2 are asynchronous: waits until it holds `want` entries, within a limit. */
 static void settle(const struct sutra_check_run *r, int64_t want)
 {
-	uint64_t until = sutra_clock_ns() + sutra_check_time(r, SETTLE_NS);
-	struct sutra_cache_stats s;
-
-	while (!stats(r, &s, NULL) && s.l2.size < want && sutra_clock_ns() < until)
-		pause_10ms();
+	sutra_cache_settle(r->env->gateway, want, sutra_check_time(r, SETTLE_NS));
 }
 
 static int restart_gateway(const struct sutra_check_run *r, struct sutra_err *err)
@@ -52,18 +42,7 @@ static int restart_gateway(const struct sutra_check_run *r, struct sutra_err *er
 
 static int clear_cache(const struct sutra_check_run *r, struct sutra_err *err)
 {
-	struct sutra_fetch f;
-	char url[MAX_URL];
-	int rc;
-
-	snprintf(url, sizeof(url), "%s/cache/clear", r->env->gateway);
-	sutra_fetch_init(&f);
-	f.method = "POST";
-	f.url = url;
-	f.timeout_ns = sutra_check_time(r, REQUEST_NS);
-	rc = sutra_fetch_one(&f, err);
-	sutra_fetch_release(&f);
-	return rc;
+	return sutra_cache_empty(r->env->gateway, sutra_check_time(r, REQUEST_NS), err);
 }
 
 static int run_enabled(struct sutra_check_run *r, struct sutra_err *err)
@@ -295,57 +274,19 @@ const struct sutra_check_kind sutra_kind_cache_latency = {
 	.run = run_latency,
 };
 
-struct source {
-	const struct sutra_workload *w;
-	const uint32_t *ids;
-	size_t n, at;
-};
-
-static bool next_text(void *user, struct sutra_buf *text, uint32_t *ret_id)
-{
-	struct source *s = user;
-
-	if (s->at == s->n)
-		return false;
-	*ret_id = s->ids[s->at++];
-	sutra_workload_text(s->w, *ret_id, text);
-	return true;
-}
-
-/* Sends one part of the workload through the gateway; a failed request is a failure. */
-static int replay(struct sutra_check_run *r, const struct sutra_workload *w, const uint32_t *ids,
-		  size_t n, const char *what, struct sutra_load_result *ret, struct sutra_err *err)
-{
-	struct source s = { .w = w, .ids = ids, .n = n };
-	struct sutra_load_options o = {
-		.base = r->env->gateway,
-		.parallel = (unsigned)sutra_check_param(r, "parallel"),
-		.timeout_ns = REQUEST_NS,
-		.next = next_text,
-		.user = &s,
-	};
-	struct sutra_load *l;
-	int rc = sutra_load_start(&o, &l, err);
-
-	if (rc)
-		return rc;
-	while (!sutra_load_done(l, 100000000)) {
-		sutra_check_progress(r, "%s: %llu of %zu", what,
-				     (unsigned long long)sutra_load_answered(l), n);
-		if (sutra_clock_ns() >= r->env->deadline_ns)
-			sutra_load_stop(l);
-	}
-	sutra_load_finish(l, ret);
-	if (ret->failed || ret->sent < n) {
-		rc = sutra_fail(err, SUTRA_E_UNAVAILABLE, "%s: %llu of %zu requests failed, the first with %s",
-				what, (unsigned long long)(ret->failed + n - ret->sent), n,
-				ret->failed ? ret->first_failure : "the time limit");
-		sutra_load_result_release(ret);
-	}
-	return rc;
-}
-
 static double percent(uint64_t part, uint64_t whole) { return 100.0 * (double)part / (double)whole; }
+
+static int replay(struct sutra_check_run *r, const struct sutra_workload *w, bool today,
+		  struct sutra_load_result *ret, struct sutra_err *err)
+{
+	struct sutra_replay p = { .base = r->env->gateway,
+				  .parallel = (unsigned)sutra_check_param(r, "parallel"),
+				  .workload = w,
+				  .today = today,
+				  .what = r->check->id };
+
+	return sutra_replay_run(&p, r->env, ret, err);
+}
 
 static void report_workload(struct sutra_check_run *r, const struct sutra_workload *w,
 			    const struct sutra_expected *e, const struct sutra_load_result *t)
@@ -367,15 +308,20 @@ static void report_workload(struct sutra_check_run *r, const struct sutra_worklo
 			"trace %016llx", l1 + l2, l1, l2, want1, want2, (unsigned long long)w->digest);
 }
 
+struct sutra_workload_spec sutra_workload_of(const struct sutra_check *c)
+{
+	return (struct sutra_workload_spec){
+		.seed = (uint64_t)sutra_check_parameter(c, "seed"),
+		.distinct = (uint32_t)sutra_check_parameter(c, "distinct"),
+		.alpha = sutra_check_parameter(c, "alpha"),
+		.fill = (size_t)sutra_check_parameter(c, "fill"),
+		.trace = (size_t)sutra_check_parameter(c, "requests"),
+	};
+}
+
 static int run_workload(struct sutra_check_run *r, struct sutra_err *err)
 {
-	struct sutra_workload_spec spec = {
-		.seed = (uint64_t)sutra_check_param(r, "seed"),
-		.distinct = (uint32_t)sutra_check_param(r, "distinct"),
-		.alpha = sutra_check_param(r, "alpha"),
-		.fill = (size_t)sutra_check_param(r, "fill"),
-		.trace = (size_t)sutra_check_param(r, "requests"),
-	};
+	struct sutra_workload_spec spec = sutra_workload_of(r->check);
 	struct sutra_load_result part = { 0 };
 	struct sutra_workload *w;
 	struct sutra_expected e;
@@ -388,17 +334,19 @@ static int run_workload(struct sutra_check_run *r, struct sutra_err *err)
 	if (rc)
 		return rc;
 	rc = stats(r, &s, err);
+	/* A shard that does not tell its size is taken to hold everything. */
 	rc = rc ? rc : sutra_workload_expect(w, (size_t)s.l1.max_size,
-					     s.l2_enabled ? (size_t)s.l2.max_size : 0, &e, err);
+					     !s.l2_enabled ? 0 : s.l2.max_size ? (size_t)s.l2.max_size :
+					     spec.distinct, &e, err);
 	rc = rc ? rc : clear_cache(r, err);
-	rc = rc ? rc : replay(r, w, w->fill, spec.fill, "yesterday", &part, err);
+	rc = rc ? rc : replay(r, w, false, &part, err);
 	if (rc)
 		goto out;
 	sutra_load_result_release(&part);
 	settle(r, (int64_t)e.fill_computed);
 	sutra_check_progress(r, "restarting the gateway");
 	rc = restart_gateway(r, err);
-	rc = rc ? rc : replay(r, w, w->trace, spec.trace, "today", &part, err);
+	rc = rc ? rc : replay(r, w, true, &part, err);
 	if (!rc)
 		report_workload(r, w, &e, &part);
 out:

@@ -1,17 +1,13 @@
 /* Phase 0: what a vector is. */
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
-#include "base/clock.h"
 #include "base/histogram.h"
-#include "base/jsonio.h"
 #include "check/check.h"
 #include "check/embed.h"
 #include "check/kinds.h"
 #include "check/workload.h"
-#include "net/fetch.h"
 
 static const uint64_t REQUEST_NS = 10000000000u;
 enum { MAX_TEXT = 16 << 10, SHORT_WORDS = 8 };
@@ -193,30 +189,11 @@ const struct sutra_check_kind sutra_kind_determinism = {
 	.run = run_determinism,
 };
 
-/* GET base/info, number `key`; 0 when it cannot be had. */
-static int64_t info_number(struct sutra_check_run *r, const char *base, const char *key)
-{
-	struct sutra_fetch f;
-	json_t *doc = NULL;
-	int64_t v = 0;
-	char url[512];
-
-	snprintf(url, sizeof(url), "%s/info", base);
-	sutra_fetch_init(&f);
-	f.url = url;
-	f.timeout_ns = sutra_check_time(r, REQUEST_NS);
-	if (!sutra_fetch_one(&f, NULL) &&
-	    !sutra_json_parse(sutra_buf_str(&f.answer), f.answer.len, &doc, NULL))
-		sutra_json_get_int(doc, key, &v, NULL);
-	json_decref(doc);
-	sutra_fetch_release(&f);
-	return v;
-}
-
 static int64_t native_dimension(struct sutra_check_run *r)
 {
 	return r->env->replicas && r->env->replicas[0] ?
-		       info_number(r, r->env->replicas[0], "native_dimension") : 0;
+		       sutra_info_number(r->env->replicas[0], "native_dimension",
+					 sutra_check_time(r, REQUEST_NS)) : 0;
 }
 
 /* The first n of v, without the mean of all `width` when the layer norm is still to

@@ -245,6 +245,14 @@ static int add_chunk(const char *data, size_t n, void *b)
 	return 0;
 }
 
+void sutra_report_document(struct sutra_buf *b, json_t *doc)
+{
+	/* 12 digits: what was measured never has more, and 4.1 stays 4.1. */
+	json_dump_callback(doc, add_chunk, b, JSON_SORT_KEYS | JSON_INDENT(2) | JSON_REAL_PRECISION(12));
+	sutra_buf_addc(b, '\n');
+	json_decref(doc);
+}
+
 void sutra_report_json(const struct sutra_outcome *o, struct sutra_buf *b)
 {
 	json_t *doc = json_object(), *list = json_array(), *counts = json_object();
@@ -262,10 +270,7 @@ void sutra_report_json(const struct sutra_outcome *o, struct sutra_buf *b)
 	json_object_set_new(doc, "exit_code", json_integer(sutra_outcome_exit(o)));
 	json_object_set_new(doc, "counts", counts);
 	json_object_set_new(doc, "results", list);
-	/* 12 digits: what was measured never has more, and 4.1 stays 4.1. */
-	json_dump_callback(doc, add_chunk, b, JSON_SORT_KEYS | JSON_INDENT(2) | JSON_REAL_PRECISION(12));
-	sutra_buf_addc(b, '\n');
-	json_decref(doc);
+	sutra_report_document(b, doc);
 }
 
 /* Text as XML 1.0 allows it: escaped, and without the control characters it forbids. */

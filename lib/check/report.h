@@ -5,6 +5,8 @@
 #ifndef SUTRA_CHECK_REPORT_H
 #define SUTRA_CHECK_REPORT_H
 
+#include <jansson.h>
+
 #include "base/buf.h"
 #include "check/check.h"
 
@@ -27,5 +29,7 @@ void sutra_report_prom(const struct sutra_outcome *o, struct sutra_buf *b);
 bool sutra_report_target(const struct sutra_result *r, size_t i, char *out, size_t size);
 /* "p50_ms <= 667, l1_percent >= 67": what was expected of a check's values. */
 void sutra_report_expected(const struct sutra_check *c, struct sutra_buf *b);
+/* Appends a document as every command prints it, and gives its reference back. */
+void sutra_report_document(struct sutra_buf *b, json_t *doc);
 
 #endif
