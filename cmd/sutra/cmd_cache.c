@@ -135,7 +135,7 @@ static int warm(const char *base, const char *path, struct sutra_err *err)
 	sutra_progress_clear(&w.progress);
 	if (f != stdin)
 		fclose(f);
-	free(line);
+	sutra_free(line);
 	sutra_buf_release(&w.body);
 	if (!rc && common.json)
 		print_document(json_pack("{s:s, s:I}", "schema", "sutra.cache-warm/1", "texts",

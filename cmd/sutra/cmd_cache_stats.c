@@ -5,7 +5,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/jsonio.h"
-#include "check/embed.h"
+#include "check/ask.h"
 #include "sutra/command.h"
 #include "sutra/gateway.h"
 #include "sutra/stackio.h"

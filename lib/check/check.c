@@ -7,7 +7,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/digest.h"
-#include "check/embed.h"
+#include "check/ask.h"
 #include "net/fetch.h"
 #include "probe/haproxy_csv.h"
 

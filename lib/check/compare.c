@@ -5,7 +5,7 @@
 
 #include "base/histogram.h"
 #include "base/jsonio.h"
-#include "check/embed.h"
+#include "check/ask.h"
 #include "check/replay.h"
 #include "check/report.h"
 

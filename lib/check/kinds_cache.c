@@ -11,7 +11,7 @@
 #include "base/alloc.h"
 #include "base/histogram.h"
 #include "check/check.h"
-#include "check/embed.h"
+#include "check/ask.h"
 #include "check/kinds.h"
 #include "check/load.h"
 #include "check/replay.h"

@@ -5,7 +5,7 @@
 #include "base/alloc.h"
 #include "base/histogram.h"
 #include "check/check.h"
-#include "check/embed.h"
+#include "check/ask.h"
 #include "check/kinds.h"
 #include "check/workload.h"
 

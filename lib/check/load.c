@@ -15,7 +15,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "check/embed.h"
+#include "check/ask.h"
 #include "net/fetch.h"
 
 enum { MAX_PARALLEL = 64, MAX_TEXT = 64 << 10, MAX_URL = 512 };

@@ -13,7 +13,7 @@
 #include "base/alloc.h"
 #include "base/jsonio.h"
 #include "check/check.h"
-#include "check/embed.h"
+#include "check/ask.h"
 #include "check/report.h"
 #include "check/suite.h"
 #include "check/workload.h"

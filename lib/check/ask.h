@@ -1,12 +1,12 @@
 /*
- * embed - one request to an embedding service, and the cache's counters, as checks need them.
+ * ask - one request to an embedding service, and the cache's counters, as checks need them.
  *
  * Works against the gateway and against an ml-base replica alike. The answer is JSON
  * (CONTRACT sections 3, 4); a replica's answer carries no cache levels, so that every text
  * counts as computed.
  */
-#ifndef SUTRA_CHECK_EMBED_H
-#define SUTRA_CHECK_EMBED_H
+#ifndef SUTRA_CHECK_ASK_H
+#define SUTRA_CHECK_ASK_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-#include "check/embed.h"
+#include "check/ask.h"
 
 #include <math.h>
 #include <stdio.h>
