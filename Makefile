@@ -23,14 +23,14 @@ PKGS    := libcurl jansson libmicrohttpd libuv msgpack libfyaml libsodium \
            libxxhash libutf8proc readline ncursesw
 CFLAGS  ?= -O2 -g
 CFLAGS_ALL := -std=gnu11 $(CFLAGS) -pthread -fno-omit-frame-pointer \
-           -D_GNU_SOURCE -Ilib -Icmd -Wall -Wextra -Wno-unused-parameter
+           -D_GNU_SOURCE -Ilib -Icmd -Wall -Wextra -Wno-unused-parameter \
+           -Wno-format-truncation $(if $(findstring clang,$(CC)),-Wno-unknown-warning-option)
 LDFLAGS_ALL := $(LDFLAGS) -pthread -Wl,--as-needed
 LIBS    := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -ldnnl -lgomp -lm
 
 ifneq ($(DEV),)
 CFLAGS_ALL += -Werror -Wshadow -Wvla -Wwrite-strings -Wstrict-prototypes \
-           -Wmissing-prototypes -Wformat=2 -Wpointer-arith -Wundef \
-           -Wno-format-truncation $(if $(findstring clang,$(CC)),-Wno-unknown-warning-option)
+           -Wmissing-prototypes -Wformat=2 -Wpointer-arith -Wundef
 endif
 ifneq ($(SAN),)
 CFLAGS_ALL  += -fsanitize=$(SAN) -fno-sanitize-recover=undefined

@@ -11,7 +11,10 @@
 #include "base/jsonio.h"
 #include "ml_base.h"
 
-enum { FLOAT_TEXT = 16 };	/* bytes of a float in JSON, at most */
+enum {
+	FLOAT_TEXT = 16,	/* bytes of a float in JSON, at most */
+	MAX_LENGTHS = 64,	/* texts up to which X-Embedding-Lengths is sent */
+};
 
 /* One request from reading to answering; the job comes first, so that done() finds it. */
 struct embed {
@@ -22,6 +25,7 @@ struct embed {
 	size_t tokens, truncated;
 	size_t dimension;
 	bool normalize, truncate, single, binary;
+	bool cut[MAX_LENGTHS];	/* of the first texts: cut to the model's length */
 };
 
 static void embed_free(struct embed *e)
@@ -43,6 +47,21 @@ static void shape_rows(struct embed *e)
 				 e->job.out + i * e->dimension);
 }
 
+/* X-Embedding-Lengths: tokens of each text, with a t when it was cut ("10,256t,3"). */
+static void add_lengths(struct embed *e)
+{
+	char value[MAX_LENGTHS * 7];
+	size_t len = 0;
+
+	if (e->job.texts > MAX_LENGTHS)
+		return;
+	for (size_t i = 0; i < e->job.texts && len < sizeof(value); i++)
+		len += (size_t)snprintf(value + len, sizeof(value) - len, "%s%u%s", i ? "," : "",
+					e->lengths[i], e->cut[i] ? "t" : "");
+	if (len < sizeof(value))
+		sutra_http_add_header(e->request, "X-Embedding-Lengths", value);
+}
+
 static void add_headers(struct embed *e)
 {
 	char value[64];
@@ -54,6 +73,7 @@ static void add_headers(struct embed *e)
 	sutra_http_add_header(e->request, "X-Embedding-Tokens", value);
 	snprintf(value, sizeof(value), "%zu", e->truncated);
 	sutra_http_add_header(e->request, "X-Embedding-Truncated", value);
+	add_lengths(e);
 }
 
 /* Little-endian float32, as every machine this builds for has them. */
@@ -168,6 +188,8 @@ static int tokenize(struct embed *e, const json_t *list, struct sutra_err *err)
 		if (whole == e->lengths[i])
 			continue;
 		e->truncated++;
+		if (i < MAX_LENGTHS)
+			e->cut[i] = true;
 		if (!e->truncate) {
 			sutra_fail(err, SUTRA_E_INVALID,
 				   "texts[%zu] has %zu tokens; the model takes %zu", i, whole,

@@ -81,7 +81,7 @@ struct sutra_http_request {
 	char id[ID_LEN];
 	struct {
 		const char *name;
-		char value[160];
+		char value[512];
 	} extra[6];
 	size_t n_extra;
 };

@@ -78,7 +78,7 @@ uint64_t sutra_http_started_ns(const struct sutra_http_request *r);	/* monotonic
 /* Memory that is freed with the request; sutra_free is called on it. */
 void sutra_http_own(struct sutra_http_request *r, void *p);
 
-/* Adds a header to the coming answer. */
+/* Adds a header (at most 6, of at most 511 bytes) to the coming answer. */
 void sutra_http_add_header(struct sutra_http_request *r, const char *name, const char *value);
 /* Answers with the bytes of body, which is emptied (ownership moves, no copy). */
 void sutra_http_reply(struct sutra_http_request *r, int status, const char *content_type,

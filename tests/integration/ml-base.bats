@@ -83,6 +83,7 @@ refused() {
   grep -qi '^X-Embedding-Shape: 2,64' headers
   grep -qi '^X-Embedding-Tokens: 13' headers
   grep -qi '^X-Embedding-Truncated: 0' headers
+  grep -qi '^X-Embedding-Lengths: 10,3' headers
   fingerprint=$(curl -sf "$URL/info" | grep -o '"fingerprint":"[0-9a-f]*"' | cut -d'"' -f4)
   [ "${#fingerprint}" = 32 ]
   grep -qi "^X-Embedding-Fingerprint: $fingerprint" headers
@@ -181,6 +182,8 @@ refused() {
   { printf '{"text":"'; yes 'hello world' | head -c 10000000 | tr '\n' ' '; printf '"}'; } >body
   run -0 curl -sf "$URL/embed" --data-binary @body
   [[ $output == *'"tokens":256,"truncated":1,'* ]]
+  curl -sf -D headers -o /dev/null "$URL/embed" --data-binary @body
+  grep -qi '^X-Embedding-Lengths: 256t' headers
   sed 's/}$/,"truncate":false}/' body >strict
   run -0 curl -s -w '\n%{http_code}' "$URL/embed" --data-binary @strict
   [ "${lines[-1]}" = 422 ]
