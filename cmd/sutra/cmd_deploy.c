@@ -14,6 +14,7 @@
 #include "stack/lock.h"
 #include "stack/modelstore.h"
 #include "sutra/command.h"
+#include "sutra/modelbar.h"
 #include "sutra/stackio.h"
 
 static bool yes, dry_run, plan_only;
@@ -53,12 +54,6 @@ static void catch_signals(void)
 	sigaction(SIGTERM, &action, NULL);
 }
 
-static void say_progress(const char *line)
-{
-	if (!common.quiet)
-		fprintf(stderr, "  model     %s\n", line);
-}
-
 static void say_step(const struct sutra_step *s)
 {
 	if (common.quiet)
@@ -90,12 +85,10 @@ static int settle_model(struct sutra_config *config, struct sutra_err *err)
 	const char *path = sutra_config_get(config, "MODEL_PATH"), *name = sutra_config_get(config, "SUTRA_MODEL");
 	int64_t width, dimension = 0;
 	char *folder = NULL, *slash;
-	int rc = sutra_model_find(path, name, &folder, err);
+	int rc = plan_only ? sutra_model_find(path, name, &folder, err) :
+			     sutra_model_ensure(path, name, modelbar_step, &folder, err);
 
-	if (rc == SUTRA_E_NOTFOUND && !path && sutra_model_known(name) && !plan_only) {
-		rc = sutra_model_fetch(name, say_progress, err);
-		rc = rc ? rc : sutra_model_find(path, name, &folder, err);
-	}
+	modelbar_end();
 	rc = rc ? rc : sutra_model_width(folder, &width, err);
 	sutra_str_int(sutra_config_get(config, "MATRYOSHKA_DIM"), 1, 1 << 20, &dimension);
 	rc = rc ? rc : sutra_model_check_dimension(width, dimension, err);
@@ -288,6 +281,7 @@ static int run(int n, char **argv)
 		return command_usage("deploy takes no operand, got \"%s\"", argv[1]);
 	plan_only = plan_only || dry_run;
 	catch_signals();
+	modelbar_stop_on(&stopped);
 	rc = stack_open(&config, &data_dir, &state_dir, !plan_only, &err);
 	rc = rc ? rc : choose_runtime(config, &err);
 	rc = rc ? rc : settle_model(config, &err);

@@ -1,103 +1,149 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/alloc.h"
 #include "stack/modelstore.h"
 #include "sutra/command.h"
+#include "sutra/modelbar.h"
 #include "sutra/stackio.h"
 
-static bool yes;
+static bool again, yes;
 
 static const struct sutra_option rows[] = {
+	{ 0, "again", SUTRA_OPT_FLAG, &again, NULL, "fetch it even when it is here", 0, 0, NULL },
 	{ 'y', "yes", SUTRA_OPT_FLAG, &yes, NULL, "answer every question with yes", 0, 0, NULL },
 	{ 0 },
 };
 
 static const struct sutra_option *options(void) { return rows; }
 
-static void say(const char *line)
+/* One model as a document: where it is, and what was checked. */
+static int print_folder(const char *schema, const char *name, char *folder, int64_t files)
 {
-	if (!common.quiet)
-		fprintf(stderr, "  %s\n", line);
+	json_t *o;
+
+	if (!common.json) {
+		puts(folder);
+	} else {
+		o = json_pack("{s:s, s:s, s:s}", "schema", schema, "name", name, "folder", folder);
+		if (files >= 0)
+			json_object_set_new(o, "files_verified", json_integer(files));
+		print_document(o);
+	}
+	sutra_free(folder);
+	return EXIT_YES;
 }
 
 static int fetch(const char *name)
 {
 	struct sutra_err err;
 	char *folder;
-	int rc = sutra_model_fetch(name, say, &err);
+	int rc = sutra_model_fetch(name, again, modelbar_step, &err);
 
+	modelbar_end();
 	rc = rc ? rc : sutra_model_find(NULL, name, &folder, &err);
-	if (rc)
-		return command_fail(&err);
-	puts(folder);
-	sutra_free(folder);
-	return EXIT_YES;
+	return rc ? command_fail(&err) : print_folder("sutra.model/1", name, folder, -1);
 }
 
 static int path(const char *name)
 {
+	const char *own = getenv("MODEL_PATH");
 	struct sutra_err err;
 	char *folder;
 
-	if (sutra_model_find(getenv("MODEL_PATH"), name, &folder, &err))
+	if (sutra_model_find(own && *own ? own : NULL, name, &folder, &err))
 		return command_fail(&err);
-	puts(folder);
-	sutra_free(folder);
-	return EXIT_YES;
+	return print_folder("sutra.model/1", name, folder, -1);
 }
 
 static int verify(const char *name)
 {
-	const struct sutra_known_model *m = sutra_model_known(name);
 	struct sutra_err err;
+	size_t files = 0;
 	char *folder;
-	int rc;
+	int rc = sutra_model_find(NULL, name, &folder, &err);
 
-	if (!m)
-		return command_usage("the model \"%s\" is not known, so there is nothing to verify it against", name);
-	rc = sutra_model_find(NULL, name, &folder, &err);
 	if (rc)
 		return command_fail(&err);
-	rc = sutra_model_verify(m, folder, &err);
-	if (!rc)
-		printf("%s: every file has its recorded SHA-256\n", m->name);
+	rc = sutra_model_verify(name, folder, &files, &err);
+	if (rc) {
+		sutra_free(folder);
+		return command_fail(&err);
+	}
+	if (common.json)
+		return print_folder("sutra.model/1", name, folder, (int64_t)files);
+	printf("%s: %zu files have their recorded SHA-256\n", name, files);
 	sutra_free(folder);
-	return rc ? command_fail(&err) : EXIT_YES;
+	return EXIT_YES;
+}
+
+static uint64_t weights_bytes(const char *folder)
+{
+	char *path = xasprintf("%s/model.safetensors", folder);
+	struct stat st;
+	uint64_t size = stat(path, &st) ? 0 : (uint64_t)st.st_size;
+
+	sutra_free(path);
+	return size;
+}
+
+static void list_one(const char *name, json_t *models)
+{
+	const struct sutra_known_model *m = sutra_model_known(name);
+	enum sutra_model_state state = sutra_model_state(name);
+	char *folder = sutra_model_store_folder(name), size[32] = "-";
+	const char *trained = !m ? "unknown" : m->matryoshka_trained ? "trained" : "untrained";
+	bool here = state >= SUTRA_MODEL_CHANGED;
+	int64_t width = m ? m->dimension : 0;
+	uint64_t bytes = here ? weights_bytes(folder) : 0;
+
+	if (here)
+		sutra_model_width(folder, &width, NULL);
+	if (bytes)
+		sutra_str_bytes(bytes, size, sizeof(size));
+	if (!common.json)
+		printf("%-36s %9lld %-10s %10s  %s\n", name, (long long)width, sutra_model_state_name(state), size,
+		       trained);
+	json_array_append_new(models, json_pack("{s:s, s:s?, s:I, s:s, s:b, s:I, s:s, s:s}", "name", name, "hub",
+						m ? m->alias : strchr(name, '/') ? name : NULL, "dimension",
+						(json_int_t)width, "state", sutra_model_state_name(state), "here",
+						here, "weights_bytes", (json_int_t)bytes, "matryoshka", trained,
+						"folder", folder));
+	sutra_free(folder);
 }
 
 static int list(void)
 {
+	struct sutra_strv names = { 0 };
 	json_t *models = json_array();
 
 	if (!common.json)
-		printf("%-20s %-9s %-10s %-10s %s\n", "MODEL", "WIDTH", "STATE", "MATRYOSHKA", "HUB NAME");
-	for (const struct sutra_known_model *m = sutra_known_models; m->name; m++) {
-		char *folder = NULL;
-		bool here = !sutra_model_find(NULL, m->name, &folder, NULL);
-
-		if (!common.json)
-			printf("%-20s %-9d %-10s %-10s %s\n", m->name, m->dimension, here ? "here" : "not here",
-			       m->matryoshka_trained ? "trained" : "untrained", m->alias);
-		json_array_append_new(models, json_pack("{s:s, s:s, s:i, s:b, s:b, s:s?}", "name", m->name, "hub",
-							m->alias, "dimension", m->dimension, "here", here,
-							"matryoshka_trained", m->matryoshka_trained, "folder",
-							folder));
-		sutra_free(folder);
-	}
+		printf("%-36s %9s %-10s %10s  %s\n", "MODEL", "DIMENSION", "STATE", "WEIGHTS", "MATRYOSHKA");
+	for (const struct sutra_known_model *m = sutra_known_models; m->name; m++)
+		list_one(m->name, models);
+	sutra_model_names(&names);
+	for (size_t i = 0; i < names.n; i++)
+		if (!sutra_model_known(names.items[i]))
+			list_one(names.items[i], models);
 	if (common.json)
 		print_document(json_pack("{s:s, s:O}", "schema", "sutra.models/1", "models", models));
 	json_decref(models);
+	sutra_strv_release(&names);
 	return EXIT_YES;
 }
 
 static int run(int n, char **argv)
 {
-	const char *name = n > 1 ? argv[2] : "all-minilm-l6-v2";
+	const char *chosen = getenv("SUTRA_MODEL"), *name = sutra_known_models[0].name;
 
 	if (!n || n > 2)
 		return command_usage("say fetch, list, verify or path, and perhaps a model");
+	if (chosen && *chosen)
+		name = chosen;
+	if (n > 1)
+		name = argv[2];
 	if (!strcmp(argv[1], "fetch"))
 		return fetch(name);
 	if (!strcmp(argv[1], "verify"))
@@ -106,7 +152,7 @@ static int run(int n, char **argv)
 		return path(name);
 	if (!strcmp(argv[1], "list") && n == 1)
 		return list();
-	return command_usage("\"%s\" is not fetch, list, verify or path", argv[1]);
+	return command_usage("\"%s\" is not fetch [NAME], list, verify [NAME] or path [NAME]", argv[1]);
 }
 
 const struct command cmd_model = {
@@ -114,6 +160,7 @@ const struct command cmd_model = {
 	.summary = "fetch, list, verify models, or say where one is",
 	.synopsis = "fetch [NAME] | list | verify [NAME] | path [NAME]",
 	.examples = "sutra model fetch\tget the default model, all-minilm-l6-v2\n"
+		    "sutra model fetch OWNER/NAME\tget one of the Hugging Face hub\n"
 		    "sutra model verify\thash every file again\n",
 	.options = options,
 	.run = run,

@@ -14,7 +14,7 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "base/jsonio.h"
-#include "model/weightsum.h"
+#include "base/weightsum.h"
 
 #define PIPELINE "1"
 

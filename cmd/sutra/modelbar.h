@@ -1,0 +1,14 @@
+/* modelbar - how a model's fetch shows itself: a bar on a terminal, else a line each 10 s. */
+#ifndef SUTRA_CMD_MODELBAR_H
+#define SUTRA_CMD_MODELBAR_H
+
+#include <stdint.h>
+
+/* A sutra_model_progress over the common options (-q, --color). */
+int modelbar_step(const char *what, uint64_t done, uint64_t total);
+/* Not 0 in *stop ends the fetch at its next step; NULL: nothing does. */
+void modelbar_stop_on(const volatile int *stop);
+/* Ends the line on the terminal. */
+void modelbar_end(void);
+
+#endif
