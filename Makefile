@@ -18,6 +18,7 @@ PREFIX  ?= /usr/local
 DESTDIR ?=
 V       ?= 0
 Q       := $(if $(filter 1,$(V)),,@)
+SAY     := $(if $(findstring s,$(firstword -$(MAKEFLAGS)))$(filter 1,$(V)),@:,@echo)
 
 PKGS    := libcurl jansson libmicrohttpd libuv msgpack libfyaml libsodium \
            libxxhash libutf8proc readline ncursesw
@@ -72,7 +73,7 @@ print-bin: ; @echo $(BIN)
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
-	$(if $(Q),@echo '  CC   $<')
+	$(SAY) '  CC   $<'
 	$(Q)$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
 $(LIB_A): $(LIB_OBJ)
@@ -81,7 +82,7 @@ $(LIB_A): $(LIB_OBJ)
 define program
 $$(BIN)/$(1): $$(patsubst %.c,$$(B)/%.o,$$(wildcard cmd/$(1)/*.c)) $$(LIB_A)
 	@mkdir -p $$(@D)
-	$$(if $$(Q),@echo '  LINK $$@')
+	$$(SAY) '  LINK $$@'
 	$$(Q)$$(CC) $$(LDFLAGS_ALL) -o $$@ $$^ $$(LIBS)
 endef
 $(foreach c,$(CMDS),$(eval $(call program,$(c))))

@@ -61,7 +61,7 @@ static bool process_up(const char *state_dir, struct sutra_awaited *a, bool *ret
 
 	sutra_runit_read(state_dir, a->name, &now);
 	a->last_exit = now.last_exit;
-	*ret_dead = now.restarts > a->restarts || (now.supervised && !now.wants_up && !now.running);
+	*ret_dead = now.restarts > a->restarts || (now.last_exit >= 0 && !now.wants_up && !now.running);
 	if (*ret_dead)
 		a->reason = "exited";
 	return now.running && now.pid != a->old_pid;

@@ -385,6 +385,10 @@ int sutra_deploy_apply(struct sutra_config *config, const struct sutra_desired *
 	a.record = record_begin(config, d, state_dir);
 	rc = record_save(state_dir, a.record, err);
 	rc = rc ? rc : stop_all(&a);
+	/* runsvdir looks for new folders when it starts, later only every five seconds. */
+	for (size_t i = 0; i < plan->n && !rc; i++)
+		if (plan->steps[i].action == SUTRA_START)
+			rc = sutra_runit_write(state_dir, plan->steps[i].unit, err);
 	rc = rc ? rc : sutra_runit_start(state_dir, err);
 	rc = rc ? rc : start_all(&a);
 	rc = rc ? rc : replace_all(&a);
