@@ -1,28 +1,18 @@
-/*
- * Each shard: an open-addressing table of node numbers (linear probing, deletion by shifting
- * back, at most half full) over an array of nodes that are also the doubly linked list of use.
- * Node 0 is the list's head: next is the most recently used, prev the least. Numbers, not
- * pointers, so that a node is 16 bytes and the table 4 bytes a slot.
- */
+/* Each shard: an LRU index (base/lru.h), and the vector of each of its nodes. */
 #include "cache/l1.h"
 
 #include <pthread.h>
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/lru.h"
 
 enum { MAX_SHARDS = 16, MIN_PER_SHARD = 64 };
 
-struct node {
-	struct sutra_vector *vector;
-	uint32_t prev, next;
-};
-
 struct shard {
 	_Alignas(64) pthread_mutex_t lock;
-	struct node *nodes;	/* [capacity + 1] */
-	uint32_t *table;	/* [mask + 1], 0: empty */
-	uint32_t capacity, used, mask, free_list;
+	struct sutra_lru lru;
+	struct sutra_vector **vectors;	/* [capacity + 1], by node */
 	uint64_t hits, misses, evictions, expired;
 };
 
@@ -38,19 +28,9 @@ static struct shard *shard_of(struct sutra_l1 *c, uint64_t hash)
 
 static int shard_init(struct shard *s, size_t capacity)
 {
-	size_t slots = 4;
-
-	while (slots < 2 * (capacity + 1))
-		slots *= 2;
-	s->capacity = (uint32_t)capacity;
-	s->mask = (uint32_t)slots - 1;
-	s->nodes = sutra_calloc(capacity + 1, sizeof(*s->nodes));
-	s->table = sutra_calloc(slots, sizeof(*s->table));
-	if (!s->nodes || !s->table || pthread_mutex_init(&s->lock, NULL))
+	s->vectors = sutra_calloc(capacity + 1, sizeof(struct sutra_vector *));
+	if (!s->vectors || sutra_lru_init(&s->lru, capacity) || pthread_mutex_init(&s->lock, NULL))
 		return SUTRA_E_NOMEM;
-	for (uint32_t i = 1; i <= s->capacity; i++)
-		s->nodes[i].next = i < s->capacity ? i + 1 : 0;
-	s->free_list = 1;
 	return 0;
 }
 
@@ -83,80 +63,40 @@ void sutra_l1_free(struct sutra_l1 *c)
 	for (size_t i = 0; i < c->n_shards; i++) {
 		struct shard *s = &c->shards[i];
 
-		for (uint32_t n = 1; s->nodes && n <= s->capacity; n++)
-			sutra_vector_unref(s->nodes[n].vector);
-		sutra_free(s->nodes);
-		sutra_free(s->table);
+		for (uint32_t n = 1; s->vectors && n <= s->lru.capacity; n++)
+			sutra_vector_unref(s->vectors[n]);
+		sutra_free(s->vectors);
+		sutra_lru_release(&s->lru);
 	}
 	sutra_free(c);
 }
 
-static bool same_key(const struct sutra_cache_key *a, const struct sutra_cache_key *b)
+struct wanted {
+	const struct shard *shard;
+	const struct sutra_cache_key *key;
+};
+
+static bool same_key(const void *ctx, uint32_t node)
 {
-	return !memcmp(a->digest, b->digest, sizeof(a->digest));
+	const struct wanted *w = ctx;
+
+	return !memcmp(w->shard->vectors[node]->key.digest, w->key->digest, sizeof(w->key->digest));
 }
 
-static uint32_t slot_of(const struct shard *s, const struct sutra_vector *v)
+static uint32_t find(const struct shard *s, const struct sutra_cache_key *k)
 {
-	return (uint32_t)sutra_cache_key_hash(&v->key) & s->mask;
+	const struct wanted w = { s, k };
+
+	return sutra_lru_find(&s->lru, sutra_cache_key_hash(k), same_key, &w);
 }
 
-/* The slot that holds the key, or the empty one where it would go. */
-static uint32_t find_slot(const struct shard *s, const struct sutra_cache_key *k)
+/* Takes a node out and gives its vector's reference to the caller. */
+static struct sutra_vector *take_out(struct shard *s, uint32_t node)
 {
-	uint32_t slot = (uint32_t)sutra_cache_key_hash(k) & s->mask;
+	struct sutra_vector *v = s->vectors[node];
 
-	while (s->table[slot] && !same_key(&s->nodes[s->table[slot]].vector->key, k))
-		slot = (slot + 1) & s->mask;
-	return slot;
-}
-
-static void unlink_node(struct shard *s, uint32_t n)
-{
-	s->nodes[s->nodes[n].prev].next = s->nodes[n].next;
-	s->nodes[s->nodes[n].next].prev = s->nodes[n].prev;
-}
-
-static void link_first(struct shard *s, uint32_t n)
-{
-	s->nodes[n].prev = 0;
-	s->nodes[n].next = s->nodes[0].next;
-	s->nodes[s->nodes[0].next].prev = n;
-	s->nodes[0].next = n;
-}
-
-/* Empties a slot, moving back those behind it that would no longer be found. */
-static void erase_slot(struct shard *s, uint32_t slot)
-{
-	uint32_t hole = slot, at = slot;
-
-	for (;;) {
-		uint32_t home;
-
-		at = (at + 1) & s->mask;
-		if (!s->table[at])
-			break;
-		home = slot_of(s, s->nodes[s->table[at]].vector);
-		if (((at - home) & s->mask) < ((at - hole) & s->mask))
-			continue;
-		s->table[hole] = s->table[at];
-		hole = at;
-	}
-	s->table[hole] = 0;
-}
-
-/* Takes the entry of a slot out and gives its vector's reference to the caller. */
-static struct sutra_vector *take_out(struct shard *s, uint32_t slot)
-{
-	uint32_t n = s->table[slot];
-	struct sutra_vector *v = s->nodes[n].vector;
-
-	erase_slot(s, slot);
-	unlink_node(s, n);
-	s->nodes[n].vector = NULL;
-	s->nodes[n].next = s->free_list;
-	s->free_list = n;
-	s->used--;
+	sutra_lru_remove(&s->lru, node);
+	s->vectors[node] = NULL;
 	return v;
 }
 
@@ -164,18 +104,16 @@ struct sutra_vector *sutra_l1_get(struct sutra_l1 *c, const struct sutra_cache_k
 {
 	struct shard *s = shard_of(c, sutra_cache_key_hash(k));
 	struct sutra_vector *v = NULL, *dead = NULL;
-	uint32_t slot, n;
+	uint32_t n;
 
 	pthread_mutex_lock(&s->lock);
-	slot = find_slot(s, k);
-	n = s->table[slot];
-	if (n && s->nodes[n].vector->expires_ns <= now_ns) {
-		dead = take_out(s, slot);
+	n = find(s, k);
+	if (n && s->vectors[n]->expires_ns <= now_ns) {
+		dead = take_out(s, n);
 		s->expired++;
 	} else if (n) {
-		v = sutra_vector_ref(s->nodes[n].vector);
-		unlink_node(s, n);
-		link_first(s, n);
+		v = sutra_vector_ref(s->vectors[n]);
+		sutra_lru_touch(&s->lru, n);
 	}
 	if (v)
 		s->hits++;
@@ -190,27 +128,21 @@ void sutra_l1_put(struct sutra_l1 *c, struct sutra_vector *v)
 {
 	struct shard *s = shard_of(c, sutra_cache_key_hash(&v->key));
 	struct sutra_vector *old = NULL;
-	uint32_t slot, n;
+	uint32_t n;
 
 	pthread_mutex_lock(&s->lock);
-	slot = find_slot(s, &v->key);
-	n = s->table[slot];
+	n = find(s, &v->key);
 	if (n) {
-		old = s->nodes[n].vector;
-		unlink_node(s, n);
+		old = s->vectors[n];
+		sutra_lru_touch(&s->lru, n);
 	} else {
-		if (s->used == s->capacity) {
-			old = take_out(s, find_slot(s, &s->nodes[s->nodes[0].prev].vector->key));
+		if (s->lru.used == s->lru.capacity) {
+			old = take_out(s, sutra_lru_oldest(&s->lru));
 			s->evictions++;
-			slot = find_slot(s, &v->key);
 		}
-		n = s->free_list;
-		s->free_list = s->nodes[n].next;
-		s->table[slot] = n;
-		s->used++;
+		n = sutra_lru_add(&s->lru, sutra_cache_key_hash(&v->key));
 	}
-	s->nodes[n].vector = sutra_vector_ref(v);
-	link_first(s, n);
+	s->vectors[n] = sutra_vector_ref(v);
 	pthread_mutex_unlock(&s->lock);
 	sutra_vector_unref(old);
 }
@@ -219,12 +151,12 @@ bool sutra_l1_remove(struct sutra_l1 *c, const struct sutra_cache_key *k)
 {
 	struct shard *s = shard_of(c, sutra_cache_key_hash(k));
 	struct sutra_vector *old = NULL;
-	uint32_t slot;
+	uint32_t n;
 
 	pthread_mutex_lock(&s->lock);
-	slot = find_slot(s, k);
-	if (s->table[slot])
-		old = take_out(s, slot);
+	n = find(s, k);
+	if (n)
+		old = take_out(s, n);
 	pthread_mutex_unlock(&s->lock);
 	sutra_vector_unref(old);
 	return old != NULL;
@@ -238,8 +170,8 @@ uint64_t sutra_l1_clear(struct sutra_l1 *c)
 		struct shard *s = &c->shards[i];
 
 		pthread_mutex_lock(&s->lock);
-		while (s->used) {
-			sutra_vector_unref(take_out(s, find_slot(s, &s->nodes[s->nodes[0].next].vector->key)));
+		while (s->lru.used) {
+			sutra_vector_unref(take_out(s, sutra_lru_oldest(&s->lru)));
 			dropped++;
 		}
 		pthread_mutex_unlock(&s->lock);
@@ -254,7 +186,7 @@ void sutra_l1_stats(struct sutra_l1 *c, struct sutra_l1_stats *ret)
 		struct shard *s = &c->shards[i];
 
 		pthread_mutex_lock(&s->lock);
-		ret->size += s->used;
+		ret->size += s->lru.used;
 		ret->hits += s->hits;
 		ret->misses += s->misses;
 		ret->evictions += s->evictions;
