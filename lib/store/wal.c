@@ -492,6 +492,8 @@ int sutra_wal_sync(struct sutra_wal *w, struct sutra_err *err)
 	return sutra_fail_errno(err, "the log could not be synced");
 }
 
+int sutra_wal_dup(const struct sutra_wal *w) { return fcntl(w->fd, F_DUPFD_CLOEXEC, 0); }
+
 uint64_t sutra_wal_bytes(const struct sutra_wal *w) { return w->old_bytes + w->offset; }
 
 int sutra_wal_rotate(struct sutra_wal *w, uint64_t *ret_segment, struct sutra_err *err)

@@ -45,6 +45,8 @@ int sutra_wal_append(struct sutra_wal *w, enum sutra_log_record type, const void
 int sutra_wal_commit(struct sutra_wal *w, struct sutra_err *err);
 /* fdatasync. After a failure the descriptor is never synced again: every later sync fails too. */
 int sutra_wal_sync(struct sutra_wal *w, struct sutra_err *err);
+/* A second descriptor of the current segment, for fdatasync on another thread; -1: none to be had. */
+int sutra_wal_dup(const struct sutra_wal *w);
 uint64_t sutra_wal_bytes(const struct sutra_wal *w);	/* of all segments */
 /* Starts a new segment now and returns its number: what is live is appended to it and later
  * ones, then sutra_wal_drop_before(number) removes the older ones. */

@@ -1,0 +1,72 @@
+/*
+ * engine - the storage engine's handle: concepts in memory, the log behind them.
+ *
+ * For the cache role: every concept is in memory, bounded by MAX_CONCEPTS (least recently used
+ * out first) and by its expiry, an absolute wall-clock time that survives restarts. Writes go to
+ * the log as one frame a commit; opening replays it. The log is rewritten when most of it is dead.
+ *
+ * Threads: one owns the handle. Only fdatasync runs elsewhere, on a descriptor that
+ * sutra_engine_sync_begin hands out.
+ */
+#ifndef SUTRA_STORE_ENGINE_H
+#define SUTRA_STORE_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "store/wal.h"
+
+struct sutra_engine;
+
+struct sutra_engine_options {
+	const char *dir;
+	size_t max_concepts;
+	uint64_t default_ttl_seconds;	/* 0: no expiry */
+};
+
+/* Borrowed memory; of a get: valid until the next call that changes the store. */
+struct sutra_record {
+	const char *id;
+	size_t id_len;
+	const void *content;
+	size_t content_len;
+	const float *embedding;		/* 16-byte aligned; NULL: none */
+	size_t dimension;
+	const char *metadata;
+	size_t metadata_len;
+	float strength, confidence;
+	uint64_t ttl_seconds;		/* of a put; 0: the default */
+	bool content_is_text;
+};
+
+struct sutra_engine_stats {
+	uint64_t concepts, max_concepts, vectors, written, dropped, pending, reconciliations;
+	uint64_t memory_bytes, wal_bytes, hits, misses, evictions, expired;
+	const char *read_only;		/* why writes are refused now, or NULL */
+};
+
+/* Replays the folder (made if missing; a second owner is SUTRA_E_LOCKED naming its pid). */
+int sutra_engine_open(const struct sutra_engine_options *o, struct sutra_engine **ret,
+		     struct sutra_wal_report *ret_report, struct sutra_err *err);
+void sutra_engine_close(struct sutra_engine *s);	/* commits and syncs what it can */
+
+/* *ret_sequence is the record's LSN. It is acknowledged only after sutra_engine_commit (in the log)
+ * or after a sync behind that (on disk). SUTRA_E_FULL while the log cannot be written. */
+int sutra_engine_put(struct sutra_engine *s, const struct sutra_record *r, uint64_t *ret_sequence,
+		    struct sutra_err *err);
+bool sutra_engine_get(struct sutra_engine *s, const char *id, size_t id_len, struct sutra_record *ret);
+int sutra_engine_delete(struct sutra_engine *s, const char *id, size_t id_len, bool *ret_found,
+		       struct sutra_err *err);
+int sutra_engine_clear(struct sutra_engine *s, uint64_t *ret_n, struct sutra_err *err);
+/* Writes what was put since the last commit as one frame. On failure those puts are undone. */
+int sutra_engine_commit(struct sutra_engine *s, struct sutra_err *err);
+/* A descriptor to fdatasync on any thread, or -1 when nothing waits for it; end tells how it went. */
+int sutra_engine_sync_begin(struct sutra_engine *s);
+int sutra_engine_sync_end(struct sutra_engine *s, int fd, int sync_errno, struct sutra_err *err);
+/* Small background work: expiry, a step of the log's rewriting. Call it about 10 times a second. */
+void sutra_engine_tick(struct sutra_engine *s);
+void sutra_engine_stats(const struct sutra_engine *s, struct sutra_engine_stats *ret);
+
+#endif
