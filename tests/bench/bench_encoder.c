@@ -55,7 +55,7 @@ static void bench_tokenizer(struct work *w)
 	       (double)texts * 1e9 / (double)took, (double)took / 1e3 / (double)texts);
 }
 
-static void bench_batches(struct work *w, size_t batch)
+static void bench_batches(struct work *w, size_t batch, const char *what)
 {
 	const struct sutra_encoder_config *c = sutra_encoder_config(w->model->encoder);
 	double flops = 2.0 * (double)c->layers * (double)c->hidden *
@@ -87,7 +87,7 @@ static void bench_batches(struct work *w, size_t batch)
 		from += batch;
 		took = sutra_clock_ns() - start;
 	} while ((double)took < SECONDS * 1e9);
-	snprintf(name, sizeof(name), "encoder fp32, batch %zu, short texts", batch);
+	snprintf(name, sizeof(name), "encoder fp32, batch %zu, %s", batch, what);
 	printf("%-34s %12.1f texts/s %8.2f ms P50 %7.1f GFLOP/s %9.0f tokens/s\n", name,
 	       (double)texts * 1e9 / (double)took, (double)sutra_histogram_quantile(h, 0.5) / 1e6,
 	       flops * (double)tokens / (double)took, (double)tokens * 1e9 / (double)took);
@@ -125,12 +125,11 @@ int main(void)
 	w.texts = json_object_get(file, "texts");
 	w.ids = sutra_calloc(MAX_TEXTS * w.model->max_tokens, sizeof(*w.ids));
 	bench_tokenizer(&w);
-	bench_batches(&w, 1);
-	bench_batches(&w, BATCH);
+	bench_batches(&w, 1, "short texts");
+	bench_batches(&w, BATCH, "short texts");
 	make_long(&w);
-	puts("the same tokens as texts of full length:");
-	bench_batches(&w, 1);
-	bench_batches(&w, w.n < 8 ? w.n : 8);
+	bench_batches(&w, 1, "full length");
+	bench_batches(&w, w.n < 8 ? w.n : 8, "full length");
 	sutra_free(w.ids);
 	sutra_free(folder);
 	json_decref(file);
