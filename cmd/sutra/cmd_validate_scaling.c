@@ -77,6 +77,7 @@ static int wait_healthy(void *user, const char *service, uint64_t limit_ns, stru
 
 	for (;;) {
 		sutra_deployment_refresh(c->d);
+		a.restarts = s->restarts;	/* the kill itself is no sign of a start that failed */
 		if (s->pid && s->pid != c->killed)
 			return sutra_await(c->d->state_dir, &a, 1, limit_ns, NULL, NULL, err);
 		if (sutra_clock_ns() >= until)
