@@ -10,6 +10,7 @@
 #include "check/ask.h"
 #include "net/fetch.h"
 #include "probe/haproxy_csv.h"
+#include "probe/probe.h"
 
 enum { MAX_EVIDENCE = 64 << 10, MAX_LAST = 2048, LOG_LINES = 20 };
 static const uint64_t EVIDENCE_NS = 1000000000;
@@ -270,6 +271,44 @@ static int reach(const struct sutra_check_env *env, struct sutra_err *err)
 	return rc;
 }
 
+/* Leaves only the replicas that answer now: that one does not is phase 2's matter, and must not
+ * fail what the others can show. The arrays are the caller's to free. */
+static int keep_live_replicas(struct sutra_check_env *env, const char ***ret_bases,
+			      const char ***ret_names, struct sutra_err *err)
+{
+	struct sutra_probe *p = NULL;
+	char (*urls)[256] = NULL;
+	size_t n = 0, live = 0;
+	int rc = SUTRA_E_NOMEM;
+
+	while (env->replicas && env->replicas[n])
+		n++;
+	p = sutra_calloc(n + 1, sizeof(*p));
+	urls = sutra_calloc(n + 1, sizeof(*urls));
+	*ret_bases = sutra_calloc(n + 1, sizeof(**ret_bases));
+	*ret_names = sutra_calloc(n + 1, sizeof(**ret_names));
+	if (!p || !urls || !*ret_bases || !*ret_names)
+		goto out;
+	for (size_t i = 0; i < n; i++) {
+		snprintf(urls[i], sizeof(urls[i]), "%s/health", env->replicas[i]);
+		p[i] = (struct sutra_probe){ .name = env->replica_names[i], .url = urls[i], .json = true,
+					     .timeout_ns = EVIDENCE_NS };
+	}
+	rc = sutra_probe_all(p, n, err);
+	for (size_t i = 0; !rc && i < n; i++) {
+		if (p[i].state != SUTRA_UP)
+			continue;
+		(*ret_bases)[live] = env->replicas[i];
+		(*ret_names)[live++] = env->replica_names[i];
+	}
+	env->replicas = *ret_bases;
+	env->replica_names = *ret_names;
+out:
+	sutra_free(urls);
+	sutra_free(p);
+	return rc == SUTRA_E_NOMEM ? sutra_fail(err, rc, "out of memory for %zu probes", n) : rc;
+}
+
 static void run_suites(struct sutra_suite *const *suites, size_t n, const struct sutra_check_env *env,
 		       struct sutra_outcome *o)
 {
@@ -285,7 +324,9 @@ static void run_suites(struct sutra_suite *const *suites, size_t n, const struct
 int sutra_check_run_all(struct sutra_suite *const *suites, size_t n, const struct sutra_check_env *env,
 			struct sutra_outcome **ret, struct sutra_err *err)
 {
-	struct sutra_outcome *o;
+	struct sutra_check_env live = *env;
+	const char **bases = NULL, **names = NULL;
+	struct sutra_outcome *o = NULL;
 	uint64_t start = sutra_clock_ns();
 	size_t total = 0;
 	int rc = reach(env, err);
@@ -301,15 +342,20 @@ int sutra_check_run_all(struct sutra_suite *const *suites, size_t n, const struc
 	o = sutra_calloc(1, sizeof(*o));
 	if (o)
 		o->results = sutra_calloc(total ? total : 1, sizeof(*o->results));
-	if (!o || !o->results) {
+	if (!o || !o->results)
+		rc = sutra_fail(err, SUTRA_E_NOMEM, "out of memory for %zu checks", total);
+	rc = rc ? rc : keep_live_replicas(&live, &bases, &names, err);
+	if (!rc) {
+		o->started_us = sutra_clock_wall_us();
+		run_suites(suites, n, &live, o);
+		o->duration_ms = (double)(sutra_clock_ns() - start) / 1e6;
+		*ret = o;
+	} else {
 		sutra_outcome_free(o);
-		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory for %zu checks", total);
 	}
-	o->started_us = sutra_clock_wall_us();
-	run_suites(suites, n, env, o);
-	o->duration_ms = (double)(sutra_clock_ns() - start) / 1e6;
-	*ret = o;
-	return 0;
+	sutra_free(bases);
+	sutra_free(names);
+	return rc;
 }
 
 void sutra_outcome_free(struct sutra_outcome *o)

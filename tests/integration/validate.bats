@@ -1,0 +1,150 @@
+#!/usr/bin/env bats
+bats_require_minimum_version 1.5.0
+# status, cache-stats, cache and validate-scaling on a real stack: replicas, HAProxy, shard,
+# gateway, real model. What is broken on purpose fails its own check and no other.
+
+setup_file() {
+  [ -e "${SUTRA_MODEL_DIR:-${XDG_DATA_HOME:-$HOME/.local/share}/sutra/models}/all-minilm-l6-v2/config.json" ] ||
+    skip "no model: sutra model fetch"
+  SUTRA_STATE_DIR=$(mktemp -d)
+  export SUTRA_STATE_DIR NO_COLOR=1
+  # An offset whose four published ports are free.
+  for _ in $(seq 50); do
+    SUTRA_PORT_OFFSET=$((RANDOM % 13000 + 1000))
+    busy=0
+    for port in 8887 8888 9999 50052; do
+      ! (exec 3<>"/dev/tcp/127.0.0.1/$((port + SUTRA_PORT_OFFSET))") 2>/dev/null || busy=1
+    done
+    [ "$busy" = 1 ] || break
+  done
+  export SUTRA_PORT_OFFSET
+  sutra deploy --yes --runtime native >"$BATS_FILE_TMPDIR/deploy" 2>&1 || {
+    cat "$BATS_FILE_TMPDIR/deploy"
+    false
+  }
+}
+
+teardown_file() {
+  [ -n "${SUTRA_STATE_DIR:-}" ] || return 0
+  sutra down >/dev/null 2>&1
+  rm -rf "$SUTRA_STATE_DIR"
+}
+
+# failed_checks: ids of the checks that failed in the JSON report on standard input.
+failed_checks() {
+  jq -r '.results[] | select(.status != "pass" and .status != "skip") | .id' | paste -sd' '
+}
+
+pid_of() {
+  sutra status --json | jq -r --arg s "$1" '.services[] | select(.name == $s) | .pid'
+}
+
+# wait_status WORD SERVICE: until status shows the service in that state.
+wait_status() {
+  for _ in $(seq 200); do
+    sutra status --json --timeout 300ms | jq -e --arg w "$1" --arg s "$2" \
+      'any(.services[]; .name == $s and .state == $w)' >/dev/null && return 0
+    sleep 0.05
+  done
+  sutra status --json
+  return 1
+}
+
+@test "status: everything is up, with phases of latency and memory" {
+  run -0 sutra status
+  [[ ${lines[0]} == SERVICE* ]]
+  [[ $output == *"6 services: 6 up"* ]]
+  sutra status --json | jq -e '.schema == "sutra.status/1" and (.services | length == 6) and
+    all(.services[]; .state == "up" and .reason == null and .pid > 0 and .memory_bytes.pss > 0 and
+      .latency_ms.total >= .latency_ms.first_byte and .latency_ms.first_byte >= .latency_ms.connect)'
+  sutra status -o prom | grep -q '^sutra_service_up{service="ml-base-1"} 1$'
+}
+
+@test "cache: warm, invalidate and clear move exactly their entries" {
+  printf 'first text\n\nsecond text\nthird text\n' >"$BATS_TEST_TMPDIR/texts"
+  sutra cache clear
+  run -0 sutra cache warm "$BATS_TEST_TMPDIR/texts"
+  [[ $output == "3 texts are cached" ]]
+  sutra cache-stats --json | jq -e '.schema == "sutra.cache-stats/1" and .l1.size == 3'
+  run -0 --separate-stderr sutra cache invalidate "second text" --json
+  echo "$output" | jq -e '.invalidated >= 1'
+  sutra cache-stats --json | jq -e '.l1.size == 2'
+  run -0 sutra cache-stats
+  [[ $output == *"texts asked for"* ]]
+  run -0 --separate-stderr sutra cache clear --json
+  echo "$output" | jq -e '.l1 == 2'
+  printf 'good\n\377bad\n' >"$BATS_TEST_TMPDIR/texts"
+  run -1 sutra cache warm "$BATS_TEST_TMPDIR/texts"
+  [[ $output == *"texts:2: byte 1 is no UTF-8"* ]]
+}
+
+@test "validate-scaling: all three phases pass, and say so with figures" {
+  run -0 --separate-stderr sutra validate-scaling
+  echo "$output"
+  [[ $output == *"All phases operational: 19 passed, 0 failed"* ]]
+  [[ $output == *"256-dim"* && $output == *"3 of 3 replicas up"* && $output == *"20/20"* ]]
+  [[ $output == *"the target of 85 %"* ]]
+}
+
+@test "reports are read by their parsers" {
+  sutra validate-scaling --phases 0 -o junit >"$BATS_TEST_TMPDIR/x.xml" 2>/dev/null
+  if command -v xmllint >/dev/null; then
+    xmllint --noout "$BATS_TEST_TMPDIR/x.xml"
+  else
+    python3 -c 'import sys, xml.dom.minidom as m
+s = m.parse(sys.argv[1]).getElementsByTagName("testcase")
+assert len(s) == 6, len(s)' "$BATS_TEST_TMPDIR/x.xml"
+  fi
+  sutra validate-scaling --phases 0 -o tap 2>/dev/null | head -2 | paste -sd' ' | grep -qx 'TAP version 13 1..6'
+  sutra validate-scaling --phases 0 -o prom 2>/dev/null |
+    grep -qx 'sutra_check_passed{id="phase0.prefix",phase="0"} 1'
+}
+
+@test "one replica dead: its check fails, the others do not; status names the cause first" {
+  pid=$(pid_of ml-base-2)
+  kill -STOP "$pid"
+  wait_status degraded ml-base-lb
+  run sutra status --timeout 300ms
+  kill -CONT "$pid"
+  [[ ${lines[1]} == ml-base-2* ]]
+  [[ ${lines[2]} == *ml-base-lb*"affected by ml-base-2"* ]]
+  [ "$status" = 3 ] || [ "$status" = 1 ]
+  wait_status up ml-base-lb
+  kill -STOP "$pid"
+  wait_status degraded ml-base-lb
+  run --separate-stderr sutra validate-scaling --json
+  kill -CONT "$pid"
+  [ "$status" = 1 ]
+  [ "$(echo "$output" | failed_checks)" = "phase2.replicas" ]
+  echo "$output" | jq -e '.results[] | select(.id == "phase2.replicas") |
+    .evidence | contains("ml-base-2 DOWN")'
+  wait_status up ml-base-lb
+}
+
+@test "a kind of proof that is not there: another gateway's checks are skipped, not passed" {
+  url=http://127.0.0.1:$((8888 + SUTRA_PORT_OFFSET))
+  run -0 --separate-stderr sutra validate-scaling --url "$url" --json
+  echo "$output" | jq -e '.counts.fail == 0 and .counts.skip > 5 and
+    all(.results[] | select(.phase == 2 and .kind != "parallel"); .status == "skip")'
+  run -6 sutra validate-scaling --url http://127.0.0.1:1
+  [[ $output == *refused* ]]
+}
+
+@test "the cache off: its check fails, the others do not" {
+  SUTRA_CACHE_ENABLED=false sutra deploy --yes --runtime native
+  run --separate-stderr sutra validate-scaling --json
+  [ "$status" = 1 ]
+  [ "$(echo "$output" | failed_checks)" = "phase1.enabled" ]
+}
+
+@test "nothing deployed is exit code 6, wrong usage 2" {
+  export SUTRA_STATE_DIR="$BATS_TEST_TMPDIR/none"
+  run -6 sutra status
+  [[ $output == *"nothing is deployed"*"sutra deploy"* ]]
+  run -6 sutra validate-scaling
+  run -6 sutra cache-stats
+  run -2 sutra validate-scaling --phases 3
+  run -2 sutra validate-scaling --phases 0,0
+  run -2 sutra status -o junit
+  run -2 sutra cache empty
+}
