@@ -377,6 +377,20 @@ int sutra_engine_commit(struct sutra_engine *s, struct sutra_err *err)
 	return rc;
 }
 
+int sutra_engine_flush(struct sutra_engine *s, struct sutra_err *err)
+{
+	struct sutra_err why;
+	int rc = sutra_engine_commit(s, err);
+
+	if (rc)
+		return rc;
+	s->unsynced = 0;
+	rc = sutra_wal_sync(s->wal, &why);
+	if (rc && err)
+		*err = why;
+	return rc ? refuse_writes(s, &why) : 0;
+}
+
 int sutra_engine_sync_begin(struct sutra_engine *s)
 {
 	if (!s->unsynced)

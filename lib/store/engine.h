@@ -62,6 +62,8 @@ int sutra_engine_delete(struct sutra_engine *s, const char *id, size_t id_len, b
 int sutra_engine_clear(struct sutra_engine *s, uint64_t *ret_n, struct sutra_err *err);
 /* Writes what was put since the last commit as one frame. On failure those puts are undone. */
 int sutra_engine_commit(struct sutra_engine *s, struct sutra_err *err);
+/* Commits and syncs here and now, on the caller's thread. */
+int sutra_engine_flush(struct sutra_engine *s, struct sutra_err *err);
 /* A descriptor to fdatasync on any thread, or -1 when nothing waits for it; end tells how it went. */
 int sutra_engine_sync_begin(struct sutra_engine *s);
 int sutra_engine_sync_end(struct sutra_engine *s, int fd, int sync_errno, struct sutra_err *err);

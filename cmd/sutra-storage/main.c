@@ -1,0 +1,251 @@
+/*
+ * sutra-storage - the storage engine behind TCP. In this version it has one role: cache_shard.
+ *
+ * It listens only when the log is replayed. TERM: stop accepting, answer, flush, exit 0. HUP: the
+ * same, then run again with the listening sockets kept open.
+ *
+ *	sutra-storage --check DIR	read a log, report its records and damage; 1 if there is any
+ *	sutra-storage --dump DIR	a line a record
+ */
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "base/setting.h"
+#include "base/version.h"
+#include "net/plain.h"
+#include "net/service.h"
+#include "storage.h"
+#include "wire/frame.h"
+
+#define FIELD(f) offsetof(struct storage_settings, f)
+#define GRACE_NS 5000000000u
+
+enum { MAX_SOCKETS = 4 };
+
+static const struct sutra_setting settings[] = {
+	{ "SUTRA_ROLE", NULL, SUTRA_SET_CHOICE, FIELD(role), "cache_shard", 0, 0, "cache_shard",
+	  "what it stores; main and events are not in this version" },
+	{ "STORAGE_PATH", NULL, SUTRA_SET_STRING, FIELD(path), "./data", 0, 0, NULL, "folder of the log" },
+	{ "STORAGE_PORT", NULL, SUTRA_SET_INT, FIELD(port), "50052", 1, 65535, NULL, "port to listen on" },
+	{ "MAX_CONCEPTS", NULL, SUTRA_SET_INT, FIELD(max_concepts), "100000", 1, 100000000, NULL,
+	  "concepts kept at most; the least recently used goes first" },
+	{ "EVICTION_POLICY", NULL, SUTRA_SET_CHOICE, FIELD(eviction), "lru", 0, 0, "lru",
+	  "what a full store drops; s3fifo is not in this version" },
+	{ "DEFAULT_TTL_SECONDS", NULL, SUTRA_SET_INT, FIELD(ttl_seconds), "86400", 1, 315360000, NULL,
+	  "age at which a concept without a ttl of its own expires" },
+	{ "WAL_SYNC", NULL, SUTRA_SET_CHOICE, FIELD(wal_sync), "interval", 0, 0, "always|interval",
+	  "acknowledge when on disk, or when in the log" },
+	{ "WAL_SYNC_INTERVAL_MS", NULL, SUTRA_SET_INT, FIELD(sync_interval_ms), "1000", 1, 600000, NULL,
+	  "with interval: on disk within this time" },
+	{ "VECTOR_DIMENSION", NULL, SUTRA_SET_INT, FIELD(dimension), NULL, 1, 2048, NULL,
+	  "accepted for older set-ups; every vector brings its own" },
+	{ "CACHE_MODE", NULL, SUTRA_SET_BOOL, FIELD(cache_mode), "true", 0, 0, NULL,
+	  "accepted for older set-ups; the role decides" },
+	{ "MMAP_ENABLED", NULL, SUTRA_SET_BOOL, FIELD(mmap), "true", 0, 0, NULL,
+	  "accepted for older set-ups; replay always maps" },
+	{ 0 },
+};
+
+/* How a connection speaks, and how much of an oversized frame is still to be passed over. */
+struct conn_state {
+	bool known, http;
+	uint64_t skip;
+};
+
+static size_t pass_over(struct conn_state *st, size_t n)
+{
+	size_t step = st->skip < n ? (size_t)st->skip : n;
+
+	st->skip -= step;
+	return step;
+}
+
+static void too_large(struct storage *s, struct sutra_tcp_conn *c, struct conn_state *st, size_t len)
+{
+	struct sutra_err err;
+
+	sutra_fail(&err, SUTRA_E_TOOBIG, "a frame of %zu bytes; the limit is %d", len, SUTRA_FRAME_MAX);
+	s->errors++;
+	sutra_answer_error(sutra_tcp_out(c), &err);
+	st->skip = SUTRA_FRAME_HEAD + (uint64_t)len;
+}
+
+static size_t on_data(struct sutra_tcp_conn *c, const char *p, size_t n, void *ctx)
+{
+	struct conn_state *st = sutra_tcp_state(c);
+	struct storage *s = ctx;
+	size_t used = 0, len;
+
+	if (!st->known) {
+		if (n < 4)
+			return 0;
+		st->known = true;
+		st->http = sutra_plain_looks_http(p);
+	}
+	if (st->http)
+		return storage_http(s, c, p, n);
+	while (used < n && !sutra_tcp_full(c)) {
+		int rc;
+
+		if (st->skip) {
+			used += pass_over(st, n - used);
+			continue;
+		}
+		rc = sutra_frame_peek(p + used, n - used, &len);
+		if (!rc)
+			break;
+		if (rc < 0) {
+			too_large(s, c, st, len);
+			continue;
+		}
+		storage_answer(s, c, p + used + SUTRA_FRAME_HEAD, len);
+		used += SUTRA_FRAME_HEAD + len;
+	}
+	return used;
+}
+
+static int open_engine(struct storage *s, struct sutra_err *err)
+{
+	const struct sutra_engine_options o = {
+		.dir = s->settings.path,
+		.max_concepts = (size_t)s->settings.max_concepts,
+		.default_ttl_seconds = (uint64_t)s->settings.ttl_seconds,
+	};
+	int rc = sutra_engine_open(&o, &s->engine, &s->replay, err);
+
+	if (rc)
+		return rc;
+	sutra_log(SUTRA_INFO, "storage", "replayed", "dir=\"%s\" records=%llu bytes=%llu took_s=%.3f",
+		  s->settings.path, (unsigned long long)s->replay.records,
+		  (unsigned long long)s->replay.bytes, sutra_service_uptime());
+	if (s->replay.torn_bytes)
+		sutra_log(SUTRA_WARN, "storage", "cut a torn end off the log", "bytes=%llu",
+			  (unsigned long long)s->replay.torn_bytes);
+	if (s->replay.damaged_ranges)
+		sutra_log(SUTRA_ERROR, "storage", "the log is damaged; the rest was kept",
+			  "ranges=%llu bytes=%llu first=\"%s\"", (unsigned long long)s->replay.damaged_ranges,
+			  (unsigned long long)s->replay.damaged_bytes, s->replay.first_damage);
+	return 0;
+}
+
+/* Waits for the signal and ends the loop. */
+static void *wait_for_signal(void *arg)
+{
+	static enum sutra_service_signal got;
+	struct storage *s = arg;
+
+	got = sutra_service_wait();
+	sutra_tcp_stop(s->tcp, GRACE_NS);
+	return &got;
+}
+
+static int serve(struct storage *s, char **argv, struct sutra_err *err)
+{
+	int fds[MAX_SOCKETS], n, rc = sutra_listen_open(sutra_listen_for((int)s->settings.port), 4096, fds,
+							MAX_SOCKETS, &n, err);
+	const struct sutra_tcp_options o = {
+		.fds = fds,
+		.n_fds = n,
+		.state_size = sizeof(struct conn_state),
+		.data = on_data,
+		.batch = sync_batch,
+		.woken = sync_woken,
+		.tick = sync_tick,
+		.ctx = s,
+	};
+	pthread_t waiter;
+	void *signal;
+
+	rc = rc ? rc : sutra_tcp_new(&o, &s->tcp, err);
+	rc = rc ? rc : sync_start(s, err);
+	if (!rc && pthread_create(&waiter, NULL, wait_for_signal, s))
+		rc = sutra_fail(err, SUTRA_E_IO, "cannot start a thread");
+	if (rc)
+		return rc;
+	sutra_log(SUTRA_INFO, "storage", "listening", "addr=%s role=%s sync=%s",
+		  sutra_listen_for((int)s->settings.port), s->settings.role, s->settings.wal_sync);
+	sutra_tcp_run(s->tcp);
+	pthread_join(waiter, &signal);
+	sync_end(s);
+	sutra_tcp_free(s->tcp);
+	sutra_engine_close(s->engine);
+	sutra_log(SUTRA_INFO, "storage", "stopped", NULL);
+	if (*(enum sutra_service_signal *)signal == SUTRA_SIG_RESTART)
+		return sutra_service_reexec(fds, n, argv, err);
+	return 0;
+}
+
+static int print_record(void *quiet, uint64_t lsn, enum sutra_log_record type, const void *body, size_t n)
+{
+	static const char *const names[] = { "?", "put", "delete", "clear" };
+
+	if (!*(bool *)quiet)
+		printf("%llu %s %zu bytes\n", (unsigned long long)lsn, names[type <= 3 ? type : 0], n);
+	return 0;
+}
+
+static int inspect(const char *dir, bool quiet)
+{
+	struct sutra_wal_report r;
+	struct sutra_err err;
+
+	if (sutra_wal_replay(dir, 0, print_record, &quiet, &r, &err)) {
+		fprintf(stderr, "sutra-storage: %s\n", err.message);
+		return 1;
+	}
+	printf("%llu records in %llu frames in %llu segments, %llu bytes\n", (unsigned long long)r.records,
+	       (unsigned long long)r.frames, (unsigned long long)r.segments, (unsigned long long)r.bytes);
+	if (r.torn_bytes)
+		printf("torn end: %llu bytes\n", (unsigned long long)r.torn_bytes);
+	if (r.damaged_ranges)
+		printf("damage: %llu ranges, %llu bytes; first: %s\n", (unsigned long long)r.damaged_ranges,
+		       (unsigned long long)r.damaged_bytes, r.first_damage);
+	return r.damaged_ranges ? 1 : 0;
+}
+
+static int usage(FILE *out, int code)
+{
+	fputs("usage: sutra-storage [--settings | --version | --help | --check DIR | --dump DIR]\n"
+	      "the cache shard on port 50052; configured by environment variables\n",
+	      out);
+	return code;
+}
+
+int main(int argc, char **argv)
+{
+	static struct storage s;
+	struct sutra_err err = { 0 };
+	int rc;
+
+	if (argc == 2 && !strcmp(argv[1], "--settings"))
+		return sutra_settings_print(settings, stdout), 0;
+	if (argc == 2 && !strcmp(argv[1], "--version"))
+		return puts("sutra-storage " SUTRA_VERSION) < 0;
+	if (argc == 3 && (!strcmp(argv[1], "--check") || !strcmp(argv[1], "--dump")))
+		return inspect(argv[2], !strcmp(argv[1], "--check"));
+	if (argc > 1)
+		return strcmp(argv[1], "--help") && strcmp(argv[1], "-h") ? usage(stderr, 2) :
+									    usage(stdout, 0);
+	rc = sutra_service_init("storage", &err);
+	rc = rc ? rc : sutra_settings_load(settings, &s.settings, &err);
+	s.always = !rc && !strcmp(s.settings.wal_sync, "always");
+	s.request = rc ? NULL : sutra_alloc(sizeof(*s.request));
+	if (!rc && !s.request)
+		rc = sutra_fail(&err, SUTRA_E_NOMEM, "out of memory");
+	if (!rc)
+		sutra_request_init(s.request);
+	rc = rc ? rc : open_engine(&s, &err);
+	rc = rc ? rc : serve(&s, argv, &err);
+	if (s.request)
+		sutra_request_release(s.request);
+	sutra_free(s.request);
+	sutra_settings_release(settings, &s.settings);
+	if (!rc)
+		return 0;
+	fprintf(stderr, "sutra-storage: %s%s%s\n", err.message, *err.hint ? "; " : "", err.hint);
+	return sutra_err_exit(rc);
+}
