@@ -246,7 +246,7 @@ void sutra_cache_settle(const char *base, int64_t want, uint64_t limit_ns)
 	uint64_t until = sutra_clock_ns() + limit_ns;
 	struct sutra_cache_stats s;
 
-	while (!sutra_cache_stats_fetch(base, limit_ns, &s, NULL) && s.l2.size < want &&
+	while (!sutra_cache_stats_fetch(base, limit_ns, &s, NULL) && s.l2_enabled && s.l2.size < want &&
 	       sutra_clock_ns() < until)
 		nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
 }
