@@ -121,5 +121,21 @@ lint: check-headers ## include order, sizes, banned calls, cppcheck, shellcheck,
 
 -include $(wildcard $(B)/lib/*/*.d $(B)/cmd/*/*.d $(B)/tests/*/*.d)
 
+DEST := $(DESTDIR)$(PREFIX)
+MAN  := $(wildcard man/*.[1-8])
+COMPLETION := $(DEST)/share/bash-completion/completions/sutra
+
+install: all ## programs, manuals, compose files and checks under DESTDIR/PREFIX
+	$(Q)install -d $(DEST)/bin $(DEST)/share/sutra $(dir $(COMPLETION))
+	$(Q)install -m 755 $(PROGRAMS) $(DEST)/bin
+	$(Q)cp -R compose validate $(DEST)/share/sutra
+	$(Q)for m in $(MAN); do install -D -m 644 $$m $(DEST)/share/man/man$${m##*.}/$${m##*/}; done
+	$(Q)scripts/bash-completion $(BIN)/sutra >$(COMPLETION)
+
+uninstall: ## remove what install put there
+	rm -f $(CMDS:%=$(DEST)/bin/%) $(COMPLETION)
+	rm -f $(foreach m,$(MAN),$(DEST)/share/man/man$(subst .,,$(suffix $(m)))/$(notdir $(m)))
+	rm -rf $(DEST)/share/sutra
+
 clean: ## remove build/
 	rm -rf build
