@@ -27,6 +27,9 @@ static const struct sutra_model_file minilm_files[] = {
 };
 
 static const struct sutra_model_cost minilm_costs[] = {
+	{ 64, 0.716, 0.459 },
+	{ 128, 0.835, 0.605 },
+	{ 256, 0.947, 0.773 },
 	{ 0 },
 };
 
