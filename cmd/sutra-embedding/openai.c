@@ -4,12 +4,12 @@
  * {"error":{"message","type","param","code"}}. Lists of token ids are refused by name: the
  * model's tokenizer is not theirs.
  */
-#include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "answer.h"
 #include "base/alloc.h"
+#include "base/digest.h"
 #include "base/jsonio.h"
 
 static void fail_openai(struct gateway *g, struct sutra_http_request *r, const struct sutra_err *err,
@@ -69,14 +69,14 @@ static void add_base64(struct answer *a, size_t i, struct sutra_buf *b)
 {
 	float shaped[8192];
 	size_t bytes = a->dimension * sizeof(float);
-	size_t n = sodium_base64_ENCODED_LEN(bytes, sodium_base64_VARIANT_ORIGINAL);
+	size_t n = 4 * ((bytes + 2) / 3);
 	char *room = sutra_buf_reserve(b, n);
 
 	if (!room)
 		return;
 	gw_shape(&a->model, a->get.vectors[i], a->dimension, shaped);
-	sodium_bin2base64(room, n, (const unsigned char *)shaped, bytes, sodium_base64_VARIANT_ORIGINAL);
-	sutra_buf_added(b, n - 1);
+	sutra_base64(shaped, bytes, room);
+	sutra_buf_added(b, n);
 }
 
 static void embedded(struct sutra_cache_request *get)

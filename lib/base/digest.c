@@ -60,3 +60,9 @@ int sutra_unhex(const char *hex, uint8_t *out, size_t n)
 }
 
 void sutra_random(void *out, size_t n) { randombytes_buf(out, n); }
+
+void sutra_base64(const void *data, size_t n, char *out)
+{
+	sodium_bin2base64(out, sodium_base64_ENCODED_LEN(n, sodium_base64_VARIANT_ORIGINAL), data, n,
+			  sodium_base64_VARIANT_ORIGINAL);
+}

@@ -17,6 +17,8 @@ int sutra_sha256_file(const char *path, uint8_t out[SUTRA_SHA256_LEN], struct su
 void sutra_hex(const uint8_t *data, size_t n, char *out);
 /* n bytes from 2n digits; 0 or SUTRA_E_SYNTAX. */
 int sutra_unhex(const char *hex, uint8_t *out, size_t n);
+/* Standard base64 with padding: 4 * ((n + 2) / 3) characters and a NUL. */
+void sutra_base64(const void *data, size_t n, char *out);
 /* n random bytes from the kernel. */
 void sutra_random(void *out, size_t n);
 

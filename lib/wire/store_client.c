@@ -224,49 +224,49 @@ static struct call *note(struct sutra_store_client *c, const struct call *call)
 void sutra_store_get(struct sutra_store_client *c, const char *const *ids, size_t n,
 		     sutra_get_done *done, void *user)
 {
-	struct call *call = note(c, &(struct call){ .op = SUTRA_OP_GET_CONCEPTS, .n = n, .get = done,
+	struct call *made = note(c, &(struct call){ .op = SUTRA_OP_GET_CONCEPTS, .n = n, .get = done,
 						    .user = user });
 	size_t begin;
 	int code;
 
-	if (!call)
+	if (!made)
 		return;
 	code = submit_begin(c, &begin);
 	if (!code)
 		code = sutra_request_get(&c->out, ids, n);
-	submit_end(c, call, begin, code);
+	submit_end(c, made, begin, code);
 }
 
 void sutra_store_put(struct sutra_store_client *c, const struct sutra_concept *concept,
 		     sutra_call_done *done, void *user)
 {
-	struct call *call = note(c, &(struct call){ .op = SUTRA_OP_LEARN_CONCEPT, .call = done,
+	struct call *made = note(c, &(struct call){ .op = SUTRA_OP_LEARN_CONCEPT, .call = done,
 						    .user = user });
 	size_t begin;
 	int code;
 
-	if (!call)
+	if (!made)
 		return;
 	code = submit_begin(c, &begin);
 	if (!code)
 		code = sutra_request_learn(&c->out, concept);
-	submit_end(c, call, begin, code);
+	submit_end(c, made, begin, code);
 }
 
 void sutra_store_delete(struct sutra_store_client *c, const char *id, sutra_call_done *done,
 			void *user)
 {
-	struct call *call = note(c, &(struct call){ .op = SUTRA_OP_DELETE_CONCEPT, .call = done,
+	struct call *made = note(c, &(struct call){ .op = SUTRA_OP_DELETE_CONCEPT, .call = done,
 						    .user = user });
 	size_t begin;
 	int code;
 
-	if (!call)
+	if (!made)
 		return;
 	code = submit_begin(c, &begin);
 	if (!code)
 		code = sutra_request_id(&c->out, SUTRA_OP_DELETE_CONCEPT, id, false);
-	submit_end(c, call, begin, code);
+	submit_end(c, made, begin, code);
 }
 
 static void submit_bare(struct sutra_store_client *c, const struct call *prototype)
