@@ -102,6 +102,7 @@ static uint64_t frame_check(const uint8_t *frame, size_t payload, uint64_t salt)
 {
 	XXH3_state_t state;	/* on the stack: no allocation that could fail */
 
+	XXH3_INITSTATE(&state);	/* else a seed left on the stack passes for one whose secret is made */
 	XXH3_64bits_reset_withSeed(&state, salt);
 	XXH3_64bits_update(&state, frame, 32);
 	XXH3_64bits_update(&state, frame + FRAME_HEAD, payload);
