@@ -16,7 +16,7 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "model/safetensors.h"
-#include "model/weightsum.h"
+#include "base/weightsum.h"
 
 /* The bytes of a file with that header and `data` bytes of data. */
 static void make(struct sutra_buf *b, const char *header, const void *data, size_t n)
