@@ -437,10 +437,24 @@ static int wait_gone(const char *state_dir, const char *service, uint64_t grace_
 	return killed;
 }
 
+/* runsv writes its last status as it exits: until nobody reads its control pipe, at most 5 s. */
+static void wait_unsupervised(const char *state_dir, const char *name)
+{
+	uint64_t end = sutra_clock_ns() + 5000000000u;
+	int fd;
+
+	while ((fd = open_control(state_dir, name)) >= 0) {
+		close(fd);
+		if (sutra_clock_ns() >= end)
+			return;
+		poll(NULL, 0, POLL_MS);
+	}
+}
+
 int sutra_runit_remove(const char *state_dir, const char *name, uint64_t grace_ns,
 		       struct sutra_err *err)
 {
-	char service[MAX_PATH], hidden[MAX_PATH];
+	char service[MAX_PATH], hidden[MAX_PATH], gone[300];
 	int fd, rc = 0;
 
 	service_path(state_dir, name, "", service);
@@ -456,10 +470,13 @@ int sutra_runit_remove(const char *state_dir, const char *name, uint64_t grace_n
 		if (!rc)
 			rc = sutra_runit_control(state_dir, name, 'x', err);
 	}
-	snprintf(hidden, sizeof(hidden), "%s/native/services/.%s.gone", state_dir, name);
+	snprintf(gone, sizeof(gone), ".%s.gone", name);
+	service_path(state_dir, gone, "", hidden);
 	rc = rc ? rc : sutra_remove_tree(hidden, err);
 	if (!rc && rename(service, hidden))
 		rc = sutra_fail_errno(err, "cannot remove %s", service);
+	if (!rc)
+		wait_unsupervised(state_dir, gone);
 	return rc ? rc : sutra_remove_tree(hidden, err);
 }
 
