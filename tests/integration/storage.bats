@@ -1,0 +1,259 @@
+#!/usr/bin/env bats
+# sutra-storage as the cache shard: crashes, expiry, eviction, hostile frames, a full disk, HTTP.
+bats_require_minimum_version 1.5.0
+
+setup() {
+  DIR=$BATS_TEST_TMPDIR/data LOG=$BATS_TEST_TMPDIR/log ACK=$BATS_TEST_TMPDIR/ack PID='' MOUNT=''
+}
+
+teardown() {
+  [ -z "$PID" ] || { kill -9 "$PID" 2>/dev/null && wait_gone "$PID"; }
+  [ -z "$MOUNT" ] || umount "$MOUNT"
+  ! grep -E 'runtime error|Sanitizer' "$LOG" # a sanitizer's word is a failure
+}
+
+wait_gone() { timeout 60 tail -s 0.05 -f --pid="$1" /dev/null 3>&-; }
+
+# free_port: one that nobody listens on now; below the ephemeral range, so no client takes it.
+free_port() {
+  local p
+  while p=$((20000 + RANDOM % 12000)); (exec 4<>"/dev/tcp/127.0.0.1/$p") 2>/dev/null; do :; done
+  echo "$p"
+}
+
+# start [NAME=VALUE...]: a daemon on DIR; sets PID and ADDR when it listens.
+start() {
+  ADDR=127.0.0.1:$(free_port)
+  : >"$LOG"
+  env STORAGE_PATH="$DIR" SUTRA_LISTEN_50052="$ADDR" "$@" "$SUTRA_BIN/sutra-storage" >/dev/null 2>"$LOG" 3>&- &
+  PID=$!
+  grep -m1 -q listening < <(exec timeout 60 tail -n +1 -s 0.05 -f --pid="$PID" "$LOG" 3>&-) || {
+    cat "$LOG" >&2
+    return 1
+  }
+}
+
+stop() { # a clean end: TERM, exit 0
+  kill "$PID"
+  wait "$PID"
+  PID=''
+}
+
+client() { "$SUTRA_TESTS/storage_client" "$ADDR" "$@"; }
+
+# acknowledged N: until the load that writes ACK has had N writes acknowledged.
+acknowledged() {
+  local n=0 until=$((SECONDS + 60))
+  while [ "$n" -lt "$1" ] && [ $SECONDS -lt $until ]; do
+    read -r n _ <"$ACK" 2>/dev/null || n=0
+  done
+  [ "$n" -ge "$1" ]
+}
+
+# crash MODE: kill -9 in the middle of a load, restart; every acknowledged write is there.
+crash() {
+  local round n load
+  for round in 1 2 3; do
+    start WAL_SYNC="$1"
+    rm -f "$ACK"
+    client load "r$round-" 1000000 64 "$ACK" >/dev/null 3>&- &
+    load=$!
+    acknowledged $((round * 300))
+    kill -9 "$PID"
+    wait_gone "$PID"
+    ! wait "$load"
+    read -r n _ <"$ACK"
+    start WAL_SYNC="$1" MAX_CONCEPTS=2000000
+    run client verify "r$round-" "$n"
+    echo "$output"
+    [[ $output == "verified $n, 0 wrong" ]]
+    stop
+  done
+}
+
+@test "kill -9 in the middle of writing loses no acknowledged write (WAL_SYNC=always)" { crash always; }
+
+@test "kill -9 in the middle of writing loses no acknowledged write (interval)" { crash interval; }
+
+@test "TERM keeps everything and exits 0; 100,000 entries are replayed" {
+  start MAX_CONCEPTS=200000
+  run -0 client load k 100000 16 "$ACK"
+  stop
+  start MAX_CONCEPTS=200000
+  grep -q 'replayed.* records=100000 ' "$LOG"
+  run -0 client verify k 100000
+  [[ $output == "verified 100000, 0 wrong" ]]
+}
+
+@test "HUP restarts in place: the same pid, what was put is there" {
+  start
+  run -0 client put a one
+  kill -HUP "$PID"
+  grep -m2 -q 'XX\|listening.*' < <(exec timeout 60 tail -n +1 -s 0.05 -f --pid="$PID" "$LOG" 3>&-)
+  run -0 client get a
+  [[ $output == "a=one" ]]
+  kill -0 "$PID"
+}
+
+@test "expiry is by the wall clock and goes on while the server is down" {
+  start
+  run -0 client put short x 1
+  run -0 client put long y 1000
+  stop
+  start
+  until [[ $(client get short) == nil ]]; do :; done
+  run -0 client get short long
+  [[ ${lines[0]} == nil && ${lines[1]} == long=y ]]
+  stop
+  start
+  run -0 client get short long
+  [[ ${lines[0]} == nil && ${lines[1]} == long=y ]]
+}
+
+@test "MAX_CONCEPTS drops the least recently used" {
+  start MAX_CONCEPTS=3
+  for id in a b c; do client put $id "of $id" >/dev/null; done
+  run -0 client get a
+  client put d "of d" >/dev/null
+  run -0 client get a b c d
+  [[ ${lines[*]} == "a=of a nil c=of c d=of d" ]]
+  run -0 client stats
+  [[ $output == *'"concepts":3,"max_concepts":3,'*'"evictions":1,'* ]]
+}
+
+@test "put, get, delete, clear, flush and stats answer as the contract says" {
+  start
+  run -0 client put a one
+  [[ $output == "ok 1" ]]
+  run -0 client put a two
+  [[ $output == "ok 2" ]]
+  run -0 client get a
+  [[ $output == "a=two" ]]
+  run -0 client delete a
+  [[ $output == "found 1" ]]
+  run -0 client delete a
+  [[ $output == "found 0" ]]
+  client put b three >/dev/null
+  run -0 client flush
+  run -0 client clear
+  [[ $output == "cleared 1" ]]
+  run -0 client get b
+  [[ $output == nil ]]
+  run -0 client stats
+  for field in concepts edges vectors written dropped pending reconciliations uptime_seconds memory_bytes \
+    wal_bytes hits misses evictions expired shards; do
+    [[ $output == *"\"$field\":"* ]]
+  done
+}
+
+@test "pipelined requests are answered in order, in both sync modes" {
+  for mode in always interval; do
+    start WAL_SYNC=$mode
+    run -0 client pipeline 3000
+    [[ $output == "6000 answers, 0 wrong" ]]
+    stop
+  done
+}
+
+@test "a bad message is an error with its reason, and the connection lives on" {
+  start
+  # nothing, garbage, an announced array of 4 billion, an unknown name, a request of a later
+  # role, a wrong type; then HealthCheck on the same connection
+  run -0 client raw "" c1 ddffffffff a3466f6f a8536e617073686f74 \
+    81ad44656c657465436f6e6365707481aa636f6e636570745f696407 ab4865616c7468436865636b
+  [[ ${lines[0]} == *"the frame is empty"*malformed ]]
+  [[ ${lines[1]} == *"not MessagePack"*malformed ]]
+  [[ ${lines[2]} == *"cut off"*malformed ]]
+  [[ ${lines[3]} == *'unknown request "Foo"'*invalid_value ]]
+  [[ ${lines[4]} == *"Snapshot is not supported"*not_supported ]]
+  [[ ${lines[5]} == *"concept_id must be a string or bytes, not a number"* ]]
+  [[ ${lines[6]} == *HealthCheckOk*healthy* ]]
+}
+
+@test "a frame above 64 MiB is refused by its length and passed over" {
+  start
+  run -0 client bytes ffffffff00
+  [[ $output == *"a frame of 4294967295 bytes; the limit is 67108864"*too_large* ]]
+  run -0 client bytes 0000000a0102 # cut off: the server goes on
+  run -0 client put a one
+}
+
+@test "HTTP answers on the same port" {
+  start
+  run -0 curl -sf "http://$ADDR/health"
+  [[ $output == '{"status":"healthy","service":"storage","version":"'*'"uptime_seconds":'*'"writes":"ok"}' ]]
+  run -0 curl -sf -o /dev/null -w '%{http_code} %header{x-request-id}' -H 'X-Request-Id: my-7' "http://$ADDR/ping"
+  run -0 curl -sf "http://$ADDR/metrics" "http://$ADDR/metrics"
+  [[ $output == *"sutra_storage_connections 1"* ]]
+  run -0 curl -s -D - -H 'X-Request-Id: my-7' "http://$ADDR/nothing"
+  [[ $output == "HTTP/1.1 404 "*"X-Request-Id: my-7"*'"code":"not_found"'* ]]
+  run -0 curl -s -D - -d x "http://$ADDR/health"
+  [[ $output == "HTTP/1.1 405 "*"Allow: GET"*'"code":"method_not_allowed"'* ]]
+  run -0 client bytes 474554200d0a0d0a
+  [[ $output == "HTTP/1.1 400 "* ]]
+}
+
+@test "a second one on the same folder is refused with the holder's pid, exit 7" {
+  start
+  run -7 --separate-stderr env STORAGE_PATH="$DIR" SUTRA_LISTEN_50052=127.0.0.1:0 "$SUTRA_BIN/sutra-storage"
+  # shellcheck disable=SC2154
+  [[ $stderr == *"$DIR is in use by another sutra-storage (pid $PID)"* ]]
+}
+
+@test "a wrong setting stops it with the name, the value and what is allowed, exit 2" {
+  for wrong in SUTRA_ROLE=main EVICTION_POLICY=s3fifo WAL_SYNC=never MAX_CONCEPTS=0 WAL_SYNC_INTERVAL_MS=x; do
+    run -2 --separate-stderr env STORAGE_PATH="$DIR" "$wrong" "$SUTRA_BIN/sutra-storage"
+    [[ $stderr == *"${wrong%=*} is \"${wrong#*=}\"; allowed are "* ]]
+  done
+}
+
+@test "a torn end is cut and told; damage is told with its place and the rest kept" {
+  start
+  for id in a b c; do client put $id "of $id" >/dev/null; done
+  kill -9 "$PID"
+  wait_gone "$PID"
+  printf 'FRAM torn' >>"$DIR/000001.wal"
+  run -0 "$SUTRA_BIN/sutra-storage" --check "$DIR"
+  [[ $output == *"3 records in 3 frames"*"torn end: 9 bytes"* ]]
+  start
+  grep -q 'cut a torn end off the log bytes=9' "$LOG"
+  run -0 client get a b c
+  [[ ${lines[*]} == "a=of a b=of b c=of c" ]]
+  stop
+  printf X | dd of="$DIR/000001.wal" bs=1 seek=90 conv=notrunc status=none
+  run -1 "$SUTRA_BIN/sutra-storage" --check "$DIR"
+  [[ $output == *"damage: 1 ranges,"*"first: 000001.wal at 32: "* ]]
+  start
+  grep -q 'the log is damaged' "$LOG"
+  run -0 client get a b c
+  [[ ${lines[*]} == "nil b=of b c=of c" ]]
+}
+
+@test "a full disk: puts answer storage_full, gets go on, health says so, space brings them back" {
+  mkdir -p "$DIR"
+  mount -t tmpfs -o size=1m sutra-test "$DIR" 2>/dev/null || skip "no right to mount a tmpfs"
+  MOUNT=$DIR
+  start
+  run -0 client put early here
+  run -1 client load k 100000 256 "$ACK"
+  read -r n _ <"$ACK"
+  [ "$n" -gt 100 ]
+  run -1 client put more x
+  [[ $output == "error storage_full" ]]
+  run -0 client get early
+  [[ $output == early=here ]]
+  run -0 client verify k "$n"
+  run -0 curl -sf "http://$ADDR/health"
+  [[ $output == *'"status":"healthy"'*'"writes":"read_only"'*'"degraded":"'*"No space left"* ]]
+  mount -o remount,size=64m "$DIR"
+  until client put more y >/dev/null; do :; done
+  run -0 client get more
+  [[ $output == more=y ]]
+  run -0 curl -sf "http://$ADDR/health"
+  [[ $output == *'"writes":"ok"'* ]]
+  stop
+  start
+  run -0 client get early more
+  [[ ${lines[*]} == "early=here more=y" ]]
+  stop
+}
