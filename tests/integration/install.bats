@@ -1,0 +1,62 @@
+#!/usr/bin/env bats
+# make install into a folder of its own, what is there works, make uninstall leaves nothing.
+
+setup() {
+  dest=$(mktemp -d)
+  cd "$BATS_TEST_DIRNAME/../.." || return
+  export HOME=$dest/home
+  unset SUTRA_DATA_DIR
+  mkdir "$HOME"
+}
+
+teardown() { rm -rf "$dest"; }
+
+# The build under test, whatever its compiler and flags were.
+make_it() {
+  make -s -o all "$1" BIN="$SUTRA_BIN" PROGRAMS="$(echo "$SUTRA_BIN"/sutra*)" DESTDIR="$dest/root" PREFIX=/usr
+}
+
+@test "install puts programs, manuals, data and completion where a package would" {
+  make_it install
+  root=$dest/root/usr
+  for main in cmd/*/main.c; do
+    program=$(basename "$(dirname "$main")")
+    [ -x "$root/bin/$program" ]
+  done
+  for page in man/*.[1-8]; do
+    cmp "$page" "$root/share/man/man${page##*.}/${page##*/}"
+  done
+  diff -r compose "$root/share/sutra/compose"
+  diff -r validate "$root/share/sutra/validate"
+  cd /
+  PATH=$root/bin:/usr/bin:/bin
+  [ "$(sutra version)" = "$("$SUTRA_BIN/sutra" version)" ]
+  # It reads the installed settings, not the source tree's.
+  sutra config >/dev/null
+  echo MATRYOSHKA_DIMM=1 >"$root/share/sutra/compose/.env"
+  run sutra config
+  [ "$status" -eq 2 ]
+  [[ $output == *MATRYOSHKA_DIMM* ]]
+}
+
+@test "the installed completion knows the commands, their options and choices" {
+  make_it install
+  # shellcheck disable=SC1091
+  . "$dest/root/usr/share/bash-completion/completions/sutra"
+  complete_line() {
+    COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+    _sutra
+    echo "${COMPREPLY[*]}"
+  }
+  [ "$(complete_line sutra dep)" = deploy ]
+  [ "$(complete_line sutra deploy --runtime nat)" = native ]
+  [ "$(complete_line sutra model ver)" = "verify" ]
+  [ "$(complete_line sutra config --exp)" = --explain ]
+}
+
+@test "uninstall leaves nothing" {
+  make_it install
+  [ -n "$(find "$dest/root" -type f)" ]
+  make_it uninstall
+  [ -z "$(find "$dest/root" -type f -o -type l)" ]
+}

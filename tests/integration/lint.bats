@@ -1,0 +1,58 @@
+#!/usr/bin/env bats
+# The lint finds what it is there for: each fault is planted in a copy of the tree.
+
+setup() {
+  tree=$(mktemp -d)
+  cd "$BATS_TEST_DIRNAME/../.." || return
+  git ls-files -co --exclude-standard | tar -cf - -T - 2>/dev/null | tar -xf - -C "$tree"
+  cd "$tree" || return
+  git init -q .
+}
+
+teardown() { rm -rf "$tree"; }
+
+@test "an include that goes back, and a library's header in the wrong area" {
+  tests/lint/check-includes
+  echo '#include "net/fetch.h"' >lib/base/planted.c
+  echo '#include <dnnl.h>' >lib/net/planted_too.c
+  run tests/lint/check-includes
+  [ "$status" -eq 1 ]
+  [[ $output == *'lib/base may not use "net/fetch.h"'* ]]
+  [[ $output == *'lib/net may not use <dnnl.h>'* ]]
+}
+
+@test "a function of 121 lines, a file of 1201" {
+  tests/lint/check-sizes
+  { echo 'int long_one(void)'; echo '{'; seq -f '	int v%g;' 117; echo '	return 0;'; echo '}'; } >lib/base/planted.c
+  run tests/lint/check-sizes
+  [ "$status" -eq 1 ]
+  [[ $output == *"planted.c:long_one: 121 lines"* ]]
+  seq -f '/* %g */' 1201 >lib/base/planted.c
+  run tests/lint/check-sizes
+  [ "$status" -eq 1 ]
+  [[ $output == *"planted.c: 1201 lines"* ]]
+}
+
+@test "banned calls, raw memory, typedefs, left-overs; words in comments and strings are none" {
+  tests/lint/check-words
+  echo '/* strcpy() and "free(" */ static const char *s = "sprintf(";' >lib/base/planted.c
+  tests/lint/check-words
+  for fault in 'strcpy(a, b);' 'p = malloc(3);' 'typedef struct x { int a; } x;' '/* TO''DO */' '/* /ro''ot/x */' 'int a; '; do
+    echo "$fault" >lib/base/planted.c
+    run tests/lint/check-words
+    [ "$status" -eq 1 ]
+    [[ $output == *planted.c:1:* ]]
+  done
+}
+
+@test "what cppcheck, shellcheck and mandoc find" {
+  mkdir only && mv lib only/ && mkdir -p lib/base
+  printf 'int f(int i);\nint f(int i) { int a[2] = { 0, 0 }; return i ? a[2] : 0; }\n' >lib/base/planted.c
+  # shellcheck disable=SC2016
+  printf '#!/bin/sh\ncd $1 && rm -rf $1/\n' >scripts/planted
+  printf '.Dd November 21, 2026\n.Dt PLANTED 1\n.Os\n.Sh NAME\n.Nosuch macro\n' >man/planted.1
+  run tests/lint/check-tools
+  [ "$status" -eq 1 ]
+  [[ $output == *arrayIndexOutOfBounds* ]]
+  [[ $output == *planted.1:5:*Nosuch* ]]
+}
