@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #include "answer.h"
 #include "base/alloc.h"
@@ -64,6 +65,17 @@ bool gw_model_get(struct gateway *g, struct gw_model *ret)
 	*ret = g->model;
 	pthread_mutex_unlock(&g->model_lock);
 	return ret->fingerprint[0] != '\0';
+}
+
+void gw_model_wait(struct gateway *g, uint64_t limit_ns)
+{
+	uint64_t end = sutra_clock_ns() + limit_ns;
+	const struct timespec t = { (time_t)(end / 1000000000u), (long)(end % 1000000000u) };
+
+	pthread_mutex_lock(&g->model_lock);
+	while (!g->model.fingerprint[0] && !pthread_cond_timedwait(&g->model_known, &g->model_lock, &t))
+		;
+	pthread_mutex_unlock(&g->model_lock);
 }
 
 void gw_fail(struct gateway *g, struct sutra_http_request *r, const struct sutra_err *err)

@@ -48,6 +48,7 @@ struct gateway {
 	struct upstream *upstream;
 	struct sutra_metric metrics[GW_METRIC_COUNT];
 	pthread_mutex_t model_lock;
+	pthread_cond_t model_known;	/* monotonic */
 	struct gw_model model;		/* under model_lock; fingerprint "": not known yet */
 	atomic_bool stopping;
 };
@@ -58,6 +59,8 @@ sutra_http_handler gw_embed, gw_openai, gw_models, gw_health, gw_metrics, gw_cac
 
 /* A copy of the model; false while it is not known. */
 bool gw_model_get(struct gateway *g, struct gw_model *ret);
+/* Waits at most limit_ns for it. */
+void gw_model_wait(struct gateway *g, uint64_t limit_ns);
 void gw_fail(struct gateway *g, struct sutra_http_request *r, const struct sutra_err *err);
 /* Refuses a dimension that this deployment does not give: SUTRA_E_INVALID lists what it does. */
 int gw_check_dimension(const struct gw_model *m, int64_t dimension, struct sutra_err *err);

@@ -18,6 +18,7 @@
 
 #define FIELD(f) offsetof(struct gw_settings, f)
 #define GRACE_NS 15000000000u
+#define MODEL_WAIT_NS 3000000000u
 
 static const struct sutra_setting settings[] = {
 	{ "ML_BASE_URL", NULL, SUTRA_SET_STRING, FIELD(ml_base_url), "http://127.0.0.1:8887", 0, 0, NULL,
@@ -74,6 +75,7 @@ static int open_gateway(struct gateway *g, struct sutra_err *err)
 		.upstream = upstream_embed,
 		.ctx = g,
 	};
+	pthread_condattr_t monotonic;
 	int rc;
 
 	if (s->tenants_file)
@@ -81,6 +83,10 @@ static int open_gateway(struct gateway *g, struct sutra_err *err)
 				  "SUTRA_TENANTS_FILE is \"%s\", but tenants are not in this version; unset it",
 				  s->tenants_file);
 	pthread_mutex_init(&g->model_lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&g->model_known, &monotonic);
+	pthread_condattr_destroy(&monotonic);
 	rc = sutra_cache_new(&o, &g->cache, err);
 	return rc ? rc : upstream_new(g, &g->upstream, err);
 }
@@ -109,7 +115,11 @@ static int serve(struct gateway *g, char **argv, struct sutra_err *err)
 	struct sutra_http_server *server;
 	pthread_t ticker;
 	const int *fds;
-	int rc = sutra_http_server_start(&o, &server, err);
+	int rc;
+
+	/* After a restart in place callers wait in the backlog: better a moment there than a 503. */
+	gw_model_wait(g, MODEL_WAIT_NS);
+	rc = sutra_http_server_start(&o, &server, err);
 
 	if (rc)
 		return rc;

@@ -298,6 +298,7 @@ static void adopt_model(struct gateway *g, const json_t *o)
 		sutra_log(SUTRA_INFO, "gateway", "model", "name=%s fingerprint=%s native=%lld", name, fingerprint,
 			  (long long)native);
 	g->model = m;
+	pthread_cond_broadcast(&g->model_known);
 	pthread_mutex_unlock(&g->model_lock);
 }
 
