@@ -131,19 +131,40 @@ static void text_line(const struct sutra_result *r, const struct sutra_report_st
 	text_detail(r, st, b);
 }
 
+/* "All phases", or the ones that ran: "Phase 0, 2". */
+static void add_phases(const struct sutra_outcome *o, struct sutra_buf *b)
+{
+	unsigned ran = 0;
+
+	for (size_t i = 0; i < o->n; i++)
+		ran |= o->results[i].check->phase < 3 ? 1u << o->results[i].check->phase : 0;
+	if (ran == 7) {
+		sutra_buf_adds(b, "All phases");
+		return;
+	}
+	sutra_buf_adds(b, "Phase");
+	for (int phase = 0; phase < 3; phase++)
+		if (ran & 1u << phase)
+			sutra_buf_addf(b, "%s%d", ran & ((1u << phase) - 1) ? ", " : " ", phase);
+}
+
 static void summary(const struct sutra_outcome *o, const struct sutra_report_style *st,
 		    struct sutra_buf *b)
 {
 	char took[32];
 
 	sutra_clock_human(o->duration_ms / 1e3, took, sizeof(took));
-	if (!o->count[SUTRA_FAIL] && !o->count[SUTRA_INCONCLUSIVE] && o->count[SUTRA_PASS])
-		sutra_buf_addf(b, "%s%s%s", st->ok,
-			       o->count[SUTRA_SKIP] ? "What could be checked is operational" :
-						      "All phases operational", st->off);
-	else
+	if (!o->count[SUTRA_FAIL] && !o->count[SUTRA_INCONCLUSIVE] && o->count[SUTRA_PASS]) {
+		sutra_buf_adds(b, st->ok);
+		if (o->count[SUTRA_SKIP])
+			sutra_buf_adds(b, "What could be checked is");
+		else
+			add_phases(o, b);
+		sutra_buf_addf(b, " operational%s", st->off);
+	} else {
 		sutra_buf_addf(b, "%s%s%s", st->bad,
 			       o->count[SUTRA_FAIL] ? "Not operational" : "Inconclusive", st->off);
+	}
 	sutra_buf_addf(b, ": %zu passed, %zu failed", o->count[SUTRA_PASS], o->count[SUTRA_FAIL]);
 	if (o->count[SUTRA_SKIP])
 		sutra_buf_addf(b, ", %zu skipped", o->count[SUTRA_SKIP]);

@@ -51,6 +51,7 @@ wait_status() {
 }
 
 @test "status: everything is up, with phases of latency and memory" {
+  wait_status up ml-base-lb # until the balancer's own checks have passed, too
   run -0 sutra status
   [[ ${lines[0]} == SERVICE* ]]
   [[ $output == *"6 services: 6 up"* ]]
