@@ -247,7 +247,7 @@ static bool feed(struct sutra_tcp_conn *c, const char *p, size_t n)
 		sutra_buf_consume(&c->rest, done);
 		if (!c->rest.len)
 			sutra_buf_release(&c->rest);
-	} else {
+	} else if (done < n) {
 		sutra_buf_add(&c->rest, p + done, n - done);
 	}
 	link_add(&t->dirty, &c->dirty);
