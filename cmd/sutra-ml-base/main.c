@@ -37,7 +37,7 @@ static const struct sutra_setting settings[] = {
 	  "inference threads (a third of the cores, rounded up)" },
 	{ "MAX_BATCH_TOKENS", NULL, SUTRA_SET_INT, FIELD(batch_tokens), "1024", 16, 1 << 20, NULL,
 	  "tokens in a batch at most" },
-	{ "BATCH_SIZE", NULL, SUTRA_SET_INT, FIELD(batch_size), "32", 1, ML_MAX_TEXTS, NULL,
+	{ "BATCH_SIZE", NULL, SUTRA_SET_INT, FIELD(batch_size), "32", 1, SUTRA_MAX_TEXTS, NULL,
 	  "texts in a batch at most" },
 	{ "MAX_QUEUE", NULL, SUTRA_SET_INT, FIELD(max_queue), "4096", 1, 1 << 20, NULL,
 	  "texts waiting at most; beyond: 429" },

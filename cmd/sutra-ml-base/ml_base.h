@@ -5,7 +5,6 @@
 #ifndef SUTRA_CMD_ML_BASE_H
 #define SUTRA_CMD_ML_BASE_H
 
-#include <jansson.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -14,8 +13,9 @@
 #include "model/batcher.h"
 #include "model/model.h"
 #include "net/http.h"
+#include "net/texts.h"
 
-enum { ML_PORT = 8887, ML_MAX_TEXTS = 2048 };
+enum { ML_PORT = 8887 };
 
 struct ml_settings {
 	char *model_path, *model, *mrl, *precision, *instance_id, *log_level, *log_format;
@@ -58,15 +58,5 @@ struct ml_base {
 
 /* Handlers (ctx is the struct ml_base). */
 sutra_http_handler ml_embed, ml_tokenize, ml_info, ml_health, ml_metrics;
-
-/* The texts of a request body: {"texts":[...]} or {"text":"..."}. */
-struct ml_texts {
-	json_t *body;		/* owns the texts */
-	json_t *list;		/* of strings, none empty; borrowed, or made for "text" */
-	bool single;		/* came as "text" */
-};
-/* 0, or SUTRA_E_SYNTAX, SUTRA_E_INVALID naming field, type and limit. */
-int ml_texts_read(const char *body, size_t n, struct ml_texts *ret, struct sutra_err *err);
-void ml_texts_release(struct ml_texts *t);
 
 #endif

@@ -205,7 +205,7 @@ static int tokenize(struct embed *e, const json_t *list, struct sutra_err *err)
 void ml_embed(struct sutra_http_request *r, void *ctx)
 {
 	struct embed *e = sutra_calloc(1, sizeof(*e));
-	struct ml_texts texts = { 0 };
+	struct sutra_texts texts = { 0 };
 	struct ml_base *ml = ctx;
 	struct sutra_err err;
 	const char *body, *accept = sutra_http_header(r, "Accept");
@@ -220,13 +220,13 @@ void ml_embed(struct sutra_http_request *r, void *ctx)
 	*e = (struct embed){ .ml = ml, .request = r, .job.done = answer };
 	e->binary = accept && strcasestr(accept, "application/octet-stream");
 	body = sutra_http_body(r, &n);
-	rc = ml_texts_read(body, n, &texts, &err);
+	rc = sutra_texts_read(body, n, &texts, &err);
 	if (!rc)
 		rc = read_options(e, texts.body, &err);
 	if (!rc)
 		rc = tokenize(e, texts.list, &err);
 	e->single = texts.single;
-	ml_texts_release(&texts);
+	sutra_texts_release(&texts);
 	if (!rc)
 		rc = sutra_batcher_submit(ml->batcher, &e->job, &err);
 	if (rc) {	/* else e belongs to the queue */

@@ -33,7 +33,7 @@ void ml_info(struct sutra_http_request *r, void *ctx)
 		       m->fingerprint, ml->dimension, m->dimension, allowed,
 		       m->matryoshka_trained ? "true" : "false", sutra_mrl_name(m->mrl),
 		       sutra_pooling_name(m->pooling), sutra_kernels_best()->name, ml->threads,
-		       m->max_tokens, ML_MAX_TEXTS, (long long)ml->settings.max_queue,
+		       m->max_tokens, SUTRA_MAX_TEXTS, (long long)ml->settings.max_queue,
 		       (long long)ml->settings.batch_tokens, (long long)ml->settings.batch_size,
 		       m->weights_sha256, m->vocab_sha256);
 	sutra_json_add_string(&b, ml->settings.instance_id, strlen(ml->settings.instance_id));
@@ -106,7 +106,7 @@ static void add_ids(const struct sutra_model *m, const json_t *text, uint32_t *i
 void ml_tokenize(struct sutra_http_request *r, void *ctx)
 {
 	const struct ml_base *ml = ctx;
-	struct ml_texts texts = { 0 };
+	struct sutra_texts texts = { 0 };
 	struct sutra_buf b, wholes;
 	struct sutra_err err;
 	const char *body;
@@ -116,11 +116,11 @@ void ml_tokenize(struct sutra_http_request *r, void *ctx)
 	int rc;
 
 	body = sutra_http_body(r, &n);
-	rc = ml_texts_read(body, n, &texts, &err);
+	rc = sutra_texts_read(body, n, &texts, &err);
 	if (!rc && !(ids = sutra_calloc(ml->model->max_tokens, sizeof(*ids))))
 		rc = sutra_fail(&err, SUTRA_E_NOMEM, "out of memory");
 	if (rc) {
-		ml_texts_release(&texts);
+		sutra_texts_release(&texts);
 		sutra_http_reply_error(r, &err);
 		return;
 	}
@@ -137,6 +137,6 @@ void ml_tokenize(struct sutra_http_request *r, void *ctx)
 		       sutra_buf_str(&wholes), ml->model->max_tokens);
 	sutra_buf_release(&wholes);
 	sutra_free(ids);
-	ml_texts_release(&texts);
+	sutra_texts_release(&texts);
 	sutra_http_reply_json(r, 200, &b);
 }

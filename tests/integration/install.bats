@@ -13,12 +13,12 @@ teardown() { rm -rf "$dest"; }
 
 # The build under test, whatever its compiler and flags were.
 make_it() {
-  make -s -o all "$1" BIN="$SUTRA_BIN" PROGRAMS="$(echo "$SUTRA_BIN"/sutra*)" DESTDIR="$dest/root" PREFIX=/usr
+  make -s -o all "$1" BIN="$SUTRA_BIN" PROGRAMS="$(echo "$SUTRA_BIN"/sutra*)" DESTDIR="$dest/stage" PREFIX=/usr
 }
 
 @test "install puts programs, manuals, data and completion where a package would" {
   make_it install
-  root=$dest/root/usr
+  root=$dest/stage/usr
   for main in cmd/*/main.c; do
     program=$(basename "$(dirname "$main")")
     [ -x "$root/bin/$program" ]
@@ -42,7 +42,7 @@ make_it() {
 @test "the installed completion knows the commands, their options and choices" {
   make_it install
   # shellcheck disable=SC1091
-  . "$dest/root/usr/share/bash-completion/completions/sutra"
+  . "$dest/stage/usr/share/bash-completion/completions/sutra"
   complete_line() {
     COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
     _sutra
@@ -56,7 +56,7 @@ make_it() {
 
 @test "uninstall leaves nothing" {
   make_it install
-  [ -n "$(find "$dest/root" -type f)" ]
+  [ -n "$(find "$dest/stage" -type f)" ]
   make_it uninstall
-  [ -z "$(find "$dest/root" -type f -o -type l)" ]
+  [ -z "$(find "$dest/stage" -type f -o -type l)" ]
 }
