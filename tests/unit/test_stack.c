@@ -1,0 +1,274 @@
+/* lib/stack: interpolation, compose files, settings, hashes, the lock. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/buf.h"
+#include "base/file.h"
+#include "stack/compose.h"
+#include "stack/interpolate.h"
+#include "stack/lock.h"
+#include "stack/unit.h"
+
+static const char *look_up(void *ctx, const char *name)
+{
+	return !strcmp(name, "A") ? "alpha" : !strcmp(name, "EMPTY") ? "" : NULL;
+}
+
+static void interpolation_knows_every_operator(void **state)
+{
+	static const char *const good[][2] = {
+		{ "plain", "plain" },		  { "$A-${A}", "alpha-alpha" },	 { "$$A", "$A" },
+		{ "${N:-x}", "x" },		  { "${EMPTY:-x}", "x" },	 { "${EMPTY-x}", "" },
+		{ "${N-${A}}", "alpha" },	  { "${A:+yes}", "yes" },	 { "${N:+yes}", "" },
+		{ "${EMPTY+yes}", "yes" },	  { "${A:?gone}", "alpha" },	 { "<$N>", "<>" },
+		{ "${N:-a${N:-b}c}d", "abcd" },
+	};
+	static const char *const bad[][2] = {
+		{ "${A", "closing brace" },   { "${}", "no variable name" }, { "a $ b", "lone" },
+		{ "${A!x}", "after the name" }, { "${N:?is $A}", "N is missing: is alpha" },
+	};
+	struct sutra_err err;
+	struct sutra_buf b;
+
+	sutra_buf_init(&b, 4096);
+	for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
+		sutra_buf_clear(&b);
+		assert_int_equal(sutra_interpolate(good[i][0], look_up, NULL, &b, &err), 0);
+		assert_string_equal(sutra_buf_str(&b), good[i][1]);
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		assert_true(sutra_interpolate(bad[i][0], look_up, NULL, &b, &err) < 0);
+		if (!strstr(err.message, bad[i][1]))
+			fail_msg("%s: %s", bad[i][0], err.message);
+	}
+	sutra_buf_release(&b);
+}
+
+static int parse(const char *text, struct sutra_compose **ret, struct sutra_err *err)
+{
+	return sutra_compose_parse(text, strlen(text), "f.yml", look_up, NULL, ret, err);
+}
+
+static const char whole[] = "x-common: &common\n"
+			    "  restart: on-failure:3\n"
+			    "services:\n"
+			    "  web-1:\n"
+			    "    <<: *common\n"
+			    "    command: [\"sh\", \"-c\", \"echo $$HOME\"]\n"
+			    "    profiles: [big]\n"
+			    "    environment: { PLAIN: 1, FROM: \"${A}\", A: }\n"
+			    "    expose: [\"80\"]\n"
+			    "    ports: [\"127.0.0.1:8080:80\", { target: 81, published: 8081 }]\n"
+			    "    volumes: [\"data:/data\", \"./conf:/conf:ro\"]\n"
+			    "    depends_on: { db: { condition: service_healthy } }\n"
+			    "    healthcheck: { test: [\"CMD\", \"curl\", \"http://127.0.0.1:80/h\"],\n"
+			    "                   interval: 5s, timeout: 1500ms, retries: 4, start_period: 1m }\n"
+			    "    deploy: { resources: { limits: { memory: 2G, cpus: \"0.5\" } } }\n"
+			    "    stop_grace_period: 3s\n"
+			    "  web-2: { command: sleep '1 2', depends_on: [db] }\n"
+			    "  db: { command: cat, environment: [\"K=v=w\", \"A\", \"NOT_SET\"] }\n"
+			    "volumes: { data: {} }\n";
+
+static void compose_reads_every_form(void **state)
+{
+	const struct sutra_service *w, *db;
+	struct sutra_compose *c;
+	struct sutra_err err;
+
+	if (parse(whole, &c, &err))
+		fail_msg("%s", err.message);
+	w = sutra_compose_find(c, "web-1");
+	db = sutra_compose_find(c, "db");
+	assert_int_equal(w->restart, SUTRA_RESTART_ON_FAILURE);
+	assert_int_equal(w->restart_max, 3);
+	assert_string_equal(w->command.items[2], "echo $HOME");
+	assert_string_equal(sutra_env_get(&w->env, "PLAIN"), "1");
+	assert_string_equal(sutra_env_get(&w->env, "FROM"), "alpha");
+	assert_string_equal(sutra_env_get(&w->env, "A"), "alpha");
+	assert_int_equal(w->n_ports, 2);
+	assert_string_equal(w->ports[0].host_ip, "127.0.0.1");
+	assert_int_equal(w->ports[0].published, 8080);
+	assert_int_equal(w->ports[1].target, 81);
+	assert_true(w->volumes[0].named && !w->volumes[1].named && w->volumes[1].read_only);
+	assert_int_equal(w->depends_on[0].condition, SUTRA_HEALTHY);
+	assert_true(w->health.interval_ns == 5000000000u && w->health.timeout_ns == 1500000000u);
+	assert_true(w->health.retries == 4 && w->health.start_period_ns == 60000000000u);
+	assert_true(w->memory_limit == 2ull << 30 && w->cpu_limit == 0.5);
+	assert_true(w->stop_grace_ns == 3000000000u);
+	assert_string_equal(sutra_compose_find(c, "web-2")->command.items[1], "1 2");
+	assert_string_equal(sutra_env_get(&db->env, "K"), "v=w");
+	assert_string_equal(sutra_env_get(&db->env, "A"), "alpha");
+	assert_null(sutra_env_get(&db->env, "NOT_SET"));
+	sutra_compose_free(c);
+}
+
+static void compose_errors_name_file_and_line(void **state)
+{
+	static const char *const bad[][2] = {
+		{ "services:\n  a:\n    comand: x\n", "f.yml:3: services.a: the key \"comand\" is not known" },
+		{ "services:\n  a: { command: x }\nservice: {}\n", "f.yml:3:" },
+		{ "services:\n  a: { command: x, depends_on: [b] }\n", "depends on \"b\", which is not in the file" },
+		{ "services:\n  a: { command: x, depends_on: [b] }\n  b: { command: x, depends_on: [a] }\n",
+		  "in a circle" },
+		{ "services:\n  a: { command: x, volumes: [\"v:/v\"] }\n", "\"v\", which is not declared" },
+		{ "services:\n  a:\n    restart: sometimes\n", "f.yml:3: services.a.restart is \"sometimes\"" },
+		{ "services:\n  a:\n    image: ${B:?set B}\n", "f.yml:3: services.a.image: required variable B" },
+		{ "services:\n  a:\n    healthcheck: { interval: 5 }\n", "a time such as 1m30s" },
+		{ "services:\n  a:\n    ports: [\"x:1\"]\n", "f.yml:3:" },
+		{ "services: [1]\n", "must be a mapping, not a list" },
+		{ "services: {}\n", "there are no services" },
+		{ "services:\n\t- x: [\n", "f.yml:" },
+		{ "", "f.yml" },
+	};
+	struct sutra_compose *c;
+	struct sutra_err err;
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		assert_true(parse(bad[i][0], &c, &err) < 0);
+		if (!strstr(err.message, bad[i][1]))
+			fail_msg("%s\ngives: %s", bad[i][0], err.message);
+	}
+	assert_true(parse(bad[0][0], &c, &err) < 0);
+	assert_string_equal(err.hint, "did you mean \"command\"?");
+}
+
+static void profiles_select_and_refuse(void **state)
+{
+	struct sutra_strv none = { 0 }, big = { 0 };
+	struct sutra_compose *c;
+	struct sutra_err err;
+
+	assert_int_equal(parse(whole, &c, &err), 0);
+	assert_int_equal(sutra_compose_select(c, &none, &err), 0);
+	assert_int_equal(c->n_services, 2);
+	assert_null(sutra_compose_find(c, "web-1"));
+	sutra_compose_free(c);
+	sutra_strv_add(&big, "big");
+	assert_int_equal(parse("services:\n  a: { command: x, profiles: [big], depends_on: [b] }\n"
+			       "  b: { command: x, profiles: [other] }\n", &c, &err), 0);
+	assert_int_equal(sutra_compose_select(c, &big, &err), SUTRA_E_SETTING);
+	assert_non_null(strstr(err.message, "f.yml:2: services.a depends on \"b\", whose profile is not active"));
+	sutra_compose_free(c);
+	sutra_strv_release(&big);
+}
+
+/* Hashes of the units of a text, in order of name. */
+static size_t hashes(const char *text, char out[8][33])
+{
+	const struct sutra_unit_options o = { "/tmp/state", "/usr/bin", "/tmp" };
+	struct sutra_compose *c;
+	struct sutra_unit *u;
+	struct sutra_err err;
+	size_t n;
+
+	if (parse(text, &c, &err) || sutra_units_make(c, c, &o, &u, &n, &err))
+		fail_msg("%s", err.message);
+	for (size_t i = 0; i < n; i++)
+		memcpy(out[i], u[i].hash, 33);
+	sutra_units_free(u, n);
+	sutra_compose_free(c);
+	return n;
+}
+
+static void hashes_change_only_with_what_a_process_sees(void **state)
+{
+	static const char base[] = "services:\n  a: { command: [cat, x], environment: { K: v, L: w } }\n"
+				   "  b: { command: cat }\n";
+	static const char *const same[] = {
+		"# a comment\nservices:\n  b: { command: cat }\n"
+		"  a: { environment: [\"L=w\", \"K=v\"], command: [cat, x] }\n",
+		"services:\n  a: { command: [cat, x], environment: { K: v, L: w }, profiles: [p], depends_on: [b],\n"
+		"       labels: { x: y } }\n  b: { command: cat, networks: [n] }\n",
+	};
+	static const char *const other[] = {
+		"services:\n  a: { command: [cat, x], environment: { K: v2, L: w } }\n  b: { command: cat }\n",
+		"services:\n  a: { command: [cat, y], environment: { K: v, L: w } }\n  b: { command: cat }\n",
+	};
+	char want[8][33], got[8][33];
+
+	assert_int_equal(hashes(base, want), 2);
+	for (size_t i = 0; i < 2; i++) {
+		assert_int_equal(hashes(same[i], got), 2);
+		assert_string_equal(got[0], want[0]);
+		assert_string_equal(got[1], want[1]);
+		assert_int_equal(hashes(other[i], got), 2);
+		assert_string_not_equal(got[0], want[0]);
+		assert_string_equal(got[1], want[1]);
+	}
+}
+
+static void units_get_addresses_and_paths_of_this_machine(void **state)
+{
+	static const char text[] =
+		"services:\n"
+		"  front:\n    command: [cat, /conf/x]\n    expose: [\"80\"]\n    ports: [\"127.0.0.1:9080:80\"]\n"
+		"    volumes: [\"./etc:/conf:ro\", \"data:/data\"]\n"
+		"    environment: { URL: \"http://back-1:81/x\", BACK_HOST: back-1, DIR: /data/a, ID: back-1 }\n"
+		"  back-1: { command: cat, expose: [\"81\"] }\n  back-2: { command: cat }\n"
+		"volumes: { data: {} }\n";
+	const struct sutra_unit_options o = { "/tmp/state", "/usr/bin", "/tmp/c" };
+	const struct sutra_unit *front, *back;
+	char url[64];
+	struct sutra_compose *c;
+	struct sutra_unit *u;
+	struct sutra_err err;
+	size_t n;
+
+	if (parse(text, &c, &err) || sutra_units_make(c, c, &o, &u, &n, &err))
+		fail_msg("%s", err.message);
+	back = &u[0];
+	front = &u[2];
+	assert_string_equal(back->group, "back");
+	assert_string_equal(front->group, "front");
+	snprintf(url, sizeof(url), "http://%s/x", back->address);
+	assert_string_equal(sutra_env_get(&front->env, "URL"), url);
+	assert_int_equal(strncmp(sutra_env_get(&front->env, "BACK_HOST"), "127.", 4), 0);
+	assert_string_equal(sutra_env_get(&front->env, "ID"), "back-1");
+	assert_string_equal(sutra_env_get(&front->env, "DIR"), "/tmp/state/volumes/data/a");
+	assert_string_equal(front->argv.items[1], "/tmp/c/./etc/x");
+	assert_string_equal(front->published, "127.0.0.1:9080");
+	assert_non_null(strstr(sutra_env_get(&front->env, "SUTRA_LISTEN_80"), ",127.0.0.1:9080"));
+	sutra_units_free(u, n);
+	sutra_compose_free(c);
+}
+
+static void the_lock_names_its_holder(void **state)
+{
+	char dir[] = "/tmp/sutra-lock-XXXXXX", pid[32];
+	struct sutra_err err;
+	int fd, second;
+
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(sutra_lock_take(dir, "deploy", 1, &fd, &err), 0);
+	assert_int_equal(sutra_lock_take(dir, "down", 1000000, &second, &err), SUTRA_E_LOCKED);
+	snprintf(pid, sizeof(pid), "pid %ld, sutra deploy", (long)getpid());
+	assert_non_null(strstr(err.message, pid));
+	sutra_lock_release(dir, fd);
+	assert_int_equal(sutra_lock_take(dir, "down", 1, &second, &err), 0);
+	sutra_lock_release(dir, second);
+	sutra_remove_tree(dir, NULL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(interpolation_knows_every_operator),
+		cmocka_unit_test(compose_reads_every_form),
+		cmocka_unit_test(compose_errors_name_file_and_line),
+		cmocka_unit_test(profiles_select_and_refuse),
+		cmocka_unit_test(hashes_change_only_with_what_a_process_sees),
+		cmocka_unit_test(units_get_addresses_and_paths_of_this_machine),
+		cmocka_unit_test(the_lock_names_its_holder),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
