@@ -31,7 +31,7 @@ enum { WINDOW = 64, MAX_DIM = 2048 };
 static const char *address;
 static atomic_int open_calls, failures;
 static atomic_long acked;
-static long first_lost = -1;
+static atomic_long first_lost = -1;
 
 static void die(const char *what)
 {
