@@ -8,10 +8,25 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/jsonio.h"
+#include "base/str.h"
 #include "net/fetch.h"
 #include "stack/runit.h"
 
 enum { POLL_MS = 25, PROBE_MS = 1000 };
+
+/* Whether what runs now is one of ours, which restart in place on HUP. */
+static bool restarts_itself(pid_t pid)
+{
+	char path[64], *name;
+	bool ours;
+
+	snprintf(path, sizeof(path), "/proc/%ld/comm", (long)pid);
+	if (sutra_file_read(path, 64, &name, NULL, NULL))
+		return false;
+	ours = sutra_str_starts(name, "sutra-");
+	sutra_free(name);
+	return ours;
+}
 
 int sutra_await_restart(const char *state_dir, struct sutra_awaited *a, struct sutra_err *err)
 {
@@ -21,7 +36,7 @@ int sutra_await_restart(const char *state_dir, struct sutra_awaited *a, struct s
 	sutra_runit_read(state_dir, a->name, &now);
 	a->asked_ns = sutra_clock_ns();
 	a->restarts = now.restarts;
-	a->in_place = now.running && strcmp(a->program, "haproxy") != 0;
+	a->in_place = now.running && restarts_itself(now.pid);
 	a->old_pid = now.running && !a->in_place ? now.pid : 0;
 	command = a->in_place ? 'h' : now.running ? 't' : 'u';
 	return sutra_runit_control(state_dir, a->name, command, err);
