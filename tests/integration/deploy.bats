@@ -69,6 +69,7 @@ EOF
   run -0 --separate-stderr sutra deploy --yes
   [[ $output == *embedding-single*running*"$GATEWAY"* ]]
   [[ $output == *"sutra validate-scaling"* ]]
+  # shellcheck disable=SC2154 # stderr is what run --separate-stderr leaves
   [[ $stderr == *"not trained for Matryoshka"* ]]
   run -0 curl -s "$GATEWAY/embed" -d '{"texts":["The Eiffel Tower is in Paris"]}'
   echo "$output" | jq -e '.dimension == 256 and (.embeddings[0] | length == 256) and
