@@ -1,0 +1,256 @@
+/* lib/base/lru and lib/cache: order of use, bounds, coalescing, failures. The model is a function. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/lru.h"
+#include "cache/cache.h"
+#include "cache/l1.h"
+
+enum { DIM = 4, MANY = 1000 };
+
+static uint64_t keys[64];
+
+static bool same_key(const void *ctx, uint32_t node) { return keys[node] == *(const uint64_t *)ctx; }
+
+/* Against a model: an array in order of use. Few hashes, so that they collide. */
+static void lru_agrees_with_a_list(void **state)
+{
+	uint64_t order[16];
+	size_t n = 0;
+	struct sutra_lru l;
+
+	assert_int_equal(sutra_lru_init(&l, 16), 0);
+	srandom(3);
+	for (int step = 0; step < 20000; step++) {
+		uint64_t key = (uint64_t)random() % 40, hash = key % 5;
+		uint32_t node = sutra_lru_find(&l, hash, same_key, &key);
+		size_t at = 0;
+
+		while (at < n && order[at] != key)
+			at++;
+		assert_int_equal(node != 0, at < n);
+		if (node && random() % 3 == 0) {
+			sutra_lru_remove(&l, node);
+			memmove(order + at, order + at + 1, (--n - at) * sizeof(*order));
+			continue;
+		}
+		if (!node && n == 16) {
+			assert_true(keys[sutra_lru_oldest(&l)] == order[15]);
+			assert_int_equal(sutra_lru_add(&l, hash), 0);
+			sutra_lru_remove(&l, sutra_lru_oldest(&l));
+			n--;
+		}
+		if (node)
+			sutra_lru_touch(&l, node);
+		else
+			keys[sutra_lru_add(&l, hash)] = key;
+		at = node ? at : n++;
+		memmove(order + 1, order, at * sizeof(*order));
+		order[0] = key;
+	}
+	sutra_lru_release(&l);
+}
+
+static struct sutra_vector *vector(const char *text, uint64_t expires)
+{
+	static const float values[DIM] = { 0.5f, 0.5f, 0.5f, 0.5f };
+	struct sutra_cache_key k;
+
+	sutra_cache_key_make("model", text, strlen(text), &k);
+	return sutra_vector_new(&k, values, DIM, 3, false, expires);
+}
+
+static void l1_drops_the_least_recently_used_and_the_expired(void **state)
+{
+	struct sutra_vector *v[4] = { vector("a", 100), vector("b", 100), vector("c", 100), vector("d", 5) };
+	struct sutra_l1_stats s;
+	struct sutra_vector *got;
+	struct sutra_l1 *c;
+
+	assert_int_equal(sutra_l1_new(2, &c, NULL), 0);
+	sutra_l1_put(c, v[0]);
+	sutra_l1_put(c, v[1]);
+	got = sutra_l1_get(c, &v[0]->key, 1);
+	assert_ptr_equal(got, v[0]);
+	assert_int_equal(got->json_len, 17);
+	assert_memory_equal(got->json, "[0.5,0.5,0.5,0.5]", 17);
+	sutra_vector_unref(got);
+	sutra_l1_put(c, v[2]);	/* b goes: a was used after it */
+	assert_null(sutra_l1_get(c, &v[1]->key, 1));
+	sutra_l1_put(c, v[3]);
+	assert_null(sutra_l1_get(c, &v[3]->key, 5));
+	sutra_l1_stats(c, &s);
+	assert_true(s.size == 1 && s.evictions == 2 && s.expired == 1);
+	assert_true(sutra_l1_remove(c, &v[2]->key));
+	assert_int_equal(sutra_l1_clear(c), 0);
+	sutra_l1_free(c);
+	for (int i = 0; i < 4; i++)
+		sutra_vector_unref(v[i]);
+}
+
+/* The model: keeps batches until the test answers them. */
+static struct sutra_upstream_batch *waiting[64];
+static size_t n_waiting, texts_asked, answered;
+
+static void upstream(void *ctx, struct sutra_upstream_batch *b)
+{
+	texts_asked += b->n;
+	waiting[n_waiting++] = b;
+}
+
+static void answer_all(int code)
+{
+	static const float rows[SUTRA_CACHE_BATCH * DIM] = { 1 };
+
+	while (n_waiting) {
+		struct sutra_upstream_batch *b = waiting[--n_waiting];
+
+		memset(b->tokens, 0, sizeof(b->tokens));
+		memset(b->truncated, 0, sizeof(b->truncated));
+		b->err.code = 0;
+		if (code)
+			sutra_fail(&b->err, code, "the model is down");
+		b->rows = rows;
+		b->done(b);
+	}
+}
+
+static void on_answer(struct sutra_cache_request *r) { answered++; }
+
+struct ask {
+	struct sutra_cache_request r;
+	size_t lengths[8];
+	struct sutra_vector *vectors[8];
+	enum sutra_cache_source sources[8];
+};
+
+static void ask(struct sutra_cache *c, struct ask *a, const char *const *texts, size_t n)
+{
+	*a = (struct ask){ .r = { .n = n, .texts = texts, .done = on_answer } };
+	for (size_t i = 0; i < n; i++)
+		a->lengths[i] = strlen(texts[i]);
+	a->r.lengths = a->lengths;
+	a->r.vectors = a->vectors;
+	a->r.sources = a->sources;
+	sutra_cache_get(c, &a->r);
+}
+
+static void release(struct ask *a)
+{
+	for (size_t i = 0; i < a->r.n; i++)
+		sutra_vector_unref(a->vectors[i]);
+}
+
+static struct sutra_cache *open_cache(bool enabled)
+{
+	const struct sutra_cache_options o = { .enabled = enabled, .l1_entries = 100, .ttl_seconds = 60,
+					       .dimension = DIM, .upstream = upstream };
+	struct sutra_cache *c;
+
+	n_waiting = texts_asked = answered = 0;
+	assert_int_equal(sutra_cache_new(&o, &c, NULL), 0);
+	sutra_cache_set_model(c, "m", "fingerprint-1");
+	return c;
+}
+
+static void equal_texts_under_way_are_computed_once(void **state)
+{
+	static const char *const text[] = { "the same" };
+	struct sutra_cache *c = open_cache(true);
+	static struct ask asks[MANY];
+
+	for (size_t i = 0; i < MANY; i++)
+		ask(c, &asks[i], text, 1);
+	assert_int_equal(texts_asked, 1);
+	assert_int_equal(answered, 0);
+	answer_all(0);
+	assert_int_equal(answered, MANY);
+	for (size_t i = 0; i < MANY; i++) {
+		assert_ptr_equal(asks[i].vectors[0], asks[0].vectors[0]);
+		release(&asks[i]);
+	}
+	sutra_cache_free(c);
+}
+
+static void a_batch_sends_only_its_misses_and_duplicates_once(void **state)
+{
+	static const char *const first[] = { "a" }, *const mixed[] = { "b", "a", "b", "c" };
+	struct sutra_cache *c = open_cache(true);
+	struct ask a, m;
+
+	ask(c, &a, first, 1);
+	answer_all(0);
+	ask(c, &m, mixed, 4);
+	assert_int_equal(texts_asked, 3);
+	answer_all(0);
+	assert_int_equal(answered, 2);
+	assert_int_equal(m.sources[1], SUTRA_FROM_L1);
+	assert_int_equal(m.sources[0], SUTRA_FROM_MODEL);
+	assert_ptr_equal(m.vectors[0], m.vectors[2]);
+	release(&a);
+	release(&m);
+	sutra_cache_set_model(c, "m", "fingerprint-2");	/* a new model is a new key space */
+	ask(c, &a, first, 1);
+	assert_int_equal(texts_asked, 4);
+	answer_all(0);
+	release(&a);
+	sutra_cache_free(c);
+}
+
+static void a_failure_reaches_all_who_waited_and_is_not_kept(void **state)
+{
+	static const char *const text[] = { "x", "y" };
+	struct sutra_cache *c = open_cache(true);
+	struct ask a, b;
+
+	ask(c, &a, text, 2);
+	ask(c, &b, text, 1);
+	answer_all(SUTRA_E_UNAVAILABLE);
+	assert_int_equal(answered, 2);
+	assert_int_equal(a.r.err.code, SUTRA_E_UNAVAILABLE);
+	assert_int_equal(b.r.err.code, SUTRA_E_UNAVAILABLE);
+	assert_null(a.vectors[0]);
+	ask(c, &a, text, 1);
+	assert_int_equal(n_waiting, 1);
+	answer_all(0);
+	assert_int_equal(a.r.err.code, 0);
+	release(&a);
+	sutra_cache_free(c);
+}
+
+static void switched_off_it_keeps_nothing(void **state)
+{
+	static const char *const text[] = { "x" };
+	struct sutra_cache *c = open_cache(false);
+	struct ask a;
+
+	for (int i = 1; i <= 3; i++) {
+		ask(c, &a, text, 1);
+		assert_int_equal(texts_asked, i);
+		answer_all(0);
+		release(&a);
+	}
+	sutra_cache_free(c);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(lru_agrees_with_a_list),
+		cmocka_unit_test(l1_drops_the_least_recently_used_and_the_expired),
+		cmocka_unit_test(equal_texts_under_way_are_computed_once),
+		cmocka_unit_test(a_batch_sends_only_its_misses_and_duplicates_once),
+		cmocka_unit_test(a_failure_reaches_all_who_waited_and_is_not_kept),
+		cmocka_unit_test(switched_off_it_keeps_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
