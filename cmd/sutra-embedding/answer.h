@@ -10,6 +10,7 @@ struct answer {
 	struct gateway *g;
 	struct sutra_http_request *request;
 	struct sutra_texts body;	/* owns the texts */
+	struct sutra_buf ids;		/* owns the lists of token ids among them */
 	const char **texts;
 	size_t *lengths;
 	struct gw_model model;

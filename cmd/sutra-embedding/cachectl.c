@@ -160,14 +160,17 @@ void gw_health(struct sutra_http_request *r, void *ctx)
 	sutra_buf_init(&b, 4096);
 	sutra_service_health(&b, reason);
 	sutra_buf_addf(&b,
-		       ",\"instance_id\":\"%s\",\"ml_base\":\"%s\",\"cache\":\"%s\",\"model\":\"%s\","
-		       "\"fingerprint\":\"%s\",\"dimension\":%lld}\n",
-		       g->settings.instance_id, ml_up ? "up" : "down",
+		       ",\"ml_base\":\"%s\",\"cache\":\"%s\",\"fingerprint\":\"%s\",\"dimension\":%lld,\"model\":",
+		       ml_up ? "up" : "down",
 		       !g->settings.cache_enabled ? "off" :
 		       !g->settings.shard_host	  ? "memory only" :
 		       l2_up			  ? "up" :
 						    "down: answers go on without L2",
-		       model.name, model.fingerprint, (long long)g->settings.dimension);
+		       model.fingerprint, (long long)g->settings.dimension);
+	sutra_json_add_string(&b, model.name, strlen(model.name));
+	sutra_buf_adds(&b, ",\"instance_id\":");
+	sutra_json_add_string(&b, g->settings.instance_id, strlen(g->settings.instance_id));
+	sutra_buf_adds(&b, "}\n");
 	sutra_http_reply_json(r, reason ? 503 : 200, &b);
 }
 

@@ -45,6 +45,7 @@ void answer_free(struct answer *a)
 	for (size_t i = 0; i < a->get.n; i++)
 		sutra_vector_unref(a->get.vectors[i]);
 	sutra_texts_release(&a->body);
+	sutra_buf_release(&a->ids);
 	sutra_free(a);
 }
 
@@ -185,8 +186,9 @@ static void reply_json(struct answer *a)
 		sutra_buf_adds(&b, ",\"embedding\":");
 		answer_add_vector(a, 0, &b);
 	}
-	sutra_buf_addf(&b, ",\"dimension\":%zu,\"model\":\"%s\",\"count\":%zu,\"tokens\":%zu,\"truncated\":%zu",
-		       a->dimension, a->model.name, a->get.n, tokens, truncated);
+	sutra_buf_addf(&b, ",\"dimension\":%zu,\"model\":", a->dimension);
+	sutra_json_add_string(&b, a->model.name, strlen(a->model.name));
+	sutra_buf_addf(&b, ",\"count\":%zu,\"tokens\":%zu,\"truncated\":%zu", a->get.n, tokens, truncated);
 	add_cache_fields(a, &b);
 	sutra_buf_addf(&b, ",\"processing_time_ms\":%.3f}\n",
 		       (double)(sutra_clock_ns() - sutra_http_started_ns(a->request)) / 1e6);

@@ -13,6 +13,7 @@
 #include "model/matryoshka.h"
 #include "net/fetch.h"
 #include "net/http.h"
+#include "net/texts.h"
 
 struct gw_settings {
 	char *ml_base_url, *shard_host, *instance_id, *tenants_file;
@@ -38,6 +39,7 @@ struct gw_model {
 	char name[128], fingerprint[65];
 	size_t native, dimension;	/* dimension: of this deployment */
 	bool plain_mrl;
+	struct sutra_ids_limits ids;
 };
 
 struct upstream;

@@ -1,8 +1,7 @@
 /*
- * POST /v1/embeddings and GET /v1/models in OpenAI's shape: input a string or a list of
- * strings, dimensions, encoding_format float or base64, usage; errors as
- * {"error":{"message","type","param","code"}}. Lists of token ids are refused by name: the
- * model's tokenizer is not theirs.
+ * POST /v1/embeddings and GET /v1/models in OpenAI's shape: input a string, a list of
+ * strings, token ids or a list of lists of them, dimensions, encoding_format float or base64,
+ * usage; errors as {"error":{"message","type","param","code"}}.
  */
 #include <stdio.h>
 #include <string.h>
@@ -36,31 +35,59 @@ static void fail_openai(struct gateway *g, struct sutra_http_request *r, const s
 	sutra_http_reply_json(r, status == 422 ? 400 : status, &b);	/* OpenAI's clients know 400 */
 }
 
-/* input becomes a list of strings, none empty. */
-static int read_input(struct sutra_texts *t, struct sutra_err *err)
+/* What input may be: a text, ids, or a list of texts and lists of ids. */
+static int read_input(struct sutra_texts *t, const struct sutra_ids_limits *limits,
+		      struct sutra_err *err)
 {
 	json_t *input = json_object_get(t->body, "input"), *text;
+	bool one = json_is_string(input) || json_is_integer(json_array_get(input, 0));
+	char name[48];
 	size_t i;
 
-	if (json_is_string(input)) {
-		t->list = json_array();
-		json_array_append(t->list, input);
-	} else if (json_is_array(input)) {
-		t->list = json_incref(input);
-	} else {
-		return sutra_fail(err, SUTRA_E_INVALID, "field \"input\" must be a string or a list of strings, not %s",
+	if (!one && !json_is_array(input))
+		return sutra_fail(err, SUTRA_E_INVALID,
+				  "field \"input\" must be a text, a list of texts or token ids, not %s",
 				  sutra_json_type_name(input));
-	}
+	t->list = one ? json_array() : json_incref(input);
+	if (!t->list || (one && json_array_append(t->list, input)))
+		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
 	if (!json_array_size(t->list) || json_array_size(t->list) > SUTRA_MAX_TEXTS)
 		return sutra_fail(err, SUTRA_E_INVALID, "field \"input\" holds %zu texts; 1 to %d are taken",
 				  json_array_size(t->list), SUTRA_MAX_TEXTS);
 	json_array_foreach(t->list, i, text) {
-		if (json_is_integer(text) || json_is_array(text))
-			return sutra_fail(err, SUTRA_E_INVALID,
-					  "field \"input\" holds token ids; this server takes texts, its model has a tokenizer of its own");
-		if (!json_is_string(text) || !json_string_length(text))
-			return sutra_fail(err, SUTRA_E_INVALID, "input[%zu] is %s; a text that is not empty is wanted", i,
-					  json_is_string(text) ? "an empty text" : sutra_json_type_name(text));
+		int rc = 0;
+
+		snprintf(name, sizeof(name), one ? "input" : "input[%zu]", i);
+		if (json_is_array(text))
+			rc = sutra_ids_check(text, name, limits, err);
+		else if (!json_is_string(text) || !json_string_length(text))
+			rc = sutra_fail(err, SUTRA_E_INVALID, "%s is %s; a text that is not empty is wanted", name,
+					json_is_string(text) ? "an empty text" : sutra_json_type_name(text));
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+/* Lists of ids become texts of bytes. */
+static int take_input(struct answer *a, struct sutra_err *err)
+{
+	size_t most = 0, at = 0, i;
+	json_t *text;
+
+	json_array_foreach(a->body.list, i, text)
+		most += json_is_array(text) ? 1 + 4 * json_array_size(text) : 0;
+	sutra_buf_init(&a->ids, most);
+	if (most && !sutra_buf_reserve(&a->ids, most))	/* it does not move from here on */
+		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
+	answer_take_texts(a);
+	json_array_foreach(a->body.list, i, text) {
+		if (!json_is_array(text))
+			continue;
+		sutra_ids_pack(text, &a->ids);
+		a->texts[i] = a->ids.data + at;
+		a->lengths[i] = a->ids.len - at;
+		at = a->ids.len;
 	}
 	return 0;
 }
@@ -105,8 +132,9 @@ static void embedded(struct sutra_cache_request *get)
 		}
 		sutra_buf_addc(&b, '}');
 	}
-	sutra_buf_addf(&b, "],\"model\":\"%s\",\"usage\":{\"prompt_tokens\":%zu,\"total_tokens\":%zu}}\n",
-		       a->model.name, tokens, tokens);
+	sutra_buf_addf(&b, "],\"usage\":{\"prompt_tokens\":%zu,\"total_tokens\":%zu},\"model\":", tokens, tokens);
+	sutra_json_add_string(&b, a->model.name, strlen(a->model.name));
+	sutra_buf_adds(&b, "}\n");
 	sutra_http_reply_json(a->request, 200, &b);
 	answer_free(a);
 }
@@ -154,11 +182,11 @@ void gw_openai(struct sutra_http_request *r, void *ctx)
 	if (!rc && !json_is_object(texts.body))
 		rc = sutra_fail(&err, SUTRA_E_SYNTAX, "the body must be a JSON object, not %s",
 				sutra_json_type_name(texts.body));
+	rc = rc ? rc : read_options(g, texts.body, &model, &dimension, &base64, &param, &err);
 	if (!rc) {
 		param = "input";
-		rc = read_input(&texts, &err);
+		rc = read_input(&texts, &model.ids, &err);
 	}
-	rc = rc ? rc : read_options(g, texts.body, &model, &dimension, &base64, &param, &err);
 	rc = rc ? rc : answer_new(g, r, json_array_size(texts.list), &a, &err);
 	if (rc) {
 		sutra_texts_release(&texts);
@@ -170,7 +198,11 @@ void gw_openai(struct sutra_http_request *r, void *ctx)
 	a->dimension = (size_t)dimension;
 	a->base64 = base64;
 	a->get.done = embedded;
-	answer_take_texts(a);
+	if (take_input(a, &err)) {
+		answer_free(a);
+		fail_openai(g, r, &err, NULL);
+		return;
+	}
 	sutra_cache_get(g->cache, &a->get);
 }
 
@@ -181,11 +213,14 @@ void gw_models(struct sutra_http_request *r, void *ctx)
 
 	sutra_buf_init(&b, 4096);
 	sutra_buf_adds(&b, "{\"object\":\"list\",\"data\":[");
-	if (gw_model_get(ctx, &model))
+	if (gw_model_get(ctx, &model)) {
+		sutra_buf_adds(&b, "{\"id\":");
+		sutra_json_add_string(&b, model.name, strlen(model.name));
 		sutra_buf_addf(&b,
-			       "{\"id\":\"%s\",\"object\":\"model\",\"created\":0,\"owned_by\":\"sutra\","
+			       ",\"object\":\"model\",\"created\":0,\"owned_by\":\"sutra\","
 			       "\"fingerprint\":\"%s\",\"dimension\":%zu}",
-			       model.name, model.fingerprint, model.dimension);
+			       model.fingerprint, model.dimension);
+	}
 	sutra_buf_adds(&b, "]}\n");
 	sutra_http_reply_json(r, 200, &b);
 }

@@ -233,7 +233,7 @@ void upstream_embed(void *gateway, struct sutra_upstream_batch *b)
 		for (size_t i = 0; i < b->n; i++) {
 			if (i)
 				sutra_buf_addc(&c->body, ',');
-			sutra_json_add_string(&c->body, b->texts[i], b->lengths[i]);
+			sutra_text_add_json(b->texts[i], b->lengths[i], &c->body);
 		}
 		sutra_buf_addf(&c->body, "],\"dimension\":%lld}", (long long)g->settings.dimension);
 	}
@@ -273,13 +273,15 @@ static void adopt_model(struct gateway *g, const json_t *o)
 {
 	const char *name = "", *fingerprint = "", *mrl = "";
 	char allowed[SUTRA_MRL_LIST];
-	int64_t native = 0;
+	int64_t native = 0, vocab = 0, max_tokens = 0;
 	struct gw_model m = { .dimension = (size_t)g->settings.dimension };
 
 	sutra_json_get_string(o, "model", &name, NULL);
 	sutra_json_get_string(o, "fingerprint", &fingerprint, NULL);
 	sutra_json_get_string(o, "mrl", &mrl, NULL);
 	sutra_json_get_int(o, "native_dimension", &native, NULL);
+	sutra_json_get_int(o, "vocab_size", &vocab, NULL);
+	sutra_json_get_int(o, "max_tokens", &max_tokens, NULL);
 	if (!*fingerprint || native < 1)
 		return;
 	if (!sutra_matryoshka_allows((size_t)native, m.dimension)) {
@@ -291,6 +293,7 @@ static void adopt_model(struct gateway *g, const json_t *o)
 	snprintf(m.name, sizeof(m.name), "%s", name);
 	snprintf(m.fingerprint, sizeof(m.fingerprint), "%s", fingerprint);
 	m.native = (size_t)native;
+	m.ids = (struct sutra_ids_limits){ (size_t)vocab, (size_t)max_tokens };
 	m.plain_mrl = !strcmp(mrl, "plain");
 	sutra_cache_set_model(g->cache, name, fingerprint);
 	pthread_mutex_lock(&g->model_lock);

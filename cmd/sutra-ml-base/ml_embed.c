@@ -166,6 +166,26 @@ static int read_options(struct embed *e, const json_t *body, struct sutra_err *e
 	return 0;
 }
 
+/* The next text's tokens to the end of e->ids; returns what the uncut text has. */
+static size_t add_tokens(struct embed *e, size_t i, const json_t *text)
+{
+	const struct sutra_model *m = e->ml->model;
+	uint32_t *ids = e->ids + e->tokens;
+	size_t whole = json_array_size(text);
+
+	if (json_is_array(text)) {	/* checked: not too many */
+		for (size_t k = 0; k < whole; k++)
+			ids[k] = (uint32_t)json_integer_value(json_array_get(text, k));
+		e->lengths[i] = (uint32_t)whole;
+	} else {
+		e->lengths[i] = (uint32_t)sutra_wordpiece_encode(m->tokenizer, json_string_value(text),
+								 json_string_length(text), ids,
+								 m->max_tokens, &whole);
+	}
+	e->tokens += e->lengths[i];
+	return whole;
+}
+
 static int tokenize(struct embed *e, const json_t *list, struct sutra_err *err)
 {
 	const struct sutra_model *m = e->ml->model;
@@ -179,12 +199,8 @@ static int tokenize(struct embed *e, const json_t *list, struct sutra_err *err)
 	if (!e->ids || !e->lengths || !e->job.out)
 		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory for %zu texts", n);
 	json_array_foreach (list, i, text) {
-		size_t whole;
+		size_t whole = add_tokens(e, i, text);
 
-		e->lengths[i] = (uint32_t)sutra_wordpiece_encode(
-			m->tokenizer, json_string_value(text), json_string_length(text),
-			e->ids + e->tokens, m->max_tokens, &whole);
-		e->tokens += e->lengths[i];
 		if (whole == e->lengths[i])
 			continue;
 		e->truncated++;
@@ -206,6 +222,7 @@ void ml_embed(struct sutra_http_request *r, void *ctx)
 {
 	struct embed *e = sutra_calloc(1, sizeof(*e));
 	struct sutra_texts texts = { 0 };
+	struct sutra_ids_limits limits;
 	struct ml_base *ml = ctx;
 	struct sutra_err err;
 	const char *body, *accept = sutra_http_header(r, "Accept");
@@ -217,10 +234,12 @@ void ml_embed(struct sutra_http_request *r, void *ctx)
 		fail_request(ml, r, &err);
 		return;
 	}
+	limits.vocab = sutra_wordpiece_size(ml->model->tokenizer);
+	limits.max_tokens = ml->model->max_tokens;
 	*e = (struct embed){ .ml = ml, .request = r, .job.done = answer };
 	e->binary = accept && strcasestr(accept, "application/octet-stream");
 	body = sutra_http_body(r, &n);
-	rc = sutra_texts_read(body, n, &texts, &err);
+	rc = sutra_texts_read_ids(body, n, &limits, &texts, &err);
 	if (!rc)
 		rc = read_options(e, texts.body, &err);
 	if (!rc)

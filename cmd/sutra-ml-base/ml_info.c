@@ -27,13 +27,13 @@ void ml_info(struct sutra_http_request *r, void *ctx)
 		       ",\"fingerprint\":\"%s\",\"dimension\":%zu,\"native_dimension\":%zu,"
 		       "\"allowed_dimensions\":[%s],\"matryoshka_trained\":%s,\"mrl\":\"%s\","
 		       "\"pooling\":\"%s\",\"precision\":\"fp32\",\"kernels\":\"%s\",\"threads\":%u,"
-		       "\"max_tokens\":%zu,\"max_texts\":%d,\"max_queue\":%lld,\"max_batch_tokens\":%lld,"
+		       "\"max_tokens\":%zu,\"vocab_size\":%zu,\"max_texts\":%d,\"max_queue\":%lld,\"max_batch_tokens\":%lld,"
 		       "\"batch_size\":%lld,\"weights_sha256\":\"%s\",\"vocab_sha256\":\"%s\","
 		       "\"instance_id\":",
 		       m->fingerprint, ml->dimension, m->dimension, allowed,
 		       m->matryoshka_trained ? "true" : "false", sutra_mrl_name(m->mrl),
 		       sutra_pooling_name(m->pooling), sutra_kernels_best()->name, ml->threads,
-		       m->max_tokens, SUTRA_MAX_TEXTS, (long long)ml->settings.max_queue,
+		       m->max_tokens, sutra_wordpiece_size(m->tokenizer), SUTRA_MAX_TEXTS, (long long)ml->settings.max_queue,
 		       (long long)ml->settings.batch_tokens, (long long)ml->settings.batch_size,
 		       m->weights_sha256, m->vocab_sha256);
 	sutra_json_add_string(&b, ml->settings.instance_id, strlen(ml->settings.instance_id));

@@ -265,6 +265,7 @@ static void check_body_headers(struct sutra_http_request *r)
 	} else if (length && !sutra_str_int(length, 0, INT64_MAX, &n) && (uint64_t)n > max) {
 		sutra_fail(&r->refusal, SUTRA_E_TOOBIG, "the body has %lld bytes; at most %zu are taken",
 			   (long long)n, max);
+		sutra_hint(&r->refusal, "send it in several requests");
 		r->answer_at_once = (uint64_t)n > 4 * (uint64_t)max;
 	}
 }

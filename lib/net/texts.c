@@ -1,15 +1,75 @@
-/* Reading the texts of a request, with the same errors for every route. */
+/* Reading the texts of a request, with the same errors for every route; ids as texts. */
 #include "net/texts.h"
 
+#include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/jsonio.h"
 
-static int check_text(const json_t *v, const char *field, size_t i, struct sutra_err *err)
+int sutra_ids_check(const json_t *v, const char *field, const struct sutra_ids_limits *limits,
+		    struct sutra_err *err)
+{
+	size_t n = json_array_size(v), i;
+	json_t *id;
+
+	if (!n || n > limits->max_tokens)
+		return sutra_fail(err, SUTRA_E_INVALID,
+				  "field \"%s\" holds %zu token ids; the model takes 1 to %zu", field, n,
+				  limits->max_tokens);
+	json_array_foreach (v, i, id) {
+		if (json_is_integer(id) && json_integer_value(id) >= 0 &&
+		    (uint64_t)json_integer_value(id) < limits->vocab)
+			continue;
+		if (!json_is_integer(id))
+			sutra_fail(err, SUTRA_E_INVALID, "%s[%zu] is %s; an integer, a token id, is wanted", field, i,
+				   sutra_json_type_name(id));
+		else
+			sutra_fail(err, SUTRA_E_INVALID,
+				   "%s[%zu] is %lld; the model's vocabulary ends at %zu", field, i,
+				   (long long)json_integer_value(id), limits->vocab - 1);
+		return sutra_hint(err, "ids are those of the model's own tokenizer; or send the text");
+	}
+	return 0;
+}
+
+void sutra_ids_pack(const json_t *list, struct sutra_buf *b)
+{
+	size_t i;
+	json_t *id;
+
+	sutra_buf_addc(b, (char)SUTRA_TEXT_IDS);
+	json_array_foreach (list, i, id) {
+		uint32_t v = (uint32_t)json_integer_value(id);
+
+		sutra_buf_add(b, &v, sizeof(v));
+	}
+}
+
+void sutra_text_add_json(const char *text, size_t n, struct sutra_buf *b)
+{
+	if ((unsigned char)*text != SUTRA_TEXT_IDS) {
+		sutra_json_add_string(b, text, n);
+		return;
+	}
+	for (size_t at = 1; at + sizeof(uint32_t) <= n; at += sizeof(uint32_t)) {
+		uint32_t id;
+
+		memcpy(&id, text + at, sizeof(id));
+		sutra_buf_addf(b, "%c%u", at == 1 ? '[' : ',', id);
+	}
+	sutra_buf_addc(b, ']');
+}
+
+/* limits: NULL where ids are not taken. */
+static int check_text(const json_t *v, const char *field, size_t i,
+		      const struct sutra_ids_limits *limits, struct sutra_err *err)
 {
 	char name[48];
 
 	snprintf(name, sizeof(name), field[4] ? "%s[%zu]" : "%s", field, i);
+	if (limits && json_is_array(v))
+		return sutra_ids_check(v, name, limits, err);
 	if (!json_is_string(v))
 		return sutra_fail(err, SUTRA_E_INVALID, "field \"%s\" must be a string, not %s", name,
 				  sutra_json_type_name(v));
@@ -20,7 +80,8 @@ static int check_text(const json_t *v, const char *field, size_t i, struct sutra
 	return 0;
 }
 
-static int check_list(struct sutra_texts *t, struct sutra_err *err)
+static int check_list(struct sutra_texts *t, const struct sutra_ids_limits *limits,
+		      struct sutra_err *err)
 {
 	const char *field = t->single ? "text" : "texts";
 	size_t n = json_array_size(t->list), i;
@@ -34,7 +95,7 @@ static int check_list(struct sutra_texts *t, struct sutra_err *err)
 		return sutra_hint(err, "send them in several requests");
 	}
 	json_array_foreach (t->list, i, v) {
-		int rc = check_text(v, field, i, err);
+		int rc = check_text(v, field, i, t->single ? NULL : limits, err);
 
 		if (rc)
 			return rc;
@@ -68,7 +129,8 @@ static int find_list(struct sutra_texts *t, struct sutra_err *err)
 	return 0;
 }
 
-int sutra_texts_read(const char *body, size_t n, struct sutra_texts *ret, struct sutra_err *err)
+int sutra_texts_read_ids(const char *body, size_t n, const struct sutra_ids_limits *limits,
+			 struct sutra_texts *ret, struct sutra_err *err)
 {
 	struct sutra_texts t = { 0 };
 	int rc = sutra_json_parse(body, n, &t.body, err);
@@ -83,12 +145,17 @@ int sutra_texts_read(const char *body, size_t n, struct sutra_texts *ret, struct
 	if (!rc)
 		rc = find_list(&t, err);
 	if (!rc)
-		rc = check_list(&t, err);
+		rc = check_list(&t, limits, err);
 	if (rc)
 		sutra_texts_release(&t);
 	else
 		*ret = t;
 	return rc;
+}
+
+int sutra_texts_read(const char *body, size_t n, struct sutra_texts *ret, struct sutra_err *err)
+{
+	return sutra_texts_read_ids(body, n, NULL, ret, err);
 }
 
 void sutra_texts_release(struct sutra_texts *t)

@@ -2,13 +2,10 @@
 # sutra-ml-base on the real model: the contract's shapes, bad input, drain, restart in place, no model.
 bats_require_minimum_version 1.5.0
 
+load daemon.bash
+
 setup_file() {
-  MODEL=${MODEL_PATH:-${SUTRA_MODEL_DIR:-${XDG_DATA_HOME:-$HOME/.local/share}/sutra/models}/all-minilm-l6-v2}
-  export MODEL
-  if [ ! -f "$MODEL/model.safetensors" ]; then
-    [ "${CI:-}" != true ] || { echo "no model in $MODEL: run sutra model fetch" >&2; return 1; }
-    return 0
-  fi
+  find_model || return
   start "$BATS_FILE_TMPDIR/main"
   export URL PID
 }
@@ -17,30 +14,11 @@ teardown_file() {
   [ -z "${PID:-}" ] || { kill "$PID" && wait_gone "$PID"; }
 }
 
-setup() {
-  [ -f "$MODEL/model.safetensors" ] || skip "no model in $MODEL: run sutra model fetch"
-}
-
 # start LOG [NAME=VALUE...]: a daemon on a free port; sets URL and PID when it listens.
 start() {
-  local log=$1
-  shift
-  env MODEL_PATH="$MODEL" SUTRA_LISTEN_8887=127.0.0.1:0 "$@" "$SUTRA_BIN/sutra-ml-base" \
-    >/dev/null 2>"$log" 3>&- &
-  PID=$!
-  wait_line "$log" listening "$PID"
-  URL=http://$(sed -n 's/.*listening addr=\([^ ]*\).*/\1/p' "$log" | tail -n 1)
+  daemon sutra-ml-base "$1" MODEL_PATH="$MODEL" SUTRA_LISTEN_8887=127.0.0.1:0 "${@:2}"
+  URL=http://$ADDR
 }
-
-# wait_line FILE WORD PID: until the file holds a line with the word; fails if the process ends.
-wait_line() {
-  grep -m1 -q "$2" < <(exec timeout 30 tail -n +1 -s 0.05 -f --pid="$3" "$1" 3>&-) || {
-    cat "$1" >&2
-    return 1
-  }
-}
-
-wait_gone() { timeout 60 tail -s 0.05 -f --pid="$1" /dev/null 3>&-; }
 
 # refused STATUS WORD BODY: /embed answers with that status, as an error that says the word.
 refused() {
@@ -165,6 +143,18 @@ refused() {
   done
   many=$(printf '"a",%.0s' {1..10000})
   refused 422 'holds 10000 texts; the limit is 2048' "{\"texts\":[${many%,}]}"
+}
+
+@test "token ids stand for a text, within the vocabulary and the length" {
+  texts='"The Eiffel Tower is in Paris","x"'
+  ids=$(curl -sf "$URL/tokenize" -d "{\"texts\":[$texts]}" | jq -c '.ids | .[0], "x"' | paste -sd,)
+  get() { curl -sf "$URL/embed" -d "{\"texts\":[$1]}" | jq -c '[.embeddings, .tokens]'; }
+  [ "$(get "$ids")" = "$(get "$texts")" ]
+  refused 422 'texts[1]\" holds 0 token ids; the model takes 1 to 256' '{"texts":["a",[]]}'
+  refused 422 'holds 257 token ids' "{\"texts\":[[$(yes 7 | head -n 257 | paste -sd,)]]}"
+  refused 422 "texts[0][1] is 30522; the model's vocabulary ends at 30521" '{"texts":[[101,30522]]}'
+  refused 422 'texts[0][0] is -1' '{"texts":[[-1]]}'
+  refused 422 'texts[0][0] is a string; an integer' '{"texts":[["a"]]}'
 }
 
 @test "a NUL in a text is accepted and dropped" {

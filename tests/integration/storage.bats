@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # sutra-storage as the cache shard: crashes, expiry, eviction, hostile frames, a full disk, HTTP.
 bats_require_minimum_version 1.5.0
+load daemon.bash
 
 setup() {
   DIR=$BATS_TEST_TMPDIR/data LOG=$BATS_TEST_TMPDIR/log ACK=$BATS_TEST_TMPDIR/ack PID='' MOUNT=''
@@ -12,25 +13,9 @@ teardown() {
   ! grep -E 'runtime error|Sanitizer' "$LOG" # a sanitizer's word is a failure
 }
 
-wait_gone() { timeout 60 tail -s 0.05 -f --pid="$1" /dev/null 3>&-; }
-
-# free_port: one that nobody listens on now; below the ephemeral range, so no client takes it.
-free_port() {
-  local p
-  while p=$((20000 + RANDOM % 12000)); (exec 4<>"/dev/tcp/127.0.0.1/$p") 2>/dev/null; do :; done
-  echo "$p"
-}
-
 # start [NAME=VALUE...]: a daemon on DIR; sets PID and ADDR when it listens.
 start() {
-  ADDR=127.0.0.1:$(free_port)
-  : >"$LOG"
-  env STORAGE_PATH="$DIR" SUTRA_LISTEN_50052="$ADDR" "$@" "$SUTRA_BIN/sutra-storage" >/dev/null 2>"$LOG" 3>&- &
-  PID=$!
-  grep -m1 -q listening < <(exec timeout 60 tail -n +1 -s 0.05 -f --pid="$PID" "$LOG" 3>&-) || {
-    cat "$LOG" >&2
-    return 1
-  }
+  daemon sutra-storage "$LOG" STORAGE_PATH="$DIR" SUTRA_LISTEN_50052="127.0.0.1:$(free_port)" "$@"
 }
 
 stop() { # a clean end: TERM, exit 0

@@ -1,0 +1,40 @@
+# shellcheck shell=bash
+# Starting and ending Sutra's services in a test.
+
+# find_model: sets MODEL; without one, fails in CI and skips elsewhere.
+find_model() {
+  MODEL=${MODEL_PATH:-${SUTRA_MODEL_DIR:-${XDG_DATA_HOME:-$HOME/.local/share}/sutra/models}/all-minilm-l6-v2}
+  export MODEL
+  [ ! -f "$MODEL/model.safetensors" ] || return 0
+  [ "${CI:-}" = true ] || skip "no model in $MODEL: run sutra model fetch"
+  echo "no model in $MODEL: run sutra model fetch" >&2
+  return 1
+}
+
+# free_port: one that nobody listens on now; below the ephemeral range, so no client takes it.
+free_port() {
+  local p
+  while p=$((20000 + RANDOM % 12000)); (exec 4<>"/dev/tcp/127.0.0.1/$p") 2>/dev/null; do :; done
+  echo "$p"
+}
+
+# daemon PROGRAM LOG [NAME=VALUE...]: starts it; sets PID and ADDR when it listens.
+daemon() {
+  local program=$1 log=$2
+  shift 2
+  : >"$log"
+  env "$@" "$SUTRA_BIN/$program" >/dev/null 2>"$log" 3>&- &
+  PID=$!
+  wait_line "$log" listening "$PID"
+  ADDR=$(sed -n 's/.*listening addr=\([^ ]*\).*/\1/p' "$log" | tail -n 1)
+}
+
+# wait_line FILE WORD PID: until the file holds a line with the word; fails if the process ends.
+wait_line() {
+  grep -m1 -q "$2" < <(exec timeout 60 tail -n +1 -s 0.05 -f --pid="$3" "$1" 3>&-) || {
+    cat "$1" >&2
+    return 1
+  }
+}
+
+wait_gone() { timeout 60 tail -s 0.05 -f --pid="$1" /dev/null 3>&-; }
