@@ -209,7 +209,7 @@ static void print_summary(const struct sutra_deployment *d, const struct sutra_p
 	printf("  (%s, %s, %lld-dim, cache %s)\n", d->runtime, d->edition, (long long)d->dimension,
 	       d->cache_enabled ? "on" : "off");
 	if (!d->limits_enforced)
-		printf("%smemory limits are not enforced by the native runtime%s\n",
+		printf("%smemory limits are not enforced: control groups cannot be written here%s\n",
 		       sutra_term_on(term, SUTRA_ROLE_DIM), sutra_term_off(term, SUTRA_ROLE_DIM));
 }
 

@@ -13,6 +13,7 @@
 #include "base/jsonio.h"
 #include "net/port.h"
 #include "stack/balancer.h"
+#include "stack/cgroup.h"
 #include "stack/runit.h"
 
 enum { MAX_RECORD = 4 << 20, DOWN_GRACE_S = 15 };
@@ -135,7 +136,6 @@ static json_t *record_begin(struct sutra_config *config, const struct sutra_desi
 	json_object_set_new(record, "deployed_at", json_string(stamp));
 	json_object_set_new(record, "dimension", json_integer(dimension));
 	json_object_set_new(record, "cache_enabled", json_boolean(cache));
-	json_object_set_new(record, "limits_enforced", json_false());
 	json_object_set_new(record, "haproxy_stats", json_null());
 	for (size_t i = 0; i < d->n; i++) {
 		const char *listen = sutra_env_get(&d->units[i].env, "SUTRA_LISTEN_9999");
@@ -260,7 +260,7 @@ static int start_all(const struct apply *a)
 {
 	bool *started = xcalloc(a->plan->n, 1), *healthy = xcalloc(a->plan->n, 1);
 	struct sutra_awaited *wave = xcalloc(a->plan->n, sizeof(*wave));
-	size_t n, first = 0;
+	size_t n;
 	int rc = 0;
 
 	do {
@@ -283,7 +283,7 @@ static int start_all(const struct apply *a)
 			}
 		}
 		rc = rc || !n ? rc : wait_for(a, wave, n);
-		for (size_t i = first; i < a->plan->n && !rc; i++)
+		for (size_t i = 0; i < a->plan->n && !rc; i++)
 			healthy[i] = started[i];
 	} while (n && !rc);
 	sutra_free(started);
@@ -292,19 +292,38 @@ static int start_all(const struct apply *a)
 	return rc;
 }
 
+static bool is_replica(const struct sutra_unit *u) { return u && strcmp(u->group, u->name) != 0; }
+
+/* A replica that is started is of use once its balancer says so. */
+static int wait_balanced(const struct apply *a, const struct sutra_unit *u)
+{
+	const char *stats = json_string_value(json_object_get(a->record, "haproxy_stats"));
+
+	if (!stats || !is_replica(u))
+		return 0;
+	return sutra_balancer_wait_up(stats, u->group, u->name, a->timeout_ns, a->stop, a->err);
+}
+
+static int wait_all_balanced(const struct apply *a)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < a->plan->n && !rc; i++)
+		if (a->plan->steps[i].action == SUTRA_START)
+			rc = wait_balanced(a, a->plan->steps[i].unit);
+	return rc;
+}
+
 /* One service after the other; a replica must be up in the balancer before the next goes. */
 static int replace_one(const struct apply *a, const struct sutra_step *s)
 {
 	struct sutra_awaited w = awaited_of(s->unit);
-	const char *stats = json_string_value(json_object_get(a->record, "haproxy_stats"));
 	int rc = interrupted(a);
 
 	rc = rc ? rc : write_unit(a, s);
 	rc = rc ? rc : sutra_await_restart(a->state_dir, &w, a->err);
 	rc = rc ? rc : wait_for(a, &w, 1);
-	if (!rc && stats && strcmp(s->unit->group, s->name) != 0)
-		rc = sutra_balancer_wait_up(stats, s->unit->group, s->name, a->timeout_ns, a->stop, a->err);
-	return rc;
+	return rc ? rc : wait_balanced(a, s->unit);
 }
 
 static int replace_all(const struct apply *a)
@@ -315,9 +334,8 @@ static int replace_all(const struct apply *a)
 	for (int replicas = 1; replicas >= 0; replicas--) {
 		for (size_t i = 0; i < a->plan->n && !rc; i++) {
 			const struct sutra_step *s = &a->plan->steps[i];
-			bool is_replica = s->unit && strcmp(s->unit->group, s->unit->name) != 0;
 
-			if (s->action == SUTRA_REPLACE && is_replica == (replicas == 1))
+			if (s->action == SUTRA_REPLACE && is_replica(s->unit) == (replicas == 1))
 				rc = replace_one(a, s);
 		}
 	}
@@ -391,6 +409,7 @@ int sutra_deploy_apply(struct sutra_config *config, const struct sutra_desired *
 			rc = sutra_runit_write(state_dir, plan->steps[i].unit, err);
 	rc = rc ? rc : sutra_runit_start(state_dir, err);
 	rc = rc ? rc : start_all(&a);
+	rc = rc ? rc : wait_all_balanced(&a);
 	rc = rc ? rc : replace_all(&a);
 	json_decref(a.record);
 	return rc;
@@ -408,6 +427,7 @@ int sutra_deploy_down(const char *state_dir, size_t *ret_n, int *ret_killed, str
 		*ret_n = json_array_size(json_object_get(record, "services"));
 	json_decref(record);
 	rc = sutra_runit_stop(state_dir, DOWN_GRACE_S * 1000000000ull, ret_killed, err);
+	sutra_cgroup_clear(state_dir);
 	rc = rc ? rc : sutra_remove_tree(services, err);
 	if (!rc && unlink(record_path) && errno != ENOENT)
 		rc = sutra_fail_errno(err, "cannot remove %s", record_path);

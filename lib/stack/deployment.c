@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/jsonio.h"
 #include "stack/await.h"
+#include "stack/cgroup.h"
 #include "stack/runit.h"
 
 enum { MAX_RECORD = 4 << 20 };
@@ -123,7 +124,6 @@ int sutra_deployment_load(const char *state_dir, struct sutra_deployment **ret, 
 	d->haproxy_stats = text_of(o, "haproxy_stats");
 	d->dimension = json_integer_value(json_object_get(o, "dimension"));
 	d->cache_enabled = json_is_true(json_object_get(o, "cache_enabled"));
-	d->limits_enforced = json_is_true(json_object_get(o, "limits_enforced"));
 	d->n = json_array_size(services);
 	d->services = xcalloc(d->n, sizeof(*d->services));
 	for (size_t i = 0; i < d->n; i++)
@@ -189,6 +189,7 @@ static void add_memory(pid_t pid, struct sutra_deployed *s)
 
 void sutra_deployment_refresh(struct sutra_deployment *d)
 {
+	d->limits_enforced = true;
 	for (size_t i = 0; i < d->n; i++) {
 		struct sutra_deployed *s = &d->services[i];
 		struct sutra_supervised now;
@@ -205,6 +206,8 @@ void sutra_deployment_refresh(struct sutra_deployment *d)
 		s->rss_bytes = s->pss_bytes = 0;
 		if (s->pid)
 			add_memory(s->pid, s);
+		if (s->pid && s->memory_limit && !sutra_cgroup_holds(d->state_dir, s->name, s->pid))
+			d->limits_enforced = false;
 	}
 }
 

@@ -19,6 +19,7 @@
 #include "base/file.h"
 #include "base/proc.h"
 #include "base/str.h"
+#include "stack/cgroup.h"
 
 enum { MAX_PATH = 1024, MAX_PIDS = 1024, POLL_MS = 10, LOG_FILES = 5, LOG_BYTES = 4 << 20 };
 
@@ -69,12 +70,18 @@ static int write_run(const char *dir, const char *state_dir, const struct sutra_
 		     struct sutra_err *err)
 {
 	struct sutra_buf b;
-	char path[MAX_PATH], service[MAX_PATH];
+	char path[MAX_PATH], service[MAX_PATH], procs[2 * MAX_PATH];
 
 	service_path(state_dir, u->name, "", service);
 	snprintf(path, sizeof(path), "%s/run", dir);
 	sutra_buf_init(&b, 1 << 20);
-	sutra_buf_adds(&b, "#!/bin/sh\nexec 2>&1\ncd ");
+	sutra_buf_adds(&b, "#!/bin/sh\nexec 2>&1\n");
+	if (sutra_cgroup_limit(state_dir, u->name, u->memory_limit, procs, sizeof(procs))) {
+		sutra_buf_adds(&b, "{ echo $$ >");
+		add_quoted(&b, procs);
+		sutra_buf_adds(&b, "; } 2>/dev/null\n");
+	}
+	sutra_buf_adds(&b, "cd ");
 	add_quoted(&b, service);
 	sutra_buf_adds(&b, " || exit 1\nexec env -i PATH=\"$PATH\" HOME=\"$HOME\""
 			   " ${LISTEN_FDS:+LISTEN_FDS=\"$LISTEN_FDS\"} ${LISTEN_PID:+LISTEN_PID=\"$LISTEN_PID\"} \\\n"

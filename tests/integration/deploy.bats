@@ -76,6 +76,22 @@ EOF
     ((.embeddings[0] | map(. * .) | add) - 1 | fabs < 1e-5) and .tokens == 10'
 }
 
+@test "memory limits hold where control groups can be written, and status tells" {
+  run -0 sutra status --json
+  local enforced lb groups
+  enforced=$(jq .limits_enforced <<<"$output")
+  lb=$(jq '.services[] | select(.name == "ml-base-lb").pid' <<<"$output")
+  groups=$(grep -rlx "$lb" /sys/fs/cgroup --include=cgroup.procs 2>/dev/null | grep '/sutra-.*/ml-base-lb/') || true
+  [ "$enforced" = "$([ -n "$groups" ] && echo true || echo false)" ]
+  run -0 sutra status
+  if [ "$enforced" = true ]; then
+    [ "$(cat "${groups%/*}"/memory.{max,limit_in_bytes} 2>/dev/null)" = $((256 << 20)) ]
+    [[ $output != *'not enforced'* ]]
+  else
+    [[ $output == *'memory limits are not enforced'* ]]
+  fi
+}
+
 @test "a second deploy changes nothing and says so" {
   service_pids >"$BATS_TEST_TMPDIR/before"
   run -0 --separate-stderr sutra deploy
@@ -144,10 +160,12 @@ EOF
   [[ $output == *"6 up"* ]]
 }
 
-@test "down leaves no process, and a second down says so" {
+@test "down leaves no process, no control group, and a second down says so" {
   [ -n "$(stack_pids)" ]
+  group=$(sed -n 's/.*\/\(sutra-[0-9a-f]*\)\/.*/\1/p' "/proc/$(sutra status --json | jq '.services[0].pid')/cgroup")
   run -0 sutra down
   [ -z "$(stack_pids)" ]
+  [ -z "$group" ] || [ -z "$(find /sys/fs/cgroup -maxdepth 2 -name "$group")" ]
   run -0 sutra down
   [ "$output" = "nothing is deployed" ]
   run -6 sutra status

@@ -1,0 +1,25 @@
+/*
+ * cgroup - memory limits of local processes, by the kernel's control groups.
+ *
+ * Version 2 where its memory controller is there, else version 1 (cgroups(7)). A stack has the
+ * group sutra-<8 digits of its state folder's digest>, each service one below. Only who may
+ * write there (root, as a rule) has limits; everybody else runs without, and is told.
+ */
+#ifndef SUTRA_STACK_CGROUP_H
+#define SUTRA_STACK_CGROUP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Makes the service's group with its limit in bytes (0: none), and gives the path of the file
+ * that takes the pids of its processes. False: not possible here. */
+bool sutra_cgroup_limit(const char *state_dir, const char *service, uint64_t bytes, char *ret_procs,
+			size_t size);
+/* Whether the process is in the service's group. */
+bool sutra_cgroup_holds(const char *state_dir, const char *service, pid_t pid);
+/* Removes the groups of a stack whose processes are gone. */
+void sutra_cgroup_clear(const char *state_dir);
+
+#endif
