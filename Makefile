@@ -110,7 +110,7 @@ test-cli: all ## the golden cases of the command line
 	@SUTRA_BIN=$(abspath $(BIN)) SUTRA_TESTS=$(abspath $(B)/tests) tests/run cli
 test-integration: all $(HELPERS) ## real daemons, real HAProxy, real model
 	@SUTRA_BIN=$(abspath $(BIN)) SUTRA_TESTS=$(abspath $(B)/tests) tests/run integration
-bench: all $(BENCH) ## measure, beside peers in the same run; prints ratios
+bench: all $(BENCH) $(HELPERS) ## measure, beside peers in the same run; prints ratios
 	@SUTRA_BIN=$(abspath $(BIN)) SUTRA_TESTS=$(abspath $(B)/tests) tests/bench/run
 
 check-headers: ## every header compiles alone
