@@ -67,8 +67,9 @@ void sutra_workload_text(const struct sutra_workload *w, uint32_t i, struct sutr
 						    { 16, 28 }, { 60, 90 } };
 	uint64_t state = w->spec.seed ^ (uint64_t)(i + 1) << 32;
 	const unsigned char *r = range[splitmix64(&state) % 10];
+	unsigned n = r[0] + (unsigned)(splitmix64(&state) % (r[1] - r[0] + 1u));
 
-	add_words(state, r[0] + (unsigned)(splitmix64(&state) % (r[1] - r[0] + 1u)), b);
+	add_words(state, n, b);
 }
 
 void sutra_fresh_text(uint64_t nonce, uint32_t i, unsigned n, struct sutra_buf *b)

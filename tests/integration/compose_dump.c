@@ -19,7 +19,7 @@ static json_t *list_of(const struct sutra_strv *v)
 static json_t *dump(const struct sutra_service *s)
 {
 	static const char *const restarts[] = { "no", "always", "on-failure", "unless-stopped" };
-	json_t *env = json_object(), *ports = json_array();
+	json_t *env = json_object(), *ports = json_array(), *o;
 	struct sutra_strv needs = { 0 };
 
 	for (size_t i = 0; i < s->env.n; i++)
@@ -29,10 +29,12 @@ static json_t *dump(const struct sutra_service *s)
 	for (size_t i = 0; i < s->n_depends_on; i++)
 		sutra_strv_add(&needs, s->depends_on[i].service);
 	sutra_strv_sort(&needs);
-	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:s}", "image", s->image, "command",
+	o = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:s}", "image", s->image, "command",
 			 list_of(&s->command), "environment", env, "ports", ports, "depends_on",
 			 list_of(&needs), "health_test", list_of(&s->health.test), "restart",
 			 restarts[s->restart]);
+	sutra_strv_release(&needs);
+	return o;
 }
 
 int main(int argc, char **argv)
@@ -52,5 +54,8 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < c->n_services; i++)
 		json_object_set_new(all, c->services[i].name, dump(&c->services[i]));
 	json_dumpf(all, stdout, JSON_SORT_KEYS);
+	json_decref(all);
+	sutra_compose_free(c);
+	sutra_strv_release(&profiles);
 	return 0;
 }

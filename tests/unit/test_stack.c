@@ -166,9 +166,9 @@ static size_t hashes(const char *text, char out[8][33])
 {
 	const struct sutra_unit_options o = { "/tmp/state", "/usr/bin", "/tmp" };
 	struct sutra_compose *c;
-	struct sutra_unit *u;
+	struct sutra_unit *u = NULL;
 	struct sutra_err err;
-	size_t n;
+	size_t n = 0;
 
 	if (parse(text, &c, &err) || sutra_units_make(c, c, &o, &u, &n, &err))
 		fail_msg("%s", err.message);
@@ -219,9 +219,9 @@ static void units_get_addresses_and_paths_of_this_machine(void **state)
 	const struct sutra_unit *front, *back;
 	char url[64];
 	struct sutra_compose *c;
-	struct sutra_unit *u;
+	struct sutra_unit *u = NULL;
 	struct sutra_err err;
-	size_t n;
+	size_t n = 0;
 
 	if (parse(text, &c, &err) || sutra_units_make(c, c, &o, &u, &n, &err))
 		fail_msg("%s", err.message);
