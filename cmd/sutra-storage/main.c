@@ -24,7 +24,7 @@
 #define FIELD(f) offsetof(struct storage_settings, f)
 #define GRACE_NS 5000000000u
 
-enum { MAX_SOCKETS = 4 };
+enum { MAX_SOCKETS = 16 };
 
 static const struct sutra_setting settings[] = {
 	{ "SUTRA_ROLE", NULL, SUTRA_SET_CHOICE, FIELD(role), "cache_shard", 0, 0, "cache_shard",

@@ -41,7 +41,7 @@
 #include "net/service.h"
 
 enum {
-	MAX_SOCKETS = 4,
+	MAX_SOCKETS = 16,
 	MAX_OWNED = 4,
 	ID_LEN = 129,
 	QUIET_NS = 250000000,	/* no request for so long: idle connections may be closed */

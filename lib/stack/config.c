@@ -1,5 +1,6 @@
 #include "stack/config.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,7 +90,12 @@ static int check(const char *key, const char *value, const char *place, struct s
 {
 	const struct sutra_setting *row = row_of(key);
 	int rc = row && *value ? sutra_setting_check(row, value, err) : 0;
+	struct in_addr in;
 
+	if (!rc && *value && !strcmp(key, "SUTRA_BIND") && inet_pton(AF_INET, value, &in) != 1)
+		rc = sutra_fail(err, SUTRA_E_SETTING,
+				"SUTRA_BIND is \"%.60s\"; an IPv4 address of this machine is wanted, 0.0.0.0 for all",
+				value);
 	if (rc)
 		sutra_err_prefix(err, "%s", place);
 	return rc;

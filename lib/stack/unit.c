@@ -1,6 +1,9 @@
 #include "stack/unit.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
+#include <ifaddrs.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -174,10 +177,35 @@ static int make_argv(const struct maker *m, const struct sutra_service *s, struc
 	return rc;
 }
 
+/* Appends ",host:port". "Every address" is spelled out: a socket on 0.0.0.0 would also answer
+ * for the own address of a replica that is dead. */
+static void add_published(struct sutra_buf *b, const char *host, int port)
+{
+	struct ifaddrs *all = NULL;
+	char text[INET_ADDRSTRLEN];
+
+	if (strcmp(host, "0.0.0.0") != 0) {
+		sutra_buf_addf(b, ",%s:%d", host, port);
+		return;
+	}
+	sutra_buf_addf(b, ",127.0.0.1:%d", port);
+	if (getifaddrs(&all))
+		return;
+	for (const struct ifaddrs *i = all; i; i = i->ifa_next) {
+		const struct sockaddr_in *in = (const void *)i->ifa_addr;
+
+		if (in && in->sin_family == AF_INET && !(i->ifa_flags & IFF_LOOPBACK) &&
+		    inet_ntop(AF_INET, &in->sin_addr, text, sizeof(text)))
+			sutra_buf_addf(b, ",%s:%d", text, port);
+	}
+	freeifaddrs(all);
+}
+
 /* SUTRA_LISTEN_<port> for every port of the service, and the addresses to show. */
 static int make_listen(const struct maker *m, const struct sutra_service *s, struct sutra_unit *u)
 {
-	char own[32], key[40], value[256];
+	char own[32], key[40], value[64];
+	struct sutra_buf b;
 	int rc = 0;
 
 	address_of(m, s->name, own);
@@ -193,12 +221,11 @@ static int make_listen(const struct maker *m, const struct sutra_service *s, str
 		const char *host = p->host_ip ? p->host_ip : "0.0.0.0";
 
 		snprintf(key, sizeof(key), "SUTRA_LISTEN_%d", p->target);
-		if (!strcmp(host, "0.0.0.0"))	/* holds the own address too, if the port is the same */
-			snprintf(value, sizeof(value), p->published == p->target ? "%s:%d" : "%s:%d,%s:%d",
-				 host, p->published, own, p->target);
-		else
-			snprintf(value, sizeof(value), "%s:%d,%s:%d", own, p->target, host, p->published);
-		rc = sutra_env_set(&u->env, key, value);
+		sutra_buf_init(&b, MAX_VALUE);
+		sutra_buf_addf(&b, "%s:%d", own, p->target);
+		add_published(&b, host, p->published);
+		rc = sutra_buf_error(&b) ? SUTRA_E_NOMEM : sutra_env_set(&u->env, key, sutra_buf_str(&b));
+		sutra_buf_release(&b);
 		snprintf(value, sizeof(value), "%s:%d", host, p->published);
 		if (!rc && !u->published)
 			u->published = sutra_strdup(value);

@@ -171,6 +171,17 @@ EOF
   run -6 sutra status
 }
 
+@test "SUTRA_BIND=0.0.0.0 publishes on every address; another word is refused" {
+  SUTRA_BIND=0.0.0.0 run -0 sutra deploy
+  [[ $output == *"0.0.0.0:$((8888 + SUTRA_PORT_OFFSET))"* ]]
+  for host in localhost $(hostname -I); do
+    [[ $host == *:* ]] || curl -sf "http://$host:$((8888 + SUTRA_PORT_OFFSET))/health"
+  done
+  run -0 sutra down
+  SUTRA_BIND=banana run -2 sutra deploy
+  [[ $output == *'SUTRA_BIND is "banana"; an IPv4 address'* ]]
+}
+
 @test "a port in use is named with its holder, and nothing is started" {
   python3 -m http.server --bind 127.0.0.1 $((8888 + SUTRA_PORT_OFFSET)) 3>&- >/dev/null 2>&1 &
   local holder=$!
