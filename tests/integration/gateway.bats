@@ -264,6 +264,7 @@ PYTHON
 }
 
 @test "without ml-base what is cached is served, the rest is 503 with Retry-After" {
+  kill "$PID" && wait_gone "$PID"
   daemon sutra-ml-base "$BATS_TEST_TMPDIR/ml" MODEL_PATH="$MODEL" SUTRA_LISTEN_8887=127.0.0.1:0
   local ml=$PID
   ML=http://$ADDR start_gateway
