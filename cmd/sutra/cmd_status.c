@@ -208,6 +208,9 @@ static void print_summary(const struct sutra_deployment *d, const struct sutra_p
 	}
 	printf("  (%s, %s, %lld-dim, cache %s)\n", d->runtime, d->edition, (long long)d->dimension,
 	       d->cache_enabled ? "on" : "off");
+	if (!d->supervised)
+		printf("%sthe supervisor was killed: nothing is started again until sutra deploy%s\n",
+		       sutra_term_on(term, SUTRA_ROLE_BAD), sutra_term_off(term, SUTRA_ROLE_BAD));
 	if (!d->limits_enforced)
 		printf("%smemory limits are not enforced: control groups cannot be written here%s\n",
 		       sutra_term_on(term, SUTRA_ROLE_DIM), sutra_term_off(term, SUTRA_ROLE_DIM));
@@ -250,10 +253,10 @@ static void print_json(const struct sutra_deployment *d, const struct sutra_prob
 	for (size_t k = 0; k < d->n; k++)
 		json_array_append_new(list, service_document(p, &d->services[order[k]], &p[order[k]]));
 	print_document(json_pack(
-		"{s:s, s:s, s:i, s:o, s:o, s:o, s:I, s:b, s:b, s:o, s:o}", "schema", "sutra.status/1", "time", when,
+		"{s:s, s:s, s:i, s:o, s:o, s:o, s:I, s:b, s:b, s:b, s:o, s:o}", "schema", "sutra.status/1", "time", when,
 		"exit_code", code, "project", text_or_null(d->project), "runtime", text_or_null(d->runtime),
 		"edition", text_or_null(d->edition), "dimension", (json_int_t)d->dimension, "cache_enabled",
-		d->cache_enabled, "limits_enforced", d->limits_enforced, "deployed_at",
+		d->cache_enabled, "supervised", d->supervised, "limits_enforced", d->limits_enforced, "deployed_at",
 		text_or_null(d->deployed_at), "services", list));
 }
 
@@ -280,11 +283,11 @@ static void print_prom(const struct sutra_deployment *d, const struct sutra_prob
 	}
 }
 
-static int exit_code(const struct sutra_probe *p, size_t n)
+static int exit_code(const struct sutra_deployment *d, const struct sutra_probe *p)
 {
-	bool down = false, qualified = false, unknown = false;
+	bool down = false, qualified = !d->supervised, unknown = false;
 
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < d->n; i++) {
 		down |= p[i].state == SUTRA_DOWN;
 		qualified |= p[i].state == SUTRA_DEGRADED || p[i].state == SUTRA_STARTING;
 		unknown |= p[i].state == SUTRA_UNKNOWN;
@@ -296,7 +299,7 @@ static int show(const struct sutra_deployment *d, struct sutra_err *err)
 {
 	struct sutra_probe *p = xcalloc(d->n + 1, sizeof(*p));
 	size_t *order = xcalloc(d->n + 1, sizeof(*order));
-	int rc = probe(d, p, err), code = exit_code(p, d->n);
+	int rc = probe(d, p, err), code = exit_code(d, p);
 	struct sutra_term term;
 
 	sutra_term_init(&term, stdout, common.color);

@@ -119,7 +119,7 @@ static bool judge_run(struct sutra_probe *p)
 	switch (p->run) {
 	case SUTRA_PROBE_RUN_ABSENT:
 		p->state = SUTRA_DOWN;
-		p->reason = SUTRA_PROBE_NOT_DEPLOYED;
+		p->reason = SUTRA_PROBE_UNSUPERVISED;
 		return true;
 	case SUTRA_PROBE_RUN_STOPPED:
 		p->state = SUTRA_DOWN;

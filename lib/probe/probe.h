@@ -31,7 +31,7 @@ enum sutra_probe_state {
 	X(UNHEALTHY, "unhealthy")	/* 503: it says itself that it cannot work */      \
 	X(SAYS_DEGRADED, "degraded")	/* 200, but its document says degraded */          \
 	X(TOO_SLOW, "too-slow")		/* answered, later than slow_ns */                 \
-	X(NOT_DEPLOYED, "not-deployed") X(EXITED, "exited") X(STOPPED, "stopped")          \
+	X(UNSUPERVISED, "unsupervised") X(EXITED, "exited") X(STOPPED, "stopped")          \
 	X(NO_URL, "no-url")		/* nothing to ask */
 enum sutra_probe_reason {
 	SUTRA_PROBE_OK = 0,		/* 1..63: enum sutra_fetch_reason */

@@ -147,6 +147,18 @@ static json_t *record_begin(struct sutra_config *config, const struct sutra_desi
 	return record;
 }
 
+/* As sutra_port_holder, but a process that is just ending (nobody has it open, it is still
+ * there) gets a second to be gone. */
+static bool held(const char *address, pid_t *pid, char *holder, size_t size)
+{
+	uint64_t end = sutra_clock_ns() + 1000000000u;
+	bool yes;
+
+	while ((yes = sutra_port_holder(address, pid, holder, size)) && !*pid && sutra_clock_ns() < end)
+		poll(NULL, 0, 5);
+	return yes;
+}
+
 /* Every address the unit will listen on must be free; tells who holds it otherwise. */
 static int check_ports(const struct sutra_unit *u, struct sutra_err *err)
 {
@@ -159,7 +171,7 @@ static int check_ports(const struct sutra_unit *u, struct sutra_err *err)
 		if (sutra_str_starts(u->env.items[i].key, "SUTRA_LISTEN_"))
 			sutra_strv_split(&addresses, u->env.items[i].value, ",");
 	for (size_t i = 0; i < addresses.n && !rc; i++) {
-		if (!sutra_port_holder(addresses.items[i], &pid, holder, sizeof(holder)))
+		if (!held(addresses.items[i], &pid, holder, sizeof(holder)))
 			continue;
 		rc = pid ? sutra_fail(err, SUTRA_E_EXISTS, "%s needs %s, which is in use by %s (pid %ld)",
 				      u->name, addresses.items[i], holder, (long)pid) :
@@ -394,9 +406,12 @@ int sutra_deploy_apply(struct sutra_config *config, const struct sutra_desired *
 	/* A supervisor that was killed leaves services nobody watches: end them, then start. */
 	if (!rc && !sutra_runit_alive(state_dir, NULL))
 		rc = sutra_runit_stop(state_dir, DOWN_GRACE_S * 1000000000ull, &killed, err);
-	for (size_t i = 0; i < plan->n && !rc; i++)
-		if (plan->steps[i].action == SUTRA_START)
-			rc = check_ports(plan->steps[i].unit, err);
+	for (size_t i = 0; i < plan->n && !rc; i++) {
+		if (plan->steps[i].action != SUTRA_START)
+			continue;
+		sutra_runit_end_orphans(state_dir, plan->steps[i].name, DOWN_GRACE_S * 1000000000ull);
+		rc = check_ports(plan->steps[i].unit, err);
+	}
 	rc = rc ? rc : make_folders(d, state_dir, err);
 	if (rc)
 		return rc;

@@ -189,6 +189,7 @@ static void add_memory(pid_t pid, struct sutra_deployed *s)
 
 void sutra_deployment_refresh(struct sutra_deployment *d)
 {
+	d->supervised = sutra_runit_alive(d->state_dir, NULL);
 	d->limits_enforced = true;
 	for (size_t i = 0; i < d->n; i++) {
 		struct sutra_deployed *s = &d->services[i];

@@ -81,8 +81,9 @@ static void find_change(const struct sutra_unit *u, const json_t *old, struct su
 	step->cause = xstrdup("its program, arguments or configuration file changed");
 }
 
+/* orphaned: the supervisor is gone, so that what still runs is watched by nobody. */
 static void plan_unit(const struct sutra_unit *u, const json_t *record, const char *state_dir,
-		      struct sutra_step *step)
+		      bool orphaned, struct sutra_step *step)
 {
 	const json_t *old = recorded(record, u->name);
 	const char *hash = json_string_value(json_object_get(old, "hash"));
@@ -93,6 +94,9 @@ static void plan_unit(const struct sutra_unit *u, const json_t *record, const ch
 	if (!old || !hash) {
 		step->action = SUTRA_START;
 		step->cause = xstrdup("not deployed");
+	} else if (orphaned) {
+		step->action = SUTRA_START;
+		step->cause = xstrdup("its supervisor was killed");
 	} else if (!now.supervised || !now.running) {
 		step->action = SUTRA_START;
 		step->cause = xstrdup("not running");
@@ -109,10 +113,11 @@ int sutra_plan_make(const struct sutra_unit *units, size_t n, const json_t *reco
 {
 	const json_t *list = json_object_get(record, "services"), *s;
 	struct sutra_plan p = { .steps = xcalloc(n + json_array_size(list), sizeof(*p.steps)) };
+	bool orphaned = record && !sutra_runit_alive(state_dir, NULL);
 	size_t i;
 
 	for (i = 0; i < n; i++)
-		plan_unit(&units[i], record, state_dir, &p.steps[p.n++]);
+		plan_unit(&units[i], record, state_dir, orphaned, &p.steps[p.n++]);
 	json_array_foreach(list, i, s)
 	{
 		const char *name = json_string_value(json_object_get(s, "name"));

@@ -65,7 +65,8 @@ static int write_script(const char *path, struct sutra_buf *b, struct sutra_err 
 }
 
 /* A clean environment, so that what the operator's shell holds never leaks into a service;
- * LISTEN_* pass, because a restart in place comes through here again. */
+ * LISTEN_* pass, because a restart in place comes through here again. A service whose runsv is
+ * killed gets TERM from the kernel: left alone it would hold the port of its successor. */
 static int write_run(const char *dir, const char *state_dir, const struct sutra_unit *u,
 		     struct sutra_err *err)
 {
@@ -85,7 +86,7 @@ static int write_run(const char *dir, const char *state_dir, const struct sutra_
 	add_quoted(&b, service);
 	sutra_buf_adds(&b, " || exit 1\nexec env -i PATH=\"$PATH\" HOME=\"$HOME\""
 			   " ${LISTEN_FDS:+LISTEN_FDS=\"$LISTEN_FDS\"} ${LISTEN_PID:+LISTEN_PID=\"$LISTEN_PID\"} \\\n"
-			   "  chpst -e ./env");
+			   "  chpst -e ./env setpriv --pdeathsig TERM");
 	for (size_t i = 0; i < u->argv.n; i++) {
 		sutra_buf_addc(&b, ' ');
 		add_quoted(&b, u->argv.items[i]);
@@ -442,6 +443,20 @@ static int wait_gone(const char *state_dir, const char *service, uint64_t grace_
 		poll(NULL, 0, POLL_MS);
 	}
 	return killed;
+}
+
+void sutra_runit_end_orphans(const char *state_dir, const char *name, uint64_t grace_ns)
+{
+	struct sutra_supervised now;
+	pid_t pids[MAX_PIDS];
+	size_t n;
+
+	sutra_runit_read(state_dir, name, &now);
+	n = now.running ? 0 : sutra_stack_pids(state_dir, name, pids, MAX_PIDS);
+	for (size_t i = 0; i < n; i++)
+		kill(pids[i], SIGTERM);
+	if (n)
+		wait_gone(state_dir, name, grace_ns);
 }
 
 /* runsv writes its last status as it exits: until nobody reads its control pipe, at most 5 s. */

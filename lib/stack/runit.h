@@ -40,6 +40,8 @@ void sutra_runit_read(const char *state_dir, const char *name, struct sutra_supe
  * folder. A folder that is not there is no error. */
 int sutra_runit_remove(const char *state_dir, const char *name, uint64_t grace_ns,
 		       struct sutra_err *err);
+/* Ends what is left of a service that its supervisor does not run. */
+void sutra_runit_end_orphans(const char *state_dir, const char *name, uint64_t grace_ns);
 /* Ends every service, then the supervisor and its children; returns when no process of the stack
  * is left (found by the environment variable SUTRA_STACK=<state dir>). *ret_killed: those that
  * needed SIGKILL. */

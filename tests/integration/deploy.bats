@@ -155,9 +155,28 @@ EOF
 
 @test "a supervisor that was killed: deploy brings everything back" {
   kill -9 "$(cat "$SUTRA_STATE_DIR/native/runsvdir.pid")"
+  run sutra status
+  [[ $output == *'the supervisor was killed'* ]]
   run -0 sutra deploy --yes
+  [[ $output == *'its supervisor was killed'* ]]
+  kill -0 "$(cat "$SUTRA_STATE_DIR/native/runsvdir.pid")"
   run -0 sutra status
+  [[ $output != *'the supervisor was killed'* ]]
   [[ $output == *"6 up"* ]]
+}
+
+@test "a service whose own supervisor is killed comes back by itself, and deploy mends it at once" {
+  runsv_of() { awk '/^PPid/ { print $2 }' "/proc/$(sutra status --json | jq --arg s "$1" '.services[] | select(.name == $s).pid')/status"; }
+  kill -9 "$(runsv_of ml-base-2)"
+  run -0 sutra deploy
+  run -0 sutra status
+  kill -9 "$(runsv_of ml-base-2)"
+  for _ in $(seq 300); do
+    ! sutra status >/dev/null || break
+    sleep 0.05
+  done
+  run -0 sutra status
+  [ "$(stack_pids | while read -r p; do cat "/proc/$p/comm"; done | grep -c sutra-ml-base)" = 3 ]
 }
 
 @test "down leaves no process, no control group, and a second down says so" {
