@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/buf.h"
+#include "base/jsonio.h"
 #include "stack/await.h"
 #include "sutra/command.h"
 #include "sutra/stackio.h"
@@ -33,13 +35,38 @@ struct source {
 	size_t n_partial;
 };
 
-static void print_line(const struct source *s, const char *text, size_t n)
+enum { STAMP = 25, OWN_STAMP = 27 };	/* svlogd's "2026-11-21T05:22:48.62655", ours ends with "7Z" */
+
+/* What was said, without the service's own time stamp: svlogd's stands before it. */
+static const char *message_of(const char *line, size_t *n)
 {
-	if (common.json)
-		print_document(json_pack("{s:s, s:s, s:o}", "schema", "sutra.log/1", "service", s->service->name,
-					 "line", json_stringn_nocheck(text, n)));
-	else
-		printf("%-20s | %.*s\n", s->service->name, (int)n, text);
+	size_t skip = *n > STAMP ? STAMP + 1 : 0;
+	const char *own = line + skip;
+
+	if (*n > skip + OWN_STAMP && own[4] == '-' && own[10] == 'T' && own[OWN_STAMP - 1] == 'Z' &&
+	    own[OWN_STAMP] == ' ')
+		skip += OWN_STAMP + 1;
+	*n -= skip;
+	return line + skip;
+}
+
+static void print_line(const struct source *s, const char *line, size_t n)
+{
+	int stamp = n > STAMP ? STAMP : 0;
+	const char *text = message_of(line, &n);
+	struct sutra_buf b;
+
+	if (!common.json) {
+		printf("%-20s | %.*s %.*s\n", s->service->name, stamp, line, (int)n, text);
+		return;
+	}
+	sutra_buf_init(&b, 1 << 20);
+	sutra_buf_addf(&b, "{\"line\":");
+	sutra_json_add_bytes(&b, text, n);
+	sutra_buf_addf(&b, ",\"schema\":\"sutra.log/1\",\"service\":\"%s\",\"time\":\"%.*s%s\"}\n",
+		       s->service->name, stamp, line, stamp ? "Z" : "");
+	fputs(sutra_buf_str(&b), stdout);
+	sutra_buf_release(&b);
 }
 
 static int by_stamp(const void *a, const void *b)

@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "base/str.h"
 
 int sutra_json_parse(const char *text, size_t n, json_t **ret, struct sutra_err *err)
 {
@@ -124,6 +125,23 @@ void sutra_json_add_string(struct sutra_buf *b, const char *s, size_t n)
 	}
 	sutra_buf_add(b, s + from, n - from);
 	sutra_buf_addc(b, '"');
+}
+
+void sutra_json_add_bytes(struct sutra_buf *b, const char *s, size_t n)
+{
+	struct sutra_buf clean;
+	size_t at;
+
+	sutra_buf_init(&clean, 3 * n + 1);
+	while (!sutra_str_utf8(s, n, &at)) {
+		sutra_buf_add(&clean, s, at);
+		sutra_buf_adds(&clean, "\xEF\xBF\xBD");
+		s += at + 1;
+		n -= at + 1;
+	}
+	sutra_buf_add(&clean, s, n);
+	sutra_json_add_string(b, sutra_buf_str(&clean), clean.len);
+	sutra_buf_release(&clean);
 }
 
 /*

@@ -27,6 +27,8 @@ const char *sutra_json_type_name(const json_t *v);	/* "a string", "a number" ...
 
 /* Appends "..." with escapes; n bytes of UTF-8. */
 void sutra_json_add_string(struct sutra_buf *b, const char *s, size_t n);
+/* The same of any bytes: what is not UTF-8 becomes U+FFFD. */
+void sutra_json_add_bytes(struct sutra_buf *b, const char *s, size_t n);
 /* Appends a float so that it reads back as the same float (9 significant digits
  * at most, shortest of 6 to 9 that round-trips). NaN and infinities as null. */
 void sutra_json_add_float(struct sutra_buf *b, float v);

@@ -126,6 +126,9 @@ EOF
   [[ $output == *"healthy again"* ]]
   run -0 sutra logs -n 5 embedding-single ml-base-1
   [[ $output == *"embedding-single     | "* && $output == *"ml-base-1            | "* ]]
+  run -0 sutra logs -n 1 --json storage-cache-shard
+  jq -e '.schema == "sutra.log/1" and (.time | sub("[.][0-9]+"; "") | fromdate > 0) and
+    (.line | startswith("INFO"))' <<<"$output"
   run -2 sutra restart no-such-service
   run -0 env MATRYOSHKA_DIM=64 sutra config --explain MATRYOSHKA_DIM
   [[ $output == *"* environment    64"* && $output == *"built-in       256"* ]]

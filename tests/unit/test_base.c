@@ -246,6 +246,11 @@ static void json_floats_round_trip(void **state)
 	assert_int_equal(sutra_json_parse(b.data, b.len, &v, &err), 0);
 	assert_string_equal(json_string_value(v), "a\"\\\n\x01\xC3\xAF");
 	json_decref(v);
+	sutra_buf_clear(&b);
+	sutra_json_add_bytes(&b, "a\xFF\xC3(\xC3", 5);
+	assert_int_equal(sutra_json_parse(b.data, b.len, &v, &err), 0);
+	assert_string_equal(json_string_value(v), "a\xEF\xBF\xBD\xEF\xBF\xBD(\xEF\xBF\xBD");
+	json_decref(v);
 	assert_int_equal(sutra_json_parse("{\"a\":", 5, &v, &err), SUTRA_E_SYNTAX);
 	sutra_buf_release(&b);
 }
