@@ -13,6 +13,7 @@
 #include "stack/deployment.h"
 #include "stack/lock.h"
 #include "stack/modelstore.h"
+#include "stack/record.h"
 #include "sutra/command.h"
 #include "sutra/modelbar.h"
 #include "sutra/stackio.h"
@@ -256,7 +257,7 @@ static int deploy_locked(struct sutra_config *config, const char *data_dir, cons
 	if (rc)
 		return command_fail(err);
 	if (sutra_record_load(state_dir, &record, err))
-		record = NULL;
+		record = sutra_record_recover(state_dir);
 	rc = sutra_plan_make(desired.units, desired.n, record, state_dir, &plan, err);
 	if (rc)
 		code = command_fail(err);

@@ -14,9 +14,10 @@
 #include "net/port.h"
 #include "stack/balancer.h"
 #include "stack/cgroup.h"
+#include "stack/record.h"
 #include "stack/runit.h"
 
-enum { MAX_RECORD = 4 << 20, DOWN_GRACE_S = 15 };
+enum { DOWN_GRACE_S = 15 };
 
 /* Edition and cache decide the profiles (CONTRACT section 1). */
 static int profiles_of(struct sutra_config *config, struct sutra_strv *ret, struct sutra_err *err)
@@ -70,48 +71,6 @@ void sutra_desired_release(struct sutra_desired *d)
 	*d = (struct sutra_desired){ 0 };
 }
 
-int sutra_record_load(const char *state_dir, json_t **ret, struct sutra_err *err)
-{
-	char *path = xasprintf("%s/deployment.json", state_dir);
-	int rc = sutra_json_read(path, MAX_RECORD, ret, err);
-
-	sutra_free(path);
-	return rc;
-}
-
-static int record_save(const char *state_dir, const json_t *record, struct sutra_err *err)
-{
-	char *path = xasprintf("%s/deployment.json", state_dir);
-	struct sutra_buf b;
-	int rc;
-
-	sutra_buf_init(&b, MAX_RECORD);
-	sutra_json_add(&b, record, 1);
-	rc = sutra_buf_error(&b) ? sutra_fail(err, b.error, "the record cannot be written") :
-				   sutra_file_write(path, b.data, b.len, 0600, err);
-	sutra_buf_release(&b);
-	sutra_free(path);
-	return rc;
-}
-
-static void record_put(json_t *record, const char *name, json_t *service)
-{
-	json_t *list = json_object_get(record, "services"), *s;
-	size_t i;
-
-	json_array_foreach(list, i, s)
-	{
-		const char *have = json_string_value(json_object_get(s, "name"));
-
-		if (have && !strcmp(have, name)) {
-			json_array_remove(list, i);
-			break;
-		}
-	}
-	if (service)
-		json_array_insert_new(list, i, service);
-}
-
 static json_t *record_begin(struct sutra_config *config, const struct sutra_desired *d,
 			    const char *state_dir)
 {
@@ -120,12 +79,8 @@ static json_t *record_begin(struct sutra_config *config, const struct sutra_desi
 	int64_t dimension = 0;
 	bool cache = true;
 
-	if (sutra_record_load(state_dir, &record, NULL) || !json_is_object(record)) {
-		json_decref(record);
-		record = json_object();
-	}
-	if (!json_is_array(json_object_get(record, "services")))
-		json_object_set_new(record, "services", json_array());
+	if (sutra_record_load(state_dir, &record, NULL))
+		record = json_pack("{s:[]}", "services");
 	sutra_clock_rfc3339(sutra_clock_wall_us(), stamp);
 	sutra_str_int(sutra_config_get(config, "MATRYOSHKA_DIM"), 1, 1 << 16, &dimension);
 	sutra_str_bool(sutra_config_get(config, "SUTRA_CACHE_ENABLED"), &cache);
@@ -228,8 +183,8 @@ static int write_unit(const struct apply *a, const struct sutra_step *s)
 	rc = sutra_runit_write(a->state_dir, s->unit, a->err);
 	if (rc)
 		return rc;
-	record_put(a->record, s->name, sutra_record_service(s->unit));
-	return record_save(a->state_dir, a->record, a->err);
+	sutra_record_put(a->record, s->name, sutra_record_service(s->unit));
+	return sutra_record_save(a->state_dir, a->record, a->err);
 }
 
 static const struct sutra_step *step_of(const struct apply *a, const char *name)
@@ -367,8 +322,8 @@ static int stop_all(const struct apply *a)
 			a->events->step(s);
 		rc = sutra_runit_remove(a->state_dir, s->name, DOWN_GRACE_S * 1000000000ull, a->err);
 		if (!rc) {
-			record_put(a->record, s->name, NULL);
-			rc = record_save(a->state_dir, a->record, a->err);
+			sutra_record_put(a->record, s->name, NULL);
+			rc = sutra_record_save(a->state_dir, a->record, a->err);
 		}
 	}
 	return rc;
@@ -416,8 +371,7 @@ int sutra_deploy_apply(struct sutra_config *config, const struct sutra_desired *
 	if (rc)
 		return rc;
 	a.record = record_begin(config, d, state_dir);
-	rc = record_save(state_dir, a.record, err);
-	rc = rc ? rc : stop_all(&a);
+	rc = sutra_record_save(state_dir, a.record, err);
 	/* runsvdir looks for new folders when it starts, later only every five seconds. */
 	for (size_t i = 0; i < plan->n && !rc; i++)
 		if (plan->steps[i].action == SUTRA_START)
@@ -426,6 +380,7 @@ int sutra_deploy_apply(struct sutra_config *config, const struct sutra_desired *
 	rc = rc ? rc : start_all(&a);
 	rc = rc ? rc : wait_all_balanced(&a);
 	rc = rc ? rc : replace_all(&a);
+	rc = rc ? rc : stop_all(&a);	/* last: nobody uses them any more */
 	json_decref(a.record);
 	return rc;
 }
@@ -434,13 +389,11 @@ int sutra_deploy_down(const char *state_dir, size_t *ret_n, int *ret_killed, str
 {
 	char *services = xasprintf("%s/native/services", state_dir),
 	     *record_path = xasprintf("%s/deployment.json", state_dir);
-	json_t *record = NULL;
+	json_t *running = sutra_record_recover(state_dir);
 	int rc;
 
-	*ret_n = 0;
-	if (!sutra_record_load(state_dir, &record, NULL))
-		*ret_n = json_array_size(json_object_get(record, "services"));
-	json_decref(record);
+	*ret_n = json_array_size(json_object_get(running, "services"));
+	json_decref(running);
 	rc = sutra_runit_stop(state_dir, DOWN_GRACE_S * 1000000000ull, ret_killed, err);
 	sutra_cgroup_clear(state_dir);
 	rc = rc ? rc : sutra_remove_tree(services, err);

@@ -38,8 +38,6 @@ int sutra_deploy_apply(struct sutra_config *config, const struct sutra_desired *
 		       const struct sutra_plan *plan, const char *state_dir, uint64_t timeout_ns,
 		       const volatile int *stop, struct sutra_deploy_events *events,
 		       struct sutra_err *err);
-/* The record, or NULL when nothing is deployed (err->code NOTFOUND). */
-int sutra_record_load(const char *state_dir, json_t **ret, struct sutra_err *err);
 /* Ends everything that is deployed; volumes stay. *ret_n services, *ret_killed by force. */
 int sutra_deploy_down(const char *state_dir, size_t *ret_n, int *ret_killed, struct sutra_err *err);
 /* One line into <state>/audit.log. */

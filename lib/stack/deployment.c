@@ -12,9 +12,8 @@
 #include "base/jsonio.h"
 #include "stack/await.h"
 #include "stack/cgroup.h"
+#include "stack/record.h"
 #include "stack/runit.h"
-
-enum { MAX_RECORD = 4 << 20 };
 
 char *sutra_state_dir(void)
 {
@@ -85,36 +84,15 @@ static void load_service(const char *state_dir, const json_t *o, struct sutra_de
 			sutra_strv_add(&s->depends_on, json_string_value(item));
 }
 
-static bool is_service(const json_t *o)
-{
-	static const char *const needed[] = { "name", "program", "address", "group", "hash" };
-
-	for (size_t i = 0; i < sizeof(needed) / sizeof(*needed); i++)
-		if (!json_is_string(json_object_get(o, needed[i])))
-			return false;
-	return true;
-}
-
 int sutra_deployment_load(const char *state_dir, struct sutra_deployment **ret, struct sutra_err *err)
 {
-	char *path = xasprintf("%s/deployment.json", state_dir);
 	struct sutra_deployment *d;
-	json_t *o = NULL, *services;
-	int rc = sutra_json_read(path, MAX_RECORD, &o, err);
+	json_t *o, *services;
+	int rc = sutra_record_load(state_dir, &o, err);
 
-	if (rc == SUTRA_E_NOTFOUND) {
-		sutra_fail(err, rc, "nothing is deployed (no record in %s)", state_dir);
-		sutra_hint(err, "sutra deploy starts the stack");
-	}
-	services = json_object_get(o, "services");
-	for (size_t i = 0; !rc && i < json_array_size(services); i++)
-		if (!is_service(json_array_get(services, i)))
-			rc = sutra_fail(err, SUTRA_E_CORRUPT, "%s: service %zu lacks a field", path, i);
-	sutra_free(path);
-	if (rc) {
-		json_decref(o);
+	if (rc)
 		return rc;
-	}
+	services = json_object_get(o, "services");
 	d = xcalloc(1, sizeof(*d));
 	d->state_dir = xstrdup(state_dir);
 	d->project = text_of(o, "project");

@@ -13,30 +13,6 @@ const char *sutra_action_name(enum sutra_action a)
 	return names[a];
 }
 
-json_t *sutra_record_service(const struct sutra_unit *u)
-{
-	json_t *o = json_object(), *env = json_object(), *needs = json_array();
-
-	json_object_set_new(o, "name", json_string(u->name));
-	json_object_set_new(o, "group", json_string(u->group));
-	json_object_set_new(o, "program", json_string(u->program));
-	json_object_set_new(o, "address", json_string(u->address));
-	json_object_set_new(o, "published", u->published ? json_string(u->published) : json_null());
-	json_object_set_new(o, "health_url", u->health_url ? json_string(u->health_url) : json_null());
-	json_object_set_new(o, "hash", json_string(u->hash));
-	json_object_set_new(o, "memory_limit", json_integer((json_int_t)u->memory_limit));
-	json_object_set_new(o, "start_period_ns", json_integer((json_int_t)u->health.start_period_ns));
-	json_object_set_new(o, "stop_grace_ns", json_integer((json_int_t)u->stop_grace_ns));
-	for (size_t i = 0; i < u->n_depends_on; i++)
-		json_array_append_new(needs, json_string(u->depends_on[i].service));
-	for (size_t i = 0; i < u->env.n; i++)
-		if (!sutra_config_is_secret(u->env.items[i].key))
-			json_object_set_new(env, u->env.items[i].key, json_string(u->env.items[i].value));
-	json_object_set_new(o, "depends_on", needs);
-	json_object_set_new(o, "environment", env);
-	return o;
-}
-
 static const json_t *recorded(const json_t *record, const char *name)
 {
 	const json_t *list = json_object_get(record, "services"), *s;
@@ -91,7 +67,7 @@ static void plan_unit(const struct sutra_unit *u, const json_t *record, const ch
 
 	*step = (struct sutra_step){ .unit = u, .name = xstrdup(u->name) };
 	sutra_runit_read(state_dir, u->name, &now);
-	if (!old || !hash) {
+	if (!old) {
 		step->action = SUTRA_START;
 		step->cause = xstrdup("not deployed");
 	} else if (orphaned) {
@@ -100,6 +76,9 @@ static void plan_unit(const struct sutra_unit *u, const json_t *record, const ch
 	} else if (!now.supervised || !now.running) {
 		step->action = SUTRA_START;
 		step->cause = xstrdup("not running");
+	} else if (!hash) {
+		step->action = SUTRA_REPLACE;
+		step->cause = xstrdup("its record was lost");
 	} else if (strcmp(hash, u->hash) != 0) {
 		step->action = SUTRA_REPLACE;
 		find_change(u, old, step);

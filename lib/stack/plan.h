@@ -24,12 +24,10 @@ struct sutra_plan {
 	size_t n, n_changes;
 };
 
-/* record: the record's document, or NULL when nothing is deployed. */
+/* record: as sutra_record_load or _recover give it; NULL when nothing is deployed. */
 int sutra_plan_make(const struct sutra_unit *units, size_t n, const json_t *record,
 		    const char *state_dir, struct sutra_plan *ret, struct sutra_err *err);
 void sutra_plan_release(struct sutra_plan *p);
 const char *sutra_action_name(enum sutra_action a);
-/* The record's entry of one unit. */
-json_t *sutra_record_service(const struct sutra_unit *u);
 
 #endif

@@ -168,6 +168,20 @@ EOF
   [[ $output == *"6 up"* ]]
 }
 
+@test "a lost record: deploy takes over what runs; another edition stops what it lacks last" {
+  echo garbage >"$SUTRA_STATE_DIR/deployment.json"
+  run -6 sutra status
+  [[ $output == *'deployment.json: malformed JSON'*'sutra deploy writes it anew'* ]]
+  SUTRA_EDITION=simple run -0 sutra deploy
+  [[ $output == *'replace   embedding-single (its record was lost)'*'stop      ml-base-lb (not in this edition)'* ]]
+  run -0 sutra status --json
+  [ "$(jq -r '[.services[] | "\(.name) \(.state)"] | sort | join(" ")' <<<"$output")" = \
+    "embedding-single up ml-base-1 up storage-cache-shard up" ]
+  curl -sf "$GATEWAY/embed" -d '{"text":"three services"}' >/dev/null
+  run -0 sutra deploy
+  [ "$(stack_pids | while read -r p; do cat "/proc/$p/comm"; done | grep -c sutra-ml-base)" = 3 ]
+}
+
 @test "a service whose own supervisor is killed comes back by itself, and deploy mends it at once" {
   runsv_of() { awk '/^PPid/ { print $2 }' "/proc/$(sutra status --json | jq --arg s "$1" '.services[] | select(.name == $s).pid')/status"; }
   kill -9 "$(runsv_of ml-base-2)"
