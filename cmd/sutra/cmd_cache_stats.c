@@ -69,10 +69,10 @@ static void print_text(const struct sutra_cache_stats *s, const struct sutra_ter
 	printf("\n%lld texts asked for, %lld from the cache", (long long)s->requests, (long long)s->hits);
 	if (s->requests)
 		printf(" (%.1f %%)", 100 * s->hit_rate);
-	printf(", %lld computed, %lld shared an inference under way\n", (long long)s->misses,
+	printf(", %lld computed, %lld shared under way\n", (long long)s->misses,
 	       (long long)s->coalesced);
 	if (s->l2_enabled)
-		printf("L2: %s at %s; %lld errors, %lld expired; entries live %s\n", s->backend, s->shard,
+		printf("L2: %s at %s; %lld errors, %lld expired; TTL %s\n", s->backend, s->shard,
 		       (long long)s->l2.errors, (long long)s->l2.expired, ttl);
 	else
 		printf("no L2: SUTRA_CACHE_ENABLED=true sutra deploy starts the cache shard\n");

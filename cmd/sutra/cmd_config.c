@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "sutra/command.h"
 #include "sutra/stackio.h"
+#include "term/table.h"
 
 static const char *explain;
 
@@ -32,20 +33,34 @@ static json_t *document_of(struct sutra_config *c, const struct sutra_setting *s
 
 static void print_all(struct sutra_config *c)
 {
-	json_t *list = json_array();
+	static const struct sutra_column columns[] = {
+		{ "SETTING", false, 0 }, { "VALUE", false, 12 }, { "FROM", false, 0 }, { "WHAT", false, 12 },
+		{ NULL, false, 0 },
+	};
+	struct sutra_table *t = sutra_table_new(columns);
+	struct sutra_term term;
 
 	for (const struct sutra_setting *s = sutra_operator_settings; s->name; s++) {
 		const char *value = sutra_config_get(c, s->name);
 
-		if (common.json)
-			json_array_append_new(list, document_of(c, s));
-		else
-			printf("%-22s %-24s %-12s %s\n", s->name, shown(s->name, value),
-			       value ? sutra_source_name(sutra_config_winner(c, s->name)) : "unset", s->help);
+		sutra_table_cell(t, SUTRA_ROLE_PLAIN, s->name);
+		sutra_table_cell(t, SUTRA_ROLE_PLAIN, shown(s->name, value));
+		sutra_table_cell(t, SUTRA_ROLE_DIM,
+				 value ? sutra_source_name(sutra_config_winner(c, s->name)) : "unset");
+		sutra_table_cell(t, SUTRA_ROLE_PLAIN, s->help);
 	}
-	if (common.json)
-		print_document(json_pack("{s:s, s:O}", "schema", "sutra.config/1", "settings", list));
-	json_decref(list);
+	sutra_term_init(&term, stdout, common.color);
+	sutra_table_print(t, &term, 0);
+	sutra_table_free(t);
+}
+
+static void print_all_json(struct sutra_config *c)
+{
+	json_t *list = json_array();
+
+	for (const struct sutra_setting *s = sutra_operator_settings; s->name; s++)
+		json_array_append_new(list, document_of(c, s));
+	print_document(json_pack("{s:s, s:o}", "schema", "sutra.config/1", "settings", list));
 }
 
 static int print_one(struct sutra_config *c, const char *key)
@@ -53,10 +68,11 @@ static int print_one(struct sutra_config *c, const char *key)
 	const struct sutra_setting *s = sutra_operator_settings;
 	json_t *list;
 
-	while (s->name && strcmp(s->name, key) != 0)
+	while (s->name && strcmp(s->name, key) != 0 && (!s->alias || strcmp(s->alias, key) != 0))
 		s++;
 	if (!s->name)
 		return command_usage("the setting \"%s\" is not known; sutra config lists them", key);
+	key = s->name;
 	list = json_array();
 	for (int from = SUTRA_FROM_FLAG; from >= 0; from--) {
 		const char *value = sutra_config_from(c, key, (enum sutra_source)from);
@@ -92,6 +108,8 @@ static int run(int n, char **argv)
 		code = command_fail(&err);
 	else if (explain)
 		code = print_one(c, explain);
+	else if (common.json)
+		print_all_json(c);
 	else
 		print_all(c);
 	sutra_config_free(c);

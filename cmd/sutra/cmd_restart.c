@@ -79,7 +79,7 @@ static int run(int n, char **argv)
 
 const struct command cmd_restart = {
 	.name = "restart",
-	.summary = "restart services one after the other, each healthy before the next",
+	.summary = "restart services, each healthy before the next",
 	.synopsis = "[--timeout TIME] [--lock-wait TIME] [SERVICE ...]",
 	.examples = "sutra restart embedding-single\tone service, no connection is refused\n"
 		    "sutra restart\tall, one at a time\n",

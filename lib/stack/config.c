@@ -92,6 +92,9 @@ static int check(const char *key, const char *value, const char *place, struct s
 	int rc = row && *value ? sutra_setting_check(row, value, err) : 0;
 	struct in_addr in;
 
+	if (!rc && !strcmp(key, "SUTRA_MODEL") && (*value == '/' || strstr(value, "..")))
+		rc = sutra_fail(err, SUTRA_E_SETTING,
+				"SUTRA_MODEL is \"%.60s\"; a model's name is wanted (MODEL_PATH takes a folder)", value);
 	if (!rc && *value && !strcmp(key, "SUTRA_BIND") && inet_pton(AF_INET, value, &in) != 1)
 		rc = sutra_fail(err, SUTRA_E_SETTING,
 				"SUTRA_BIND is \"%.60s\"; an IPv4 address of this machine is wanted, 0.0.0.0 for all",
