@@ -164,8 +164,9 @@ void gw_health(struct sutra_http_request *r, void *ctx)
 		       ml_up ? "up" : "down",
 		       !g->settings.cache_enabled ? "off" :
 		       !g->settings.shard_host	  ? "memory only" :
-		       l2_up			  ? "up" :
-						    "down: answers go on without L2",
+		       !l2_up			  ? "down: answers go on without L2" :
+		       !sutra_cache_l2_writes(g->cache) ? "up, but refuses writes: answers go on without them" :
+							  "up",
 		       model.fingerprint, (long long)g->settings.dimension);
 	sutra_json_add_string(&b, model.name, strlen(model.name));
 	sutra_buf_adds(&b, ",\"instance_id\":");

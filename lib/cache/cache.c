@@ -250,6 +250,7 @@ static void put_done(void *user, int code, uint64_t sequence)
 	struct sutra_cache *c = user;
 
 	count(c, code ? M_L2_WRITE_ERRORS : M_L2_WRITES, 1);
+	atomic_store(&c->l2_refuses, code == SUTRA_E_FULL || code == SUTRA_E_READONLY);
 	if (code)
 		count(c, M_L2_ERRORS, 1);
 }
@@ -465,6 +466,8 @@ void sutra_cache_get(struct sutra_cache *c, struct sutra_cache_request *r)
 	if (atomic_fetch_sub(&r->pending, 1) == 1)
 		r->done(r);
 }
+
+bool sutra_cache_l2_writes(const struct sutra_cache *c) { return !atomic_load(&c->l2_refuses); }
 
 bool sutra_cache_l2_up(const struct sutra_cache *c) { return c->l2 && sutra_store_client_up(c->l2); }
 

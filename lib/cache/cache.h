@@ -79,6 +79,8 @@ void sutra_cache_stats(struct sutra_cache *c, void (*done)(void *user, struct su
 /* Waits at most limit_ns until every write to L2 so far is in the shard's log. */
 void sutra_cache_flush(struct sutra_cache *c, uint64_t limit_ns);
 bool sutra_cache_l2_up(const struct sutra_cache *c);
+/* False when L2 had no space for the last write. */
+bool sutra_cache_l2_writes(const struct sutra_cache *c);
 /* Puts one point into the 24 h history; call it once a minute. */
 void sutra_cache_tick(struct sutra_cache *c);
 void sutra_cache_prometheus(struct sutra_cache *c, struct sutra_buf *out);

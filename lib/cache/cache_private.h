@@ -67,6 +67,7 @@ struct sutra_cache {
 	unsigned upstream_running;
 	struct sutra_metric metrics[M_COUNT];
 	char shard[300];
+	atomic_bool l2_refuses;	/* the last write to L2 found no space */
 };
 
 #endif

@@ -54,6 +54,16 @@ static const char *read_document(struct sutra_probe *p, const json_t *doc)
 	return status;
 }
 
+/* A service that is healthy with a reservation names it in the field "degraded". */
+static bool says_degraded(struct sutra_probe *p, const json_t *doc)
+{
+	const char *text = json_string_value(json_object_get(doc, "degraded"));
+
+	if (text)
+		snprintf(p->detail, sizeof(p->detail), "%s", text);
+	return text != NULL;
+}
+
 static void judge_document(struct sutra_probe *p, const struct sutra_fetch *f)
 {
 	const char *word;
@@ -65,7 +75,7 @@ static void judge_document(struct sutra_probe *p, const struct sutra_fetch *f)
 		fail(p, f->status == 200 ? SUTRA_PROBE_BODY : SUTRA_PROBE_STATUS);
 		snprintf(p->detail, sizeof(p->detail), "%d with a body that is no health document",
 			 f->status);
-	} else if (f->status == 200 && !strcmp(word, "degraded")) {
+	} else if (f->status == 200 && (!strcmp(word, "degraded") || says_degraded(p, doc))) {
 		p->state = SUTRA_DEGRADED;
 		p->reason = SUTRA_PROBE_SAYS_DEGRADED;
 	} else if (f->status == 200 && strcmp(word, "healthy") != 0) {

@@ -29,6 +29,7 @@ teardown() {
   for pid in $PID $SHARD_PID; do
     kill -9 "$pid" 2>/dev/null && wait_gone "$pid"
   done
+  [ -z "${MOUNT:-}" ] || umount "$MOUNT"
   ! grep -hE 'runtime error|Sanitizer' "$LOG" "$SHARD_LOG"
 }
 
@@ -251,6 +252,29 @@ PYTHON
   [ "$(stat_of '.l2.errors > 0')" = true ]
   run -0 curl -s -w '\n%{http_code}' "$URL/cache/clear"
   [[ ${lines[-1]} = 503 && $output == *'"cleared":false'*'the cache shard did not clear'* ]]
+}
+
+@test "a full disk under the shard: answers go on, health and status say so, space mends it" {
+  kill "$SHARD_PID" && wait_gone "$SHARD_PID"
+  mkdir -p "$BATS_TEST_TMPDIR/data"
+  mount -t tmpfs -o size=1m sutra-test "$BATS_TEST_TMPDIR/data" 2>/dev/null || skip "no right to mount a tmpfs"
+  MOUNT=$BATS_TEST_TMPDIR/data
+  local gateway=$PID
+  start_shard
+  PID=$gateway
+  until curl -sf "$URL/health" | grep -q '"cache":"up"'; do :; done
+  embed '{"text":"early"}' >/dev/null
+  until_stat '.l2.writes == 1'
+  head -c 2000000 /dev/zero >"$MOUNT/fill" || true
+  for i in $(seq 40); do texts="${texts:-}\"text $i\","; done
+  embed "{\"texts\":[${texts%,}]}" | jq -e '.count == 40'
+  until_stat '.l2.write_errors > 0'
+  run -0 curl -sf "$URL/health"
+  [[ $output == *'"cache":"up, but refuses writes'* ]]
+  run -0 "$SUTRA_TESTS/probe_all" 1000 json <<<"http://$SHARD/health"
+  [[ $output == degraded* ]]
+  rm "$MOUNT/fill"
+  until embed "{\"text\":\"later $((i++))\"}" >/dev/null && curl -sf "$URL/health" | grep -q '"cache":"up"'; do :; done
 }
 
 @test "a frozen shard costs its time limit, not the answer" {
