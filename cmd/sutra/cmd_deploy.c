@@ -225,12 +225,10 @@ static int apply(struct sutra_config *config, const struct sutra_desired *desire
 	struct sutra_awaited failed = { .last_exit = -1 };
 	struct sutra_deploy_events events = { say_step, say_ready, &failed };
 	uint64_t began = sutra_clock_ns();
-	int rc = 0, code;
+	int code, rc = sutra_deploy_apply(config, desired, plan, state_dir, timeout_ns, &stopped, &events, err);
 
-	if (plan->n_changes) {
-		rc = sutra_deploy_apply(config, desired, plan, state_dir, timeout_ns, &stopped, &events, err);
+	if (plan->n_changes)
 		sutra_audit(state_dir, "deploy", rc ? err->message : "ok");
-	}
 	if (!rc) {
 		print_matryoshka_note(config);
 		print_result(state_dir, plan, (double)(sutra_clock_ns() - began) / 1e9);

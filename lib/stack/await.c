@@ -1,7 +1,9 @@
 #include "stack/await.h"
 
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -14,6 +16,23 @@
 
 enum { POLL_MS = 25, PROBE_MS = 1000 };
 
+/* Whether the process waits for HUP already (blocked or caught): before that it would die of it. */
+static bool takes_hangup(pid_t pid)
+{
+	char path[64], *text, *at;
+	unsigned long long caught = 0, blocked = 0;
+
+	snprintf(path, sizeof(path), "/proc/%ld/status", (long)pid);
+	if (sutra_file_read(path, 16384, &text, NULL, NULL))
+		return false;
+	if ((at = strstr(text, "\nSigCgt:")))
+		caught = strtoull(at + 8, NULL, 16);
+	if ((at = strstr(text, "\nSigBlk:")))
+		blocked = strtoull(at + 8, NULL, 16);
+	sutra_free(text);
+	return (caught | blocked) >> (SIGHUP - 1) & 1;
+}
+
 /* Whether what runs now is one of ours, which restart in place on HUP. */
 static bool restarts_itself(pid_t pid)
 {
@@ -23,7 +42,7 @@ static bool restarts_itself(pid_t pid)
 	snprintf(path, sizeof(path), "/proc/%ld/comm", (long)pid);
 	if (sutra_file_read(path, 64, &name, NULL, NULL))
 		return false;
-	ours = sutra_str_starts(name, "sutra-");
+	ours = sutra_str_starts(name, "sutra-") && takes_hangup(pid);
 	sutra_free(name);
 	return ours;
 }

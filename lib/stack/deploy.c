@@ -154,9 +154,10 @@ static int interrupted(const struct apply *a)
 	return a->stop && *a->stop ? sutra_fail(a->err, SUTRA_E_INTERRUPTED, "interrupted") : 0;
 }
 
-static int wait_for(const struct apply *a, struct sutra_awaited *list, size_t n)
+static int wait_for(const struct apply *a, struct sutra_awaited *list, size_t n,
+		    void (*ready)(const struct sutra_awaited *a))
 {
-	int rc = sutra_await(a->state_dir, list, n, a->timeout_ns, a->events->ready, a->stop, a->err);
+	int rc = sutra_await(a->state_dir, list, n, a->timeout_ns, ready, a->stop, a->err);
 
 	for (size_t i = 0; rc && i < n; i++) {
 		bool dead = list[i].reason && !strcmp(list[i].reason, "exited");
@@ -249,7 +250,7 @@ static int start_all(const struct apply *a)
 				started[i] = more = true;
 			}
 		}
-		rc = rc || !n ? rc : wait_for(a, wave, n);
+		rc = rc || !n ? rc : wait_for(a, wave, n, a->events->ready);
 		for (size_t i = 0; i < a->plan->n && !rc; i++)
 			healthy[i] = started[i];
 	} while (n && !rc);
@@ -289,7 +290,7 @@ static int replace_one(const struct apply *a, const struct sutra_step *s)
 
 	rc = rc ? rc : write_unit(a, s);
 	rc = rc ? rc : sutra_await_restart(a->state_dir, &w, a->err);
-	rc = rc ? rc : wait_for(a, &w, 1);
+	rc = rc ? rc : wait_for(a, &w, 1, a->events->ready);
 	return rc ? rc : wait_balanced(a, s->unit);
 }
 
@@ -306,6 +307,21 @@ static int replace_all(const struct apply *a)
 				rc = replace_one(a, s);
 		}
 	}
+	return rc;
+}
+
+/* What is not touched must be healthy too, or the stack is not. */
+static int wait_kept(const struct apply *a)
+{
+	struct sutra_awaited *kept = xcalloc(a->plan->n + 1, sizeof(*kept));
+	size_t n = 0;
+	int rc;
+
+	for (size_t i = 0; i < a->plan->n; i++)
+		if (a->plan->steps[i].action == SUTRA_KEEP)
+			kept[n++] = awaited_of(a->plan->steps[i].unit);
+	rc = n ? wait_for(a, kept, n, NULL) : 0;
+	sutra_free(kept);
 	return rc;
 }
 
@@ -358,6 +374,8 @@ int sutra_deploy_apply(struct sutra_config *config, const struct sutra_desired *
 	struct apply a = { d, plan, state_dir, timeout_ns, stop, events, NULL, err };
 	int killed, rc = sutra_runit_check(err);
 
+	if (!rc && !plan->n_changes)
+		return wait_kept(&a);
 	/* A supervisor that was killed leaves services nobody watches: end them, then start. */
 	if (!rc && !sutra_runit_alive(state_dir, NULL))
 		rc = sutra_runit_stop(state_dir, DOWN_GRACE_S * 1000000000ull, &killed, err);
@@ -380,6 +398,7 @@ int sutra_deploy_apply(struct sutra_config *config, const struct sutra_desired *
 	rc = rc ? rc : start_all(&a);
 	rc = rc ? rc : wait_all_balanced(&a);
 	rc = rc ? rc : replace_all(&a);
+	rc = rc ? rc : wait_kept(&a);
 	rc = rc ? rc : stop_all(&a);	/* last: nobody uses them any more */
 	json_decref(a.record);
 	return rc;

@@ -28,6 +28,14 @@ static void service_path(const char *state_dir, const char *name, const char *re
 	snprintf(out, MAX_PATH, "%s/native/services/%s%s", state_dir, name, rest);
 }
 
+static int open_control(const char *state_dir, const char *name)
+{
+	char path[MAX_PATH];
+
+	service_path(state_dir, name, "/supervise/control", path);
+	return open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);	/* ENXIO while no runsv reads it */
+}
+
 int sutra_runit_check(struct sutra_err *err)
 {
 	static const char *const programs[] = { "runsvdir", "runsv", "chpst", "svlogd" };
@@ -176,7 +184,17 @@ static int write_env(const char *service, const char *state_dir, const struct su
 	return sutra_remove_tree(old, err);
 }
 
-/* A new folder is written whole under a name runsvdir passes over, held down, and renamed. */
+static bool is_supervised(const char *state_dir, const char *name)
+{
+	int fd = open_control(state_dir, name);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+/* A new folder is written whole under a name runsvdir passes over, and renamed. What no runsv
+ * holds yet is held down, so that it starts when it is told to. */
 int sutra_runit_write(const char *state_dir, const struct sutra_unit *u, struct sutra_err *err)
 {
 	char service[MAX_PATH], fresh[MAX_PATH], path[MAX_PATH + 8];
@@ -189,7 +207,9 @@ int sutra_runit_write(const char *state_dir, const struct sutra_unit *u, struct 
 		dir = fresh;
 		rc = sutra_remove_tree(fresh, err);
 		rc = rc ? rc : sutra_mkdirs(fresh, 0700, err);
-		snprintf(path, sizeof(path), "%s/down", fresh);
+	}
+	if (!is_supervised(state_dir, u->name)) {
+		snprintf(path, sizeof(path), "%s/down", dir);
 		rc = rc ? rc : sutra_file_write(path, "", 0, 0600, err);
 	}
 	rc = rc ? rc : write_env(dir, state_dir, u, err);
@@ -308,14 +328,6 @@ int sutra_runit_start(const char *state_dir, struct sutra_err *err)
 	pid_file(state_dir, path);
 	snprintf(text, sizeof(text), "%ld\n", (long)pid);
 	return sutra_file_write(path, text, strlen(text), 0600, err);
-}
-
-static int open_control(const char *state_dir, const char *name)
-{
-	char path[MAX_PATH];
-
-	service_path(state_dir, name, "/supervise/control", path);
-	return open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);	/* ENXIO while no runsv reads it */
 }
 
 static void set_planned(const char *state_dir, const char *name)

@@ -99,6 +99,16 @@ EOF
   service_pids | diff "$BATS_TEST_TMPDIR/before" -
 }
 
+@test "a deploy that changes nothing still tells that a service hangs" {
+  local pid
+  pid=$(sutra status --json | jq '.services[] | select(.name == "ml-base-3").pid')
+  kill -STOP "$pid"
+  run -4 sutra deploy --timeout 1s
+  [[ $output == *'service   ml-base-3'*'reason    first-byte-timeout'* ]]
+  kill -CONT "$pid"
+  run -0 sutra deploy
+}
+
 @test "a changed dimension touches replicas and gateway only, and no request fails" {
   service_pids | grep -E 'lb|shard' >"$BATS_TEST_TMPDIR/before"
   (
