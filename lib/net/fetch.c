@@ -143,6 +143,8 @@ static int prepare(struct job *j)
 	f->detail[0] = '\0';
 	curl_easy_setopt(c, CURLOPT_URL, f->url);
 	curl_easy_setopt(c, CURLOPT_PRIVATE, j);
+	if (f->unix_socket)
+		curl_easy_setopt(c, CURLOPT_UNIX_SOCKET_PATH, f->unix_socket);
 	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(c, CURLOPT_NOPROXY, "*");
 	curl_easy_setopt(c, CURLOPT_USERAGENT, "sutra/" SUTRA_VERSION);

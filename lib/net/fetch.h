@@ -29,6 +29,7 @@ struct sutra_fetch {
 	/* asked: set by the caller, strings borrowed until it is done */
 	const char *method;		/* NULL: GET, or POST when body is set */
 	const char *url;
+	const char *unix_socket;	/* path to speak to instead of the URL's host; or NULL */
 	const char *const *headers;	/* "Name: value", NULL-terminated; or NULL */
 	const void *body;
 	size_t body_len;
