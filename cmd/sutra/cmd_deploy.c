@@ -13,8 +13,10 @@
 #include "stack/deployment.h"
 #include "stack/lock.h"
 #include "stack/modelstore.h"
+#include "stack/docker.h"
 #include "stack/record.h"
 #include "sutra/command.h"
+#include "sutra/images.h"
 #include "sutra/modelbar.h"
 #include "sutra/stackio.h"
 
@@ -70,14 +72,37 @@ static void say_ready(const struct sutra_awaited *a)
 		fprintf(stderr, "  healthy   %s after %.1f s\n", a->name, a->took_s);
 }
 
-static int choose_runtime(struct sutra_config *config, struct sutra_err *err)
+/* --runtime or SUTRA_RUNTIME; auto: what is deployed already, else an engine if one answers. */
+static int choose_runtime(struct sutra_config *config, const json_t *record, const struct sutra_runtime **ret,
+			  struct sutra_err *err)
 {
+	const char *deployed = json_string_value(json_object_get(record, "runtime")), *asked;
 	int rc = runtime ? sutra_config_set(config, "SUTRA_RUNTIME", runtime, SUTRA_FROM_FLAG, err) : 0;
 
-	if (rc || strcmp(sutra_config_get(config, "SUTRA_RUNTIME"), "docker") != 0)
+	if (rc)
 		return rc;
-	sutra_fail(err, SUTRA_E_SETTING, "the runtime docker is not in this version");
-	return sutra_hint(err, "sutra deploy --runtime native runs the same stack without an engine");
+	asked = sutra_config_get(config, "SUTRA_RUNTIME");
+	*ret = sutra_runtime_named(asked);
+	if (!*ret)
+		*ret = deployed ? sutra_runtime_named(deployed) : sutra_docker_answers() ? &sutra_docker : &sutra_native;
+	if (!*ret || !deployed || !strcmp((*ret)->name, deployed))
+		return *ret ? (*ret)->check(err) : sutra_fail(err, SUTRA_E_SETTING, "unknown runtime");
+	sutra_fail(err, SUTRA_E_SETTING, "the stack runs on the runtime %s, not %s", deployed, (*ret)->name);
+	return sutra_hint(err, "sutra down ends it first");
+}
+
+/* The desired stack; images that are missing are built, unless only a plan is wanted. */
+static int make_desired(const struct sutra_runtime *rt, struct sutra_config *config, const char *data_dir,
+			const char *state_dir, struct sutra_desired *ret, struct sutra_err *err)
+{
+	int rc = sutra_desired_make(rt, config, data_dir, state_dir, ret, err);
+
+	if (rc || rt != &sutra_docker || plan_only || !sutra_docker_images(ret->units, ret->n, NULL))
+		return rc;
+	rc = build_images(data_dir, err);
+	sutra_desired_release(ret);
+	rc = rc ? rc : sutra_desired_make(rt, config, data_dir, state_dir, ret, err);
+	return rc ? rc : sutra_docker_images(ret->units, ret->n, err);
 }
 
 /* The model's folder goes to the compose file as store and name; fetches it when it may. */
@@ -153,16 +178,16 @@ static int print_plan(const struct sutra_plan *plan)
 }
 
 /* All the evidence of a failed wait (OPERATORS: "failure comes with its evidence"). */
-static void print_evidence(const char *state_dir, const struct sutra_awaited *a)
+static void print_evidence(const struct sutra_runtime *rt, const char *state_dir, const struct sutra_awaited *a)
 {
 	char *tail;
 
 	if (!a->name)
 		return;
-	tail = sutra_log_tail(state_dir, a->name, 20);
+	tail = rt->log_tail(state_dir, a->name, 20);
 	fprintf(stderr, "  service   %s\n  reason    %s\n", a->name, a->reason ? a->reason : "starting");
 	if (a->health_url)
-		fprintf(stderr, "  probe     %s\n", a->health_url);
+		fprintf(stderr, "  probe     %s\n", a->probed);
 	if (a->last_reply[0])
 		fprintf(stderr, "  reply     %s\n", a->last_reply);
 	if (a->last_exit >= 0)
@@ -235,7 +260,7 @@ static int apply(struct sutra_config *config, const struct sutra_desired *desire
 		return EXIT_YES;
 	}
 	code = command_fail(err);
-	print_evidence(state_dir, &failed);
+	print_evidence(desired->rt, state_dir, &failed);
 	if (rc == SUTRA_E_INTERRUPTED) {
 		fputs("  stopped here; sutra deploy goes on, sutra down ends what runs\n", stderr);
 		return 128 + (stopped ? stopped : SIGINT);
@@ -247,16 +272,17 @@ static int apply(struct sutra_config *config, const struct sutra_desired *desire
 static int deploy_locked(struct sutra_config *config, const char *data_dir, const char *state_dir,
 			 struct sutra_err *err)
 {
+	const struct sutra_runtime *rt = NULL;
 	struct sutra_desired desired = { 0 };
 	struct sutra_plan plan = { 0 };
 	json_t *record = NULL;
-	int code, rc = sutra_desired_make(config, data_dir, state_dir, &desired, err);
+	int code, rc;
 
-	if (rc)
-		return command_fail(err);
 	if (sutra_record_load(state_dir, &record, err))
 		record = sutra_record_recover(state_dir);
-	rc = sutra_plan_make(desired.units, desired.n, record, state_dir, &plan, err);
+	rc = choose_runtime(config, record, &rt, err);
+	rc = rc ? rc : make_desired(rt, config, data_dir, state_dir, &desired, err);
+	rc = rc ? rc : sutra_plan_make(rt, desired.units, desired.n, record, state_dir, &plan, err);
 	if (rc)
 		code = command_fail(err);
 	else if (plan_only)
@@ -282,7 +308,6 @@ static int run(int n, char **argv)
 	catch_signals();
 	modelbar_stop_on(&stopped);
 	rc = stack_open(&config, &data_dir, &state_dir, !plan_only, &err);
-	rc = rc ? rc : choose_runtime(config, &err);
 	rc = rc ? rc : settle_model(config, &err);
 	if (!rc && !plan_only)
 		rc = sutra_lock_take(state_dir, "deploy", lock_wait_ns, &lock, &err);

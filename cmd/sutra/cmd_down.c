@@ -7,7 +7,7 @@
 #include "base/jsonio.h"
 #include "stack/deploy.h"
 #include "stack/lock.h"
-#include "stack/runit.h"
+#include "stack/record.h"
 #include "sutra/command.h"
 #include "sutra/stackio.h"
 
@@ -61,7 +61,9 @@ static void report(size_t n, int killed)
 
 static int run(int n, char **argv)
 {
-	char *state_dir = sutra_state_dir(), *data;
+	const struct sutra_runtime *rt = &sutra_native;
+	char *state_dir = sutra_state_dir();
+	json_t *record;
 	struct sutra_err err;
 	size_t ended = 0;
 	int code = may_remove(), killed = 0, lock = -1, rc = 0;
@@ -70,10 +72,11 @@ static int run(int n, char **argv)
 		code = command_usage("down takes no operand, got \"%s\"", argv[1]);
 	if (!code && sutra_is_dir(state_dir)) {
 		rc = sutra_lock_take(state_dir, "down", lock_wait_ns, &lock, &err);
-		rc = rc ? rc : sutra_deploy_down(state_dir, &ended, &killed, &err);
-		data = xasprintf("%s/volumes", state_dir);
-		rc = rc || !volumes ? rc : sutra_remove_tree(data, &err);
-		sutra_free(data);
+		if (!rc && !sutra_record_load(state_dir, &record, NULL)) {
+			rt = sutra_runtime_named(json_string_value(json_object_get(record, "runtime")));
+			json_decref(record);
+		}
+		rc = rc ? rc : sutra_deploy_down(rt ? rt : &sutra_native, state_dir, volumes, &ended, &killed, &err);
 		sutra_audit(state_dir, "down", rc ? err.message : "ok");
 	}
 	if (rc)

@@ -77,12 +77,12 @@ static int by_stamp(const void *a, const void *b)
 }
 
 /* The tails of all, merged by svlogd's time stamps: "index\tline". */
-static void print_tails(const char *state_dir, const struct source *sources, size_t n)
+static void print_tails(const struct sutra_deployment *d, const struct source *sources, size_t n)
 {
 	struct sutra_strv all = { 0 };
 
 	for (size_t i = 0; i < n && lines; i++) {
-		char *tail = sutra_log_tail(state_dir, sources[i].service->name, (int)lines);
+		char *tail = d->rt->log_tail(d->state_dir, sources[i].service->name, (int)lines);
 		struct sutra_strv own = { 0 };
 
 		sutra_strv_split(&own, tail, "\n");
@@ -189,7 +189,7 @@ static int run(int n, char **argv)
 		sources[count++].path = xasprintf("%s/current", d->services[s].log_dir);
 	}
 	if (!code) {
-		print_tails(state_dir, sources, count);
+		print_tails(d, sources, count);
 		code = follow ? follow_all(sources, count) : EXIT_YES;
 	}
 	for (size_t s = 0; s < count; s++)

@@ -73,13 +73,13 @@ static int wait_healthy(void *user, const char *service, uint64_t limit_ns, stru
 	struct context *c = user;
 	uint64_t until = sutra_clock_ns() + limit_ns;
 	const struct sutra_deployed *s = sutra_deployment_find(c->d, service);
-	struct sutra_awaited a = { .name = service, .program = s->program, .health_url = s->health_url };
+	struct sutra_awaited a = { .name = service, .program = s->program, .health_url = s->asked_health };
 
 	for (;;) {
 		sutra_deployment_refresh(c->d);
 		a.restarts = s->restarts;	/* the kill itself is no sign of a start that failed */
 		if (s->pid && s->pid != c->killed)
-			return sutra_await(c->d->state_dir, &a, 1, limit_ns, NULL, NULL, err);
+			return sutra_await(c->d->rt, c->d->state_dir, &a, 1, limit_ns, NULL, NULL, err);
 		if (sutra_clock_ns() >= until)
 			return sutra_fail(err, SUTRA_E_TIMEOUT, "%s was not started again", service);
 		nanosleep(&(struct timespec){ .tv_nsec = 5000000 }, NULL);
@@ -89,7 +89,7 @@ static int wait_healthy(void *user, const char *service, uint64_t limit_ns, stru
 static void log_tail(void *user, const char *service, unsigned lines, struct sutra_buf *out)
 {
 	struct context *c = user;
-	char *text = sutra_log_tail(c->d->state_dir, service, (int)lines);
+	char *text = c->d->rt->log_tail(c->d->state_dir, service, (int)lines);
 
 	sutra_buf_adds(out, text);
 	sutra_free(text);

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,13 +10,10 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/jsonio.h"
-#include "net/port.h"
 #include "stack/balancer.h"
-#include "stack/cgroup.h"
 #include "stack/record.h"
-#include "stack/runit.h"
 
-enum { DOWN_GRACE_S = 15 };
+enum { BALANCER_STATS = 9999 };
 
 /* Edition and cache decide the profiles (CONTRACT section 1). */
 static int profiles_of(struct sutra_config *config, struct sutra_strv *ret, struct sutra_err *err)
@@ -38,22 +34,20 @@ static int profiles_of(struct sutra_config *config, struct sutra_strv *ret, stru
 	return 0;
 }
 
-int sutra_desired_make(struct sutra_config *config, const char *data_dir, const char *state_dir,
+int sutra_desired_make(const struct sutra_runtime *rt, struct sutra_config *config, const char *data_dir, const char *state_dir,
 		       struct sutra_desired *ret, struct sutra_err *err)
 {
 	char *file = xasprintf("%s/compose/docker-compose.yml", data_dir);
 	char *folder = xasprintf("%s/compose", data_dir), *program_dir = sutra_program_dir();
-	struct sutra_unit_options o = { state_dir, program_dir, folder };
-	struct sutra_desired d = { 0 };
-	struct sutra_strv profiles = { 0 };
-	int rc = profiles_of(config, &profiles, err);
+	struct sutra_unit_options o = { state_dir, program_dir, folder, rt == &sutra_docker };
+	struct sutra_desired d = { .rt = rt, .file = file };
+	int rc = profiles_of(config, &d.profiles, err);
 
 	rc = rc ? rc : sutra_compose_read(file, sutra_config_get, config, &d.all, err);
 	rc = rc ? rc : sutra_compose_read(file, sutra_config_get, config, &d.selected, err);
-	rc = rc ? rc : sutra_compose_select(d.selected, &profiles, err);
+	rc = rc ? rc : sutra_compose_select(d.selected, &d.profiles, err);
 	rc = rc ? rc : sutra_units_make(d.selected, d.all, &o, &d.units, &d.n, err);
-	sutra_strv_release(&profiles);
-	sutra_free(file);
+	rc = rc || !rt->resolve ? rc : rt->resolve(d.units, d.n, err);
 	sutra_free(folder);
 	sutra_free(program_dir);
 	if (rc)
@@ -68,6 +62,8 @@ void sutra_desired_release(struct sutra_desired *d)
 	sutra_units_free(d->units, d->n);
 	sutra_compose_free(d->selected);
 	sutra_compose_free(d->all);
+	sutra_strv_release(&d->profiles);
+	sutra_free(d->file);
 	*d = (struct sutra_desired){ 0 };
 }
 
@@ -86,62 +82,27 @@ static json_t *record_begin(struct sutra_config *config, const struct sutra_desi
 	sutra_str_bool(sutra_config_get(config, "SUTRA_CACHE_ENABLED"), &cache);
 	json_object_set_new(record, "schema", json_string("sutra.deployment/1"));
 	json_object_set_new(record, "project", json_string("sutra"));
-	json_object_set_new(record, "runtime", json_string("native"));
+	json_object_set_new(record, "runtime", json_string(d->rt->name));
 	json_object_set_new(record, "edition", json_string(sutra_config_get(config, "SUTRA_EDITION")));
 	json_object_set_new(record, "deployed_at", json_string(stamp));
 	json_object_set_new(record, "dimension", json_integer(dimension));
 	json_object_set_new(record, "cache_enabled", json_boolean(cache));
 	json_object_set_new(record, "haproxy_stats", json_null());
-	for (size_t i = 0; i < d->n; i++) {
-		const char *listen = sutra_env_get(&d->units[i].env, "SUTRA_LISTEN_9999");
+	for (size_t i = 0; i < d->selected->n_services; i++) {
+		const struct sutra_service *s = &d->selected->services[i];
 
-		if (listen && !strcmp(d->units[i].program, "haproxy"))
-			json_object_set_new(record, "haproxy_stats",
-					    json_stringn(listen, strcspn(listen, ",")));
+		for (size_t p = 0; p < s->n_ports && !strcmp(s->name, "ml-base-lb"); p++)
+			if (s->ports[p].target == BALANCER_STATS)
+				json_object_set_new(record, "haproxy_stats",
+						    json_sprintf("127.0.0.1:%d", s->ports[p].published));
 	}
 	return record;
-}
-
-/* As sutra_port_holder, but a process that is just ending (nobody has it open, it is still
- * there) gets a second to be gone. */
-static bool held(const char *address, pid_t *pid, char *holder, size_t size)
-{
-	uint64_t end = sutra_clock_ns() + 1000000000u;
-	bool yes;
-
-	while ((yes = sutra_port_holder(address, pid, holder, size)) && !*pid && sutra_clock_ns() < end)
-		poll(NULL, 0, 5);
-	return yes;
-}
-
-/* Every address the unit will listen on must be free; tells who holds it otherwise. */
-static int check_ports(const struct sutra_unit *u, struct sutra_err *err)
-{
-	struct sutra_strv addresses = { 0 };
-	char holder[64];
-	pid_t pid;
-	int rc = 0;
-
-	for (size_t i = 0; i < u->env.n; i++)
-		if (sutra_str_starts(u->env.items[i].key, "SUTRA_LISTEN_"))
-			sutra_strv_split(&addresses, u->env.items[i].value, ",");
-	for (size_t i = 0; i < addresses.n && !rc; i++) {
-		if (!held(addresses.items[i], &pid, holder, sizeof(holder)))
-			continue;
-		rc = pid ? sutra_fail(err, SUTRA_E_EXISTS, "%s needs %s, which is in use by %s (pid %ld)",
-				      u->name, addresses.items[i], holder, (long)pid) :
-			   sutra_fail(err, SUTRA_E_EXISTS, "%s needs %s, which is in use", u->name,
-				      addresses.items[i]);
-		sutra_hint(err, "end that program, or deploy beside it with SUTRA_PORT_OFFSET=1000");
-	}
-	sutra_strv_release(&addresses);
-	return rc;
 }
 
 struct apply {
 	const struct sutra_desired *d;
 	const struct sutra_plan *plan;
-	const char *state_dir;
+	struct sutra_scene scene;
 	uint64_t timeout_ns;
 	const volatile int *stop;
 	struct sutra_deploy_events *events;
@@ -157,7 +118,7 @@ static int interrupted(const struct apply *a)
 static int wait_for(const struct apply *a, struct sutra_awaited *list, size_t n,
 		    void (*ready)(const struct sutra_awaited *a))
 {
-	int rc = sutra_await(a->state_dir, list, n, a->timeout_ns, ready, a->stop, a->err);
+	int rc = sutra_await(a->d->rt, a->scene.state_dir, list, n, a->timeout_ns, ready, a->stop, a->err);
 
 	for (size_t i = 0; rc && i < n; i++) {
 		bool dead = list[i].reason && !strcmp(list[i].reason, "exited");
@@ -175,17 +136,21 @@ static struct sutra_awaited awaited_of(const struct sutra_unit *u)
 	return (struct sutra_awaited){ .name = u->name, .program = u->program, .health_url = u->health_url };
 }
 
-static int write_unit(const struct apply *a, const struct sutra_step *s)
+/* Starts units, or restarts them with what changed, and says so in the record. */
+static int start_units(const struct apply *a, const struct sutra_unit *const *units,
+		       struct sutra_awaited *awaited, size_t n)
 {
-	int rc;
+	int rc = a->d->rt->start(&a->scene, units, awaited, n, a->err);
 
+	for (size_t i = 0; i < n && !rc; i++)
+		sutra_record_put(a->record, units[i]->name, sutra_record_service(units[i]));
+	return rc ? rc : sutra_record_save(a->scene.state_dir, a->record, a->err);
+}
+
+static void tell(const struct apply *a, const struct sutra_step *s)
+{
 	if (a->events->step)
 		a->events->step(s);
-	rc = sutra_runit_write(a->state_dir, s->unit, a->err);
-	if (rc)
-		return rc;
-	sutra_record_put(a->record, s->name, sutra_record_service(s->unit));
-	return sutra_record_save(a->state_dir, a->record, a->err);
 }
 
 static const struct sutra_step *step_of(const struct apply *a, const char *name)
@@ -211,51 +176,45 @@ static bool may_start(const struct apply *a, const struct sutra_unit *u, const b
 	return true;
 }
 
-static void reset_counters(const char *state_dir, const char *name)
+/* The next wave: all whose conditions are met, in an order that meets them. */
+static size_t next_wave(const struct apply *a, bool *started, const bool *healthy,
+			const struct sutra_unit **units, struct sutra_awaited *wave)
 {
-	static const char *const files[] = { "restarts", "last-exit", "planned" };
+	bool more = true;
+	size_t n = 0;
 
-	for (size_t i = 0; i < 3; i++) {
-		char *path = xasprintf("%s/native/services/%s/%s", state_dir, name, files[i]);
+	while (more) {
+		more = false;
+		for (size_t i = 0; i < a->plan->n; i++) {
+			const struct sutra_step *s = &a->plan->steps[i];
 
-		unlink(path);
-		sutra_free(path);
+			if (s->action != SUTRA_START || started[i] || !may_start(a, s->unit, started, healthy))
+				continue;
+			tell(a, s);
+			units[n] = s->unit;
+			wave[n++] = awaited_of(s->unit);
+			started[i] = more = true;
+		}
 	}
+	return n;
 }
 
-/* Starts what is not running, in waves: each wave is all whose conditions are met. */
 static int start_all(const struct apply *a)
 {
 	bool *started = xcalloc(a->plan->n, 1), *healthy = xcalloc(a->plan->n, 1);
+	const struct sutra_unit **units = xcalloc(a->plan->n, sizeof(*units));
 	struct sutra_awaited *wave = xcalloc(a->plan->n, sizeof(*wave));
 	size_t n;
 	int rc = 0;
 
-	do {
-		bool more = true;
-
-		for (n = 0; more && !rc;) {
-			more = false;
-			for (size_t i = 0; i < a->plan->n && !rc; i++) {
-				const struct sutra_step *s = &a->plan->steps[i];
-
-				if (s->action != SUTRA_START || started[i] ||
-				    !may_start(a, s->unit, started, healthy))
-					continue;
-				rc = interrupted(a);
-				rc = rc ? rc : write_unit(a, s);
-				wave[n] = awaited_of(s->unit);
-				reset_counters(a->state_dir, s->name);
-				rc = rc ? rc : sutra_await_restart(a->state_dir, &wave[n++], a->err);
-				started[i] = more = true;
-			}
-		}
-		rc = rc || !n ? rc : wait_for(a, wave, n, a->events->ready);
-		for (size_t i = 0; i < a->plan->n && !rc; i++)
-			healthy[i] = started[i];
-	} while (n && !rc);
+	while (!rc && !(rc = interrupted(a)) && (n = next_wave(a, started, healthy, units, wave))) {
+		rc = start_units(a, units, wave, n);
+		rc = rc ? rc : wait_for(a, wave, n, a->events->ready);
+		memcpy(healthy, started, a->plan->n);
+	}
 	sutra_free(started);
 	sutra_free(healthy);
+	sutra_free(units);
 	sutra_free(wave);
 	return rc;
 }
@@ -288,8 +247,9 @@ static int replace_one(const struct apply *a, const struct sutra_step *s)
 	struct sutra_awaited w = awaited_of(s->unit);
 	int rc = interrupted(a);
 
-	rc = rc ? rc : write_unit(a, s);
-	rc = rc ? rc : sutra_await_restart(a->state_dir, &w, a->err);
+	if (!rc)
+		tell(a, s);
+	rc = rc ? rc : start_units(a, &s->unit, &w, 1);
 	rc = rc ? rc : wait_for(a, &w, 1, a->events->ready);
 	return rc ? rc : wait_balanced(a, s->unit);
 }
@@ -334,33 +294,11 @@ static int stop_all(const struct apply *a)
 
 		if (s->action != SUTRA_STOP)
 			continue;
-		if (a->events->step)
-			a->events->step(s);
-		rc = sutra_runit_remove(a->state_dir, s->name, DOWN_GRACE_S * 1000000000ull, a->err);
+		tell(a, s);
+		rc = a->d->rt->remove(a->scene.state_dir, s->name, a->err);
 		if (!rc) {
 			sutra_record_put(a->record, s->name, NULL);
-			rc = sutra_record_save(a->state_dir, a->record, a->err);
-		}
-	}
-	return rc;
-}
-
-/* Folders that the units' volumes need. */
-static int make_folders(const struct sutra_desired *d, const char *state_dir, struct sutra_err *err)
-{
-	char *dir = xasprintf("%s/native/services", state_dir);
-	int rc = sutra_mkdirs(dir, 0700, err);
-
-	sutra_free(dir);
-	for (size_t i = 0; i < d->selected->n_services && !rc; i++) {
-		const struct sutra_service *s = &d->selected->services[i];
-
-		for (size_t v = 0; v < s->n_volumes && !rc; v++) {
-			if (!s->volumes[v].named)
-				continue;
-			dir = xasprintf("%s/volumes/%s", state_dir, s->volumes[v].source);
-			rc = sutra_mkdirs(dir, 0700, err);
-			sutra_free(dir);
+			rc = sutra_record_save(a->scene.state_dir, a->record, a->err);
 		}
 	}
 	return rc;
@@ -371,30 +309,18 @@ int sutra_deploy_apply(struct sutra_config *config, const struct sutra_desired *
 		       const volatile int *stop, struct sutra_deploy_events *events,
 		       struct sutra_err *err)
 {
-	struct apply a = { d, plan, state_dir, timeout_ns, stop, events, NULL, err };
-	int killed, rc = sutra_runit_check(err);
+	struct apply a = { d, plan, { state_dir, d->file, config, &d->profiles, d->selected },
+			   timeout_ns, stop, events, NULL, err };
+	int rc = d->rt->check(err);
 
-	if (!rc && !plan->n_changes)
-		return wait_kept(&a);
-	/* A supervisor that was killed leaves services nobody watches: end them, then start. */
-	if (!rc && !sutra_runit_alive(state_dir, NULL))
-		rc = sutra_runit_stop(state_dir, DOWN_GRACE_S * 1000000000ull, &killed, err);
-	for (size_t i = 0; i < plan->n && !rc; i++) {
-		if (plan->steps[i].action != SUTRA_START)
-			continue;
-		sutra_runit_end_orphans(state_dir, plan->steps[i].name, DOWN_GRACE_S * 1000000000ull);
-		rc = check_ports(plan->steps[i].unit, err);
-	}
-	rc = rc ? rc : make_folders(d, state_dir, err);
+	if (rc || !plan->n_changes)
+		return rc ? rc : wait_kept(&a);
+	rc = d->rt->prepare(&a.scene, plan, err);
 	if (rc)
 		return rc;
 	a.record = record_begin(config, d, state_dir);
 	rc = sutra_record_save(state_dir, a.record, err);
-	/* runsvdir looks for new folders when it starts, later only every five seconds. */
-	for (size_t i = 0; i < plan->n && !rc; i++)
-		if (plan->steps[i].action == SUTRA_START)
-			rc = sutra_runit_write(state_dir, plan->steps[i].unit, err);
-	rc = rc ? rc : sutra_runit_start(state_dir, err);
+	rc = rc ? rc : d->rt->begin(&a.scene, plan, err);
 	rc = rc ? rc : start_all(&a);
 	rc = rc ? rc : wait_all_balanced(&a);
 	rc = rc ? rc : replace_all(&a);
@@ -404,22 +330,15 @@ int sutra_deploy_apply(struct sutra_config *config, const struct sutra_desired *
 	return rc;
 }
 
-int sutra_deploy_down(const char *state_dir, size_t *ret_n, int *ret_killed, struct sutra_err *err)
+int sutra_deploy_down(const struct sutra_runtime *rt, const char *state_dir, bool volumes, size_t *ret_n,
+		      int *ret_killed, struct sutra_err *err)
 {
-	char *services = xasprintf("%s/native/services", state_dir),
-	     *record_path = xasprintf("%s/deployment.json", state_dir);
-	json_t *running = sutra_record_recover(state_dir);
-	int rc;
+	char *record = xasprintf("%s/deployment.json", state_dir);
+	int rc = rt->down(state_dir, volumes, ret_n, ret_killed, err);
 
-	*ret_n = json_array_size(json_object_get(running, "services"));
-	json_decref(running);
-	rc = sutra_runit_stop(state_dir, DOWN_GRACE_S * 1000000000ull, ret_killed, err);
-	sutra_cgroup_clear(state_dir);
-	rc = rc ? rc : sutra_remove_tree(services, err);
-	if (!rc && unlink(record_path) && errno != ENOENT)
-		rc = sutra_fail_errno(err, "cannot remove %s", record_path);
-	sutra_free(services);
-	sutra_free(record_path);
+	if (!rc && unlink(record) && errno != ENOENT)
+		rc = sutra_fail_errno(err, "cannot remove %s", record);
+	sutra_free(record);
 	return rc;
 }
 

@@ -14,16 +14,20 @@
 #include "stack/await.h"
 #include "stack/config.h"
 #include "stack/plan.h"
+#include "stack/runtime.h"
 
 struct sutra_desired {	/* owns its parts */
+	const struct sutra_runtime *rt;
+	char *file;			/* the compose file */
+	struct sutra_strv profiles;
 	struct sutra_compose *all, *selected;
 	struct sutra_unit *units;
 	size_t n;
 };
 
 /* The stack that the settings ask for. Ports and the model folder must be set in config. */
-int sutra_desired_make(struct sutra_config *config, const char *data_dir, const char *state_dir,
-		       struct sutra_desired *ret, struct sutra_err *err);
+int sutra_desired_make(const struct sutra_runtime *rt, struct sutra_config *config, const char *data_dir,
+		       const char *state_dir, struct sutra_desired *ret, struct sutra_err *err);
 void sutra_desired_release(struct sutra_desired *d);
 
 struct sutra_deploy_events {
@@ -38,8 +42,10 @@ int sutra_deploy_apply(struct sutra_config *config, const struct sutra_desired *
 		       const struct sutra_plan *plan, const char *state_dir, uint64_t timeout_ns,
 		       const volatile int *stop, struct sutra_deploy_events *events,
 		       struct sutra_err *err);
-/* Ends everything that is deployed; volumes stay. *ret_n services, *ret_killed by force. */
-int sutra_deploy_down(const char *state_dir, size_t *ret_n, int *ret_killed, struct sutra_err *err);
+/* Ends everything that is deployed; stored data stays unless volumes. *ret_n services,
+ * *ret_killed by force. */
+int sutra_deploy_down(const struct sutra_runtime *rt, const char *state_dir, bool volumes, size_t *ret_n,
+		      int *ret_killed, struct sutra_err *err);
 /* One line into <state>/audit.log. */
 void sutra_audit(const char *state_dir, const char *command, const char *outcome);
 

@@ -1,7 +1,6 @@
 #include "stack/deployment.h"
 
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +12,7 @@
 #include "stack/await.h"
 #include "stack/cgroup.h"
 #include "stack/record.h"
-#include "stack/runit.h"
+#include "stack/runtime.h"
 
 char *sutra_state_dir(void)
 {
@@ -71,7 +70,9 @@ static void load_service(const char *state_dir, const json_t *o, struct sutra_de
 
 	s->name = text_of(o, "name");
 	s->program = text_of(o, "program");
-	s->address = text_of(o, "address");
+	s->asked_address = text_of(o, "address");
+	s->asked_health = text_of(o, "health_url");
+	s->address = xstrdup(s->asked_address);
 	s->published = text_of(o, "published");
 	s->health_url = text_of(o, "health_url");
 	s->group = text_of(o, "group");
@@ -95,6 +96,8 @@ int sutra_deployment_load(const char *state_dir, struct sutra_deployment **ret, 
 	services = json_object_get(o, "services");
 	d = xcalloc(1, sizeof(*d));
 	d->state_dir = xstrdup(state_dir);
+	d->rt = sutra_runtime_named(json_string_value(json_object_get(o, "runtime")));
+	d->rt = d->rt ? d->rt : &sutra_native;
 	d->project = text_of(o, "project");
 	d->runtime = text_of(o, "runtime");
 	d->edition = text_of(o, "edition");
@@ -122,6 +125,8 @@ void sutra_deployment_free(struct sutra_deployment *d)
 		sutra_free(s->name);
 		sutra_free(s->program);
 		sutra_free(s->address);
+		sutra_free(s->asked_address);
+		sutra_free(s->asked_health);
 		sutra_free(s->published);
 		sutra_free(s->health_url);
 		sutra_free(s->group);
@@ -151,6 +156,7 @@ static void add_memory(pid_t pid, struct sutra_deployed *s)
 {
 	char path[64], line[256];
 	unsigned long kib;
+	long child;
 	FILE *f;
 
 	snprintf(path, sizeof(path), "/proc/%ld/smaps_rollup", (long)pid);
@@ -163,17 +169,39 @@ static void add_memory(pid_t pid, struct sutra_deployed *s)
 	}
 	if (f)
 		fclose(f);
+	/* A container's first process is the engine's init: the service is its child. */
+	snprintf(path, sizeof(path), "/proc/%ld/task/%ld/children", (long)pid, (long)pid);
+	f = fopen(path, "re");
+	while (f && fscanf(f, "%ld", &child) == 1)
+		add_memory((pid_t)child, s);
+	if (f)
+		fclose(f);
+}
+
+static void set_addresses(struct sutra_deployed *s, const char *ip)
+{
+	char text[300];
+
+	sutra_runtime_address(s->asked_address, ip, text, sizeof(text));
+	sutra_free(s->address);
+	s->address = xstrdup(text);
+	if (!s->asked_health)
+		return;
+	sutra_runtime_address(s->asked_health, ip, text, sizeof(text));
+	sutra_free(s->health_url);
+	s->health_url = xstrdup(text);
 }
 
 void sutra_deployment_refresh(struct sutra_deployment *d)
 {
-	d->supervised = sutra_runit_alive(d->state_dir, NULL);
+	d->supervised = d->rt->alive(d->state_dir);
 	d->limits_enforced = true;
 	for (size_t i = 0; i < d->n; i++) {
 		struct sutra_deployed *s = &d->services[i];
 		struct sutra_supervised now;
 
-		sutra_runit_read(d->state_dir, s->name, &now);
+		d->rt->observe(d->state_dir, s->name, &now);
+		set_addresses(s, now.ip);
 		s->state = !now.supervised ? SUTRA_RUN_ABSENT :
 			   now.running	   ? SUTRA_RUN_RUNNING :
 			   now.wants_up	   ? SUTRA_RUN_EXITED :
@@ -185,7 +213,8 @@ void sutra_deployment_refresh(struct sutra_deployment *d)
 		s->rss_bytes = s->pss_bytes = 0;
 		if (s->pid)
 			add_memory(s->pid, s);
-		if (s->pid && s->memory_limit && !sutra_cgroup_holds(d->state_dir, s->name, s->pid))
+		if (d->rt == &sutra_native && s->pid && s->memory_limit &&
+		    !sutra_cgroup_holds(d->state_dir, s->name, s->pid))
 			d->limits_enforced = false;
 	}
 }
@@ -200,8 +229,9 @@ int sutra_deployment_restart(struct sutra_deployment *d, const char *name, uint6
 	if (!s)
 		return sutra_fail(err, SUTRA_E_USAGE, "no service is called \"%s\"", name);
 	a = (struct sutra_awaited){ .name = s->name, .program = s->program, .health_url = s->health_url };
-	rc = sutra_await_restart(d->state_dir, &a, err);
-	rc = rc ? rc : sutra_await(d->state_dir, &a, 1, timeout_ns, NULL, NULL, err);
+	rc = d->rt->restart(d->state_dir, &a, err);
+	a.health_url = s->asked_health;
+	rc = rc ? rc : sutra_await(d->rt, d->state_dir, &a, 1, timeout_ns, NULL, NULL, err);
 	sutra_deployment_refresh(d);
 	return rc;
 }
@@ -212,10 +242,5 @@ int sutra_deployment_kill(struct sutra_deployment *d, const char *name, int sig,
 
 	if (!s)
 		return sutra_fail(err, SUTRA_E_USAGE, "no service is called \"%s\"", name);
-	sutra_deployment_refresh(d);
-	if (!s->pid)
-		return sutra_fail(err, SUTRA_E_NOTFOUND, "%s is not running", name);
-	if (kill(s->pid, sig))
-		return sutra_fail_errno(err, "cannot signal %s (pid %ld)", name, (long)s->pid);
-	return 0;
+	return d->rt->kill(d->state_dir, name, sig, err);
 }

@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "stack/runtime.h"
 
 enum sutra_run_state { SUTRA_RUN_ABSENT, SUTRA_RUN_RUNNING, SUTRA_RUN_EXITED, SUTRA_RUN_STOPPED };
 
@@ -34,12 +35,14 @@ struct sutra_deployed {
 	unsigned restarts;	/* by the supervisor since the deploy */
 	int last_exit;		/* exit code of the last run, 128 + signal; -1: none yet */
 	uint64_t rss_bytes, pss_bytes;	/* of its processes */
+	char *asked_address, *asked_health;	/* as recorded: runtime.h's "{container}" in them */
 };
 
 struct sutra_deployment {
 	char *state_dir;
 	char *project;
-	char *runtime;		/* "native" */
+	char *runtime;		/* "native", "docker" */
+	const struct sutra_runtime *rt;
 	char *edition;
 	char *deployed_at;	/* RFC 3339 */
 	char *haproxy_stats;	/* "127.0.0.1:9999", or NULL without ml-base-lb */

@@ -4,7 +4,6 @@
 
 #include "base/alloc.h"
 #include "stack/config.h"
-#include "stack/runit.h"
 
 const char *sutra_action_name(enum sutra_action a)
 {
@@ -54,19 +53,21 @@ static void find_change(const struct sutra_unit *u, const json_t *old, struct su
 		step->cause = xasprintf("%s is unset", key);
 		return;
 	}
-	step->cause = xstrdup("its program, arguments or configuration file changed");
+	step->cause = xstrdup(u->image ? "its command, ports, volumes or configuration file changed" :
+					 "its program, arguments or configuration file changed");
 }
 
 /* orphaned: the supervisor is gone, so that what still runs is watched by nobody. */
-static void plan_unit(const struct sutra_unit *u, const json_t *record, const char *state_dir,
-		      bool orphaned, struct sutra_step *step)
+static void plan_unit(const struct sutra_runtime *rt, const struct sutra_unit *u, const json_t *record,
+		      const char *state_dir, bool orphaned, struct sutra_step *step)
 {
 	const json_t *old = recorded(record, u->name);
 	const char *hash = json_string_value(json_object_get(old, "hash"));
+	const char *image = json_string_value(json_object_get(old, "image"));
 	struct sutra_supervised now;
 
 	*step = (struct sutra_step){ .unit = u, .name = xstrdup(u->name) };
-	sutra_runit_read(state_dir, u->name, &now);
+	rt->observe(state_dir, u->name, &now);
 	if (!old) {
 		step->action = SUTRA_START;
 		step->cause = xstrdup("not deployed");
@@ -79,6 +80,12 @@ static void plan_unit(const struct sutra_unit *u, const json_t *record, const ch
 	} else if (!hash) {
 		step->action = SUTRA_REPLACE;
 		step->cause = xstrdup("its record was lost");
+	} else if (u->image && strcmp(u->image, image ? image : "") != 0) {
+		step->action = SUTRA_REPLACE;
+		step->field = xstrdup("image");
+		step->old_value = image ? xstrdup(image) : NULL;
+		step->new_value = xstrdup(u->image);
+		step->cause = xstrdup("its image changed");
 	} else if (strcmp(hash, u->hash) != 0) {
 		step->action = SUTRA_REPLACE;
 		find_change(u, old, step);
@@ -87,16 +94,16 @@ static void plan_unit(const struct sutra_unit *u, const json_t *record, const ch
 	}
 }
 
-int sutra_plan_make(const struct sutra_unit *units, size_t n, const json_t *record,
-		    const char *state_dir, struct sutra_plan *ret, struct sutra_err *err)
+int sutra_plan_make(const struct sutra_runtime *rt, const struct sutra_unit *units, size_t n,
+		    const json_t *record, const char *state_dir, struct sutra_plan *ret, struct sutra_err *err)
 {
 	const json_t *list = json_object_get(record, "services"), *s;
 	struct sutra_plan p = { .steps = xcalloc(n + json_array_size(list), sizeof(*p.steps)) };
-	bool orphaned = record && !sutra_runit_alive(state_dir, NULL);
+	bool orphaned = record && !rt->alive(state_dir);
 	size_t i;
 
 	for (i = 0; i < n; i++)
-		plan_unit(&units[i], record, state_dir, orphaned, &p.steps[p.n++]);
+		plan_unit(rt, &units[i], record, state_dir, orphaned, &p.steps[p.n++]);
 	json_array_foreach(list, i, s)
 	{
 		const char *name = json_string_value(json_object_get(s, "name"));

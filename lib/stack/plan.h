@@ -7,6 +7,7 @@
 #include <jansson.h>
 
 #include "base/err.h"
+#include "stack/runtime.h"
 #include "stack/unit.h"
 
 enum sutra_action { SUTRA_KEEP, SUTRA_START, SUTRA_REPLACE, SUTRA_STOP };
@@ -25,8 +26,8 @@ struct sutra_plan {
 };
 
 /* record: as sutra_record_load or _recover give it; NULL when nothing is deployed. */
-int sutra_plan_make(const struct sutra_unit *units, size_t n, const json_t *record,
-		    const char *state_dir, struct sutra_plan *ret, struct sutra_err *err);
+int sutra_plan_make(const struct sutra_runtime *rt, const struct sutra_unit *units, size_t n,
+		    const json_t *record, const char *state_dir, struct sutra_plan *ret, struct sutra_err *err);
 void sutra_plan_release(struct sutra_plan *p);
 const char *sutra_action_name(enum sutra_action a);
 

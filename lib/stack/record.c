@@ -101,6 +101,7 @@ json_t *sutra_record_service(const struct sutra_unit *u)
 	json_object_set_new(o, "published", u->published ? json_string(u->published) : json_null());
 	json_object_set_new(o, "health_url", u->health_url ? json_string(u->health_url) : json_null());
 	json_object_set_new(o, "hash", json_string(u->hash));
+	json_object_set_new(o, "image", u->image ? json_string(u->image) : json_null());
 	json_object_set_new(o, "memory_limit", json_integer((json_int_t)u->memory_limit));
 	json_object_set_new(o, "start_period_ns", json_integer((json_int_t)u->health.start_period_ns));
 	json_object_set_new(o, "stop_grace_ns", json_integer((json_int_t)u->stop_grace_ns));

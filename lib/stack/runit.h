@@ -15,16 +15,8 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "stack/runtime.h"
 #include "stack/unit.h"
-
-struct sutra_supervised {
-	bool supervised;	/* its runsv answers */
-	bool running, wants_up;
-	pid_t pid;
-	int64_t since_us;	/* wall clock of the last change of state */
-	unsigned restarts;
-	int last_exit;		/* 128 + signal, -1: no run has ended yet */
-};
 
 /* runsvdir, runsv, chpst, svlogd are there; else SUTRA_E_NOTFOUND naming the package. */
 int sutra_runit_check(struct sutra_err *err);

@@ -15,6 +15,7 @@
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/proc.h"
+#include "stack/runtime.h"
 
 enum { HASH_VERSION = 1, MAX_VALUE = 64 << 10 };
 
@@ -29,7 +30,10 @@ static void address_of(const struct maker *m, const char *name, char out[32])
 {
 	const struct sutra_service *s = sutra_compose_find(m->all, name);
 
-	snprintf(out, 32, "127.%u.%u.%u", m->b, m->c, (unsigned)(s - m->all->services) % 250 + 2);
+	if (m->o->containers)
+		snprintf(out, 32, "%s", SUTRA_CONTAINER);
+	else
+		snprintf(out, 32, "127.%u.%u.%u", m->b, m->c, (unsigned)(s - m->all->services) % 250 + 2);
 }
 
 static bool is_name_char(char c) { return isalnum((unsigned char)c) || c == '-' || c == '_' || c == '.'; }
@@ -108,8 +112,12 @@ static char *replace_path(const struct maker *m, const struct sutra_service *s, 
 static char *localise(const struct maker *m, const struct sutra_service *s, const char *key,
 		      const char *text)
 {
-	char *hosts = replace_hosts(m, key, text), *path = hosts ? replace_path(m, s, hosts) : NULL;
+	char *hosts, *path;
 
+	if (m->o->containers)
+		return sutra_strdup(text);
+	hosts = replace_hosts(m, key, text);
+	path = hosts ? replace_path(m, s, hosts) : NULL;
 	sutra_free(hosts);
 	return path;
 }
@@ -167,6 +175,11 @@ static int make_argv(const struct maker *m, const struct sutra_service *s, struc
 				return no_memory(m);
 		}
 	}
+	if (m->o->containers) {
+		name = u->argv.n ? strrchr(u->argv.items[0], '/') : NULL;
+		u->program = sutra_strdup(name ? name + 1 : u->argv.n ? u->argv.items[0] : u->name);
+		return u->program ? 0 : no_memory(m);
+	}
 	if (!u->argv.n)
 		return sutra_fail(m->err, SUTRA_E_SETTING,
 				  "%s:%d: services.%s has no command; natively there is no image to take it from",
@@ -201,7 +214,7 @@ static void add_published(struct sutra_buf *b, const char *host, int port)
 	freeifaddrs(all);
 }
 
-/* SUTRA_LISTEN_<port> for every port of the service, and the addresses to show. */
+/* SUTRA_LISTEN_<port> for every port of the service. */
 static int make_listen(const struct maker *m, const struct sutra_service *s, struct sutra_unit *u)
 {
 	char own[32], key[40], value[64];
@@ -213,29 +226,34 @@ static int make_listen(const struct maker *m, const struct sutra_service *s, str
 		snprintf(key, sizeof(key), "SUTRA_LISTEN_%s", s->expose.items[i]);
 		snprintf(value, sizeof(value), "%s:%s", own, s->expose.items[i]);
 		rc = sutra_env_set(&u->env, key, value);
-		if (!rc && !u->address)
-			u->address = sutra_strdup(value);
 	}
 	for (size_t i = 0; i < s->n_ports && !rc; i++) {
 		const struct sutra_port *p = &s->ports[i];
-		const char *host = p->host_ip ? p->host_ip : "0.0.0.0";
 
 		snprintf(key, sizeof(key), "SUTRA_LISTEN_%d", p->target);
 		sutra_buf_init(&b, MAX_VALUE);
 		sutra_buf_addf(&b, "%s:%d", own, p->target);
-		add_published(&b, host, p->published);
+		add_published(&b, p->host_ip ? p->host_ip : "0.0.0.0", p->published);
 		rc = sutra_buf_error(&b) ? SUTRA_E_NOMEM : sutra_env_set(&u->env, key, sutra_buf_str(&b));
 		sutra_buf_release(&b);
-		snprintf(value, sizeof(value), "%s:%d", host, p->published);
-		if (!rc && !u->published)
-			u->published = sutra_strdup(value);
-		snprintf(value, sizeof(value), "%s:%d", own, p->target);
-		if (!rc && !u->address)
-			u->address = sutra_strdup(value);
 	}
-	if (!rc && !u->address)
-		u->address = sutra_strdup(own);
-	return rc || !u->address ? no_memory(m) : 0;
+	return rc ? no_memory(m) : 0;
+}
+
+/* The addresses to show: the own one with the first port, and the first published one. */
+static int make_addresses(const struct maker *m, const struct sutra_service *s, struct sutra_unit *u)
+{
+	const struct sutra_port *p = s->n_ports ? &s->ports[0] : NULL;
+	char own[32];
+
+	address_of(m, s->name, own);
+	if (s->expose.n)
+		u->address = sutra_asprintf("%s:%s", own, s->expose.items[0]);
+	else
+		u->address = p ? sutra_asprintf("%s:%d", own, p->target) : sutra_strdup(own);
+	if (p)
+		u->published = sutra_asprintf("%s:%d", p->host_ip ? p->host_ip : "0.0.0.0", p->published);
+	return u->address && (!p || u->published) ? 0 : no_memory(m);
 }
 
 static int make_env(const struct maker *m, const struct sutra_service *s, struct sutra_unit *u)
@@ -248,7 +266,7 @@ static int make_env(const struct maker *m, const struct sutra_service *s, struct
 		if (rc)
 			return no_memory(m);
 	}
-	return make_listen(m, s, u);
+	return m->o->containers ? 0 : make_listen(m, s, u);
 }
 
 /* The URL in a health check's command, at the unit's own address. */
@@ -314,19 +332,29 @@ static void hash_file(struct sutra_buf *b, const char *path)
 }
 
 /* Over what the process sees and nothing else: not dependencies, profiles, comments. */
-static int make_hash(const struct maker *m, struct sutra_unit *u)
+static int make_hash(const struct maker *m, const struct sutra_service *s, struct sutra_unit *u)
 {
 	uint8_t digest[SUTRA_SHA256_LEN];
 	char hex[SUTRA_SHA256_HEX];
 	struct sutra_buf b;
 
 	sutra_buf_init(&b, 16 << 20);
-	hash_file(&b, u->argv.items[0]);
+	if (!m->o->containers)
+		hash_file(&b, u->argv.items[0]);
 	for (size_t i = 0; i < u->argv.n; i++) {
+		char *path = i && u->argv.items[i][0] == '/' ? replace_path(m, s, u->argv.items[i]) : NULL;
+
 		sutra_buf_add(&b, u->argv.items[i], strlen(u->argv.items[i]) + 1);
-		if (i && u->argv.items[i][0] == '/')
-			hash_file(&b, u->argv.items[i]);
+		if (path)
+			hash_file(&b, path);
+		sutra_free(path);
 	}
+	for (size_t i = 0; m->o->containers && i < s->n_ports; i++)
+		sutra_buf_addf(&b, "%s:%d:%d\n", s->ports[i].host_ip ? s->ports[i].host_ip : "", s->ports[i].published,
+			       s->ports[i].target);
+	for (size_t i = 0; m->o->containers && i < s->n_volumes; i++)
+		sutra_buf_addf(&b, "%s:%s:%d\n", s->volumes[i].source ? s->volumes[i].source : "",
+			       s->volumes[i].target, s->volumes[i].read_only);
 	for (size_t i = 0; i < u->env.n; i++)
 		sutra_buf_addf(&b, "%s=%s\n", u->env.items[i].key, u->env.items[i].value);
 	sutra_buf_addf(&b, "%llu %d", (unsigned long long)u->memory_limit, (int)u->restart);
@@ -355,10 +383,12 @@ static int make_unit(const struct maker *m, const struct sutra_service *s, struc
 	u->restart_max = s->restart_max;
 	u->memory_limit = s->memory_limit;
 	u->stop_grace_ns = s->stop_grace_ns;
+	u->image = s->image && m->o->containers ? sutra_strdup(s->image) : NULL;
 	rc = make_argv(m, s, u);
 	rc = rc ? rc : make_env(m, s, u);
+	rc = rc ? rc : make_addresses(m, s, u);
 	rc = rc ? rc : make_health(m, s, u);
-	return rc ? rc : make_hash(m, u);
+	return rc ? rc : make_hash(m, s, u);
 }
 
 int sutra_units_make(const struct sutra_compose *selected, const struct sutra_compose *all,
@@ -394,6 +424,7 @@ void sutra_units_free(struct sutra_unit *units, size_t n)
 		sutra_free(u->program);
 		sutra_free(u->address);
 		sutra_free(u->published);
+		sutra_free(u->image);
 		sutra_free(u->health_url);
 		sutra_strv_release(&u->argv);
 		sutra_env_release(&u->env);

@@ -1,7 +1,8 @@
 /*
- * unit - a compose service as a local process: what the native runtime starts.
+ * unit - a compose service as a runtime starts it.
  *
- * Made from the compose model by replacing what only a container network has: service
+ * For a container engine the compose model says it all; addresses are "{container}:port" until
+ * the engine gives one (runtime.h). A local process is made by replacing what only a container network has: service
  * names (host:port, http://host, *_HOST) become loopback addresses, mount points become
  * folders of this machine, and SUTRA_LISTEN_<port> says where to listen: the unit's own
  * address with the container's port, and for a published port the host's address too.
@@ -27,12 +28,14 @@ struct sutra_unit {
 	enum sutra_restart restart;
 	int64_t restart_max;
 	uint64_t memory_limit, stop_grace_ns;
+	char *image;				/* of a container: name, then its id once known */
 	char hash[33];			/* "1-" and digits: changes exactly when a restart is due */
 };
 
 struct sutra_unit_options {
 	const char *state_dir, *program_dir;	/* the daemons beside the command */
 	const char *compose_dir;		/* of relative paths */
+	bool containers;			/* names, paths and ports stay the container's */
 };
 
 /* One unit a service of the selected model; all: the same file unselected, for addresses.

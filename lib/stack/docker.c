@@ -1,0 +1,438 @@
+/*
+ * The container runtime. Compose creates the containers, one call a wave, from the same file
+ * that is modelled here; everything that is asked is asked of the engine itself. Containers of
+ * a stack carry compose's labels project and service.
+ */
+#include "stack/docker.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/digest.h"
+#include "base/proc.h"
+#include "base/str.h"
+#include "stack/compose.h"
+#include "stack/engine.h"
+#include "stack/runtime.h"
+
+#define PROJECT_LABEL "com.docker.compose.project"
+#define SERVICE_LABEL "com.docker.compose.service"
+#define UP_LIMIT_NS 300000000000u
+
+enum { MAX_ARGS = 128, STOP_GRACE_S = 15, MAX_LOG = 16 << 20 };
+
+void sutra_docker_project(const char *state_dir, char out[SUTRA_PROJECT_LEN])
+{
+	const char *xdg = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+	char usual[1024], hex[SUTRA_SHA256_HEX];
+	uint8_t digest[SUTRA_SHA256_LEN];
+
+	if (xdg && *xdg)
+		snprintf(usual, sizeof(usual), "%s/sutra", xdg);
+	else
+		snprintf(usual, sizeof(usual), "%s/.local/state/sutra", home ? home : "");
+	sutra_sha256(state_dir, strlen(state_dir), digest);
+	sutra_hex(digest, sizeof(digest), hex);
+	if (strcmp(usual, state_dir) != 0)
+		snprintf(out, SUTRA_PROJECT_LEN, "sutra-%.8s", hex);
+	else
+		snprintf(out, SUTRA_PROJECT_LEN, "sutra");
+}
+
+bool sutra_docker_answers(void)
+{
+	return !sutra_engine_call("GET", "/version", NULL, NULL, NULL);
+}
+
+/* "docker compose" (v2) or docker-compose (1.29); how many words. */
+static size_t compose_command(const char **argv)
+{
+	static const char *const v2[] = { "docker", "compose", "version", NULL };
+	struct sutra_buf out;
+	int status = 1;
+	bool found;
+
+	sutra_buf_init(&out, 65536);
+	found = !sutra_proc_run(v2, &out, 10000000000u, &status, NULL) && !status;
+	sutra_buf_release(&out);
+	argv[0] = found ? "docker" : "docker-compose";
+	argv[1] = "compose";
+	if (found)
+		return 2;
+	return sutra_proc_find("docker-compose", NULL) ? 1 : 0;
+}
+
+static int check(struct sutra_err *err)
+{
+	const char *words[2];
+	int rc = sutra_engine_call("GET", "/version", NULL, NULL, err);
+
+	if (rc || compose_command(words))
+		return rc;
+	sutra_fail(err, SUTRA_E_NOTFOUND, "Docker Compose is missing");
+	return sutra_hint(err, "apt-get install docker-compose; or sutra deploy --runtime native");
+}
+
+static bool alive(const char *state_dir) { return true; }
+
+/* GET /containers/json?all=1 of the project, or of one service of it. */
+static int list_containers(const char *state_dir, const char *service, json_t **ret, struct sutra_err *err)
+{
+	char project[SUTRA_PROJECT_LEN], filter[512];
+	struct sutra_buf path;
+	int rc;
+
+	sutra_docker_project(state_dir, project);
+	snprintf(filter, sizeof(filter), "{\"label\":[\"" PROJECT_LABEL "=%s\"%s%s%s]}", project,
+		 service ? ",\"" SERVICE_LABEL "=" : "", service ? service : "", service ? "\"" : "");
+	sutra_buf_init(&path, 4096);
+	sutra_buf_adds(&path, "/containers/json?all=1&filters=");
+	sutra_engine_quote(&path, filter);
+	rc = sutra_engine_call("GET", sutra_buf_str(&path), NULL, ret, err);
+	sutra_buf_release(&path);
+	return rc;
+}
+
+/* The id of a service's container; false: there is none. */
+static bool container_of(const char *state_dir, const char *service, char out[80])
+{
+	const char *id = NULL;
+	json_t *list = NULL;
+
+	if (!list_containers(state_dir, service, &list, NULL))
+		id = json_string_value(json_object_get(json_array_get(list, 0), "Id"));
+	snprintf(out, 80, "%s", id ? id : "");
+	json_decref(list);
+	return *out;
+}
+
+static int call_container(const char *method, const char *id, const char *what, struct sutra_err *err)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "/containers/%s%s", id, what);
+	return sutra_engine_call(method, path, NULL, NULL, err);
+}
+
+/* "2026-11-21T05:22:48.626551234Z" to microseconds since 1970. */
+static int64_t parse_time(const char *text)
+{
+	struct tm tm = { 0 };
+	const char *dot = text ? strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) : NULL;
+
+	return dot ? (int64_t)timegm(&tm) * 1000000 + (int64_t)(strtod(dot, NULL) * 1e6) : 0;
+}
+
+static void read_inspection(const json_t *o, struct sutra_supervised *ret)
+{
+	const json_t *state = json_object_get(o, "State"),
+		     *networks = json_object_get(json_object_get(o, "NetworkSettings"), "Networks"), *network;
+	const char *ip = NULL, *key;
+	bool restarting = json_is_true(json_object_get(state, "Restarting"));
+
+	json_object_foreach((json_t *)(uintptr_t)networks, key, network)
+		ip = ip && *ip ? ip : json_string_value(json_object_get(network, "IPAddress"));
+	ret->supervised = true;
+	ret->running = json_is_true(json_object_get(state, "Running")) && !restarting;
+	ret->wants_up = ret->running || restarting;
+	ret->pid = ret->running ? (pid_t)json_integer_value(json_object_get(state, "Pid")) : 0;
+	ret->since_us = parse_time(json_string_value(
+		json_object_get(state, ret->running ? "StartedAt" : "FinishedAt")));
+	ret->restarts = (unsigned)json_integer_value(json_object_get(o, "RestartCount"));
+	if (!ret->running || ret->restarts)
+		ret->last_exit = (int)json_integer_value(json_object_get(state, "ExitCode"));
+	snprintf(ret->ip, sizeof(ret->ip), "%s", ip ? ip : "");
+}
+
+static void observe(const char *state_dir, const char *name, struct sutra_supervised *ret)
+{
+	char id[80], path[128];
+	json_t *o = NULL;
+
+	*ret = (struct sutra_supervised){ .last_exit = -1 };
+	if (!container_of(state_dir, name, id))
+		return;
+	snprintf(path, sizeof(path), "/containers/%s/json", id);
+	if (!sutra_engine_call("GET", path, NULL, &o, NULL))
+		read_inspection(o, ret);
+	json_decref(o);
+}
+
+/* An image's id, "" when it is not there. */
+static void image_id(const char *name, char out[80])
+{
+	struct sutra_buf path;
+	const char *id = NULL;
+	json_t *o = NULL;
+
+	sutra_buf_init(&path, 1024);
+	sutra_buf_addf(&path, "/images/%s/json", name);
+	if (!sutra_engine_call("GET", sutra_buf_str(&path), NULL, &o, NULL))
+		id = json_string_value(json_object_get(o, "Id"));
+	snprintf(out, 80, "%s", id ? id : "");
+	json_decref(o);
+	sutra_buf_release(&path);
+}
+
+static int resolve(struct sutra_unit *units, size_t n, struct sutra_err *err)
+{
+	for (size_t i = 0; i < n; i++) {
+		char id[80], *with_id;
+
+		if (!units[i].image)
+			return sutra_fail(err, SUTRA_E_SETTING, "service %s names no image", units[i].name);
+		image_id(units[i].image, id);
+		with_id = xasprintf("%s@%.19s", units[i].image, *id ? id : "missing");
+		sutra_free(units[i].image);
+		units[i].image = with_id;
+	}
+	return 0;
+}
+
+int sutra_docker_images(const struct sutra_unit *units, size_t n, struct sutra_err *err)
+{
+	for (size_t i = 0; i < n; i++)
+		if (sutra_str_ends(units[i].image, "@missing"))
+			return sutra_hint((sutra_fail(err, SUTRA_E_NOTFOUND, "the image %.*s of %s is not there",
+						      (int)strcspn(units[i].image, "@"), units[i].image,
+						      units[i].name), err),
+					  "sutra build makes it");
+	return 0;
+}
+
+static int prepare(const struct sutra_scene *s, const struct sutra_plan *plan, struct sutra_err *err)
+{
+	return 0;	/* ports and volumes are the engine's to check: its words reach the operator */
+}
+
+static int begin(const struct sutra_scene *s, const struct sutra_plan *plan, struct sutra_err *err)
+{
+	return 0;
+}
+
+/* The values that the file's ${VARIABLES} have here: compose reads them from its environment. */
+static void export_settings(struct sutra_config *config)
+{
+	static const char *const worked_out[] = { "SUTRA_MODEL_DIR", "SUTRA_MODEL", "SUTRA_PORT_8887",
+						  "SUTRA_PORT_8888", "SUTRA_PORT_9999", "SUTRA_PORT_50052" };
+	const char *value;
+
+	for (const struct sutra_setting *row = sutra_operator_settings; row->name; row++)
+		if ((value = sutra_config_get(config, row->name)))
+			setenv(row->name, value, 1);
+	for (size_t i = 0; i < sizeof(worked_out) / sizeof(*worked_out); i++)
+		if ((value = sutra_config_get(config, worked_out[i])))
+			setenv(worked_out[i], value, 1);
+}
+
+/* up -d of some services; the end of what compose said becomes the error. */
+static int compose_up(const struct sutra_scene *s, const struct sutra_unit *const *units, size_t n,
+		      struct sutra_err *err)
+{
+	char project[SUTRA_PROJECT_LEN];
+	const char *argv[MAX_ARGS], *end;
+	size_t argc = compose_command(argv);
+	struct sutra_buf out;
+	int status = 0, rc;
+
+	sutra_docker_project(s->state_dir, project);
+	argv[argc++] = "-p";
+	argv[argc++] = project;
+	argv[argc++] = "-f";
+	argv[argc++] = s->compose_file;
+	for (size_t i = 0; i < s->profiles->n; i++) {
+		argv[argc++] = "--profile";
+		argv[argc++] = s->profiles->items[i];
+	}
+	argv[argc++] = "up";
+	argv[argc++] = "-d";
+	argv[argc++] = "--no-deps";
+	argv[argc++] = "--no-build";
+	argv[argc++] = "--force-recreate";
+	for (size_t i = 0; i < n && argc < MAX_ARGS - 1; i++)
+		argv[argc++] = units[i]->name;
+	argv[argc] = NULL;
+	export_settings(s->config);
+	sutra_buf_init(&out, 1 << 20);
+	rc = sutra_proc_run(argv, &out, UP_LIMIT_NS, &status, err);
+	if (!rc && status) {
+		end = sutra_buf_str(&out);
+		end += out.len > 300 ? out.len - 300 : 0;
+		rc = sutra_fail(err, SUTRA_E_IO, "docker compose up ended with %d: ...%s", status, end);
+	}
+	sutra_buf_release(&out);
+	return rc;
+}
+
+static int start(const struct sutra_scene *s, const struct sutra_unit *const *units,
+		 struct sutra_awaited *awaited, size_t n, struct sutra_err *err)
+{
+	int rc = compose_up(s, units, n, err);
+
+	for (size_t i = 0; i < n; i++)
+		awaited[i].asked_ns = sutra_clock_ns();	/* a new container: it counts from zero */
+	return rc;
+}
+
+static int restart(const char *state_dir, struct sutra_awaited *a, struct sutra_err *err)
+{
+	struct sutra_supervised now;
+	char id[80], what[32];
+
+	observe(state_dir, a->name, &now);
+	if (!container_of(state_dir, a->name, id))
+		return sutra_fail(err, SUTRA_E_NOTFOUND, "%s has no container", a->name);
+	a->asked_ns = sutra_clock_ns();
+	a->old_pid = now.pid;
+	snprintf(what, sizeof(what), "/restart?t=%d", STOP_GRACE_S);
+	return call_container("POST", id, what, err);
+}
+
+/* Inside the container, as a crash would come: the engine's own kill would also switch the
+ * restart policy off. Process 1 is the engine's init; -1 is everybody but it. */
+static int kill_service(const char *state_dir, const char *name, int sig, struct sutra_err *err)
+{
+	char id[80], path[128], body[160];
+	json_t *o = NULL;
+	int rc;
+
+	if (!container_of(state_dir, name, id))
+		return sutra_fail(err, SUTRA_E_NOTFOUND, "%s has no container", name);
+	snprintf(path, sizeof(path), "/containers/%s/exec", id);
+	snprintf(body, sizeof(body), "{\"Cmd\":[\"sh\",\"-c\",\"kill -%d -1\"]}", sig);
+	rc = sutra_engine_call("POST", path, body, &o, err);
+	if (!rc) {
+		snprintf(path, sizeof(path), "/exec/%.70s/start", json_string_value(json_object_get(o, "Id")));
+		rc = sutra_engine_call("POST", path, "{\"Detach\":true}", NULL, err);
+	}
+	json_decref(o);
+	return rc;
+}
+
+static int remove_container(const char *id, struct sutra_err *err)
+{
+	char what[32];
+	int rc;
+
+	snprintf(what, sizeof(what), "/stop?t=%d", STOP_GRACE_S);
+	rc = call_container("POST", id, what, err);
+	return rc && rc != SUTRA_E_NOTFOUND ? rc : call_container("DELETE", id, "?force=1", err);
+}
+
+static int remove_service(const char *state_dir, const char *name, struct sutra_err *err)
+{
+	char id[80];
+
+	return container_of(state_dir, name, id) ? remove_container(id, err) : 0;
+}
+
+/* Networks or volumes of the project, by label. */
+static int remove_labelled(const char *kind, const char *key, const char *project, struct sutra_err *err)
+{
+	char filter[128];
+	struct sutra_buf path;
+	json_t *o = NULL;
+	const json_t *list;
+	int rc;
+
+	snprintf(filter, sizeof(filter), "{\"label\":[\"" PROJECT_LABEL "=%s\"]}", project);
+	sutra_buf_init(&path, 4096);
+	sutra_buf_addf(&path, "/%s?filters=", kind);
+	sutra_engine_quote(&path, filter);
+	rc = sutra_engine_call("GET", sutra_buf_str(&path), NULL, &o, err);
+	list = json_is_array(o) ? o : json_object_get(o, "Volumes");
+	for (size_t i = 0; i < json_array_size(list) && !rc; i++) {
+		sutra_buf_clear(&path);
+		sutra_buf_addf(&path, "/%s/%s", kind, json_string_value(json_object_get(json_array_get(list, i), key)));
+		rc = sutra_engine_call("DELETE", sutra_buf_str(&path), NULL, NULL, err);
+	}
+	json_decref(o);
+	sutra_buf_release(&path);
+	return rc;
+}
+
+static int down(const char *state_dir, bool volumes, size_t *ret_n, int *ret_killed, struct sutra_err *err)
+{
+	char project[SUTRA_PROJECT_LEN];
+	json_t *list = NULL;
+	int rc = list_containers(state_dir, NULL, &list, err);
+
+	sutra_docker_project(state_dir, project);
+	*ret_killed = 0;
+	*ret_n = json_array_size(list);
+	for (size_t i = 0; i < *ret_n && !rc; i++)
+		rc = remove_container(json_string_value(json_object_get(json_array_get(list, i), "Id")), err);
+	json_decref(list);
+	rc = rc ? rc : remove_labelled("networks", "Id", project, err);
+	return rc || !volumes ? rc : remove_labelled("volumes", "Name", project, err);
+}
+
+/* A line "2026-11-21T06:10:01.169421817Z text" with its stamp as short as svlogd's. */
+static void add_log_line(struct sutra_buf *text, const char *line, size_t n)
+{
+	const char *space = memchr(line, ' ', n);
+	size_t stamp = space ? (size_t)(space - line) : 0;
+
+	if (stamp > 26 && line[stamp - 1] == 'Z') {
+		sutra_buf_add(text, line, 25);
+		sutra_buf_add(text, space, n - stamp);
+	} else {
+		sutra_buf_add(text, line, n);
+	}
+}
+
+/* The engine's log frames, a line each: a byte stream, three zeros, length (big-endian), text. */
+static char *join_frames(const struct sutra_buf *b)
+{
+	struct sutra_buf text;
+
+	sutra_buf_init(&text, MAX_LOG);
+	for (size_t at = 0; at + 8 <= b->len;) {
+		const unsigned char *h = (const unsigned char *)b->data + at;
+		size_t n = (size_t)h[4] << 24 | (size_t)h[5] << 16 | (size_t)h[6] << 8 | h[7];
+
+		at += 8;
+		if (n > b->len - at)
+			n = b->len - at;
+		add_log_line(&text, b->data + at, n);
+		at += n;
+	}
+	return text.len ? sutra_buf_take(&text, NULL) : xstrdup("");
+}
+
+static char *log_tail(const char *state_dir, const char *name, int lines)
+{
+	char id[80], path[200], *text;
+	struct sutra_buf b;
+
+	if (!container_of(state_dir, name, id))
+		return xstrdup("");
+	snprintf(path, sizeof(path), "/containers/%s/logs?stdout=1&stderr=1&timestamps=1&tail=%d", id, lines);
+	sutra_buf_init(&b, MAX_LOG);
+	text = sutra_engine_bytes(path, &b, NULL) ? xstrdup("") : join_frames(&b);
+	sutra_buf_release(&b);
+	return text;
+}
+
+const struct sutra_runtime sutra_docker = {
+	.name = "docker",
+	.poll_ms = 100,
+	.check = check,
+	.resolve = resolve,
+	.alive = alive,
+	.prepare = prepare,
+	.begin = begin,
+	.start = start,
+	.restart = restart,
+	.observe = observe,
+	.kill = kill_service,
+	.remove = remove_service,
+	.down = down,
+	.log_tail = log_tail,
+};

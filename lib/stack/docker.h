@@ -1,0 +1,19 @@
+/* docker - what only the container runtime has: the project, images, the compose command. */
+#ifndef SUTRA_STACK_DOCKER_H
+#define SUTRA_STACK_DOCKER_H
+
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "stack/unit.h"
+
+enum { SUTRA_PROJECT_LEN = 32 };
+
+/* "sutra" for the default state folder, "sutra-<8 digits>" for another. */
+void sutra_docker_project(const char *state_dir, char out[SUTRA_PROJECT_LEN]);
+/* Whether an engine answers. */
+bool sutra_docker_answers(void);
+/* Whether the image of every unit is there; the error names the first that is not. */
+int sutra_docker_images(const struct sutra_unit *units, size_t n, struct sutra_err *err);
+
+#endif

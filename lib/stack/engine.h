@@ -1,0 +1,25 @@
+/*
+ * engine - the Docker Engine API over its Unix socket (docs.docker.com/engine/api, v1.41).
+ *
+ * The socket is DOCKER_HOST's (unix://PATH) or /var/run/docker.sock.
+ */
+#ifndef SUTRA_STACK_ENGINE_H
+#define SUTRA_STACK_ENGINE_H
+
+#include <jansson.h>
+#include <stddef.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+/* One call. body NULL: none. *ret_json (may be NULL) is the answer's document, NULL when it has
+ * none. SUTRA_E_UNAVAILABLE: no engine answers; SUTRA_E_NOTFOUND: 404; else SUTRA_E_IO with the
+ * engine's own words. */
+int sutra_engine_call(const char *method, const char *path, const char *body, json_t **ret_json,
+		      struct sutra_err *err);
+/* The same for an answer that is no document: its bytes. */
+int sutra_engine_bytes(const char *path, struct sutra_buf *ret, struct sutra_err *err);
+/* Appends s as one part of a URL's query. */
+void sutra_engine_quote(struct sutra_buf *b, const char *s);
+
+#endif

@@ -1,0 +1,248 @@
+/* The native runtime: processes under runit (runit.h), with the words of runtime.h. */
+#include <dirent.h>
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/str.h"
+#include "net/port.h"
+#include "stack/cgroup.h"
+#include "stack/plan.h"
+#include "stack/record.h"
+#include "stack/runit.h"
+#include "stack/runtime.h"
+
+#define GRACE_NS 15000000000u
+
+/* As sutra_port_holder, but a process that is just ending (nobody has it open, it is still
+ * there) gets a second to be gone. */
+static bool held(const char *address, pid_t *pid, char *holder, size_t size)
+{
+	uint64_t end = sutra_clock_ns() + 1000000000u;
+	bool yes;
+
+	while ((yes = sutra_port_holder(address, pid, holder, size)) && !*pid && sutra_clock_ns() < end)
+		poll(NULL, 0, 5);
+	return yes;
+}
+
+/* Every address the unit will listen on must be free; tells who holds it otherwise. */
+static int check_ports(const struct sutra_unit *u, struct sutra_err *err)
+{
+	struct sutra_strv addresses = { 0 };
+	char holder[64];
+	pid_t pid;
+	int rc = 0;
+
+	for (size_t i = 0; i < u->env.n; i++)
+		if (sutra_str_starts(u->env.items[i].key, "SUTRA_LISTEN_"))
+			sutra_strv_split(&addresses, u->env.items[i].value, ",");
+	for (size_t i = 0; i < addresses.n && !rc; i++) {
+		if (!held(addresses.items[i], &pid, holder, sizeof(holder)))
+			continue;
+		rc = pid ? sutra_fail(err, SUTRA_E_EXISTS, "%s needs %s, which is in use by %s (pid %ld)",
+				      u->name, addresses.items[i], holder, (long)pid) :
+			   sutra_fail(err, SUTRA_E_EXISTS, "%s needs %s, which is in use", u->name,
+				      addresses.items[i]);
+		sutra_hint(err, "end that program, or deploy beside it with SUTRA_PORT_OFFSET=1000");
+	}
+	sutra_strv_release(&addresses);
+	return rc;
+}
+
+/* Folders that the units' volumes need. */
+static int make_folders(const struct sutra_scene *scene, struct sutra_err *err)
+{
+	char *dir = xasprintf("%s/native/services", scene->state_dir);
+	int rc = sutra_mkdirs(dir, 0700, err);
+
+	sutra_free(dir);
+	for (size_t i = 0; i < scene->selected->n_services && !rc; i++) {
+		const struct sutra_service *s = &scene->selected->services[i];
+
+		for (size_t v = 0; v < s->n_volumes && !rc; v++) {
+			if (!s->volumes[v].named)
+				continue;
+			dir = xasprintf("%s/volumes/%s", scene->state_dir, s->volumes[v].source);
+			rc = sutra_mkdirs(dir, 0700, err);
+			sutra_free(dir);
+		}
+	}
+	return rc;
+}
+
+static int prepare(const struct sutra_scene *s, const struct sutra_plan *plan, struct sutra_err *err)
+{
+	int killed, rc = 0;
+
+	/* A supervisor that was killed leaves services nobody watches: end them, then start. */
+	if (!sutra_runit_alive(s->state_dir, NULL))
+		rc = sutra_runit_stop(s->state_dir, GRACE_NS, &killed, err);
+	for (size_t i = 0; i < plan->n && !rc; i++) {
+		if (plan->steps[i].action != SUTRA_START)
+			continue;
+		sutra_runit_end_orphans(s->state_dir, plan->steps[i].name, GRACE_NS);
+		rc = check_ports(plan->steps[i].unit, err);
+	}
+	return rc ? rc : make_folders(s, err);
+}
+
+static int begin(const struct sutra_scene *s, const struct sutra_plan *plan, struct sutra_err *err)
+{
+	int rc = 0;
+
+	/* runsvdir looks for new folders when it starts, later only every five seconds. */
+	for (size_t i = 0; i < plan->n && !rc; i++)
+		if (plan->steps[i].action == SUTRA_START)
+			rc = sutra_runit_write(s->state_dir, plan->steps[i].unit, err);
+	return rc ? rc : sutra_runit_start(s->state_dir, err);
+}
+
+static void reset_counters(const char *state_dir, const char *name)
+{
+	static const char *const files[] = { "restarts", "last-exit", "planned" };
+
+	for (size_t i = 0; i < 3; i++) {
+		char *path = xasprintf("%s/native/services/%s/%s", state_dir, name, files[i]);
+
+		unlink(path);
+		sutra_free(path);
+	}
+}
+
+/* Whether the process waits for HUP already (blocked or caught): before that it would die of it. */
+static bool takes_hangup(pid_t pid)
+{
+	char path[64], *text, *at;
+	unsigned long long caught = 0, blocked = 0;
+
+	snprintf(path, sizeof(path), "/proc/%ld/status", (long)pid);
+	if (sutra_file_read(path, 16384, &text, NULL, NULL))
+		return false;
+	if ((at = strstr(text, "\nSigCgt:")))
+		caught = strtoull(at + 8, NULL, 16);
+	if ((at = strstr(text, "\nSigBlk:")))
+		blocked = strtoull(at + 8, NULL, 16);
+	sutra_free(text);
+	return (caught | blocked) >> (SIGHUP - 1) & 1;
+}
+
+/* Whether what runs now is one of ours, which restart in place on HUP. */
+static bool restarts_itself(pid_t pid)
+{
+	char path[64], *name;
+	bool ours;
+
+	snprintf(path, sizeof(path), "/proc/%ld/comm", (long)pid);
+	if (sutra_file_read(path, 64, &name, NULL, NULL))
+		return false;
+	ours = sutra_str_starts(name, "sutra-") && takes_hangup(pid);
+	sutra_free(name);
+	return ours;
+}
+
+static int restart(const char *state_dir, struct sutra_awaited *a, struct sutra_err *err)
+{
+	struct sutra_supervised now;
+	char command;
+
+	sutra_runit_read(state_dir, a->name, &now);
+	a->asked_ns = sutra_clock_ns();
+	a->restarts = now.restarts;
+	a->in_place = now.running && restarts_itself(now.pid);
+	a->old_pid = now.running && !a->in_place ? now.pid : 0;
+	command = a->in_place ? 'h' : now.running ? 't' : 'u';
+	return sutra_runit_control(state_dir, a->name, command, err);
+}
+
+static int start(const struct sutra_scene *s, const struct sutra_unit *const *units,
+		 struct sutra_awaited *awaited, size_t n, struct sutra_err *err)
+{
+	struct sutra_supervised now;
+	int rc = 0;
+
+	for (size_t i = 0; i < n && !rc; i++) {
+		sutra_runit_read(s->state_dir, units[i]->name, &now);
+		rc = sutra_runit_write(s->state_dir, units[i], err);
+		if (!now.running)
+			reset_counters(s->state_dir, units[i]->name);
+		rc = rc ? rc : restart(s->state_dir, &awaited[i], err);
+	}
+	return rc;
+}
+
+static int kill_service(const char *state_dir, const char *name, int sig, struct sutra_err *err)
+{
+	struct sutra_supervised now;
+
+	sutra_runit_read(state_dir, name, &now);
+	if (!now.pid)
+		return sutra_fail(err, SUTRA_E_NOTFOUND, "%s is not running", name);
+	if (kill(now.pid, sig))
+		return sutra_fail_errno(err, "cannot signal %s (pid %ld)", name, (long)now.pid);
+	return 0;
+}
+
+static int remove_service(const char *state_dir, const char *name, struct sutra_err *err)
+{
+	return sutra_runit_remove(state_dir, name, GRACE_NS, err);
+}
+
+static bool alive(const char *state_dir) { return sutra_runit_alive(state_dir, NULL); }
+
+static int down(const char *state_dir, bool volumes, size_t *ret_n, int *ret_killed, struct sutra_err *err)
+{
+	char *services = xasprintf("%s/native/services", state_dir), *data = xasprintf("%s/volumes", state_dir);
+	json_t *running = sutra_record_recover(state_dir);
+	int rc = sutra_runit_stop(state_dir, GRACE_NS, ret_killed, err);
+
+	*ret_n = json_array_size(json_object_get(running, "services"));
+	json_decref(running);
+	sutra_cgroup_clear(state_dir);
+	rc = rc ? rc : sutra_remove_tree(services, err);
+	rc = rc || !volumes ? rc : sutra_remove_tree(data, err);
+	sutra_free(services);
+	sutra_free(data);
+	return rc;
+}
+
+static char *log_tail(const char *state_dir, const char *name, int lines)
+{
+	char *path = xasprintf("%s/native/log/%s/current", state_dir, name), *text, *from, *tail;
+	size_t n;
+	int rc = sutra_file_read(path, 64 << 20, &text, &n, NULL);
+
+	sutra_free(path);
+	if (rc)
+		return xstrdup("");
+	from = text + n;
+	for (int seen = -1; from > text; from--)
+		if (from[-1] == '\n' && ++seen == lines)
+			break;
+	tail = xstrdup(from);
+	sutra_free(text);
+	return tail;
+}
+
+const struct sutra_runtime sutra_native = {
+	.name = "native",
+	.poll_ms = 25,
+	.check = sutra_runit_check,
+	.alive = alive,
+	.prepare = prepare,
+	.begin = begin,
+	.start = start,
+	.restart = restart,
+	.observe = sutra_runit_read,
+	.kill = kill_service,
+	.remove = remove_service,
+	.down = down,
+	.log_tail = log_tail,
+};

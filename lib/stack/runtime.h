@@ -1,0 +1,92 @@
+/*
+ * runtime - what runs the services: local processes under runit, or containers of an engine.
+ *
+ * The same operations for both; deploy, restart, status, logs and the checks know this table
+ * only. A stack is named by its state folder. What a service answers is asked of it directly in
+ * either: a container's address stands as "{container}" in its URLs until it is known.
+ */
+#ifndef SUTRA_STACK_RUNTIME_H
+#define SUTRA_STACK_RUNTIME_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "stack/config.h"
+#include "stack/unit.h"
+
+#define SUTRA_CONTAINER "{container}"
+
+/* One service as its supervisor sees it. */
+struct sutra_supervised {
+	bool supervised;	/* somebody watches it */
+	bool running, wants_up;
+	pid_t pid;
+	int64_t since_us;	/* wall clock of the last change of state */
+	unsigned restarts;
+	int last_exit;		/* 128 + signal, -1: no run has ended yet */
+	char ip[48];		/* of a container; else "" */
+};
+
+struct sutra_awaited {
+	/* asked */
+	const char *name, *program, *health_url;	/* health_url NULL: running is enough */
+	/* set by start or restart, or zero for a service that was not running */
+	uint64_t asked_ns;	/* when the restart was asked for */
+	bool in_place;		/* the process restarts itself, its pid stays */
+	pid_t old_pid;
+	unsigned restarts;	/* counted before */
+	/* answered */
+	bool ready;
+	const char *reason;	/* closed list: exited, refused, status, first-byte-timeout ... */
+	char last_reply[320], probed[300];
+	int last_exit;		/* -1: none */
+	double took_s;
+};
+
+/* What a deploy works on. */
+struct sutra_scene {
+	const char *state_dir, *compose_file;
+	struct sutra_config *config;
+	const struct sutra_strv *profiles;
+	const struct sutra_compose *selected;
+};
+
+struct sutra_plan;
+
+struct sutra_runtime {
+	const char *name;
+	unsigned poll_ms;	/* between two looks while waiting */
+	/* Whether it can be used here; the error says what is missing and how to go on. */
+	int (*check)(struct sutra_err *err);
+	/* Puts what decides about a container into units: its image's id. NULL: nothing to do. */
+	int (*resolve)(struct sutra_unit *units, size_t n, struct sutra_err *err);
+	/* Whether somebody would start again what ends. */
+	bool (*alive)(const char *state_dir);
+	/* Before anything is written: what must be there, and be free. */
+	int (*prepare)(const struct sutra_scene *s, const struct sutra_plan *plan, struct sutra_err *err);
+	int (*begin)(const struct sutra_scene *s, const struct sutra_plan *plan, struct sutra_err *err);
+	/* Starts units, or restarts them with new settings, in this order; fills the asked fields. */
+	int (*start)(const struct sutra_scene *s, const struct sutra_unit *const *units,
+		     struct sutra_awaited *awaited, size_t n, struct sutra_err *err);
+	/* Restarts one with the settings it has. */
+	int (*restart)(const char *state_dir, struct sutra_awaited *a, struct sutra_err *err);
+	void (*observe)(const char *state_dir, const char *name, struct sutra_supervised *ret);
+	/* A signal to the service's own process, as a crash would come. */
+	int (*kill)(const char *state_dir, const char *name, int sig, struct sutra_err *err);
+	int (*remove)(const char *state_dir, const char *name, struct sutra_err *err);
+	/* Ends everything; *ret_n services, *ret_killed by force. */
+	int (*down)(const char *state_dir, bool volumes, size_t *ret_n, int *ret_killed,
+		    struct sutra_err *err);
+	/* The last lines of a service's log, each with its time stamp; x-allocated, "" for none. */
+	char *(*log_tail)(const char *state_dir, const char *name, int lines);
+};
+
+extern const struct sutra_runtime sutra_native, sutra_docker;
+
+/* NULL: there is none of that name. */
+const struct sutra_runtime *sutra_runtime_named(const char *name);
+/* text with "{container}" replaced by ip. */
+void sutra_runtime_address(const char *text, const char *ip, char *out, size_t size);
+
+#endif
