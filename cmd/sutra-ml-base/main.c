@@ -53,6 +53,7 @@ static const struct sutra_setting settings[] = {
 static const struct sutra_http_route routes[] = {
 	{ "POST", "/embed", ml_embed },	  { "POST", "/tokenize", ml_tokenize },
 	{ "GET", "/info", ml_info },	  { "GET", "/health", ml_health },
+	{ "GET", "/ready", ml_ready },
 	{ "GET", "/metrics", ml_metrics }, { 0 },
 };
 

@@ -57,6 +57,6 @@ struct ml_base {
 };
 
 /* Handlers (ctx is the struct ml_base). */
-sutra_http_handler ml_embed, ml_tokenize, ml_info, ml_health, ml_metrics;
+sutra_http_handler ml_embed, ml_tokenize, ml_info, ml_health, ml_ready, ml_metrics;
 
 #endif

@@ -73,21 +73,24 @@ static void say_ready(const struct sutra_awaited *a)
 }
 
 /* --runtime or SUTRA_RUNTIME; auto: what is deployed already, else an engine if one answers. */
-static int choose_runtime(struct sutra_config *config, const json_t *record, const struct sutra_runtime **ret,
+static int choose_runtime(struct sutra_config *config, const char *state_dir, const struct sutra_runtime **ret,
 			  struct sutra_err *err)
 {
-	const char *deployed = json_string_value(json_object_get(record, "runtime")), *asked;
+	const struct sutra_runtime *deployed = NULL;
+	json_t *record = NULL;
 	int rc = runtime ? sutra_config_set(config, "SUTRA_RUNTIME", runtime, SUTRA_FROM_FLAG, err) : 0;
 
 	if (rc)
 		return rc;
-	asked = sutra_config_get(config, "SUTRA_RUNTIME");
-	*ret = sutra_runtime_named(asked);
+	if (!sutra_record_load(state_dir, &record, NULL))
+		deployed = sutra_runtime_named(json_string_value(json_object_get(record, "runtime")));
+	json_decref(record);
+	*ret = sutra_runtime_named(sutra_config_get(config, "SUTRA_RUNTIME"));
 	if (!*ret)
-		*ret = deployed ? sutra_runtime_named(deployed) : sutra_docker_answers() ? &sutra_docker : &sutra_native;
-	if (!*ret || !deployed || !strcmp((*ret)->name, deployed))
-		return *ret ? (*ret)->check(err) : sutra_fail(err, SUTRA_E_SETTING, "unknown runtime");
-	sutra_fail(err, SUTRA_E_SETTING, "the stack runs on the runtime %s, not %s", deployed, (*ret)->name);
+		*ret = deployed ? deployed : sutra_docker_answers() ? &sutra_docker : &sutra_native;
+	if (!deployed || *ret == deployed)
+		return (*ret)->check(err);
+	sutra_fail(err, SUTRA_E_SETTING, "the stack runs on the runtime %s, not %s", deployed->name, (*ret)->name);
 	return sutra_hint(err, "sutra down ends it first");
 }
 
@@ -269,10 +272,9 @@ static int apply(struct sutra_config *config, const struct sutra_desired *desire
 }
 
 /* From settings to a plan, and on. The lock is held. */
-static int deploy_locked(struct sutra_config *config, const char *data_dir, const char *state_dir,
+static int deploy_locked(const struct sutra_runtime *rt, struct sutra_config *config, const char *data_dir, const char *state_dir,
 			 struct sutra_err *err)
 {
-	const struct sutra_runtime *rt = NULL;
 	struct sutra_desired desired = { 0 };
 	struct sutra_plan plan = { 0 };
 	json_t *record = NULL;
@@ -280,8 +282,7 @@ static int deploy_locked(struct sutra_config *config, const char *data_dir, cons
 
 	if (sutra_record_load(state_dir, &record, err))
 		record = sutra_record_recover(state_dir);
-	rc = choose_runtime(config, record, &rt, err);
-	rc = rc ? rc : make_desired(rt, config, data_dir, state_dir, &desired, err);
+	rc = make_desired(rt, config, data_dir, state_dir, &desired, err);
 	rc = rc ? rc : sutra_plan_make(rt, desired.units, desired.n, record, state_dir, &plan, err);
 	if (rc)
 		code = command_fail(err);
@@ -297,6 +298,7 @@ static int deploy_locked(struct sutra_config *config, const char *data_dir, cons
 
 static int run(int n, char **argv)
 {
+	const struct sutra_runtime *rt = NULL;
 	struct sutra_config *config = NULL;
 	char *data_dir, *state_dir;
 	struct sutra_err err;
@@ -308,10 +310,11 @@ static int run(int n, char **argv)
 	catch_signals();
 	modelbar_stop_on(&stopped);
 	rc = stack_open(&config, &data_dir, &state_dir, !plan_only, &err);
+	rc = rc ? rc : choose_runtime(config, state_dir, &rt, &err);
 	rc = rc ? rc : settle_model(config, &err);
 	if (!rc && !plan_only)
 		rc = sutra_lock_take(state_dir, "deploy", lock_wait_ns, &lock, &err);
-	code = rc ? command_fail(&err) : deploy_locked(config, data_dir, state_dir, &err);
+	code = rc ? command_fail(&err) : deploy_locked(rt, config, data_dir, state_dir, &err);
 	if (lock >= 0)
 		sutra_lock_release(state_dir, lock);
 	sutra_config_free(config);

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/jsonio.h"
 #include "stack/deploy.h"
+#include "stack/docker.h"
 #include "stack/lock.h"
 #include "stack/record.h"
 #include "sutra/command.h"
@@ -59,11 +60,29 @@ static void report(size_t n, int killed)
 		printf("%d processes had to be killed\n", killed);
 }
 
+/* By the record's runtime; where the record is lost, by each that may hold something. */
+static int end_all(const char *state_dir, size_t *ended, int *killed, struct sutra_err *err)
+{
+	const struct sutra_runtime *rt = NULL;
+	json_t *record = NULL;
+	size_t more = 0;
+	int rc;
+
+	if (!sutra_record_load(state_dir, &record, NULL))
+		rt = sutra_runtime_named(json_string_value(json_object_get(record, "runtime")));
+	json_decref(record);
+	if (rt)
+		return sutra_deploy_down(rt, state_dir, volumes, ended, killed, err);
+	rc = sutra_deploy_down(&sutra_native, state_dir, volumes, ended, killed, err);
+	if (!rc && sutra_docker_answers())
+		rc = sutra_deploy_down(&sutra_docker, state_dir, volumes, &more, killed, err);
+	*ended += more;
+	return rc;
+}
+
 static int run(int n, char **argv)
 {
-	const struct sutra_runtime *rt = &sutra_native;
 	char *state_dir = sutra_state_dir();
-	json_t *record;
 	struct sutra_err err;
 	size_t ended = 0;
 	int code = may_remove(), killed = 0, lock = -1, rc = 0;
@@ -72,11 +91,7 @@ static int run(int n, char **argv)
 		code = command_usage("down takes no operand, got \"%s\"", argv[1]);
 	if (!code && sutra_is_dir(state_dir)) {
 		rc = sutra_lock_take(state_dir, "down", lock_wait_ns, &lock, &err);
-		if (!rc && !sutra_record_load(state_dir, &record, NULL)) {
-			rt = sutra_runtime_named(json_string_value(json_object_get(record, "runtime")));
-			json_decref(record);
-		}
-		rc = rc ? rc : sutra_deploy_down(rt ? rt : &sutra_native, state_dir, volumes, &ended, &killed, &err);
+		rc = rc ? rc : end_all(state_dir, &ended, &killed, &err);
 		sutra_audit(state_dir, "down", rc ? err.message : "ok");
 	}
 	if (rc)

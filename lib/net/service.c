@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,7 @@ enum { FIRST_FD = 3, MAX_INHERITED = 16 };
 static const char *service_name = "sutra";
 static uint64_t started_ns;
 static sigset_t handled;
+static atomic_bool draining;
 
 int sutra_service_init(const char *service, struct sutra_err *err)
 {
@@ -37,6 +39,7 @@ int sutra_service_init(const char *service, struct sutra_err *err)
 	sigaddset(&handled, SIGTERM);
 	sigaddset(&handled, SIGINT);
 	sigaddset(&handled, SIGHUP);
+	sigaddset(&handled, SIGUSR1);
 	pthread_sigmask(SIG_BLOCK, &handled, NULL);
 	if (!getrlimit(RLIMIT_NOFILE, &files)) {
 		files.rlim_cur = files.rlim_max;
@@ -60,17 +63,20 @@ static void *exit_on_second(void *unused)
 
 	do
 		sigwait(&handled, &sig);
-	while (sig == SIGHUP);
+	while (sig == SIGHUP || sig == SIGUSR1);
 	_exit(128 + sig);
 }
+
+bool sutra_service_draining(void) { return atomic_load(&draining); }
 
 enum sutra_service_signal sutra_service_wait(void)
 {
 	pthread_t thread;
 	int sig = 0;
 
-	while (sigwait(&handled, &sig))
-		;
+	while (sigwait(&handled, &sig) || sig == SIGUSR1)
+		if (sig == SIGUSR1)
+			atomic_store(&draining, true);
 	if (sig == SIGHUP)
 		return SUTRA_SIG_RESTART;
 	if (!pthread_create(&thread, NULL, exit_on_second, NULL))

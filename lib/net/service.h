@@ -27,8 +27,11 @@ enum sutra_service_signal { SUTRA_SIG_STOP, SUTRA_SIG_RESTART };
 /* First call of main, before any thread: blocks the signals, ignores PIPE, raises the
  * descriptor limit to its hard value, sets up the log from LOG_LEVEL and LOG_FORMAT. */
 int sutra_service_init(const char *service, struct sutra_err *err);
-/* Waits for TERM, INT or HUP. A TERM after the first one exits the process at once. */
+/* Waits for TERM, INT or HUP; USR1 meanwhile asks for draining. A TERM after the first one
+ * exits the process at once. */
 enum sutra_service_signal sutra_service_wait(void);
+/* Whether USR1 has come: balancers should send nothing new. */
+bool sutra_service_draining(void);
 /* "addr:port,..." for the program's port P; points to static memory or environment. */
 const char *sutra_listen_for(int port);
 /* Opens (or takes over from LISTEN_FDS) the sockets of "addr:port,..."; at most max.

@@ -13,6 +13,8 @@
 #include "stack/balancer.h"
 #include "stack/record.h"
 
+#define DRAIN_NS 30000000000u
+
 enum { BALANCER_STATS = 9999 };
 
 /* Edition and cache decide the profiles (CONTRACT section 1). */
@@ -241,6 +243,18 @@ static int wait_all_balanced(const struct apply *a)
 	return rc;
 }
 
+/* Before a replica goes: its balancer sends it nothing new, and it has finished what it had. */
+static int drain(const struct apply *a, const struct sutra_unit *u)
+{
+	const char *stats = json_string_value(json_object_get(a->record, "haproxy_stats"));
+	int rc;
+
+	if (!stats || !is_replica(u) || !a->d->rt->drain)
+		return 0;
+	rc = a->d->rt->drain(a->scene.state_dir, u->name, a->err);
+	return rc ? rc : sutra_balancer_wait_drained(stats, u->group, u->name, DRAIN_NS, a->stop, a->err);
+}
+
 /* One service after the other; a replica must be up in the balancer before the next goes. */
 static int replace_one(const struct apply *a, const struct sutra_step *s)
 {
@@ -249,6 +263,7 @@ static int replace_one(const struct apply *a, const struct sutra_step *s)
 
 	if (!rc)
 		tell(a, s);
+	rc = rc ? rc : drain(a, s->unit);
 	rc = rc ? rc : start_units(a, &s->unit, &w, 1);
 	rc = rc ? rc : wait_for(a, &w, 1, a->events->ready);
 	return rc ? rc : wait_balanced(a, s->unit);

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/jsonio.h"
 #include "stack/await.h"
+#include "stack/balancer.h"
 #include "stack/cgroup.h"
 #include "stack/record.h"
 #include "stack/runtime.h"
@@ -224,14 +225,22 @@ int sutra_deployment_restart(struct sutra_deployment *d, const char *name, uint6
 {
 	const struct sutra_deployed *s = sutra_deployment_find(d, name);
 	struct sutra_awaited a;
-	int rc;
+	bool balanced;
+	int rc = 0;
 
 	if (!s)
 		return sutra_fail(err, SUTRA_E_USAGE, "no service is called \"%s\"", name);
 	a = (struct sutra_awaited){ .name = s->name, .program = s->program, .health_url = s->health_url };
-	rc = d->rt->restart(d->state_dir, &a, err);
 	a.health_url = s->asked_health;
+	balanced = d->haproxy_stats && strcmp(s->group, s->name) != 0;
+	if (balanced && d->rt->drain) {
+		rc = d->rt->drain(d->state_dir, name, err);
+		rc = rc ? rc : sutra_balancer_wait_drained(d->haproxy_stats, s->group, name, timeout_ns, NULL, err);
+	}
+	rc = rc ? rc : d->rt->restart(d->state_dir, &a, err);
 	rc = rc ? rc : sutra_await(d->rt, d->state_dir, &a, 1, timeout_ns, NULL, NULL, err);
+	if (!rc && balanced)
+		rc = sutra_balancer_wait_up(d->haproxy_stats, s->group, name, timeout_ns, NULL, err);
 	sutra_deployment_refresh(d);
 	return rc;
 }

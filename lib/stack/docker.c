@@ -18,7 +18,7 @@
 #include "base/proc.h"
 #include "base/str.h"
 #include "stack/compose.h"
-#include "stack/engine.h"
+#include "stack/engine_api.h"
 #include "stack/runtime.h"
 
 #define PROJECT_LABEL "com.docker.compose.project"
@@ -315,6 +315,13 @@ static int kill_service(const char *state_dir, const char *name, int sig, struct
 	return rc;
 }
 
+static int drain(const char *state_dir, const char *name, struct sutra_err *err)
+{
+	char id[80];
+
+	return container_of(state_dir, name, id) ? call_container("POST", id, "/kill?signal=SIGUSR1", err) : 0;
+}
+
 static int remove_container(const char *id, struct sutra_err *err)
 {
 	char what[32];
@@ -357,6 +364,13 @@ static int remove_labelled(const char *kind, const char *key, const char *projec
 	return rc;
 }
 
+static bool is_gateway(const json_t *container)
+{
+	const char *command = json_string_value(json_object_get(container, "Command"));
+
+	return command && strstr(command, "sutra-embedding");
+}
+
 static int down(const char *state_dir, bool volumes, size_t *ret_n, int *ret_killed, struct sutra_err *err)
 {
 	char project[SUTRA_PROJECT_LEN];
@@ -364,10 +378,13 @@ static int down(const char *state_dir, bool volumes, size_t *ret_n, int *ret_kil
 	int rc = list_containers(state_dir, NULL, &list, err);
 
 	sutra_docker_project(state_dir, project);
-	*ret_killed = 0;
 	*ret_n = json_array_size(list);
-	for (size_t i = 0; i < *ret_n && !rc; i++)
-		rc = remove_container(json_string_value(json_object_get(json_array_get(list, i), "Id")), err);
+	/* Gateways first: what they have in hand still goes to the store behind them. */
+	for (int first = 1; first >= 0; first--)
+		for (size_t i = 0; i < *ret_n && !rc; i++)
+			if (is_gateway(json_array_get(list, i)) == (first == 1))
+				rc = remove_container(json_string_value(json_object_get(json_array_get(list, i), "Id")),
+						      err);
 	json_decref(list);
 	rc = rc ? rc : remove_labelled("networks", "Id", project, err);
 	return rc || !volumes ? rc : remove_labelled("volumes", "Name", project, err);
@@ -433,6 +450,7 @@ const struct sutra_runtime sutra_docker = {
 	.observe = observe,
 	.kill = kill_service,
 	.remove = remove_service,
+	.drain = drain,
 	.down = down,
 	.log_tail = log_tail,
 };

@@ -75,6 +75,9 @@ struct sutra_runtime {
 	/* A signal to the service's own process, as a crash would come. */
 	int (*kill)(const char *state_dir, const char *name, int sig, struct sutra_err *err);
 	int (*remove)(const char *state_dir, const char *name, struct sutra_err *err);
+	/* Asks a replica to take itself out of its balancer, before it is replaced. NULL: it is
+	 * replaced in place, under the sockets it has. */
+	int (*drain)(const char *state_dir, const char *name, struct sutra_err *err);
 	/* Ends everything; *ret_n services, *ret_killed by force. */
 	int (*down)(const char *state_dir, bool volumes, size_t *ret_n, int *ret_killed,
 		    struct sutra_err *err);

@@ -1,10 +1,10 @@
 /*
- * engine - the Docker Engine API over its Unix socket (docs.docker.com/engine/api, v1.41).
+ * engine_api - the Docker Engine API over its Unix socket (docs.docker.com/engine/api, v1.41).
  *
  * The socket is DOCKER_HOST's (unix://PATH) or /var/run/docker.sock.
  */
-#ifndef SUTRA_STACK_ENGINE_H
-#define SUTRA_STACK_ENGINE_H
+#ifndef SUTRA_STACK_ENGINE_API_H
+#define SUTRA_STACK_ENGINE_API_H
 
 #include <jansson.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-#include "stack/engine.h"
+#include "stack/engine_api.h"
 
 #include <ctype.h>
 #include <stdio.h>

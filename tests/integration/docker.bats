@@ -1,0 +1,196 @@
+#!/usr/bin/env bats
+# The docker runtime on a real engine: images, deploy, change under load, crash, trouble. Starts
+# an engine of its own when none answers and it may.
+bats_require_minimum_version 1.5.0
+
+setup_file() {
+  export SUTRA_STATE_DIR SUTRA_PORT_OFFSET SUTRA_RUNTIME=docker NO_COLOR=1
+  SUTRA_STATE_DIR=$(mktemp -d)
+  SUTRA_PORT_OFFSET=$((RANDOM % 7000 + 1000))
+  export GATEWAY=127.0.0.1:$((8888 + SUTRA_PORT_OFFSET)) BALANCER=127.0.0.1:$((8887 + SUTRA_PORT_OFFSET))
+  start_engine || return 0
+  "$BATS_TEST_DIRNAME/../../scripts/build-all" >"$BATS_FILE_TMPDIR/build" 2>&1 || {
+    cat "$BATS_FILE_TMPDIR/build"
+    return 1
+  }
+}
+
+teardown_file() {
+  sutra down --volumes --confirm=sutra >/dev/null 2>&1
+  [ ! -e "$BATS_FILE_TMPDIR/engine.pid" ] || kill "$(cat "$BATS_FILE_TMPDIR/engine.pid")"
+  rm -rf "$SUTRA_STATE_DIR"
+}
+
+setup() {
+  docker version >/dev/null 2>&1 || skip "no Docker engine answers, and none could be started"
+}
+
+start_engine() {
+  docker version >/dev/null 2>&1 && return 0
+  command -v dockerd >/dev/null && [ "$(id -u)" = 0 ] || return 1
+  dockerd >"$BATS_FILE_TMPDIR/engine.log" 2>&1 3>&- &
+  echo $! >"$BATS_FILE_TMPDIR/engine.pid"
+  timeout 60 grep -m1 -q 'API listen on' < <(exec tail -n +1 -s 0.1 -f --pid=$! "$BATS_FILE_TMPDIR/engine.log" 3>&-)
+}
+
+containers() { docker ps -aq --filter "label=com.docker.compose.project=$PROJECT"; }
+id_of() { docker ps -aq --filter "label=com.docker.compose.project=$PROJECT" --filter "label=com.docker.compose.service=$1"; }
+PROJECT=sutra-$(printf %s "$(realpath "${SUTRA_STATE_DIR:-/}")" | sha256sum | cut -c1-8)
+
+@test "images: at most 150 MB above the base, labelled, no root" {
+  base=$(docker image inspect debian:bookworm-slim --format '{{.Size}}')
+  for image in haproxy storage embedding ml-base; do
+    size=$(docker image inspect "sutra/$image" --format '{{.Size}}')
+    [ $((size - base)) -le 150000000 ]
+    [ "$(docker image inspect "sutra/$image" --format '{{.Config.User}}')" = 10001:10001 ]
+    [ "$(docker image inspect "sutra/$image" --format '{{index .Config.Labels "org.opencontainers.image.version"}}')" = \
+      "$(sutra version | sed -n '1s/.* //p')" ]
+    [ -n "$(docker image inspect "sutra/$image" --format '{{index .Config.Labels "org.opencontainers.image.revision"}}')" ]
+  done
+}
+
+@test "deploy: every container healthy, hardened and limited; the service answers" {
+  run -0 sutra deploy
+  [[ $output == *'ready in '* ]]
+  [ "$(containers | wc -l)" = 6 ]
+  for id in $(containers); do
+    docker inspect "$id" | jq -e '.[0].HostConfig | .ReadonlyRootfs and .CapDrop == ["ALL"] and .Init and
+      (.SecurityOpt | index("no-new-privileges:true")) and .Memory > 0'
+  done
+  run -0 curl -sf "$GATEWAY/embed" -d '{"texts":["The Eiffel Tower is in Paris"]}'
+  jq -e '.embeddings[0] | length == 256' <<<"$output"
+  run -0 sutra status
+  [[ $output == *'6 up  (docker, community'* ]]
+  run -0 sutra logs -n 1 embedding-single
+  [[ $output == 'embedding-single     | 20'*' INFO  gateway '* ]]
+}
+
+@test "the engine's own health checks pass: the prober is in every image" {
+  for id in $(containers); do
+    docker exec "$id" sutra-probe "$(docker inspect "$id" --format '{{index .Config.Healthcheck.Test 2}}')" ||
+      docker exec "$id" sutra-probe "$(docker inspect "$id" --format '{{index .Config.Healthcheck.Test 1}}')"
+  done
+}
+
+@test "a second deploy changes nothing; a plan names the field that would" {
+  before=$(containers | sort)
+  run -0 sutra deploy
+  [[ $output == *'nothing to do: 6 services unchanged'* ]]
+  MATRYOSHKA_DIM=128 run -3 sutra deploy --plan --json
+  [ "$(jq -r '[.steps[] | select(.action == "replace") | .field] | unique | join(" ")' <<<"$output")" = MATRYOSHKA_DIM ]
+  [ "$before" = "$(containers | sort)" ]
+}
+
+@test "replicas are replaced one by one, drained first: no request fails" {
+  python3 - "${BALANCER##*:}" "$BATS_TEST_TMPDIR/stop" >"$BATS_TEST_TMPDIR/load" <<'PYTHON' &
+import http.client, json, os, sys, threading
+port, stop = int(sys.argv[1]), sys.argv[2]
+ok, bad = [0], []
+def work(k):
+    c, i = http.client.HTTPConnection("127.0.0.1", port, timeout=20), 0
+    while not os.path.exists(stop):
+        i += 1
+        try:
+            c.request("POST", "/embed", json.dumps({"texts": ["text %d of %d" % (i, k)]}))
+            r = c.getresponse()
+            r.read()
+            ok[0] += r.status == 200
+            if r.status != 200:
+                bad.append(r.status)
+        except Exception as e:
+            bad.append(repr(e))
+            c = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+threads = [threading.Thread(target=work, args=(k,)) for k in range(8)]
+[t.start() for t in threads]
+[t.join() for t in threads]
+print(ok[0], len(bad), bad[:3])
+PYTHON
+  load=$!
+  first=$(id_of ml-base-1)
+  MAX_QUEUE=2000 run -0 sutra deploy
+  run -0 sutra restart ml-base-2
+  touch "$BATS_TEST_TMPDIR/stop"
+  wait "$load"
+  read -r ok bad _ <"$BATS_TEST_TMPDIR/load"
+  [ "$ok" -gt 100 ] && [ "$bad" = 0 ] || { cat "$BATS_TEST_TMPDIR/load"; false; }
+  [ "$first" != "$(id_of ml-base-1)" ]
+  run -0 sutra deploy
+}
+
+@test "a crashed replica is started again; one removed by hand comes back with the next deploy" {
+  docker exec "$(id_of ml-base-3)" sh -c 'kill -9 -1' || true
+  for _ in $(seq 100); do
+    run sutra status --json
+    [ "$status" = 0 ] && break
+  done
+  run -0 sutra status --json
+  [ "$(jq '.services[] | select(.name == "ml-base-3").restarts' <<<"$output")" = 1 ]
+  docker rm -f "$(id_of storage-cache-shard)" >/dev/null
+  run -1 sutra status
+  [[ $output == *'storage-cache-shard  down'* ]]
+  run -0 sutra deploy
+  [[ $output == *'start     storage-cache-shard (not running)'* ]]
+  run -0 sutra status
+}
+
+@test "what the cache holds outlives its container" {
+  curl -sf "$GATEWAY/embed" -d '{"text":"kept in the volume"}' >/dev/null
+  run -0 sutra down
+  [ -z "$(containers)" ]
+  run -0 sutra deploy
+  until curl -sf "$GATEWAY/health" | grep -q '"cache":"up"'; do :; done
+  run -0 curl -sf "$GATEWAY/embed" -d '{"text":"kept in the volume"}'
+  [ "$(jq -c .cache <<<"$output")" = '{"l1":0,"l2":1,"miss":0}' ]
+}
+
+@test "validate-scaling passes on containers" {
+  run -0 sutra validate-scaling
+  [[ $output == *'19 passed, 0 failed'* ]]
+}
+
+@test "a service that cannot start: its log, exit 1, and a good deploy mends it" {
+  export SUTRA_DATA_DIR=$BATS_TEST_TMPDIR/data
+  mkdir -p "$SUTRA_DATA_DIR"
+  cp -r "$BATS_TEST_DIRNAME/../../compose" "$BATS_TEST_DIRNAME/../../validate" "$SUTRA_DATA_DIR"
+  sed -i 's/MAX_CONCEPTS: .*/MAX_CONCEPTS: "none"/' "$SUTRA_DATA_DIR/compose/docker-compose.yml"
+  run -1 sutra deploy
+  [[ $output == *'storage-cache-shard exited with 2'*'MAX_CONCEPTS is "none"'* ]]
+  unset SUTRA_DATA_DIR
+  run -0 sutra deploy
+  run -0 sutra status
+}
+
+@test "a port in use: the engine's words, exit 1" {
+  run -0 sutra down
+  python3 -c 'import signal, socket, sys
+s = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+print("listening", flush=True)
+signal.pause()' "${GATEWAY##*:}" >"$BATS_TEST_TMPDIR/holder" 3>&- &
+  holder=$!
+  until grep -q listening "$BATS_TEST_TMPDIR/holder" 2>/dev/null; do :; done
+  run -1 sutra deploy
+  [[ $output == *"${GATEWAY##*:}"*'address already in use'* ]]
+  kill "$holder"
+  run -0 sutra deploy
+}
+
+@test "the other runtime is refused while this one holds the stack" {
+  run -2 sutra deploy --runtime native
+  [[ $output == *'the stack runs on the runtime docker, not native'*'sutra down ends it first'* ]]
+}
+
+@test "no engine: what is missing and how to go on without" {
+  DOCKER_HOST=unix:///nonexistent SUTRA_STATE_DIR=$BATS_TEST_TMPDIR/none run -6 sutra deploy --runtime docker
+  [[ $output == *'no Docker engine answers at /nonexistent'*'sutra deploy --runtime native'* ]]
+}
+
+@test "down removes containers and network, keeps the volume until --volumes" {
+  run -0 sutra down
+  [ -z "$(containers)" ]
+  [ -z "$(docker network ls -q --filter "label=com.docker.compose.project=$PROJECT")" ]
+  [ -n "$(docker volume ls -q --filter "label=com.docker.compose.project=$PROJECT")" ]
+  run -2 sutra down --volumes
+  [[ $output == *'--confirm=sutra'* ]]
+  run -0 sutra down --volumes --confirm=sutra
+  [ -z "$(docker volume ls -q --filter "label=com.docker.compose.project=$PROJECT")" ]
+}
