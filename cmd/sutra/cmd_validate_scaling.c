@@ -19,7 +19,7 @@
 #include "term/progress.h"
 #include "term/table.h"
 
-enum { MAX_PHASES = 3, MAX_REPORT = 16 << 20 };
+enum { MAX_PHASES = 3, MAX_SUITES = 8, MAX_REPORT = 16 << 20 };
 
 static const char *phases = "0,1,2", *url_flag;
 static uint64_t timeout_ns = 600000000000u;
@@ -36,6 +36,15 @@ static const struct sutra_option rows[] = {
 };
 
 static const struct sutra_option *options(void) { return rows; }
+
+static const struct sutra_option named_rows[] = {
+	{ 0, "url", SUTRA_OPT_STRING, &url_flag, "URL", "another gateway; what would restart it is skipped", 0, 0,
+	  NULL },
+	{ 0, "timeout", SUTRA_OPT_DURATION, &timeout_ns, "TIME", "limit of the whole run (10m; none)", 0, 0, NULL },
+	{ 0 },
+};
+
+static const struct sutra_option *named_options(void) { return named_rows; }
 
 /* What the checks work with, beside the library's environment. */
 struct context {
@@ -255,6 +264,32 @@ static int load_suites(struct sutra_suite **suites, size_t *ret_n)
 	return code;
 }
 
+/* Reads validate/NAME.json for every operand. */
+static int load_named(int n, char **argv, struct sutra_suite **suites, size_t *ret_n)
+{
+	char *dir = sutra_data_dir();
+	struct sutra_err err;
+	int code = n ? 0 : command_usage("which suite? sutra validate failover");
+
+	if (!dir && !code)
+		code = command_usage("the folder with validate/ is not found; SUTRA_DATA_DIR names it");
+	if (n > MAX_SUITES)
+		code = command_usage("at most %d suites at once", MAX_SUITES);
+	for (int i = 1; i <= n && !code; i++) {
+		char *path = strchr(argv[i], '/') ? xstrdup(argv[i]) : xasprintf("%s/validate/%s.json", dir, argv[i]);
+
+		if (sutra_suite_read(path, &suites[*ret_n], &err)) {
+			command_fail(&err);
+			code = EXIT_USAGE;
+		} else {
+			++*ret_n;
+		}
+		sutra_free(path);
+	}
+	sutra_free(dir);
+	return code;
+}
+
 static int start_scratch(void *user, const char *ml_base, char *ret_base, size_t size,
 			 struct sutra_err *err)
 {
@@ -362,11 +397,22 @@ static int validate(struct sutra_suite *const *suites, size_t n, struct context 
 	return code;
 }
 
-static int run(int n, char **argv)
+/* Runs the suites and frees them. */
+static int run_suites(struct sutra_suite **suites, size_t n)
 {
-	struct sutra_suite *suites[MAX_PHASES] = { 0 };
 	struct context c = { 0 };
 	struct sutra_err err;
+	int code;
+
+	sutra_progress_init(&c.progress, common.color, common.quiet);
+	code = open_context(&c, &err) ? command_fail(&err) : validate(suites, n, &c, &err);
+	close_context(&c);
+	return code;
+}
+
+static int run(int n, char **argv)
+{
+	struct sutra_suite *suites[MAX_SUITES] = { 0 };
 	size_t n_suites = 0;
 	int code;
 
@@ -376,11 +422,20 @@ static int run(int n, char **argv)
 	if (!code && compare && url_flag)
 		code = command_usage("--compare needs the deployed stack, not --url");
 	code = code ? code : load_suites(suites, &n_suites);
-	if (!code) {
-		sutra_progress_init(&c.progress, common.color, common.quiet);
-		code = open_context(&c, &err) ? command_fail(&err) : validate(suites, n_suites, &c, &err);
-	}
-	close_context(&c);
+	code = code ? code : run_suites(suites, n_suites);
+	for (size_t i = 0; i < n_suites; i++)
+		sutra_suite_free(suites[i]);
+	return code;
+}
+
+static int run_named(int n, char **argv)
+{
+	struct sutra_suite *suites[MAX_SUITES] = { 0 };
+	size_t n_suites = 0;
+	int code = command_formats("table|json|junit|tap|prom");
+
+	code = code ? code : load_named(n, argv, suites, &n_suites);
+	code = code ? code : run_suites(suites, n_suites);
 	for (size_t i = 0; i < n_suites; i++)
 		sutra_suite_free(suites[i]);
 	return code;
@@ -396,4 +451,14 @@ const struct command cmd_validate_scaling = {
 		    "sutra validate-scaling -o junit >report.xml\tfor continuous integration\n",
 	.options = options,
 	.run = run,
+};
+
+const struct command cmd_validate = {
+	.name = "validate",
+	.summary = "run suites of checks: failover, or a file of your own",
+	.synopsis = "SUITE ... [--url URL] [--timeout TIME] [-o FORMAT]",
+	.examples = "sutra validate failover\tfaults under load; no request may fail\n"
+		    "sutra validate ./my-suite.json -o junit\ta suite of your own\n",
+	.options = named_options,
+	.run = run_named,
 };

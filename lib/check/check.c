@@ -80,6 +80,15 @@ double sutra_check_parameter(const struct sutra_check *c, const char *name)
 	return 0;
 }
 
+void sutra_check_timeline(struct sutra_check_run *r, const struct sutra_open_bucket *b, size_t n)
+{
+	sutra_free(r->result->timeline);
+	r->result->timeline = sutra_calloc(n + 1, sizeof(*b));
+	r->result->n_timeline = r->result->timeline ? n : 0;
+	if (r->result->timeline)
+		memcpy(r->result->timeline, b, n * sizeof(*b));
+}
+
 double sutra_check_param(const struct sutra_check_run *r, const char *name)
 {
 	return sutra_check_parameter(r->check, name);
@@ -362,8 +371,10 @@ void sutra_outcome_free(struct sutra_outcome *o)
 {
 	if (!o)
 		return;
-	for (size_t i = 0; i < o->n; i++)
+	for (size_t i = 0; i < o->n; i++) {
 		sutra_free(o->results[i].evidence);
+		sutra_free(o->results[i].timeline);
+	}
 	sutra_free(o->results);
 	sutra_free(o);
 }

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "check/openload.h"
 #include "check/suite.h"
 
 struct sutra_check_env {
@@ -46,6 +47,8 @@ struct sutra_result {
 	double duration_ms;
 	unsigned attempts;
 	char *evidence;		/* not passed: last reply, counters, log; NULL: none */
+	struct sutra_open_bucket *timeline;	/* of an open loop; NULL: none */
+	size_t n_timeline;
 };
 
 struct sutra_outcome {
@@ -98,6 +101,8 @@ int sutra_check_skip(struct sutra_check_run *r, const char *fmt, ...)
 void sutra_check_set(struct sutra_check_run *r, const char *name, double v);
 void sutra_check_say(struct sutra_check_run *r, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
+/* Keeps a copy of an open loop's timeline for the report. */
+void sutra_check_timeline(struct sutra_check_run *r, const struct sutra_open_bucket *b, size_t n);
 double sutra_check_param(const struct sutra_check_run *r, const char *name);
 void sutra_check_progress(const struct sutra_check_run *r, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));

@@ -233,6 +233,24 @@ static json_t *json_values(const struct sutra_result *r)
 	return list;
 }
 
+static json_t *json_timeline(const struct sutra_result *r)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < r->n_timeline; i++) {
+		const struct sutra_open_bucket *b = &r->timeline[i];
+		json_t *o = json_object();
+
+		json_object_set_new(o, "t_ms", json_integer((json_int_t)(i * SUTRA_OPEN_BUCKET_MS)));
+		json_object_set_new(o, "sent", json_integer(b->sent));
+		json_object_set_new(o, "ok", json_integer(b->ok));
+		json_object_set_new(o, "retried", json_integer(b->retried));
+		json_object_set_new(o, "failed", json_integer(b->failed));
+		json_array_append_new(list, o);
+	}
+	return list;
+}
+
 static json_t *json_result(const struct sutra_result *r)
 {
 	json_t *o = json_object();
@@ -256,6 +274,8 @@ static json_t *json_result(const struct sutra_result *r)
 		set_text(o, "hint", r->check->hint);
 	if (r->evidence)
 		set_text(o, "evidence", r->evidence);
+	if (r->timeline)
+		json_object_set_new(o, "timeline", json_timeline(r));
 	sutra_buf_release(&expected);
 	return o;
 }

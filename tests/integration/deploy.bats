@@ -278,7 +278,7 @@ EOF
   sed -i 's/command: \["sutra-embedding"\]/command: ["sh", "-c", "echo up; exec tail -f \/dev\/null"]/' "$SUTRA_DATA_DIR/compose/docker-compose.yml"
   sutra deploy --yes 3>&- >"$BATS_TEST_TMPDIR/out" 2>&1 &
   local pid=$!
-  until grep -q 'start     embedding-single' "$BATS_TEST_TMPDIR/out"; do :; done
+  until grep -qE '(start|replace) +embedding-single' "$BATS_TEST_TMPDIR/out"; do :; done
   kill -INT $pid
   local code=0
   wait $pid || code=$?
