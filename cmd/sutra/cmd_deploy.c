@@ -234,6 +234,8 @@ static void print_result(const char *state_dir, const struct sutra_plan *plan, d
 		json_object_set_new(o, "changes", json_integer((json_int_t)plan->n_changes));
 		json_object_set_new(o, "took_seconds", json_real(took_s));
 		print_document(o);
+	} else if (common.quiet) {
+		;	/* the exit code tells */
 	} else if (!plan->n_changes) {
 		printf("nothing to do: %zu services unchanged\n", d->n);
 	} else {

@@ -89,7 +89,9 @@ static int run(int n, char **argv)
 
 	if (n)
 		code = command_usage("down takes no operand, got \"%s\"", argv[1]);
-	if (!code && sutra_is_dir(state_dir)) {
+	if (!code && !sutra_is_dir(state_dir)) {	/* what it described may still run */
+		rc = end_all(state_dir, &ended, &killed, &err);
+	} else if (!code) {
 		rc = sutra_lock_take(state_dir, "down", lock_wait_ns, &lock, &err);
 		rc = rc ? rc : end_all(state_dir, &ended, &killed, &err);
 		sutra_audit(state_dir, "down", rc ? err.message : "ok");

@@ -208,6 +208,9 @@ static void print_summary(const struct sutra_deployment *d, const struct sutra_p
 	}
 	printf("  (%s, %s, %lld-dim, cache %s)\n", d->runtime, d->edition, (long long)d->dimension,
 	       d->cache_enabled ? "on" : "off");
+	if (!d->complete)
+		printf("%sthe last deploy did not come to its end: sutra deploy goes on%s\n",
+		       sutra_term_on(term, SUTRA_ROLE_WARN), sutra_term_off(term, SUTRA_ROLE_WARN));
 	if (!d->supervised)
 		printf("%sthe supervisor was killed: nothing is started again until sutra deploy%s\n",
 		       sutra_term_on(term, SUTRA_ROLE_BAD), sutra_term_off(term, SUTRA_ROLE_BAD));
@@ -253,10 +256,10 @@ static void print_json(const struct sutra_deployment *d, const struct sutra_prob
 	for (size_t k = 0; k < d->n; k++)
 		json_array_append_new(list, service_document(p, &d->services[order[k]], &p[order[k]]));
 	print_document(json_pack(
-		"{s:s, s:s, s:i, s:o, s:o, s:o, s:I, s:b, s:b, s:b, s:o, s:o}", "schema", "sutra.status/1", "time", when,
+		"{s:s, s:s, s:i, s:o, s:o, s:o, s:I, s:b, s:b, s:b, s:b, s:o, s:o}", "schema", "sutra.status/1", "time", when,
 		"exit_code", code, "project", text_or_null(d->project), "runtime", text_or_null(d->runtime),
 		"edition", text_or_null(d->edition), "dimension", (json_int_t)d->dimension, "cache_enabled",
-		d->cache_enabled, "supervised", d->supervised, "limits_enforced", d->limits_enforced, "deployed_at",
+		d->cache_enabled, "complete", d->complete, "supervised", d->supervised, "limits_enforced", d->limits_enforced, "deployed_at",
 		text_or_null(d->deployed_at), "services", list));
 }
 
@@ -285,7 +288,7 @@ static void print_prom(const struct sutra_deployment *d, const struct sutra_prob
 
 static int exit_code(const struct sutra_deployment *d, const struct sutra_probe *p)
 {
-	bool down = false, qualified = !d->supervised, unknown = false;
+	bool down = false, qualified = !d->supervised || !d->complete, unknown = false;
 
 	for (size_t i = 0; i < d->n; i++) {
 		down |= p[i].state == SUTRA_DOWN;

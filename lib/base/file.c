@@ -4,7 +4,9 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <limits.h>
+#include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -137,4 +139,12 @@ char *sutra_program_dir(void)
 	path[n] = '\0';
 	*strrchr(path, '/') = '\0';
 	return xstrdup(path);
+}
+
+const char *sutra_home(void)
+{
+	const char *home = getenv("HOME");
+	const struct passwd *p = home && *home ? NULL : getpwuid(getuid());
+
+	return home && *home ? home : p && p->pw_dir && *p->pw_dir ? p->pw_dir : "/nonexistent";
 }

@@ -22,4 +22,7 @@ bool sutra_is_file(const char *path);
 /* Folder of the running program (readlink of /proc/self/exe); x-allocated. */
 char *sutra_program_dir(void);
 
+/* $HOME, else the home folder of the user in the password file, else "/nonexistent". */
+const char *sutra_home(void);
+
 #endif

@@ -25,8 +25,7 @@ const char *sutra_mrl_name(enum sutra_mrl m) { return m == SUTRA_MRL_PLAIN ? "pl
 
 char *sutra_model_folder(const char *path, const char *model)
 {
-	const char *dir = getenv("SUTRA_MODEL_DIR"), *xdg = getenv("XDG_DATA_HOME"),
-		   *home = getenv("HOME");
+	const char *dir = getenv("SUTRA_MODEL_DIR"), *xdg = getenv("XDG_DATA_HOME");
 
 	if (path && *path)
 		return sutra_strdup(path);
@@ -36,7 +35,7 @@ char *sutra_model_folder(const char *path, const char *model)
 		return sutra_asprintf("%s/%s", dir, model);
 	if (xdg && *xdg)
 		return sutra_asprintf("%s/sutra/models/%s", xdg, model);
-	return sutra_asprintf("%s/.local/share/sutra/models/%s", home ? home : "", model);
+	return sutra_asprintf("%s/.local/share/sutra/models/%s", sutra_home(), model);
 }
 
 static char *file_in(const struct sutra_model *m, const char *name)

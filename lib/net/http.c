@@ -252,6 +252,34 @@ static bool media_type_ok(const char *type)
 	return !type;
 }
 
+struct framing {
+	const char *length;	/* the first Content-Length */
+	bool differs, chunked;
+};
+
+static enum MHD_Result see_header(void *cls, enum MHD_ValueKind kind, const char *key, const char *value)
+{
+	struct framing *f = cls;
+
+	if (!strcasecmp(key, "Transfer-Encoding")) {
+		f->chunked = true;
+	} else if (!strcasecmp(key, "Content-Length")) {
+		f->differs |= f->length && strcmp(f->length, value ? value : "") != 0;
+		f->length = f->length ? f->length : value;
+	}
+	return MHD_YES;
+}
+
+/* Two lengths of one body: what stands before this server may have believed the other one
+ * (RFC 9112, 6.3). */
+static bool is_smuggling(struct sutra_http_request *r)
+{
+	struct framing f = { 0 };
+
+	MHD_get_connection_values(r->connection, MHD_HEADER_KIND, see_header, &f);
+	return f.differs || (f.length && f.chunked);
+}
+
 static void check_body_headers(struct sutra_http_request *r)
 {
 	const char *length = sutra_http_header(r, "Content-Length");
@@ -259,7 +287,11 @@ static void check_body_headers(struct sutra_http_request *r)
 	size_t max = r->server->o.max_body;
 	int64_t n;
 
-	if (!strcmp(r->method, "POST") && !media_type_ok(type)) {
+	if (is_smuggling(r)) {
+		sutra_fail(&r->refusal, SUTRA_E_SYNTAX, "the headers give the body more than one length");
+		sutra_hint(&r->refusal, "send one Content-Length, or Transfer-Encoding: chunked");
+		r->answer_at_once = true;
+	} else if (!strcmp(r->method, "POST") && !media_type_ok(type)) {
 		sutra_fail(&r->refusal, SUTRA_E_MEDIA, "Content-Type \"%.100s\" is not understood", type);
 		sutra_hint(&r->refusal, "send application/json");
 	} else if (length && !sutra_str_int(length, 0, INT64_MAX, &n) && (uint64_t)n > max) {

@@ -37,11 +37,11 @@ const struct sutra_setting sutra_operator_settings[] = {
 	TEXT("SUTRA_MODEL", "all-minilm-l6-v2", "a model that sutra model knows"),
 	ONE_OF("SUTRA_MRL", "layer_norm", "layer_norm|plain", "how vectors are shortened"),
 	INT("SUTRA_PORT_OFFSET", "0", 0, 40000, "added to every published port"),
-	ONE_OF("SUTRA_PRECISION", "auto", "auto|fp32|bf16|int8", "arithmetic of the encoder"),
+	ONE_OF("SUTRA_PRECISION", "auto", "auto|fp32", "arithmetic of the encoder"),
 	ONE_OF("SUTRA_RUNTIME", "auto", "auto|docker|native", "what runs the services"),
 	TEXT("SUTRA_STATE_DIR", NULL, "folder of records, logs and volumes"),
 	TEXT("SUTRA_TENANTS_FILE", NULL, "tenants and their keys"),
-	INT("SUTRA_THREADS", NULL, 1, 1024, "inference threads of a replica"),
+	INT("SUTRA_THREADS", NULL, 1, 256, "inference threads of a replica"),
 	ONE_OF("WAL_SYNC", NULL, "always|interval", "when a write to the cache shard is acknowledged"),
 	INT("WAL_SYNC_INTERVAL_MS", "1000", 1, 600000, "longest time until a write is on disk"),
 	SECRET("HAPROXY_STATS_PASSWORD", "of embedding-ha's statistics"),
@@ -95,6 +95,11 @@ static int check(const char *key, const char *value, const char *place, struct s
 	if (!rc && !strcmp(key, "SUTRA_MODEL") && (*value == '/' || strstr(value, "..")))
 		rc = sutra_fail(err, SUTRA_E_SETTING,
 				"SUTRA_MODEL is \"%.60s\"; a model's name is wanted (MODEL_PATH takes a folder)", value);
+	if (!rc && *value && !strcmp(key, "ML_BASE_URL") && (!sutra_str_starts(value, "http://") || strchr(value, '@')))
+		rc = sutra_fail(err, SUTRA_E_SETTING,
+				"ML_BASE_URL must be http://HOST:PORT, without credentials");
+	if (!rc && *value && !strcmp(key, "SUTRA_TENANTS_FILE"))
+		rc = sutra_fail(err, SUTRA_E_SETTING, "SUTRA_TENANTS_FILE is set, but tenants are not in this version");
 	if (!rc && *value && !strcmp(key, "SUTRA_BIND") && inet_pton(AF_INET, value, &in) != 1)
 		rc = sutra_fail(err, SUTRA_E_SETTING,
 				"SUTRA_BIND is \"%.60s\"; an IPv4 address of this machine is wanted, 0.0.0.0 for all",

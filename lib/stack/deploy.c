@@ -89,6 +89,7 @@ static json_t *record_begin(struct sutra_config *config, const struct sutra_desi
 	json_object_set_new(record, "deployed_at", json_string(stamp));
 	json_object_set_new(record, "dimension", json_integer(dimension));
 	json_object_set_new(record, "cache_enabled", json_boolean(cache));
+	json_object_set_new(record, "complete", json_false());
 	json_object_set_new(record, "haproxy_stats", json_null());
 	for (size_t i = 0; i < d->selected->n_services; i++) {
 		const struct sutra_service *s = &d->selected->services[i];
@@ -328,7 +329,7 @@ int sutra_deploy_apply(struct sutra_config *config, const struct sutra_desired *
 			   timeout_ns, stop, events, NULL, err };
 	int rc = d->rt->check(err);
 
-	if (rc || !plan->n_changes)
+	if (rc || (!plan->n_changes && !plan->unfinished))
 		return rc ? rc : wait_kept(&a);
 	rc = d->rt->prepare(&a.scene, plan, err);
 	if (rc)
@@ -341,6 +342,10 @@ int sutra_deploy_apply(struct sutra_config *config, const struct sutra_desired *
 	rc = rc ? rc : replace_all(&a);
 	rc = rc ? rc : wait_kept(&a);
 	rc = rc ? rc : stop_all(&a);	/* last: nobody uses them any more */
+	if (!rc) {
+		json_object_set_new(a.record, "complete", json_true());
+		rc = sutra_record_save(state_dir, a.record, err);
+	}
 	json_decref(a.record);
 	return rc;
 }

@@ -1,6 +1,7 @@
 #include "stack/deployment.h"
 
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,10 +16,11 @@
 #include "stack/record.h"
 #include "stack/runtime.h"
 
+#define PATIENCE_NS 10000000000u	/* with a restart in place, before it is killed */
+
 char *sutra_state_dir(void)
 {
-	const char *own = getenv("SUTRA_STATE_DIR"), *xdg = getenv("XDG_STATE_HOME"),
-		   *home = getenv("HOME");
+	const char *own = getenv("SUTRA_STATE_DIR"), *xdg = getenv("XDG_STATE_HOME");
 	char *dir, *real;
 
 	if (own && *own)
@@ -26,7 +28,7 @@ char *sutra_state_dir(void)
 	else if (xdg && *xdg)
 		dir = xasprintf("%s/sutra", xdg);
 	else
-		dir = xasprintf("%s/.local/state/sutra", home && *home ? home : "/var/tmp");
+		dir = xasprintf("%s/.local/state/sutra", sutra_home());
 	real = realpath(dir, NULL);	/* one name a folder: addresses and locks hang on it */
 	if (!real)
 		return dir;
@@ -105,6 +107,7 @@ int sutra_deployment_load(const char *state_dir, struct sutra_deployment **ret, 
 	d->deployed_at = text_of(o, "deployed_at");
 	d->haproxy_stats = text_of(o, "haproxy_stats");
 	d->dimension = json_integer_value(json_object_get(o, "dimension"));
+	d->complete = json_is_true(json_object_get(o, "complete"));
 	d->cache_enabled = json_is_true(json_object_get(o, "cache_enabled"));
 	d->n = json_array_size(services);
 	d->services = xcalloc(d->n, sizeof(*d->services));
@@ -225,6 +228,7 @@ int sutra_deployment_restart(struct sutra_deployment *d, const char *name, uint6
 {
 	const struct sutra_deployed *s = sutra_deployment_find(d, name);
 	struct sutra_awaited a;
+	uint64_t first;
 	bool balanced;
 	int rc = 0;
 
@@ -238,7 +242,16 @@ int sutra_deployment_restart(struct sutra_deployment *d, const char *name, uint6
 		rc = rc ? rc : sutra_balancer_wait_drained(d->haproxy_stats, s->group, name, timeout_ns, NULL, err);
 	}
 	rc = rc ? rc : d->rt->restart(d->state_dir, &a, err);
-	rc = rc ? rc : sutra_await(d->rt, d->state_dir, &a, 1, timeout_ns, NULL, NULL, err);
+	first = timeout_ns < 2 * PATIENCE_NS ? timeout_ns / 2 : PATIENCE_NS;
+	rc = rc ? rc : sutra_await(d->rt, d->state_dir, &a, 1, first, NULL, NULL, err);
+	if (rc == SUTRA_E_TIMEOUT) {	/* it does not even hear: the supervisor starts another */
+		sutra_deployment_refresh(d);
+		a.in_place = false;
+		a.old_pid = s->pid;
+		a.restarts = s->restarts + 1;
+		rc = d->rt->kill(d->state_dir, name, SIGKILL, err);
+		rc = rc ? rc : sutra_await(d->rt, d->state_dir, &a, 1, timeout_ns - first, NULL, NULL, err);
+	}
 	if (!rc && balanced)
 		rc = sutra_balancer_wait_up(d->haproxy_stats, s->group, name, timeout_ns, NULL, err);
 	sutra_deployment_refresh(d);

@@ -48,6 +48,7 @@ struct sutra_deployment {
 	char *haproxy_stats;	/* "127.0.0.1:9999", or NULL without ml-base-lb */
 	int64_t dimension;
 	bool cache_enabled;
+	bool complete;		/* the last deploy came to its end */
 	bool supervised;	/* the supervisor lives */
 	bool limits_enforced;	/* every running service with a memory limit is held to it */
 	struct sutra_deployed *services;	/* in start order */

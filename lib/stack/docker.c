@@ -15,6 +15,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/digest.h"
+#include "base/file.h"
 #include "base/proc.h"
 #include "base/str.h"
 #include "stack/compose.h"
@@ -29,14 +30,14 @@ enum { MAX_ARGS = 128, STOP_GRACE_S = 15, MAX_LOG = 16 << 20 };
 
 void sutra_docker_project(const char *state_dir, char out[SUTRA_PROJECT_LEN])
 {
-	const char *xdg = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+	const char *xdg = getenv("XDG_STATE_HOME");
 	char usual[1024], hex[SUTRA_SHA256_HEX];
 	uint8_t digest[SUTRA_SHA256_LEN];
 
 	if (xdg && *xdg)
 		snprintf(usual, sizeof(usual), "%s/sutra", xdg);
 	else
-		snprintf(usual, sizeof(usual), "%s/.local/state/sutra", home ? home : "");
+		snprintf(usual, sizeof(usual), "%s/.local/state/sutra", sutra_home());
 	sutra_sha256(state_dir, strlen(state_dir), digest);
 	sutra_hex(digest, sizeof(digest), hex);
 	if (strcmp(usual, state_dir) != 0)

@@ -48,13 +48,13 @@ const char *sutra_model_state_name(enum sutra_model_state s)
 
 char *sutra_model_dir(void)
 {
-	const char *own = getenv("SUTRA_MODEL_DIR"), *xdg = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
+	const char *own = getenv("SUTRA_MODEL_DIR"), *xdg = getenv("XDG_DATA_HOME");
 
 	if (own && *own)
 		return xstrdup(own);
 	if (xdg && *xdg)
 		return xasprintf("%s/sutra/models", xdg);
-	return xasprintf("%s/.local/share/sutra/models", home && *home ? home : "/var/tmp");
+	return xasprintf("%s/.local/share/sutra/models", sutra_home());
 }
 
 const struct sutra_known_model *sutra_model_known(const char *name)

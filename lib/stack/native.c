@@ -201,9 +201,12 @@ static int down(const char *state_dir, bool volumes, size_t *ret_n, int *ret_kil
 {
 	char *services = xasprintf("%s/native/services", state_dir), *data = xasprintf("%s/volumes", state_dir);
 	json_t *running = sutra_record_recover(state_dir);
+	pid_t pids[256];
+	size_t orphans = sutra_stack_pids(state_dir, NULL, pids, 256);
 	int rc = sutra_runit_stop(state_dir, GRACE_NS, ret_killed, err);
 
 	*ret_n = json_array_size(json_object_get(running, "services"));
+	*ret_n = *ret_n ? *ret_n : orphans;	/* without folders only processes can be counted */
 	json_decref(running);
 	sutra_cgroup_clear(state_dir);
 	rc = rc ? rc : sutra_remove_tree(services, err);

@@ -118,6 +118,7 @@ int sutra_plan_make(const struct sutra_runtime *rt, const struct sutra_unit *uni
 	}
 	for (i = 0; i < p.n; i++)
 		p.n_changes += p.steps[i].action != SUTRA_KEEP;
+	p.unfinished = record && !json_is_true(json_object_get(record, "complete"));
 	*ret = p;
 	return 0;
 }

@@ -23,6 +23,7 @@ struct sutra_step {
 struct sutra_plan {
 	struct sutra_step *steps;	/* in the order of units, then stops */
 	size_t n, n_changes;
+	bool unfinished;	/* an earlier deploy was cut off: carry out even without changes */
 };
 
 /* record: as sutra_record_load or _recover give it; NULL when nothing is deployed. */

@@ -280,7 +280,7 @@ static void become_runsvdir(const char *state_dir, int report)
 	dup2(out, 2);
 	snprintf(services, sizeof(services), "%s/native/services", state_dir);
 	snprintf(stack, sizeof(stack), "SUTRA_STACK=%s", state_dir);
-	snprintf(home, sizeof(home), "HOME=%s", getenv("HOME") ? getenv("HOME") : "/");
+	snprintf(home, sizeof(home), "HOME=%s", sutra_home());
 	snprintf(search, sizeof(search), "PATH=%s:/usr/sbin:/usr/bin:/bin", getenv("PATH") ? getenv("PATH") : "");
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);

@@ -392,8 +392,12 @@ int sutra_wal_open(const char *dir, uint64_t next_lsn, struct sutra_wal **ret, s
 		struct stat st;
 
 		segment_path(dir, list[i], path);
-		if (!stat(path, &st))
-			w->old_bytes += (uint64_t)st.st_size;
+		if (stat(path, &st))
+			continue;
+		/* One that a start left without a record is no use to the next. */
+		if (st.st_size <= SEGMENT_HEAD && !unlink(path))
+			continue;
+		w->old_bytes += (uint64_t)st.st_size;
 	}
 	w->first_segment = n ? list[0] : 1;
 	rc = rc ? rc : open_segment(w, n ? list[n - 1] + 1 : 1, err);

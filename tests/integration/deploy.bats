@@ -4,7 +4,7 @@ bats_require_minimum_version 1.5.0
 
 setup_file() {
   SUTRA_STATE_DIR=$(mktemp -d)
-  SUTRA_PORT_OFFSET=$((RANDOM % 7000 + 1000))
+  SUTRA_PORT_OFFSET=$((RANDOM % 4000 + 11000)) # beyond the ephemeral ports, which clients take
   export SUTRA_STATE_DIR SUTRA_PORT_OFFSET NO_COLOR=1
   export GATEWAY=127.0.0.1:$((8888 + SUTRA_PORT_OFFSET))
 }
@@ -109,6 +109,24 @@ EOF
   run -0 sutra deploy
 }
 
+@test "restart starts a hung service anew" {
+  kill -STOP "$(sutra status --json | jq '.services[] | select(.name == "embedding-single").pid')"
+  run -1 sutra status --timeout 300ms
+  [[ $output == *'embedding-single'*'down'* ]]
+  run -0 sutra restart embedding-single --timeout 6s
+  run -0 sutra status
+}
+
+@test "down finds what runs when its folder is gone" {
+  mv "$SUTRA_STATE_DIR" "$SUTRA_STATE_DIR.away"
+  run -0 sutra down
+  [[ $output == *'services ended'* ]]
+  [ -z "$(stack_pids)" ]
+  rm -rf "$SUTRA_STATE_DIR"
+  mv "$SUTRA_STATE_DIR.away" "$SUTRA_STATE_DIR"
+  run -0 sutra deploy
+}
+
 @test "a changed dimension touches replicas and gateway only, and no request fails" {
   service_pids | grep -E 'lb|shard' >"$BATS_TEST_TMPDIR/before"
   (
@@ -149,7 +167,10 @@ EOF
   run -2 env MATRYOSHKA_DIM=100 sutra deploy
   [[ $output == *"MATRYOSHKA_DIM is 100; the model gives 64, 128, 256, 384"* ]]
   run -2 sutra deploy --runtime docker
-  [[ $output == *"--runtime native"* ]]
+  [[ $output == *"the stack runs on the runtime native, not docker"* ]]
+  run -2 env SUTRA_TENANTS_FILE=/x sutra deploy
+  run -2 env ML_BASE_URL=http://me:secret@host:1 sutra deploy
+  [[ $output != *secret* ]]
   run -2 env SUTRA_EDITION=enterprise sutra deploy
   run -2 env SUTRA_EDITION=big sutra deploy
   service_pids | diff "$BATS_TEST_TMPDIR/before" -
@@ -283,8 +304,11 @@ EOF
   local code=0
   wait $pid || code=$?
   [ "$code" = 130 ]
+  run sutra status
+  [[ $status != 0 && $output == *'the last deploy did not come to its end'* ]]
   unset SUTRA_DATA_DIR
   run -0 sutra deploy --yes
+  run -0 sutra status
   run -0 sutra down
   [ -z "$(stack_pids)" ]
 }

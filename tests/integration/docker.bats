@@ -6,7 +6,7 @@ bats_require_minimum_version 1.5.0
 setup_file() {
   export SUTRA_STATE_DIR SUTRA_PORT_OFFSET SUTRA_RUNTIME=docker NO_COLOR=1
   SUTRA_STATE_DIR=$(mktemp -d)
-  SUTRA_PORT_OFFSET=$((RANDOM % 7000 + 1000))
+  SUTRA_PORT_OFFSET=$((RANDOM % 4000 + 11000)) # beyond the ephemeral ports, which clients take
   export GATEWAY=127.0.0.1:$((8888 + SUTRA_PORT_OFFSET)) BALANCER=127.0.0.1:$((8887 + SUTRA_PORT_OFFSET))
   start_engine || return 0
   "$BATS_TEST_DIRNAME/../../scripts/build-all" >"$BATS_FILE_TMPDIR/build" 2>&1 || {

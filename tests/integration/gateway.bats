@@ -203,6 +203,16 @@ refused() {
   [[ $output == *'X-Request-Id: mine-7'* ]]
 }
 
+@test "two lengths of one body are refused, and the connection closed" {
+  for headers in 'Content-Length: 14\r\nContent-Length: 0' 'Content-Length: 14\r\nTransfer-Encoding: chunked'; do
+    exec 7<>"/dev/tcp/127.0.0.1/${URL##*:}"
+    printf "POST /embed HTTP/1.1\r\nHost: x\r\n$headers\r\n\r\n"'{"text":"abc"}' >&7
+    answer=$(timeout 10 cat <&7 || true)
+    exec 7>&-
+    [[ $answer == *' 400 '*'more than one length'* ]]
+  done
+}
+
 @test "a client that sends its body a byte at a time holds nobody up, and is answered" {
   exec 7<>"/dev/tcp/127.0.0.1/${URL##*:}"
   body='{"text":"slow"}'

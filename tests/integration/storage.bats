@@ -214,6 +214,21 @@ crash() {
   [[ ${lines[*]} == "nil b=of b c=of c" ]]
 }
 
+@test "starts without writes leave no segments behind" {
+  start
+  run -0 client put one here
+  stop
+  for _ in 1 2 3; do
+    start
+    stop
+  done
+  [ "$(find "$DIR" -name '*.wal' | wc -l)" -le 2 ]
+  start
+  run -0 client get one
+  [[ $output == one=here ]]
+  stop
+}
+
 @test "a full disk: puts answer storage_full, gets go on, health says so, space brings them back" {
   mkdir -p "$DIR"
   mount -t tmpfs -o size=1m sutra-test "$DIR" 2>/dev/null || skip "no right to mount a tmpfs"

@@ -10,7 +10,7 @@ setup_file() {
   export SUTRA_STATE_DIR NO_COLOR=1
   # An offset whose four published ports are free.
   for _ in $(seq 50); do
-    SUTRA_PORT_OFFSET=$((RANDOM % 13000 + 1000))
+    SUTRA_PORT_OFFSET=$((RANDOM % 4000 + 11000))
     busy=0
     for port in 8887 8888 9999 50052; do
       ! (exec 3<>"/dev/tcp/127.0.0.1/$((port + SUTRA_PORT_OFFSET))") 2>/dev/null || busy=1
@@ -48,6 +48,13 @@ wait_status() {
   done
   sutra status --json
   return 1
+}
+
+@test "validate failover: every fault under load, no request fails" {
+  run -0 sutra validate failover --json
+  jq -e '[.results[] | .status] == ["pass", "pass", "pass", "pass", "pass", "pass"]' <<<"${output#*$'\n'}" ||
+    jq -e . <<<"$output"
+  [ "$(sutra validate nothing 2>&1 | grep -c 'nothing.json')" = 1 ]
 }
 
 @test "status: everything is up, with phases of latency and memory" {
