@@ -117,21 +117,39 @@ static void reset_counters(const char *state_dir, const char *name)
 	}
 }
 
-/* Whether the process waits for HUP already (blocked or caught): before that it would die of it. */
-static bool takes_hangup(pid_t pid)
+/* Whether a thread has HUP blocked or caught. */
+static bool thread_takes_hangup(pid_t pid, const char *thread)
 {
-	char path[64], *text, *at;
-	unsigned long long caught = 0, blocked = 0;
+	char path[320], *text, *at;
+	unsigned long long mask = 0;
 
-	snprintf(path, sizeof(path), "/proc/%ld/status", (long)pid);
+	snprintf(path, sizeof(path), "/proc/%ld/task/%s/status", (long)pid, thread);
 	if (sutra_file_read(path, 16384, &text, NULL, NULL))
 		return false;
 	if ((at = strstr(text, "\nSigCgt:")))
-		caught = strtoull(at + 8, NULL, 16);
+		mask |= strtoull(at + 8, NULL, 16);
 	if ((at = strstr(text, "\nSigBlk:")))
-		blocked = strtoull(at + 8, NULL, 16);
+		mask |= strtoull(at + 8, NULL, 16);
 	sutra_free(text);
-	return (caught | blocked) >> (SIGHUP - 1) & 1;
+	return mask >> (SIGHUP - 1) & 1;
+}
+
+/* Whether the process waits for HUP already: before that it would die of it. All its threads
+ * block the signal but the one in sigwait(3), whose mask shows it as open. */
+static bool takes_hangup(pid_t pid)
+{
+	char path[64];
+	struct dirent *e;
+	bool takes = false;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "/proc/%ld/task", (long)pid);
+	d = opendir(path);
+	while (d && !takes && (e = readdir(d)))
+		takes = e->d_name[0] != '.' && thread_takes_hangup(pid, e->d_name);
+	if (d)
+		closedir(d);
+	return takes;
 }
 
 /* Whether what runs now is one of ours, which restart in place on HUP. */
