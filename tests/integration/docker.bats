@@ -136,6 +136,7 @@ PYTHON
 }
 
 @test "what the cache holds outlives its container" {
+  until curl -sf "$GATEWAY/health" | grep -q '"cache":"up"'; do :; done # the shard has a new container
   curl -sf "$GATEWAY/embed" -d '{"text":"kept in the volume"}' >/dev/null
   run -0 sutra down
   [ -z "$(containers)" ]
