@@ -147,7 +147,7 @@ void gw_health(struct sutra_http_request *r, void *ctx)
 {
 	struct gateway *g = ctx;
 	bool ml_up = upstream_up(g->upstream), l2_up = sutra_cache_l2_up(g->cache);
-	struct gw_model model;
+	struct gw_model model = { 0 };
 	const char *reason = NULL;
 	struct sutra_buf b;
 

@@ -166,6 +166,8 @@ static void finish_batch(struct call *c)
 		b->err.code = 0;
 		b->rows = (const float *)(const void *)c->fetch.answer.data;
 		read_lengths(&c->fetch, b);
+		if (sutra_fetch_header(&c->fetch, "X-Embedding-Fingerprint", b->fingerprint, sizeof(b->fingerprint)))
+			b->fingerprint[0] = '\0';
 		check_fingerprint(c->u, &c->fetch);
 	}
 	b->done(b);

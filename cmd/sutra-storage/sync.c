@@ -59,6 +59,9 @@ static void begin_sync(struct storage *s)
 {
 	int fd = s->syncing ? -1 : sutra_engine_sync_begin(s->engine);
 
+	/* A Flush of the same turn may have done it already. */
+	if (fd == SUTRA_NOTHING_TO_SYNC && s->always)
+		sutra_tcp_settle(s->tcp, s->committed_ticket);
 	if (fd < 0)
 		return;
 	s->syncing = true;

@@ -26,6 +26,7 @@
 
 enum {
 	DEFAULT_PARALLEL = 6,
+	MAX_BATCH_BYTES = 2 << 20,	/* of texts in one upstream request, but one always goes */
 	MAX_FLIGHTS = 262144,	/* texts under way at most: beyond, 429 */
 };
 
@@ -86,8 +87,13 @@ void sutra_cache_set_model(struct sutra_cache *c, const char *name, const char *
 	struct model_space *now;
 
 	pthread_mutex_lock(&c->lock);
-	now = atomic_load(&c->space);
-	if ((!now || strcmp(now->fingerprint, fingerprint) != 0) && c->n_spaces < MAX_MODELS) {
+	now = NULL;
+	for (size_t i = 0; i < c->n_spaces && !now; i++)
+		if (!strcmp(c->spaces[i].fingerprint, fingerprint))
+			now = &c->spaces[i];
+	if (now) {
+		atomic_store(&c->space, now);
+	} else if (c->n_spaces < MAX_MODELS) {
 		now = &c->spaces[c->n_spaces++];
 		snprintf(now->name, sizeof(now->name), "%s", name);
 		snprintf(now->fingerprint, sizeof(now->fingerprint), "%s", fingerprint);
@@ -133,7 +139,7 @@ static void land_flight(struct sutra_cache *c, struct flight *f, struct sutra_ve
 	struct flight **at = flight_slot(c, &f->key);
 	struct waiter *w, *next;
 
-	if (v && c->o.enabled)
+	if (v && c->o.enabled && !f->foreign)
 		sutra_l1_put(c->l1, v);
 	pthread_mutex_lock(&c->lock);
 	while (*at != f)
@@ -174,15 +180,18 @@ static void upstream_done(struct sutra_upstream_batch *b)
 	pthread_mutex_unlock(&c->lock);
 	start_upstream(c);
 	for (size_t i = 0; i < b->n; i++) {
+		const struct model_space *space = call->flights[i]->space;
 		struct sutra_vector *v = NULL;
+		bool foreign = *b->fingerprint && (!space || strcmp(space->fingerprint, b->fingerprint) != 0);
 
+		call->flights[i]->foreign = foreign;
 		if (!b->err.code) {
 			v = sutra_vector_new(&call->flights[i]->key, b->rows + i * c->o.dimension,
 					     c->o.dimension, b->tokens[i], b->truncated[i], expires);
 			count(c, M_MISSES, 1);
 		}
 		land_flight(c, call->flights[i], v, SUTRA_FROM_MODEL, b->err.code ? &b->err : &none);
-		if (v)
+		if (v && !foreign)
 			write_l2(c, v);
 		sutra_vector_unref(v);
 	}
@@ -193,6 +202,7 @@ static void upstream_done(struct sutra_upstream_batch *b)
 static struct upstream_call *next_call(struct sutra_cache *c)
 {
 	struct upstream_call *call = sutra_calloc(1, sizeof(*call));
+	size_t bytes = 0;
 
 	if (!call)
 		return NULL;	/* the queue is tried again when the next flight or answer comes */
@@ -201,6 +211,10 @@ static struct upstream_call *next_call(struct sutra_cache *c)
 	       call->batch.n < SUTRA_CACHE_BATCH) {
 		struct flight *f = c->queue;
 
+		/* A huge text goes alone: strangers' texts must not share its refusal. */
+		if (call->batch.n && bytes + f->length > MAX_BATCH_BYTES)
+			break;
+		bytes += f->length;
 		c->queue = f->next_queued;
 		if (!c->queue)
 			c->queue_tail = &c->queue;
@@ -350,6 +364,16 @@ static void ask(struct sutra_cache *c, struct flight *list, size_t n)
 	struct l2_call *call = NULL;
 	size_t i = 0;
 
+	if (c->l2 && n > SUTRA_LIMIT_BATCH) {	/* the protocol's limit of one GetConcepts */
+		struct flight *last = list, *rest;
+
+		for (size_t k = 1; k < SUTRA_LIMIT_BATCH; k++)
+			last = last->next_queued;
+		rest = last->next_queued;
+		last->next_queued = NULL;
+		ask(c, rest, n - SUTRA_LIMIT_BATCH);
+		n = SUTRA_LIMIT_BATCH;
+	}
 	if (c->l2 && n) {
 		ids = sutra_calloc(n, sizeof(*ids));
 		text = sutra_calloc(n, sizeof(*text));
@@ -377,7 +401,7 @@ static void ask(struct sutra_cache *c, struct flight *list, size_t n)
 
 /* Joins the flight of the key, or makes one (*ret_made). SUTRA_E_NOMEM, SUTRA_E_BUSY. */
 static int board(struct sutra_cache *c, struct sutra_cache_request *r, size_t at,
-		 const struct sutra_cache_key *k, struct flight **ret_made)
+		 const struct model_space *space, const struct sutra_cache_key *k, struct flight **ret_made)
 {
 	struct flight **slot = flight_slot(c, k), *f, *made = sutra_calloc(1, sizeof(*made));
 	struct waiter *w = sutra_calloc(1, sizeof(*w));
@@ -395,6 +419,7 @@ static int board(struct sutra_cache *c, struct sutra_cache_request *r, size_t at
 		rc = SUTRA_E_BUSY;
 	} else if (!rc) {
 		made->key = *k;
+		made->space = space;
 		made->text = r->texts[at];
 		made->length = r->lengths[at];
 		made->first = (struct waiter){ r, at, NULL };
@@ -423,7 +448,7 @@ static struct sutra_vector *look_up(struct sutra_cache *c, const struct sutra_ca
 
 void sutra_cache_get(struct sutra_cache *c, struct sutra_cache_request *r)
 {
-	const char *fingerprint = fingerprint_of(c);
+	const struct model_space *space = atomic_load(&c->space);
 	struct flight *fresh = NULL, **end = &fresh;
 	size_t n_fresh = 0;
 	struct sutra_err err;
@@ -438,14 +463,14 @@ void sutra_cache_get(struct sutra_cache *c, struct sutra_cache_request *r)
 		struct flight *made;
 		int rc;
 
-		sutra_cache_key_make(fingerprint, r->texts[i], r->lengths[i], &key);
+		sutra_cache_key_make(space ? space->fingerprint : "", r->texts[i], r->lengths[i], &key);
 		v = look_up(c, &key);
 		if (v) {
 			land(r, i, v, SUTRA_FROM_L1, NULL);
 			sutra_vector_unref(v);
 			continue;
 		}
-		rc = board(c, r, i, &key, &made);
+		rc = board(c, r, i, space, &key, &made);
 		if (rc) {
 			sutra_fail(&err, rc, rc == SUTRA_E_BUSY ? "%d texts are under way already" :
 								  "out of memory for a text (%d)",

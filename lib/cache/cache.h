@@ -30,6 +30,7 @@ struct sutra_upstream_batch {
 	const float *rows;	/* [n][dimension] */
 	uint32_t tokens[SUTRA_CACHE_BATCH];
 	bool truncated[SUTRA_CACHE_BATCH];
+	char fingerprint[65];	/* of the model that computed them; "": the one that is known */
 	void (*done)(struct sutra_upstream_batch *b);
 	void *user;		/* the upstream's own */
 };

@@ -19,12 +19,18 @@ struct waiter {
 	struct waiter *next;
 };
 
+struct model_space {
+	char name[128], fingerprint[65];
+};
+
 struct flight {
 	struct sutra_cache_key key;
 	const char *text;
 	size_t length;
 	struct waiter first, *more;	/* first is the maker's; more: a list */
 	struct flight *next_slot, *next_queued;
+	const struct model_space *space;	/* of the key */
+	bool foreign;	/* another model has computed it: answered, not kept */
 };
 
 #define CACHE_METRICS(X)                                                                          \
@@ -46,10 +52,6 @@ enum {
 	CACHE_METRICS(X)
 #undef X
 	M_COUNT
-};
-
-struct model_space {
-	char name[128], fingerprint[65];
 };
 
 struct sutra_cache {

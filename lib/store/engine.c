@@ -393,10 +393,14 @@ int sutra_engine_flush(struct sutra_engine *s, struct sutra_err *err)
 
 int sutra_engine_sync_begin(struct sutra_engine *s)
 {
+	int fd;
+
 	if (!s->unsynced)
-		return -1;
-	s->unsynced = 0;
-	return sutra_wal_dup(s->wal);
+		return SUTRA_NOTHING_TO_SYNC;
+	fd = sutra_wal_dup(s->wal);
+	if (fd >= 0)
+		s->unsynced = 0;
+	return fd;
 }
 
 int sutra_engine_sync_end(struct sutra_engine *s, int fd, int sync_errno, struct sutra_err *err)
@@ -430,7 +434,8 @@ static void begin_rewrite(struct sutra_engine *s)
 	s->order = sutra_calloc(s->lru.used + 1, sizeof(*s->order));
 	if (!s->order)
 		return;
-	if (!forced && sutra_wal_rotate(s->wal, &s->keep_from, NULL)) {
+	/* What waits for its sync stays in the segment that is left. */
+	if (!forced && (sutra_wal_sync(s->wal, NULL) || sutra_wal_rotate(s->wal, &s->keep_from, NULL))) {
 		sutra_free(s->order);
 		s->order = NULL;
 		s->keep_from = 0;
@@ -444,6 +449,7 @@ static void begin_rewrite(struct sutra_engine *s)
 
 static void step_rewrite(struct sutra_engine *s)
 {
+	size_t from = s->at_order;
 	uint64_t lsn;
 
 	for (int left = REWRITE_STEP; left && s->at_order < s->n_order; left--, s->at_order++) {
@@ -452,10 +458,14 @@ static void step_rewrite(struct sutra_engine *s)
 		if (!e)
 			continue;
 		if (log_entry(s, e, &lsn, NULL))
-			return;	/* the frame is full: the commit below empties it, go on next time */
+			break;	/* the frame is full: the commit below empties it, go on next time */
 		s->pending++;
 	}
-	if (sutra_engine_commit(s, NULL) || s->at_order < s->n_order)
+	if (sutra_engine_commit(s, NULL)) {
+		s->at_order = from;	/* not in the log: once more */
+		return;
+	}
+	if (s->at_order < s->n_order)
 		return;
 	if (!sutra_wal_sync(s->wal, NULL) && !sutra_wal_drop_before(s->wal, s->keep_from, NULL))
 		s->reconciliations++;

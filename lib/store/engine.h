@@ -64,7 +64,9 @@ int sutra_engine_clear(struct sutra_engine *s, uint64_t *ret_n, struct sutra_err
 int sutra_engine_commit(struct sutra_engine *s, struct sutra_err *err);
 /* Commits and syncs here and now, on the caller's thread. */
 int sutra_engine_flush(struct sutra_engine *s, struct sutra_err *err);
-/* A descriptor to fdatasync on any thread, or -1 when nothing waits for it; end tells how it went. */
+/* A descriptor to fdatasync on any thread; end tells how it went. SUTRA_NOTHING_TO_SYNC: all that was
+ * committed is on disk; -1: no descriptor is to be had, ask again. */
+enum { SUTRA_NOTHING_TO_SYNC = -2 };
 int sutra_engine_sync_begin(struct sutra_engine *s);
 int sutra_engine_sync_end(struct sutra_engine *s, int fd, int sync_errno, struct sutra_err *err);
 /* Small background work: expiry, a step of the log's rewriting. Call it about 10 times a second. */

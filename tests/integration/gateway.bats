@@ -103,6 +103,16 @@ refused() {
   jq -e '.embeddings | .[1] == .[2] and .[1] != .[3]' <<<"$output"
 }
 
+@test "more texts than one GetConcepts takes come from L2 all the same" {
+  texts=$(seq 1500 | sed 's/.*/"number &"/' | paste -sd,)
+  embed "{\"texts\":[$texts]}" | jq -e '.cache.miss == 1500'
+  until_stat '.l2.writes == 1500'
+  kill -HUP "$PID"
+  wait_line "$LOG" restarting "$PID"
+  run -0 embed "{\"texts\":[$texts]}"
+  jq -e '.cache == {"l1": 0, "l2": 1500, "miss": 0}' <<<"$output"
+}
+
 @test "twenty callers of one new text cause one inference" {
   before=$(curl -sf "$ML/metrics" | sed -n 's/^sutra_ml_texts_total //p')
   long=$(yes 'a long text that takes a while' | head -n 60 | paste -sd' ')
