@@ -6,9 +6,11 @@
 
 #include <cmocka.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -375,6 +377,49 @@ static void the_log_is_rewritten_when_it_is_mostly_dead(void **state)
 	sutra_free(big);
 }
 
+/* A tick whose frame cannot be written is done again: nothing falls between two steps. */
+static void a_failed_step_of_a_rewrite_loses_nothing(void **state)
+{
+	enum { SMALL = 5000, BIG = 100000 };
+	struct sutra_engine *e = open_store(SMALL + 10);
+	char *big = sutra_alloc(BIG + 1), id[16];
+	struct rlimit whole, tight;
+	struct sutra_engine_stats stats;
+
+	memset(big, 'x', BIG);
+	big[BIG] = '\0';
+	for (int i = 0; i < SMALL; i++) {
+		snprintf(id, sizeof(id), "s%d", i);
+		assert_int_equal(put(e, id, "here", 0), 0);
+		if (i % 500 == 499)
+			assert_int_equal(sutra_engine_commit(e, NULL), 0);
+	}
+	for (int i = 0; i < 250; i++)
+		write_one(e, "big", big);
+	sutra_engine_tick(e);	/* begins, and does the first step */
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &whole), 0);
+	tight = (struct rlimit){ 64, whole.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
+	sutra_engine_tick(e);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &whole), 0);
+	sutra_engine_stats(e, &stats);
+	assert_int_equal(stats.reconciliations, 0);
+	for (int i = 0; i < 20; i++)
+		sutra_engine_tick(e);
+	sutra_engine_stats(e, &stats);
+	assert_true(stats.reconciliations > 0);
+	sutra_engine_close(e);
+	e = open_store(SMALL + 10);
+	for (int i = 0; i < SMALL; i++) {
+		snprintf(id, sizeof(id), "s%d", i);
+		if (!has(e, id, "here", NULL))
+			fail_msg("%s is gone", id);
+	}
+	sutra_engine_close(e);
+	sutra_free(big);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -384,6 +429,7 @@ int main(void)
 		T(a_torn_write_loses_nothing_before_it), T(every_flipped_bit_is_told),
 		T(damage_names_segment_and_offset), T(frames_of_any_size_are_read_again),
 		T(every_failing_allocation_is_survived), T(the_log_is_rewritten_when_it_is_mostly_dead),
+		T(a_failed_step_of_a_rewrite_loses_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
