@@ -287,7 +287,14 @@ static void adopt_model(struct gateway *g, const json_t *o)
 	if (!*fingerprint || native < 1)
 		return;
 	if (!sutra_matryoshka_allows((size_t)native, m.dimension)) {
+		struct gw_model known;
+
 		sutra_matryoshka_list((size_t)native, allowed);
+		if (gw_model_get(g, &known)) {	/* what it knew still serves what is cached */
+			sutra_log(SUTRA_ERROR, "gateway", "model refused",
+				  "name=%s reason=\"it allows %s, MATRYOSHKA_DIM is %zu\"", name, allowed, m.dimension);
+			return;
+		}
 		fprintf(stderr, "sutra-embedding: MATRYOSHKA_DIM is %zu; the model %s allows %s\n", m.dimension,
 			name, allowed);
 		exit(2);

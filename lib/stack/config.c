@@ -119,6 +119,11 @@ static int load_file(struct sutra_config *c, const char *path, enum sutra_source
 	for (size_t i = 0; i < e->n && !rc; i++)
 		rc = row_of(e->items[i].key) ? check(e->items[i].key, e->items[i].value, path, err) :
 					       unknown(e->items[i].key, path, err);
+	/* An alias counts as the name, unless the name itself is there. */
+	for (const struct sutra_setting *row = sutra_operator_settings; row->name && !rc; row++)
+		if (row->alias && sutra_env_get(e, row->alias) && !sutra_env_get(e, row->name) &&
+		    sutra_env_set(e, row->name, sutra_env_get(e, row->alias)))
+			rc = sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
 	return rc;
 }
 

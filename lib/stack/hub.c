@@ -131,8 +131,8 @@ static const char *token(void)
 
 	if (!t || !*t)
 		return NULL;
-	return sutra_str_starts(url, "https://") || sutra_str_starts(url, "http://127.") ||
-			       sutra_str_starts(url, "http://localhost") ?
+	return sutra_str_starts(url, "https://") || sutra_str_starts(url, "http://127.0.0.1:") ||
+			       sutra_str_starts(url, "http://localhost:") ?
 		       t :
 		       NULL;
 }
