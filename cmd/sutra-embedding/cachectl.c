@@ -175,6 +175,8 @@ void gw_health(struct sutra_http_request *r, void *ctx)
 	sutra_http_reply_json(r, reason ? 503 : 200, &b);
 }
 
+void gw_ready(struct sutra_http_request *r, void *ctx) { sutra_service_ready(r, ctx, gw_health); }
+
 void gw_metrics(struct sutra_http_request *r, void *ctx)
 {
 	static const struct sutra_metric_row rows[GW_METRIC_COUNT] = {

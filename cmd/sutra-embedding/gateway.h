@@ -56,7 +56,7 @@ struct gateway {
 };
 
 /* Handlers; ctx is the gateway. */
-sutra_http_handler gw_embed, gw_openai, gw_models, gw_health, gw_metrics, gw_cache_stats, gw_cache_clear,
+sutra_http_handler gw_embed, gw_openai, gw_models, gw_health, gw_ready, gw_metrics, gw_cache_stats, gw_cache_clear,
 	gw_cache_warm, gw_cache_invalidate;
 
 /* A copy of the model; false while it is not known. */

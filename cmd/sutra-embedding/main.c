@@ -57,6 +57,7 @@ static const struct sutra_http_route routes[] = {
 	{ "POST", "/cache/warm", gw_cache_warm },
 	{ "POST", "/cache/invalidate", gw_cache_invalidate },
 	{ "GET", "/health", gw_health },
+	{ "GET", "/ready", gw_ready },
 	{ "GET", "/metrics", gw_metrics },
 	{ 0 },
 };

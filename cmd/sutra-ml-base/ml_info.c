@@ -62,20 +62,7 @@ void ml_health(struct sutra_http_request *r, void *ctx)
 	sutra_http_reply_json(r, reason ? 503 : 200, &b);
 }
 
-/* For balancers: 404 once drained by SIGUSR1, which HAProxy takes as "no new sessions". */
-void ml_ready(struct sutra_http_request *r, void *ctx)
-{
-	bool draining = sutra_service_draining();
-	struct sutra_buf b;
-
-	if (!draining) {
-		ml_health(r, ctx);
-		return;
-	}
-	sutra_buf_init(&b, 256);
-	sutra_buf_adds(&b, "{\"status\":\"draining\"}\n");
-	sutra_http_reply_json(r, 404, &b);
-}
+void ml_ready(struct sutra_http_request *r, void *ctx) { sutra_service_ready(r, ctx, ml_health); }
 
 void ml_metrics(struct sutra_http_request *r, void *ctx)
 {

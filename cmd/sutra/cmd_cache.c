@@ -23,17 +23,27 @@ static const struct sutra_option rows[] = {
 
 static const struct sutra_option *options(void) { return rows; }
 
-static int clear(const char *base, struct sutra_err *err)
+/* Of every gateway; L2 is one for all. */
+static int clear(const struct sutra_strv *bases, struct sutra_err *err)
 {
 	int64_t l1 = 0, l2 = 0;
-	json_t *doc;
-	int rc = gateway_call(base, "POST", "/cache/clear", NULL, &doc, err);
+	int rc = 0;
 
+	for (size_t i = 0; i < bases->n && !rc; i++) {
+		int64_t n1 = 0, n2 = 0;
+		json_t *doc;
+
+		rc = gateway_call(bases->items[i], "POST", "/cache/clear", NULL, &doc, err);
+		if (rc)
+			break;
+		sutra_json_get_int(doc, "l1", &n1, NULL);
+		sutra_json_get_int(doc, "l2", &n2, NULL);
+		json_decref(doc);
+		l1 += n1;
+		l2 += n2;
+	}
 	if (rc)
 		return rc;
-	sutra_json_get_int(doc, "l1", &l1, NULL);
-	sutra_json_get_int(doc, "l2", &l2, NULL);
-	json_decref(doc);
 	if (common.json)
 		print_document(json_pack("{s:s, s:I, s:I}", "schema", "sutra.cache-clear/1", "l1",
 					 (json_int_t)l1, "l2", (json_int_t)l2));
@@ -42,23 +52,30 @@ static int clear(const char *base, struct sutra_err *err)
 	return 0;
 }
 
-static int invalidate(const char *base, const char *text, struct sutra_err *err)
+static int invalidate(const struct sutra_strv *bases, const char *text, struct sutra_err *err)
 {
 	struct sutra_buf body;
 	int64_t gone = 0;
-	json_t *doc;
-	int rc;
+	int rc = 0;
 
 	sutra_buf_init(&body, 8 * MAX_LINE);
 	sutra_buf_adds(&body, "{\"text\":");
 	sutra_json_add_string(&body, text, strlen(text));
 	sutra_buf_addc(&body, '}');
-	rc = gateway_call(base, "POST", "/cache/invalidate", sutra_buf_str(&body), &doc, err);
+	for (size_t i = 0; i < bases->n && !rc; i++) {
+		int64_t n = 0;
+		json_t *doc;
+
+		rc = gateway_call(bases->items[i], "POST", "/cache/invalidate", sutra_buf_str(&body), &doc, err);
+		if (rc)
+			break;
+		sutra_json_get_int(doc, "invalidated", &n, NULL);
+		json_decref(doc);
+		gone = n > gone ? n : gone;
+	}
 	sutra_buf_release(&body);
 	if (rc)
 		return rc;
-	sutra_json_get_int(doc, "invalidated", &gone, NULL);
-	json_decref(doc);
 	if (common.json)
 		print_document(json_pack("{s:s, s:I}", "schema", "sutra.cache-invalidate/1", "invalidated",
 					 (json_int_t)gone));
@@ -148,8 +165,8 @@ static int warm(const char *base, const char *path, struct sutra_err *err)
 static int run(int n, char **argv)
 {
 	const char *verb = n ? argv[1] : "";
+	struct sutra_strv bases = { 0 };
 	struct sutra_err err;
-	char *base = NULL;
 	int code = command_formats("table|json"), rc;
 
 	if (code)
@@ -161,14 +178,14 @@ static int run(int n, char **argv)
 		return command_usage("cache %s", !strcmp(verb, "clear") ? "clear takes no operand" :
 					 !strcmp(verb, "warm") ? "warm takes one FILE (- is standard input)" :
 								 "invalidate takes one TEXT");
-	rc = gateway_url(url_flag, &base, &err);
+	rc = gateway_urls(url_flag, &bases, &err);
 	if (!rc && !strcmp(verb, "clear"))
-		rc = clear(base, &err);
+		rc = clear(&bases, &err);
 	else if (!rc && !strcmp(verb, "warm"))
-		rc = warm(base, argv[2], &err);
+		rc = warm(bases.items[0], argv[2], &err);
 	else if (!rc)
-		rc = invalidate(base, argv[2], &err);
-	sutra_free(base);
+		rc = invalidate(&bases, argv[2], &err);
+	sutra_strv_release(&bases);
 	return rc ? command_fail(&err) : EXIT_YES;
 }
 

@@ -78,26 +78,51 @@ static void print_text(const struct sutra_cache_stats *s, const struct sutra_ter
 		printf("no L2: SUTRA_CACHE_ENABLED=true sutra deploy starts the cache shard\n");
 }
 
-/* The service's own document, with our schema. */
-static int print_json(const char *base, struct sutra_err *err)
+/* The gateway's own document, with our schema; of several: a list of them. */
+static int print_json(const struct sutra_strv *bases, struct sutra_err *err)
 {
-	json_t *doc;
-	int rc = gateway_call(base, "GET", "/cache/stats", NULL, &doc, err);
+	json_t *doc = NULL, *list = json_array();
+	int rc = 0;
 
-	if (rc)
-		return rc;
-	json_object_set_new(doc, "schema", json_string("sutra.cache-stats/1"));
-	json_object_set_new(doc, "url", json_string(base));
-	print_document(doc);
-	return 0;
+	for (size_t i = 0; i < bases->n && !rc; i++) {
+		rc = gateway_call(bases->items[i], "GET", "/cache/stats", NULL, &doc, err);
+		if (rc)
+			break;
+		json_object_set_new(doc, "schema", json_string("sutra.cache-stats/1"));
+		json_object_set_new(doc, "url", json_string(bases->items[i]));
+		json_array_append_new(list, doc);
+	}
+	if (!rc && bases->n == 1)
+		print_document(json_incref(doc));
+	else if (!rc)
+		print_document(json_pack("{s:s, s:O}", "schema", "sutra.cache-stats/1", "gateways", list));
+	json_decref(list);
+	return rc;
+}
+
+static int print_tables(const struct sutra_strv *bases, struct sutra_err *err)
+{
+	struct sutra_cache_stats s;
+	struct sutra_term term;
+	int rc = 0;
+
+	sutra_term_init(&term, stdout, common.color);
+	for (size_t i = 0; i < bases->n && !rc; i++) {
+		rc = sutra_cache_stats_fetch(bases->items[i], 0, &s, err);
+		if (!rc && bases->n > 1)
+			printf("%s%s\n", i ? "\n" : "", bases->items[i]);
+		if (!rc && !s.enabled)
+			puts("the cache is off: SUTRA_CACHE_ENABLED=true sutra deploy turns it on");
+		else if (!rc)
+			print_text(&s, &term);
+	}
+	return rc;
 }
 
 static int run(int n, char **argv)
 {
-	struct sutra_cache_stats s;
-	struct sutra_term term;
+	struct sutra_strv bases = { 0 };
 	struct sutra_err err;
-	char *base = NULL;
 	int code, rc;
 
 	if (n)
@@ -105,18 +130,10 @@ static int run(int n, char **argv)
 	code = command_formats("table|json");
 	if (code)
 		return code;
-	rc = gateway_url(url_flag, &base, &err);
-	if (!rc && common.json) {
-		rc = print_json(base, &err);
-	} else if (!rc) {
-		rc = sutra_cache_stats_fetch(base, 0, &s, &err);
-		sutra_term_init(&term, stdout, common.color);
-		if (!rc && !s.enabled)
-			puts("the cache is off: SUTRA_CACHE_ENABLED=true sutra deploy turns it on");
-		else if (!rc)
-			print_text(&s, &term);
-	}
-	sutra_free(base);
+	rc = gateway_urls(url_flag, &bases, &err);
+	if (!rc)
+		rc = common.json ? print_json(&bases, &err) : print_tables(&bases, &err);
+	sutra_strv_release(&bases);
 	return rc ? command_fail(&err) : EXIT_YES;
 }
 

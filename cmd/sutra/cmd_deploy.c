@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/jsonio.h"
 #include "base/proc.h"
+#include "stack/credentials.h"
 #include "stack/deploy.h"
 #include "stack/deployment.h"
 #include "stack/lock.h"
@@ -16,6 +17,7 @@
 #include "stack/docker.h"
 #include "stack/record.h"
 #include "sutra/command.h"
+#include "sutra/gateway.h"
 #include "sutra/images.h"
 #include "sutra/modelbar.h"
 #include "sutra/stackio.h"
@@ -135,6 +137,24 @@ static int settle_model(struct sutra_config *config, struct sutra_err *err)
 	return rc;
 }
 
+/* embedding-ha's statistics have credentials; made here, they are shown this once. */
+static int settle_credentials(struct sutra_config *config, const char *state_dir, struct sutra_err *err)
+{
+	bool made;
+	int rc;
+
+	if (strcmp(sutra_config_get(config, "SUTRA_EDITION"), "enterprise") != 0)
+		return 0;
+	rc = sutra_credentials_settle(state_dir, config, plan_only, &made, err);
+	if (!rc && made)
+		fprintf(stderr,
+			"note: the statistics at :%s/stats ask for user %s, password %s; shown this once, kept in "
+			"%s/haproxy-stats.json\n",
+			sutra_config_get(config, "SUTRA_PORT_8404"), sutra_config_get(config, "HAPROXY_STATS_USER"),
+			sutra_config_get(config, "HAPROXY_STATS_PASSWORD"), state_dir);
+	return rc;
+}
+
 static void print_plan_text(const struct sutra_plan *plan)
 {
 	for (size_t i = 0; i < plan->n; i++) {
@@ -244,7 +264,7 @@ static void print_result(const char *state_dir, const struct sutra_plan *plan, d
 		       "  curl -s localhost:%s/embed -d '{\"texts\":[\"The Eiffel Tower is in Paris\"]}'\n"
 		       "  ./sutra status\n"
 		       "  ./sutra validate-scaling --phases 0,1,2\n",
-		       took_s, published_port(d, "embedding-single"));
+		       took_s, published_port(gateway_service(d)));
 	}
 	sutra_deployment_free(d);
 }
@@ -316,6 +336,7 @@ static int run(int n, char **argv)
 	rc = rc ? rc : settle_model(config, &err);
 	if (!rc && !plan_only)
 		rc = sutra_lock_take(state_dir, "deploy", lock_wait_ns, &lock, &err);
+	rc = rc ? rc : settle_credentials(config, state_dir, &err);
 	code = rc ? command_fail(&err) : deploy_locked(rt, config, data_dir, state_dir, &err);
 	if (lock >= 0)
 		sutra_lock_release(state_dir, lock);

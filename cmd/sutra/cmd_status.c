@@ -56,14 +56,13 @@ static struct sutra_probe target_of(const struct sutra_deployed *s)
 }
 
 /* HAProxy is well as a process while replicas are down: its own figures tell. */
-static void look_behind_balancer(const struct sutra_deployment *d, struct sutra_probe *p)
+static void look_behind_balancer(const char *csv, struct sutra_probe *p)
 {
 	struct sutra_haproxy_stats s;
 	const struct sutra_haproxy_row *row, *bad = NULL;
-	char *url = xasprintf("http://%s/stats;csv", d->haproxy_stats);
 	size_t n = 0, up = 0;
 
-	if (p->state == SUTRA_UP && !sutra_haproxy_fetch(url, timeout_ns, &s, NULL)) {
+	if (p->state == SUTRA_UP && !sutra_haproxy_fetch(csv, timeout_ns, &s, NULL)) {
 		for (; (row = sutra_haproxy_server(&s, NULL, n)); n++) {
 			up += sutra_haproxy_is_up(row);
 			bad = sutra_haproxy_is_up(row) ? bad : row;
@@ -76,7 +75,6 @@ static void look_behind_balancer(const struct sutra_deployment *d, struct sutra_
 		}
 		sutra_haproxy_release(&s);
 	}
-	sutra_free(url);
 }
 
 static int probe(const struct sutra_deployment *d, struct sutra_probe *p, struct sutra_err *err)
@@ -86,9 +84,10 @@ static int probe(const struct sutra_deployment *d, struct sutra_probe *p, struct
 	for (size_t i = 0; i < d->n; i++)
 		p[i] = target_of(&d->services[i]);
 	rc = sutra_probe_all(p, d->n, err);
-	for (size_t i = 0; !rc && d->haproxy_stats && i < d->n; i++)
-		if (!strcmp(p[i].name, "ml-base-lb"))
-			look_behind_balancer(d, &p[i]);
+	for (size_t b = 0; !rc && b < d->n_balancers; b++)
+		for (size_t i = 0; i < d->n; i++)
+			if (!strcmp(p[i].name, d->balancers[b].service))
+				look_behind_balancer(d->balancers[b].csv, &p[i]);
 	sutra_probe_causes(p, d->n);
 	return rc;
 }

@@ -50,7 +50,8 @@ static const struct sutra_option *named_options(void) { return named_rows; }
 struct context {
 	struct sutra_deployment *d;	/* NULL with --url */
 	char *state_dir;
-	char *gateway, *csv;
+	char *gateway, *front;
+	const char *csv;
 	char **replicas;		/* base URLs */
 	const char **replica_names;
 	const char *names[4];		/* by enum sutra_check_role */
@@ -119,9 +120,17 @@ static const char *first_of_program(const struct sutra_deployment *d, const char
 	return NULL;
 }
 
+/* Behind a balancer the first gateway, at its own address; else what is published. */
+static char *one_gateway(const struct sutra_deployment *d, const char *name, const char *front)
+{
+	const struct sutra_deployed *s = name ? sutra_deployment_find(d, name) : NULL;
+
+	return s && !s->published ? xasprintf("http://%s", s->address) : xstrdup(front);
+}
+
 static void find_services(struct context *c)
 {
-	const struct sutra_deployed *gateway = gateway_service(c->d);
+	const struct sutra_deployed *front = gateway_service(c->d);
 	size_t n = 0;
 
 	c->replicas = xcalloc(c->d->n + 1, sizeof(*c->replicas));
@@ -134,11 +143,12 @@ static void find_services(struct context *c)
 		c->replica_names[n] = s->name;
 		c->replicas[n++] = xasprintf("http://%s", s->address);
 	}
-	if (gateway)
-		c->gateway = xasprintf("http://%s", gateway->published ? gateway->published : gateway->address);
-	if (c->d->haproxy_stats)
-		c->csv = xasprintf("http://%s/stats;csv", c->d->haproxy_stats);
+	if (front)
+		c->front = xasprintf("http://%s", front->published ? front->published : front->address);
+	c->csv = sutra_deployment_csv(c->d, "ml-base");
 	c->names[SUTRA_LOGS_GATEWAY] = first_of_program(c->d, "sutra-embedding");
+	if (front)
+		c->gateway = one_gateway(c->d, c->names[SUTRA_LOGS_GATEWAY], c->front);
 	c->names[SUTRA_LOGS_REPLICA] = first_of_program(c->d, "sutra-ml-base");
 	c->names[SUTRA_LOGS_SHARD] = sutra_deployment_find(c->d, "storage-cache-shard") ?
 					     "storage-cache-shard" : NULL;
@@ -149,8 +159,12 @@ static int open_context(struct context *c, struct sutra_err *err)
 {
 	int rc;
 
-	if (url_flag)
-		return gateway_url(url_flag, &c->gateway, err);
+	if (url_flag) {
+		int failed = gateway_url(url_flag, &c->gateway, err);
+
+		c->front = failed ? NULL : xstrdup(c->gateway);
+		return failed;
+	}
 	c->state_dir = sutra_state_dir();
 	rc = sutra_deployment_load(c->state_dir, &c->d, err);
 	if (rc) {
@@ -159,7 +173,7 @@ static int open_context(struct context *c, struct sutra_err *err)
 		return rc;
 	}
 	find_services(c);
-	return c->gateway ? 0 : sutra_fail(err, SUTRA_E_UNAVAILABLE, "no embedding gateway is deployed");
+	return c->front ? 0 : sutra_fail(err, SUTRA_E_UNAVAILABLE, "no embedding gateway is deployed");
 }
 
 static void close_context(struct context *c)
@@ -169,7 +183,7 @@ static void close_context(struct context *c)
 	sutra_free(c->replicas);
 	sutra_free(c->replica_names);
 	sutra_free(c->gateway);
-	sutra_free(c->csv);
+	sutra_free(c->front);
 	sutra_deployment_free(c->d);
 	sutra_free(c->state_dir);
 }
@@ -180,6 +194,7 @@ static void fill_env(struct context *c, struct sutra_check_env *env)
 
 	*env = (struct sutra_check_env){
 		.gateway = c->gateway,
+		.front = c->front,
 		.deadline_ns = timeout_ns < UINT64_MAX - now ? now + timeout_ns : UINT64_MAX,
 		.user = c,
 		.progress = progress,

@@ -19,34 +19,74 @@ const struct sutra_deployed *gateway_service(const struct sutra_deployment *d)
 	return s;
 }
 
+static char *base_of(const struct sutra_deployed *s)
+{
+	return xasprintf("http://%s", s->published ? s->published : s->address);
+}
+
+static char *flag_url(const char *flag)
+{
+	char *url = xasprintf("%s%s", strstr(flag, "://") ? "" : "http://", flag);
+
+	for (size_t n = strlen(url); n && url[n - 1] == '/'; n--)
+		url[n - 1] = '\0';
+	return url;
+}
+
+static int load(struct sutra_deployment **ret, struct sutra_err *err)
+{
+	char *dir = sutra_state_dir();
+	int rc = sutra_deployment_load(dir, ret, err);
+
+	sutra_free(dir);
+	if (err && rc == SUTRA_E_NOTFOUND)
+		err->code = SUTRA_E_UNAVAILABLE;
+	if (!rc && !gateway_service(*ret)) {
+		sutra_deployment_free(*ret);
+		rc = sutra_fail(err, SUTRA_E_UNAVAILABLE, "no embedding gateway is deployed");
+	}
+	return rc;
+}
+
 int gateway_url(const char *flag, char **ret, struct sutra_err *err)
 {
-	const struct sutra_deployed *s;
 	struct sutra_deployment *d;
-	char *dir, *url;
 	int rc;
 
 	if (flag) {
-		url = xasprintf("%s%s", strstr(flag, "://") ? "" : "http://", flag);
-		for (size_t n = strlen(url); n && url[n - 1] == '/'; n--)
-			url[n - 1] = '\0';
-		*ret = url;
+		*ret = flag_url(flag);
 		return 0;
 	}
-	dir = sutra_state_dir();
-	rc = sutra_deployment_load(dir, &d, err);
-	sutra_free(dir);
-	if (rc) {
-		if (err && rc == SUTRA_E_NOTFOUND)
-			err->code = SUTRA_E_UNAVAILABLE;
+	rc = load(&d, err);
+	if (rc)
 		return rc;
-	}
-	s = gateway_service(d);
-	if (s)
-		*ret = xasprintf("http://%s", s->published ? s->published : s->address);
-	else
-		rc = sutra_fail(err, SUTRA_E_UNAVAILABLE, "no embedding gateway is deployed");
+	*ret = base_of(gateway_service(d));
 	sutra_deployment_free(d);
+	return 0;
+}
+
+int gateway_urls(const char *flag, struct sutra_strv *ret, struct sutra_err *err)
+{
+	struct sutra_deployment *d;
+	char *url;
+	int rc;
+
+	if (flag) {
+		url = flag_url(flag);
+		sutra_strv_add(ret, url);
+		sutra_free(url);
+		return 0;
+	}
+	rc = load(&d, err);
+	for (size_t i = 0; !rc && i < d->n; i++) {
+		if (strcmp(d->services[i].program, "sutra-embedding") != 0)
+			continue;
+		url = base_of(&d->services[i]);
+		sutra_strv_add(ret, url);
+		sutra_free(url);
+	}
+	if (!rc)
+		sutra_deployment_free(d);
 	return rc;
 }
 

@@ -12,6 +12,9 @@ const struct sutra_deployed *gateway_service(const struct sutra_deployment *d);
 /* Base URL without a slash at its end, x-allocated: `flag` when given (http:// is added when it
  * has no scheme), else the deployed gateway's. SUTRA_E_UNAVAILABLE when nothing is deployed. */
 int gateway_url(const char *flag, char **ret, struct sutra_err *err);
+/* Base URLs of every single gateway, past the balancer in front of them: each has a memory cache
+ * of its own. flag as for gateway_url. */
+int gateway_urls(const char *flag, struct sutra_strv *ret, struct sutra_err *err);
 /* One call with an optional JSON body; *ret (may be NULL) is the parsed answer. An error answer
  * becomes the service's own message and hint. */
 int gateway_call(const char *base, const char *method, const char *path, const char *body,

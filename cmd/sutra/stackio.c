@@ -8,28 +8,6 @@
 #include "base/file.h"
 #include "base/jsonio.h"
 
-/* Published ports move by the offset; the compose file reads them as SUTRA_PORT_<port>. */
-static int settle_ports(struct sutra_config *config, struct sutra_err *err)
-{
-	static const int ports[] = { 8887, 8888, 9999, 50052 };
-	int64_t offset = 0;
-	int rc = 0;
-
-	sutra_str_int(sutra_config_get(config, "SUTRA_PORT_OFFSET"), 0, 65535, &offset);
-	for (size_t i = 0; i < sizeof(ports) / sizeof(*ports) && !rc; i++) {
-		char key[32], value[16];
-
-		if (ports[i] + offset > 65535)
-			return sutra_fail(err, SUTRA_E_SETTING,
-					  "SUTRA_PORT_OFFSET is %lld; port %d would pass 65535", (long long)offset,
-					  ports[i]);
-		snprintf(key, sizeof(key), "SUTRA_PORT_%d", ports[i]);
-		snprintf(value, sizeof(value), "%d", (int)(ports[i] + offset));
-		rc = sutra_config_set(config, key, value, SUTRA_FROM_RECORD, err);
-	}
-	return rc;
-}
-
 int stack_open(struct sutra_config **ret_config, char **ret_data_dir, char **ret_state_dir, bool create,
 	       struct sutra_err *err)
 {
@@ -50,8 +28,7 @@ int stack_open(struct sutra_config **ret_config, char **ret_data_dir, char **ret
 	if (rc)
 		return rc;
 	*ret_state_dir = sutra_state_dir();	/* again: it can be resolved now that it is there */
-	rc = sutra_config_load(*ret_data_dir, ret_config, err);
-	return rc ? rc : settle_ports(*ret_config, err);
+	return sutra_config_load(*ret_data_dir, ret_config, err);
 }
 
 void print_document(json_t *o)
@@ -103,9 +80,8 @@ void print_services(const struct sutra_deployment *d)
 	}
 }
 
-const char *published_port(const struct sutra_deployment *d, const char *service)
+const char *published_port(const struct sutra_deployed *s)
 {
-	const struct sutra_deployed *s = sutra_deployment_find(d, service);
 	const char *colon = s && s->published ? strrchr(s->published, ':') : NULL;
 
 	return colon ? colon + 1 : "8888";

@@ -15,7 +15,7 @@ int stack_open(struct sutra_config **ret_config, char **ret_data_dir, char **ret
 void print_document(json_t *o);	/* takes the reference; key-sorted, one line end */
 json_t *deployment_document(const struct sutra_deployment *d, const char *schema);
 void print_services(const struct sutra_deployment *d);
-const char *published_port(const struct sutra_deployment *d, const char *service);
+const char *published_port(const struct sutra_deployed *s);
 const char *run_state_name(const struct sutra_deployed *s);
 
 #endif

@@ -1,5 +1,6 @@
 #include "base/buf.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -101,6 +102,16 @@ void sutra_buf_addf(struct sutra_buf *b, const char *fmt, ...)
 	va_start(ap, fmt);
 	sutra_buf_vaddf(b, fmt, ap);
 	va_end(ap);
+}
+
+void sutra_buf_add_quoted(struct sutra_buf *b, const char *s)
+{
+	for (; *s; s++) {
+		if (isalnum((unsigned char)*s) || strchr("-_.~", *s))
+			sutra_buf_addc(b, *s);
+		else
+			sutra_buf_addf(b, "%%%02X", (unsigned char)*s);
+	}
 }
 
 void sutra_buf_consume(struct sutra_buf *b, size_t n)

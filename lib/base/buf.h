@@ -32,6 +32,8 @@ void sutra_buf_addf(struct sutra_buf *b, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 void sutra_buf_vaddf(struct sutra_buf *b, const char *fmt, va_list ap)
 	__attribute__((format(printf, 2, 0)));
+/* Appends s percent-encoded, as one part of a URL (RFC 3986: all but the unreserved). */
+void sutra_buf_add_quoted(struct sutra_buf *b, const char *s);
 /* Drops the first n bytes (n <= len), moving the rest to the front. */
 void sutra_buf_consume(struct sutra_buf *b, size_t n);
 /* Hands the bytes over (sutra_free them) and leaves b empty. Never NULL unless

@@ -268,7 +268,7 @@ static int reach(const struct sutra_check_env *env, struct sutra_err *err)
 	char url[512];
 	int rc;
 
-	snprintf(url, sizeof(url), "%s/ping", env->gateway);
+	snprintf(url, sizeof(url), "%s/ping", env->front);
 	sutra_fetch_init(&f);
 	f.url = url;
 	f.timeout_ns = 5 * EVIDENCE_NS;

@@ -17,7 +17,8 @@
 #include "check/suite.h"
 
 struct sutra_check_env {
-	const char *gateway;			/* base URL: http://127.0.0.1:8888 */
+	const char *gateway;			/* base URL of one gateway: its counters are those of what it was asked */
+	const char *front;			/* what clients talk to: that gateway, or the balancer before all */
 	const char *const *replicas;		/* base URLs of the ml-base replicas; NULL-terminated; or NULL */
 	const char *haproxy_csv;		/* URL; NULL: no balancer is known */
 	const char *const *names;		/* service names by enum sutra_check_role; replicas: see below */

@@ -203,7 +203,7 @@ static int run_course(struct sutra_check_run *r, size_t victims, int (*fault)(st
 		      struct sutra_err *err)
 {
 	struct course c = { .r = r, .retries = -1 };
-	const struct sutra_open_options o = { r->env->gateway, sutra_check_param(r, "rate"), 20 * (uint64_t)SECOND_NS,
+	const struct sutra_open_options o = { r->env->front, sutra_check_param(r, "rate"), 20 * (uint64_t)SECOND_NS,
 					      next_text, &c };
 	struct sutra_open_result t;
 	uint64_t around = (uint64_t)(sutra_check_param(r, "around_s") * 1e9);

@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "base/version.h"
+#include "net/http.h"
 #include "net/port.h"
 
 enum { FIRST_FD = 3, MAX_INHERITED = 16 };
@@ -67,7 +68,20 @@ static void *exit_on_second(void *unused)
 	_exit(128 + sig);
 }
 
-bool sutra_service_draining(void) { return atomic_load(&draining); }
+
+void sutra_service_ready(struct sutra_http_request *r, void *ctx,
+			 void (*health)(struct sutra_http_request *r, void *ctx))
+{
+	struct sutra_buf b;
+
+	if (!atomic_load(&draining)) {
+		health(r, ctx);
+		return;
+	}
+	sutra_buf_init(&b, 256);
+	sutra_buf_adds(&b, "{\"status\":\"draining\"}\n");
+	sutra_http_reply_json(r, 404, &b);
+}
 
 enum sutra_service_signal sutra_service_wait(void)
 {

@@ -30,8 +30,10 @@ int sutra_service_init(const char *service, struct sutra_err *err);
 /* Waits for TERM, INT or HUP; USR1 meanwhile asks for draining. A TERM after the first one
  * exits the process at once. */
 enum sutra_service_signal sutra_service_wait(void);
-/* Whether USR1 has come: balancers should send nothing new. */
-bool sutra_service_draining(void);
+/* For balancers: 404 once drained, which HAProxy takes as "no new sessions"; else health's answer. */
+struct sutra_http_request;
+void sutra_service_ready(struct sutra_http_request *r, void *ctx,
+			 void (*health)(struct sutra_http_request *r, void *ctx));
 /* "addr:port,..." for the program's port P; points to static memory or environment. */
 const char *sutra_listen_for(int port);
 /* Opens (or takes over from LISTEN_FDS) the sockets of "addr:port,..."; at most max.

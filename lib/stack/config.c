@@ -145,6 +145,30 @@ static int load_environment(struct sutra_config *c, struct sutra_err *err)
 	return 0;
 }
 
+/* Published ports of the stack (CONTRACT section 1). */
+static const int published[] = { 7001, 8000, 8001, 8080, 8404, 8887, 8888, 9000, 9999, 50051, 50052, 50053 };
+
+/* They move by the offset; compose files read them as SUTRA_PORT_<port>. */
+static int settle_ports(struct sutra_config *c, struct sutra_err *err)
+{
+	int64_t offset = 0;
+	int rc = 0;
+
+	sutra_str_int(sutra_config_get(c, "SUTRA_PORT_OFFSET"), 0, 65535, &offset);
+	for (size_t i = 0; i < sizeof(published) / sizeof(*published) && !rc; i++) {
+		char key[32], value[16];
+
+		if (published[i] + offset > 65535)
+			return sutra_fail(err, SUTRA_E_SETTING,
+					  "SUTRA_PORT_OFFSET is %lld; port %d would pass 65535", (long long)offset,
+					  published[i]);
+		snprintf(key, sizeof(key), "SUTRA_PORT_%d", published[i]);
+		snprintf(value, sizeof(value), "%d", (int)(published[i] + offset));
+		rc = sutra_config_set(c, key, value, SUTRA_FROM_RECORD, err);
+	}
+	return rc;
+}
+
 int sutra_config_load(const char *data_dir, struct sutra_config **ret, struct sutra_err *err)
 {
 	struct sutra_config *c = xcalloc(1, sizeof(*c));
@@ -161,6 +185,7 @@ int sutra_config_load(const char *data_dir, struct sutra_config **ret, struct su
 				    sutra_config_get(c, "SUTRA_EDITION"));
 		rc = load_file(c, edition, SUTRA_FROM_EDITION, err);
 	}
+	rc = rc ? rc : settle_ports(c, err);
 	sutra_free(dotenv);
 	sutra_free(edition);
 	if (rc)
@@ -192,6 +217,18 @@ int sutra_config_set(struct sutra_config *c, const char *key, const char *value,
 const char *sutra_config_from(const struct sutra_config *c, const char *key, enum sutra_source source)
 {
 	return sutra_env_get(&c->sources[source], key);
+}
+
+void sutra_config_export(struct sutra_config *c)
+{
+	const struct sutra_env *worked_out = &c->sources[SUTRA_FROM_RECORD];
+	const char *value;
+
+	for (const struct sutra_setting *row = sutra_operator_settings; row->name; row++)
+		if ((value = sutra_config_get(c, row->name)))
+			setenv(row->name, value, 1);
+	for (size_t i = 0; i < worked_out->n; i++)
+		setenv(worked_out->items[i].key, worked_out->items[i].value, 1);
 }
 
 enum sutra_source sutra_config_winner(const struct sutra_config *c, const char *key)

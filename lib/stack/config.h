@@ -34,6 +34,8 @@ const char *sutra_config_get(void *config, const char *key);
 const char *sutra_config_from(const struct sutra_config *c, const char *key, enum sutra_source source);
 enum sutra_source sutra_config_winner(const struct sutra_config *c, const char *key);
 const char *sutra_source_name(enum sutra_source s);
+/* Puts every value into this process's environment: Compose interpolates from there. */
+void sutra_config_export(struct sutra_config *c);
 bool sutra_config_is_secret(const char *key);
 
 #endif

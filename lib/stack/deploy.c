@@ -15,21 +15,15 @@
 
 #define DRAIN_NS 30000000000u
 
-enum { BALANCER_STATS = 9999 };
-
 /* Edition and cache decide the profiles (CONTRACT section 1). */
 static int profiles_of(struct sutra_config *config, struct sutra_strv *ret, struct sutra_err *err)
 {
 	const char *edition = sutra_config_get(config, "SUTRA_EDITION");
 	bool cache = true;
 
-	if (!strcmp(edition, "enterprise")) {
-		sutra_fail(err, SUTRA_E_SETTING, "SUTRA_EDITION is \"enterprise\", which is not in this version");
-		return sutra_hint(err, "simple and community are");
-	}
 	sutra_str_bool(sutra_config_get(config, "SUTRA_CACHE_ENABLED"), &cache);
 	sutra_strv_add(ret, edition);
-	if (!strcmp(edition, "community"))
+	if (strcmp(edition, "simple") != 0)
 		sutra_strv_add(ret, "scaling");
 	if (cache)
 		sutra_strv_add(ret, "cache");
@@ -90,15 +84,7 @@ static json_t *record_begin(struct sutra_config *config, const struct sutra_desi
 	json_object_set_new(record, "dimension", json_integer(dimension));
 	json_object_set_new(record, "cache_enabled", json_boolean(cache));
 	json_object_set_new(record, "complete", json_false());
-	json_object_set_new(record, "haproxy_stats", json_null());
-	for (size_t i = 0; i < d->selected->n_services; i++) {
-		const struct sutra_service *s = &d->selected->services[i];
-
-		for (size_t p = 0; p < s->n_ports && !strcmp(s->name, "ml-base-lb"); p++)
-			if (s->ports[p].target == BALANCER_STATS)
-				json_object_set_new(record, "haproxy_stats",
-						    json_sprintf("127.0.0.1:%d", s->ports[p].published));
-	}
+	json_object_set_new(record, "balancers", sutra_balancers_record(d->units, d->n, d->selected));
 	return record;
 }
 
@@ -110,6 +96,8 @@ struct apply {
 	const volatile int *stop;
 	struct sutra_deploy_events *events;
 	json_t *record;
+	struct sutra_balancer *balancers;
+	size_t n_balancers;
 	struct sutra_err *err;
 };
 
@@ -227,11 +215,9 @@ static bool is_replica(const struct sutra_unit *u) { return u && strcmp(u->group
 /* A replica that is started is of use once its balancer says so. */
 static int wait_balanced(const struct apply *a, const struct sutra_unit *u)
 {
-	const char *stats = json_string_value(json_object_get(a->record, "haproxy_stats"));
+	const char *csv = is_replica(u) ? sutra_balancers_csv(a->balancers, a->n_balancers, u->group) : NULL;
 
-	if (!stats || !is_replica(u))
-		return 0;
-	return sutra_balancer_wait_up(stats, u->group, u->name, a->timeout_ns, a->stop, a->err);
+	return !csv ? 0 : sutra_balancer_wait_up(csv, u->group, u->name, a->timeout_ns, a->stop, a->err);
 }
 
 static int wait_all_balanced(const struct apply *a)
@@ -247,13 +233,13 @@ static int wait_all_balanced(const struct apply *a)
 /* Before a replica goes: its balancer sends it nothing new, and it has finished what it had. */
 static int drain(const struct apply *a, const struct sutra_unit *u)
 {
-	const char *stats = json_string_value(json_object_get(a->record, "haproxy_stats"));
+	const char *csv = is_replica(u) ? sutra_balancers_csv(a->balancers, a->n_balancers, u->group) : NULL;
 	int rc;
 
-	if (!stats || !is_replica(u) || !a->d->rt->drain)
+	if (!csv || !a->d->rt->drain)
 		return 0;
 	rc = a->d->rt->drain(a->scene.state_dir, u->name, a->err);
-	return rc ? rc : sutra_balancer_wait_drained(stats, u->group, u->name, DRAIN_NS, a->stop, a->err);
+	return rc ? rc : sutra_balancer_wait_drained(csv, u->group, u->name, DRAIN_NS, a->stop, a->err);
 }
 
 /* One service after the other; a replica must be up in the balancer before the next goes. */
@@ -326,7 +312,7 @@ int sutra_deploy_apply(struct sutra_config *config, const struct sutra_desired *
 		       struct sutra_err *err)
 {
 	struct apply a = { d, plan, { state_dir, d->file, config, &d->profiles, d->selected },
-			   timeout_ns, stop, events, NULL, err };
+			   timeout_ns, stop, events, NULL, NULL, 0, err };
 	int rc = d->rt->check(err);
 
 	if (rc || (!plan->n_changes && !plan->unfinished))
@@ -335,6 +321,7 @@ int sutra_deploy_apply(struct sutra_config *config, const struct sutra_desired *
 	if (rc)
 		return rc;
 	a.record = record_begin(config, d, state_dir);
+	sutra_balancers_read(state_dir, a.record, &a.balancers, &a.n_balancers);
 	rc = sutra_record_save(state_dir, a.record, err);
 	rc = rc ? rc : d->rt->begin(&a.scene, plan, err);
 	rc = rc ? rc : start_all(&a);
@@ -346,6 +333,7 @@ int sutra_deploy_apply(struct sutra_config *config, const struct sutra_desired *
 		json_object_set_new(a.record, "complete", json_true());
 		rc = sutra_record_save(state_dir, a.record, err);
 	}
+	sutra_balancers_free(a.balancers, a.n_balancers);
 	json_decref(a.record);
 	return rc;
 }

@@ -11,7 +11,6 @@
 #include "base/file.h"
 #include "base/jsonio.h"
 #include "stack/await.h"
-#include "stack/balancer.h"
 #include "stack/cgroup.h"
 #include "stack/record.h"
 #include "stack/runtime.h"
@@ -105,7 +104,7 @@ int sutra_deployment_load(const char *state_dir, struct sutra_deployment **ret, 
 	d->runtime = text_of(o, "runtime");
 	d->edition = text_of(o, "edition");
 	d->deployed_at = text_of(o, "deployed_at");
-	d->haproxy_stats = text_of(o, "haproxy_stats");
+	sutra_balancers_read(state_dir, o, &d->balancers, &d->n_balancers);
 	d->dimension = json_integer_value(json_object_get(o, "dimension"));
 	d->complete = json_is_true(json_object_get(o, "complete"));
 	d->cache_enabled = json_is_true(json_object_get(o, "cache_enabled"));
@@ -144,7 +143,7 @@ void sutra_deployment_free(struct sutra_deployment *d)
 	sutra_free(d->runtime);
 	sutra_free(d->edition);
 	sutra_free(d->deployed_at);
-	sutra_free(d->haproxy_stats);
+	sutra_balancers_free(d->balancers, d->n_balancers);
 	sutra_free(d);
 }
 
@@ -154,6 +153,11 @@ const struct sutra_deployed *sutra_deployment_find(const struct sutra_deployment
 		if (!strcmp(d->services[i].name, name))
 			return &d->services[i];
 	return NULL;
+}
+
+const char *sutra_deployment_csv(const struct sutra_deployment *d, const char *group)
+{
+	return sutra_balancers_csv(d->balancers, d->n_balancers, group);
 }
 
 static void add_memory(pid_t pid, struct sutra_deployed *s)
@@ -229,17 +233,17 @@ int sutra_deployment_restart(struct sutra_deployment *d, const char *name, uint6
 	const struct sutra_deployed *s = sutra_deployment_find(d, name);
 	struct sutra_awaited a;
 	uint64_t first;
-	bool balanced;
+	const char *csv;
 	int rc = 0;
 
 	if (!s)
 		return sutra_fail(err, SUTRA_E_USAGE, "no service is called \"%s\"", name);
 	a = (struct sutra_awaited){ .name = s->name, .program = s->program, .health_url = s->health_url };
 	a.health_url = s->asked_health;
-	balanced = d->haproxy_stats && strcmp(s->group, s->name) != 0;
-	if (balanced && d->rt->drain) {
+	csv = strcmp(s->group, s->name) ? sutra_deployment_csv(d, s->group) : NULL;
+	if (csv && d->rt->drain) {
 		rc = d->rt->drain(d->state_dir, name, err);
-		rc = rc ? rc : sutra_balancer_wait_drained(d->haproxy_stats, s->group, name, timeout_ns, NULL, err);
+		rc = rc ? rc : sutra_balancer_wait_drained(csv, s->group, name, timeout_ns, NULL, err);
 	}
 	rc = rc ? rc : d->rt->restart(d->state_dir, &a, err);
 	first = timeout_ns < 2 * PATIENCE_NS ? timeout_ns / 2 : PATIENCE_NS;
@@ -252,8 +256,8 @@ int sutra_deployment_restart(struct sutra_deployment *d, const char *name, uint6
 		rc = d->rt->kill(d->state_dir, name, SIGKILL, err);
 		rc = rc ? rc : sutra_await(d->rt, d->state_dir, &a, 1, timeout_ns - first, NULL, NULL, err);
 	}
-	if (!rc && balanced)
-		rc = sutra_balancer_wait_up(d->haproxy_stats, s->group, name, timeout_ns, NULL, err);
+	if (!rc && csv)
+		rc = sutra_balancer_wait_up(csv, s->group, name, timeout_ns, NULL, err);
 	sutra_deployment_refresh(d);
 	return rc;
 }

@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "stack/balancer.h"
 #include "stack/runtime.h"
 
 enum sutra_run_state { SUTRA_RUN_ABSENT, SUTRA_RUN_RUNNING, SUTRA_RUN_EXITED, SUTRA_RUN_STOPPED };
@@ -45,7 +46,8 @@ struct sutra_deployment {
 	const struct sutra_runtime *rt;
 	char *edition;
 	char *deployed_at;	/* RFC 3339 */
-	char *haproxy_stats;	/* "127.0.0.1:9999", or NULL without ml-base-lb */
+	struct sutra_balancer *balancers;
+	size_t n_balancers;
 	int64_t dimension;
 	bool cache_enabled;
 	bool complete;		/* the last deploy came to its end */
@@ -65,6 +67,8 @@ int sutra_deployment_load(const char *state_dir, struct sutra_deployment **ret,
 			  struct sutra_err *err);
 void sutra_deployment_free(struct sutra_deployment *d);
 const struct sutra_deployed *sutra_deployment_find(const struct sutra_deployment *d, const char *name);
+/* URL of the statistics of the balancer in front of a group of replicas, or NULL. */
+const char *sutra_deployment_csv(const struct sutra_deployment *d, const char *group);
 /* Reads the supervisor's and /proc's live part again. */
 void sutra_deployment_refresh(struct sutra_deployment *d);
 /* Restarts one service in place (HUP where the program restarts itself, else TERM and

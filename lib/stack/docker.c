@@ -94,7 +94,7 @@ static int list_containers(const char *state_dir, const char *service, json_t **
 		 service ? ",\"" SERVICE_LABEL "=" : "", service ? service : "", service ? "\"" : "");
 	sutra_buf_init(&path, 4096);
 	sutra_buf_adds(&path, "/containers/json?all=1&filters=");
-	sutra_engine_quote(&path, filter);
+	sutra_buf_add_quoted(&path, filter);
 	rc = sutra_engine_call("GET", sutra_buf_str(&path), NULL, ret, err);
 	sutra_buf_release(&path);
 	return rc;
@@ -217,21 +217,6 @@ static int begin(const struct sutra_scene *s, const struct sutra_plan *plan, str
 	return 0;
 }
 
-/* The values that the file's ${VARIABLES} have here: compose reads them from its environment. */
-static void export_settings(struct sutra_config *config)
-{
-	static const char *const worked_out[] = { "SUTRA_MODEL_DIR", "SUTRA_MODEL", "SUTRA_PORT_8887",
-						  "SUTRA_PORT_8888", "SUTRA_PORT_9999", "SUTRA_PORT_50052" };
-	const char *value;
-
-	for (const struct sutra_setting *row = sutra_operator_settings; row->name; row++)
-		if ((value = sutra_config_get(config, row->name)))
-			setenv(row->name, value, 1);
-	for (size_t i = 0; i < sizeof(worked_out) / sizeof(*worked_out); i++)
-		if ((value = sutra_config_get(config, worked_out[i])))
-			setenv(worked_out[i], value, 1);
-}
-
 /* up -d of some services; the end of what compose said becomes the error. */
 static int compose_up(const struct sutra_scene *s, const struct sutra_unit *const *units, size_t n,
 		      struct sutra_err *err)
@@ -259,7 +244,7 @@ static int compose_up(const struct sutra_scene *s, const struct sutra_unit *cons
 	for (size_t i = 0; i < n && argc < MAX_ARGS - 1; i++)
 		argv[argc++] = units[i]->name;
 	argv[argc] = NULL;
-	export_settings(s->config);
+	sutra_config_export(s->config);
 	sutra_buf_init(&out, 1 << 20);
 	rc = sutra_proc_run(argv, &out, UP_LIMIT_NS, &status, err);
 	if (!rc && status) {
@@ -352,7 +337,7 @@ static int remove_labelled(const char *kind, const char *key, const char *projec
 	snprintf(filter, sizeof(filter), "{\"label\":[\"" PROJECT_LABEL "=%s\"]}", project);
 	sutra_buf_init(&path, 4096);
 	sutra_buf_addf(&path, "/%s?filters=", kind);
-	sutra_engine_quote(&path, filter);
+	sutra_buf_add_quoted(&path, filter);
 	rc = sutra_engine_call("GET", sutra_buf_str(&path), NULL, &o, err);
 	list = json_is_array(o) ? o : json_object_get(o, "Volumes");
 	for (size_t i = 0; i < json_array_size(list) && !rc; i++) {

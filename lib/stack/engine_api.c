@@ -1,6 +1,5 @@
 #include "stack/engine_api.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,14 +83,4 @@ int sutra_engine_bytes(const char *path, struct sutra_buf *ret, struct sutra_err
 		sutra_buf_add(ret, f.answer.data, f.answer.len);
 	sutra_fetch_release(&f);
 	return rc;
-}
-
-void sutra_engine_quote(struct sutra_buf *b, const char *s)
-{
-	for (; *s; s++) {
-		if (isalnum((unsigned char)*s) || strchr("-_.~", *s))
-			sutra_buf_addc(b, *s);
-		else
-			sutra_buf_addf(b, "%%%02X", (unsigned char)*s);
-	}
 }

@@ -19,7 +19,5 @@ int sutra_engine_call(const char *method, const char *path, const char *body, js
 		      struct sutra_err *err);
 /* The same for an answer that is no document: its bytes. */
 int sutra_engine_bytes(const char *path, struct sutra_buf *ret, struct sutra_err *err);
-/* Appends s as one part of a URL's query. */
-void sutra_engine_quote(struct sutra_buf *b, const char *s);
 
 #endif
