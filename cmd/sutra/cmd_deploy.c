@@ -1,29 +1,24 @@
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
-#include "base/clock.h"
-#include "base/file.h"
 #include "base/jsonio.h"
-#include "base/proc.h"
-#include "stack/credentials.h"
 #include "stack/deploy.h"
-#include "stack/deployment.h"
+#include "stack/docker.h"
 #include "stack/lock.h"
 #include "stack/modelstore.h"
-#include "stack/docker.h"
 #include "stack/record.h"
+#include "sutra/apply.h"
 #include "sutra/command.h"
-#include "sutra/gateway.h"
 #include "sutra/images.h"
 #include "sutra/modelbar.h"
 #include "sutra/stackio.h"
 
-static bool yes, dry_run, plan_only;
-static const char *runtime;
+enum { MAX_PLAN = 4 << 20 };
+
+static bool yes, dry_run, plan_only, prune, no_return;
+static const char *runtime, *from;
 static uint64_t timeout_ns = 60000000000u, lock_wait_ns = 1;
 
 static const struct sutra_option rows[] = {
@@ -36,43 +31,15 @@ static const struct sutra_option rows[] = {
 	  NULL },
 	{ 0, "plan", SUTRA_OPT_FLAG, &plan_only, NULL, "show what would change, touch nothing; exit 3 if anything would",
 	  0, 0, NULL },
+	{ 0, "from", SUTRA_OPT_STRING, &from, "PLAN", "carry out a plan of --plan -o json, if nothing has moved since",
+	  0, 0, NULL },
+	{ 0, "prune", SUTRA_OPT_FLAG, &prune, NULL, "stop services that are not in the edition", 0, 0, NULL },
+	{ 0, "no-rollback", SUTRA_OPT_FLAG, &no_return, NULL, "leave a failed deploy as it is", 0, 0, NULL },
 	{ 0, "dry-run", SUTRA_OPT_FLAG, &dry_run, NULL, "the same as --plan", 0, 0, NULL },
 	{ 0 },
 };
 
 static const struct sutra_option *options(void) { return rows; }
-
-static volatile int stopped;
-
-static void on_signal(int sig)
-{
-	if (stopped)
-		_exit(128 + sig);
-	stopped = sig;
-}
-
-static void catch_signals(void)
-{
-	struct sigaction action = { .sa_handler = on_signal };
-
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-}
-
-static void say_step(const struct sutra_step *s)
-{
-	if (common.quiet)
-		return;
-	fprintf(stderr, "  %-9s %s (%s%s%s%s%s)\n", sutra_action_name(s->action), s->name, s->cause,
-		s->old_value || s->new_value ? ": " : "", s->old_value ? s->old_value : "",
-		s->old_value && s->new_value ? " -> " : "", s->new_value ? s->new_value : "");
-}
-
-static void say_ready(const struct sutra_awaited *a)
-{
-	if (!common.quiet)
-		fprintf(stderr, "  healthy   %s after %.1f s\n", a->name, a->took_s);
-}
 
 /* --runtime or SUTRA_RUNTIME; auto: what is deployed already, else an engine if one answers. */
 static int choose_runtime(struct sutra_config *config, const char *state_dir, const struct sutra_runtime **ret,
@@ -100,13 +67,14 @@ static int choose_runtime(struct sutra_config *config, const char *state_dir, co
 static int make_desired(const struct sutra_runtime *rt, struct sutra_config *config, const char *data_dir,
 			const char *state_dir, struct sutra_desired *ret, struct sutra_err *err)
 {
-	int rc = sutra_desired_make(rt, config, data_dir, state_dir, ret, err);
+	const struct sutra_parts parts = { data_dir, NULL, NULL };
+	int rc = sutra_desired_make(rt, config, &parts, state_dir, ret, err);
 
 	if (rc || rt != &sutra_docker || plan_only || !sutra_docker_images(ret->units, ret->n, NULL))
 		return rc;
 	rc = build_images(data_dir, err);
 	sutra_desired_release(ret);
-	rc = rc ? rc : sutra_desired_make(rt, config, data_dir, state_dir, ret, err);
+	rc = rc ? rc : sutra_desired_make(rt, config, &parts, state_dir, ret, err);
 	return rc ? rc : sutra_docker_images(ret->units, ret->n, err);
 }
 
@@ -137,26 +105,10 @@ static int settle_model(struct sutra_config *config, struct sutra_err *err)
 	return rc;
 }
 
-/* embedding-ha's statistics have credentials; made here, they are shown this once. */
-static int settle_credentials(struct sutra_config *config, const char *state_dir, struct sutra_err *err)
+static void print_plan_text(const struct sutra_plan *plan, const struct sutra_runtime *rt,
+			    struct sutra_config *config)
 {
-	bool made;
-	int rc;
-
-	if (strcmp(sutra_config_get(config, "SUTRA_EDITION"), "enterprise") != 0)
-		return 0;
-	rc = sutra_credentials_settle(state_dir, config, plan_only, &made, err);
-	if (!rc && made)
-		fprintf(stderr,
-			"note: the statistics at :%s/stats ask for user %s, password %s; shown this once, kept in "
-			"%s/haproxy-stats.json\n",
-			sutra_config_get(config, "SUTRA_PORT_8404"), sutra_config_get(config, "HAPROXY_STATS_USER"),
-			sutra_config_get(config, "HAPROXY_STATS_PASSWORD"), state_dir);
-	return rc;
-}
-
-static void print_plan_text(const struct sutra_plan *plan)
-{
+	printf("runtime %s, edition %s\n", rt->name, sutra_config_get(config, "SUTRA_EDITION"));
 	for (size_t i = 0; i < plan->n; i++) {
 		const struct sutra_step *s = &plan->steps[i];
 
@@ -169,153 +121,120 @@ static void print_plan_text(const struct sutra_plan *plan)
 	printf("%zu of %zu services would change\n", plan->n_changes, plan->n);
 }
 
-static json_t *string_or_null(const char *s) { return s ? json_string(s) : json_null(); }
-
-static int print_plan(const struct sutra_plan *plan)
+static void print_plan_json(const struct sutra_plan *plan, const struct sutra_runtime *rt, struct sutra_config *config)
 {
-	json_t *o, *steps;
+	json_t *o = json_object();
 
-	if (!common.json) {
-		print_plan_text(plan);
-		return plan->n_changes ? EXIT_QUALIFIED : EXIT_YES;
-	}
-	o = json_object();
-	steps = json_array();
-	for (size_t i = 0; i < plan->n; i++) {
-		const struct sutra_step *s = &plan->steps[i];
-		json_t *step = json_object();
-
-		json_object_set_new(step, "service", json_string(s->name));
-		json_object_set_new(step, "action", json_string(sutra_action_name(s->action)));
-		json_object_set_new(step, "cause", json_string(s->cause));
-		json_object_set_new(step, "field", string_or_null(s->field));
-		json_object_set_new(step, "old", string_or_null(s->old_value));
-		json_object_set_new(step, "new", string_or_null(s->new_value));
-		json_array_append_new(steps, step);
-	}
 	json_object_set_new(o, "schema", json_string("sutra.plan/1"));
+	json_object_set_new(o, "runtime", json_string(rt->name));
+	json_object_set_new(o, "edition", json_string(sutra_config_get(config, "SUTRA_EDITION")));
+	json_object_set_new(o, "prune", json_boolean(prune));
 	json_object_set_new(o, "changes", json_integer((json_int_t)plan->n_changes));
-	json_object_set_new(o, "steps", steps);
+	json_object_set_new(o, "settings", sutra_config_settings(config));
+	json_object_set_new(o, "steps", sutra_plan_steps(plan));
 	print_document(o);
+}
+
+static int print_plan(const struct sutra_plan *plan, const struct sutra_runtime *rt, struct sutra_config *config)
+{
+	if (common.json)
+		print_plan_json(plan, rt, config);
+	else
+		print_plan_text(plan, rt, config);
 	return plan->n_changes ? EXIT_QUALIFIED : EXIT_YES;
 }
 
-/* All the evidence of a failed wait (OPERATORS: "failure comes with its evidence"). */
-static void print_evidence(const struct sutra_runtime *rt, const char *state_dir, const struct sutra_awaited *a)
+/* A plan's document, checked. */
+static int read_plan(json_t **ret, struct sutra_err *err)
 {
-	char *tail;
+	const char *schema = NULL;
+	json_t *o = NULL;
+	int rc = sutra_json_read(from, MAX_PLAN, &o, err);
 
-	if (!a->name)
-		return;
-	tail = rt->log_tail(state_dir, a->name, 20);
-	fprintf(stderr, "  service   %s\n  reason    %s\n", a->name, a->reason ? a->reason : "starting");
-	if (a->health_url)
-		fprintf(stderr, "  probe     %s\n", a->probed);
-	if (a->last_reply[0])
-		fprintf(stderr, "  reply     %s\n", a->last_reply);
-	if (a->last_exit >= 0)
-		fprintf(stderr, "  exit      %d\n", a->last_exit);
-	fprintf(stderr, "  the end of its log:\n");
-	for (char *line = tail; *line;) {
-		int n = (int)strcspn(line, "\n");
-
-		fprintf(stderr, "    %.*s\n", n, line);
-		line += n + (line[n] == '\n');
-	}
-	sutra_free(tail);
-}
-
-static void print_matryoshka_note(struct sutra_config *config)
-{
-	const struct sutra_known_model *m = sutra_model_known(sutra_config_get(config, "SUTRA_MODEL"));
-	int64_t dimension = 0;
-
-	sutra_str_int(sutra_config_get(config, "MATRYOSHKA_DIM"), 1, 1 << 16, &dimension);
-	if (!m || m->matryoshka_trained || dimension == m->dimension || common.quiet)
-		return;
-	for (const struct sutra_model_cost *c = m->costs; c->dimension; c++)
-		if (c->dimension == dimension)
-			fprintf(stderr,
-				"note: %s was not trained for Matryoshka; measured at %d of %d dimensions: "
-				"rank correlation %.3f, top-10 overlap %.0f %%\n",
-				m->name, c->dimension, m->dimension, c->rank_correlation,
-				100 * c->top10_overlap);
-}
-
-static void print_result(const char *state_dir, const struct sutra_plan *plan, double took_s)
-{
-	struct sutra_deployment *d;
-	json_t *o;
-
-	if (sutra_deployment_load(state_dir, &d, NULL))
-		return;
-	if (common.json) {
-		o = deployment_document(d, "sutra.deploy/1");
-		json_object_set_new(o, "changes", json_integer((json_int_t)plan->n_changes));
-		json_object_set_new(o, "took_seconds", json_real(took_s));
-		print_document(o);
-	} else if (common.quiet) {
-		;	/* the exit code tells */
-	} else if (!plan->n_changes) {
-		printf("nothing to do: %zu services unchanged\n", d->n);
-	} else {
-		print_services(d);
-		printf("\nready in %.1f s. Try next:\n"
-		       "  curl -s localhost:%s/embed -d '{\"texts\":[\"The Eiffel Tower is in Paris\"]}'\n"
-		       "  ./sutra status\n"
-		       "  ./sutra validate-scaling --phases 0,1,2\n",
-		       took_s, published_port(gateway_service(d)));
-	}
-	sutra_deployment_free(d);
-}
-
-static int apply(struct sutra_config *config, const struct sutra_desired *desired,
-		 const struct sutra_plan *plan, const char *state_dir, struct sutra_err *err)
-{
-	struct sutra_awaited failed = { .last_exit = -1 };
-	struct sutra_deploy_events events = { say_step, say_ready, &failed };
-	uint64_t began = sutra_clock_ns();
-	int code, rc = sutra_deploy_apply(config, desired, plan, state_dir, timeout_ns, &stopped, &events, err);
-
-	if (plan->n_changes)
-		sutra_audit(state_dir, "deploy", rc ? err->message : "ok");
+	rc = rc ? rc : sutra_json_get_string(o, "schema", &schema, err);
+	if (!rc && (!schema || strcmp(schema, "sutra.plan/1") != 0 || !json_is_object(json_object_get(o, "settings")) ||
+		    !json_is_array(json_object_get(o, "steps"))))
+		rc = sutra_fail(err, SUTRA_E_SETTING, "%s is no plan", from);
 	if (!rc) {
-		print_matryoshka_note(config);
-		print_result(state_dir, plan, (double)(sutra_clock_ns() - began) / 1e9);
-		return EXIT_YES;
+		*ret = o;
+		return 0;
 	}
-	code = command_fail(err);
-	print_evidence(desired->rt, state_dir, &failed);
-	if (rc == SUTRA_E_INTERRUPTED) {
-		fputs("  stopped here; sutra deploy goes on, sutra down ends what runs\n", stderr);
-		return 128 + (stopped ? stopped : SIGINT);
-	}
-	return code;
+	err->code = SUTRA_E_SETTING;
+	json_decref(o);
+	return sutra_hint(err, "sutra deploy --plan -o json > FILE makes one");
 }
 
-/* From settings to a plan, and on. The lock is held. */
-static int deploy_locked(const struct sutra_runtime *rt, struct sutra_config *config, const char *data_dir, const char *state_dir,
-			 struct sutra_err *err)
+static const char *text_of(const json_t *o, const char *key)
+{
+	const char *s = json_string_value(json_object_get(o, key));
+
+	return s ? s : "nothing";
+}
+
+/* The plan must still be the one that was looked at. */
+static int check_moved(const json_t *then, const struct sutra_plan *plan, struct sutra_err *err)
+{
+	json_t *steps = json_object_get(then, "steps"), *now = sutra_plan_steps(plan);
+	const json_t *a = NULL, *b = NULL;
+	size_t i = 0;
+
+	while (i < json_array_size(now) && json_equal(json_array_get(now, i), json_array_get(steps, i)))
+		i++;
+	if (i < json_array_size(now) || i < json_array_size(steps)) {
+		a = json_array_get(steps, i);
+		b = json_array_get(now, i);
+		sutra_fail(err, SUTRA_E_EXISTS, "the world has moved since %s was made: %s was to %s (%s), now it would %s (%s)",
+			   from, text_of(a ? a : b, "service"), text_of(a, "action"), text_of(a, "cause"),
+			   text_of(b, "action"), text_of(b, "cause"));
+		sutra_hint(err, "nothing was touched; make the plan anew");
+	}
+	json_decref(now);
+	return a || b ? SUTRA_E_EXISTS : 0;
+}
+
+/* From settings to a plan, and on. The lock is held. then: the plan that is carried out; or NULL. */
+static int deploy_locked(const struct sutra_runtime *rt, struct sutra_config *config, const char *data_dir,
+			 const char *state_dir, const json_t *then, struct sutra_err *err)
 {
 	struct sutra_desired desired = { 0 };
 	struct sutra_plan plan = { 0 };
+	const struct apply a = { "deploy", state_dir, config, &desired, &plan, data_dir, "deploy", timeout_ns, no_return };
 	json_t *record = NULL;
 	int code, rc;
 
 	if (sutra_record_load(state_dir, &record, err))
 		record = sutra_record_recover(state_dir);
 	rc = make_desired(rt, config, data_dir, state_dir, &desired, err);
-	rc = rc ? rc : sutra_plan_make(rt, desired.units, desired.n, record, state_dir, &plan, err);
+	rc = rc ? rc : sutra_plan_make(rt, desired.units, desired.n, record, state_dir, prune, &plan, err);
+	rc = rc || !then ? rc : check_moved(then, &plan, err);
 	if (rc)
 		code = command_fail(err);
 	else if (plan_only)
-		code = print_plan(&plan);
+		code = print_plan(&plan, rt, config);
 	else
-		code = apply(config, &desired, &plan, state_dir, err);
+		code = apply_plan(&a, err);
 	json_decref(record);
 	sutra_plan_release(&plan);
 	sutra_desired_release(&desired);
 	return code;
+}
+
+/* The settings: of the environment and its files, or of a plan. */
+static int settle(struct sutra_config **config, const char *state_dir, const json_t *then,
+		  const struct sutra_runtime **rt, struct sutra_err *err)
+{
+	int rc;
+
+	if (!then) {
+		rc = choose_runtime(*config, state_dir, rt, err);
+		return rc ? rc : settle_model(*config, err);
+	}
+	sutra_config_free(*config);
+	*config = NULL;
+	rc = sutra_config_restore(json_object_get(then, "settings"), config, err);
+	rc = rc ? rc : sutra_config_set(*config, "SUTRA_RUNTIME", text_of(then, "runtime"), SUTRA_FROM_FLAG, err);
+	prune = json_is_true(json_object_get(then, "prune"));
+	return rc ? rc : choose_runtime(*config, state_dir, rt, err);
 }
 
 static int run(int n, char **argv)
@@ -323,23 +242,25 @@ static int run(int n, char **argv)
 	const struct sutra_runtime *rt = NULL;
 	struct sutra_config *config = NULL;
 	char *data_dir, *state_dir;
+	json_t *then = NULL;
 	struct sutra_err err;
 	int rc, code, lock = -1;
 
 	if (n)
 		return command_usage("deploy takes no operand, got \"%s\"", argv[1]);
 	plan_only = plan_only || dry_run;
-	catch_signals();
-	modelbar_stop_on(&stopped);
+	apply_catch_signals();
+	modelbar_stop_on(&apply_stopped);
 	rc = stack_open(&config, &data_dir, &state_dir, !plan_only, &err);
-	rc = rc ? rc : choose_runtime(config, state_dir, &rt, &err);
-	rc = rc ? rc : settle_model(config, &err);
+	rc = rc || !from ? rc : read_plan(&then, &err);
+	rc = rc ? rc : settle(&config, state_dir, then, &rt, &err);
 	if (!rc && !plan_only)
 		rc = sutra_lock_take(state_dir, "deploy", lock_wait_ns, &lock, &err);
-	rc = rc ? rc : settle_credentials(config, state_dir, &err);
-	code = rc ? command_fail(&err) : deploy_locked(rt, config, data_dir, state_dir, &err);
+	rc = rc ? rc : apply_credentials(config, state_dir, plan_only, &err);
+	code = rc ? command_fail(&err) : deploy_locked(rt, config, data_dir, state_dir, then, &err);
 	if (lock >= 0)
 		sutra_lock_release(state_dir, lock);
+	json_decref(then);
 	sutra_config_free(config);
 	sutra_free(data_dir);
 	sutra_free(state_dir);
@@ -349,10 +270,11 @@ static int run(int n, char **argv)
 const struct command cmd_deploy = {
 	.name = "deploy",
 	.summary = "start or change the stack, and wait until it is healthy",
-	.synopsis = "[--yes] [--runtime NAME] [--timeout TIME] [--lock-wait TIME] [--plan]",
+	.synopsis = "[--yes] [--runtime NAME] [--prune] [--timeout TIME] [--plan | --from PLAN]",
 	.examples = "sutra deploy\tstart everything, or change what differs\n"
 		    "MATRYOSHKA_DIM=128 sutra deploy\tchange a setting, one replica at a time\n"
-		    "sutra deploy --plan\tonly show what would change\n",
+		    "sutra deploy --plan\tonly show what would change\n"
+		    "SUTRA_EDITION=simple sutra deploy --prune\tanother edition; what it lacks is stopped\n",
 	.options = options,
 	.run = run,
 };

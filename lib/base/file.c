@@ -1,10 +1,12 @@
 #include "base/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <limits.h>
 #include <pwd.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,6 +103,54 @@ int sutra_mkdirs(const char *path, mode_t mode, struct sutra_err *err)
 	if (!sutra_is_dir(path))
 		return sutra_fail(err, SUTRA_E_EXISTS, "%s exists and is not a folder", path);
 	return 0;
+}
+
+int sutra_copy_file(const char *from, const char *to, struct sutra_err *err)
+{
+	struct stat st;
+	char *data;
+	size_t n;
+	int rc = stat(from, &st) ? sutra_fail_errno(err, "cannot read %s", from) :
+				   sutra_file_read(from, SIZE_MAX / 2, &data, &n, err);
+
+	if (rc)
+		return rc;
+	rc = sutra_file_write(to, data, n, st.st_mode & 0777, err);
+	sutra_free(data);
+	return rc;
+}
+
+static int copy_entry(const char *from, const char *to, size_t max, struct sutra_err *err)
+{
+	struct stat st;
+
+	if (stat(from, &st))
+		return sutra_fail_errno(err, "cannot read %s", from);
+	if (S_ISDIR(st.st_mode))
+		return sutra_copy_tree(from, to, max, err);
+	return S_ISREG(st.st_mode) && (size_t)st.st_size <= max ? sutra_copy_file(from, to, err) : 0;
+}
+
+int sutra_copy_tree(const char *from, const char *to, size_t max, struct sutra_err *err)
+{
+	DIR *d = opendir(from);
+	struct dirent *e;
+	int rc = d ? sutra_mkdirs(to, 0755, err) : sutra_fail_errno(err, "cannot read %s", from);
+
+	while (!rc && (e = readdir(d))) {
+		char *source, *target;
+
+		if (e->d_name[0] == '.')
+			continue;
+		source = xasprintf("%s/%s", from, e->d_name);
+		target = xasprintf("%s/%s", to, e->d_name);
+		rc = copy_entry(source, target, max, err);
+		sutra_free(source);
+		sutra_free(target);
+	}
+	if (d)
+		closedir(d);
+	return rc;
 }
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)

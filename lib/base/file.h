@@ -15,6 +15,10 @@ int sutra_file_read(const char *path, size_t max, char **ret_data, size_t *ret_l
 int sutra_file_write(const char *path, const void *data, size_t n, mode_t mode,
 		     struct sutra_err *err);
 int sutra_mkdirs(const char *path, mode_t mode, struct sutra_err *err);	/* mkdir -p */
+/* A copy with the same mode, whole or not at all; what was at `to` is replaced. */
+int sutra_copy_file(const char *from, const char *to, struct sutra_err *err);
+/* cp -r of regular files of at most max bytes and of folders; what begins with a dot stays behind. */
+int sutra_copy_tree(const char *from, const char *to, size_t max, struct sutra_err *err);
 /* rm -r; follows no links; a path that is not there is no error. */
 int sutra_remove_tree(const char *path, struct sutra_err *err);
 bool sutra_is_dir(const char *path);

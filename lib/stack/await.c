@@ -1,6 +1,7 @@
 #include "stack/await.h"
 
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -38,6 +39,19 @@ static bool is_new_life(const struct sutra_awaited *a, const struct sutra_fetch 
 	return uptime >= 0 && uptime <= asked_s;
 }
 
+/* The process that was told to end and does not is ended. */
+static void end_old(const struct sutra_runtime *rt, const char *state_dir, struct sutra_awaited *a,
+		    const struct sutra_supervised *now, uint64_t timeout_ns)
+{
+	uint64_t grace = a->grace_ns < timeout_ns / 2 ? a->grace_ns : timeout_ns / 2;
+
+	if (!grace || !now->running || now->pid != a->old_pid || sutra_clock_ns() - a->asked_ns < grace)
+		return;
+	a->grace_ns = 0;
+	a->restarts++;	/* to the supervisor it is a crash */
+	rt->kill(state_dir, a->name, SIGKILL, NULL);
+}
+
 /* Whether the process side is so far that a health check makes sense. */
 static bool process_up(const struct sutra_runtime *rt, const char *state_dir, struct sutra_awaited *a,
 		       struct sutra_supervised *now, bool *ret_dead)
@@ -60,7 +74,7 @@ static void became_ready(struct sutra_awaited *a, uint64_t began, void (*on_read
 
 /* One look at all that are not ready, their probes at once. Returns the first that is dead. */
 static struct sutra_awaited *look(const struct sutra_runtime *rt, const char *state_dir, struct sutra_awaited *list, size_t n,
-				  struct sutra_fetch *probes, struct sutra_fetch **wanted, uint64_t began,
+				  struct sutra_fetch *probes, struct sutra_fetch **wanted, uint64_t began, uint64_t timeout_ns,
 				  void (*on_ready)(const struct sutra_awaited *))
 {
 	size_t asked = 0;
@@ -75,6 +89,7 @@ static struct sutra_awaited *look(const struct sutra_runtime *rt, const char *st
 		if (!process_up(rt, state_dir, a, &now, &dead)) {
 			if (dead)
 				return a;
+			end_old(rt, state_dir, a, &now, timeout_ns);
 			a->reason = "starting";
 		} else if (!a->health_url) {
 			became_ready(a, began, on_ready);
@@ -120,7 +135,7 @@ int sutra_await(const struct sutra_runtime *rt, const char *state_dir, struct su
 	for (size_t i = 0; i < n && !rc; i++)
 		sutra_fetch_init(&probes[i]);
 	while (!rc) {
-		dead = look(rt, state_dir, list, n, probes, wanted, began, on_ready);
+		dead = look(rt, state_dir, list, n, probes, wanted, began, timeout_ns, on_ready);
 		waiting = dead ? dead : first_unready(list, n);
 		if (!waiting)
 			break;

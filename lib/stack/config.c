@@ -1,12 +1,14 @@
 #include "stack/config.h"
 
 #include <arpa/inet.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "base/jsonio.h"
 #include "base/str.h"
 #include "stack/compose.h"
 
@@ -217,6 +219,43 @@ int sutra_config_set(struct sutra_config *c, const char *key, const char *value,
 const char *sutra_config_from(const struct sutra_config *c, const char *key, enum sutra_source source)
 {
 	return sutra_env_get(&c->sources[source], key);
+}
+
+json_t *sutra_config_settings(struct sutra_config *c)
+{
+	const struct sutra_env *worked_out = &c->sources[SUTRA_FROM_RECORD];
+	json_t *o = json_object();
+	const char *value;
+
+	for (const struct sutra_setting *row = sutra_operator_settings; row->name; row++)
+		if (row->type != SUTRA_SET_SECRET && (value = sutra_config_get(c, row->name)))
+			json_object_set_new(o, row->name, json_string(value));
+	for (size_t i = 0; i < worked_out->n; i++)
+		if (!sutra_config_is_secret(worked_out->items[i].key))
+			json_object_set_new(o, worked_out->items[i].key, json_string(worked_out->items[i].value));
+	return o;
+}
+
+int sutra_config_restore(const json_t *settings, struct sutra_config **ret, struct sutra_err *err)
+{
+	struct sutra_config *c = xcalloc(1, sizeof(*c));
+	const json_t *value;
+	const char *key;
+	int rc = 0;
+
+	json_object_foreach ((json_t *)(uintptr_t)settings, key, value) {
+		if (!json_is_string(value))
+			rc = sutra_fail(err, SUTRA_E_CORRUPT, "settings.%s is %s, not a string", key,
+					sutra_json_type_name(value));
+		rc = rc ? rc : sutra_config_set(c, key, json_string_value(value), SUTRA_FROM_RECORD, err);
+		if (rc)
+			break;
+	}
+	if (rc)
+		sutra_config_free(c);
+	else
+		*ret = c;
+	return rc;
 }
 
 void sutra_config_export(struct sutra_config *c)

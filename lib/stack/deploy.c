@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,12 +12,13 @@
 #include "base/file.h"
 #include "base/jsonio.h"
 #include "stack/balancer.h"
+#include "stack/generation.h"
 #include "stack/record.h"
 
 #define DRAIN_NS 30000000000u
 
 /* Edition and cache decide the profiles (CONTRACT section 1). */
-static int profiles_of(struct sutra_config *config, struct sutra_strv *ret, struct sutra_err *err)
+static void profiles_of(struct sutra_config *config, struct sutra_strv *ret)
 {
 	const char *edition = sutra_config_get(config, "SUTRA_EDITION");
 	bool cache = true;
@@ -27,22 +29,39 @@ static int profiles_of(struct sutra_config *config, struct sutra_strv *ret, stru
 		sutra_strv_add(ret, "scaling");
 	if (cache)
 		sutra_strv_add(ret, "cache");
-	return 0;
 }
 
-int sutra_desired_make(const struct sutra_runtime *rt, struct sutra_config *config, const char *data_dir, const char *state_dir,
-		       struct sutra_desired *ret, struct sutra_err *err)
+/* Images by name in place of the compose file's. */
+static void take_images(struct sutra_desired *d, const json_t *images)
 {
-	char *file = xasprintf("%s/compose/docker-compose.yml", data_dir);
-	char *folder = xasprintf("%s/compose", data_dir), *program_dir = sutra_program_dir();
+	d->images = json_object_size(images) ? json_incref((json_t *)(uintptr_t)images) : NULL;
+	for (size_t i = 0; i < d->n; i++) {
+		const char *image = json_string_value(json_object_get(images, d->units[i].name));
+
+		if (!image)
+			continue;
+		sutra_free(d->units[i].image);
+		d->units[i].image = xstrdup(image);
+	}
+}
+
+int sutra_desired_make(const struct sutra_runtime *rt, struct sutra_config *config, const struct sutra_parts *parts,
+		       const char *state_dir, struct sutra_desired *ret, struct sutra_err *err)
+{
+	char *file = xasprintf("%s/compose/docker-compose.yml", parts->data_dir);
+	char *folder = xasprintf("%s/compose", parts->data_dir),
+	     *program_dir = parts->program_dir ? xstrdup(parts->program_dir) : sutra_program_dir();
 	struct sutra_unit_options o = { state_dir, program_dir, folder, rt == &sutra_docker };
 	struct sutra_desired d = { .rt = rt, .file = file };
-	int rc = profiles_of(config, &d.profiles, err);
+	int rc;
 
-	rc = rc ? rc : sutra_compose_read(file, sutra_config_get, config, &d.all, err);
+	profiles_of(config, &d.profiles);
+	rc = sutra_compose_read(file, sutra_config_get, config, &d.all, err);
 	rc = rc ? rc : sutra_compose_read(file, sutra_config_get, config, &d.selected, err);
 	rc = rc ? rc : sutra_compose_select(d.selected, &d.profiles, err);
 	rc = rc ? rc : sutra_units_make(d.selected, d.all, &o, &d.units, &d.n, err);
+	if (!rc && rt == &sutra_docker)
+		take_images(&d, parts->images);
 	rc = rc || !rt->resolve ? rc : rt->resolve(d.units, d.n, err);
 	sutra_free(folder);
 	sutra_free(program_dir);
@@ -60,6 +79,7 @@ void sutra_desired_release(struct sutra_desired *d)
 	sutra_compose_free(d->all);
 	sutra_strv_release(&d->profiles);
 	sutra_free(d->file);
+	json_decref(d->images);
 	*d = (struct sutra_desired){ 0 };
 }
 
@@ -131,7 +151,10 @@ static struct sutra_awaited awaited_of(const struct sutra_unit *u)
 static int start_units(const struct apply *a, const struct sutra_unit *const *units,
 		       struct sutra_awaited *awaited, size_t n)
 {
-	int rc = a->d->rt->start(&a->scene, units, awaited, n, a->err);
+	int rc;
+
+	a->events->touched = true;
+	rc = a->d->rt->start(&a->scene, units, awaited, n, a->err);
 
 	for (size_t i = 0; i < n && !rc; i++)
 		sutra_record_put(a->record, units[i]->name, sutra_record_service(units[i]));
@@ -152,6 +175,22 @@ static const struct sutra_step *step_of(const struct apply *a, const char *name)
 	return NULL;
 }
 
+/* Once; a service that is gone already (sutra_plan_giver) is no entry of the record. */
+static int stop_one(const struct apply *a, const struct sutra_step *s)
+{
+	int rc;
+
+	if (!sutra_record_find(a->record, s->name))
+		return 0;
+	tell(a, s);
+	a->events->touched = true;
+	rc = a->d->rt->remove(a->scene.state_dir, s->name, a->err);
+	if (rc)
+		return rc;
+	sutra_record_put(a->record, s->name, NULL);
+	return sutra_record_save(a->scene.state_dir, a->record, a->err);
+}
+
 /* Whether all that u waits for (conditions other than "started") is already through. */
 static bool may_start(const struct apply *a, const struct sutra_unit *u, const bool *started,
 		      const bool *healthy)
@@ -162,6 +201,18 @@ static bool may_start(const struct apply *a, const struct sutra_unit *u, const b
 
 		if (s && s->action == SUTRA_START &&
 		    !(u->depends_on[i].condition == SUTRA_STARTED ? started[at] : healthy[at]))
+			return false;
+	}
+	return true;
+}
+
+/* One that takes over an address comes last: what gives it up serves until then. */
+static bool may_take_over(const struct apply *a, const struct sutra_step *s, const bool *healthy)
+{
+	for (size_t i = 0; sutra_plan_giver(a->plan, s) && i < a->plan->n; i++) {
+		const struct sutra_step *other = &a->plan->steps[i];
+
+		if (other->action == SUTRA_START && !healthy[i] && !sutra_plan_giver(a->plan, other))
 			return false;
 	}
 	return true;
@@ -179,7 +230,8 @@ static size_t next_wave(const struct apply *a, bool *started, const bool *health
 		for (size_t i = 0; i < a->plan->n; i++) {
 			const struct sutra_step *s = &a->plan->steps[i];
 
-			if (s->action != SUTRA_START || started[i] || !may_start(a, s->unit, started, healthy))
+			if (s->action != SUTRA_START || started[i] || !may_start(a, s->unit, started, healthy) ||
+			    !may_take_over(a, s, healthy))
 				continue;
 			tell(a, s);
 			units[n] = s->unit;
@@ -188,6 +240,19 @@ static size_t next_wave(const struct apply *a, bool *started, const bool *health
 		}
 	}
 	return n;
+}
+
+/* What the wave takes addresses from is stopped now. */
+static int stop_givers(const struct apply *a, const struct sutra_awaited *wave, size_t n)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < n && !rc; i++) {
+		const struct sutra_step *giver = sutra_plan_giver(a->plan, step_of(a, wave[i].name));
+
+		rc = giver ? stop_one(a, giver) : 0;
+	}
+	return rc;
 }
 
 static int start_all(const struct apply *a)
@@ -199,7 +264,8 @@ static int start_all(const struct apply *a)
 	int rc = 0;
 
 	while (!rc && !(rc = interrupted(a)) && (n = next_wave(a, started, healthy, units, wave))) {
-		rc = start_units(a, units, wave, n);
+		rc = stop_givers(a, wave, n);
+		rc = rc ? rc : start_units(a, units, wave, n);
 		rc = rc ? rc : wait_for(a, wave, n, a->events->ready);
 		memcpy(healthy, started, a->plan->n);
 	}
@@ -291,27 +357,18 @@ static int stop_all(const struct apply *a)
 {
 	int rc = 0;
 
-	for (size_t i = 0; i < a->plan->n && !rc; i++) {
-		const struct sutra_step *s = &a->plan->steps[i];
-
-		if (s->action != SUTRA_STOP)
-			continue;
-		tell(a, s);
-		rc = a->d->rt->remove(a->scene.state_dir, s->name, a->err);
-		if (!rc) {
-			sutra_record_put(a->record, s->name, NULL);
-			rc = sutra_record_save(a->scene.state_dir, a->record, a->err);
-		}
-	}
+	for (size_t i = 0; i < a->plan->n && !rc; i++)
+		if (a->plan->steps[i].action == SUTRA_STOP)
+			rc = stop_one(a, &a->plan->steps[i]);
 	return rc;
 }
 
 int sutra_deploy_apply(struct sutra_config *config, const struct sutra_desired *d,
-		       const struct sutra_plan *plan, const char *state_dir, uint64_t timeout_ns,
+		       const struct sutra_plan *plan, const char *state_dir, int generation, uint64_t timeout_ns,
 		       const volatile int *stop, struct sutra_deploy_events *events,
 		       struct sutra_err *err)
 {
-	struct apply a = { d, plan, { state_dir, d->file, config, &d->profiles, d->selected },
+	struct apply a = { d, plan, { state_dir, d->file, config, &d->profiles, d->selected, d->images },
 			   timeout_ns, stop, events, NULL, NULL, 0, err };
 	int rc = d->rt->check(err);
 
@@ -329,7 +386,10 @@ int sutra_deploy_apply(struct sutra_config *config, const struct sutra_desired *
 	rc = rc ? rc : replace_all(&a);
 	rc = rc ? rc : wait_kept(&a);
 	rc = rc ? rc : stop_all(&a);	/* last: nobody uses them any more */
+	if (!rc && !generation)
+		rc = sutra_generation_commit(state_dir, a.record, &generation, err);
 	if (!rc) {
+		json_object_set_new(a.record, "generation", json_integer(generation));
 		json_object_set_new(a.record, "complete", json_true());
 		rc = sutra_record_save(state_dir, a.record, err);
 	}

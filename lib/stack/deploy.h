@@ -23,10 +23,18 @@ struct sutra_desired {	/* owns its parts */
 	struct sutra_compose *all, *selected;
 	struct sutra_unit *units;
 	size_t n;
+	json_t *images;			/* service -> image, in place of the file's; NULL: none */
+};
+
+/* Where the parts of a stack come from. */
+struct sutra_parts {
+	const char *data_dir;		/* compose/docker-compose.yml */
+	const char *program_dir;	/* NULL: the daemons beside this command */
+	const json_t *images;		/* service -> image, in place of the file's; NULL: none */
 };
 
 /* The stack that the settings ask for. Ports and the model folder must be set in config. */
-int sutra_desired_make(const struct sutra_runtime *rt, struct sutra_config *config, const char *data_dir,
+int sutra_desired_make(const struct sutra_runtime *rt, struct sutra_config *config, const struct sutra_parts *parts,
 		       const char *state_dir, struct sutra_desired *ret, struct sutra_err *err);
 void sutra_desired_release(struct sutra_desired *d);
 
@@ -34,12 +42,14 @@ struct sutra_deploy_events {
 	void (*step)(const struct sutra_step *s);		/* before each change */
 	void (*ready)(const struct sutra_awaited *a);
 	struct sutra_awaited *failed;	/* filled when a wait fails: its evidence; strings are borrowed */
+	bool touched;			/* set once something was started, replaced or stopped */
 };
 
-/* Carries the plan out. stop: becomes non-zero on Ctrl-C. On failure the record tells how far
- * it came. */
+/* Carries the plan out. generation: the number that the record gets when it comes to its end;
+ * 0: the newest that sutra_generation_prepare has prepared. stop: becomes non-zero on Ctrl-C. On
+ * failure the record tells how far it came. */
 int sutra_deploy_apply(struct sutra_config *config, const struct sutra_desired *d,
-		       const struct sutra_plan *plan, const char *state_dir, uint64_t timeout_ns,
+		       const struct sutra_plan *plan, const char *state_dir, int generation, uint64_t timeout_ns,
 		       const volatile int *stop, struct sutra_deploy_events *events,
 		       struct sutra_err *err);
 /* Ends everything that is deployed; stored data stays unless volumes. *ret_n services,

@@ -207,6 +207,32 @@ int sutra_docker_images(const struct sutra_unit *units, size_t n, struct sutra_e
 	return 0;
 }
 
+int sutra_docker_keep(const char *image, char *out, size_t size)
+{
+	const char *id = strstr(image, "@sha256:"), *colon = strchr(image, ':');
+	size_t name = strcspn(image, "@");
+	char path[600];
+
+	if (colon && (size_t)(colon - image) < name)
+		name = (size_t)(colon - image);
+	if (!id)
+		return SUTRA_E_NOTFOUND;
+	id += strlen("@sha256:");
+	snprintf(out, size, "%.*s:g-%s", (int)name, image, id);
+	snprintf(path, sizeof(path), "/images/%s/tag?repo=%.*s&tag=g-%s", id, (int)name, image, id);
+	return sutra_engine_call("POST", path, NULL, NULL, NULL);
+}
+
+void sutra_docker_release(const char *tag)
+{
+	struct sutra_buf path;
+
+	sutra_buf_init(&path, 1024);
+	sutra_buf_addf(&path, "/images/%s", tag);
+	sutra_engine_call("DELETE", sutra_buf_str(&path), NULL, NULL, NULL);
+	sutra_buf_release(&path);
+}
+
 static int prepare(const struct sutra_scene *s, const struct sutra_plan *plan, struct sutra_err *err)
 {
 	return 0;	/* ports and volumes are the engine's to check: its words reach the operator */
@@ -217,21 +243,46 @@ static int begin(const struct sutra_scene *s, const struct sutra_plan *plan, str
 	return 0;
 }
 
+/* A compose file that only names images, for the services that do not take the usual ones. */
+static int write_images(const struct sutra_scene *s, char *path, size_t size, struct sutra_err *err)
+{
+	const json_t *image;
+	const char *service;
+	struct sutra_buf b;
+	int rc;
+
+	snprintf(path, size, "%s/images.yml", s->state_dir);
+	sutra_buf_init(&b, 65536);
+	sutra_buf_adds(&b, "version: \"3.8\"\nservices:\n");
+	json_object_foreach ((json_t *)(uintptr_t)s->images, service, image)
+		sutra_buf_addf(&b, "  %s: { image: \"%s\" }\n", service, json_string_value(image));
+	rc = sutra_buf_error(&b) ? sutra_fail(err, b.error, "%s cannot be written", path) :
+				   sutra_file_write(path, b.data, b.len, 0600, err);
+	sutra_buf_release(&b);
+	return rc;
+}
+
 /* up -d of some services; the end of what compose said becomes the error. */
 static int compose_up(const struct sutra_scene *s, const struct sutra_unit *const *units, size_t n,
 		      struct sutra_err *err)
 {
-	char project[SUTRA_PROJECT_LEN];
+	char project[SUTRA_PROJECT_LEN], images[512];
 	const char *argv[MAX_ARGS], *end;
 	size_t argc = compose_command(argv);
 	struct sutra_buf out;
-	int status = 0, rc;
+	int status = 0, rc = s->images ? write_images(s, images, sizeof(images), err) : 0;
 
+	if (rc)
+		return rc;
 	sutra_docker_project(s->state_dir, project);
 	argv[argc++] = "-p";
 	argv[argc++] = project;
 	argv[argc++] = "-f";
 	argv[argc++] = s->compose_file;
+	if (s->images) {
+		argv[argc++] = "-f";
+		argv[argc++] = images;
+	}
 	for (size_t i = 0; i < s->profiles->n; i++) {
 		argv[argc++] = "--profile";
 		argv[argc++] = s->profiles->items[i];

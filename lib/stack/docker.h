@@ -13,6 +13,10 @@ enum { SUTRA_PROJECT_LEN = 32 };
 void sutra_docker_project(const char *state_dir, char out[SUTRA_PROJECT_LEN]);
 /* Whether an engine answers. */
 bool sutra_docker_answers(void);
+/* Tags the image of a unit ("sutra/ml-base:latest@sha256:0123456789ab") so that it stays when the
+ * name moves on: out is "sutra/ml-base:g-0123456789ab". */
+int sutra_docker_keep(const char *image, char *out, size_t size);
+void sutra_docker_release(const char *tag);
 /* Whether the image of every unit is there; the error names the first that is not. */
 int sutra_docker_images(const struct sutra_unit *units, size_t n, struct sutra_err *err);
 

@@ -89,7 +89,7 @@ static int prepare(const struct sutra_scene *s, const struct sutra_plan *plan, s
 		if (plan->steps[i].action != SUTRA_START)
 			continue;
 		sutra_runit_end_orphans(s->state_dir, plan->steps[i].name, GRACE_NS);
-		rc = check_ports(plan->steps[i].unit, err);
+		rc = sutra_plan_giver(plan, &plan->steps[i]) ? 0 : check_ports(plan->steps[i].unit, err);
 	}
 	return rc ? rc : make_folders(s, err);
 }
@@ -176,6 +176,7 @@ static int restart(const char *state_dir, struct sutra_awaited *a, struct sutra_
 	a->restarts = now.restarts;
 	a->in_place = now.running && restarts_itself(now.pid);
 	a->old_pid = now.running && !a->in_place ? now.pid : 0;
+	a->grace_ns = GRACE_NS;
 	command = a->in_place ? 'h' : now.running ? 't' : 'u';
 	return sutra_runit_control(state_dir, a->name, command, err);
 }
@@ -192,6 +193,7 @@ static int start(const struct sutra_scene *s, const struct sutra_unit *const *un
 		if (!now.running)
 			reset_counters(s->state_dir, units[i]->name);
 		rc = rc ? rc : restart(s->state_dir, &awaited[i], err);
+		awaited[i].grace_ns = units[i]->stop_grace_ns;
 	}
 	return rc;
 }

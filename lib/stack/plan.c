@@ -4,27 +4,13 @@
 
 #include "base/alloc.h"
 #include "stack/config.h"
+#include "stack/record.h"
 
 const char *sutra_action_name(enum sutra_action a)
 {
-	static const char *const names[] = { "keep", "start", "replace", "stop" };
+	static const char *const names[] = { "keep", "start", "replace", "stop", "leave" };
 
 	return names[a];
-}
-
-static const json_t *recorded(const json_t *record, const char *name)
-{
-	const json_t *list = json_object_get(record, "services"), *s;
-	size_t i;
-
-	json_array_foreach(list, i, s)
-	{
-		const char *have = json_string_value(json_object_get(s, "name"));
-
-		if (have && !strcmp(have, name))
-			return s;
-	}
-	return NULL;
 }
 
 /* The first variable that differs becomes the step's field; without one it is the program. */
@@ -57,16 +43,24 @@ static void find_change(const struct sutra_unit *u, const json_t *old, struct su
 					 "its program, arguments or configuration file changed");
 }
 
+/* By id: another name for the same image is no change. */
+static bool same_image(const char *a, const char *b)
+{
+	const char *id_a = strchr(a, '@'), *id_b = b ? strchr(b, '@') : NULL;
+
+	return id_a && id_b && !strcmp(id_a, id_b);
+}
+
 /* orphaned: the supervisor is gone, so that what still runs is watched by nobody. */
 static void plan_unit(const struct sutra_runtime *rt, const struct sutra_unit *u, const json_t *record,
 		      const char *state_dir, bool orphaned, struct sutra_step *step)
 {
-	const json_t *old = recorded(record, u->name);
+	const json_t *old = sutra_record_find(record, u->name);
 	const char *hash = json_string_value(json_object_get(old, "hash"));
 	const char *image = json_string_value(json_object_get(old, "image"));
 	struct sutra_supervised now;
 
-	*step = (struct sutra_step){ .unit = u, .name = xstrdup(u->name) };
+	*step = (struct sutra_step){ .unit = u, .name = xstrdup(u->name), .old_hash = hash ? xstrdup(hash) : NULL };
 	rt->observe(state_dir, u->name, &now);
 	if (!old) {
 		step->action = SUTRA_START;
@@ -80,7 +74,7 @@ static void plan_unit(const struct sutra_runtime *rt, const struct sutra_unit *u
 	} else if (!hash) {
 		step->action = SUTRA_REPLACE;
 		step->cause = xstrdup("its record was lost");
-	} else if (u->image && strcmp(u->image, image ? image : "") != 0) {
+	} else if (u->image && !same_image(u->image, image)) {
 		step->action = SUTRA_REPLACE;
 		step->field = xstrdup("image");
 		step->old_value = image ? xstrdup(image) : NULL;
@@ -94,13 +88,59 @@ static void plan_unit(const struct sutra_runtime *rt, const struct sutra_unit *u
 	}
 }
 
+/* What the record has and the edition has not. */
+static void plan_surplus(const json_t *s, bool prune, struct sutra_step *step)
+{
+	const char *hash = json_string_value(json_object_get(s, "hash")),
+		   *published = json_string_value(json_object_get(s, "published"));
+
+	*step = (struct sutra_step){ .action = prune ? SUTRA_STOP : SUTRA_LEAVE,
+				     .name = xstrdup(json_string_value(json_object_get(s, "name"))),
+				     .cause = xstrdup("not in this edition"),
+				     .old_hash = hash ? xstrdup(hash) : NULL,
+				     .published = published ? xstrdup(published) : NULL };
+}
+
+static const struct sutra_step *holder_of(const struct sutra_plan *p, const struct sutra_step *step)
+{
+	if (step->action != SUTRA_START || !step->unit->published)
+		return NULL;
+	for (size_t i = 0; i < p->n; i++)
+		if (p->steps[i].published && !strcmp(p->steps[i].published, step->unit->published))
+			return &p->steps[i];
+	return NULL;
+}
+
+const struct sutra_step *sutra_plan_giver(const struct sutra_plan *p, const struct sutra_step *step)
+{
+	const struct sutra_step *s = holder_of(p, step);
+
+	return s && s->action == SUTRA_STOP ? s : NULL;
+}
+
+/* A service that is left may not stand where one of the edition is to listen. */
+static int check_left(const struct sutra_plan *p, struct sutra_err *err)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		const struct sutra_step *s = holder_of(p, &p->steps[i]);
+
+		if (s && s->action == SUTRA_LEAVE)
+			return sutra_hint((sutra_fail(err, SUTRA_E_SETTING, "%s needs %s, which %s holds; nothing was touched",
+						      p->steps[i].name, s->published, s->name), err),
+					  "sutra deploy --prune stops what is not in the edition");
+	}
+	return 0;
+}
+
 int sutra_plan_make(const struct sutra_runtime *rt, const struct sutra_unit *units, size_t n,
-		    const json_t *record, const char *state_dir, struct sutra_plan *ret, struct sutra_err *err)
+		    const json_t *record, const char *state_dir, bool prune, struct sutra_plan *ret,
+		    struct sutra_err *err)
 {
 	const json_t *list = json_object_get(record, "services"), *s;
 	struct sutra_plan p = { .steps = xcalloc(n + json_array_size(list), sizeof(*p.steps)) };
 	bool orphaned = record && !rt->alive(state_dir);
 	size_t i;
+	int rc;
 
 	for (i = 0; i < n; i++)
 		plan_unit(rt, &units[i], record, state_dir, orphaned, &p.steps[p.n++]);
@@ -112,15 +152,42 @@ int sutra_plan_make(const struct sutra_runtime *rt, const struct sutra_unit *uni
 		while (name && u < n && strcmp(units[u].name, name) != 0)
 			u++;
 		if (name && u == n)
-			p.steps[p.n++] = (struct sutra_step){ .action = SUTRA_STOP,
-							      .name = xstrdup(name),
-							      .cause = xstrdup("not in this edition") };
+			plan_surplus(s, prune, &p.steps[p.n++]);
 	}
-	for (i = 0; i < p.n; i++)
-		p.n_changes += p.steps[i].action != SUTRA_KEEP;
+	for (i = 0; i < p.n; i++) {
+		p.n_left += p.steps[i].action == SUTRA_LEAVE;
+		p.n_changes += p.steps[i].action != SUTRA_KEEP && p.steps[i].action != SUTRA_LEAVE;
+	}
 	p.unfinished = record && !json_is_true(json_object_get(record, "complete"));
-	*ret = p;
-	return 0;
+	rc = check_left(&p, err);
+	if (rc)
+		sutra_plan_release(&p);
+	else
+		*ret = p;
+	return rc;
+}
+
+static json_t *string_or_null(const char *s) { return s ? json_string(s) : json_null(); }
+
+json_t *sutra_plan_steps(const struct sutra_plan *p)
+{
+	json_t *steps = json_array();
+
+	for (size_t i = 0; i < p->n; i++) {
+		const struct sutra_step *s = &p->steps[i];
+		json_t *step = json_object();
+
+		json_object_set_new(step, "service", json_string(s->name));
+		json_object_set_new(step, "action", json_string(sutra_action_name(s->action)));
+		json_object_set_new(step, "cause", json_string(s->cause));
+		json_object_set_new(step, "field", string_or_null(s->field));
+		json_object_set_new(step, "old", string_or_null(s->old_value));
+		json_object_set_new(step, "new", string_or_null(s->new_value));
+		json_object_set_new(step, "from", string_or_null(s->old_hash));
+		json_object_set_new(step, "to", string_or_null(s->unit ? s->unit->hash : NULL));
+		json_array_append_new(steps, step);
+	}
+	return steps;
 }
 
 void sutra_plan_release(struct sutra_plan *p)
@@ -131,6 +198,8 @@ void sutra_plan_release(struct sutra_plan *p)
 		sutra_free(p->steps[i].field);
 		sutra_free(p->steps[i].old_value);
 		sutra_free(p->steps[i].new_value);
+		sutra_free(p->steps[i].old_hash);
+		sutra_free(p->steps[i].published);
 	}
 	sutra_free(p->steps);
 	*p = (struct sutra_plan){ 0 };

@@ -92,7 +92,7 @@ int sutra_record_save(const char *state_dir, const json_t *record, struct sutra_
 
 json_t *sutra_record_service(const struct sutra_unit *u)
 {
-	json_t *o = json_object(), *env = json_object(), *needs = json_array();
+	json_t *o = json_object(), *env = json_object(), *needs = json_array(), *argv = json_array();
 
 	json_object_set_new(o, "name", json_string(u->name));
 	json_object_set_new(o, "group", json_string(u->group));
@@ -110,12 +110,15 @@ json_t *sutra_record_service(const struct sutra_unit *u)
 	for (size_t i = 0; i < u->env.n; i++)
 		if (!sutra_config_is_secret(u->env.items[i].key))
 			json_object_set_new(env, u->env.items[i].key, json_string(u->env.items[i].value));
+	for (size_t i = 0; i < u->argv.n; i++)
+		json_array_append_new(argv, json_string(u->argv.items[i]));
+	json_object_set_new(o, "command", argv);
 	json_object_set_new(o, "depends_on", needs);
 	json_object_set_new(o, "environment", env);
 	return o;
 }
 
-void sutra_record_put(json_t *record, const char *name, json_t *service)
+json_t *sutra_record_find(const json_t *record, const char *name)
 {
 	json_t *list = json_object_get(record, "services"), *s;
 	size_t i;
@@ -123,11 +126,21 @@ void sutra_record_put(json_t *record, const char *name, json_t *service)
 	json_array_foreach (list, i, s) {
 		const char *have = json_string_value(json_object_get(s, "name"));
 
-		if (have && !strcmp(have, name)) {
-			json_array_remove(list, i);
-			break;
-		}
+		if (have && !strcmp(have, name))
+			return s;
 	}
+	return NULL;
+}
+
+void sutra_record_put(json_t *record, const char *name, json_t *service)
+{
+	json_t *list = json_object_get(record, "services"), *old = sutra_record_find(record, name);
+	size_t i = 0;
+
+	while (i < json_array_size(list) && json_array_get(list, i) != old)
+		i++;
+	if (old)
+		json_array_remove(list, i);
 	if (service)
 		json_array_insert_new(list, i, service);
 }

@@ -18,6 +18,8 @@ json_t *sutra_record_recover(const char *state_dir);
 int sutra_record_save(const char *state_dir, const json_t *record, struct sutra_err *err);
 /* The record's entry of a unit. */
 json_t *sutra_record_service(const struct sutra_unit *u);
+/* The entry of a service, borrowed; NULL: none. */
+json_t *sutra_record_find(const json_t *record, const char *name);
 /* Replaces or adds an entry, or removes it (NULL). Takes the reference. */
 void sutra_record_put(json_t *record, const char *name, json_t *service);
 

@@ -8,6 +8,7 @@
 #ifndef SUTRA_STACK_RUNTIME_H
 #define SUTRA_STACK_RUNTIME_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <sys/types.h>
 
@@ -35,6 +36,7 @@ struct sutra_awaited {
 	uint64_t asked_ns;	/* when the restart was asked for */
 	bool in_place;		/* the process restarts itself, its pid stays */
 	pid_t old_pid;
+	uint64_t grace_ns;	/* what the old process may take to end before it is killed; 0: no limit */
 	unsigned restarts;	/* counted before */
 	/* answered */
 	bool ready;
@@ -50,6 +52,7 @@ struct sutra_scene {
 	struct sutra_config *config;
 	const struct sutra_strv *profiles;
 	const struct sutra_compose *selected;
+	const json_t *images;	/* service -> image, in place of the compose file's; NULL: none */
 };
 
 struct sutra_plan;

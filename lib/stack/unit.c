@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -17,7 +16,7 @@
 #include "base/proc.h"
 #include "stack/runtime.h"
 
-enum { HASH_VERSION = 1, MAX_VALUE = 64 << 10 };
+enum { HASH_VERSION = 2, MAX_VALUE = 64 << 10 };
 
 struct maker {
 	const struct sutra_compose *all;
@@ -312,23 +311,36 @@ static char *group_of(const struct sutra_compose *all, const struct sutra_servic
 	return sutra_strdup(s->name);
 }
 
-/* Adds what changes when a file does: its bytes for small ones, size and time for programs. */
 static void hash_file(struct sutra_buf *b, const char *path)
 {
-	struct stat st;
-	char *text;
-	size_t n;
+	uint8_t digest[SUTRA_SHA256_LEN];
 
-	if (stat(path, &st) || !S_ISREG(st.st_mode)) {
-		sutra_buf_adds(b, "-");
-	} else if (st.st_size < 1 << 20 && !sutra_file_read(path, 1 << 20, &text, &n, NULL)) {
-		sutra_buf_add(b, text, n);
-		sutra_free(text);
-	} else {
-		sutra_buf_addf(b, "%lld %lld.%ld", (long long)st.st_size, (long long)st.st_mtim.tv_sec,
-			       st.st_mtim.tv_nsec);
+	if (sutra_is_file(path) && !sutra_sha256_file(path, digest, NULL))
+		sutra_buf_add(b, digest, sizeof(digest));
+	else
+		sutra_buf_addc(b, '-');
+}
+
+/* The words of the command as the file has them, and the bytes of the files they name: a copy of
+ * the same elsewhere (generation.h) is the same. */
+static void hash_command(const struct maker *m, const struct sutra_service *s, const struct sutra_unit *u,
+			 struct sutra_buf *b)
+{
+	const struct sutra_strv *parts[] = { &s->entrypoint, &s->command };
+
+	if (!m->o->containers)
+		hash_file(b, u->argv.items[0]);
+	for (size_t p = 0; p < 2; p++) {
+		for (size_t i = 0; i < parts[p]->n; i++) {
+			const char *word = parts[p]->items[i];
+			char *path = *word == '/' ? replace_path(m, s, word) : NULL;
+
+			sutra_buf_add(b, word, strlen(word) + 1);
+			if (path)
+				hash_file(b, path);
+			sutra_free(path);
+		}
 	}
-	sutra_buf_addc(b, '\0');
 }
 
 /* Over what the process sees and nothing else: not dependencies, profiles, comments. */
@@ -339,16 +351,7 @@ static int make_hash(const struct maker *m, const struct sutra_service *s, struc
 	struct sutra_buf b;
 
 	sutra_buf_init(&b, 16 << 20);
-	if (!m->o->containers)
-		hash_file(&b, u->argv.items[0]);
-	for (size_t i = 0; i < u->argv.n; i++) {
-		char *path = i && u->argv.items[i][0] == '/' ? replace_path(m, s, u->argv.items[i]) : NULL;
-
-		sutra_buf_add(&b, u->argv.items[i], strlen(u->argv.items[i]) + 1);
-		if (path)
-			hash_file(&b, path);
-		sutra_free(path);
-	}
+	hash_command(m, s, u, &b);
 	for (size_t i = 0; m->o->containers && i < s->n_ports; i++)
 		sutra_buf_addf(&b, "%s:%d:%d\n", s->ports[i].host_ip ? s->ports[i].host_ip : "", s->ports[i].published,
 			       s->ports[i].target);
@@ -357,7 +360,8 @@ static int make_hash(const struct maker *m, const struct sutra_service *s, struc
 			       s->volumes[i].target, s->volumes[i].read_only);
 	for (size_t i = 0; i < u->env.n; i++)
 		sutra_buf_addf(&b, "%s=%s\n", u->env.items[i].key, u->env.items[i].value);
-	sutra_buf_addf(&b, "%llu %d", (unsigned long long)u->memory_limit, (int)u->restart);
+	sutra_buf_addf(&b, "%llu %llu %d %lld", (unsigned long long)u->memory_limit, (unsigned long long)u->stop_grace_ns,
+		       (int)u->restart, (long long)u->restart_max);
 	if (sutra_buf_error(&b)) {
 		sutra_buf_release(&b);
 		return no_memory(m);

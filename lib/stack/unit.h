@@ -29,7 +29,7 @@ struct sutra_unit {
 	int64_t restart_max;
 	uint64_t memory_limit, stop_grace_ns;
 	char *image;				/* of a container: name, then its id once known */
-	char hash[33];			/* "1-" and digits: changes exactly when a restart is due */
+	char hash[33];			/* "2-" and digits: changes exactly when a restart is due */
 };
 
 struct sutra_unit_options {

@@ -206,7 +206,7 @@ EOF
   echo garbage >"$SUTRA_STATE_DIR/deployment.json"
   run -6 sutra status
   [[ $output == *'deployment.json: malformed JSON'*'sutra deploy writes it anew'* ]]
-  SUTRA_EDITION=simple run -0 sutra deploy
+  SUTRA_EDITION=simple run -0 sutra deploy --prune
   [[ $output == *'replace   embedding-single (its record was lost)'*'stop      ml-base-lb (not in this edition)'* ]]
   run -0 sutra status --json
   [ "$(jq -r '[.services[] | "\(.name) \(.state)"] | sort | join(" ")' <<<"$output")" = \

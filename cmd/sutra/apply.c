@@ -1,0 +1,246 @@
+#include "sutra/apply.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/jsonio.h"
+#include "stack/credentials.h"
+#include "stack/deployment.h"
+#include "stack/generation.h"
+#include "stack/modelstore.h"
+#include "stack/record.h"
+#include "sutra/command.h"
+#include "sutra/gateway.h"
+#include "sutra/stackio.h"
+
+volatile int apply_stopped;
+
+static void on_signal(int sig)
+{
+	if (apply_stopped)
+		_exit(128 + sig);
+	apply_stopped = sig;
+}
+
+void apply_catch_signals(void)
+{
+	struct sigaction action = { .sa_handler = on_signal };
+
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+}
+
+static void say_step(const struct sutra_step *s)
+{
+	if (common.quiet)
+		return;
+	fprintf(stderr, "  %-9s %s (%s%s%s%s%s)\n", sutra_action_name(s->action), s->name, s->cause,
+		s->old_value || s->new_value ? ": " : "", s->old_value ? s->old_value : "",
+		s->old_value && s->new_value ? " -> " : "", s->new_value ? s->new_value : "");
+}
+
+static void say_ready(const struct sutra_awaited *a)
+{
+	if (!common.quiet)
+		fprintf(stderr, "  healthy   %s after %.1f s\n", a->name, a->took_s);
+}
+
+/* embedding-ha's statistics have credentials; made here, they are shown this once. */
+int apply_credentials(struct sutra_config *config, const char *state_dir, bool only_read, struct sutra_err *err)
+{
+	bool made;
+	int rc;
+
+	if (strcmp(sutra_config_get(config, "SUTRA_EDITION"), "enterprise") != 0)
+		return 0;
+	rc = sutra_credentials_settle(state_dir, config, only_read, &made, err);
+	if (!rc && made)
+		fprintf(stderr,
+			"note: the statistics at http://127.0.0.1:%s/stats ask for user %s, password %s; shown this once, kept in "
+			"%s/haproxy-stats.json\n",
+			sutra_config_get(config, "SUTRA_PORT_8404"), sutra_config_get(config, "HAPROXY_STATS_USER"),
+			sutra_config_get(config, "HAPROXY_STATS_PASSWORD"), state_dir);
+	return rc;
+}
+
+/* All the evidence of a failed wait (OPERATORS: "failure comes with its evidence"). */
+static void print_evidence(const struct sutra_runtime *rt, const char *state_dir, const struct sutra_awaited *a)
+{
+	char *tail;
+
+	if (!a->name)
+		return;
+	tail = rt->log_tail(state_dir, a->name, 20);
+	fprintf(stderr, "  service   %s\n  reason    %s\n", a->name, a->reason ? a->reason : "starting");
+	if (a->health_url)
+		fprintf(stderr, "  probe     %s\n", a->probed);
+	if (a->last_reply[0])
+		fprintf(stderr, "  reply     %s\n", a->last_reply);
+	if (a->last_exit >= 0)
+		fprintf(stderr, "  exit      %d\n", a->last_exit);
+	fprintf(stderr, "  the end of its log:\n");
+	for (char *line = tail; *line;) {
+		int n = (int)strcspn(line, "\n");
+
+		fprintf(stderr, "    %.*s\n", n, line);
+		line += n + (line[n] == '\n');
+	}
+	sutra_free(tail);
+}
+
+static void print_matryoshka_note(struct sutra_config *config)
+{
+	const struct sutra_known_model *m = sutra_model_known(sutra_config_get(config, "SUTRA_MODEL"));
+	int64_t dimension = 0;
+
+	sutra_str_int(sutra_config_get(config, "MATRYOSHKA_DIM"), 1, 1 << 16, &dimension);
+	if (!m || m->matryoshka_trained || dimension == m->dimension || common.quiet)
+		return;
+	for (const struct sutra_model_cost *c = m->costs; c->dimension; c++)
+		if (c->dimension == dimension)
+			fprintf(stderr,
+				"note: %s was not trained for Matryoshka; measured at %d of %d dimensions: "
+				"rank correlation %.3f, top-10 overlap %.0f %%\n",
+				m->name, c->dimension, m->dimension, c->rank_correlation,
+				100 * c->top10_overlap);
+}
+
+static void print_result(const char *state_dir, const struct sutra_plan *plan, double took_s)
+{
+	struct sutra_deployment *d;
+	json_t *o;
+
+	if (sutra_deployment_load(state_dir, &d, NULL))
+		return;
+	if (common.json) {
+		o = deployment_document(d, "sutra.deploy/1");
+		json_object_set_new(o, "changes", json_integer((json_int_t)plan->n_changes));
+		json_object_set_new(o, "took_seconds", json_real(took_s));
+		print_document(o);
+	} else if (common.quiet) {
+		;	/* the exit code tells */
+	} else if (!plan->n_changes) {
+		printf("nothing to do: %zu services unchanged\n", plan->n - plan->n_left);
+	} else {
+		print_services(d);
+		printf("\nready in %.1f s. Try next:\n"
+		       "  curl -s localhost:%s/embed -d '{\"texts\":[\"The Eiffel Tower is in Paris\"]}'\n"
+		       "  ./sutra status\n"
+		       "  ./sutra validate-scaling --phases 0,1,2\n",
+		       took_s, published_port(gateway_service(d)));
+	}
+	sutra_deployment_free(d);
+}
+
+/* What is left of the edition before, once more at the end. */
+static void print_left(const struct sutra_plan *plan)
+{
+	const char *separator = "left running: ";
+
+	if (!plan->n_left || common.quiet)
+		return;
+	for (size_t i = 0; i < plan->n; i++) {
+		if (plan->steps[i].action != SUTRA_LEAVE)
+			continue;
+		fprintf(stderr, "%s%s", separator, plan->steps[i].name);
+		separator = ", ";
+	}
+	fputs(" (not in this edition; sutra deploy --prune stops them)\n", stderr);
+}
+
+int apply_open_generation(const struct sutra_generation *g, const char *state_dir, struct sutra_config **config,
+			  struct sutra_desired *desired, struct sutra_plan *plan, struct sutra_err *err)
+{
+	const struct sutra_runtime *rt =
+		sutra_runtime_named(json_string_value(json_object_get(g->doc, "runtime")));
+	const struct sutra_parts parts = { g->dir, g->program_dir, json_object_get(g->doc, "images") };
+	json_t *record = NULL;
+	int rc = rt ? 0 : sutra_fail(err, SUTRA_E_CORRUPT, "generation %d has no runtime", g->number);
+
+	rc = rc ? rc : sutra_record_load(state_dir, &record, err);
+	rc = rc ? rc : sutra_config_restore(json_object_get(g->doc, "settings"), config, err);
+	rc = rc ? rc : apply_credentials(*config, state_dir, false, err);
+	rc = rc ? rc : sutra_desired_make(rt, *config, &parts, state_dir, desired, err);
+	rc = rc ? rc : sutra_plan_make(rt, desired->units, desired->n, record, state_dir, true, plan, err);
+	json_decref(record);
+	return rc;
+}
+
+/* The generation that the record calls its last good one; 0: none. */
+static int last_good(const char *state_dir)
+{
+	json_t *record = NULL;
+	int number = 0;
+
+	if (!sutra_record_load(state_dir, &record, NULL))
+		number = (int)json_integer_value(json_object_get(record, "generation"));
+	json_decref(record);
+	return number;
+}
+
+/* Brings the last good generation back; EXIT_ROLLED_BACK, or the failure's own code. */
+static int take_back(const struct apply *a, int number, int code)
+{
+	struct sutra_awaited failed = { .last_exit = -1 };
+	struct sutra_deploy_events events = { say_step, say_ready, &failed, false };
+	struct sutra_generation g = { 0 };
+	struct sutra_config *config = NULL;
+	struct sutra_desired desired = { 0 };
+	struct sutra_plan plan = { 0 };
+	struct sutra_err err;
+	int rc;
+
+	fprintf(stderr, "going back to generation %d, the last that came to its end\n", number);
+	rc = sutra_generation_open(a->state_dir, number, &g, &err);
+	rc = rc ? rc : apply_open_generation(&g, a->state_dir, &config, &desired, &plan, &err);
+	plan.unfinished = true;
+	rc = rc ? rc : sutra_deploy_apply(config, &desired, &plan, a->state_dir, number, a->timeout_ns, &apply_stopped,
+					  &events, &err);
+	sutra_audit(a->state_dir, "return", rc ? err.message : "ok");
+	if (rc) {
+		command_fail(&err);
+		print_evidence(a->desired->rt, a->state_dir, &failed);
+		fputs("  the way back failed too; sutra status shows what runs\n", stderr);
+	} else {
+		fprintf(stderr, "generation %d runs again; what failed is above\n", number);
+		code = EXIT_ROLLED_BACK;
+	}
+	sutra_plan_release(&plan);
+	sutra_desired_release(&desired);
+	sutra_config_free(config);
+	sutra_generation_release(&g);
+	return code;
+}
+
+int apply_plan(const struct apply *a, struct sutra_err *err)
+{
+	struct sutra_awaited failed = { .last_exit = -1 };
+	struct sutra_deploy_events events = { say_step, say_ready, &failed, false };
+	uint64_t began = sutra_clock_ns();
+	int code, number = last_good(a->state_dir), rc = 0;
+	bool changes = a->plan->n_changes || a->plan->unfinished;
+
+	if (changes)
+		rc = sutra_generation_prepare(a->state_dir, a->config, a->desired, a->data_dir, a->cause, err);
+	rc = rc ? rc : sutra_deploy_apply(a->config, a->desired, a->plan, a->state_dir, 0, a->timeout_ns, &apply_stopped,
+					  &events, err);
+	if (changes)
+		sutra_audit(a->state_dir, a->command, rc ? err->message : "ok");
+	if (!rc) {
+		print_matryoshka_note(a->config);
+		print_result(a->state_dir, a->plan, (double)(sutra_clock_ns() - began) / 1e9);
+		print_left(a->plan);
+		return EXIT_YES;
+	}
+	code = command_fail(err);
+	print_evidence(a->desired->rt, a->state_dir, &failed);
+	if (rc == SUTRA_E_INTERRUPTED) {
+		fputs("  stopped here; sutra deploy goes on, sutra down ends what runs\n", stderr);
+		return 128 + (apply_stopped ? apply_stopped : SIGINT);
+	}
+	return number && events.touched && !a->no_return ? take_back(a, number, code) : code;
+}

@@ -1,0 +1,190 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/jsonio.h"
+#include "base/str.h"
+#include "stack/generation.h"
+#include "stack/lock.h"
+#include "stack/record.h"
+#include "sutra/apply.h"
+#include "sutra/command.h"
+#include "sutra/gateway.h"
+#include "sutra/stackio.h"
+#include "term/table.h"
+
+static bool list_only, no_return;
+static uint64_t timeout_ns = 60000000000u, lock_wait_ns = 1;
+
+static const struct sutra_option rows[] = {
+	{ 0, "list", SUTRA_OPT_FLAG, &list_only, NULL, "show the generations that are kept", 0, 0, NULL },
+	{ 0, "no-rollback", SUTRA_OPT_FLAG, &no_return, NULL, "leave a failed rollback as it is", 0, 0, NULL },
+	{ 0, "timeout", SUTRA_OPT_DURATION, &timeout_ns, "TIME", "longest wait for health (60s; none)", 0, 0, NULL },
+	{ 0, "lock-wait", SUTRA_OPT_DURATION, &lock_wait_ns, "TIME", "wait for another deploy to end", 0, 0, NULL },
+	{ 0 },
+};
+
+static const struct sutra_option *options(void) { return rows; }
+
+static int current_generation(const char *state_dir, int *ret, struct sutra_err *err)
+{
+	json_t *record = NULL;
+	int rc = sutra_record_load(state_dir, &record, err);
+
+	*ret = rc ? 0 : (int)json_integer_value(json_object_get(record, "generation"));
+	json_decref(record);
+	if (rc == SUTRA_E_NOTFOUND)
+		err->code = rc = SUTRA_E_UNAVAILABLE;
+	return rc;
+}
+
+static const char *setting(const struct sutra_generation *g, const char *key)
+{
+	const char *value = json_string_value(json_object_get(json_object_get(g->doc, "settings"), key));
+
+	return value ? value : "-";
+}
+
+static json_t *row_json(const struct sutra_generation *g, bool current)
+{
+	json_t *o = json_copy(g->doc);
+
+	json_object_del(o, "schema");
+	json_object_set_new(o, "generation", json_integer(g->number));
+	json_object_set_new(o, "current", json_boolean(current));
+	return o;
+}
+
+static void row_table(struct sutra_table *t, const struct sutra_generation *g, bool current)
+{
+	const char *at = json_string_value(json_object_get(g->doc, "deployed_at")),
+		   *cause = json_string_value(json_object_get(g->doc, "cause"));
+
+	sutra_table_cellf(t, SUTRA_ROLE_HEAD, "%d%s", g->number, current ? " *" : "");
+	sutra_table_cellf(t, SUTRA_ROLE_PLAIN, "%.19s", at ? at : "-");
+	sutra_table_cell(t, SUTRA_ROLE_PLAIN, setting(g, "SUTRA_EDITION"));
+	sutra_table_cell(t, SUTRA_ROLE_PLAIN, setting(g, "MATRYOSHKA_DIM"));
+	sutra_table_cellf(t, SUTRA_ROLE_PLAIN, "%zu", json_array_size(json_object_get(g->doc, "services")));
+	sutra_table_cell(t, SUTRA_ROLE_PLAIN, cause ? cause : "-");
+}
+
+static int print_list(const char *state_dir, int current)
+{
+	static const struct sutra_column columns[] = {
+		{ "GENERATION", false, 0 }, { "DEPLOYED (UTC)", false, 0 }, { "EDITION", false, 0 },
+		{ "DIM", true, 0 },	    { "SERVICES", true, 0 },	    { "BY", false, 12 },
+		{ NULL, false, 0 },
+	};
+	struct sutra_table *t = sutra_table_new(columns);
+	json_t *all = json_array();
+	struct sutra_term term;
+	int *list;
+	size_t n = sutra_generation_list(state_dir, &list);
+
+	for (size_t i = 0; i < n; i++) {
+		struct sutra_generation g;
+
+		if (sutra_generation_open(state_dir, list[i], &g, NULL))
+			continue;
+		row_table(t, &g, list[i] == current);
+		json_array_append_new(all, row_json(&g, list[i] == current));
+		sutra_generation_release(&g);
+	}
+	sutra_term_init(&term, stdout, common.color);
+	if (common.json)
+		print_document(json_pack("{s:s, s:O}", "schema", "sutra.generations/1", "generations", all));
+	else
+		sutra_table_print(t, &term, 0);
+	json_decref(all);
+	sutra_table_free(t);
+	sutra_free(list);
+	return EXIT_YES;
+}
+
+/* The one asked for, or the newest before the current one. */
+static int choose(const char *state_dir, const char *asked, int current, int *ret, struct sutra_err *err)
+{
+	int64_t number = 0;
+	int *list;
+	size_t n;
+
+	if (asked && sutra_str_int(asked, 1, INT32_MAX, &number))
+		return sutra_fail(err, SUTRA_E_USAGE, "a generation is a number, got \"%s\"", asked);
+	n = sutra_generation_list(state_dir, &list);
+	for (size_t i = 0; !asked && !number && i < n; i++)
+		if (list[i] < current)
+			number = list[i];
+	sutra_free(list);
+	*ret = (int)number;
+	if (number)
+		return 0;
+	sutra_fail(err, SUTRA_E_NOTFOUND, "there is no generation before %d", current);
+	return sutra_hint(err, "sutra rollback --list shows what is kept");
+}
+
+static int roll_back(const char *state_dir, int number, struct sutra_err *err)
+{
+	struct sutra_generation g = { 0 };
+	struct sutra_config *config = NULL;
+	struct sutra_desired desired = { 0 };
+	struct sutra_plan plan = { 0 };
+	char cause[40];
+	int code, rc = sutra_generation_open(state_dir, number, &g, err);
+
+	rc = rc ? rc : apply_open_generation(&g, state_dir, &config, &desired, &plan, err);
+	rc = rc ? rc : desired.rt->check(err);
+	snprintf(cause, sizeof(cause), "rollback to %d", number);
+	if (rc) {
+		code = command_fail(err);
+	} else {
+		const struct apply a = { "rollback", state_dir, config, &desired, &plan, g.dir, cause, timeout_ns, no_return };
+
+		code = apply_plan(&a, err);
+	}
+	sutra_plan_release(&plan);
+	sutra_desired_release(&desired);
+	sutra_config_free(config);
+	sutra_generation_release(&g);
+	return code;
+}
+
+static int run(int n, char **argv)
+{
+	char *data_dir = NULL, *state_dir = NULL;
+	struct sutra_config *config = NULL;
+	int current, number, lock = -1, code = command_formats("table|json"), rc;
+	struct sutra_err err;
+
+	if (code)
+		return code;
+	if (n > 1)
+		return command_usage("rollback takes one generation, got \"%s\" too", argv[2]);
+	apply_catch_signals();
+	rc = stack_open(&config, &data_dir, &state_dir, false, &err);
+	rc = rc ? rc : current_generation(state_dir, &current, &err);
+	if (!rc && !list_only) {
+		rc = choose(state_dir, n ? argv[1] : NULL, current, &number, &err);
+		rc = rc ? rc : sutra_lock_take(state_dir, "rollback", lock_wait_ns, &lock, &err);
+	}
+	if (rc)
+		code = command_fail(&err);
+	else
+		code = list_only ? print_list(state_dir, current) : roll_back(state_dir, number, &err);
+	if (lock >= 0)
+		sutra_lock_release(state_dir, lock);
+	sutra_config_free(config);
+	sutra_free(data_dir);
+	sutra_free(state_dir);
+	return code;
+}
+
+const struct command cmd_rollback = {
+	.name = "rollback",
+	.summary = "bring an earlier state of the stack back",
+	.synopsis = "[--list] [--timeout TIME] [--lock-wait TIME] [GENERATION]",
+	.examples = "sutra rollback --list\twhat is kept; * runs\n"
+		    "sutra rollback\tthe one before\n"
+		    "sutra rollback 4\tthat one\n",
+	.options = options,
+	.run = run,
+};
