@@ -238,12 +238,12 @@ json_t *sutra_config_settings(struct sutra_config *c)
 
 int sutra_config_restore(const json_t *settings, struct sutra_config **ret, struct sutra_err *err)
 {
+	json_t *list = (json_t *)(uintptr_t)settings, *value;	/* jansson iterates over what is not const */
 	struct sutra_config *c = xcalloc(1, sizeof(*c));
-	const json_t *value;
 	const char *key;
 	int rc = 0;
 
-	json_object_foreach ((json_t *)(uintptr_t)settings, key, value) {
+	json_object_foreach (list, key, value) {
 		if (!json_is_string(value))
 			rc = sutra_fail(err, SUTRA_E_CORRUPT, "settings.%s is %s, not a string", key,
 					sutra_json_type_name(value));

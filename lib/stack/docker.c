@@ -246,7 +246,7 @@ static int begin(const struct sutra_scene *s, const struct sutra_plan *plan, str
 /* A compose file that only names images, for the services that do not take the usual ones. */
 static int write_images(const struct sutra_scene *s, char *path, size_t size, struct sutra_err *err)
 {
-	const json_t *image;
+	json_t *image;
 	const char *service;
 	struct sutra_buf b;
 	int rc;
@@ -254,8 +254,9 @@ static int write_images(const struct sutra_scene *s, char *path, size_t size, st
 	snprintf(path, size, "%s/images.yml", s->state_dir);
 	sutra_buf_init(&b, 65536);
 	sutra_buf_adds(&b, "version: \"3.8\"\nservices:\n");
-	json_object_foreach ((json_t *)(uintptr_t)s->images, service, image)
+	json_object_foreach (s->images, service, image) {
 		sutra_buf_addf(&b, "  %s: { image: \"%s\" }\n", service, json_string_value(image));
+	}
 	rc = sutra_buf_error(&b) ? sutra_fail(err, b.error, "%s cannot be written", path) :
 				   sutra_file_write(path, b.data, b.len, 0600, err);
 	sutra_buf_release(&b);

@@ -125,10 +125,14 @@ size_t sutra_generation_list(const char *state_dir, int **ret)
 /* Whether a running service was started from the generation's folder. */
 static bool in_use(const json_t *record, const char *dir)
 {
-	char *text = json_dumps(record, JSON_COMPACT), *inside = xasprintf("%s/", dir);
-	bool yes = text && strstr(text, inside);
+	char *inside = xasprintf("%s/", dir);
+	struct sutra_buf text;
+	bool yes;
 
-	free(text);
+	sutra_buf_init(&text, MAX_DOC);
+	sutra_json_add(&text, record, 0);
+	yes = strstr(sutra_buf_str(&text), inside) != NULL;
+	sutra_buf_release(&text);
 	sutra_free(inside);
 	return yes;
 }
@@ -139,7 +143,7 @@ static bool image_is_kept(const char *state_dir, const int *list, size_t n, cons
 
 	for (size_t i = 0; i < n && !kept; i++) {
 		struct sutra_generation g;
-		const json_t *image;
+		json_t *image;
 		const char *service;
 
 		if (sutra_generation_open(state_dir, list[i], &g, NULL))
@@ -155,7 +159,7 @@ static bool image_is_kept(const char *state_dir, const int *list, size_t n, cons
 static void forget(const char *state_dir, int number, const int *kept, size_t n_kept)
 {
 	struct sutra_generation g;
-	const json_t *image;
+	json_t *image;
 	const char *service;
 
 	if (sutra_generation_open(state_dir, number, &g, NULL))

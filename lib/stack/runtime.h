@@ -52,7 +52,7 @@ struct sutra_scene {
 	struct sutra_config *config;
 	const struct sutra_strv *profiles;
 	const struct sutra_compose *selected;
-	const json_t *images;	/* service -> image, in place of the compose file's; NULL: none */
+	json_t *images;	/* service -> image, in place of the compose file's; NULL: none */
 };
 
 struct sutra_plan;

@@ -117,7 +117,7 @@ PYTHON
   printf '\0' >>"$BATS_TEST_TMPDIR/bin/sutra-ml-base" # another program, which works
   SUTRA_DATA_DIR=$BATS_TEST_DIRNAME/../.. run -0 "$BATS_TEST_TMPDIR/bin/sutra" deploy
   [[ $output == *'replace   ml-base-1 (its program, arguments'* && $output != *'replace   storage'* ]]
-  rm -r "$BATS_TEST_TMPDIR/bin"
+  rm -r "${BATS_TEST_TMPDIR:?}/bin"
   run -0 sutra rollback
   run -0 sutra rollback
   [[ $(readlink "/proc/$(sutra status --json | jq '.services[] | select(.name == "ml-base-1").pid')/exe") == "$SUTRA_STATE_DIR/generations/"* ]]
