@@ -55,6 +55,28 @@ void sync_end(struct storage *s)
 	pthread_join(s->sync_thread, NULL);
 }
 
+static void refuse(struct storage *s, const struct sutra_err *err)
+{
+	struct sutra_buf b;
+
+	sutra_buf_init(&b, 8192);
+	sutra_answer_error(&b, err);
+	if (sutra_tcp_refuse(s->tcp, sutra_buf_error(&b) ? NULL : b.data, b.len))
+		s->errors++;
+	sutra_buf_release(&b);
+}
+
+/* What waits for a sync that will not come; the engine tells why. */
+static void refuse_unsynced(struct storage *s)
+{
+	struct sutra_engine_stats e;
+	struct sutra_err err;
+
+	sutra_engine_stats(s->engine, &e);
+	sutra_fail(&err, SUTRA_E_IO, "the write is not on disk: %s", e.read_only ? e.read_only : "no sync");
+	refuse(s, &err);
+}
+
 static void begin_sync(struct storage *s)
 {
 	int fd = s->syncing ? -1 : sutra_engine_sync_begin(s->engine);
@@ -62,6 +84,8 @@ static void begin_sync(struct storage *s)
 	/* A Flush of the same turn may have done it already. */
 	if (fd == SUTRA_NOTHING_TO_SYNC && s->always)
 		sutra_tcp_settle(s->tcp, s->committed_ticket);
+	if (fd == SUTRA_SYNC_HAS_FAILED && s->always)
+		refuse_unsynced(s);
 	if (fd < 0)
 		return;
 	s->syncing = true;
@@ -73,28 +97,16 @@ static void begin_sync(struct storage *s)
 	pthread_mutex_unlock(&s->sync_lock);
 }
 
-static void refuse(struct storage *s, const struct sutra_err *err)
-{
-	struct sutra_buf b;
-
-	s->errors++;
-	sutra_buf_init(&b, 8192);
-	sutra_answer_error(&b, err);
-	if (!sutra_buf_error(&b))
-		sutra_tcp_refuse(s->tcp, b.data, b.len);
-	sutra_buf_release(&b);
-}
-
 void sync_batch(void *storage)
 {
 	struct storage *s = storage;
 	struct sutra_err err;
-	int rc = s->batch_error.code;
+	int rc = sutra_engine_commit(s->engine, &err);	/* also what came behind a Flush that failed */
 
-	if (rc)
+	if (s->batch_error.code) {
 		err = s->batch_error;
-	else
-		rc = sutra_engine_commit(s->engine, &err);
+		rc = err.code;
+	}
 	s->batch_error.code = 0;
 	if (rc) {
 		sutra_log(SUTRA_ERROR, "storage", "write refused", "reason=\"%s\"", err.message);

@@ -31,6 +31,7 @@ uint32_t sutra_lru_add(struct sutra_lru *l, uint64_t hash);
 void sutra_lru_touch(struct sutra_lru *l, uint32_t node);
 void sutra_lru_remove(struct sutra_lru *l, uint32_t node);
 static inline uint32_t sutra_lru_oldest(const struct sutra_lru *l) { return l->nodes[0].prev; }
+static inline uint32_t sutra_lru_newest(const struct sutra_lru *l) { return l->nodes[0].next; }
 /* The next more recently used node, or 0. */
 static inline uint32_t sutra_lru_newer(const struct sutra_lru *l, uint32_t node)
 {

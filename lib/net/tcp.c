@@ -383,19 +383,23 @@ static void replace_held(struct sutra_tcp_conn *c, const void *answer, size_t n)
 	sutra_buf_release(&old);
 }
 
-void sutra_tcp_refuse(struct sutra_tcp *t, const void *answer, size_t n)
+bool sutra_tcp_refuse(struct sutra_tcp *t, const void *answer, size_t n)
 {
+	bool any = linked(&t->held);
+
 	while (linked(&t->held)) {
 		struct sutra_tcp_conn *c = conn_of(t->held.next, held);
 
-		replace_held(c, answer, n);
+		if (answer)
+			replace_held(c, answer, n);
 		forget_holds(c);
 		account(c);
-		if (sutra_buf_error(&c->out))
+		if (!answer || sutra_buf_error(&c->out))
 			cut(c, SUTRA_TCP_OVERLOAD);
 		else
 			link_add(&t->dirty, &c->dirty);
 	}
+	return any;
 }
 
 /* ---- the loop ---- */

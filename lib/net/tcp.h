@@ -79,7 +79,8 @@ void sutra_tcp_end(struct sutra_tcp_conn *c);
 /* The last n appended bytes wait for ticket. SUTRA_E_NOMEM. */
 int sutra_tcp_hold(struct sutra_tcp_conn *c, uint64_t ticket, size_t n);
 void sutra_tcp_settle(struct sutra_tcp *t, uint64_t ticket);
-void sutra_tcp_refuse(struct sutra_tcp *t, const void *answer, size_t n);
+/* No answer: their connections are cut. False: none waited. */
+bool sutra_tcp_refuse(struct sutra_tcp *t, const void *answer, size_t n);
 
 struct sutra_tcp_counts {
 	uint64_t accepted, open, ends[SUTRA_TCP_END_COUNT], held_bytes;

@@ -1,13 +1,19 @@
 /*
- * A put goes into the pending frame of the log and into memory at once; it is visible before it
- * is acknowledged, never after it was refused: the ids of the pending frame are kept until the
- * commit, and a commit that fails takes them out of memory again.
+ * A write goes into the pending frame of the log and into memory at once; it is visible before it
+ * is acknowledged, never after it was refused: what each write of the pending frame displaced is
+ * kept until the commit, and a commit that fails puts it back, last first.
  *
  * Rewriting the log. When more than half of it (and 16 MiB) is dead, a new segment begins, the
  * nodes in order of use are noted, and every tick appends some of them that are still alive, as
  * they are then; what changes meanwhile is appended behind as ever. After the last, a sync, and the
  * segments before the new one are removed. A crash in between leaves both: replay meets
  * each concept once or twice, the later record last.
+ *
+ * A failed sync. The kernel may have dropped the pages and called them clean, so no later sync of
+ * that segment proves anything, and which records are lost nobody knows. The memory is whole: the
+ * engine is `broken`, refuses every write, and rewrites the log from memory into a segment begun
+ * after the failure. Only when that is synced and the doubtful segments are gone are writes taken
+ * again. A failure on the way begins this anew; a rewriting that was under way is given up.
  *
  * An eviction is not logged: replay meets the bound again and evicts again.
  */
@@ -27,13 +33,13 @@
 #include "base/file.h"
 #include "base/lru.h"
 #include "base/str.h"
+#include "store/changes.h"
 #include "store/entry.h"
 
 enum {
 	MIN_GARBAGE = 16 << 20,
 	REWRITE_STEP = 2000,	/* nodes a tick */
 	EXPIRE_STEP = 1000,	/* nodes looked at a tick */
-	MAX_PENDING_IDS = 1 << 20,
 };
 
 #define RETRY_NS 1000000000u	/* after a failed write: how long puts are refused untried */
@@ -45,7 +51,7 @@ struct sutra_engine {
 	struct sutra_wal *wal;
 	struct sutra_lru lru;
 	struct entry **entries;	/* by node */
-	struct sutra_buf undo;	/* length-prefixed ids of the pending frame */
+	struct changes changes;	/* of the pending frame */
 	uint64_t live_bytes, last_lsn, written, dropped, hits, misses, evictions, expired, reconciliations;
 	uint64_t pending, unsynced;
 	uint32_t expire_cursor;
@@ -53,6 +59,7 @@ struct sutra_engine {
 	uint32_t *order;
 	size_t n_order, at_order;
 	uint64_t keep_from;
+	bool broken;	/* a sync has failed: what is acknowledged may not be on disk */
 	/* writes refused */
 	char reason[200];
 	uint64_t retry_at_ns;
@@ -81,31 +88,38 @@ static uint32_t find(const struct sutra_engine *s, const char *id, size_t n)
 	return sutra_lru_find(&s->lru, hash_id(id, n), same_id, &w);
 }
 
-static void drop_node(struct sutra_engine *s, uint32_t node)
+static struct entry *take_node(struct sutra_engine *s, uint32_t node)
 {
-	s->live_bytes -= entry_bytes(s->entries[node]) + sizeof(struct entry);
+	struct entry *e = s->entries[node];
+
+	s->live_bytes -= entry_bytes(e) + sizeof(*e);
 	sutra_lru_remove(&s->lru, node);
-	sutra_free(s->entries[node]);
 	s->entries[node] = NULL;
+	return e;
 }
 
-static void insert(struct sutra_engine *s, struct entry *e)
+static void drop_node(struct sutra_engine *s, uint32_t node) { sutra_free(take_node(s, node)); }
+
+/* Puts e in the place of its id; what was there, or the one that made room for it, is the caller's. */
+static struct entry *insert(struct sutra_engine *s, struct entry *e)
 {
 	uint32_t node = find(s, entry_id(e), e->id_len);
+	struct entry *old = NULL;
 
 	if (node) {
-		s->live_bytes -= entry_bytes(s->entries[node]) + sizeof(*e);
-		sutra_free(s->entries[node]);
+		old = s->entries[node];
+		s->live_bytes -= entry_bytes(old) + sizeof(*old);
 		sutra_lru_touch(&s->lru, node);
 	} else {
 		if (s->lru.used == s->lru.capacity) {
-			drop_node(s, sutra_lru_oldest(&s->lru));
+			old = take_node(s, sutra_lru_oldest(&s->lru));
 			s->evictions++;
 		}
 		node = sutra_lru_add(&s->lru, hash_id(entry_id(e), e->id_len));
 	}
 	s->entries[node] = e;
 	s->live_bytes += entry_bytes(e) + sizeof(*e);
+	return old;
 }
 
 static uint64_t now_us(void) { return (uint64_t)sutra_clock_wall_us(); }
@@ -143,7 +157,7 @@ static int replay(void *user, uint64_t lsn, enum sutra_log_record type, const vo
 			s->expired++;
 			return 0;
 		}
-		insert(s, e);
+		sutra_free(insert(s, e));
 		return 0;
 	case SUTRA_LOG_DELETE:
 		node = find(s, body, n);
@@ -197,7 +211,6 @@ int sutra_engine_open(const struct sutra_engine_options *o, struct sutra_engine 
 	}
 	s->o = *o;
 	s->lock_fd = -1;
-	sutra_buf_init(&s->undo, 256 << 20);
 	s->entries = sutra_calloc(o->max_concepts + 1, sizeof(struct entry *));
 	if (!s->entries || sutra_lru_init(&s->lru, o->max_concepts))
 		rc = sutra_fail(err, SUTRA_E_NOMEM, "out of memory for %zu concepts", o->max_concepts);
@@ -211,25 +224,6 @@ int sutra_engine_open(const struct sutra_engine_options *o, struct sutra_engine 
 	return rc;
 }
 
-void sutra_engine_close(struct sutra_engine *s)
-{
-	if (!s)
-		return;
-	if (s->wal && !sutra_engine_commit(s, NULL))
-		sutra_wal_sync(s->wal, NULL);
-	sutra_wal_close(s->wal);
-	for (uint32_t n = 1; s->entries && n <= s->lru.capacity; n++)
-		sutra_free(s->entries[n]);
-	sutra_free(s->entries);
-	sutra_lru_release(&s->lru);
-	sutra_buf_release(&s->undo);
-	sutra_free(s->order);
-	if (s->lock_fd >= 0)
-		close(s->lock_fd);
-	sutra_free(s->dir);
-	sutra_free(s);
-}
-
 static int refuse_writes(struct sutra_engine *s, const struct sutra_err *why)
 {
 	snprintf(s->reason, sizeof(s->reason), "%s", why->message);
@@ -237,9 +231,28 @@ static int refuse_writes(struct sutra_engine *s, const struct sutra_err *why)
 	return why->code;
 }
 
+/* A sync has failed: nothing before the next segment is trusted, nor a rewriting into this one. */
+static int sync_failed(struct sutra_engine *s, const struct sutra_err *why)
+{
+	s->broken = true;
+	sutra_free(s->order);
+	s->order = NULL;
+	s->keep_from = 0;
+	return refuse_writes(s, why);
+}
+
+static int refuse_broken(const struct sutra_engine *s, struct sutra_err *err)
+{
+	sutra_fail(err, SUTRA_E_READONLY, "the store takes no writes now: %s", s->reason);
+	return err ? sutra_hint(err, "reads go on; writes come back when all is on the disk of %s again", s->dir) :
+		     SUTRA_E_READONLY;
+}
+
 /* Writes are tried again a second after the last failure: space may be back. */
 static int may_write(struct sutra_engine *s, struct sutra_err *err)
 {
+	if (s->broken)
+		return refuse_broken(s, err);
 	if (!s->reason[0] || sutra_clock_ns() >= s->retry_at_ns)
 		return 0;
 	sutra_fail(err, SUTRA_E_FULL, "the store takes no writes now: %s", s->reason);
@@ -264,28 +277,84 @@ static int log_entry(struct sutra_engine *s, const struct entry *e, uint64_t *re
 	return rc;
 }
 
+/* An entry that comes back while the log is rewritten may stand on a node that was passed. */
+static void rewrite_too(struct sutra_engine *s, uint32_t node)
+{
+	uint32_t *grown = s->order ? sutra_realloc_array(s->order, s->n_order + 1, sizeof(*grown)) : NULL;
+
+	if (grown) {
+		s->order = grown;
+		s->order[s->n_order++] = node;
+	} else if (s->order) {	/* no memory to remember it: from the start */
+		sutra_free(s->order);
+		s->order = NULL;
+		s->keep_from = 0;
+	}
+}
+
+static void take_back(struct sutra_engine *s, struct change *c)
+{
+	const char *id = c->old ? entry_id(c->old) : c->id;
+	size_t n = c->old ? c->old->id_len : c->id_len;
+	uint32_t node = find(s, id, n);
+
+	if (node && !c->old) {
+		drop_node(s, node);
+	} else if (c->old) {
+		sutra_free(insert(s, c->old));
+		c->old = NULL;
+		if (!node)
+			rewrite_too(s, find(s, id, n));
+	}
+}
+
+/* Takes a frame that was not written out of memory. */
+static void undo(struct sutra_engine *s)
+{
+	for (size_t i = s->changes.n; i; i--)
+		take_back(s, &s->changes.list[i - 1]);
+	changes_forget(&s->changes);
+	s->dropped += s->pending;
+	s->pending = 0;
+}
+
+/* Into memory, with what it displaces noted; the room for that is reserved. */
+static void apply_put(struct sutra_engine *s, struct entry *e, char *id)
+{
+	struct entry *old = insert(s, e);
+	bool same = old && old->id_len == e->id_len && !memcmp(entry_id(old), entry_id(e), e->id_len);
+
+	if (old)
+		changes_add(&s->changes, old, NULL, 0);
+	if (same)
+		sutra_free(id);
+	else
+		changes_add(&s->changes, NULL, id, e->id_len);
+	s->pending++;
+}
+
 int sutra_engine_put(struct sutra_engine *s, const struct sutra_record *r, uint64_t *ret_sequence,
 		    struct sutra_err *err)
 {
 	uint64_t ttl = r->ttl_seconds ? r->ttl_seconds : s->o.default_ttl_seconds;
-	struct entry *e;
-	uint16_t n = (uint16_t)r->id_len;
+	struct entry *e = NULL;
+	char *id = NULL;
 	int rc = may_write(s, err);
 
+	rc = rc ? rc : changes_reserve(&s->changes, 2, err);
 	if (rc)
 		return rc;
 	e = entry_new(r, ttl ? now_us() + ttl * 1000000 : 0);
-	if (!e)
-		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory for the concept");
-	rc = log_entry(s, e, ret_sequence, err);
+	id = sutra_memdup(r->id, r->id_len);
+	if (!e || !id)
+		rc = sutra_fail(err, SUTRA_E_NOMEM, "out of memory for the concept");
+	rc = rc ? rc : log_entry(s, e, ret_sequence, err);
 	if (rc) {
 		sutra_free(e);
+		sutra_free(id);
 		return rc;
 	}
-	sutra_buf_add(&s->undo, &n, sizeof(n));
-	sutra_buf_add(&s->undo, r->id, r->id_len);
-	insert(s, e);
-	s->pending++;
+	apply_put(s, e, id);
 	return 0;
 }
 
@@ -315,11 +384,12 @@ int sutra_engine_delete(struct sutra_engine *s, const char *id, size_t id_len, b
 	uint64_t lsn;
 	int rc;
 
-	if (node) {	/* deletes are tried even when puts are refused: they need little */
-		rc = sutra_wal_append(s->wal, SUTRA_LOG_DELETE, id, id_len, &lsn, err);
+	if (node) {	/* deletes are tried even when puts are refused for space: they need little */
+		rc = s->broken ? refuse_broken(s, err) : changes_reserve(&s->changes, 1, err);
+		rc = rc ? rc : sutra_wal_append(s->wal, SUTRA_LOG_DELETE, id, id_len, &lsn, err);
 		if (rc)
 			return rc;
-		drop_node(s, node);
+		changes_add(&s->changes, take_node(s, node), NULL, 0);
 		s->pending++;
 	}
 	*ret_found = node != 0;
@@ -329,52 +399,49 @@ int sutra_engine_delete(struct sutra_engine *s, const char *id, size_t id_len, b
 int sutra_engine_clear(struct sutra_engine *s, uint64_t *ret_n, struct sutra_err *err)
 {
 	uint64_t lsn, n = s->lru.used;
-	int rc = sutra_wal_append(s->wal, SUTRA_LOG_CLEAR, "", 0, &lsn, err);
+	int rc = s->broken ? refuse_broken(s, err) : changes_reserve(&s->changes, n, err);
 
+	rc = rc ? rc : sutra_wal_append(s->wal, SUTRA_LOG_CLEAR, "", 0, &lsn, err);
 	if (rc)
 		return rc;
-	remove_all(s);
+	while (s->lru.used)	/* newest first: taken back, the order of use is the same */
+		changes_add(&s->changes, take_node(s, sutra_lru_newest(&s->lru)), NULL, 0);
 	s->pending++;
 	*ret_n = n;
 	return 0;
 }
 
-/* Takes the puts of a frame that was not written out of memory. */
-static void undo(struct sutra_engine *s)
+/* After a write of the log that failed. It may have left bytes behind, and then counts as a sync. */
+static int write_failed(struct sutra_engine *s, const struct sutra_err *why)
 {
-	const char *at = s->undo.data, *end = at + s->undo.len;
-
-	while (at && at < end) {
-		uint16_t n;
-		uint32_t node;
-
-		memcpy(&n, at, sizeof(n));
-		node = find(s, at + sizeof(n), n);
-		if (node)
-			drop_node(s, node);
-		s->dropped++;
-		at += sizeof(n) + n;
-	}
+	return sutra_wal_is_broken(s->wal) ? sync_failed(s, why) : refuse_writes(s, why);
 }
 
 int sutra_engine_commit(struct sutra_engine *s, struct sutra_err *err)
 {
 	struct sutra_err why;
-	int rc = s->pending ? sutra_wal_commit(s->wal, &why) : 0;
+	int rc;
 
+	if (!s->pending)
+		return 0;
+	if (s->broken) {
+		sutra_wal_abandon(s->wal);
+		rc = refuse_broken(s, &why);
+	} else if ((rc = sutra_wal_commit(s->wal, &why))) {
+		write_failed(s, &why);
+	}
 	if (rc) {
 		undo(s);
-		refuse_writes(s, &why);
 		if (err)
 			*err = why;
-	} else if (s->pending) {
-		s->written += s->pending;
-		s->unsynced += s->pending;
-		s->reason[0] = '\0';
+		return rc;
 	}
+	s->written += s->pending;
+	s->unsynced += s->pending;
+	s->reason[0] = '\0';
 	s->pending = 0;
-	sutra_buf_clear(&s->undo);
-	return rc;
+	changes_forget(&s->changes);
+	return 0;
 }
 
 int sutra_engine_flush(struct sutra_engine *s, struct sutra_err *err)
@@ -382,22 +449,27 @@ int sutra_engine_flush(struct sutra_engine *s, struct sutra_err *err)
 	struct sutra_err why;
 	int rc = sutra_engine_commit(s, err);
 
-	if (rc)
-		return rc;
-	s->unsynced = 0;
+	if (rc || s->broken)
+		return rc ? rc : refuse_broken(s, err);
 	rc = sutra_wal_sync(s->wal, &why);
-	if (rc && err)
+	if (!rc) {
+		s->unsynced = 0;
+		return 0;
+	}
+	if (err)
 		*err = why;
-	return rc ? refuse_writes(s, &why) : 0;
+	return sync_failed(s, &why);
 }
 
 int sutra_engine_sync_begin(struct sutra_engine *s)
 {
 	int fd;
 
+	if (s->broken)
+		return SUTRA_SYNC_HAS_FAILED;
 	if (!s->unsynced)
 		return SUTRA_NOTHING_TO_SYNC;
-	fd = sutra_wal_dup(s->wal);
+	fd = sutra_wal_open_again(s->wal);
 	if (fd >= 0)
 		s->unsynced = 0;
 	return fd;
@@ -406,72 +478,127 @@ int sutra_engine_sync_begin(struct sutra_engine *s)
 int sutra_engine_sync_end(struct sutra_engine *s, int fd, int sync_errno, struct sutra_err *err)
 {
 	struct sutra_err why;
-	uint64_t segment;
 
 	close(fd);
 	if (!sync_errno)
 		return 0;
-	/* What this descriptor held may be lost; the memory is whole: write all of it anew. */
 	errno = sync_errno;
 	sutra_fail_errno(&why, "the log could not be synced");
-	refuse_writes(s, &why);
 	if (err)
 		*err = why;
-	if (!s->order && !sutra_wal_rotate(s->wal, &segment, NULL))
-		s->keep_from = segment;
-	return why.code;
+	return sync_failed(s, &why);
 }
 
 /* Begins a rewriting when the log is mostly dead, or after a failed sync. */
 static void begin_rewrite(struct sutra_engine *s)
 {
 	uint64_t bytes = sutra_wal_bytes(s->wal);
-	bool forced = s->keep_from != 0;
+	struct sutra_err why;
 	size_t n = 0;
+	int rc;
 
-	if (s->order || (!forced && (bytes < MIN_GARBAGE || bytes < 2 * s->live_bytes + MIN_GARBAGE)))
+	if (s->order || (!s->broken && (bytes < MIN_GARBAGE || bytes < 2 * s->live_bytes + MIN_GARBAGE)))
 		return;
 	s->order = sutra_calloc(s->lru.used + 1, sizeof(*s->order));
 	if (!s->order)
 		return;
 	/* What waits for its sync stays in the segment that is left. */
-	if (!forced && (sutra_wal_sync(s->wal, NULL) || sutra_wal_rotate(s->wal, &s->keep_from, NULL))) {
-		sutra_free(s->order);
-		s->order = NULL;
-		s->keep_from = 0;
+	rc = s->broken ? 0 : sutra_wal_sync(s->wal, &why);
+	if (rc) {
+		sync_failed(s, &why);
 		return;
 	}
+	if (sutra_wal_rotate(s->wal, &s->keep_from, &why)) {
+		if (s->broken)
+			refuse_writes(s, &why);
+		sutra_free(s->order);
+		s->order = NULL;
+		return;
+	}
+	s->unsynced = 0;
 	for (uint32_t node = sutra_lru_oldest(&s->lru); node; node = sutra_lru_newer(&s->lru, node))
 		s->order[n++] = node;
 	s->n_order = n;
 	s->at_order = 0;
 }
 
-static void step_rewrite(struct sutra_engine *s)
+/* All is appended. The segments before it go, and with them what a failed sync left in doubt: a
+ * delete that was lost there would bring its concept back. */
+static int end_rewrite(struct sutra_engine *s)
 {
-	size_t from = s->at_order;
-	uint64_t lsn;
+	struct sutra_err why;
+	int rc = sutra_wal_sync(s->wal, &why);
 
-	for (int left = REWRITE_STEP; left && s->at_order < s->n_order; left--, s->at_order++) {
-		const struct entry *e = s->entries[s->order[s->at_order]];
+	if (rc)
+		return sync_failed(s, &why);
+	s->unsynced = 0;
+	rc = sutra_wal_drop_before(s->wal, s->keep_from, &why);
+	if (rc)	/* next time from here */
+		return s->broken ? refuse_writes(s, &why) : rc;
+	s->reconciliations++;
+	sutra_free(s->order);
+	s->order = NULL;
+	s->keep_from = 0;
+	if (s->broken)
+		s->reason[0] = '\0';
+	s->broken = false;
+	return 0;
+}
+
+static int step_rewrite(struct sutra_engine *s)
+{
+	size_t at = s->at_order, records = 0;
+	struct sutra_err why;
+	uint64_t lsn;
+	int rc;
+
+	for (int left = REWRITE_STEP; left && at < s->n_order; left--, at++) {
+		const struct entry *e = s->entries[s->order[at]];
 
 		if (!e)
 			continue;
 		if (log_entry(s, e, &lsn, NULL))
 			break;	/* the frame is full: the commit below empties it, go on next time */
-		s->pending++;
+		records++;
 	}
-	if (sutra_engine_commit(s, NULL)) {
-		s->at_order = from;	/* not in the log: once more */
+	rc = sutra_wal_commit(s->wal, &why);
+	if (rc)	/* not in the log: once more */
+		return write_failed(s, &why);
+	s->unsynced += records;
+	s->at_order = at;
+	return at < s->n_order ? 0 : end_rewrite(s);
+}
+
+/* Before the end: what a failed sync left in doubt is written once more, if that goes at all. */
+static void mend(struct sutra_engine *s)
+{
+	int rc = 0;
+
+	if (s->broken)
+		begin_rewrite(s);
+	while (s->broken && s->order && !rc)
+		rc = step_rewrite(s);
+}
+
+void sutra_engine_close(struct sutra_engine *s)
+{
+	if (!s)
 		return;
+	if (s->wal) {
+		sutra_engine_flush(s, NULL);
+		mend(s);
 	}
-	if (s->at_order < s->n_order)
-		return;
-	if (!sutra_wal_sync(s->wal, NULL) && !sutra_wal_drop_before(s->wal, s->keep_from, NULL))
-		s->reconciliations++;
+	sutra_wal_close(s->wal);
+	for (uint32_t n = 1; s->entries && n <= s->lru.capacity; n++)
+		sutra_free(s->entries[n]);
+	sutra_free(s->entries);
+	sutra_lru_release(&s->lru);
+	changes_release(&s->changes);
 	sutra_free(s->order);
-	s->order = NULL;
-	s->keep_from = 0;
+	if (s->lock_fd >= 0)
+		close(s->lock_fd);
+	sutra_free(s->dir);
+	sutra_free(s);
 }
 
 void sutra_engine_tick(struct sutra_engine *s)
@@ -485,6 +612,8 @@ void sutra_engine_tick(struct sutra_engine *s)
 			s->expired++;
 		}
 	}
+	if (s->pending)	/* the frame is the caller's until it is committed */
+		return;
 	begin_rewrite(s);
 	if (s->order)
 		step_rewrite(s);

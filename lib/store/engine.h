@@ -60,16 +60,20 @@ bool sutra_engine_get(struct sutra_engine *s, const char *id, size_t id_len, str
 int sutra_engine_delete(struct sutra_engine *s, const char *id, size_t id_len, bool *ret_found,
 		       struct sutra_err *err);
 int sutra_engine_clear(struct sutra_engine *s, uint64_t *ret_n, struct sutra_err *err);
-/* Writes what was put since the last commit as one frame. On failure those puts are undone. */
+/* Writes what changed since the last commit as one frame. On failure those changes are undone: what a
+ * reader sees is what the log holds. */
 int sutra_engine_commit(struct sutra_engine *s, struct sutra_err *err);
 /* Commits and syncs here and now, on the caller's thread. */
 int sutra_engine_flush(struct sutra_engine *s, struct sutra_err *err);
 /* A descriptor to fdatasync on any thread; end tells how it went. SUTRA_NOTHING_TO_SYNC: all that was
- * committed is on disk; -1: no descriptor is to be had, ask again. */
-enum { SUTRA_NOTHING_TO_SYNC = -2 };
+ * committed is on disk; -1: no descriptor is to be had, ask again; SUTRA_SYNC_HAS_FAILED: what was
+ * committed and not synced is in doubt. After a failed sync, here, of a flush or of a rewriting, every
+ * write is SUTRA_E_READONLY until the ticks have brought all that is in memory to disk anew. */
+enum { SUTRA_NOTHING_TO_SYNC = -2, SUTRA_SYNC_HAS_FAILED = -3 };
 int sutra_engine_sync_begin(struct sutra_engine *s);
 int sutra_engine_sync_end(struct sutra_engine *s, int fd, int sync_errno, struct sutra_err *err);
-/* Small background work: expiry, a step of the log's rewriting. Call it about 10 times a second. */
+/* Small background work: expiry, and unless a commit is due, a step of the log's rewriting. Call it
+ * about 10 times a second. */
 void sutra_engine_tick(struct sutra_engine *s);
 void sutra_engine_stats(const struct sutra_engine *s, struct sutra_engine_stats *ret);
 

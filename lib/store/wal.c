@@ -31,7 +31,8 @@
  *
  * A segment is never appended to by a second process life: opening starts a new one, so that a
  * torn tail stays the tail of its file. A failed fdatasync may have dropped pages and marked them
- * clean (Rebello et al., ATC 2020): the descriptor is not synced again.
+ * clean (Rebello et al., ATC 2020): the segment is not synced again, and the engine writes what it
+ * holds anew into another.
  *
  * Rejected: one file that is rewritten in place (a crash in the middle loses what was good);
  * a checksum for each record (eight bytes on sixty, and a group commit is the unit anyway).
@@ -71,7 +72,7 @@ struct sutra_wal {
 	uint64_t segment, first_segment, salt, chain, offset, next_lsn, old_bytes;
 	struct sutra_buf pending;	/* a frame: header room, then records */
 	uint32_t pending_records;
-	int broken;	/* a sync has failed */
+	int broken;	/* a sync of this segment has failed, or a refused frame is in it */
 };
 
 static uint32_t get32(const uint8_t *p)
@@ -491,13 +492,26 @@ int sutra_wal_commit(struct sutra_wal *w, struct sutra_err *err)
 
 int sutra_wal_sync(struct sutra_wal *w, struct sutra_err *err)
 {
-	if (!w->broken && !fdatasync(w->fd))
+	if (w->broken)
+		return sutra_fail(err, SUTRA_E_IO, "the log's segment %llu is in doubt since a failure",
+				  (unsigned long long)w->segment);
+	if (!fdatasync(w->fd))
 		return 0;
 	w->broken = 1;
 	return sutra_fail_errno(err, "the log could not be synced");
 }
 
-int sutra_wal_dup(const struct sutra_wal *w) { return fcntl(w->fd, F_DUPFD_CLOEXEC, 0); }
+int sutra_wal_is_broken(const struct sutra_wal *w) { return w->broken; }
+void sutra_wal_abandon(struct sutra_wal *w) { pending_clear(w); }
+
+/* Not a dup: the kernel tells a write-back error once to each open file, and both must hear of it. */
+int sutra_wal_open_again(const struct sutra_wal *w)
+{
+	char path[PATH_ROOM];
+
+	segment_path(w->dir, w->segment, path);
+	return open(path, O_WRONLY | O_CLOEXEC);
+}
 
 uint64_t sutra_wal_bytes(const struct sutra_wal *w) { return w->old_bytes + w->offset; }
 

@@ -43,10 +43,14 @@ int sutra_wal_append(struct sutra_wal *w, enum sutra_log_record type, const void
 /* Writes the pending frame (nothing pending: nothing). On failure (SUTRA_E_FULL, SUTRA_E_IO) the
  * frame is taken off the file again and dropped; the log can go on when there is room. */
 int sutra_wal_commit(struct sutra_wal *w, struct sutra_err *err);
-/* fdatasync. After a failure the descriptor is never synced again: every later sync fails too. */
+void sutra_wal_abandon(struct sutra_wal *w);	/* drops the pending frame unwritten */
+/* fdatasync. After a failure the segment is never synced again: every later sync fails too. */
 int sutra_wal_sync(struct sutra_wal *w, struct sutra_err *err);
-/* A second descriptor of the current segment, for fdatasync on another thread; -1: none to be had. */
-int sutra_wal_dup(const struct sutra_wal *w);
+/* Whether a sync of the current segment has failed, or a frame that was refused is still in it. Only
+ * sutra_wal_rotate ends it; what the older segments hold is in doubt then. */
+int sutra_wal_is_broken(const struct sutra_wal *w);
+/* The current segment opened once more, for fdatasync on another thread; -1: none to be had. */
+int sutra_wal_open_again(const struct sutra_wal *w);
 uint64_t sutra_wal_bytes(const struct sutra_wal *w);	/* of all segments */
 /* Starts a new segment now and returns its number: what is live is appended to it and later
  * ones, then sutra_wal_drop_before(number) removes the older ones. */

@@ -1,0 +1,45 @@
+#include "store/changes.h"
+
+#include "base/alloc.h"
+
+enum { MAX_IDLE = 1 << 16 };
+
+int changes_reserve(struct changes *c, size_t n, struct sutra_err *err)
+{
+	size_t cap = c->cap ? c->cap : 64;
+	struct change *grown;
+
+	if (n <= c->cap - c->n)
+		return 0;
+	while (cap - c->n < n)
+		cap *= 2;
+	grown = sutra_realloc_array(c->list, cap, sizeof(*grown));
+	if (!grown)
+		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory for the write");
+	c->list = grown;
+	c->cap = cap;
+	return 0;
+}
+
+void changes_add(struct changes *c, struct entry *old, char *id, size_t id_len)
+{
+	c->list[c->n++] = (struct change){ old, id, id_len };
+}
+
+void changes_forget(struct changes *c)
+{
+	while (c->n) {
+		const struct change *last = &c->list[--c->n];
+
+		sutra_free(last->old);
+		sutra_free(last->id);
+	}
+	if (c->cap > MAX_IDLE)
+		changes_release(c);
+}
+
+void changes_release(struct changes *c)
+{
+	sutra_free(c->list);
+	*c = (struct changes){ 0 };
+}
