@@ -13,12 +13,22 @@ static void fail(struct storage *s, struct sutra_tcp_conn *c, const struct sutra
 	sutra_answer_error(sutra_tcp_out(c), err);
 }
 
+/* Before a write: without the room to hold its answer it is not begun. */
+static bool can_hold(struct storage *s, struct sutra_tcp_conn *c)
+{
+	struct sutra_err err;
+
+	if (!sutra_tcp_hold_room(c))
+		return true;
+	sutra_fail(&err, SUTRA_E_NOMEM, "out of memory: nothing was written");
+	fail(s, c, &err);
+	return false;
+}
+
 /* The answer appended since `before` waits until the write behind it is safe. */
 static void hold(struct storage *s, struct sutra_tcp_conn *c, size_t before)
 {
-	s->ticket++;
-	if (sutra_tcp_hold(c, s->ticket, sutra_tcp_out(c)->len - before))
-		sutra_tcp_end(c);	/* no memory to remember it: the connection goes, unacknowledged */
+	sutra_tcp_hold(c, ++s->ticket, sutra_tcp_out(c)->len - before);
 }
 
 static void learn(struct storage *s, struct sutra_tcp_conn *c)
@@ -43,6 +53,8 @@ static void learn(struct storage *s, struct sutra_tcp_conn *c)
 	struct sutra_err err;
 	uint64_t sequence;
 
+	if (!can_hold(s, c))
+		return;
 	if (sutra_engine_put(s->engine, &r, &sequence, &err)) {
 		fail(s, c, &err);
 		return;
@@ -112,6 +124,8 @@ static void delete_one(struct storage *s, struct sutra_tcp_conn *c)
 	struct sutra_err err;
 	bool found;
 
+	if (!can_hold(s, c))
+		return;
 	if (sutra_engine_delete(s->engine, s->request->concept.id, s->request->concept.id_len, &found, &err)) {
 		fail(s, c, &err);
 		return;
@@ -127,6 +141,8 @@ static void clear(struct storage *s, struct sutra_tcp_conn *c)
 	struct sutra_err err;
 	uint64_t n;
 
+	if (!can_hold(s, c))
+		return;
 	if (sutra_engine_clear(s->engine, &n, &err)) {
 		fail(s, c, &err);
 		return;

@@ -316,10 +316,8 @@ bool sutra_tcp_full(const struct sutra_tcp_conn *c)
 
 /* ---- answers that wait ---- */
 
-int sutra_tcp_hold(struct sutra_tcp_conn *c, uint64_t ticket, size_t n)
+int sutra_tcp_hold_room(struct sutra_tcp_conn *c)
 {
-	uint64_t end = c->base + c->out.len;
-
 	if (c->holds_at == c->n_holds)
 		c->holds_at = c->n_holds = 0;
 	if (c->n_holds == c->cap_holds) {
@@ -331,9 +329,15 @@ int sutra_tcp_hold(struct sutra_tcp_conn *c, uint64_t ticket, size_t n)
 		c->holds = p;
 		c->cap_holds = cap;
 	}
+	return 0;
+}
+
+void sutra_tcp_hold(struct sutra_tcp_conn *c, uint64_t ticket, size_t n)
+{
+	uint64_t end = c->base + c->out.len;
+
 	c->holds[c->n_holds++] = (struct hold){ ticket, end - n, end };
 	link_add(&c->tcp->held, &c->held);
-	return 0;
 }
 
 static void forget_holds(struct sutra_tcp_conn *c)

@@ -76,8 +76,10 @@ bool sutra_tcp_full(const struct sutra_tcp_conn *c);	/* more than soft_output wa
 void *sutra_tcp_state(struct sutra_tcp_conn *c);	/* zeroed at the start */
 /* Closes once everything appended so far is sent; no more data calls. */
 void sutra_tcp_end(struct sutra_tcp_conn *c);
-/* The last n appended bytes wait for ticket. SUTRA_E_NOMEM. */
-int sutra_tcp_hold(struct sutra_tcp_conn *c, uint64_t ticket, size_t n);
+/* Makes room for one more waiting answer: before what it acknowledges is done. SUTRA_E_NOMEM. */
+int sutra_tcp_hold_room(struct sutra_tcp_conn *c);
+/* The last n appended bytes wait for ticket, in the room made before. */
+void sutra_tcp_hold(struct sutra_tcp_conn *c, uint64_t ticket, size_t n);
 void sutra_tcp_settle(struct sutra_tcp *t, uint64_t ticket);
 /* No answer: their connections are cut. False: none waited. */
 bool sutra_tcp_refuse(struct sutra_tcp *t, const void *answer, size_t n);

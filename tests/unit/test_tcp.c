@@ -20,7 +20,8 @@
 #include "wire/store_client.h"
 
 /* The server: each byte is a command. 'a' answers "A", 'h' answers "H" that waits, 's' settles
- * what waits, 'r' refuses it with "R", 'b' answers 256 KiB, 'e' ends, '?' is not consumed. */
+ * what waits, 'r' refuses it with "R", 'n' asks for room to wait when memory is out and answers
+ * "Y" or "N", 'b' answers 256 KiB, 'e' ends, '?' is not consumed. */
 static struct sutra_tcp *tcp;
 static pthread_t loop;
 static int listener, port;
@@ -41,7 +42,13 @@ static size_t on_data(struct sutra_tcp_conn *c, const char *p, size_t n, void *c
 			break;
 		case 'h':
 			sutra_buf_addc(out, 'H');
-			assert_int_equal(sutra_tcp_hold(c, ++ticket, 1), 0);
+			assert_int_equal(sutra_tcp_hold_room(c), 0);
+			sutra_tcp_hold(c, ++ticket, 1);
+			break;
+		case 'n':
+			sutra_alloc_fail_at(1);
+			sutra_buf_addc(out, sutra_tcp_hold_room(c) ? 'N' : 'Y');
+			sutra_alloc_fail_at(0);
 			break;
 		case 's':
 			sutra_tcp_settle(tcp, ticket);
@@ -175,6 +182,19 @@ static void answers_wait_for_their_ticket(void **state)
 	hear(one, "A");
 	close(one);
 	close(two);
+}
+
+static void without_memory_no_answer_waits_or_leaves(void **state)
+{
+	int one = dial();
+
+	say(one, "nna");
+	hear(one, "NNA");
+	say(one, "hs");
+	hear(one, "H");
+	say(one, "n");	/* the room of the last one is still there */
+	hear(one, "Y");
+	close(one);
 }
 
 static void a_half_closed_peer_gets_its_answers(void **state)
@@ -337,7 +357,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
 		T(answers_wait_for_their_ticket), T(a_half_closed_peer_gets_its_answers),
-		T(a_stalled_reader_is_cut), T(a_slow_reader_gets_everything),
+		T(without_memory_no_answer_waits_or_leaves), T(a_stalled_reader_is_cut), T(a_slow_reader_gets_everything),
 		T(an_unfinished_message_is_cut), T(too_many_connections_are_refused),
 		T(the_server_ends_after_its_answer), T(the_client_times_out_bounds_and_fails),
 	};
