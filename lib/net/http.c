@@ -146,25 +146,10 @@ static void answered(struct sutra_http_request *r, int status, struct MHD_Respon
 		MHD_resume_connection(connection);
 }
 
-void sutra_http_reply(struct sutra_http_request *r, int status, const char *content_type,
-		      struct sutra_buf *body)
+/* No response (NULL: no memory for it) closes the connection. */
+static void send_response(struct sutra_http_request *r, int status, const char *content_type,
+			  struct MHD_Response *response)
 {
-	struct MHD_Response *response;
-	size_t n = 0;
-	char *bytes;
-
-	if (sutra_buf_error(body)) {
-		struct sutra_err err;
-
-		sutra_fail(&err, SUTRA_E_INTERNAL, "the answer could not be written: %s",
-			   sutra_err_text(sutra_buf_error(body)));
-		sutra_buf_clear(body);
-		sutra_http_reply_error(r, &err);
-		return;
-	}
-	bytes = sutra_buf_take(body, &n);
-	response = bytes ? MHD_create_response_from_buffer_with_free_callback(n, bytes, sutra_free) :
-			   MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
 	if (response) {
 		MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
 		MHD_add_response_header(response, "X-Request-Id", r->id);
@@ -172,10 +157,53 @@ void sutra_http_reply(struct sutra_http_request *r, int status, const char *cont
 			MHD_add_response_header(response, r->extra[i].name, r->extra[i].value);
 		if (atomic_load_explicit(&r->server->draining, memory_order_relaxed))
 			MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
-	} else {
-		sutra_free(bytes);
 	}
-	answered(r, bytes ? status : 503, response);
+	answered(r, status, response);
+}
+
+/* The last words, which need no memory of ours: an error about an error would not end. */
+static void send_out_of_memory(struct sutra_http_request *r)
+{
+	static char words[] = "{\"error\":{\"code\":\"out_of_memory\",\"message\":\"out of memory for the answer\","
+			      "\"hint\":\"try again\"}}\n";
+
+	sutra_http_add_header(r, "Retry-After", "1");
+	send_response(r, 503, "application/json",
+		      MHD_create_response_from_buffer(sizeof(words) - 1, words, MHD_RESPMEM_PERSISTENT));
+}
+
+/* Body is without error here; it is emptied. */
+static void send_body(struct sutra_http_request *r, int status, const char *content_type,
+		      struct sutra_buf *body)
+{
+	struct MHD_Response *response;
+	size_t n = 0;
+	char *bytes = sutra_buf_take(body, &n);
+
+	if (!bytes) {
+		send_out_of_memory(r);
+		return;
+	}
+	response = MHD_create_response_from_buffer_with_free_callback(n, bytes, sutra_free);
+	if (!response)
+		sutra_free(bytes);
+	send_response(r, status, content_type, response);
+}
+
+void sutra_http_reply(struct sutra_http_request *r, int status, const char *content_type,
+		      struct sutra_buf *body)
+{
+	int error = sutra_buf_error(body);
+	struct sutra_err err;
+
+	if (!error) {
+		send_body(r, status, content_type, body);
+		return;
+	}
+	sutra_buf_release(body);
+	sutra_fail(&err, error == SUTRA_E_NOMEM ? error : SUTRA_E_INTERNAL, "the answer could not be written: %s",
+		   sutra_err_text(error));
+	sutra_http_reply_error(r, &err);
 }
 
 void sutra_http_reply_json(struct sutra_http_request *r, int status, struct sutra_buf *body)
@@ -196,9 +224,14 @@ void sutra_http_reply_error(struct sutra_http_request *r, const struct sutra_err
 	sutra_buf_adds(&b, ",\"hint\":");
 	sutra_json_add_string(&b, err->hint, strlen(err->hint));
 	sutra_buf_adds(&b, "}}\n");
-	if (err->code == SUTRA_E_BUSY || err->code == SUTRA_E_UNAVAILABLE)
+	if (sutra_buf_error(&b)) {
+		sutra_buf_release(&b);
+		send_out_of_memory(r);
+		return;
+	}
+	if (err->code == SUTRA_E_BUSY || sutra_err_http(err->code) == 503)
 		sutra_http_add_header(r, "Retry-After", "1");
-	sutra_http_reply(r, sutra_err_http(err->code), "application/json", &b);
+	send_body(r, sutra_err_http(err->code), "application/json", &b);
 }
 
 static bool path_matches(const char *pattern, const char *path)

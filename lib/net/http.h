@@ -83,10 +83,10 @@ void sutra_http_add_header(struct sutra_http_request *r, const char *name, const
 /* Answers with the bytes of body, which is emptied (ownership moves, no copy). */
 void sutra_http_reply(struct sutra_http_request *r, int status, const char *content_type,
 		      struct sutra_buf *body);
-/* The same with JSON; a buffer in error answers 500 or 413 instead. */
+/* The same with JSON. A buffer in error answers 503 (out of memory) or 500 instead, in both. */
 void sutra_http_reply_json(struct sutra_http_request *r, int status, struct sutra_buf *body);
-/* {"error":{"code","message","hint"}} with the status of err->code; BUSY and
- * UNAVAILABLE carry Retry-After: 1. */
+/* {"error":{"code","message","hint"}} with the status of err->code; 429 and
+ * 503 carry Retry-After: 1. */
 void sutra_http_reply_error(struct sutra_http_request *r, const struct sutra_err *err);
 
 #endif

@@ -85,9 +85,33 @@ static void refuse(struct sutra_http_request *r, void *ctx)
 	sutra_http_reply_error(r, &err);
 }
 
+/* An answer that outgrew its buffer; one for which memory was out; and no memory for the error. */
+static void spoilt(struct sutra_http_request *r, void *ctx)
+{
+	const char *how = sutra_http_query(r, "how");
+	struct sutra_err err;
+	struct sutra_buf b;
+
+	sutra_buf_init(&b, 100);
+	sutra_buf_adds(&b, "what there is of it");
+	if (how && !strcmp(how, "error")) {
+		sutra_fail(&err, SUTRA_E_INVALID, "words");
+		sutra_alloc_fail_at(1);
+		sutra_http_reply_error(r, &err);
+		sutra_buf_release(&b);
+	} else {
+		if (how)
+			sutra_alloc_fail_at(1);
+		sutra_buf_reserve(&b, how ? 90 - 19 : 101);
+		sutra_http_reply_json(r, 200, &b);
+	}
+	sutra_alloc_fail_at(0);
+}
+
 static const struct sutra_http_route routes[] = {
 	{ "POST", "/echo", echo },	{ "GET", "/hello", hello }, { "POST", "/late", late },
 	{ "GET", "/hold", hold },	{ "GET", "/busy", refuse }, { "GET", "/below/*", hello },
+	{ "GET", "/spoilt", spoilt },
 	{ 0 },
 };
 
@@ -179,6 +203,13 @@ static void headers_and_request_id(void **state)
 	assert_int_equal(sutra_fetch_header(&f, "X-None", value, sizeof(value)), SUTRA_E_NOTFOUND);
 	assert_true(f.total_ns > 0 && f.connect_ns <= f.first_byte_ns && f.first_byte_ns <= f.total_ns);
 	sutra_fetch_release(&f);
+}
+
+static void an_answer_that_cannot_be_written_is_an_error(void **state)
+{
+	expect(NULL, "/spoilt", NULL, 0, NULL, 500, "the answer could not be written: too large");
+	expect(NULL, "/spoilt?how=memory", NULL, 0, NULL, 503, "the answer could not be written: out of memory");
+	expect(NULL, "/spoilt?how=error", NULL, 0, NULL, 503, "out of memory for the answer");
 }
 
 static void many_overlap(void **state)
@@ -288,6 +319,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(routes_and_refusals),
 		cmocka_unit_test(headers_and_request_id),
+		cmocka_unit_test(an_answer_that_cannot_be_written_is_an_error),
 		cmocka_unit_test(many_overlap),
 		cmocka_unit_test(failures_have_reasons),
 		cmocka_unit_test(fetcher_runs_in_the_background),
