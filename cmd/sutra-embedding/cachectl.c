@@ -14,19 +14,33 @@ void gw_cache_stats(struct sutra_http_request *r, void *ctx)
 	sutra_cache_stats(((struct gateway *)ctx)->cache, stats_ready, r);
 }
 
+/* L2 has not confirmed: an error that says what is gone and what may not be; `fields` stand before it. */
+static void fail_l2(struct sutra_http_request *r, struct sutra_buf *fields, int code, const char *l1,
+		    const char *l2)
+{
+	sutra_buf_addf(fields,
+		       ",\"error\":{\"code\":\"%s\",\"message\":\"%s; the cache shard did not %s: %s\","
+		       "\"hint\":\"try again; sutra status shows storage-cache-shard\"}}\n",
+		       sutra_err_name(code), l1, l2, sutra_err_text(code));
+	sutra_http_add_header(r, "Retry-After", "1");
+	sutra_http_reply_json(r, 503, fields);
+}
+
 static void cleared(void *request, uint64_t l1, uint64_t l2, int l2_code)
 {
+	char emptied[64];
 	struct sutra_buf b;
 
 	sutra_buf_init(&b, 1024);
 	sutra_buf_addf(&b, "{\"cleared\":%s,\"l1\":%llu,\"l2\":%llu", l2_code ? "false" : "true",
 		       (unsigned long long)l1, (unsigned long long)l2);
-	if (l2_code)
-		sutra_buf_addf(&b, ",\"error\":{\"code\":\"%s\",\"message\":\"the cache shard did not clear: %s\","
-				   "\"hint\":\"sutra status shows storage-cache-shard\"}",
-			       sutra_err_name(l2_code), sutra_err_text(l2_code));
+	if (l2_code) {
+		snprintf(emptied, sizeof(emptied), "L1 was emptied of %llu entries", (unsigned long long)l1);
+		fail_l2(request, &b, l2_code, emptied, "clear");
+		return;
+	}
 	sutra_buf_adds(&b, "}\n");
-	sutra_http_reply_json(request, l2_code ? 503 : 200, &b);
+	sutra_http_reply_json(request, 200, &b);
 }
 
 void gw_cache_clear(struct sutra_http_request *r, void *ctx)
@@ -34,12 +48,18 @@ void gw_cache_clear(struct sutra_http_request *r, void *ctx)
 	sutra_cache_clear(((struct gateway *)ctx)->cache, cleared, r);
 }
 
-static void invalidated(void *request, uint64_t n)
+static void invalidated(void *request, uint64_t l1, uint64_t l2, int l2_code)
 {
 	struct sutra_buf b;
 
-	sutra_buf_init(&b, 256);
-	sutra_buf_addf(&b, "{\"invalidated\":%llu}\n", (unsigned long long)n);
+	sutra_buf_init(&b, 1024);
+	sutra_buf_addf(&b, "{\"invalidated\":%d", l1 || l2);
+	if (l2_code) {	/* it would come back from there */
+		fail_l2(request, &b, l2_code, l1 ? "the text was removed from L1" : "L1 did not hold the text",
+			"remove it");
+		return;
+	}
+	sutra_buf_adds(&b, "}\n");
 	sutra_http_reply_json(request, 200, &b);
 }
 

@@ -496,65 +496,56 @@ bool sutra_cache_l2_writes(const struct sutra_cache *c) { return !atomic_load(&c
 
 bool sutra_cache_l2_up(const struct sutra_cache *c) { return c->l2 && sutra_store_client_up(c->l2); }
 
-struct clear_call {
+/* One call that changes both levels: L1's share is done, L2's is awaited. */
+struct both_call {
 	void (*done)(void *user, uint64_t l1, uint64_t l2, int l2_code);
 	void *user;
 	uint64_t l1;
 };
 
-static void cleared(void *user, int code, uint64_t n)
+static void both_done(void *user, int code, uint64_t n)
 {
-	struct clear_call *call = user;
+	struct both_call *call = user;
 
 	call->done(call->user, call->l1, code ? 0 : n, code);
 	sutra_free(call);
 }
 
+/* NULL: there is no L2, or no memory to ask it, and done has been told so. */
+static struct both_call *both_new(const struct sutra_cache *c, uint64_t l1,
+				  void (*done)(void *user, uint64_t l1, uint64_t l2, int l2_code), void *user)
+{
+	struct both_call *call = c->l2 ? sutra_alloc(sizeof(*call)) : NULL;
+
+	if (call)
+		*call = (struct both_call){ done, user, l1 };
+	else
+		done(user, l1, 0, c->l2 ? SUTRA_E_NOMEM : 0);
+	return call;
+}
+
 void sutra_cache_clear(struct sutra_cache *c,
 		       void (*done)(void *user, uint64_t l1, uint64_t l2, int l2_code), void *user)
 {
-	struct clear_call *call = c->l2 ? sutra_alloc(sizeof(*call)) : NULL;
-	uint64_t l1 = sutra_l1_clear(c->l1);
+	struct both_call *call = both_new(c, sutra_l1_clear(c->l1), done, user);
 
-	if (!call) {
-		done(user, l1, 0, c->l2 ? SUTRA_E_NOMEM : 0);
-		return;
-	}
-	*call = (struct clear_call){ done, user, l1 };
-	sutra_store_clear(c->l2, cleared, call);
-}
-
-struct invalidate_call {
-	void (*done)(void *user, uint64_t removed);
-	void *user;
-	uint64_t removed;
-};
-
-static void invalidated(void *user, int code, uint64_t found)
-{
-	struct invalidate_call *call = user;
-
-	call->done(call->user, call->removed || (!code && found));
-	sutra_free(call);
+	if (call)
+		sutra_store_clear(c->l2, both_done, call);
 }
 
 void sutra_cache_invalidate(struct sutra_cache *c, const char *text, size_t n,
-			    void (*done)(void *user, uint64_t removed), void *user)
+			    void (*done)(void *user, uint64_t l1, uint64_t l2, int l2_code), void *user)
 {
-	struct invalidate_call *call = c->l2 ? sutra_alloc(sizeof(*call)) : NULL;
 	char id[SUTRA_CACHE_ID_LEN];
 	struct sutra_cache_key key;
-	uint64_t removed;
+	struct both_call *call;
 
 	sutra_cache_key_make(fingerprint_of(c), text, n, &key);
-	removed = sutra_l1_remove(c->l1, &key);
-	if (!call) {
-		done(user, removed);
+	call = both_new(c, sutra_l1_remove(c->l1, &key), done, user);
+	if (!call)
 		return;
-	}
-	*call = (struct invalidate_call){ done, user, removed };
 	sutra_cache_key_id(&key, id);
-	sutra_store_delete(c->l2, id, invalidated, call);
+	sutra_store_delete(c->l2, id, both_done, call);
 }
 
 /* Outlives the waiter when the shard does not answer in time: whoever comes last frees it. */

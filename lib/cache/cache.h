@@ -68,9 +68,10 @@ void sutra_cache_free(struct sutra_cache *c);	/* after the last request was answ
 /* The key space: the model's fingerprint. A new one leaves the old entries to age out. */
 void sutra_cache_set_model(struct sutra_cache *c, const char *name, const char *fingerprint);
 void sutra_cache_get(struct sutra_cache *c, struct sutra_cache_request *r);
-/* Removes one text from both levels; done gets 1 when one held it, else 0. */
+/* Removes one text from both levels; done gets what each held (0 or 1), and l2_code: 0, or why L2 has not
+ * said that the text is gone. */
 void sutra_cache_invalidate(struct sutra_cache *c, const char *text, size_t n,
-			    void (*done)(void *user, uint64_t removed), void *user);
+			    void (*done)(void *user, uint64_t l1, uint64_t l2, int l2_code), void *user);
 /* Empties both levels; l2_code is 0 or why L2 could not be emptied. */
 void sutra_cache_clear(struct sutra_cache *c,
 		       void (*done)(void *user, uint64_t l1, uint64_t l2, int l2_code), void *user);

@@ -271,7 +271,12 @@ PYTHON
   [[ $output == *'"status":"healthy"'*'"cache":"down: answers go on without L2"'* ]]
   [ "$(stat_of '.l2.errors > 0')" = true ]
   run -0 curl -s -w '\n%{http_code}' "$URL/cache/clear"
-  [[ ${lines[-1]} = 503 && $output == *'"cleared":false'*'the cache shard did not clear'* ]]
+  [[ ${lines[-1]} = 503 && $output == *'"cleared":false'*'"code":"'*'L1 was emptied of 2 entries; the cache shard did not clear'*'"hint":"'* ]]
+  embed "$PARIS" >/dev/null
+  run -0 curl -s -D - "$URL/cache/invalidate" -d '{"text":"The Eiffel Tower is in Paris"}'
+  [[ $output == *' 503 '*'Retry-After: 1'*'"invalidated":1,"error":{"code":"'*'removed from L1; the cache shard did not remove it'* ]]
+  run -6 sutra cache invalidate --url "$URL" "nobody has it"
+  [[ $output == *'L1 did not hold the text; the cache shard did not remove it'* ]]
 }
 
 @test "a full disk under the shard: answers go on, health and status say so, space mends it" {
