@@ -2,7 +2,7 @@
  * ml-base behind its balancer. A batch is one POST /embed with a binary answer. What a restarting
  * balancer or replica does to a request (refused, reset, empty, 502, 503) is tried again after
  * 20, 40, ... 640 ms until the request's deadline, on the retry thread, which also asks
- * /info: every second until the model is known, then every 10 s, and at once when an answer
+ * /info: every 200 ms until it is answered, then every 10 s, and at once when an answer
  * carries another fingerprint.
  */
 #include <stdio.h>
@@ -46,7 +46,6 @@ struct upstream {
 	struct call *waiting;	/* for their next try, unsorted: few */
 	bool stopping;
 	uint64_t info_due_ns;
-	bool info_known;
 	atomic_bool up;
 };
 
@@ -329,34 +328,48 @@ static void ask_info(struct upstream *u)
 	json_decref(o);
 	sutra_fetch_release(&f);
 	atomic_store(&u->up, ok);
-	u->info_known = u->info_known || ok;
 }
 
-/* Submits what is due; returns when the thread must look again. */
-static uint64_t submit_due(struct upstream *u, uint64_t now)
+/* Takes what is due off the list; *ret_next: when the rest is. */
+static struct call *take_due(struct upstream *u, uint64_t now, uint64_t *ret_next)
 {
 	struct call **at = &u->waiting, *due = NULL, *c;
-	uint64_t next = u->info_due_ns;
 
+	*ret_next = UINT64_MAX;
 	while ((c = *at)) {
 		if (c->due_ns <= now) {
 			*at = c->next;
 			c->next = due;
 			due = c;
 		} else {
-			next = c->due_ns < next ? c->due_ns : next;
+			*ret_next = c->due_ns < *ret_next ? c->due_ns : *ret_next;
 			at = &c->next;
 		}
 	}
-	pthread_mutex_unlock(&u->lock);
-	for (; due; due = c) {
-		c = due->next;
-		submit(due);
-	}
-	pthread_mutex_lock(&u->lock);
-	return next;
+	return due;
 }
 
+static void submit_all(struct call *list)
+{
+	for (struct call *next; list; list = next) {
+		next = list->next;
+		submit(list);
+	}
+}
+
+/* The lock is free meanwhile; who wants it asked anew has set info_due_ns again by the end. */
+static void info_turn(struct upstream *u)
+{
+	u->info_due_ns = UINT64_MAX;
+	pthread_mutex_unlock(&u->lock);
+	ask_info(u);
+	pthread_mutex_lock(&u->lock);
+	if (u->info_due_ns == UINT64_MAX)
+		u->info_due_ns = sutra_clock_ns() + (atomic_load(&u->up) ? INFO_EVERY_NS : INFO_RETRY_NS);
+}
+
+/* It sleeps only when, since it last took the lock, it has seen everything there is to do: a wake-up
+ * while the lock was free found nobody waiting. */
 static void *run(void *arg)
 {
 	struct upstream *u = arg;
@@ -364,18 +377,20 @@ static void *run(void *arg)
 	pthread_mutex_lock(&u->lock);
 	while (!u->stopping) {
 		uint64_t now = sutra_clock_ns(), next;
+		struct call *due = take_due(u, now, &next);
 		struct timespec t;
 
-		if (u->info_due_ns <= now) {
+		if (due) {
 			pthread_mutex_unlock(&u->lock);
-			ask_info(u);
+			submit_all(due);
 			pthread_mutex_lock(&u->lock);
-			u->info_due_ns = sutra_clock_ns() + (atomic_load(&u->up) ? INFO_EVERY_NS : INFO_RETRY_NS);
-		}
-		next = submit_due(u, now);
-		t = (struct timespec){ (time_t)(next / 1000000000u), (long)(next % 1000000000u) };
-		if (!u->stopping && next > sutra_clock_ns())
+		} else if (u->info_due_ns <= now) {
+			info_turn(u);
+		} else {
+			next = u->info_due_ns < next ? u->info_due_ns : next;
+			t = (struct timespec){ (time_t)(next / 1000000000u), (long)(next % 1000000000u) };
 			pthread_cond_timedwait(&u->wake, &u->lock, &t);
+		}
 	}
 	pthread_mutex_unlock(&u->lock);
 	return NULL;
