@@ -4,6 +4,12 @@
  * 20, 40, ... 640 ms until the request's deadline, on the retry thread, which also asks
  * /info: every 200 ms until it is answered, then every 10 s, and at once when an answer
  * carries another fingerprint.
+ *
+ * When nothing but refusals has come for REFUSED_NS, nobody listens there and waiting is of no
+ * use: what is under way fails, and what is new has one try each until something else than a refusal
+ * comes. A balancer that is there queues or answers for replicas that are not, so a change of all
+ * replicas never looks like this; its own restart does, for up to 1 s on a busy machine, and two
+ * seconds leave that its double. The last try is made at the end of that time, whatever the delay.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +25,7 @@
 #define DEADLINE_NS 10000000000u
 #define FIRST_DELAY_NS 20000000u
 #define MAX_DELAY_NS 640000000u
+#define REFUSED_NS 2000000000u
 #define INFO_EVERY_NS 10000000000u
 #define INFO_RETRY_NS 200000000u
 
@@ -47,6 +54,7 @@ struct upstream {
 	bool stopping;
 	uint64_t info_due_ns;
 	atomic_bool up;
+	_Atomic uint64_t refused_since_ns;	/* only refusals since then; 0: the last was none */
 };
 
 bool upstream_up(const struct upstream *u) { return atomic_load(&u->up); }
@@ -58,13 +66,32 @@ static void call_free(struct call *c)
 	sutra_free(c);
 }
 
-static bool may_try_again(const struct call *c)
+/* How long only refusals have come, counting this outcome; 0: it is none. */
+static uint64_t note_refusal(struct upstream *u, bool refused)
+{
+	uint64_t now = sutra_clock_ns(), none = 0;
+
+	if (!refused) {
+		atomic_store(&u->refused_since_ns, 0);
+		return 0;
+	}
+	if (atomic_compare_exchange_strong(&u->refused_since_ns, &none, now))
+		return 1;
+	return now > none ? now - none : 1;	/* none: since when */
+}
+
+static bool may_try_again(struct call *c)
 {
 	const struct sutra_fetch *f = &c->fetch;
 	bool passing = f->reason == SUTRA_FETCH_REFUSED || f->reason == SUTRA_FETCH_RESET ||
 		       f->reason == SUTRA_FETCH_EMPTY || f->reason == SUTRA_FETCH_CONNECT_TIMEOUT ||
 		       (!f->reason && (f->status == 502 || f->status == 503));
+	uint64_t refused = note_refusal(c->u, f->reason == SUTRA_FETCH_REFUSED);
 
+	if (refused >= REFUSED_NS)
+		return false;
+	if (refused && c->delay_ns > REFUSED_NS - refused)
+		c->delay_ns = REFUSED_NS - refused;
 	return passing && sutra_clock_ns() + c->delay_ns < c->deadline_ns;
 }
 
@@ -184,6 +211,21 @@ static void finish_pass(struct call *c)
 	}
 }
 
+/* What has just gone down is asked for its /info soon, so that its coming back is seen. */
+static void set_up(struct upstream *u, bool up)
+{
+	uint64_t soon = sutra_clock_ns() + INFO_RETRY_NS;
+
+	if (atomic_exchange(&u->up, up) == up || up)
+		return;
+	pthread_mutex_lock(&u->lock);
+	if (u->info_due_ns != UINT64_MAX && u->info_due_ns > soon) {	/* MAX: it is being asked now */
+		u->info_due_ns = soon;
+		pthread_cond_signal(&u->wake);
+	}
+	pthread_mutex_unlock(&u->lock);
+}
+
 static void on_answer(struct sutra_fetch *f)
 {
 	struct call *c = f->user;
@@ -192,7 +234,7 @@ static void on_answer(struct sutra_fetch *f)
 		try_later(c);
 		return;
 	}
-	atomic_store(&c->u->up, !f->reason && f->status < 500);
+	set_up(c->u, !f->reason && f->status < 500);
 	if (c->batch)
 		finish_batch(c);
 	else
@@ -326,6 +368,7 @@ static void ask_info(struct upstream *u)
 	if (ok)
 		adopt_model(u->g, o);
 	json_decref(o);
+	note_refusal(u, f.reason == SUTRA_FETCH_REFUSED);
 	sutra_fetch_release(&f);
 	atomic_store(&u->up, ok);
 }

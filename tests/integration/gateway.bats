@@ -26,7 +26,7 @@ setup() {
 
 teardown() {
   local pid
-  for pid in $PID $SHARD_PID; do
+  for pid in $PID $SHARD_PID ${BALANCER_PID:-}; do
     kill -9 "$pid" 2>/dev/null && wait_gone "$pid"
   done
   [ -z "${MOUNT:-}" ] || umount "$MOUNT"
@@ -320,11 +320,48 @@ PYTHON
   embed "$PARIS" >/dev/null
   kill "$ml" && wait_gone "$ml"
   [ "$(source_of "$PARIS")" = "1 0 0" ]
-  curl -s -m 30 -o "$BATS_TEST_TMPDIR/openai" "$URL/v1/embeddings" -d '{"input":"cannot be computed either"}' &
-  run -0 curl -s -m 30 -D - "$URL/embed" -d '{"text":"cannot be computed"}'
+  curl -s -m 4 -o "$BATS_TEST_TMPDIR/openai" "$URL/v1/embeddings" -d '{"input":"cannot be computed either"}' &
+  run -0 curl -s -m 4 -D - "$URL/embed" -d '{"text":"cannot be computed"}' # refused: no 10 s
   [[ $output == *' 503 '*'Retry-After: '*'"error":{"code":"unavailable","message":"ml-base cannot be reached'* ]]
   wait "$!"
   grep -q '"type":"server_error"' "$BATS_TEST_TMPDIR/openai"
+  for i in 1 2 3; do # known to be gone: no window for each; 400 wait together without one being late
+    run -0 curl -s -m 4 -o /dev/null -w '%{http_code}' "$URL/embed" -d "{\"text\":\"nor $i\"}"
+    [ "$output" = 503 ]
+  done
+  curl -s -m 4 -Z --parallel-max 100 -o /dev/null -w '%{http_code}\n' -d '{"text":"nor one of many"}' "$URL/embed?[1-400]" >"$BATS_TEST_TMPDIR/many"
+  [ "$(sort "$BATS_TEST_TMPDIR/many" | uniq -c | tr -s ' ')" = " 400 503" ]
+}
+
+# balancer PORT: a HAProxy in front of ml-base; sets BALANCER_PID when it takes requests.
+balancer() {
+  printf '%s\n' 'defaults' ' mode http' ' timeout connect 1s' ' timeout client 60s' ' timeout server 60s' \
+    "listen ml-base" " bind 127.0.0.1:$1" " server one ${ML#http://}" >"$BATS_TEST_TMPDIR/haproxy.cfg"
+  haproxy -db -f "$BATS_TEST_TMPDIR/haproxy.cfg" >/dev/null 2>&1 3>&- &
+  BALANCER_PID=$!
+  curl -s -o /dev/null --retry 200 --retry-connrefused --retry-delay 0 --retry-max-time 20 "http://127.0.0.1:$1/ping"
+}
+
+@test "a balancer that is away for a moment, twice: no request fails" {
+  kill "$PID" && wait_gone "$PID"
+  local port codes='' round i
+  port=$(free_port)
+  balancer "$port"
+  ML=http://127.0.0.1:$port start_gateway
+  for round in 1 2; do # the window is whole again the second time
+    kill -9 "$BALANCER_PID" && wait_gone "$BALANCER_PID"
+    for i in $(seq 20); do
+      curl -s -m 30 -o /dev/null -w '%{http_code}\n' "$URL/embed" -d "{\"text\":\"meanwhile $round $i\"}" >>"$BATS_TEST_TMPDIR/codes" &
+      codes="$codes $!"
+    done
+    sleep 0.7 # not a wait for an event: so long nobody listens
+    balancer "$port"
+    # shellcheck disable=SC2086
+    wait $codes
+    codes=
+  done
+  kill -9 "$BALANCER_PID" && wait_gone "$BALANCER_PID"
+  [ "$(sort "$BATS_TEST_TMPDIR/codes" | uniq -c | tr -s ' ')" = " 40 200" ]
 }
 
 @test "a gateway that never met ml-base listens, is unhealthy, and says why" {
