@@ -35,6 +35,7 @@ struct source {
 	size_t n_partial;
 };
 
+enum { MAX_TAIL = 64 << 20 };
 enum { STAMP = 25, OWN_STAMP = 27 };	/* svlogd's "2026-11-21T05:22:48.62655", ours ends with "7Z" */
 
 /* What was said, without the service's own time stamp: svlogd's stands before it. */
@@ -76,13 +77,42 @@ static int by_stamp(const void *a, const void *b)
 	return strncmp(strchr(x, '\t') + 1, strchr(y, '\t') + 1, 26);
 }
 
+/* The last whole lines of the open file; it stands behind them then, so that nothing is lost or told
+ * twice when its end is followed. */
+static char *read_tail(const struct source *s)
+{
+	struct stat st;
+	char *text, *tail, *end, *from;
+	size_t n = 0;
+	long start;
+
+	if (fstat(fileno(s->file), &st))
+		return xstrdup("");
+	start = st.st_size > MAX_TAIL ? (long)st.st_size - MAX_TAIL : 0;
+	text = xalloc((size_t)(st.st_size - start) + 1);
+	if (!fseek(s->file, start, SEEK_SET))
+		n = fread(text, 1, (size_t)(st.st_size - start), s->file);
+	end = n ? memrchr(text, '\n', n) : NULL;
+	end = end ? end + 1 : text;
+	fseek(s->file, start + (end - text), SEEK_SET);
+	from = end;
+	for (int64_t seen = -1; from > text; from--)
+		if (from[-1] == '\n' && ++seen == lines)
+			break;
+	*end = '\0';
+	tail = xstrdup(from);
+	sutra_free(text);
+	return tail;
+}
+
 /* The tails of all, merged by svlogd's time stamps: "index\tline". */
 static void print_tails(const struct sutra_deployment *d, const struct source *sources, size_t n)
 {
 	struct sutra_strv all = { 0 };
 
-	for (size_t i = 0; i < n && lines; i++) {
-		char *tail = d->rt->log_tail(d->state_dir, sources[i].service->name, (int)lines);
+	for (size_t i = 0; i < n; i++) {
+		char *tail = sources[i].file ? read_tail(&sources[i]) :
+			     d->rt->log_tail(d->state_dir, sources[i].service->name, (int)lines);
 		struct sutra_strv own = { 0 };
 
 		sutra_strv_split(&own, tail, "\n");
@@ -139,26 +169,60 @@ static void drain_and_rotate(struct source *s)
 		drain(s);
 }
 
-static int follow_all(struct source *sources, size_t n)
+/* Watches every folder and then opens the files: what is said from here on is an event. */
+static int watch_all(const struct sutra_deployment *d, struct source *sources, size_t n, int *ret_watch,
+		     struct sutra_err *err)
 {
 	int watch = inotify_init1(IN_CLOEXEC);
-	char events[4096];
 
+	if (watch < 0)
+		return sutra_fail_errno(err, "the logs cannot be followed");
+	*ret_watch = watch;
 	for (size_t i = 0; i < n; i++) {
+		const char *dir = sources[i].service->log_dir;
 		struct stat st;
 
-		sources[i].file = fopen(sources[i].path, "re");
-		if (sources[i].file && !fstat(fileno(sources[i].file), &st)) {
-			sources[i].inode = st.st_ino;
-			fseek(sources[i].file, 0, SEEK_END);
+		if (inotify_add_watch(watch, dir, IN_MODIFY | IN_CREATE | IN_MOVED_TO) < 0) {
+			sutra_fail_errno(err, "%s cannot be followed: %s", sources[i].service->name, dir);
+			return sutra_hint(err, d->rt == &sutra_native ? "sutra logs shows what there is" :
+					  "its log is the container's: sutra logs shows its end, docker logs -f follows it");
 		}
-		inotify_add_watch(watch, sources[i].service->log_dir, IN_MODIFY | IN_CREATE | IN_MOVED_TO);
+		sources[i].file = fopen(sources[i].path, "re");
+		if (sources[i].file && !fstat(fileno(sources[i].file), &st))
+			sources[i].inode = st.st_ino;
 	}
-	while (!fflush(stdout) && (read(watch, events, sizeof(events)) > 0 || errno == EINTR))
+	return 0;
+}
+
+static int follow_all(int watch, struct source *sources, size_t n, struct sutra_err *err)
+{
+	char events[4096];
+
+	while (!fflush(stdout)) {
+		ssize_t got = read(watch, events, sizeof(events));
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			return sutra_fail_errno(err, "the logs cannot be followed on");
 		for (size_t i = 0; i < n; i++)
 			drain_and_rotate(&sources[i]);
-	close(watch);
-	return EXIT_YES;
+	}
+	return 0;	/* main tells that standard output takes no more */
+}
+
+static int show(const struct sutra_deployment *d, struct source *sources, size_t n)
+{
+	struct sutra_err err;
+	int watch = -1, rc = follow ? watch_all(d, sources, n, &watch, &err) : 0;
+
+	if (!rc)
+		print_tails(d, sources, n);
+	if (!rc && follow)
+		rc = follow_all(watch, sources, n, &err);
+	if (watch >= 0)
+		close(watch);
+	return rc ? command_fail(&err) : EXIT_YES;
 }
 
 static int run(int n, char **argv)
@@ -188,12 +252,13 @@ static int run(int n, char **argv)
 		sources[count].service = &d->services[s];
 		sources[count++].path = xasprintf("%s/current", d->services[s].log_dir);
 	}
-	if (!code) {
-		print_tails(d, sources, count);
-		code = follow ? follow_all(sources, count) : EXIT_YES;
-	}
-	for (size_t s = 0; s < count; s++)
+	if (!code)
+		code = show(d, sources, count);
+	for (size_t s = 0; s < count; s++) {
+		if (sources[s].file)
+			fclose(sources[s].file);
 		sutra_free(sources[s].path);
+	}
 	sutra_free(sources);
 	sutra_deployment_free(d);
 	sutra_free(state_dir);
