@@ -11,6 +11,13 @@ uint64_t sutra_clock_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+uint64_t sutra_clock_left(uint64_t deadline_ns, uint64_t now_ns, uint64_t most_ns)
+{
+	uint64_t left = deadline_ns > now_ns ? deadline_ns - now_ns : 1;
+
+	return deadline_ns == UINT64_MAX || left > most_ns ? most_ns : left;
+}
+
 int64_t sutra_clock_wall_us(void)
 {
 	struct timespec t;

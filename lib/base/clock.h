@@ -6,6 +6,9 @@
 #include <stdint.h>
 
 uint64_t sutra_clock_ns(void);	/* CLOCK_MONOTONIC, nanoseconds */
+/* What is left at `now` until a deadline (UINT64_MAX: none), at most `most` and at least 1: a time
+ * limit for the next step. */
+uint64_t sutra_clock_left(uint64_t deadline_ns, uint64_t now_ns, uint64_t most_ns);
 int64_t sutra_clock_wall_us(void);	/* since 1970, microseconds, UTC */
 /* RFC 3339 in UTC with microseconds: 2026-11-21T01:02:03.000004Z. */
 #define SUTRA_RFC3339_LEN 28

@@ -251,21 +251,34 @@ void sutra_cache_settle(const char *base, int64_t want, uint64_t limit_ns)
 		nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
 }
 
-int64_t sutra_info_number(const char *base, const char *key, uint64_t timeout_ns)
+int sutra_info_read(const char *base, const char *key, uint64_t timeout_ns, int64_t *ret,
+		    struct sutra_err *err)
 {
 	struct sutra_fetch f;
 	json_t *doc = NULL;
 	char url[MAX_URL];
 	int64_t v = 0;
+	int rc;
 
 	snprintf(url, sizeof(url), "%s/info", base);
 	sutra_fetch_init(&f);
 	f.url = url;
 	f.timeout_ns = timeout_ns;
-	if (!sutra_fetch_one(&f, NULL) &&
-	    !sutra_json_parse(sutra_buf_str(&f.answer), f.answer.len, &doc, NULL))
-		sutra_json_get_int(doc, key, &v, NULL);
+	rc = sutra_fetch_one(&f, err);
+	rc = rc ? rc : sutra_json_parse(sutra_buf_str(&f.answer), f.answer.len, &doc, err);
+	rc = rc ? rc : sutra_json_get_int(doc, key, &v, err);
+	if (!rc && v < 1)
+		rc = sutra_fail(err, SUTRA_E_INVALID, "%s does not tell \"%s\"", url, key);
 	json_decref(doc);
 	sutra_fetch_release(&f);
-	return v;
+	if (!rc)
+		*ret = v;
+	return rc;
+}
+
+int64_t sutra_info_number(const char *base, const char *key, uint64_t timeout_ns)
+{
+	int64_t v = 0;
+
+	return sutra_info_read(base, key, timeout_ns, &v, NULL) ? 0 : v;
 }

@@ -58,7 +58,10 @@ int sutra_cache_stats_parse(const char *json, size_t n, struct sutra_cache_stats
 			    struct sutra_err *err);
 int sutra_cache_stats_fetch(const char *base, uint64_t timeout_ns, struct sutra_cache_stats *ret,
 			    struct sutra_err *err);
-/* Number `key` of GET base/info; 0 when it cannot be had. */
+/* Number `key` of GET base/info, above 0. */
+int sutra_info_read(const char *base, const char *key, uint64_t timeout_ns, int64_t *ret,
+		    struct sutra_err *err);
+/* The same; 0 when it cannot be had. */
 int64_t sutra_info_number(const char *base, const char *key, uint64_t timeout_ns);
 /* Empties both levels. */
 int sutra_cache_empty(const char *base, uint64_t timeout_ns, struct sutra_err *err);

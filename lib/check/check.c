@@ -109,12 +109,7 @@ void sutra_check_progress(const struct sutra_check_run *r, const char *fmt, ...)
 
 uint64_t sutra_check_time(const struct sutra_check_run *r, uint64_t most)
 {
-	uint64_t now = sutra_clock_ns(), left;
-
-	if (r->env->deadline_ns == UINT64_MAX)
-		return most;
-	left = r->env->deadline_ns > now ? r->env->deadline_ns - now : 1;
-	return left < most ? left : most;
+	return sutra_clock_left(r->env->deadline_ns, sutra_clock_ns(), most);
 }
 
 /* The first value out of bounds decides; returns whether all are within. */
@@ -271,7 +266,7 @@ static int reach(const struct sutra_check_env *env, struct sutra_err *err)
 	snprintf(url, sizeof(url), "%s/ping", env->front);
 	sutra_fetch_init(&f);
 	f.url = url;
-	f.timeout_ns = 5 * EVIDENCE_NS;
+	f.timeout_ns = sutra_clock_left(env->deadline_ns, sutra_clock_ns(), 5 * EVIDENCE_NS);
 	rc = sutra_fetch_one(&f, err);
 	/* It answered something: then the checks say what is wrong. */
 	if (rc && f.reason == SUTRA_FETCH_OK)

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/histogram.h"
 #include "base/jsonio.h"
 #include "check/ask.h"
@@ -11,6 +12,11 @@
 
 static const uint64_t CALL_NS = 10000000000u, RESTART_NS = 30000000000u, SETTLE_NS = 3000000000u;
 enum { MAX_URL = 512 };
+
+static uint64_t left(const struct sutra_check_env *env, uint64_t most)
+{
+	return sutra_clock_left(env->deadline_ns, sutra_clock_ns(), most);
+}
 
 static void take(struct sutra_compare_stage *s, const struct sutra_load_result *t)
 {
@@ -48,7 +54,7 @@ static int fill(const struct sutra_check_env *env, struct sutra_replay *p, const
 {
 	struct sutra_load_result t;
 	struct sutra_expected e;
-	int rc = sutra_cache_empty(p->base, CALL_NS, err);
+	int rc = sutra_cache_empty(p->base, left(env, CALL_NS), err);
 
 	p->today = false;
 	p->what = name;
@@ -58,7 +64,7 @@ static int fill(const struct sutra_check_env *env, struct sutra_replay *p, const
 	if (rc)
 		return rc;
 	sutra_load_result_release(&t);
-	sutra_cache_settle(p->base, (int64_t)e.fill_computed, SETTLE_NS);
+	sutra_cache_settle(p->base, (int64_t)e.fill_computed, left(env, SETTLE_NS));
 	return 0;
 }
 
@@ -90,7 +96,7 @@ static int whole_stack(const struct sutra_check_env *env, struct sutra_replay *p
 
 	p->base = env->gateway;
 	rc = fill(env, p, s->name, err);
-	rc = rc ? rc : env->restart(env->user, env->names[SUTRA_LOGS_GATEWAY], RESTART_NS, err);
+	rc = rc ? rc : env->restart(env->user, env->names[SUTRA_LOGS_GATEWAY], left(env, RESTART_NS), err);
 	return rc ? rc : measure(env, p, s, err);
 }
 
@@ -119,8 +125,8 @@ int sutra_compare_run(const struct sutra_check_env *env, const struct sutra_comp
 	for (size_t i = 0; i < SUTRA_COMPARE_STAGES; i++)
 		c.stages[i] = (struct sutra_compare_stage){ .name = names[i], .dimension = env->dimension,
 							    .cached = i > 1 };
-	c.stages[0].dimension = sutra_info_number(env->replicas[0], "native_dimension", CALL_NS);
-	rc = measure(env, &p, &c.stages[0], err);
+	rc = sutra_info_read(env->replicas[0], "native_dimension", left(env, CALL_NS), &c.stages[0].dimension, err);
+	rc = rc ? rc : measure(env, &p, &c.stages[0], err);
 	rc = rc ? rc : measure(env, &p, &c.stages[1], err);
 	rc = rc ? rc : one_replica_with_cache(env, actions, &p, &c.stages[2], err);
 	rc = rc ? rc : whole_stack(env, &p, &c.stages[3], err);

@@ -20,7 +20,7 @@
 #include "net/fetch.h"
 #include "probe/haproxy_csv.h"
 
-static const uint64_t REQUEST_NS = 10000000000u, POLL_NS = 1000000000u;
+static const uint64_t REQUEST_NS = 10000000000u, POLL_NS = 1000000000u, LOOK_EVERY_NS = 1000000u;
 enum { MAX_SERVERS = 32, MAX_URL = 512 };
 
 /* The gateway's own count of texts under way (its /metrics); here every request is one new text. */
@@ -126,6 +126,7 @@ static int start_fresh(struct sutra_check_run *r, struct source *s, size_t n, un
 		.base = r->env->gateway,
 		.parallel = parallel,
 		.timeout_ns = REQUEST_NS,
+		.deadline_ns = r->env->deadline_ns,
 		.next = next_fresh,
 		.user = s,
 	};
@@ -153,9 +154,10 @@ static int run_distribution(struct sutra_check_run *r, struct sutra_err *err)
 		sutra_load_finish(l, &t);
 		rc = balancer(r, &after, err);
 	}
-	if (!rc && t.failed)
+	if (!rc && t.failed + n - t.sent)
 		rc = sutra_fail(err, SUTRA_E_UNAVAILABLE, "%llu of %zu requests failed, the first with %s",
-				(unsigned long long)t.failed, n, t.first_failure);
+				(unsigned long long)(t.failed + n - t.sent), n,
+				t.failed ? t.first_failure : "the time limit");
 	for (size_t i = 0; !rc && up < MAX_SERVERS && (row = sutra_haproxy_server(&after, NULL, i)); i++) {
 		const struct sutra_haproxy_row *old = sutra_haproxy_find(&before, row->proxy, row->name);
 
@@ -225,7 +227,7 @@ static double requests_active(const struct sutra_check_run *r)
 	snprintf(url, sizeof(url), "%s/metrics", r->env->gateway);
 	sutra_fetch_init(&f);
 	f.url = url;
-	f.timeout_ns = POLL_NS;
+	f.timeout_ns = sutra_check_time(r, POLL_NS);
 	if (!sutra_fetch_one(&f, NULL))
 		v = gauge(sutra_buf_str(&f.answer), active_gauge);
 	sutra_fetch_release(&f);
@@ -237,6 +239,7 @@ static int run_parallel(struct sutra_check_run *r, struct sutra_err *err)
 	size_t n = (size_t)sutra_check_param(r, "requests");
 	double most = -1, second, p95;
 	struct sutra_load_result t;
+	uint64_t bad;
 	struct sutra_load *l;
 	struct source source;
 	int rc = start_fresh(r, &source, n, (unsigned)sutra_check_param(r, "words"), (unsigned)n, &l, err);
@@ -247,20 +250,21 @@ static int run_parallel(struct sutra_check_run *r, struct sutra_err *err)
 		double now = requests_active(r);
 
 		most = now > most ? now : most;
-	} while (!sutra_load_done(l, 0));
+	} while (!sutra_load_done(l, LOOK_EVERY_NS));
 	sutra_load_finish(l, &t);
-	second = (double)(n - t.failed) / ((double)t.wall_ns / 1e9);
+	bad = t.failed + n - t.sent;
+	second = (double)(n - bad) / ((double)t.wall_ns / 1e9);
 	p95 = (double)sutra_histogram_quantile(t.all, 0.95) / 1e6;
-	sutra_check_set(r, "ok", (double)(n - t.failed));
+	sutra_check_set(r, "ok", (double)(n - bad));
 	sutra_check_set(r, "per_second", second);
 	sutra_check_set(r, "p95_ms", p95);
 	if (most >= 0)
 		sutra_check_set(r, "overlap", most);
 	sutra_check_say(r, "%zu/%zu, %.0f req/s, P95 %.0f ms, %.0f at once in the gateway",
-			n - (size_t)t.failed, n, second, p95, most);
-	if (t.failed)
-		rc = sutra_check_no(r, "%llu of %zu failed, the first with %s", (unsigned long long)t.failed,
-				    n, t.first_failure);
+			n - (size_t)bad, n, second, p95, most);
+	if (bad)
+		rc = sutra_check_no(r, "%llu of %zu failed, the first with %s", (unsigned long long)bad, n,
+				    t.failed ? t.first_failure : "the time limit");
 	else if (most < 0)
 		rc = sutra_check_no(r, "the gateway's /metrics hold no %s, so overlap cannot be shown",
 				    active_gauge);

@@ -42,6 +42,9 @@ static void rest(uint64_t ns)
 	nanosleep(&t, NULL);
 }
 
+/* What is left of the run's time, at most 30 s: for a service to come back. */
+static uint64_t patience(const struct course *c) { return sutra_check_time(c->r, 30 * (uint64_t)SECOND_NS); }
+
 /* Whether the balancer has every server up; notes the first victim it has down, and retries. */
 static bool look(struct course *c)
 {
@@ -108,7 +111,7 @@ static int fault_kill(struct course *c, struct sutra_err *err)
 	/* A replica may be back before any check or request has met its absence. */
 	watch_down(c, 2 * (uint64_t)SECOND_NS);
 	for (size_t i = 0; i < c->n_victims && !rc; i++)
-		rc = c->r->env->wait(c->r->env->user, c->victims[i], 30 * (uint64_t)SECOND_NS, err);
+		rc = c->r->env->wait(c->r->env->user, c->victims[i], patience(c), err);
 	watch_back(c);
 	return rc;
 }
@@ -126,7 +129,8 @@ static int fault_freeze(struct course *c, struct sutra_err *err)
 /* Slow: stopped for four fifths of the time. */
 static int fault_slow(struct course *c, struct sutra_err *err)
 {
-	uint64_t end = sutra_clock_ns() + (uint64_t)(sutra_check_param(c->r, "hold_s") * 1e9);
+	uint64_t hold = (uint64_t)(sutra_check_param(c->r, "hold_s") * 1e9);
+	uint64_t end = sutra_clock_ns() + sutra_check_time(c->r, hold);
 	int rc = 0;
 
 	while (!rc && sutra_clock_ns() < end) {
@@ -142,7 +146,7 @@ static int fault_slow(struct course *c, struct sutra_err *err)
 static int fault_balancer(struct course *c, struct sutra_err *err)
 {
 	const char *name = c->r->env->names[SUTRA_LOGS_BALANCER];
-	int rc = c->r->env->restart(c->r->env->user, name, 30 * (uint64_t)SECOND_NS, err);
+	int rc = c->r->env->restart(c->r->env->user, name, patience(c), err);
 
 	watch_back(c);
 	return rc;
@@ -153,7 +157,7 @@ static int fault_shard(struct course *c, struct sutra_err *err)
 	const char *name = c->r->env->names[SUTRA_LOGS_SHARD];
 	int rc = c->r->env->kill(c->r->env->user, name, SIGKILL, err);
 
-	rc = rc ? rc : c->r->env->wait(c->r->env->user, name, 30 * (uint64_t)SECOND_NS, err);
+	rc = rc ? rc : c->r->env->wait(c->r->env->user, name, patience(c), err);
 	c->back_ns = sutra_clock_ns();
 	return rc;
 }
@@ -204,7 +208,7 @@ static int run_course(struct sutra_check_run *r, size_t victims, int (*fault)(st
 {
 	struct course c = { .r = r, .retries = -1 };
 	const struct sutra_open_options o = { r->env->front, sutra_check_param(r, "rate"), 20 * (uint64_t)SECOND_NS,
-					      next_text, &c };
+					      r->env->deadline_ns, next_text, &c };
 	struct sutra_open_result t;
 	uint64_t around = (uint64_t)(sutra_check_param(r, "around_s") * 1e9);
 	int rc, no;
@@ -215,11 +219,11 @@ static int run_course(struct sutra_check_run *r, size_t victims, int (*fault)(st
 	rc = sutra_open_start(&o, &c.load, err);
 	if (rc)
 		return rc;
-	rest(around);
+	rest(sutra_check_time(r, around));
 	look(&c);
 	c.fault_ns = sutra_clock_ns();
 	rc = fault(&c, err);
-	rest(around);
+	rest(sutra_check_time(r, around));
 	sutra_open_finish(c.load, &t);
 	if (t.sent_rate < 0.99 * t.asked_rate && !rc)
 		rc = sutra_fail(err, SUTRA_E_UNAVAILABLE, "only %.1f of %.1f requests/s could be sent", t.sent_rate,

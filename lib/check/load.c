@@ -18,6 +18,8 @@
 #include "check/ask.h"
 #include "net/fetch.h"
 
+#define DEFAULT_TIMEOUT_NS 10000000000u
+
 enum { MAX_PARALLEL = 64, MAX_TEXT = 64 << 10, MAX_URL = 512 };
 
 struct slot {
@@ -71,8 +73,8 @@ static struct slot *fill_slot(struct sutra_load *l)
 	s->fetch.url = l->url;
 	s->fetch.body = s->body.data;
 	s->fetch.body_len = s->body.len;
-	s->fetch.timeout_ns = l->o.timeout_ns;
 	s->started_ns = sutra_clock_ns();
+	s->fetch.timeout_ns = sutra_clock_left(l->o.deadline_ns, s->started_ns, l->o.timeout_ns);
 	l->have_next = false;
 	l->result.sent++;
 	if (++l->open > l->result.most_open)
@@ -88,7 +90,7 @@ static void pump(struct sutra_load *l)
 
 	pthread_mutex_lock(&l->lock);
 	while (l->open < l->o.parallel) {
-		if (atomic_load(&l->stopped))
+		if (atomic_load(&l->stopped) || sutra_clock_ns() >= l->o.deadline_ns)
 			l->ended = true;
 		if (!l->ended && !l->have_next) {
 			sutra_buf_clear(&l->next_text);
@@ -207,6 +209,8 @@ int sutra_load_start(const struct sutra_load_options *o, struct sutra_load **ret
 	if (!l)
 		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory for the load");
 	l->o = *o;
+	l->o.timeout_ns = o->timeout_ns ? o->timeout_ns : DEFAULT_TIMEOUT_NS;
+	l->o.deadline_ns = o->deadline_ns ? o->deadline_ns : UINT64_MAX;
 	l->o.parallel = o->parallel < 1 ? 1 : o->parallel > MAX_PARALLEL ? MAX_PARALLEL : o->parallel;
 	rc = init(l, err);
 	if (rc) {

@@ -25,6 +25,7 @@ struct sutra_load_options {
 	unsigned parallel;	/* 1 to 64 */
 	int64_t dimension;	/* 0: the service's default */
 	uint64_t timeout_ns;	/* of each request; 0: 10 s */
+	uint64_t deadline_ns;	/* monotonic: no request begins, or is waited for, behind it; 0: none */
 	/* Appends the next text and names it by a number; false: no more. Called on the load's
 	 * thread, and for the first ones on the caller's. */
 	bool (*next)(void *user, struct sutra_buf *text, uint32_t *ret_id);

@@ -99,7 +99,6 @@ static struct request *make_request(struct sutra_open *l)
 	q->fetch.headers = headers;
 	q->fetch.body = q->body.data;
 	q->fetch.body_len = q->body.len;
-	q->fetch.timeout_ns = l->o.timeout_ns;
 	q->fetch.user = q;
 	return q;
 }
@@ -123,6 +122,7 @@ static void *send_all(void *arg)
 		}
 		q->due_ns = due;
 		q->sent_ns = sutra_clock_ns();
+		q->fetch.timeout_ns = sutra_clock_left(l->o.deadline_ns, q->sent_ns, l->o.timeout_ns);
 		pthread_mutex_lock(&l->lock);
 		l->open++;
 		l->result.sent++;

@@ -23,6 +23,7 @@ struct sutra_open_options {
 	const char *base;	/* service; "/embed" is added */
 	double rate;		/* requests a second */
 	uint64_t timeout_ns;	/* of each request */
+	uint64_t deadline_ns;	/* monotonic: none is waited for behind it; UINT64_MAX: no deadline */
 	/* Appends the next text; called on the sending thread. */
 	void (*next)(void *user, struct sutra_buf *text);
 	void *user;

@@ -30,6 +30,7 @@ int sutra_replay_run(const struct sutra_replay *p, const struct sutra_check_env 
 	struct source s = { w, p->today ? w->trace : w->fill, p->today ? w->spec.trace : w->spec.fill, 0 };
 	struct sutra_load_options o = { .base = p->base,
 					.parallel = p->parallel,
+					.deadline_ns = env->deadline_ns,
 					.dimension = p->dimension,
 					.next = next_text,
 					.user = &s };
@@ -47,12 +48,10 @@ int sutra_replay_run(const struct sutra_replay *p, const struct sutra_check_env 
 			 (unsigned long long)sutra_load_answered(l), s.n);
 		if (env->progress)
 			env->progress(env->user, p->what, detail);
-		if (sutra_clock_ns() >= env->deadline_ns)
-			sutra_load_stop(l);
 	}
 	sutra_load_finish(l, &result);
 	if (result.failed || result.sent < s.n) {
-		rc = sutra_fail(err, SUTRA_E_UNAVAILABLE,
+		rc = sutra_fail(err, sutra_clock_ns() >= env->deadline_ns ? SUTRA_E_TIMEOUT : SUTRA_E_UNAVAILABLE,
 				"%s's part of the workload: %llu of %zu requests failed, the first with %s", part,
 				(unsigned long long)(result.failed + s.n - result.sent), s.n,
 				result.failed ? result.first_failure : "the time limit");

@@ -9,14 +9,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/jsonio.h"
-#include "check/check.h"
 #include "check/ask.h"
+#include "check/check.h"
+#include "check/compare.h"
+#include "check/load.h"
+#include "check/openload.h"
 #include "check/report.h"
 #include "check/suite.h"
 #include "check/workload.h"
+#include "net/port.h"
 
 #define CHECK(fields) "{\"schema\":\"sutra.suite/1\",\"suite\":\"s\",\"title\":\"T\",\"phase\":1,\"checks\":[" fields "]}"
 #define WARM "{\"id\":\"a\",\"title\":\"t\",\"kind\":\"warm_pass\"}"
@@ -330,7 +338,8 @@ static void exit_code_follows_the_table(void **state)
 static void nothing_to_reach_is_unavailable(void **state)
 {
 	/* Port 1 on loopback: nobody listens there. */
-	struct sutra_check_env env = { .gateway = "http://127.0.0.1:1", .deadline_ns = UINT64_MAX };
+	struct sutra_check_env env = { .gateway = "http://127.0.0.1:1", .front = "http://127.0.0.1:1",
+				       .deadline_ns = UINT64_MAX };
 	struct sutra_outcome *o = NULL;
 	struct sutra_err err;
 
@@ -338,6 +347,76 @@ static void nothing_to_reach_is_unavailable(void **state)
 	assert_null(o);
 	assert_int_equal(sutra_err_exit(err.code), 6);
 	assert_non_null(strstr(err.message, "refused"));
+}
+
+/* A service that takes connections and never answers; its base URL. */
+static int silent(char base[64])
+{
+	struct sockaddr_in sa;
+	socklen_t len = sizeof(sa);
+	int fd;
+
+	assert_int_equal(sutra_listen_tcp("127.0.0.1:0", 128, &fd, NULL), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
+	snprintf(base, 64, "http://127.0.0.1:%d", ntohs(sa.sin_port));
+	return fd;
+}
+
+static bool always(void *user, struct sutra_buf *text, uint32_t *ret_id)
+{
+	*ret_id = ++*(uint32_t *)user;
+	sutra_buf_adds(text, "x");
+	return true;
+}
+
+static void always_open(void *user, struct sutra_buf *text) { sutra_buf_adds(text, "x"); }
+
+/* --timeout: a service that hangs holds no load behind its deadline, whatever each request may take. */
+static void no_load_outlives_its_deadline(void **state)
+{
+	uint64_t start = sutra_clock_ns(), deadline = start + 300000000u;
+	char base[64];
+	uint32_t id = 0;
+	const struct sutra_load_options o = { .base = base, .parallel = 4, .timeout_ns = 30000000000u,
+					      .deadline_ns = deadline, .next = always, .user = &id };
+	const struct sutra_open_options open = { .base = base, .rate = 100, .timeout_ns = 30000000000u,
+						 .deadline_ns = deadline, .next = always_open };
+	int fd = silent(base);
+	struct sutra_load_result result;
+	struct sutra_open_result open_result;
+	struct sutra_load *load;
+	struct sutra_open *l;
+
+	assert_int_equal(sutra_open_start(&open, &l, NULL), 0);
+	assert_int_equal(sutra_load_start(&o, &load, NULL), 0);
+	sutra_load_finish(load, &result);
+	assert_int_equal(result.sent, 4);
+	assert_int_equal(result.failed, 4);
+	sutra_open_finish(l, &open_result);
+	assert_true(open_result.failed == open_result.sent && open_result.sent > 0);
+	assert_true(sutra_clock_ns() - start < 10000000000u);
+	sutra_load_result_release(&result);
+	sutra_open_result_release(&open_result);
+	close(fd);
+}
+
+/* The stages of a comparison are of the model's width: without it there is nothing to compare. */
+static void a_comparison_without_info_says_so(void **state)
+{
+	static const struct sutra_workload_spec spec = { .seed = 1, .distinct = 4, .alpha = 1, .fill = 1, .trace = 1 };
+	static const char *const names[4] = { "g", "r", "s", "b" };
+	static const struct sutra_compare_actions actions;
+	char base[64];
+	int fd = silent(base);
+	const char *const replicas[] = { base, NULL };
+	const struct sutra_check_env env = { .gateway = base, .replicas = replicas, .haproxy_csv = base, .names = names,
+					     .deadline_ns = sutra_clock_ns() + 200000000u };
+	struct sutra_compare c;
+	struct sutra_err err;
+
+	assert_int_not_equal(sutra_compare_run(&env, &actions, &spec, 1, &c, &err), 0);
+	assert_non_null(strstr(err.message, "/info"));
+	close(fd);
 }
 
 int main(void)
@@ -354,6 +433,8 @@ int main(void)
 		cmocka_unit_test(reports_are_golden),
 		cmocka_unit_test(exit_code_follows_the_table),
 		cmocka_unit_test(nothing_to_reach_is_unavailable),
+		cmocka_unit_test(no_load_outlives_its_deadline),
+		cmocka_unit_test(a_comparison_without_info_says_so),
 	};
 
 	return cmocka_run_group_tests_name("check", tests, NULL, NULL);
