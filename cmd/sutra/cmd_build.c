@@ -49,5 +49,6 @@ const struct command cmd_build = {
 	.synopsis = "",
 	.examples = "sutra build\tevery image, from this source tree\n",
 	.options = options,
+	.formats = "table",
 	.run = run,
 };

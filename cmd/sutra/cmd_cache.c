@@ -167,10 +167,8 @@ static int run(int n, char **argv)
 	const char *verb = n ? argv[1] : "";
 	struct sutra_strv bases = { 0 };
 	struct sutra_err err;
-	int code = command_formats("table|json"), rc;
+	int rc;
 
-	if (code)
-		return code;
 	if (strcmp(verb, "clear") && strcmp(verb, "warm") && strcmp(verb, "invalidate"))
 		return command_usage("say clear, warm FILE or invalidate TEXT%s%s%s", n ? ", not \"" : "", verb,
 				     n ? "\"" : "");
@@ -197,5 +195,6 @@ const struct command cmd_cache = {
 		    "sutra cache warm texts.txt\tone text a line\n"
 		    "sutra cache invalidate \"an old text\"\tone entry, both levels\n",
 	.options = options,
+	.formats = "table|json",
 	.run = run,
 };

@@ -123,13 +123,10 @@ static int run(int n, char **argv)
 {
 	struct sutra_strv bases = { 0 };
 	struct sutra_err err;
-	int code, rc;
+	int rc;
 
 	if (n)
 		return command_usage("cache-stats takes no operand, got \"%s\"", argv[1]);
-	code = command_formats("table|json");
-	if (code)
-		return code;
 	rc = gateway_urls(url_flag, &bases, &err);
 	if (!rc)
 		rc = common.json ? print_json(&bases, &err) : print_tables(&bases, &err);
@@ -144,5 +141,6 @@ const struct command cmd_cache_stats = {
 	.examples = "sutra cache-stats\tof the deployed gateway\n"
 		    "sutra cache-stats --json\tthe gateway's document, with its history\n",
 	.options = options,
+	.formats = "table|json",
 	.run = run,
 };

@@ -125,5 +125,6 @@ const struct command cmd_config = {
 	.examples = "sutra config\tall settings\n"
 		    "sutra config --explain MATRYOSHKA_DIM\tevery source of one, the winner marked\n",
 	.options = options,
+	.formats = "table|json",
 	.run = run,
 };

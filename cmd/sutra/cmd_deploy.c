@@ -276,5 +276,6 @@ const struct command cmd_deploy = {
 		    "sutra deploy --plan\tonly show what would change\n"
 		    "SUTRA_EDITION=simple sutra deploy --prune\tanother edition; what it lacks is stopped\n",
 	.options = options,
+	.formats = "table|json",
 	.run = run,
 };

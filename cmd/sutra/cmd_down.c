@@ -113,5 +113,6 @@ const struct command cmd_down = {
 	.examples = "sutra down\tend every service\n"
 		    "sutra down --volumes --confirm=sutra\tand remove the stored data\n",
 	.options = options,
+	.formats = "table|json",
 	.run = run,
 };

@@ -30,5 +30,6 @@ const struct command cmd_help = {
 	.summary = "list the commands, or show one",
 	.synopsis = "[COMMAND]",
 	.examples = "sutra help deploy\tshow the options of deploy\n",
+	.formats = "table",
 	.run = run,
 };

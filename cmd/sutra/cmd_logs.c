@@ -272,5 +272,6 @@ const struct command cmd_logs = {
 	.examples = "sutra logs -f\tall services, and go on\n"
 		    "sutra logs -n 100 ml-base-1\tthe last 100 lines of one\n",
 	.options = options,
+	.formats = "table|json",
 	.run = run,
 };

@@ -163,5 +163,6 @@ const struct command cmd_model = {
 		    "sutra model fetch OWNER/NAME\tget one of the Hugging Face hub\n"
 		    "sutra model verify\thash every file again\n",
 	.options = options,
+	.formats = "table|json",
 	.run = run,
 };

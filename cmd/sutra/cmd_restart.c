@@ -84,5 +84,6 @@ const struct command cmd_restart = {
 	.examples = "sutra restart embedding-single\tone service, no connection is refused\n"
 		    "sutra restart\tall, one at a time\n",
 	.options = options,
+	.formats = "table|json",
 	.run = run,
 };

@@ -333,9 +333,6 @@ static int run(int n, char **argv)
 
 	if (n)
 		return command_usage("status takes no operand, got \"%s\"", argv[1]);
-	code = command_formats("table|wide|json|prom");
-	if (code)
-		return code;
 	state_dir = sutra_state_dir();
 	if (sutra_deployment_load(state_dir, &d, &err)) {
 		command_fail(&err);
@@ -356,5 +353,6 @@ const struct command cmd_status = {
 		    "sutra status -o wide\tlatency by phase, addresses, versions\n"
 		    "sutra status --json\tfor scripts; exit code 0 up, 1 down, 3 degraded\n",
 	.options = options,
+	.formats = "table|wide|json|prom",
 	.run = run,
 };

@@ -433,7 +433,7 @@ static int run(int n, char **argv)
 
 	if (n)
 		return command_usage("validate-scaling takes no operand, got \"%s\"", argv[1]);
-	code = command_formats(compare ? "table|json" : "table|json|junit|tap|prom");
+	code = compare ? command_formats("table|json") : 0;
 	if (!code && compare && url_flag)
 		code = command_usage("--compare needs the deployed stack, not --url");
 	code = code ? code : load_suites(suites, &n_suites);
@@ -447,9 +447,8 @@ static int run_named(int n, char **argv)
 {
 	struct sutra_suite *suites[MAX_SUITES] = { 0 };
 	size_t n_suites = 0;
-	int code = command_formats("table|json|junit|tap|prom");
+	int code = load_named(n, argv, suites, &n_suites);
 
-	code = code ? code : load_named(n, argv, suites, &n_suites);
 	code = code ? code : run_suites(suites, n_suites);
 	for (size_t i = 0; i < n_suites; i++)
 		sutra_suite_free(suites[i]);
@@ -465,6 +464,7 @@ const struct command cmd_validate_scaling = {
 		    "sutra validate-scaling --compare\tthe improvement table, measured\n"
 		    "sutra validate-scaling -o junit >report.xml\tfor continuous integration\n",
 	.options = options,
+	.formats = "table|json|junit|tap|prom",
 	.run = run,
 };
 
@@ -475,5 +475,6 @@ const struct command cmd_validate = {
 	.examples = "sutra validate failover\tfaults under load; no request may fail\n"
 		    "sutra validate ./my-suite.json -o junit\ta suite of your own\n",
 	.options = named_options,
+	.formats = "table|json|junit|tap|prom",
 	.run = run_named,
 };

@@ -19,5 +19,6 @@ const struct command cmd_version = {
 	.summary = "print the version",
 	.synopsis = "",
 	.examples = "sutra version --json\tas a document\n",
+	.formats = "table|json",
 	.run = run,
 };

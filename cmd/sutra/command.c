@@ -37,4 +37,14 @@ int command_usage(const char *fmt, ...)
 	return EXIT_USAGE;
 }
 
+int command_formats(const char *allowed)
+{
+	size_t n = strlen(common.output);
+
+	for (const char *at = allowed; at; at = strchr(at, '|'), at += at != NULL)
+		if (!strncmp(at, common.output, n) && (at[n] == '|' || !at[n]))
+			return 0;
+	return command_usage("-o %s is not printed here; allowed are %s", common.output, allowed);
+}
+
 void command_set_running(const char *name) { running = name; }

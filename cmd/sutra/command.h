@@ -29,6 +29,7 @@ struct command {
 	const char *summary;	/* one line, lower case, no stop */
 	const char *synopsis;	/* operands and main options, after the name */
 	const char *examples;	/* lines of "command\tmeaning\n" */
+	const char *formats;	/* what -o takes here: "table|json"; parser, help and completion read it */
 	/* The command's option rows; common ones are added by the table. */
 	const struct sutra_option *(*options)(void);
 	/* argv[1..n] are the operands, options are already parsed. Returns an exit code. */
@@ -53,6 +54,8 @@ extern const struct command *const commands[];	/* NULL-terminated, in order of h
 int command_fail(const struct sutra_err *err);
 /* Usage error of this command: message, "sutra help <command>"; returns 2. */
 int command_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* Usage error unless -o is one of `allowed`: for a mode that prints fewer than the command's formats. */
+int command_formats(const char *allowed);
 void command_help(const struct command *c, FILE *out);
 /* The name that command_fail and command_usage print; set by main. */
 void command_set_running(const char *name);

@@ -143,14 +143,3 @@ int gateway_call(const char *base, const char *method, const char *path, const c
 	sutra_free(url);
 	return rc;
 }
-
-int command_formats(const char *allowed)
-{
-	const char *at = allowed;
-	size_t n = strlen(common.output);
-
-	for (; *at; at += strcspn(at, "|"), at += *at == '|')
-		if (!strncmp(at, common.output, n) && (at[n] == '|' || !at[n]))
-			return 0;
-	return command_usage("-o %s is not printed here; allowed are %s", common.output, allowed);
-}

@@ -19,7 +19,5 @@ int gateway_urls(const char *flag, struct sutra_strv *ret, struct sutra_err *err
  * becomes the service's own message and hint. */
 int gateway_call(const char *base, const char *method, const char *path, const char *body,
 		 json_t **ret, struct sutra_err *err);
-/* 0, or a usage error (exit code 2) when -o asks for what the command does not print. */
-int command_formats(const char *allowed);
 
 #endif

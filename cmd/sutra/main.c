@@ -16,8 +16,7 @@ enum { MAX_ROWS = 64 };
 static bool json;
 
 static const struct sutra_option common_rows[] = {
-	{ 'o', "output", SUTRA_OPT_CHOICE, &common.output, "FORMAT", "output format", 0, 0,
-	  "table|wide|json|jsonl|junit|tap|prom" },
+	{ 'o', "output", SUTRA_OPT_CHOICE, &common.output, "FORMAT", "output format", 0, 0, NULL },
 	{ 0, "json", SUTRA_OPT_FLAG, &json, NULL, "the same as -o json", 0, 0, NULL },
 	{ 'q', "quiet", SUTRA_OPT_FLAG, &common.quiet, NULL, "errors only", 0, 0, NULL },
 	{ 'v', "verbose", SUTRA_OPT_COUNT, &common.verbose, NULL, "say more; twice: every request", 0,
@@ -35,8 +34,12 @@ static void all_rows(const struct command *c, struct sutra_option *rows)
 	for (const struct sutra_option *o = c->options ? c->options() : NULL;
 	     o && (o->name || o->letter) && n < MAX_ROWS - 8; o++)
 		rows[n++] = *o;
-	for (const struct sutra_option *o = common_rows; o->name || o->letter; o++)
-		rows[n++] = *o;
+	for (const struct sutra_option *o = common_rows; o->name || o->letter; o++) {
+		rows[n] = *o;
+		if (o->type == SUTRA_OPT_CHOICE && !o->choices)
+			rows[n].choices = c->formats;
+		n++;
+	}
 	rows[n] = (struct sutra_option){ 0 };
 }
 
@@ -103,6 +106,8 @@ static int run(int argc, char **argv)
 		command_help(c, stdout);
 		return EXIT_YES;
 	}
+	if (command_formats(c->formats))	/* --json, where there is none */
+		return EXIT_USAGE;
 	return c->run(n, argv + 1);
 }
 
