@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/jsonio.h"
+#include "base/str.h"
 #include "net/fetch.h"
 #include "sutra/command.h"
 
@@ -24,13 +25,22 @@ static char *base_of(const struct sutra_deployed *s)
 	return xasprintf("http://%s", s->published ? s->published : s->address);
 }
 
-static char *flag_url(const char *flag)
+/* --url as a base: without a scheme it is http, a slash at the end goes. */
+static int flag_url(const char *flag, char **ret, struct sutra_err *err)
 {
-	char *url = xasprintf("%s%s", strstr(flag, "://") ? "" : "http://", flag);
+	const char *scheme = strstr(flag, "://"), *host = scheme ? scheme + 3 : flag;
+	char *url;
 
+	if ((scheme && !sutra_str_starts(flag, "http://") && !sutra_str_starts(flag, "https://")) ||
+	    !host[strspn(host, "/")] || strpbrk(host, " \t\n")) {
+		sutra_fail(err, SUTRA_E_USAGE, "--url is \"%.200s\"; it must name a gateway", flag);
+		return sutra_hint(err, "as host:port or http://host:port");
+	}
+	url = xasprintf("%s%s", scheme ? "" : "http://", flag);
 	for (size_t n = strlen(url); n && url[n - 1] == '/'; n--)
 		url[n - 1] = '\0';
-	return url;
+	*ret = url;
+	return 0;
 }
 
 static int load(struct sutra_deployment **ret, struct sutra_err *err)
@@ -53,10 +63,8 @@ int gateway_url(const char *flag, char **ret, struct sutra_err *err)
 	struct sutra_deployment *d;
 	int rc;
 
-	if (flag) {
-		*ret = flag_url(flag);
-		return 0;
-	}
+	if (flag)
+		return flag_url(flag, ret, err);
 	rc = load(&d, err);
 	if (rc)
 		return rc;
@@ -72,7 +80,9 @@ int gateway_urls(const char *flag, struct sutra_strv *ret, struct sutra_err *err
 	int rc;
 
 	if (flag) {
-		url = flag_url(flag);
+		rc = flag_url(flag, &url, err);
+		if (rc)
+			return rc;
 		sutra_strv_add(ret, url);
 		sutra_free(url);
 		return 0;
