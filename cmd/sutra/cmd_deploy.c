@@ -255,7 +255,7 @@ static int run(int n, char **argv)
 	rc = rc || !from ? rc : read_plan(&then, &err);
 	rc = rc ? rc : settle(&config, state_dir, then, &rt, &err);
 	if (!rc && !plan_only)
-		rc = sutra_lock_take(state_dir, "deploy", lock_wait_ns, &lock, &err);
+		rc = sutra_lock_take(state_dir, "deploy", lock_wait_ns, &apply_stopped, &lock, &err);
 	rc = rc ? rc : apply_credentials(config, state_dir, plan_only, &err);
 	code = rc ? command_fail(&err) : deploy_locked(rt, config, data_dir, state_dir, then, &err);
 	if (lock >= 0)

@@ -92,7 +92,7 @@ static int run(int n, char **argv)
 	if (!code && !sutra_is_dir(state_dir)) {	/* what it described may still run */
 		rc = end_all(state_dir, &ended, &killed, &err);
 	} else if (!code) {
-		rc = sutra_lock_take(state_dir, "down", lock_wait_ns, &lock, &err);
+		rc = sutra_lock_take(state_dir, "down", lock_wait_ns, NULL, &lock, &err);
 		rc = rc ? rc : end_all(state_dir, &ended, &killed, &err);
 		sutra_audit(state_dir, "down", rc ? err.message : "ok");
 	}

@@ -66,7 +66,7 @@ static int run(int n, char **argv)
 		sutra_free(state_dir);
 		return EXIT_INCONCLUSIVE;
 	}
-	rc = rc ? rc : sutra_lock_take(state_dir, "restart", lock_wait_ns, &lock, &err);
+	rc = rc ? rc : sutra_lock_take(state_dir, "restart", lock_wait_ns, NULL, &lock, &err);
 	rc = rc ? rc : restart_all(d, n, argv, &err);
 	if (lock >= 0) {
 		sutra_audit(state_dir, "restart", rc ? err.message : "ok");

@@ -164,7 +164,7 @@ static int run(int n, char **argv)
 	rc = rc ? rc : current_generation(state_dir, &current, &err);
 	if (!rc && !list_only) {
 		rc = choose(state_dir, n ? argv[1] : NULL, current, &number, &err);
-		rc = rc ? rc : sutra_lock_take(state_dir, "rollback", lock_wait_ns, &lock, &err);
+		rc = rc ? rc : sutra_lock_take(state_dir, "rollback", lock_wait_ns, &apply_stopped, &lock, &err);
 	}
 	if (rc)
 		code = command_fail(&err);

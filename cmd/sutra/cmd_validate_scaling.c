@@ -393,7 +393,7 @@ static int validate(struct sutra_suite *const *suites, size_t n, struct context 
 
 	/* The checks restart services: nobody else may change the stack meanwhile. */
 	if (c->d)
-		rc = sutra_lock_take(c->state_dir, "validate-scaling", 1, &lock, err);
+		rc = sutra_lock_take(c->state_dir, "validate-scaling", 1, NULL, &lock, err);
 	fill_env(c, &env);
 	if (!rc && compare)
 		rc = run_compare(c, &env, suites, n, err);

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pwd.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -27,8 +28,14 @@ static void record_owner(const char *path, const char *command)
 	sutra_file_write(path, text, strlen(text), 0600, NULL);
 }
 
-int sutra_lock_take(const char *state_dir, const char *command, uint64_t wait_ns, int *ret_fd,
-		    struct sutra_err *err)
+/* Between two tries; true: not to be tried again. */
+static bool interrupted(const volatile int *stop)
+{
+	return (stop && *stop) || (poll(NULL, 0, POLL_MS) < 0 && errno == EINTR) || (stop && *stop);
+}
+
+int sutra_lock_take(const char *state_dir, const char *command, uint64_t wait_ns, const volatile int *stop,
+		    int *ret_fd, struct sutra_err *err)
 {
 	char *path = xasprintf("%s/lock", state_dir), *owner = xasprintf("%s/lock.owner", state_dir), *who;
 	uint64_t end = wait_ns == UINT64_MAX ? wait_ns : sutra_clock_ns() + wait_ns;
@@ -46,8 +53,8 @@ int sutra_lock_take(const char *state_dir, const char *command, uint64_t wait_ns
 			rc = sutra_fail(err, SUTRA_E_LOCKED, "the stack is locked by %s", who);
 			sutra_hint(err, "wait for it with --lock-wait 2m");
 			sutra_free(who);
-		} else {
-			poll(NULL, 0, POLL_MS);
+		} else if (interrupted(stop)) {
+			rc = sutra_fail(err, SUTRA_E_INTERRUPTED, "interrupted while waiting for the lock");
 		}
 	}
 	if (!rc) {

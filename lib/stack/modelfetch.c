@@ -245,9 +245,9 @@ int sutra_model_fetch(const char *name, bool again, sutra_model_progress *progre
 	store = sutra_model_dir();
 	partial = xasprintf("%s/.partial", store);
 	rc = sutra_mkdirs(partial, 0755, err);
-	rc = rc ? rc : sutra_lock_take(partial, "model fetch", 0, &lock, err);
+	rc = rc ? rc : sutra_lock_take(partial, "model fetch", 0, NULL, &lock, err);
 	if (rc == SUTRA_E_LOCKED && !say(progress, "waiting for another fetch", err))
-		rc = sutra_lock_take(partial, "model fetch", LOCK_WAIT_NS, &lock, err);
+		rc = sutra_lock_take(partial, "model fetch", LOCK_WAIT_NS, NULL, &lock, err);
 	/* Whoever held the lock may have brought it. */
 	if (!rc && (again || sutra_model_state(name) != SUTRA_MODEL_PRESENT))
 		rc = fetch_locked(name, store, progress, err);

@@ -185,6 +185,14 @@ EOF
   echo "ada@here, pid 1, sutra deploy, since then" >"$SUTRA_STATE_DIR/lock.owner"
   run -7 sutra deploy
   [[ $output == *"locked by ada@here"* ]]
+  sutra deploy --lock-wait 1m 3>&- 8>&- 2>"$BATS_TEST_TMPDIR/waiting" &
+  local waiter=$! code=0
+  until find "/proc/$waiter/fd" -lname "$SUTRA_STATE_DIR/lock" | grep -q .; do kill -0 $waiter; done
+  kill -INT $waiter # the first one ends the wait
+  timeout 5 tail -s 0.05 -f --pid=$waiter /dev/null
+  wait $waiter || code=$?
+  [ "$code" = 130 ]
+  grep -q 'interrupted while waiting for the lock' "$BATS_TEST_TMPDIR/waiting"
   flock -u 8
   exec 8>&-
   run -0 sutra deploy

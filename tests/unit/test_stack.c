@@ -5,9 +5,11 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -241,19 +243,32 @@ static void units_get_addresses_and_paths_of_this_machine(void **state)
 	sutra_compose_free(c);
 }
 
+static volatile int stop = 1;
+
+static void on_signal(int sig) { stop = sig; }
+
 static void the_lock_names_its_holder(void **state)
 {
+	const struct sigaction action = { .sa_handler = on_signal };
+	const struct itimerval soon = { .it_value = { .tv_usec = 20000 } };
 	char dir[] = "/tmp/sutra-lock-XXXXXX", pid[32];
 	struct sutra_err err;
 	int fd, second;
 
 	assert_non_null(mkdtemp(dir));
-	assert_int_equal(sutra_lock_take(dir, "deploy", 1, &fd, &err), 0);
-	assert_int_equal(sutra_lock_take(dir, "down", 1000000, &second, &err), SUTRA_E_LOCKED);
+	assert_int_equal(sutra_lock_take(dir, "deploy", 1, NULL, &fd, &err), 0);
+	assert_int_equal(sutra_lock_take(dir, "down", 1000000, NULL, &second, &err), SUTRA_E_LOCKED);
 	snprintf(pid, sizeof(pid), "pid %ld, sutra deploy", (long)getpid());
 	assert_non_null(strstr(err.message, pid));
+	/* An interruption ends the wait: one that has come before, and one that comes. */
+	assert_int_equal(sutra_lock_take(dir, "down", UINT64_MAX, &stop, &second, &err), SUTRA_E_INTERRUPTED);
+	stop = 0;
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &soon, NULL);
+	assert_int_equal(sutra_lock_take(dir, "down", UINT64_MAX, &stop, &second, &err), SUTRA_E_INTERRUPTED);
+	assert_int_equal(stop, SIGALRM);
 	sutra_lock_release(dir, fd);
-	assert_int_equal(sutra_lock_take(dir, "down", 1, &second, &err), 0);
+	assert_int_equal(sutra_lock_take(dir, "down", 1, NULL, &second, &err), 0);
 	sutra_lock_release(dir, second);
 	sutra_remove_tree(dir, NULL);
 }
