@@ -4,7 +4,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/str.h"
-#include "probe/haproxy_csv.h"
+#include "net/haproxy_csv.h"
 #include "probe/probe.h"
 #include "stack/deployment.h"
 #include "sutra/command.h"

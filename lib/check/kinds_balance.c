@@ -18,7 +18,7 @@
 #include "check/load.h"
 #include "check/workload.h"
 #include "net/fetch.h"
-#include "probe/haproxy_csv.h"
+#include "net/haproxy_csv.h"
 
 static const uint64_t REQUEST_NS = 10000000000u, POLL_NS = 1000000000u, LOOK_EVERY_NS = 1000000u;
 enum { MAX_SERVERS = 32, MAX_URL = 512 };

@@ -13,7 +13,7 @@
 #include "check/kinds.h"
 #include "check/openload.h"
 #include "check/workload.h"
-#include "probe/haproxy_csv.h"
+#include "net/haproxy_csv.h"
 
 #define SECOND_NS 1000000000u
 

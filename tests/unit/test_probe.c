@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "net/fetch.h"
-#include "probe/haproxy_csv.h"
+#include "net/haproxy_csv.h"
 #include "probe/probe.h"
 
 static const char dump[] =

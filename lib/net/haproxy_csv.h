@@ -5,8 +5,8 @@
  * version, so nothing is read by position. A dump that was cut off (its last line lacks the
  * line feed, or a row has too few fields) is an error, never half an answer.
  */
-#ifndef SUTRA_PROBE_HAPROXY_CSV_H
-#define SUTRA_PROBE_HAPROXY_CSV_H
+#ifndef SUTRA_NET_HAPROXY_CSV_H
+#define SUTRA_NET_HAPROXY_CSV_H
 
 #include <stdbool.h>
 #include <stddef.h>

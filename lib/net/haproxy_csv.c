@@ -9,7 +9,7 @@
  * dump is whole when its last byte is LF, every row has as many fields as the head, and
  * there is at least one row.
  */
-#include "probe/haproxy_csv.h"
+#include "net/haproxy_csv.h"
 
 #include <stdio.h>
 #include <stdlib.h>
