@@ -157,16 +157,31 @@ static int write_variable(const char *dir, const char *key, const char *value, s
 	return sutra_file_write(path, value, strlen(value), 0600, err);
 }
 
-/* The folder is made anew beside the old one and swapped, so that a restart reads all or none. */
+/* Puts the folder `fresh` in the place of `dir` and removes the old one. `dir` is never absent, but on
+ * a file system that cannot exchange two names (NFS). */
+static int swap_folder(const char *fresh, const char *dir, struct sutra_err *err)
+{
+	int rc = 0;
+
+	if (!renameat2(AT_FDCWD, fresh, AT_FDCWD, dir, RENAME_EXCHANGE))
+		return sutra_remove_tree(fresh, err);
+	if (errno == EINVAL || errno == ENOSYS)
+		rc = sutra_remove_tree(dir, err);
+	else if (errno != ENOENT)	/* that one: there was none */
+		rc = sutra_fail_errno(err, "cannot replace %s", dir);
+	return rc || !rename(fresh, dir) ? rc : sutra_fail_errno(err, "cannot replace %s", dir);
+}
+
+/* The folder is made anew beside the old one and exchanged with it, so that a start finds one of them
+ * whole. One that is reading the old one just then may find it going, fails, and runsv starts anew. */
 static int write_env(const char *service, const char *state_dir, const struct sutra_unit *u,
 		     struct sutra_err *err)
 {
-	char dir[MAX_PATH], fresh[MAX_PATH], old[MAX_PATH], run[MAX_PATH];
+	char dir[MAX_PATH], fresh[MAX_PATH], run[MAX_PATH];
 	int rc;
 
 	snprintf(dir, sizeof(dir), "%s/env", service);
 	snprintf(fresh, sizeof(fresh), "%s/env.new", service);
-	snprintf(old, sizeof(old), "%s/env.old", service);
 	service_path(state_dir, u->name, "/run", run);
 	rc = sutra_remove_tree(fresh, err);
 	rc = rc ? rc : sutra_mkdirs(fresh, 0700, err);
@@ -176,12 +191,7 @@ static int write_env(const char *service, const char *state_dir, const struct su
 	rc = rc ? rc : write_variable(fresh, "SUTRA_STACK", state_dir, err);
 	rc = rc ? rc : write_variable(fresh, "SUTRA_SERVICE", u->name, err);
 	rc = rc ? rc : write_variable(fresh, "SUTRA_REEXEC", run, err);
-	rc = rc ? rc : sutra_remove_tree(old, err);
-	if (rc)
-		return rc;
-	if ((rename(dir, old) && errno != ENOENT) || rename(fresh, dir))
-		return sutra_fail_errno(err, "cannot replace %s", dir);
-	return sutra_remove_tree(old, err);
+	return rc ? rc : swap_folder(fresh, dir, err);
 }
 
 static bool is_supervised(const char *state_dir, const char *name)

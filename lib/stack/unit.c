@@ -293,7 +293,7 @@ static int make_health(const struct maker *m, const struct sutra_service *s, str
 	return 0;
 }
 
-/* "ml-base-1" and "ml-base-2" are replicas of "ml-base" when they run the same program. */
+/* "ml-base-1" is a replica of "ml-base" when another service differs from it by its number alone. */
 static char *group_of(const struct sutra_compose *all, const struct sutra_service *s)
 {
 	size_t n = strlen(s->name), stem = n;
