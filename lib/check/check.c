@@ -174,8 +174,8 @@ static void gather_evidence(struct sutra_check_run *r)
 	r->result->evidence = sutra_buf_take(&b, NULL);
 }
 
-/* What services answered may hold anything: bad UTF-8 and control characters become '?', so
- * that no report can be broken, and no terminal moved, by it. */
+/* What services answered may hold anything: bad UTF-8 and the control characters of ASCII become '?'
+ * (a tab a blank, a line feed stays), so that it can break no report. */
 static void defuse(char *s)
 {
 	size_t at, n = s ? strlen(s) : 0;
@@ -376,7 +376,7 @@ void sutra_outcome_free(struct sutra_outcome *o)
 
 int sutra_outcome_exit(const struct sutra_outcome *o)
 {
-	/* The contract's order: 6 before 4 before 1. */
+	/* The contract's order, 6 before 4 before 1; but what the time limit left undone is a 4. */
 	if (!o->timed_out && o->count[SUTRA_INCONCLUSIVE])
 		return 6;
 	if (!o->count[SUTRA_PASS] && !o->count[SUTRA_FAIL] && !o->timed_out)
