@@ -71,7 +71,7 @@ bool gw_model_get(struct gateway *g, struct gw_model *ret)
 void gw_model_wait(struct gateway *g, uint64_t limit_ns)
 {
 	uint64_t end = sutra_clock_ns() + limit_ns;
-	const struct timespec t = { (time_t)(end / 1000000000u), (long)(end % 1000000000u) };
+	const struct timespec t = sutra_clock_timespec(end);
 
 	pthread_mutex_lock(&g->model_lock);
 	while (!g->model.fingerprint[0] && !pthread_cond_timedwait(&g->model_known, &g->model_lock, &t))

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/setting.h"
 #include "base/version.h"
@@ -76,7 +77,6 @@ static int open_gateway(struct gateway *g, struct sutra_err *err)
 		.upstream = upstream_embed,
 		.ctx = g,
 	};
-	pthread_condattr_t monotonic;
 	int rc;
 
 	if (s->tenants_file)
@@ -84,10 +84,7 @@ static int open_gateway(struct gateway *g, struct sutra_err *err)
 				  "SUTRA_TENANTS_FILE is \"%s\", but tenants are not in this version; unset it",
 				  s->tenants_file);
 	pthread_mutex_init(&g->model_lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&g->model_known, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	sutra_clock_cond_init(&g->model_known);
 	rc = sutra_cache_new(&o, &g->cache, err);
 	return rc ? rc : upstream_new(g, &g->upstream, err);
 }

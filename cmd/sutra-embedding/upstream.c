@@ -431,7 +431,7 @@ static void *run(void *arg)
 			info_turn(u);
 		} else {
 			next = u->info_due_ns < next ? u->info_due_ns : next;
-			t = (struct timespec){ (time_t)(next / 1000000000u), (long)(next % 1000000000u) };
+			t = sutra_clock_timespec(next);
 			pthread_cond_timedwait(&u->wake, &u->lock, &t);
 		}
 	}
@@ -442,7 +442,6 @@ static void *run(void *arg)
 int upstream_new(struct gateway *g, struct upstream **ret, struct sutra_err *err)
 {
 	struct upstream *u = sutra_calloc(1, sizeof(*u));
-	pthread_condattr_t monotonic;
 	int rc;
 
 	if (!u)
@@ -451,10 +450,7 @@ int upstream_new(struct gateway *g, struct upstream **ret, struct sutra_err *err
 	snprintf(u->embed_url, sizeof(u->embed_url), "%s/embed", g->settings.ml_base_url);
 	snprintf(u->info_url, sizeof(u->info_url), "%s/info", g->settings.ml_base_url);
 	pthread_mutex_init(&u->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&u->wake, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	sutra_clock_cond_init(&u->wake);
 	rc = sutra_fetcher_new(&u->fetcher, err);
 	if (!rc && pthread_create(&u->thread, NULL, run, u))
 		rc = sutra_fail(err, SUTRA_E_IO, "cannot start a thread");

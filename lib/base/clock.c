@@ -18,6 +18,21 @@ uint64_t sutra_clock_left(uint64_t deadline_ns, uint64_t now_ns, uint64_t most_n
 	return deadline_ns == UINT64_MAX || left > most_ns ? most_ns : left;
 }
 
+struct timespec sutra_clock_timespec(uint64_t ns)
+{
+	return (struct timespec){ (time_t)(ns / 1000000000u), (long)(ns % 1000000000u) };
+}
+
+void sutra_clock_cond_init(pthread_cond_t *c)
+{
+	pthread_condattr_t monotonic;
+
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(c, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+}
+
 int64_t sutra_clock_wall_us(void)
 {
 	struct timespec t;

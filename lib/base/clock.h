@@ -2,13 +2,18 @@
 #ifndef SUTRA_BASE_CLOCK_H
 #define SUTRA_BASE_CLOCK_H
 
+#include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 uint64_t sutra_clock_ns(void);	/* CLOCK_MONOTONIC, nanoseconds */
 /* What is left at `now` until a deadline (UINT64_MAX: none), at most `most` and at least 1: a time
  * limit for the next step. */
 uint64_t sutra_clock_left(uint64_t deadline_ns, uint64_t now_ns, uint64_t most_ns);
+struct timespec sutra_clock_timespec(uint64_t ns);
+/* A condition whose timed wait takes a moment of sutra_clock_ns, as a timespec. */
+void sutra_clock_cond_init(pthread_cond_t *c);
 int64_t sutra_clock_wall_us(void);	/* since 1970, microseconds, UTC */
 /* RFC 3339 in UTC with microseconds: 2026-11-21T01:02:03.000004Z. */
 #define SUTRA_RFC3339_LEN 28

@@ -580,17 +580,13 @@ void sutra_cache_flush(struct sutra_cache *c, uint64_t limit_ns)
 {
 	struct flush_call *call = sutra_cache_l2_up(c) ? sutra_calloc(1, sizeof(*call)) : NULL;
 	uint64_t end = sutra_clock_ns() + limit_ns;
-	const struct timespec t = { (time_t)(end / 1000000000u), (long)(end % 1000000000u) };
-	pthread_condattr_t monotonic;
+	const struct timespec t = sutra_clock_timespec(end);
 	bool answered;
 
 	if (!call)
 		return;
 	pthread_mutex_init(&call->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&call->done, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	sutra_clock_cond_init(&call->done);
 	sutra_store_flush(c->l2, flushed, call);
 	pthread_mutex_lock(&call->lock);
 	while (!call->answered && !pthread_cond_timedwait(&call->done, &call->lock, &t))

@@ -177,12 +177,7 @@ static void destroy(struct sutra_load *l)
 
 static int init(struct sutra_load *l, struct sutra_err *err)
 {
-	pthread_condattr_t monotonic;
-
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&l->idle, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	sutra_clock_cond_init(&l->idle);
 	pthread_mutex_init(&l->lock, NULL);
 	snprintf(l->url, sizeof(l->url), "%s/embed", l->o.base);
 	sutra_buf_init(&l->next_text, MAX_TEXT);
@@ -230,8 +225,7 @@ void sutra_load_stop(struct sutra_load *l) { atomic_store(&l->stopped, true); }
 bool sutra_load_done(struct sutra_load *l, uint64_t wait_ns)
 {
 	uint64_t until = sutra_clock_ns() + wait_ns;
-	struct timespec t = { .tv_sec = (time_t)(until / 1000000000u),
-			      .tv_nsec = (long)(until % 1000000000u) };
+	struct timespec t = sutra_clock_timespec(until);
 	bool done;
 
 	pthread_mutex_lock(&l->lock);

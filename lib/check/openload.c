@@ -109,7 +109,7 @@ static void *send_all(void *arg)
 
 	for (uint64_t i = 0; !atomic_load(&l->stopping); i++) {
 		uint64_t due = l->began_ns + (uint64_t)((double)i * 1e9 / l->o.rate);
-		const struct timespec t = { (time_t)(due / 1000000000u), (long)(due % 1000000000u) };
+		const struct timespec t = sutra_clock_timespec(due);
 		struct request *q = make_request(l);
 
 		if (!q)
