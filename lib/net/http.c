@@ -42,7 +42,6 @@
 
 enum {
 	MAX_SOCKETS = 16,
-	MAX_OWNED = 4,
 	ID_LEN = 129,
 	QUIET_NS = 250000000,	/* no request for so long: idle connections may be closed */
 };
@@ -75,8 +74,6 @@ struct sutra_http_request {
 	atomic_int state;
 	int status;
 	struct MHD_Response *response;
-	void *owned[MAX_OWNED];
-	size_t n_owned;
 	struct sutra_err refusal;	/* code 0: none */
 	char id[ID_LEN];
 	struct {
@@ -86,8 +83,6 @@ struct sutra_http_request {
 	size_t n_extra;
 };
 
-const char *sutra_http_method(const struct sutra_http_request *r) { return r->method; }
-const char *sutra_http_path(const struct sutra_http_request *r) { return r->path; }
 const char *sutra_http_id(const struct sutra_http_request *r) { return r->id; }
 uint64_t sutra_http_started_ns(const struct sutra_http_request *r) { return r->started_ns; }
 
@@ -105,14 +100,6 @@ const char *sutra_http_body(const struct sutra_http_request *r, size_t *ret_len)
 {
 	*ret_len = r->body.len;
 	return sutra_buf_str(&r->body);
-}
-
-void sutra_http_own(struct sutra_http_request *r, void *p)
-{
-	if (r->n_owned < MAX_OWNED)
-		r->owned[r->n_owned++] = p;
-	else
-		sutra_log(SUTRA_ERROR, "http", "a request owns too much, memory is lost", NULL);
 }
 
 void sutra_http_add_header(struct sutra_http_request *r, const char *name, const char *value)
@@ -466,8 +453,6 @@ static void on_completed(void *cls, struct MHD_Connection *c, void **con_cls,
 			  why == MHD_REQUEST_TERMINATED_COMPLETED_OK ? "ok" : "aborted");
 	if (r->response)
 		MHD_destroy_response(r->response);
-	for (size_t i = 0; i < r->n_owned; i++)
-		sutra_free(r->owned[i]);
 	sutra_buf_release(&r->body);
 	sutra_free(r);
 	atomic_store_explicit(&s->last_request_ns, sutra_clock_ns(), memory_order_relaxed);
@@ -514,7 +499,6 @@ int sutra_http_server_start(const struct sutra_http_options *options,
 			    struct sutra_http_server **ret, struct sutra_err *err)
 {
 	struct sutra_http_server *s = sutra_calloc(1, sizeof(*s));
-	pthread_condattr_t monotonic;
 	int rc;
 
 	if (!s)
@@ -526,10 +510,7 @@ int sutra_http_server_start(const struct sutra_http_options *options,
 	s->o.idle_timeout_s = s->o.idle_timeout_s ? s->o.idle_timeout_s : 30;
 	sutra_random(&s->id_prefix, sizeof(s->id_prefix));
 	pthread_mutex_init(&s->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&s->changed, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	sutra_clock_cond_init(&s->changed);
 	rc = sutra_listen_open(options->listen, 4096, s->fds, MAX_SOCKETS, &s->n, err);
 	for (int i = 0; i < s->n && !rc; i++) {
 		s->daemons[i] = start_daemon(s, s->fds[i]);
@@ -586,8 +567,7 @@ static void wait_until_quiet(struct sutra_http_server *s, uint64_t grace_ns)
 	pthread_mutex_lock(&s->lock);
 	while (!is_quiet(s, now) && now < end) {
 		uint64_t until = now + QUIET_NS / 4 < end ? now + QUIET_NS / 4 : end;
-		struct timespec t = { .tv_sec = (time_t)(until / 1000000000u),
-				      .tv_nsec = (long)(until % 1000000000u) };
+		struct timespec t = sutra_clock_timespec(until);
 
 		pthread_cond_timedwait(&s->changed, &s->lock, &t);
 		now = sutra_clock_ns();

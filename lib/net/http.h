@@ -68,15 +68,11 @@ int sutra_http_server_sockets(const struct sutra_http_server *s, const int **ret
 void sutra_http_server_free(struct sutra_http_server *s);
 
 /* Of a request; strings live until it is answered. */
-const char *sutra_http_method(const struct sutra_http_request *r);
-const char *sutra_http_path(const struct sutra_http_request *r);
 const char *sutra_http_query(const struct sutra_http_request *r, const char *key);	/* or NULL */
 const char *sutra_http_header(const struct sutra_http_request *r, const char *name);	/* or NULL */
 const char *sutra_http_id(const struct sutra_http_request *r);	/* X-Request-Id */
 const char *sutra_http_body(const struct sutra_http_request *r, size_t *ret_len);
 uint64_t sutra_http_started_ns(const struct sutra_http_request *r);	/* monotonic, when headers came */
-/* Memory that is freed with the request; sutra_free is called on it. */
-void sutra_http_own(struct sutra_http_request *r, void *p);
 
 /* Adds a header (at most 6, of at most 511 bytes) to the coming answer. */
 void sutra_http_add_header(struct sutra_http_request *r, const char *name, const char *value);
