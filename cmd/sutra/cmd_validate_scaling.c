@@ -241,12 +241,26 @@ static void print_report(const struct sutra_outcome *o, struct sutra_suite *cons
 	sutra_buf_release(&b);
 }
 
+/* Reads the suite of an x-allocated path behind the others; an exit code. */
+static int add_suite(char *path, struct sutra_suite **suites, size_t *ret_n)
+{
+	struct sutra_err err;
+	int rc = sutra_suite_read(path, &suites[*ret_n], &err);
+
+	sutra_free(path);
+	if (rc) {
+		command_fail(&err);
+		return EXIT_USAGE;
+	}
+	++*ret_n;
+	return 0;
+}
+
 /* Reads validate/phase-N.json for every N of the list; an exit code, 0 when all are there. */
 static int load_suites(struct sutra_suite **suites, size_t *ret_n)
 {
 	char *dir = sutra_data_dir();
 	struct sutra_strv list = { 0 };
-	struct sutra_err err;
 	int code = 0;
 
 	sutra_strv_split(&list, phases, ",");
@@ -256,23 +270,14 @@ static int load_suites(struct sutra_suite **suites, size_t *ret_n)
 		code = command_usage("--phases names no phase");
 	for (size_t i = 0; !code && i < list.n; i++) {
 		const char *p = list.items[i];
-		char *path;
 
 		if (strlen(p) != 1 || *p < '0' || *p >= '0' + MAX_PHASES)
 			code = command_usage("--phases is \"%s\"; allowed are 0, 1, 2, joined by commas", phases);
 		for (size_t k = 0; !code && k < i; k++)
 			if (!strcmp(list.items[k], p))
 				code = command_usage("--phases names phase %s twice", p);
-		if (code)
-			break;
-		path = xasprintf("%s/validate/phase-%s.json", dir, p);
-		if (sutra_suite_read(path, &suites[*ret_n], &err)) {
-			command_fail(&err);
-			code = EXIT_USAGE;
-		} else {
-			++*ret_n;
-		}
-		sutra_free(path);
+		if (!code)
+			code = add_suite(xasprintf("%s/validate/phase-%s.json", dir, p), suites, ret_n);
 	}
 	sutra_strv_release(&list);
 	sutra_free(dir);
@@ -283,7 +288,6 @@ static int load_suites(struct sutra_suite **suites, size_t *ret_n)
 static int load_named(int n, char **argv, struct sutra_suite **suites, size_t *ret_n)
 {
 	char *dir = sutra_data_dir();
-	struct sutra_err err;
 	int code = n ? 0 : command_usage("which suite? sutra validate failover");
 
 	if (!dir && !code)
@@ -291,15 +295,8 @@ static int load_named(int n, char **argv, struct sutra_suite **suites, size_t *r
 	if (n > MAX_SUITES)
 		code = command_usage("at most %d suites at once", MAX_SUITES);
 	for (int i = 1; i <= n && !code; i++) {
-		char *path = strchr(argv[i], '/') ? xstrdup(argv[i]) : xasprintf("%s/validate/%s.json", dir, argv[i]);
-
-		if (sutra_suite_read(path, &suites[*ret_n], &err)) {
-			command_fail(&err);
-			code = EXIT_USAGE;
-		} else {
-			++*ret_n;
-		}
-		sutra_free(path);
+		code = add_suite(strchr(argv[i], '/') ? xstrdup(argv[i]) : xasprintf("%s/validate/%s.json", dir, argv[i]),
+				 suites, ret_n);
 	}
 	sutra_free(dir);
 	return code;

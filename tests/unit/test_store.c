@@ -390,14 +390,14 @@ static void the_log_is_rewritten_when_it_is_mostly_dead(void **state)
 	sutra_free(big);
 }
 
-/* A tick whose frame cannot be written is done again: nothing falls between two steps. */
-static void a_failed_step_of_a_rewrite_loses_nothing(void **state)
+/* A store whose log is mostly dead: SMALL concepts alive under one that was overwritten often. */
+enum { SMALL = 5000 };
+
+static struct sutra_engine *mostly_dead(void)
 {
-	enum { SMALL = 5000, BIG = 100000 };
+	enum { BIG = 100000 };
 	struct sutra_engine *e = open_store(SMALL + 10);
 	char *big = sutra_alloc(BIG + 1), id[16];
-	struct rlimit whole, tight;
-	struct sutra_engine_stats stats;
 
 	memset(big, 'x', BIG);
 	big[BIG] = '\0';
@@ -409,6 +409,32 @@ static void a_failed_step_of_a_rewrite_loses_nothing(void **state)
 	}
 	for (int i = 0; i < 250; i++)
 		write_one(e, "big", big);
+	sutra_free(big);
+	return e;
+}
+
+/* Closes the store and opens it again: every small concept is there. */
+static void nothing_is_lost(struct sutra_engine *e)
+{
+	char id[16];
+
+	sutra_engine_close(e);
+	e = open_store(SMALL + 10);
+	for (int i = 0; i < SMALL; i++) {
+		snprintf(id, sizeof(id), "s%d", i);
+		if (!has(e, id, "here", NULL))
+			fail_msg("%s is gone", id);
+	}
+	sutra_engine_close(e);
+}
+
+/* A tick whose frame cannot be written is done again: nothing falls between two steps. */
+static void a_failed_step_of_a_rewrite_loses_nothing(void **state)
+{
+	struct sutra_engine *e = mostly_dead();
+	struct rlimit whole, tight;
+	struct sutra_engine_stats stats;
+
 	sutra_engine_tick(e);	/* begins, and does the first step */
 	signal(SIGXFSZ, SIG_IGN);
 	assert_int_equal(getrlimit(RLIMIT_FSIZE, &whole), 0);
@@ -422,15 +448,7 @@ static void a_failed_step_of_a_rewrite_loses_nothing(void **state)
 		sutra_engine_tick(e);
 	sutra_engine_stats(e, &stats);
 	assert_true(stats.reconciliations > 0);
-	sutra_engine_close(e);
-	e = open_store(SMALL + 10);
-	for (int i = 0; i < SMALL; i++) {
-		snprintf(id, sizeof(id), "s%d", i);
-		if (!has(e, id, "here", NULL))
-			fail_msg("%s is gone", id);
-	}
-	sutra_engine_close(e);
-	sutra_free(big);
+	nothing_is_lost(e);
 }
 
 /* Makes every write of the log fail until it is called with false. */
@@ -483,20 +501,10 @@ static void a_refused_write_is_undone(void **state)
 /* The same while the log is rewritten: what came back is in the segments that stay. */
 static void what_was_undone_is_rewritten_too(void **state)
 {
-	enum { SMALL = 5000, BIG = 100000 };
-	struct sutra_engine *e = open_store(SMALL + 10);
-	char *big = sutra_alloc(BIG + 1), id[16];
+	struct sutra_engine *e = mostly_dead();
 	struct sutra_engine_stats stats;
 	uint64_t n;
 
-	memset(big, 'x', BIG);
-	big[BIG] = '\0';
-	for (int i = 0; i < SMALL; i++) {
-		snprintf(id, sizeof(id), "s%d", i);
-		write_one(e, id, "here");
-	}
-	for (int i = 0; i < 250; i++)
-		write_one(e, "big", big);
 	sutra_engine_tick(e);
 	no_room(true);
 	assert_int_equal(sutra_engine_clear(e, &n, NULL), 0);
@@ -506,15 +514,7 @@ static void what_was_undone_is_rewritten_too(void **state)
 		sutra_engine_tick(e);
 		sutra_engine_stats(e, &stats);
 	} while (!stats.reconciliations);
-	sutra_engine_close(e);
-	e = open_store(SMALL + 10);
-	for (int i = 0; i < SMALL; i++) {
-		snprintf(id, sizeof(id), "s%d", i);
-		if (!has(e, id, "here", NULL))
-			fail_msg("%s is gone", id);
-	}
-	sutra_engine_close(e);
-	sutra_free(big);
+	nothing_is_lost(e);
 }
 
 static bool first_segment_is_there(void)
@@ -595,20 +595,11 @@ static void a_failed_flush_is_not_forgotten(void **state)
 /* A rewriting that is under way writes into the very segment whose sync fails. */
 static void a_sync_that_fails_in_a_rewrite_is_not_forgotten(void **state)
 {
-	enum { SMALL = 5000, BIG = 100000 };
-	struct sutra_engine *e = open_store(SMALL + 10);
-	char *big = sutra_alloc(BIG + 1), id[16], path[128];
+	struct sutra_engine *e = mostly_dead();
+	char path[128];
 	struct sutra_engine_stats stats;
 	int fd;
 
-	memset(big, 'x', BIG);
-	big[BIG] = '\0';
-	for (int i = 0; i < SMALL; i++) {
-		snprintf(id, sizeof(id), "s%d", i);
-		write_one(e, id, "here");
-	}
-	for (int i = 0; i < 250; i++)
-		write_one(e, "big", big);
 	sutra_engine_tick(e);	/* the first step of three, into the second segment */
 	fd = sutra_engine_sync_begin(e);
 	assert_true(fd >= 0);
@@ -631,15 +622,7 @@ static void a_sync_that_fails_in_a_rewrite_is_not_forgotten(void **state)
 	assert_null(stats.read_only);
 	snprintf(path, sizeof(path), "%s/000002.wal", dir);
 	assert_int_not_equal(access(path, F_OK), 0);
-	sutra_engine_close(e);
-	e = open_store(SMALL + 10);
-	for (int i = 0; i < SMALL; i++) {
-		snprintf(id, sizeof(id), "s%d", i);
-		if (!has(e, id, "here", NULL))
-			fail_msg("%s is gone", id);
-	}
-	sutra_engine_close(e);
-	sutra_free(big);
+	nothing_is_lost(e);
 }
 
 int main(void)
