@@ -9,7 +9,6 @@
 #include "stack/record.h"
 #include "sutra/apply.h"
 #include "sutra/command.h"
-#include "sutra/gateway.h"
 #include "sutra/stackio.h"
 #include "term/table.h"
 
@@ -152,11 +151,9 @@ static int run(int n, char **argv)
 {
 	char *data_dir = NULL, *state_dir = NULL;
 	struct sutra_config *config = NULL;
-	int current, number, lock = -1, code = command_formats("table|json"), rc;
+	int current, number, lock = -1, code, rc;
 	struct sutra_err err;
 
-	if (code)
-		return code;
 	if (n > 1)
 		return command_usage("rollback takes one generation, got \"%s\" too", argv[2]);
 	apply_catch_signals();
@@ -185,6 +182,7 @@ const struct command cmd_rollback = {
 	.examples = "sutra rollback --list\twhat is kept; * runs\n"
 		    "sutra rollback\tthe one before\n"
 		    "sutra rollback 4\tthat one\n",
+	.formats = "table|json",
 	.options = options,
 	.run = run,
 };
