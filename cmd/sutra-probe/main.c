@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/version.h"
+#include "fault.h"
 
 enum { LIMIT_S = 3 };
 
@@ -96,8 +97,12 @@ int main(int argc, char **argv)
 {
 	if (argc == 2 && !strcmp(argv[1], "--version"))
 		return puts("sutra-probe " SUTRA_VERSION) < 0;
+	if (argc == 3 && !strcmp(argv[1], "--fault"))
+		return serve_fault("500 Internal Server Error", argv[2]);
 	if (argc != 2 || argv[1][0] == '-') {
-		fputs("usage: sutra-probe http://HOST:PORT/PATH\nexit 0 when it answers 200\n", stderr);
+		fputs("usage: sutra-probe http://HOST:PORT/PATH\nexit 0 when it answers 200\n"
+		      "       sutra-probe --fault ADDRESS:PORT\nanswers GET with 200 and the rest with 500, for checks\n",
+		      stderr);
 		return 2;
 	}
 	return probe(argv[1]);

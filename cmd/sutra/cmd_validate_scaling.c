@@ -56,6 +56,7 @@ struct context {
 	const char **replica_names;
 	const char *names[4];		/* by enum sutra_check_role */
 	pid_t killed;
+	char handle[80];		/* of the stand-in (runtime.h) */
 	struct scratch scratch;
 	struct sutra_progress progress;
 };
@@ -75,6 +76,16 @@ static int kill_service(void *user, const char *service, int sig, struct sutra_e
 
 	c->killed = s ? s->pid : 0;
 	return rc;
+}
+
+static int stand_in(void *user, const char *service, bool on, struct sutra_err *err)
+{
+	struct context *c = user;
+	const struct sutra_deployed *s = sutra_deployment_find(c->d, service);
+
+	c->killed = s->pid;
+	return on ? c->d->rt->stand_in(c->d->state_dir, service, s->asked_address, c->handle, err) :
+		    c->d->rt->stand_down(c->d->state_dir, service, c->handle, err);
 }
 
 /* The supervisor first has to see that the process is gone: until another one runs. */
@@ -209,6 +220,7 @@ static void fill_env(struct context *c, struct sutra_check_env *env)
 	env->restart = restart;
 	env->kill = kill_service;
 	env->wait = wait_healthy;
+	env->stand_in = stand_in;
 	env->log_tail = log_tail;
 }
 

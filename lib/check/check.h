@@ -30,6 +30,8 @@ struct sutra_check_env {
 	int (*kill)(void *user, const char *service, int sig, struct sutra_err *err);
 	/* After a kill: until the supervisor has started it again and its health check passes. */
 	int (*wait)(void *user, const char *service, uint64_t timeout_ns, struct sutra_err *err);
+	/* A server that answers requests with 500 in a service's place, or the service again. */
+	int (*stand_in)(void *user, const char *service, bool on, struct sutra_err *err);
 	/* Appends the last lines of a service's log. */
 	void (*log_tail)(void *user, const char *service, unsigned lines, struct sutra_buf *out);
 	void (*progress)(void *user, const char *what, const char *detail);

@@ -8,7 +8,7 @@ const struct sutra_check_kind *const sutra_check_kinds[] = {
 	&sutra_kind_workload, &sutra_kind_cache_latency,
 	&sutra_kind_replicas, &sutra_kind_algorithm, &sutra_kind_distribution, &sutra_kind_parallel,
 	&sutra_kind_failover,
-	&sutra_kind_fault_kill, &sutra_kind_fault_freeze, &sutra_kind_fault_slow,
+	&sutra_kind_fault_kill, &sutra_kind_fault_freeze, &sutra_kind_fault_slow, &sutra_kind_fault_errors,
 	&sutra_kind_fault_balancer, &sutra_kind_fault_shard,
 	NULL,
 };

@@ -13,7 +13,7 @@ extern const struct sutra_check_kind sutra_kind_cache_enabled, sutra_kind_cache_
 	sutra_kind_workload, sutra_kind_cache_latency;
 extern const struct sutra_check_kind sutra_kind_replicas, sutra_kind_algorithm,
 	sutra_kind_distribution, sutra_kind_parallel, sutra_kind_failover;
-extern const struct sutra_check_kind sutra_kind_fault_kill, sutra_kind_fault_freeze, sutra_kind_fault_slow,
+extern const struct sutra_check_kind sutra_kind_fault_kill, sutra_kind_fault_freeze, sutra_kind_fault_slow, sutra_kind_fault_errors,
 	sutra_kind_fault_balancer, sutra_kind_fault_shard;
 
 #endif

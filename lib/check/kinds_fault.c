@@ -143,6 +143,24 @@ static int fault_slow(struct course *c, struct sutra_err *err)
 	return rc;
 }
 
+/* Answering 500s, and well by its health check. */
+static int fault_errors(struct course *c, struct sutra_err *err)
+{
+	const char *name = c->victims[0];
+	int back, rc = c->r->env->stand_in(c->r->env->user, name, true, err);
+	uint64_t end = sutra_clock_ns() + (uint64_t)(sutra_check_param(c->r, "hold_s") * 1e9);
+
+	while (!rc && sutra_clock_ns() < end) {
+		look(c);
+		rest(5000000);
+	}
+	back = c->r->env->stand_in(c->r->env->user, name, false, rc ? NULL : err);
+	if (!back)
+		back = c->r->env->wait(c->r->env->user, name, 30 * (uint64_t)SECOND_NS, rc ? NULL : err);
+	watch_back(c);
+	return rc ? rc : back;
+}
+
 static int fault_balancer(struct course *c, struct sutra_err *err)
 {
 	const char *name = c->r->env->names[SUTRA_LOGS_BALANCER];
@@ -249,6 +267,13 @@ static int run_slow(struct sutra_check_run *r, struct sutra_err *err)
 	return run_course(r, 1, fault_slow, err);
 }
 
+static int run_errors(struct sutra_check_run *r, struct sutra_err *err)
+{
+	if (!r->env->stand_in)
+		return sutra_check_skip(r, "needs replicas that are deployed here");
+	return run_course(r, 1, fault_errors, err);
+}
+
 static int run_balancer(struct sutra_check_run *r, struct sutra_err *err)
 {
 	if (!r->env->restart || !r->env->names[SUTRA_LOGS_BALANCER])
@@ -287,6 +312,7 @@ static const struct sutra_check_param counted[] = {
 		.name = word, .logs = where, .params = parameters, .values = values, .run = run_##sym }
 FAULT(kill, "fault-kill", SUTRA_LOGS_BALANCER, counted);
 FAULT(freeze, "fault-freeze", SUTRA_LOGS_BALANCER, held);
+FAULT(errors, "fault-errors", SUTRA_LOGS_BALANCER, held);
 FAULT(slow, "fault-slow", SUTRA_LOGS_BALANCER, held);
 FAULT(balancer, "fault-balancer", SUTRA_LOGS_BALANCER, plain);
 FAULT(shard, "fault-shard", SUTRA_LOGS_SHARD, plain);

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/file.h"
+#include "base/jsonio.h"
 #include "base/proc.h"
 #include "base/str.h"
 #include "stack/compose.h"
@@ -370,6 +371,71 @@ static int remove_container(const char *id, struct sutra_err *err)
 	return rc && rc != SUTRA_E_NOTFOUND ? rc : call_container("DELETE", id, "?force=1", err);
 }
 
+/* What the stand-in is created with: the service's image, network and name. */
+static json_t *stand_in_spec(const json_t *service, const char *name, const char *project, const char *port)
+{
+	json_t *networks = json_object_get(json_object_get(service, "NetworkSettings"), "Networks");
+	const char *network = json_object_iter_key(json_object_iter(networks));
+	json_t *listen = json_sprintf("0.0.0.0:%s", port), *spec;
+
+	spec = json_pack("{s:O, s:[s, s, o], s:{s:s}, s:{s:s}, s:{s:{s:{s:[s]}}}}", "Image",
+			 json_object_get(service, "Image"), "Cmd", "sutra-probe", "--fault", listen, "Labels",
+			 PROJECT_LABEL, project, "HostConfig", "NetworkMode", network, "NetworkingConfig",
+			 "EndpointsConfig", network, "Aliases", name);
+	return spec;
+}
+
+/* POST of a document; its answer's "Id" into out. */
+static int create_container(const json_t *spec, char out[80], struct sutra_err *err)
+{
+	json_t *answer = NULL;
+	struct sutra_buf body;
+	int rc;
+
+	sutra_buf_init(&body, 65536);
+	sutra_json_add(&body, spec, 0);
+	rc = sutra_engine_call("POST", "/containers/create", sutra_buf_str(&body), &answer, err);
+	snprintf(out, 80, "%s", rc ? "" : json_string_value(json_object_get(answer, "Id")));
+	json_decref(answer);
+	sutra_buf_release(&body);
+	return rc;
+}
+
+static int stand_in(const char *state_dir, const char *name, const char *address, char handle[80],
+		    struct sutra_err *err)
+{
+	char id[80], path[128], project[SUTRA_PROJECT_LEN];
+	json_t *service = NULL, *spec = NULL;
+	int rc;
+
+	*handle = '\0';
+	if (!container_of(state_dir, name, id))
+		return sutra_fail(err, SUTRA_E_NOTFOUND, "%s has no container", name);
+	snprintf(path, sizeof(path), "/containers/%s/json", id);
+	rc = sutra_engine_call("GET", path, NULL, &service, err);
+	if (!rc) {
+		sutra_docker_project(state_dir, project);
+		spec = stand_in_spec(service, name, project, strrchr(address, ':') + 1);
+		rc = spec ? call_container("POST", id, "/stop?t=5", err) :
+			    sutra_fail(err, SUTRA_E_IO, "%s has no network", name);
+	}
+	rc = rc ? rc : create_container(spec, handle, err);
+	rc = rc ? rc : call_container("POST", handle, "/start", err);
+	json_decref(spec);
+	json_decref(service);
+	return rc;
+}
+
+static int stand_down(const char *state_dir, const char *name, const char *handle, struct sutra_err *err)
+{
+	char id[80];
+	int rc = *handle ? call_container("DELETE", handle, "?force=1", err) : 0;
+
+	if (rc || !container_of(state_dir, name, id))
+		return rc;
+	return call_container("POST", id, "/start", err);
+}
+
 static int remove_service(const char *state_dir, const char *name, struct sutra_err *err)
 {
 	char id[80];
@@ -488,6 +554,8 @@ const struct sutra_runtime sutra_docker = {
 	.observe = observe,
 	.kill = kill_service,
 	.remove = remove_service,
+	.stand_in = stand_in,
+	.stand_down = stand_down,
 	.drain = drain,
 	.down = down,
 	.log_tail = log_tail,

@@ -3,9 +3,12 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -215,6 +218,52 @@ static int remove_service(const char *state_dir, const char *name, struct sutra_
 	return sutra_runit_remove(state_dir, name, GRACE_NS, err);
 }
 
+/* Until no process of the service is left. */
+static int wait_ended(const char *state_dir, const char *name, struct sutra_err *err)
+{
+	uint64_t end = sutra_clock_ns() + GRACE_NS;
+	struct sutra_supervised now;
+
+	for (sutra_runit_read(state_dir, name, &now); now.running; sutra_runit_read(state_dir, name, &now)) {
+		if (sutra_clock_ns() >= end)
+			return sutra_fail(err, SUTRA_E_TIMEOUT, "%s did not end", name);
+		poll(NULL, 0, 5);
+	}
+	return 0;
+}
+
+static int stand_in(const char *state_dir, const char *name, const char *address, char handle[80],
+		    struct sutra_err *err)
+{
+	char *dir = sutra_program_dir(), *program = xasprintf("%s/sutra-probe", dir);
+	int rc = sutra_runit_control(state_dir, name, 'd', err);
+	pid_t pid = -1;
+
+	rc = rc ? rc : wait_ended(state_dir, name, err);
+	if (!rc && (pid = fork()) < 0)
+		rc = sutra_fail_errno(err, "cannot start %s", program);
+	if (!pid) {	/* ends with this command, whatever happens to it */
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		execl(program, "sutra-probe", "--fault", address, (char *)NULL);
+		_exit(127);
+	}
+	snprintf(handle, 80, "%ld", (long)pid);
+	sutra_free(program);
+	sutra_free(dir);
+	return rc;
+}
+
+static int stand_down(const char *state_dir, const char *name, const char *handle, struct sutra_err *err)
+{
+	int64_t pid;
+
+	if (!sutra_str_int(handle, 2, INT32_MAX, &pid)) {
+		kill((pid_t)pid, SIGKILL);
+		waitpid((pid_t)pid, NULL, 0);
+	}
+	return sutra_runit_control(state_dir, name, 'u', err);
+}
+
 static bool alive(const char *state_dir) { return sutra_runit_alive(state_dir, NULL); }
 
 static int down(const char *state_dir, bool volumes, size_t *ret_n, int *ret_killed, struct sutra_err *err)
@@ -266,6 +315,8 @@ const struct sutra_runtime sutra_native = {
 	.observe = sutra_runit_read,
 	.kill = kill_service,
 	.remove = remove_service,
+	.stand_in = stand_in,
+	.stand_down = stand_down,
 	.down = down,
 	.log_tail = log_tail,
 };

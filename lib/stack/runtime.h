@@ -78,6 +78,12 @@ struct sutra_runtime {
 	/* A signal to the service's own process, as a crash would come. */
 	int (*kill)(const char *state_dir, const char *name, int sig, struct sutra_err *err);
 	int (*remove)(const char *state_dir, const char *name, struct sutra_err *err);
+	/* For checks: stops the service and puts a server in its place that answers health checks
+	 * with 200 and every request with 500 (sutra-probe --fault); then, with *handle as it was
+	 * left, takes it away and starts the service again. address: as recorded. */
+	int (*stand_in)(const char *state_dir, const char *name, const char *address, char handle[80],
+			struct sutra_err *err);
+	int (*stand_down)(const char *state_dir, const char *name, const char *handle, struct sutra_err *err);
 	/* Asks a replica to take itself out of its balancer, before it is replaced. NULL: it is
 	 * replaced in place, under the sockets it has. */
 	int (*drain)(const char *state_dir, const char *name, struct sutra_err *err);
