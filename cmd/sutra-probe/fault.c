@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/str.h"
 
 enum { MAX_CONNECTIONS = 256, MAX_REQUEST = 1 << 20 };
 
@@ -22,13 +23,14 @@ static int listen_on(const char *address)
 {
 	struct sockaddr_in in = { .sin_family = AF_INET };
 	const char *colon = strrchr(address, ':');
+	int64_t port;
 	char host[64];
 	int one = 1, fd;
 
 	snprintf(host, sizeof(host), "%.*s", colon ? (int)(colon - address) : 0, address);
-	if (!colon || inet_pton(AF_INET, host, &in.sin_addr) != 1)
+	if (!colon || inet_pton(AF_INET, host, &in.sin_addr) != 1 || sutra_str_int(colon + 1, 1, 65535, &port))
 		return -1;
-	in.sin_port = htons((uint16_t)atoi(colon + 1));
+	in.sin_port = htons((uint16_t)port);
 	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -1;

@@ -28,6 +28,7 @@ static enum sutra_probe_run run_of(const struct sutra_deployed *s)
 {
 	switch (s->state) {
 	case SUTRA_RUN_RUNNING:
+	case SUTRA_RUN_DONE:
 		return SUTRA_PROBE_RUNNING;
 	case SUTRA_RUN_EXITED:
 		return SUTRA_PROBE_RUN_EXITED;
@@ -44,7 +45,7 @@ static struct sutra_probe target_of(const struct sutra_deployed *s)
 
 	return (struct sutra_probe){
 		.name = s->name,
-		.url = s->health_url,
+		.url = s->state == SUTRA_RUN_DONE ? NULL : s->health_url,
 		.json = true,
 		.depends_on = (const char *const *)s->depends_on.items,
 		.run = run_of(s),

@@ -40,7 +40,7 @@ void print_document(json_t *o)
 
 const char *run_state_name(const struct sutra_deployed *s)
 {
-	static const char *const names[] = { "absent", "running", "exited", "stopped" };
+	static const char *const names[] = { "absent", "running", "exited", "stopped", "done" };
 
 	return names[s->state];
 }

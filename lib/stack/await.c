@@ -52,6 +52,12 @@ static void end_old(const struct sutra_runtime *rt, const char *state_dir, struc
 	rt->kill(state_dir, a->name, SIGKILL, NULL);
 }
 
+/* A one-shot service that has done its work. */
+static bool is_done(const struct sutra_awaited *a, const struct sutra_supervised *now)
+{
+	return (a->may_end || a->must_end) && !now->running && !now->wants_up && now->last_exit == 0;
+}
+
 /* Whether the process side is so far that a health check makes sense. */
 static bool process_up(const struct sutra_runtime *rt, const char *state_dir, struct sutra_awaited *a,
 		       struct sutra_supervised *now, bool *ret_dead)
@@ -87,10 +93,16 @@ static struct sutra_awaited *look(const struct sutra_runtime *rt, const char *st
 		if (a->ready)
 			continue;
 		if (!process_up(rt, state_dir, a, &now, &dead)) {
+			if (is_done(a, &now)) {
+				became_ready(a, began, on_ready);
+				continue;
+			}
 			if (dead)
 				return a;
 			end_old(rt, state_dir, a, &now, timeout_ns);
 			a->reason = "starting";
+		} else if (a->must_end) {
+			a->reason = "running";
 		} else if (!a->health_url) {
 			became_ready(a, began, on_ready);
 		} else {

@@ -144,7 +144,8 @@ static int wait_for(const struct apply *a, struct sutra_awaited *list, size_t n,
 
 static struct sutra_awaited awaited_of(const struct sutra_unit *u)
 {
-	return (struct sutra_awaited){ .name = u->name, .program = u->program, .health_url = u->health_url };
+	return (struct sutra_awaited){ .name = u->name, .program = u->program, .health_url = u->health_url,
+				       .may_end = u->restart == SUTRA_RESTART_NO, .must_end = u->awaited_end };
 }
 
 /* Starts units, or restarts them with what changed, and says so in the record. */
@@ -156,8 +157,12 @@ static int start_units(const struct apply *a, const struct sutra_unit *const *un
 	a->events->touched = true;
 	rc = a->d->rt->start(&a->scene, units, awaited, n, a->err);
 
-	for (size_t i = 0; i < n && !rc; i++)
-		sutra_record_put(a->record, units[i]->name, sutra_record_service(units[i]));
+	for (size_t i = 0; i < n && !rc; i++) {
+		struct sutra_supervised now;
+
+		a->d->rt->observe(a->scene.state_dir, units[i]->name, &now);
+		sutra_record_put(a->record, units[i]->name, sutra_record_service(units[i], now.id));
+	}
 	return rc ? rc : sutra_record_save(a->scene.state_dir, a->record, a->err);
 }
 
@@ -175,13 +180,10 @@ static const struct sutra_step *step_of(const struct apply *a, const char *name)
 	return NULL;
 }
 
-/* Once; a service that is gone already (sutra_plan_giver) is no entry of the record. */
 static int stop_one(const struct apply *a, const struct sutra_step *s)
 {
 	int rc;
 
-	if (!sutra_record_find(a->record, s->name))
-		return 0;
 	tell(a, s);
 	a->events->touched = true;
 	rc = a->d->rt->remove(a->scene.state_dir, s->name, a->err);
@@ -353,12 +355,21 @@ static int wait_kept(const struct apply *a)
 	return rc;
 }
 
+/* Whether it was stopped before, for what takes its address over. */
+static bool is_giver(const struct sutra_plan *plan, const struct sutra_step *s)
+{
+	for (size_t i = 0; i < plan->n; i++)
+		if (sutra_plan_giver(plan, &plan->steps[i]) == s)
+			return true;
+	return false;
+}
+
 static int stop_all(const struct apply *a)
 {
 	int rc = 0;
 
 	for (size_t i = 0; i < a->plan->n && !rc; i++)
-		if (a->plan->steps[i].action == SUTRA_STOP)
+		if (a->plan->steps[i].action == SUTRA_STOP && !is_giver(a->plan, &a->plan->steps[i]))
 			rc = stop_one(a, &a->plan->steps[i]);
 	return rc;
 }

@@ -79,6 +79,7 @@ static void load_service(const char *state_dir, const json_t *o, struct sutra_de
 	s->health_url = text_of(o, "health_url");
 	s->group = text_of(o, "group");
 	s->config_hash = text_of(o, "hash");
+	s->one_shot = json_is_true(json_object_get(o, "one_shot"));
 	s->memory_limit = (uint64_t)json_integer_value(json_object_get(o, "memory_limit"));
 	s->start_period_ns = (uint64_t)json_integer_value(json_object_get(o, "start_period_ns"));
 	s->log_dir = xasprintf("%s/native/log/%s", state_dir, s->name);
@@ -212,6 +213,7 @@ void sutra_deployment_refresh(struct sutra_deployment *d)
 		set_addresses(s, now.ip);
 		s->state = !now.supervised ? SUTRA_RUN_ABSENT :
 			   now.running	   ? SUTRA_RUN_RUNNING :
+			   s->one_shot && !now.wants_up && now.last_exit == 0 ? SUTRA_RUN_DONE :
 			   now.wants_up	   ? SUTRA_RUN_EXITED :
 					     SUTRA_RUN_STOPPED;
 		s->pid = now.running ? now.pid : 0;

@@ -15,7 +15,8 @@
 #include "stack/balancer.h"
 #include "stack/runtime.h"
 
-enum sutra_run_state { SUTRA_RUN_ABSENT, SUTRA_RUN_RUNNING, SUTRA_RUN_EXITED, SUTRA_RUN_STOPPED };
+enum sutra_run_state { SUTRA_RUN_ABSENT, SUTRA_RUN_RUNNING, SUTRA_RUN_EXITED, SUTRA_RUN_STOPPED,
+		       SUTRA_RUN_DONE };
 
 struct sutra_deployed {
 	char *name;		/* compose name: ml-base-1 */
@@ -27,10 +28,11 @@ struct sutra_deployed {
 	struct sutra_strv depends_on;
 	uint64_t start_period_ns;	/* of its healthcheck: starting, not down, within it */
 	uint64_t memory_limit;	/* bytes; 0: none */
+	bool one_shot;		/* restart: no */
 	char *log_dir;		/* folder of `current` (svlogd) */
 	char *config_hash;
 	/* live */
-	enum sutra_run_state state;
+	enum sutra_run_state state;	/* a one-shot service that ended with 0 is DONE */
 	pid_t pid;
 	int64_t started_us;	/* wall clock; 0 unknown */
 	unsigned restarts;	/* by the supervisor since the deploy */

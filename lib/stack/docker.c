@@ -135,7 +135,7 @@ static void read_inspection(const json_t *o, struct sutra_supervised *ret)
 {
 	const json_t *state = json_object_get(o, "State"),
 		     *networks = json_object_get(json_object_get(o, "NetworkSettings"), "Networks"), *network;
-	const char *ip = NULL, *key;
+	const char *ip = NULL, *key, *id = json_string_value(json_object_get(o, "Id"));
 	bool restarting = json_is_true(json_object_get(state, "Restarting"));
 
 	json_object_foreach((json_t *)(uintptr_t)networks, key, network)
@@ -150,6 +150,9 @@ static void read_inspection(const json_t *o, struct sutra_supervised *ret)
 	if (!ret->running || ret->restarts)
 		ret->last_exit = (int)json_integer_value(json_object_get(state, "ExitCode"));
 	snprintf(ret->ip, sizeof(ret->ip), "%s", ip ? ip : "");
+	snprintf(ret->id, sizeof(ret->id), "%s", id ? id : "");
+	ret->memory_limit = (uint64_t)json_integer_value(
+		json_object_get(json_object_get(o, "HostConfig"), "Memory"));
 }
 
 static void observe(const char *state_dir, const char *name, struct sutra_supervised *ret)

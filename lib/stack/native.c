@@ -266,13 +266,32 @@ static int stand_down(const char *state_dir, const char *name, const char *handl
 
 static bool alive(const char *state_dir) { return sutra_runit_alive(state_dir, NULL); }
 
+/* The longest that a service may take to end. */
+static uint64_t grace_of(const char *state_dir)
+{
+	const json_t *s;
+	json_t *record;
+	uint64_t most = 0;
+	size_t i;
+
+	if (sutra_record_load(state_dir, &record, NULL))
+		return GRACE_NS;
+	json_array_foreach (json_object_get(record, "services"), i, s) {
+		uint64_t grace = (uint64_t)json_integer_value(json_object_get(s, "stop_grace_ns"));
+
+		most = grace > most ? grace : most;
+	}
+	json_decref(record);
+	return most ? most : GRACE_NS;
+}
+
 static int down(const char *state_dir, bool volumes, size_t *ret_n, int *ret_killed, struct sutra_err *err)
 {
 	char *services = xasprintf("%s/native/services", state_dir), *data = xasprintf("%s/volumes", state_dir);
 	json_t *running = sutra_record_recover(state_dir);
 	pid_t pids[256];
 	size_t orphans = sutra_stack_pids(state_dir, NULL, pids, 256);
-	int rc = sutra_runit_stop(state_dir, GRACE_NS, ret_killed, err);
+	int rc = sutra_runit_stop(state_dir, grace_of(state_dir), ret_killed, err);
 
 	*ret_n = json_array_size(json_object_get(running, "services"));
 	*ret_n = *ret_n ? *ret_n : orphans;	/* without folders only processes can be counted */

@@ -51,6 +51,14 @@ static bool same_image(const char *a, const char *b)
 	return id_a && id_b && !strcmp(id_a, id_b);
 }
 
+/* A container that is not the one deploy made, or not with the limits it was made with. */
+static bool changed_by_hand(const struct sutra_unit *u, const json_t *old, const struct sutra_supervised *now)
+{
+	const char *id = json_string_value(json_object_get(old, "container"));
+
+	return u->image && id && *id && (strcmp(id, now->id) != 0 || now->memory_limit != u->memory_limit);
+}
+
 /* orphaned: the supervisor is gone, so that what still runs is watched by nobody. */
 static void plan_unit(const struct sutra_runtime *rt, const struct sutra_unit *u, const json_t *record,
 		      const char *state_dir, bool orphaned, struct sutra_step *step)
@@ -62,12 +70,18 @@ static void plan_unit(const struct sutra_runtime *rt, const struct sutra_unit *u
 
 	*step = (struct sutra_step){ .unit = u, .name = xstrdup(u->name), .old_hash = hash ? xstrdup(hash) : NULL };
 	rt->observe(state_dir, u->name, &now);
-	if (!old) {
+	if (!old && now.running && !orphaned) {
+		step->action = SUTRA_REPLACE;
+		step->cause = xstrdup("left by a deploy that was cut off");
+	} else if (!old) {
 		step->action = SUTRA_START;
 		step->cause = xstrdup("not deployed");
 	} else if (orphaned) {
 		step->action = SUTRA_START;
 		step->cause = xstrdup("its supervisor was killed");
+	} else if (now.supervised && !now.running && !now.wants_up && now.last_exit == 0 &&
+		   u->restart == SUTRA_RESTART_NO && hash && !strcmp(hash, u->hash)) {
+		step->cause = xstrdup("done");
 	} else if (!now.supervised || !now.running) {
 		step->action = SUTRA_START;
 		step->cause = xstrdup("not running");
@@ -83,6 +97,9 @@ static void plan_unit(const struct sutra_runtime *rt, const struct sutra_unit *u
 	} else if (strcmp(hash, u->hash) != 0) {
 		step->action = SUTRA_REPLACE;
 		find_change(u, old, step);
+	} else if (changed_by_hand(u, old, &now)) {
+		step->action = SUTRA_REPLACE;
+		step->cause = xstrdup("its container was changed by hand");
 	} else {
 		step->cause = xstrdup("unchanged");
 	}
@@ -103,7 +120,7 @@ static void plan_surplus(const json_t *s, bool prune, struct sutra_step *step)
 
 static const struct sutra_step *holder_of(const struct sutra_plan *p, const struct sutra_step *step)
 {
-	if (step->action != SUTRA_START || !step->unit->published)
+	if (step->action != SUTRA_START || !step->unit || !step->unit->published)
 		return NULL;
 	for (size_t i = 0; i < p->n; i++)
 		if (p->steps[i].published && !strcmp(p->steps[i].published, step->unit->published))

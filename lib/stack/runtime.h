@@ -27,11 +27,15 @@ struct sutra_supervised {
 	unsigned restarts;
 	int last_exit;		/* 128 + signal, -1: no run has ended yet */
 	char ip[48];		/* of a container; else "" */
+	char id[80];		/* of a container; else "" */
+	uint64_t memory_limit;	/* of a container, as the engine has it */
 };
 
 struct sutra_awaited {
 	/* asked */
 	const char *name, *program, *health_url;	/* health_url NULL: running is enough */
+	bool may_end;		/* restart: no: an exit with 0 is as good as health */
+	bool must_end;		/* others wait for its end: running is not enough */
 	/* set by start or restart, or zero for a service that was not running */
 	uint64_t asked_ns;	/* when the restart was asked for */
 	bool in_place;		/* the process restarts itself, its pid stays */

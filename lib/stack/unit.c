@@ -373,6 +373,19 @@ static int make_hash(const struct maker *m, const struct sutra_service *s, struc
 	return 0;
 }
 
+/* Whether a service waits for this one's end. */
+static bool is_awaited_end(const struct sutra_compose *all, const char *name)
+{
+	for (size_t i = 0; i < all->n_services; i++) {
+		const struct sutra_service *s = &all->services[i];
+
+		for (size_t d = 0; d < s->n_depends_on; d++)
+			if (s->depends_on[d].condition == SUTRA_COMPLETED && !strcmp(s->depends_on[d].service, name))
+				return true;
+	}
+	return false;
+}
+
 static int make_unit(const struct maker *m, const struct sutra_service *s, struct sutra_unit *u)
 {
 	int rc;
@@ -384,6 +397,7 @@ static int make_unit(const struct maker *m, const struct sutra_service *s, struc
 	u->depends_on = s->depends_on;
 	u->n_depends_on = s->n_depends_on;
 	u->restart = s->restart;
+	u->awaited_end = is_awaited_end(m->all, s->name);
 	u->restart_max = s->restart_max;
 	u->memory_limit = s->memory_limit;
 	u->stop_grace_ns = s->stop_grace_ns;

@@ -26,6 +26,7 @@ struct sutra_unit {
 	size_t n_depends_on;
 	struct sutra_healthcheck health;	/* test is not copied */
 	enum sutra_restart restart;
+	bool awaited_end;			/* another one waits until it has ended with 0 */
 	int64_t restart_max;
 	uint64_t memory_limit, stop_grace_ns;
 	char *image;				/* of a container: name, then its id once known */
