@@ -1,7 +1,6 @@
 #include "stack/unit.h"
 
 #include <arpa/inet.h>
-#include <ctype.h>
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <stdio.h>
@@ -14,6 +13,7 @@
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/proc.h"
+#include "stack/names.h"
 #include "stack/runtime.h"
 
 enum { HASH_VERSION = 2, MAX_VALUE = 64 << 10 };
@@ -35,37 +35,13 @@ static void address_of(const struct maker *m, const char *name, char out[32])
 		snprintf(out, 32, "127.%u.%u.%u", m->b, m->c, (unsigned)(s - m->all->services) % 250 + 2);
 }
 
-static bool is_name_char(char c) { return isalnum((unsigned char)c) || c == '-' || c == '_' || c == '.'; }
-
-/* The service whose name stands whole at text[at] as a host: behind "//" or followed by
- * ":<digit>", or the whole value of a *_HOST variable. */
-static const struct sutra_service *host_at(const struct maker *m, const char *key, const char *text,
-					   size_t at)
-{
-	if (at && is_name_char(text[at - 1]))
-		return NULL;
-	for (size_t i = 0; i < m->all->n_services; i++) {
-		const struct sutra_service *s = &m->all->services[i];
-		size_t n = strlen(s->name);
-		const char *end = text + at + n;
-		bool as_url = at >= 2 && text[at - 1] == '/' && text[at - 2] == '/';
-
-		if (strncmp(text + at, s->name, n) || is_name_char(*end))
-			continue;
-		if (as_url || (*end == ':' && isdigit((unsigned char)end[1])) ||
-		    (!at && !*end && sutra_str_ends(key, "_HOST")))
-			return s;
-	}
-	return NULL;
-}
-
 static char *replace_hosts(const struct maker *m, const char *key, const char *text)
 {
 	struct sutra_buf b;
 
 	sutra_buf_init(&b, MAX_VALUE);
 	for (size_t at = 0; text[at];) {
-		const struct sutra_service *s = host_at(m, key, text, at);
+		const struct sutra_service *s = sutra_host_at(m->all, key, text, at);
 		char address[32];
 
 		if (s) {
@@ -293,24 +269,6 @@ static int make_health(const struct maker *m, const struct sutra_service *s, str
 	return 0;
 }
 
-/* "ml-base-1" is a replica of "ml-base" when another service differs from it by its number alone. */
-static char *group_of(const struct sutra_compose *all, const struct sutra_service *s)
-{
-	size_t n = strlen(s->name), stem = n;
-
-	while (stem && isdigit((unsigned char)s->name[stem - 1]))
-		stem--;
-	if (stem == n || stem < 2 || s->name[stem - 1] != '-')
-		return sutra_strdup(s->name);
-	for (size_t i = 0; i < all->n_services; i++) {
-		const struct sutra_service *o = &all->services[i];
-
-		if (o != s && !strncmp(o->name, s->name, stem) && isdigit((unsigned char)o->name[stem]))
-			return sutra_strndup(s->name, stem - 1);
-	}
-	return sutra_strdup(s->name);
-}
-
 static void hash_file(struct sutra_buf *b, const char *path)
 {
 	uint8_t digest[SUTRA_SHA256_LEN];
@@ -391,7 +349,7 @@ static int make_unit(const struct maker *m, const struct sutra_service *s, struc
 	int rc;
 
 	u->name = sutra_strdup(s->name);
-	u->group = group_of(m->all, s);
+	u->group = sutra_group_of(m->all, s);
 	if (!u->name || !u->group)
 		return no_memory(m);
 	u->depends_on = s->depends_on;
