@@ -46,20 +46,31 @@ static int read_services(struct reader *r, struct fy_node *n, void *object, cons
 	return reader_pairs(r, n, what, read_one_service, object);
 }
 
+static int read_volume_size(struct reader *r, struct fy_node *n, void *object, const char *what)
+{
+	return reader_size(r, n, what, object);
+}
+
 static const struct reader_key volume_keys[] = {
 	{ "driver", reader_skip }, { "driver_opts", reader_skip }, { "labels", reader_skip },
-	{ "name", reader_skip },   { "external", reader_skip },    { 0 },
+	{ "name", reader_skip },   { "external", reader_skip },    { "x-sutra-size", read_volume_size },
+	{ 0 },
 };
 
 static int read_one_volume(struct reader *r, const char *key, struct fy_node *value, void *object)
 {
 	struct sutra_compose *c = object;
+	uint64_t *sizes = sutra_realloc_array(c->volume_sizes, c->volumes.n + 1, sizeof(*sizes));
 	char what[300];
 
+	if (!sizes)
+		return reader_fail(r, "out of memory");
+	c->volume_sizes = sizes;
+	sizes[c->volumes.n] = 0;
 	if (sutra_strv_add(&c->volumes, key))
 		return reader_fail(r, "out of memory");
 	snprintf(what, sizeof(what), "volumes.%s", key);
-	return reader_mapping(r, value, what, volume_keys, NULL);
+	return reader_mapping(r, value, what, volume_keys, &sizes[c->volumes.n - 1]);
 }
 
 static int read_volumes(struct reader *r, struct fy_node *n, void *object, const char *what)
@@ -198,6 +209,7 @@ void sutra_compose_free(struct sutra_compose *c)
 		service_release(&c->services[i]);
 	sutra_free(c->services);
 	sutra_strv_release(&c->volumes);
+	sutra_free(c->volume_sizes);
 	sutra_free(c->file);
 	sutra_free(c->name);
 	sutra_free(c);

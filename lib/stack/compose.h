@@ -4,8 +4,8 @@
  * Read by libfyaml (YAML 1.2; anchors, aliases and merge keys resolved), values
  * interpolated, then checked: a key that is not known here is an error with file and line,
  * never ignored in silence. Keys that only a container engine acts on (build, networks,
- * cap_drop ...) are known and checked for their place, not modelled: that engine reads the
- * same file. sutra-compose(5) lists both kinds.
+ * labels ...) are known and checked for their place, not modelled: that engine reads the
+ * same file. x-sutra-* keys are what compose has no words for. sutra-compose(5) lists all.
  */
 #ifndef SUTRA_STACK_COMPOSE_H
 #define SUTRA_STACK_COMPOSE_H
@@ -54,6 +54,32 @@ struct sutra_healthcheck {
 	int64_t retries;	/* 3 */
 };
 
+enum { SUTRA_SCALE_POLICIES = 4 };
+
+struct sutra_scale_rule {	/* how fast an autoscaler may go in one direction */
+	bool set;
+	uint64_t window_ns;	/* it looks back so long before it goes */
+	struct sutra_scale_policy {
+		bool percent;	/* of the running ones; else a number of pods */
+		int64_t value;
+		uint64_t period_ns;
+	} policies[SUTRA_SCALE_POLICIES];
+	size_t n;
+};
+
+struct sutra_scale {	/* x-sutra-scale */
+	int64_t min, max;	/* 0: not said; equal: fixed */
+	int64_t cpu, memory;	/* percent of the reservation to hold; 0: not a measure */
+	struct sutra_scale_rule up, down;
+};
+
+struct sutra_drain {	/* x-sutra-drain: what comes before the end */
+	bool set;
+	uint64_t delay_ns;	/* as long, requests still come */
+	char *signal;		/* "USR1"; NULL: none */
+	uint64_t wait_ns;	/* behind the signal */
+};
+
 struct sutra_service {
 	char *name, *image;
 	int line;
@@ -71,6 +97,12 @@ struct sutra_service {
 	uint64_t memory_limit, memory_reservation;	/* bytes; 0: none */
 	double cpu_limit, cpu_reservation;		/* cores; 0: none */
 	uint64_t stop_grace_ns;		/* 10 s */
+	bool read_only, init, no_new_privileges;
+	struct sutra_strv cap_drop, tmpfs;
+	char *user;			/* NULL: the image's */
+	struct sutra_scale scale;
+	struct sutra_drain drain;
+	char *live_url, *ready_url;	/* x-sutra-probes; NULL: the health check's */
 };
 
 struct sutra_compose {
@@ -78,6 +110,7 @@ struct sutra_compose {
 	struct sutra_service *services;	/* sorted by name */
 	size_t n_services;
 	struct sutra_strv volumes;	/* declared names */
+	uint64_t *volume_sizes;		/* of each, x-sutra-size; 0: not said */
 };
 
 /* Reads and checks a file. Relative env_file paths are beside it. SUTRA_E_SETTING (and

@@ -269,7 +269,7 @@ static int by_row(struct reader *r, const char *key, struct fy_node *value, void
 		snprintf(what, sizeof(what), "%s.%s", t->what, key);
 		return k->read(r, value, t->object, what);
 	}
-	return sutra_str_starts(key, "x-") ? 0 : unknown_key(r, t, key);
+	return sutra_str_starts(key, "x-") && !sutra_str_starts(key, "x-sutra-") ? 0 : unknown_key(r, t, key);
 }
 
 int reader_mapping(struct reader *r, struct fy_node *n, const char *what,

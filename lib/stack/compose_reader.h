@@ -37,7 +37,7 @@ struct reader_key {
 	const char *key;	/* NULL ends the table */
 	int (*read)(struct reader *r, struct fy_node *value, void *object, const char *what);
 };
-/* Calls the row of every key; x-* is skipped, any other key is an error with its nearest
+/* Calls the row of every key; x-* but x-sutra-* is skipped, any other key is an error with its nearest
  * match. what names the mapping in errors. */
 int reader_mapping(struct reader *r, struct fy_node *n, const char *what,
 		   const struct reader_key *rows, void *object);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "stack/compose_extra.h"
 
 static int read_image(struct reader *r, struct fy_node *n, void *object, const char *what)
 {
@@ -474,20 +475,23 @@ static const struct reader_key service_keys[] = {
 	{ "volumes", read_volumes },
 	{ "deploy", read_deploy },
 	{ "stop_grace_period", read_stop_grace },
+	{ "cap_drop", extra_cap_drop },
+	{ "init", extra_init },
+	{ "read_only", extra_read_only },
+	{ "security_opt", extra_security_opt },
+	{ "tmpfs", extra_tmpfs },
+	{ "user", extra_user },
+	{ "x-sutra-drain", extra_drain },
+	{ "x-sutra-probes", extra_probes },
+	{ "x-sutra-scale", extra_scale },
 	{ "build", reader_skip },
-	{ "cap_drop", reader_skip },
 	{ "container_name", reader_skip },
 	{ "hostname", reader_skip },
-	{ "init", reader_skip },
 	{ "labels", reader_skip },
 	{ "logging", reader_skip },
 	{ "networks", reader_skip },
-	{ "read_only", reader_skip },
-	{ "security_opt", reader_skip },
 	{ "stop_signal", reader_skip },
-	{ "tmpfs", reader_skip },
 	{ "ulimits", reader_skip },
-	{ "user", reader_skip },
 	{ 0 },
 };
 
@@ -530,4 +534,5 @@ void service_release(struct sutra_service *s)
 	sutra_env_release(&s->env);
 	sutra_free(s->name);
 	sutra_free(s->image);
+	extra_release(s);
 }
