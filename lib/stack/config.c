@@ -44,6 +44,7 @@ const struct sutra_setting sutra_operator_settings[] = {
 	TEXT("SUTRA_STATE_DIR", NULL, "folder of records, logs and volumes"),
 	TEXT("SUTRA_TENANTS_FILE", NULL, "tenants and their keys"),
 	INT("SUTRA_THREADS", NULL, 1, 256, "inference threads of a replica"),
+	TEXT("SUTRA_VERSION", "latest", "tag of the images that containers run"),
 	ONE_OF("WAL_SYNC", NULL, "always|interval", "when a write to the cache shard is acknowledged"),
 	INT("WAL_SYNC_INTERVAL_MS", "1000", 1, 600000, "longest time until a write is on disk"),
 	SECRET("HAPROXY_STATS_PASSWORD", "of embedding-ha's statistics"),

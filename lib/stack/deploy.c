@@ -17,8 +17,7 @@
 
 #define DRAIN_NS 30000000000u
 
-/* Edition and cache decide the profiles (CONTRACT section 1). */
-static void profiles_of(struct sutra_config *config, struct sutra_strv *ret)
+void sutra_profiles_of(struct sutra_config *config, struct sutra_strv *ret)
 {
 	const char *edition = sutra_config_get(config, "SUTRA_EDITION");
 	bool cache = true;
@@ -55,7 +54,7 @@ int sutra_desired_make(const struct sutra_runtime *rt, struct sutra_config *conf
 	struct sutra_desired d = { .rt = rt, .file = file };
 	int rc;
 
-	profiles_of(config, &d.profiles);
+	sutra_profiles_of(config, &d.profiles);
 	rc = sutra_compose_read(file, sutra_config_get, config, &d.all, err);
 	rc = rc ? rc : sutra_compose_read(file, sutra_config_get, config, &d.selected, err);
 	rc = rc ? rc : sutra_compose_select(d.selected, &d.profiles, err);

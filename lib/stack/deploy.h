@@ -33,6 +33,8 @@ struct sutra_parts {
 	const json_t *images;		/* service -> image, in place of the file's; NULL: none */
 };
 
+/* The profiles that edition and cache turn on (CONTRACT section 1). */
+void sutra_profiles_of(struct sutra_config *config, struct sutra_strv *ret);
 /* The stack that the settings ask for. Ports and the model folder must be set in config. */
 int sutra_desired_make(const struct sutra_runtime *rt, struct sutra_config *config, const struct sutra_parts *parts,
 		       const char *state_dir, struct sutra_desired *ret, struct sutra_err *err);

@@ -1,0 +1,283 @@
+/*
+ * Documents for `kubectl apply`, valid for Kubernetes 1.25 and later.
+ *
+ * A service with a named volume is a StatefulSet of one pod, any other a Deployment; where an
+ * autoscaler owns the number of pods, the Deployment does not say one, so that applying it
+ * again resets nothing. Selectors hold what never changes: name, instance, part-of. Pods meet
+ * the "restricted" standard as far as the compose file does.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "stack/kube.h"
+#include "stack/yaml.h"
+
+enum { MAX_NAME = 52 };	/* a StatefulSet's, with what its pods' labels add */
+
+#define DEFAULT_VOLUME (10ull << 30)
+
+static const char head[] =
+	"# Made by `sutra manifest kubernetes` from the compose file; make it again rather than edit it.\n"
+	"#   kubectl create namespace sutra && kubectl -n sutra apply -f FILE\n"
+	"# Nothing here is a secret: values of secret settings are looked up in the Secret\n"
+	"# " KUBE_SECRET ", under the setting's name. sutra-manifest(1) tells the rest.\n";
+
+static const char claim_note[] =
+	"# The models: bound to a volume that holds them already, so give the cluster one first: a\n"
+	"# PersistentVolume with the label app.kubernetes.io/name=%s, access mode\n"
+	"# ReadOnlyMany, no class, filled with the folder that `sutra model path` is in.\n";
+
+bool kube_is_stateful(const struct workload *w)
+{
+	for (size_t i = 0; i < w->s->n_volumes; i++)
+		if (w->s->volumes[i].named)
+			return true;
+	return false;
+}
+
+bool kube_is_claim(const struct sutra_volume *v) { return v->source && !v->named && v->source[0] != '.'; }
+
+json_t *kube_own(char *s)
+{
+	json_t *text = json_string(s);
+
+	sutra_free(s);
+	return text;
+}
+
+json_int_t kube_seconds(uint64_t ns)
+{
+	return ns ? (json_int_t)((ns + 999999999u) / 1000000000u) : 1;
+}
+
+json_t *kube_port_name(int port) { return json_sprintf("tcp-%d", port); }
+
+char *kube_config_name(const struct workload_mount *mount) { return xasprintf("sutra-%s", mount->name); }
+
+char *kube_claim_name(const struct sutra_volume *v)
+{
+	const char *slash = strrchr(v->target, '/');
+
+	return xasprintf("sutra-%s", slash ? slash + 1 : v->target);
+}
+
+json_t *kube_selector(const struct workload *w)
+{
+	return json_pack("{s:s, s:s, s:s}", "app.kubernetes.io/name", w->name, "app.kubernetes.io/instance", "sutra",
+			 "app.kubernetes.io/part-of", "sutra");
+}
+
+static bool is_label(const char *s, size_t n)
+{
+	static const char ends[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+
+	return n && n < 64 && strchr(ends, s[0]) && strchr(ends, s[n - 1]) &&
+	       strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") >= n;
+}
+
+/* The image's own name, and its tag, as labels: "ml-base" and "latest" of sutra/ml-base:latest. */
+static void add_image_labels(json_t *labels, const char *image)
+{
+	const char *slash = strrchr(image, '/'), *name = slash ? slash + 1 : image;
+	size_t n = strcspn(name, ":@");
+
+	if (is_label(name, n))
+		json_object_set_new(labels, "app.kubernetes.io/component", json_stringn(name, n));
+	if (name[n] == ':' && is_label(name + n + 1, strlen(name + n + 1)))
+		json_object_set_new(labels, "app.kubernetes.io/version", json_string(name + n + 1));
+}
+
+json_t *kube_meta(const struct workload *w, const char *name)
+{
+	json_t *labels = w ? kube_selector(w) :
+			     json_pack("{s:s, s:s, s:s}", "app.kubernetes.io/name", name, "app.kubernetes.io/instance",
+				       "sutra", "app.kubernetes.io/part-of", "sutra");
+
+	if (w)
+		add_image_labels(labels, w->s->image);
+	json_object_set_new(labels, "app.kubernetes.io/managed-by", json_string("sutra"));
+	return json_pack("{s:s*, s:o}", "name", name, "labels", labels);
+}
+
+static uint64_t volume_size(const struct workloads *all, const char *name)
+{
+	const struct sutra_compose *c = all->m->all;
+
+	for (size_t i = 0; i < c->volumes.n; i++)
+		if (!strcmp(c->volumes.items[i], name) && c->volume_sizes[i])
+			return c->volume_sizes[i];
+	return DEFAULT_VOLUME;
+}
+
+static json_t *claim_templates(const struct workloads *all, const struct workload *w)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < w->s->n_volumes; i++)
+		if (w->s->volumes[i].named)
+			json_array_append_new(
+				list, json_pack("{s:{s:s, s:o}, s:{s:[s], s:{s:{s:o}}}}", "metadata", "name",
+						w->s->volumes[i].source, "labels", kube_selector(w), "spec",
+						"accessModes", "ReadWriteOnce", "resources", "requests", "storage",
+						kube_own(workload_size(volume_size(all, w->s->volumes[i].source), "i"))));
+	return list;
+}
+
+static json_t *stateful_set(const struct workloads *all, const struct workload *w)
+{
+	return json_pack("{s:s, s:s, s:o, s:{s:i, s:s, s:{s:o}, s:o, s:o}}", "apiVersion", "apps/v1", "kind",
+			 "StatefulSet", "metadata", kube_meta(w, w->name), "spec", "replicas", 1, "serviceName",
+			 w->name, "selector", "matchLabels", kube_selector(w), "template", kube_pod(all, w),
+			 "volumeClaimTemplates", claim_templates(all, w));
+}
+
+static json_t *deployment(const struct workloads *all, const struct workload *w)
+{
+	return json_pack("{s:s, s:s, s:o, s:{s:o*, s:{s:o}, s:{s:s, s:{s:i, s:i}}, s:o}}", "apiVersion", "apps/v1",
+			 "kind", "Deployment", "metadata", kube_meta(w, w->name), "spec", "replicas",
+			 kube_scales(w) ? NULL : json_integer((json_int_t)w->replicas), "selector", "matchLabels",
+			 kube_selector(w), "strategy", "type", "RollingUpdate", "rollingUpdate", "maxSurge", 1,
+			 "maxUnavailable", 0, "template", kube_pod(all, w));
+}
+
+static json_t *config_map(const struct workload_mount *mount)
+{
+	json_t *data = json_object();
+	char *name = kube_config_name(mount);
+	json_t *map;
+
+	for (size_t i = 0; i < mount->n; i++)
+		json_object_set_new(data, mount->files[i].name, json_string(mount->files[i].text));
+	map = json_pack("{s:s, s:s, s:o, s:o}", "apiVersion", "v1", "kind", "ConfigMap", "metadata",
+			kube_meta(NULL, name), "data", data);
+	sutra_free(name);
+	return map;
+}
+
+/* Class "": only a volume that is there already, never a new and empty one. */
+static json_t *model_claim(const char *name)
+{
+	return json_pack("{s:s, s:s, s:o, s:{s:[s], s:s, s:{s:{s:s}}, s:{s:{s:s}}}}", "apiVersion", "v1", "kind",
+			 "PersistentVolumeClaim", "metadata", kube_meta(NULL, name), "spec", "accessModes",
+			 "ReadOnlyMany", "storageClassName", "", "selector", "matchLabels", "app.kubernetes.io/name",
+			 name, "resources", "requests", "storage", "128Mi");
+}
+
+static void add_document(struct sutra_buf *out, json_t *document)
+{
+	if (!document)
+		return;
+	sutra_buf_adds(out, "---\n");
+	sutra_yaml_add(out, document);
+	json_decref(document);
+}
+
+/* RFC 1035: small letters, digits, dashes; a letter first. */
+static bool is_name(const char *s)
+{
+	size_t n = strlen(s);
+
+	return n && n <= MAX_NAME && s[0] >= 'a' && s[0] <= 'z' && s[n - 1] != '-' &&
+	       !s[strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-")];
+}
+
+/* A pod that is never alone cannot have a volume of its own. */
+static int check_volumes(const struct workloads *all, const struct workload *w)
+{
+	for (size_t i = 0; i < w->s->n_volumes; i++) {
+		const struct sutra_volume *v = &w->s->volumes[i];
+
+		if (v->named && !is_name(v->source))
+			return workload_fail(all, w, "the volume \"%s\" cannot be a name in Kubernetes", v->source);
+		if (v->named && (w->replicas > 1 || kube_scales(w)))
+			return workload_fail(all, w, "it stores in \"%s\", so there can be one of it only", v->source);
+		if (kube_is_claim(v) && !v->read_only)
+			return workload_fail(all, w, "%s is mounted to be written; a cluster wants a named volume there",
+					     v->target);
+	}
+	for (size_t i = 0; i < w->n_mounts; i++)
+		if (!w->mounts[i].single && !is_name(w->mounts[i].name))
+			return workload_fail(all, w, "the folder %s cannot be a name in Kubernetes", w->mounts[i].name);
+	return 0;
+}
+
+static int check(const struct workloads *all, const struct workload *w)
+{
+	const struct sutra_service *s = w->s;
+
+	if (!is_name(w->name))
+		return workload_fail(all, w, "Kubernetes wants at most %d small letters, digits and dashes as a name",
+				     MAX_NAME);
+	for (size_t i = 0; i < s->n_ports; i++)
+		if (strcmp(s->ports[i].protocol, "tcp") != 0)
+			return workload_fail(all, w, "port %d is %s; only tcp is carried over", s->ports[i].target,
+					     s->ports[i].protocol);
+	if (s->scale.cpu && s->cpu_reservation <= 0)
+		return workload_fail(all, w, "x-sutra-scale.cpu wants deploy.resources.reservations.cpus to measure by");
+	if (s->scale.memory && !s->memory_reservation)
+		return workload_fail(all, w,
+				     "x-sutra-scale.memory wants deploy.resources.reservations.memory to measure by");
+	return check_volumes(all, w);
+}
+
+/* What several workloads may share comes once, and before them. */
+static void add_shared(struct sutra_buf *out, const struct workloads *all)
+{
+	struct sutra_strv seen = { 0 };
+
+	for (size_t i = 0; i < all->n; i++) {
+		const struct workload *w = &all->items[i];
+
+		for (size_t c = 0; c < w->n_mounts; c++) {
+			char *name = kube_config_name(&w->mounts[c]);
+
+			if (!sutra_strv_has(&seen, name))
+				add_document(out, config_map(&w->mounts[c]));
+			sutra_strv_add(&seen, name);
+			sutra_free(name);
+		}
+		for (size_t v = 0; v < w->s->n_volumes; v++) {
+			char *name = kube_is_claim(&w->s->volumes[v]) ? kube_claim_name(&w->s->volumes[v]) : NULL;
+
+			if (name && !sutra_strv_has(&seen, name)) {
+				sutra_buf_addf(out, claim_note, name);
+				add_document(out, model_claim(name));
+				sutra_strv_add(&seen, name);
+			}
+			sutra_free(name);
+		}
+	}
+	sutra_strv_release(&seen);
+	add_document(out, kube_default_deny());
+}
+
+static void add_workload(struct sutra_buf *out, const struct workloads *all, const struct workload *w)
+{
+	if (w->n_ports)
+		add_document(out, kube_service(w));
+	add_document(out, kube_network_policy(all, w));
+	add_document(out, kube_is_stateful(w) ? stateful_set(all, w) : deployment(all, w));
+	if (kube_scales(w))
+		add_document(out, kube_autoscaler(w));
+	add_document(out, kube_disruption_budget(w));
+}
+
+int sutra_manifest_kubernetes(const struct sutra_manifest *m, struct sutra_buf *out, struct sutra_err *err)
+{
+	struct workloads all;
+	int rc = workloads_make(m, &all, err);
+
+	if (rc)
+		return rc;
+	for (size_t i = 0; i < all.n && !rc; i++)
+		rc = check(&all, &all.items[i]);
+	sutra_buf_adds(out, head);
+	add_shared(out, &all);
+	for (size_t i = 0; i < all.n; i++)
+		add_workload(out, &all, &all.items[i]);
+	workloads_release(&all);
+	if (!rc && sutra_buf_error(out))
+		rc = sutra_fail(err, sutra_buf_error(out), "the manifest is too large");
+	return rc;
+}
