@@ -38,3 +38,20 @@ wait_line() {
 }
 
 wait_gone() { timeout 60 tail -s 0.05 -f --pid="$1" /dev/null 3>&-; }
+
+# start_engine: a Docker engine for this file's tests, when none answers and one may be started.
+start_engine() {
+  docker version >/dev/null 2>&1 && return 0
+  command -v dockerd >/dev/null && [ "$(id -u)" = 0 ] || return 1
+  dockerd >"$BATS_FILE_TMPDIR/engine.log" 2>&1 3>&- &
+  echo $! >"$BATS_FILE_TMPDIR/engine.pid"
+  timeout 60 grep -m1 -q 'API listen on' < <(exec tail -n +1 -s 0.1 -f --pid=$! "$BATS_FILE_TMPDIR/engine.log" 3>&-)
+}
+
+# stop_engine: ends it, if start_engine began it.
+stop_engine() {
+  local pid
+  [ -e "$BATS_FILE_TMPDIR/engine.pid" ] || return 0
+  pid=$(cat "$BATS_FILE_TMPDIR/engine.pid")
+  kill "$pid" && wait_gone "$pid"
+}

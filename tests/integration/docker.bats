@@ -19,20 +19,12 @@ setup_file() {
 
 teardown_file() {
   sutra down --volumes --confirm=sutra >/dev/null 2>&1
-  [ ! -e "$BATS_FILE_TMPDIR/engine.pid" ] || { kill "$(cat "$BATS_FILE_TMPDIR/engine.pid")" && wait_gone "$(cat "$BATS_FILE_TMPDIR/engine.pid")"; }
+  stop_engine
   rm -rf "$SUTRA_STATE_DIR"
 }
 
 setup() {
   docker version >/dev/null 2>&1 || skip "no Docker engine answers, and none could be started"
-}
-
-start_engine() {
-  docker version >/dev/null 2>&1 && return 0
-  command -v dockerd >/dev/null && [ "$(id -u)" = 0 ] || return 1
-  dockerd >"$BATS_FILE_TMPDIR/engine.log" 2>&1 3>&- &
-  echo $! >"$BATS_FILE_TMPDIR/engine.pid"
-  timeout 60 grep -m1 -q 'API listen on' < <(exec tail -n +1 -s 0.1 -f --pid=$! "$BATS_FILE_TMPDIR/engine.log" 3>&-)
 }
 
 containers() { docker ps -aq --filter "label=com.docker.compose.project=$PROJECT"; }
