@@ -1,0 +1,160 @@
+/* lib/stack: the YAML writer, and what a manifest makes of replicas. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <libfyaml.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "stack/manifest_model.h"
+#include "stack/yaml.h"
+
+static const char *none(void *ctx, const char *name) { return NULL; }
+
+/* The scalar at a path of the text, as libfyaml reads it; the caller frees. */
+static char *scalar_at(const char *text, const char *path)
+{
+	struct fy_document *doc = fy_document_build_from_string(NULL, text, FY_NT);
+	struct fy_node *n = doc ? fy_node_by_path(fy_document_root(doc), path, FY_NT, FYNWF_DONT_FOLLOW) : NULL;
+	size_t len = 0;
+	const char *s = n ? fy_node_get_scalar(n, &len) : NULL;
+	char *copy = s ? sutra_strndup(s, len) : NULL;
+
+	fy_document_destroy(doc);
+	return copy;
+}
+
+static void texts_come_back_as_they_were(void **state)
+{
+	static const char *const odd[] = {
+		"",	  "plain",  "yes",	"No",	 "null",      "~",	   "1e3",   "0x1f",  "1:30", "a: b",
+		"a #b",	  "'",	    "\"",	"\\n",	 "a\nb\n",    "a\nb",	   "\n",    " a",    "a ",   "  a\nb\n",
+		"t\tb",	  "{a}",    "[b",	"*x",	 "&x",	      "!x",	   "|",	    "> ",    "%",    "@",
+		"a\n\nb\n", "x \ny\n", "\x01\x7f", "\xc3\xa9", "http://a:1/b", "-",	   "---",   "...",   "a:",   "<<",
+	};
+
+	for (size_t i = 0; i < sizeof(odd) / sizeof(*odd); i++) {
+		json_t *o = json_pack("{s:s, s:[s, {s:s}], s:{s:s}}", "a", odd[i], "list", odd[i], "in", odd[i], "deep",
+				      "er", odd[i]);
+		static const char *const paths[] = { "/a", "/list/0", "/list/1/in", "/deep/er" };
+		struct sutra_buf b;
+
+		sutra_buf_init(&b, 4096);
+		sutra_yaml_add(&b, o);
+		for (size_t p = 0; p < 4; p++) {
+			char *got = scalar_at(sutra_buf_str(&b), paths[p]);
+
+			if (!got || strcmp(got, odd[i]) != 0)
+				fail_msg("%s of\n%s", paths[p], sutra_buf_str(&b));
+			sutra_free(got);
+		}
+		sutra_buf_release(&b);
+		json_decref(o);
+	}
+}
+
+static void yaml_has_every_kind(void **state)
+{
+	json_t *o = json_pack("{s:i, s:b, s:n, s:[], s:{}, s:f, s:[[i, i], {s:i, s:i}], s:s}", "int", -3, "no", 0, "nil",
+			      "list", "map", "real", 0.5, "deep", 1, 2, "a", 1, "b", 2, "odd: key", "v");
+	struct sutra_buf b;
+
+	sutra_buf_init(&b, 4096);
+	sutra_yaml_add(&b, o);
+	assert_string_equal(sutra_buf_str(&b), "int: -3\n"
+					       "\"no\": false\n"
+					       "nil: null\n"
+					       "list: []\n"
+					       "map: {}\n"
+					       "real: 0.5\n"
+					       "deep:\n"
+					       "  - \n"
+					       "    - 1\n"
+					       "    - 2\n"
+					       "  - a: 1\n"
+					       "    b: 2\n"
+					       "\"odd: key\": v\n");
+	sutra_buf_release(&b);
+	json_decref(o);
+}
+
+static const char replicas[] =
+	"services:\n"
+	"  r-1: { image: x, expose: [80, 81], environment: { ID: \"1\", N: \"1\", TO: \"http://db:5/r-1\" } }\n"
+	"  r-2: { image: x, expose: [80, 81], environment: { ID: \"2\", N: \"1\", TO: \"http://db:5/r-1\" } }\n"
+	"  lb: { image: y, environment: { R_1: \"r-1:80\", R_2: \"r-2:80\", ONE: \"r-2:81\", DB_HOST: db, DB_PORT: \"7\" } }\n"
+	"  db: { image: z, expose: [5, 6, 7], depends_on: [other] }\n"
+	"  other: { image: z, expose: [9] }\n";
+
+static const struct workload *named(const struct workloads *all, const char *name)
+{
+	for (size_t i = 0; i < all->n; i++)
+		if (!strcmp(all->items[i].name, name))
+			return &all->items[i];
+	fail_msg("no workload %s", name);
+	return NULL;
+}
+
+static void replicas_become_one_with_edges(void **state)
+{
+	const struct workload *r, *lb, *db;
+	struct sutra_compose *c;
+	struct workloads all;
+	struct sutra_err err;
+
+	assert_int_equal(sutra_compose_parse(replicas, strlen(replicas), "f.yml", none, NULL, &c, &err), 0);
+	assert_int_equal(workloads_make(&(struct sutra_manifest){ .all = c, .selected = c, .folder = "." }, &all, &err), 0);
+	assert_int_equal(all.n, 4);
+	r = named(&all, "r");
+	assert_int_equal(r->replicas, 2);
+	assert_true(r->balanced && r->n_ports == 2 && r->n_env == 3);
+	assert_int_equal(r->env[0].kind, ENV_NUMBER);
+	assert_int_equal(r->env[1].kind, ENV_TEXT);
+	assert_string_equal(r->env[1].value, "1");
+	lb = named(&all, "lb");
+	assert_int_equal(lb->n_env, 4);
+	assert_string_equal(lb->env[2].value, "r:81");
+	assert_int_equal(lb->env[3].kind, ENV_ADDRESSES);
+	assert_string_equal(lb->env[3].key, "R_DNS");
+	assert_string_equal(lb->env[3].value, "r:80");
+	/* lb calls r on 80 and 81, db on 7; r calls db on 5; db names other without a port. */
+	assert_int_equal(r->n_edges, 2);
+	db = named(&all, "db");
+	assert_int_equal(db->n_edges, 2);
+	assert_int_equal(db->edges[0].port, 7);
+	assert_int_equal(db->edges[1].port, 5);
+	assert_int_equal(named(&all, "other")->edges[0].port, 0);
+	workloads_release(&all);
+	sutra_compose_free(c);
+}
+
+static void amounts_are_whole(void **state)
+{
+	static const struct {
+		uint64_t bytes;
+		const char *text;
+	} sizes[] = { { 2ull << 30, "2Gi" }, { 256 << 20, "256Mi" }, { 1536 << 10, "1536Ki" }, { 1000, "1000" } };
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+		char *text = workload_size(sizes[i].bytes, "i");
+
+		assert_string_equal(text, sizes[i].text);
+		sutra_free(text);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(texts_come_back_as_they_were),
+		cmocka_unit_test(yaml_has_every_kind),
+		cmocka_unit_test(replicas_become_one_with_edges),
+		cmocka_unit_test(amounts_are_whole),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
