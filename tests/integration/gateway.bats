@@ -384,6 +384,15 @@ balancer() {
   [ "$(source_of '{"texts":["a","b","c"]}')" = "0 3 0" ]
 }
 
+@test "USR1: /ready turns 404, requests are answered on" {
+  [ "$(curl -s -o /dev/null -w '%{http_code}' "$URL/ready")" = 200 ]
+  kill -USR1 "$PID"
+  local end=$((SECONDS + 30))
+  until [ "$(curl -s -o /dev/null -w '%{http_code}' "$URL/ready")" = 404 ]; do [ $SECONDS -lt $end ]; done
+  embed "$PARIS" | jq -e '.embeddings[0] | length == 256'
+  curl -sf "$URL/health"
+}
+
 @test "wrong settings: exit 2 with name, value and what is allowed" {
   wrong() { run -2 env "$1" "$SUTRA_BIN/sutra-embedding" && [[ $output == *"$2"* ]] && [ "${#lines[@]}" = 1 ]; }
   wrong MATRYOSHKA_DIM=0 'MATRYOSHKA_DIM is "0"'
