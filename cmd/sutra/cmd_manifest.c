@@ -41,8 +41,9 @@ static make_manifest *target_named(const char *name)
 	return NULL;
 }
 
-/* Store and name of the model as deploy gives them to the compose file; it need not be here. */
-static int settle_model(struct sutra_config *config, struct sutra_err *err)
+/* What deploy works out for the compose file: store and name of the model, which need not be
+ * here, and who may see the balancer's statistics. */
+static int work_out(struct sutra_config *config, struct sutra_err *err)
 {
 	const char *path = sutra_config_get(config, "MODEL_PATH"), *slash = path ? strrchr(path, '/') : NULL;
 	char *store = path ? NULL : sutra_model_dir();
@@ -55,6 +56,8 @@ static int settle_model(struct sutra_config *config, struct sutra_err *err)
 	rc = sutra_config_set(config, "SUTRA_MODEL_DIR", store, SUTRA_FROM_RECORD, err);
 	if (!rc && path)
 		rc = sutra_config_set(config, "SUTRA_MODEL", slash + 1, SUTRA_FROM_RECORD, err);
+	if (!rc && !sutra_config_get(config, "HAPROXY_STATS_USER"))	/* as a deploy makes it */
+		rc = sutra_config_set(config, "HAPROXY_STATS_USER", "sutra", SUTRA_FROM_RECORD, err);
 	sutra_free(store);
 	return rc;
 }
@@ -98,7 +101,7 @@ static int run(int n, char **argv)
 	rc = stack_open(&config, &data_dir, &state_dir, false, &err);
 	if (!rc) {
 		path = file ? xstrdup(file) : xasprintf("%s/compose/docker-compose.yml", data_dir);
-		rc = settle_model(config, &err);
+		rc = work_out(config, &err);
 		rc = rc ? rc : print_manifest(make, config, path, &err);
 	}
 	sutra_free(path);

@@ -269,13 +269,13 @@ static bool add_addresses(struct workloads *all, struct workload *w, const char 
 	return true;
 }
 
-/* Whether the variable holds the number of the replica in each of them; *ret_odd: the first
- * where it neither does nor has the first's value. */
-static bool is_number(const struct workloads *all, const struct workload *w, const char *key,
-		      const struct sutra_service **ret_odd)
+/* What stands before the replica's number in the variable of each of them ("" or "ml-base-"),
+ * or NULL; then *ret_odd is the first that has not the first's value, if any. x-allocated. */
+static char *before_number(const struct workloads *all, const struct workload *w, const char *key,
+			   const struct sutra_service **ret_odd)
 {
 	const char *first = sutra_env_get(&w->s->env, key);
-	bool number = true;
+	bool number = true, name = true;
 
 	*ret_odd = NULL;
 	for (size_t i = 0; i < all->m->all->n_services; i++) {
@@ -285,10 +285,11 @@ static bool is_number(const struct workloads *all, const struct workload *w, con
 		if (!is_member(all, w, s))
 			continue;
 		number = number && number_of(w, s) && value && !strcmp(value, number_of(w, s));
+		name = name && number_of(w, s) && value && !strcmp(value, s->name);
 		if (!value || strcmp(value, first) != 0)
 			*ret_odd = *ret_odd ? *ret_odd : s;
 	}
-	return number;
+	return number ? xstrdup("") : name ? xasprintf("%s-", w->name) : NULL;
 }
 
 static int make_env(struct workloads *all, struct workload *w)
@@ -296,11 +297,13 @@ static int make_env(struct workloads *all, struct workload *w)
 	for (size_t i = 0; i < w->s->env.n; i++) {
 		const char *key = w->s->env.items[i].key, *value = w->s->env.items[i].value;
 		const struct sutra_service *odd;
+		char *before;
 
 		if (!sutra_str_utf8(value, strlen(value), NULL))
 			return workload_fail(all, w, "environment.%s is not UTF-8", key);
-		if (is_number(all, w, key, &odd)) {
-			add_env(w, xstrdup(key), xstrdup(""), ENV_NUMBER);
+		before = before_number(all, w, key, &odd);
+		if (before) {
+			add_env(w, xstrdup(key), before, ENV_NUMBER);
 			continue;
 		}
 		if (odd)

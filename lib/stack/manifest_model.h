@@ -16,7 +16,7 @@
 
 enum workload_env_kind {
 	ENV_TEXT,	/* a value, perhaps with marks */
-	ENV_NUMBER,	/* of the replica, counted from 1 */
+	ENV_NUMBER,	/* of the replica, counted from 1, behind the value */
 	ENV_ADDRESSES,	/* "name:port" that resolves to every replica of a workload */
 };
 

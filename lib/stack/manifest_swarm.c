@@ -67,7 +67,7 @@ static json_t *environment(const struct workload *w)
 		const struct workload_env *e = &w->env[i];
 
 		json_object_set_new(env, e->key,
-				    e->kind == ENV_NUMBER    ? json_string("{{.Task.Slot}}") :
+				    e->kind == ENV_NUMBER    ? json_sprintf("%s{{.Task.Slot}}", e->value) :
 				    e->kind == ENV_ADDRESSES ? json_sprintf("tasks.%s", e->value) :
 							       text_of(e->value));
 	}

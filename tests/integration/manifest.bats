@@ -36,7 +36,8 @@ for d in yaml.safe_load_all(open(sys.argv[1])): print(json.dumps(d))' "$1"
   sutra manifest kubernetes >"$BATS_TEST_TMPDIR/community.yml"
   sutra manifest kubernetes --file "$SCALED" >"$BATS_TEST_TMPDIR/scaled.yml"
   SUTRA_EDITION=simple SUTRA_CACHE_ENABLED=false sutra manifest kubernetes >"$BATS_TEST_TMPDIR/simple.yml"
-  for file in community scaled simple; do
+  SUTRA_EDITION=enterprise sutra manifest kubernetes >"$BATS_TEST_TMPDIR/enterprise.yml"
+  for file in community scaled simple enterprise; do
     n=$(grep -c '^kind:' "$BATS_TEST_TMPDIR/$file.yml")
     for version in 1.25.0 1.31.0 "$(python3 -c 'import kubernetes_validate as k; print(k.latest_version())')"; do
       run -0 python3 -m kubernetes_validate --strict --no-warn -k "$version" "$BATS_TEST_TMPDIR/$file.yml"
@@ -49,7 +50,8 @@ for d in yaml.safe_load_all(open(sys.argv[1])): print(json.dumps(d))' "$1"
   sutra manifest kubernetes >"$BATS_TEST_TMPDIR/community.yml"
   sutra manifest kubernetes --file "$SCALED" >"$BATS_TEST_TMPDIR/scaled.yml"
   SUTRA_EDITION=simple SUTRA_CACHE_ENABLED=false sutra manifest kubernetes >"$BATS_TEST_TMPDIR/simple.yml"
-  for file in community scaled simple; do
+  SUTRA_EDITION=enterprise sutra manifest kubernetes >"$BATS_TEST_TMPDIR/enterprise.yml"
+  for file in community scaled simple enterprise; do
     run -0 python3 "$BATS_TEST_DIRNAME/manifest_links.py" "$BATS_TEST_TMPDIR/$file.yml"
     echo "$output"
   done
@@ -98,6 +100,17 @@ for d in yaml.safe_load_all(open(sys.argv[1])): print(json.dumps(d))' "$1"
   [[ $output == *'value: "128"'* && $output == *'kind: ConfigMap'* ]]
   MATRYOSHKA_DIM=12x run -2 --separate-stderr sutra manifest kubernetes
   [ -z "$output" ]
+}
+
+@test "enterprise: gateways are one service too, behind their balancer; the password is the cluster's" {
+  SUTRA_EDITION=enterprise run -0 sutra manifest swarm
+  [[ $output == *'INSTANCE_ID: "embedding-{{.Task.Slot}}"'*'EMBEDDING_DNS: tasks.embedding:8888'*'HAPROXY_STATS_USER: sutra'* ]]
+  [[ $output == *'HAPROXY_STATS_PASSWORD: "${HAPROXY_STATS_PASSWORD:?export it}"'* ]]
+  SUTRA_EDITION=enterprise sutra manifest kubernetes --cluster-domain k8s.example.org >"$BATS_TEST_TMPDIR/m.yml"
+  documents "$BATS_TEST_TMPDIR/m.yml" | jq -se '[.[] | select(.kind == "Deployment" and .metadata.name == "embedding-ha")][0] |
+    .spec.template.spec.containers[0].env | map({(.name): (.value // .valueFrom)}) | add |
+    .EMBEDDING_DNS == "embedding.$(POD_NAMESPACE).svc.k8s.example.org:8888" and
+    .HAPROXY_STATS_PASSWORD == {secretKeyRef: {name: "sutra-secrets", key: "HAPROXY_STATS_PASSWORD"}}'
 }
 
 @test "odd values arrive as they are" {

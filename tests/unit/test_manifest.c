@@ -84,8 +84,8 @@ static void yaml_has_every_kind(void **state)
 
 static const char replicas[] =
 	"services:\n"
-	"  r-1: { image: x, expose: [80, 81], environment: { ID: \"1\", N: \"1\", TO: \"http://db:5/r-1\" } }\n"
-	"  r-2: { image: x, expose: [80, 81], environment: { ID: \"2\", N: \"1\", TO: \"http://db:5/r-1\" } }\n"
+	"  r-1: { image: x, expose: [80, 81], environment: { ID: \"1\", ME: r-1, N: \"1\", TO: \"http://db:5/r-1\" } }\n"
+	"  r-2: { image: x, expose: [80, 81], environment: { ID: \"2\", ME: r-2, N: \"1\", TO: \"http://db:5/r-1\" } }\n"
 	"  lb: { image: y, environment: { R_1: \"r-1:80\", R_2: \"r-2:80\", ONE: \"r-2:81\", DB_HOST: db, DB_PORT: \"7\" } }\n"
 	"  db: { image: z, expose: [5, 6, 7], depends_on: [other] }\n"
 	"  other: { image: z, expose: [9] }\n";
@@ -111,10 +111,13 @@ static void replicas_become_one_with_edges(void **state)
 	assert_int_equal(all.n, 4);
 	r = named(&all, "r");
 	assert_int_equal(r->replicas, 2);
-	assert_true(r->balanced && r->n_ports == 2 && r->n_env == 3);
+	assert_true(r->balanced && r->n_ports == 2 && r->n_env == 4);
 	assert_int_equal(r->env[0].kind, ENV_NUMBER);
-	assert_int_equal(r->env[1].kind, ENV_TEXT);
-	assert_string_equal(r->env[1].value, "1");
+	assert_string_equal(r->env[0].value, "");
+	assert_int_equal(r->env[1].kind, ENV_NUMBER);
+	assert_string_equal(r->env[1].value, "r-");
+	assert_int_equal(r->env[2].kind, ENV_TEXT);
+	assert_string_equal(r->env[2].value, "1");
 	lb = named(&all, "lb");
 	assert_int_equal(lb->n_env, 4);
 	assert_string_equal(lb->env[2].value, "r:81");
