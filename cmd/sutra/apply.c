@@ -242,5 +242,7 @@ int apply_plan(const struct apply *a, struct sutra_err *err)
 		fputs("  stopped here; sutra deploy goes on, sutra down ends what runs\n", stderr);
 		return 128 + (apply_stopped ? apply_stopped : SIGINT);
 	}
-	return number && events.touched && !a->no_return ? take_back(a, number, code) : code;
+	if (!number || !events.touched || a->no_return || (a->desired->rt->reach && a->desired->rt->reach(NULL)))
+		return code;
+	return take_back(a, number, code);
 }

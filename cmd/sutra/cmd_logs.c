@@ -1,5 +1,5 @@
 #include <errno.h>
-#include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -170,7 +170,7 @@ static void drain_and_rotate(struct source *s)
 }
 
 /* Watches every folder and then opens the files: what is said from here on is an event. */
-static int watch_all(const struct sutra_deployment *d, struct source *sources, size_t n, int *ret_watch,
+static int watch_all(struct source *sources, size_t n, int *ret_watch,
 		     struct sutra_err *err)
 {
 	int watch = inotify_init1(IN_CLOEXEC);
@@ -184,8 +184,7 @@ static int watch_all(const struct sutra_deployment *d, struct source *sources, s
 
 		if (inotify_add_watch(watch, dir, IN_MODIFY | IN_CREATE | IN_MOVED_TO) < 0) {
 			sutra_fail_errno(err, "%s cannot be followed: %s", sources[i].service->name, dir);
-			return sutra_hint(err, d->rt == &sutra_native ? "sutra logs shows what there is" :
-					  "its log is the container's: sutra logs shows its end, docker logs -f follows it");
+			return sutra_hint(err, "sutra logs shows what there is");
 		}
 		sources[i].file = fopen(sources[i].path, "re");
 		if (sources[i].file && !fstat(fileno(sources[i].file), &st))
@@ -211,11 +210,64 @@ static int follow_all(int watch, struct source *sources, size_t n, struct sutra_
 	return 0;	/* main tells that standard output takes no more */
 }
 
+/* A stream of the runtime's, a thread each: one line is printed at a time. */
+static pthread_mutex_t printing = PTHREAD_MUTEX_INITIALIZER;
+
+struct stream {
+	const struct sutra_deployment *d;
+	const struct source *source;
+	pthread_t thread;
+	struct sutra_err err;
+	int rc;
+};
+
+static void stream_line(void *user, const char *line, size_t n)
+{
+	const struct stream *s = user;
+
+	pthread_mutex_lock(&printing);
+	print_line(s->source, line, n);
+	if (fflush(stdout))
+		_exit(EXIT_NO);	/* nobody reads any more */
+	pthread_mutex_unlock(&printing);
+}
+
+static void *run_stream(void *arg)
+{
+	struct stream *s = arg;
+
+	s->rc = s->d->rt->log_follow(s->d->state_dir, s->source->service->name, (int)lines, stream_line, s, &s->err);
+	return NULL;
+}
+
+static int follow_streams(const struct sutra_deployment *d, const struct source *sources, size_t n)
+{
+	struct stream *streams = xcalloc(n + 1, sizeof(*streams));
+	int code = EXIT_YES;
+	size_t started = 0;
+
+	for (; started < n; started++) {
+		streams[started] = (struct stream){ .d = d, .source = &sources[started] };
+		if (pthread_create(&streams[started].thread, NULL, run_stream, &streams[started]))
+			break;
+	}
+	for (size_t i = 0; i < started; i++) {
+		pthread_join(streams[i].thread, NULL);
+		if (streams[i].rc && !code)
+			code = command_fail(&streams[i].err);
+	}
+	sutra_free(streams);
+	return code;
+}
+
 static int show(const struct sutra_deployment *d, struct source *sources, size_t n)
 {
 	struct sutra_err err;
-	int watch = -1, rc = follow ? watch_all(d, sources, n, &watch, &err) : 0;
+	int watch = -1, rc;
 
+	if (follow && d->rt->log_follow)
+		return follow_streams(d, sources, n);
+	rc = follow ? watch_all(sources, n, &watch, &err) : 0;
 	if (!rc)
 		print_tails(d, sources, n);
 	if (!rc && follow)

@@ -86,6 +86,8 @@ static size_t on_body(char *data, size_t size, size_t n, void *user)
 {
 	struct job *j = user;
 
+	if (j->f->on_data)
+		return j->f->on_data(j->f->user, data, size * n) ? size * n : 0;
 	sutra_buf_add(&j->f->answer, data, size * n);
 	return sutra_buf_error(&j->f->answer) ? 0 : size * n;
 }
@@ -126,7 +128,8 @@ static int add_headers(struct job *j)
 	return grown ? 0 : SUTRA_E_NOMEM;
 }
 
-static long milliseconds(uint64_t ns) { return ns ? (long)((ns + 999999) / 1000000) : 0; }
+/* libcurl's 0 is "no limit". */
+static long milliseconds(uint64_t ns) { return ns == UINT64_MAX ? 0 : (long)((ns + 999999) / 1000000); }
 
 /* Sets the easy handle (new or reset) up for the transfer. */
 static int prepare(struct job *j)

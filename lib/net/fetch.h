@@ -5,6 +5,7 @@
 #ifndef SUTRA_NET_FETCH_H
 #define SUTRA_NET_FETCH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -33,10 +34,12 @@ struct sutra_fetch {
 	const char *const *headers;	/* "Name: value", NULL-terminated; or NULL */
 	const void *body;
 	size_t body_len;
-	uint64_t timeout_ns;		/* of the whole transfer; 0: 10 s */
+	uint64_t timeout_ns;		/* of the whole transfer; 0: 10 s; UINT64_MAX: none */
 	uint64_t connect_timeout_ns;	/* 0: the whole */
 	size_t max_answer;		/* 0: 64 MiB */
 	void *user;
+	/* Takes the body piece by piece in place of `answer`; false ends the transfer. Or NULL. */
+	bool (*on_data)(void *user, const char *data, size_t n);
 	/* answered */
 	enum sutra_fetch_reason reason;
 	char detail[256];		/* libcurl's words on a failure */

@@ -90,6 +90,7 @@ static void load_service(const char *state_dir, const json_t *o, struct sutra_de
 
 int sutra_deployment_load(const char *state_dir, struct sutra_deployment **ret, struct sutra_err *err)
 {
+	const struct sutra_runtime *rt;
 	struct sutra_deployment *d;
 	json_t *o, *services;
 	int rc = sutra_record_load(state_dir, &o, err);
@@ -97,10 +98,16 @@ int sutra_deployment_load(const char *state_dir, struct sutra_deployment **ret, 
 	if (rc)
 		return rc;
 	services = json_object_get(o, "services");
+	rt = sutra_runtime_named(json_string_value(json_object_get(o, "runtime")));
+	rt = rt ? rt : &sutra_native;
+	rc = rt->reach ? rt->reach(err) : 0;
+	if (rc) {
+		json_decref(o);
+		return rc;
+	}
 	d = xcalloc(1, sizeof(*d));
 	d->state_dir = xstrdup(state_dir);
-	d->rt = sutra_runtime_named(json_string_value(json_object_get(o, "runtime")));
-	d->rt = d->rt ? d->rt : &sutra_native;
+	d->rt = rt;
 	d->project = text_of(o, "project");
 	d->runtime = text_of(o, "runtime");
 	d->edition = text_of(o, "edition");

@@ -27,7 +27,7 @@
 #define SERVICE_LABEL "com.docker.compose.service"
 #define UP_LIMIT_NS 300000000000u
 
-enum { MAX_ARGS = 128, STOP_GRACE_S = 15, MAX_LOG = 16 << 20 };
+enum { MAX_ARGS = 128, STOP_GRACE_S = 15 };
 
 void sutra_docker_project(const char *state_dir, char out[SUTRA_PROJECT_LEN])
 {
@@ -47,9 +47,11 @@ void sutra_docker_project(const char *state_dir, char out[SUTRA_PROJECT_LEN])
 		snprintf(out, SUTRA_PROJECT_LEN, "sutra");
 }
 
+static int reach(struct sutra_err *err) { return sutra_engine_call("GET", "/version", NULL, NULL, err); }
+
 bool sutra_docker_answers(void)
 {
-	return !sutra_engine_call("GET", "/version", NULL, NULL, NULL);
+	return !reach(NULL);
 }
 
 /* "docker compose" (v2) or docker-compose (1.29); how many words. */
@@ -73,7 +75,7 @@ static size_t compose_command(const char **argv)
 static int check(struct sutra_err *err)
 {
 	const char *words[2];
-	int rc = sutra_engine_call("GET", "/version", NULL, NULL, err);
+	int rc = reach(err);
 
 	if (rc || compose_command(words))
 		return rc;
@@ -101,8 +103,7 @@ static int list_containers(const char *state_dir, const char *service, json_t **
 	return rc;
 }
 
-/* The id of a service's container; false: there is none. */
-static bool container_of(const char *state_dir, const char *service, char out[80])
+bool sutra_docker_container(const char *state_dir, const char *service, char out[80])
 {
 	const char *id = NULL;
 	json_t *list = NULL;
@@ -161,7 +162,7 @@ static void observe(const char *state_dir, const char *name, struct sutra_superv
 	json_t *o = NULL;
 
 	*ret = (struct sutra_supervised){ .last_exit = -1 };
-	if (!container_of(state_dir, name, id))
+	if (!sutra_docker_container(state_dir, name, id))
 		return;
 	snprintf(path, sizeof(path), "/containers/%s/json", id);
 	if (!sutra_engine_call("GET", path, NULL, &o, NULL))
@@ -237,9 +238,27 @@ void sutra_docker_release(const char *tag)
 	sutra_buf_release(&path);
 }
 
+/* Compose's network must be this stack's, or not be there. Ports and volumes are the engine's to
+ * check: its words reach the operator. */
 static int prepare(const struct sutra_scene *s, const struct sutra_plan *plan, struct sutra_err *err)
 {
-	return 0;	/* ports and volumes are the engine's to check: its words reach the operator */
+	char project[SUTRA_PROJECT_LEN], path[128];
+	const char *label;
+	json_t *o = NULL;
+	int rc;
+
+	sutra_docker_project(s->state_dir, project);
+	snprintf(path, sizeof(path), "/networks/%s_default", project);
+	rc = sutra_engine_call("GET", path, NULL, &o, err);
+	label = json_string_value(json_object_get(json_object_get(o, "Labels"), PROJECT_LABEL));
+	if (rc == SUTRA_E_NOTFOUND) {
+		rc = 0;
+	} else if (!rc && (!label || strcmp(label, project) != 0)) {
+		rc = sutra_fail(err, SUTRA_E_EXISTS, "the network %s_default is there and is not of this stack", project);
+		sutra_hint(err, "docker network rm %s_default removes it, once nothing uses it", project);
+	}
+	json_decref(o);
+	return rc;
 }
 
 static int begin(const struct sutra_scene *s, const struct sutra_plan *plan, struct sutra_err *err)
@@ -328,7 +347,7 @@ static int restart(const char *state_dir, struct sutra_awaited *a, struct sutra_
 	char id[80], what[32];
 
 	observe(state_dir, a->name, &now);
-	if (!container_of(state_dir, a->name, id))
+	if (!sutra_docker_container(state_dir, a->name, id))
 		return sutra_fail(err, SUTRA_E_NOTFOUND, "%s has no container", a->name);
 	a->asked_ns = sutra_clock_ns();
 	a->old_pid = now.pid;
@@ -344,7 +363,7 @@ static int kill_service(const char *state_dir, const char *name, int sig, struct
 	json_t *o = NULL;
 	int rc;
 
-	if (!container_of(state_dir, name, id))
+	if (!sutra_docker_container(state_dir, name, id))
 		return sutra_fail(err, SUTRA_E_NOTFOUND, "%s has no container", name);
 	snprintf(path, sizeof(path), "/containers/%s/exec", id);
 	snprintf(body, sizeof(body), "{\"Cmd\":[\"sh\",\"-c\",\"kill -%d -1\"]}", sig);
@@ -361,7 +380,7 @@ static int drain(const char *state_dir, const char *name, struct sutra_err *err)
 {
 	char id[80];
 
-	return container_of(state_dir, name, id) ? call_container("POST", id, "/kill?signal=SIGUSR1", err) : 0;
+	return sutra_docker_container(state_dir, name, id) ? call_container("POST", id, "/kill?signal=SIGUSR1", err) : 0;
 }
 
 static int remove_container(const char *id, struct sutra_err *err)
@@ -412,7 +431,7 @@ static int stand_in(const char *state_dir, const char *name, const char *address
 	int rc;
 
 	*handle = '\0';
-	if (!container_of(state_dir, name, id))
+	if (!sutra_docker_container(state_dir, name, id))
 		return sutra_fail(err, SUTRA_E_NOTFOUND, "%s has no container", name);
 	snprintf(path, sizeof(path), "/containers/%s/json", id);
 	rc = sutra_engine_call("GET", path, NULL, &service, err);
@@ -434,7 +453,7 @@ static int stand_down(const char *state_dir, const char *name, const char *handl
 	char id[80];
 	int rc = *handle ? call_container("DELETE", handle, "?force=1", err) : 0;
 
-	if (rc || !container_of(state_dir, name, id))
+	if (rc || !sutra_docker_container(state_dir, name, id))
 		return rc;
 	return call_container("POST", id, "/start", err);
 }
@@ -443,7 +462,7 @@ static int remove_service(const char *state_dir, const char *name, struct sutra_
 {
 	char id[80];
 
-	return container_of(state_dir, name, id) ? remove_container(id, err) : 0;
+	return sutra_docker_container(state_dir, name, id) ? remove_container(id, err) : 0;
 }
 
 /* Networks or volumes of the project, by label. */
@@ -497,57 +516,11 @@ static int down(const char *state_dir, bool volumes, size_t *ret_n, int *ret_kil
 	return rc || !volumes ? rc : remove_labelled("volumes", "Name", project, err);
 }
 
-/* A line "2026-11-21T06:10:01.169421817Z text" with its stamp as short as svlogd's. */
-static void add_log_line(struct sutra_buf *text, const char *line, size_t n)
-{
-	const char *space = memchr(line, ' ', n);
-	size_t stamp = space ? (size_t)(space - line) : 0;
-
-	if (stamp > 26 && line[stamp - 1] == 'Z') {
-		sutra_buf_add(text, line, 25);
-		sutra_buf_add(text, space, n - stamp);
-	} else {
-		sutra_buf_add(text, line, n);
-	}
-}
-
-/* The engine's log frames, a line each: a byte stream, three zeros, length (big-endian), text. */
-static char *join_frames(const struct sutra_buf *b)
-{
-	struct sutra_buf text;
-
-	sutra_buf_init(&text, MAX_LOG);
-	for (size_t at = 0; at + 8 <= b->len;) {
-		const unsigned char *h = (const unsigned char *)b->data + at;
-		size_t n = (size_t)h[4] << 24 | (size_t)h[5] << 16 | (size_t)h[6] << 8 | h[7];
-
-		at += 8;
-		if (n > b->len - at)
-			n = b->len - at;
-		add_log_line(&text, b->data + at, n);
-		at += n;
-	}
-	return text.len ? sutra_buf_take(&text, NULL) : xstrdup("");
-}
-
-static char *log_tail(const char *state_dir, const char *name, int lines)
-{
-	char id[80], path[200], *text;
-	struct sutra_buf b;
-
-	if (!container_of(state_dir, name, id))
-		return xstrdup("");
-	snprintf(path, sizeof(path), "/containers/%s/logs?stdout=1&stderr=1&timestamps=1&tail=%d", id, lines);
-	sutra_buf_init(&b, MAX_LOG);
-	text = sutra_engine_bytes(path, &b, NULL) ? xstrdup("") : join_frames(&b);
-	sutra_buf_release(&b);
-	return text;
-}
-
 const struct sutra_runtime sutra_docker = {
 	.name = "docker",
 	.poll_ms = 100,
 	.check = check,
+	.reach = reach,
 	.resolve = resolve,
 	.alive = alive,
 	.prepare = prepare,
@@ -561,5 +534,6 @@ const struct sutra_runtime sutra_docker = {
 	.stand_down = stand_down,
 	.drain = drain,
 	.down = down,
-	.log_tail = log_tail,
+	.log_tail = sutra_docker_log_tail,
+	.log_follow = sutra_docker_log_follow,
 };

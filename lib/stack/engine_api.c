@@ -1,5 +1,6 @@
 #include "stack/engine_api.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,7 +41,7 @@ static int call(struct sutra_fetch *f, const char *path, struct sutra_err *err)
 	snprintf(url, sizeof(url), "http://engine/v1.41%s", path);
 	f->url = url;
 	f->unix_socket = socket_path();
-	f->timeout_ns = LIMIT_NS;
+	f->timeout_ns = f->on_data ? UINT64_MAX : LIMIT_NS;
 	rc = sutra_fetch_one(f, NULL);
 	f->url = NULL;
 	if (!rc)
@@ -81,6 +82,20 @@ int sutra_engine_bytes(const char *path, struct sutra_buf *ret, struct sutra_err
 	rc = call(&f, path, err);
 	if (!rc)
 		sutra_buf_add(ret, f.answer.data, f.answer.len);
+	sutra_fetch_release(&f);
+	return rc;
+}
+
+int sutra_engine_stream(const char *path, bool (*on_data)(void *user, const char *data, size_t n), void *user,
+			struct sutra_err *err)
+{
+	struct sutra_fetch f;
+	int rc;
+
+	sutra_fetch_init(&f);
+	f.on_data = on_data;
+	f.user = user;
+	rc = call(&f, path, err);
 	sutra_fetch_release(&f);
 	return rc;
 }

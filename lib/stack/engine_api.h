@@ -7,6 +7,7 @@
 #define SUTRA_STACK_ENGINE_API_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/buf.h"
@@ -19,5 +20,8 @@ int sutra_engine_call(const char *method, const char *path, const char *body, js
 		      struct sutra_err *err);
 /* The same for an answer that is no document: its bytes. */
 int sutra_engine_bytes(const char *path, struct sutra_buf *ret, struct sutra_err *err);
+/* The same as it comes, until its end; false from on_data ends it. */
+int sutra_engine_stream(const char *path, bool (*on_data)(void *user, const char *data, size_t n), void *user,
+			struct sutra_err *err);
 
 #endif

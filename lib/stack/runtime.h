@@ -66,6 +66,8 @@ struct sutra_runtime {
 	unsigned poll_ms;	/* between two looks while waiting */
 	/* Whether it can be used here; the error says what is missing and how to go on. */
 	int (*check)(struct sutra_err *err);
+	/* Whether what runs the services answers at all. NULL: it is this machine. */
+	int (*reach)(struct sutra_err *err);
 	/* Puts what decides about a container into units: its image's id. NULL: nothing to do. */
 	int (*resolve)(struct sutra_unit *units, size_t n, struct sutra_err *err);
 	/* Whether somebody would start again what ends. */
@@ -96,6 +98,10 @@ struct sutra_runtime {
 		    struct sutra_err *err);
 	/* The last lines of a service's log, each with its time stamp; x-allocated, "" for none. */
 	char *(*log_tail)(const char *state_dir, const char *name, int lines);
+	/* That and what comes, a line at a time, over restarts, until the stack is gone. NULL: logs are
+	 * files (deployment.h, log_dir). */
+	int (*log_follow)(const char *state_dir, const char *name, int lines,
+			  void (*line)(void *user, const char *line, size_t n), void *user, struct sutra_err *err);
 };
 
 extern const struct sutra_runtime sutra_native, sutra_docker;

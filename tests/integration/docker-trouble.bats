@@ -1,0 +1,189 @@
+#!/usr/bin/env bats
+# What goes wrong on containers: kills, clashes, hands, a build that fails, an engine that stops.
+bats_require_minimum_version 1.5.0
+load daemon.bash
+
+setup_file() {
+  export SUTRA_STATE_DIR SUTRA_PORT_OFFSET SUTRA_RUNTIME=docker NO_COLOR=1 CACHE_TIMEOUT_MS=2000
+  SUTRA_STATE_DIR=$(mktemp -d)
+  SUTRA_PORT_OFFSET=$((RANDOM % 4000 + 11000)) # beyond the ephemeral ports, which clients take
+  export GATEWAY=127.0.0.1:$((8888 + SUTRA_PORT_OFFSET))
+  PROJECT=sutra-$(printf %s "$(realpath "$SUTRA_STATE_DIR")" | sha256sum | cut -c1-8)
+  export PROJECT
+  start_engine || return 0
+  "$BATS_TEST_DIRNAME/../../scripts/build-all" >"$BATS_FILE_TMPDIR/build" 2>&1 || {
+    cat "$BATS_FILE_TMPDIR/build"
+    return 1
+  }
+}
+
+teardown_file() {
+  sutra down --volumes --confirm=sutra >/dev/null 2>&1
+  stop_engine
+  rm -rf "$SUTRA_STATE_DIR"
+}
+
+setup() {
+  docker version >/dev/null 2>&1 || skip "no Docker engine answers, and none could be started"
+  find_model
+}
+
+containers() { docker ps -aq --filter "label=com.docker.compose.project=$PROJECT"; }
+id_of() { docker ps -aq --filter "label=com.docker.compose.project=$PROJECT" --filter "label=com.docker.compose.service=$1"; }
+
+# edit SCRIPT: a copy of the data folder, its compose file changed by python (services: s).
+edit() {
+  export SUTRA_DATA_DIR=$BATS_TEST_TMPDIR/data
+  mkdir -p "$SUTRA_DATA_DIR"
+  cp -r "$BATS_TEST_DIRNAME/../../compose" "$BATS_TEST_DIRNAME/../../validate" "$SUTRA_DATA_DIR"
+  python3 - "$SUTRA_DATA_DIR/compose/docker-compose.yml" "$1" <<'PYTHON'
+import sys, yaml
+path, script = sys.argv[1:]
+doc = yaml.safe_load(open(path))
+exec(script, {"s": doc["services"]})
+yaml.safe_dump(doc, open(path, "w"))
+PYTHON
+}
+
+@test "a network of that name that is not ours: said, with what to do; without it deploy goes on" {
+  docker network create "${PROJECT}_default" >/dev/null
+  run -1 sutra deploy --yes
+  [[ $output == *"${PROJECT}_default"*'is not of this stack'*"docker network rm ${PROJECT}_default"* ]]
+  [ -z "$(containers)" ]
+  docker network rm "${PROJECT}_default" >/dev/null
+  run -0 sutra deploy
+  run -0 sutra status
+}
+
+@test "two deploys at once: the second exits 7 and names the first" {
+  exec 8>"$SUTRA_STATE_DIR/lock"
+  flock 8
+  run -7 sutra deploy
+  exec 8>&-
+}
+
+@test "containers changed by hand: stopped, limited otherwise, replaced by another" {
+  docker stop -t 1 "$(id_of ml-base-2)" >/dev/null
+  run -0 sutra deploy
+  [[ $output == *'start     ml-base-2 (not running)'* ]]
+  docker update --memory 300m --memory-swap 600m "$(id_of ml-base-3)" >/dev/null
+  run -3 sutra deploy --plan
+  [[ $output == *'replace  ml-base-3              its container was changed by hand'* ]]
+  run -0 sutra deploy
+  [ "$(docker inspect -f '{{.HostConfig.Memory}}' "$(id_of ml-base-3)")" = 2147483648 ]
+  run -0 sutra deploy
+  [[ $output == *'nothing to do'* ]]
+}
+
+@test "a bad setting returns by itself: exit 5, and no request fails" {
+  edit 's["ml-base-1"]["environment"]["MAX_QUEUE"] = "none"'
+  python3 - "${GATEWAY##*:}" "$BATS_TEST_TMPDIR/stop" >"$BATS_TEST_TMPDIR/load" 3>&- <<'PYTHON' &
+import http.client, json, os, sys
+port, stop, ok, bad, i = int(sys.argv[1]), sys.argv[2], 0, [], 0
+while not os.path.exists(stop):
+    i += 1
+    c = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    try:
+        c.request("POST", "/embed", json.dumps({"texts": ["text %d" % i]}))
+        r = c.getresponse()
+        r.read()
+        ok += r.status == 200
+        if r.status != 200:
+            bad.append(r.status)
+    except Exception as e:
+        bad.append(repr(e))
+print(ok, len(bad), bad[:3])
+PYTHON
+  load=$!
+  run -5 sutra deploy
+  touch "$BATS_TEST_TMPDIR/stop"
+  wait "$load"
+  [[ $output == *'ml-base-1 exited with 2'*'MAX_QUEUE is "none"'*'going back to generation'*'runs again'* ]]
+  read -r ok bad _ <"$BATS_TEST_TMPDIR/load"
+  [ "$ok" -gt 10 ] && [ "$bad" = 0 ] || { cat "$BATS_TEST_TMPDIR/load"; false; }
+  unset SUTRA_DATA_DIR
+  run -0 sutra deploy
+  [[ $output == *'nothing to do'* ]]
+}
+
+@test "a bad image returns by itself; rollback brings an image back whose name has moved on" {
+  good=$(docker image inspect -f '{{.Id}}' sutra/ml-base:latest)
+  printf 'FROM sutra/ml-base:latest\nCMD ["sh", "-c", "echo broken; exit 3"]\nENTRYPOINT ["sh", "-c", "echo broken; exit 3"]\n' >"$BATS_TEST_TMPDIR/Dockerfile"
+  docker build -q -t sutra/ml-base:latest "$BATS_TEST_TMPDIR" >/dev/null
+  run -5 sutra deploy
+  docker tag "$good" sutra/ml-base:latest
+  [[ $output == *'its image changed'*'broken'*'runs again'* ]]
+  run -0 sutra status
+  [ "$(docker inspect -f '{{.Image}}' "$(id_of ml-base-1)")" = "$good" ]
+  printf 'FROM sutra/ml-base:latest\nLABEL another=one\n' >"$BATS_TEST_TMPDIR/Dockerfile"
+  docker build -q -t sutra/ml-base:latest "$BATS_TEST_TMPDIR" >/dev/null
+  run sutra deploy
+  first=$status
+  [ "$(docker inspect -f '{{.Image}}' "$(id_of ml-base-2)")" != "$good" ] || first=99
+  run sutra rollback
+  docker tag "$good" sutra/ml-base:latest
+  [ "$first" = 0 ] && [ "$status" = 0 ]
+  [ "$(docker inspect -f '{{.Image}}' "$(id_of ml-base-2)")" = "$good" ]
+}
+
+@test "a one-shot service: others wait for its end, a second deploy leaves it" {
+  edit 's["migrate"] = dict(image="sutra/storage", command=["sh", "-c", "echo migrated"], restart="no", profiles=["cache"])
+s["storage-cache-shard"]["depends_on"] = {"migrate": {"condition": "service_completed_successfully"}}'
+  run -0 sutra deploy
+  run -0 sutra deploy
+  [[ $output == *'nothing to do: 7 services unchanged'* ]]
+  run -0 sutra status
+  run -0 sutra logs migrate
+  [[ $output == *migrated* ]]
+  unset SUTRA_DATA_DIR
+  run -0 sutra deploy --prune
+}
+
+@test "a deploy killed at any moment: the next one finishes its work" {
+  for round in 1 2 3 4 5; do
+    LOG_LEVEL=$([ $((round % 2)) = 0 ] && echo info || echo debug) sutra deploy >/dev/null 2>&1 3>&- &
+    local pid=$!
+    sleep "$((RANDOM % 4)).$((RANDOM % 10))"
+    kill -9 $pid 2>/dev/null || true
+    wait $pid || true
+  done
+  run -0 sutra deploy
+  run -0 sutra status
+  [[ $output == *'6 up'* ]]
+}
+
+@test "a build that fails: the compiler's words, exit 1, what runs stays" {
+  export SUTRA_DATA_DIR=$BATS_TEST_TMPDIR/src
+  mkdir "$SUTRA_DATA_DIR"
+  git -C "$BATS_TEST_DIRNAME/../.." archive HEAD | tar -x -C "$SUTRA_DATA_DIR"
+  echo 'int broken(' >>"$SUTRA_DATA_DIR/lib/base/str.c"
+  run -1 sutra build
+  [[ $output == *'lib/base/str.c'*error* ]]
+  unset SUTRA_DATA_DIR
+  run -0 sutra status
+}
+
+@test "logs -f follows a container, over its restart" {
+  sutra logs -f -n 1 ml-base-1 >"$BATS_TEST_TMPDIR/out" 3>&- &
+  local pid=$!
+  sutra restart ml-base-1
+  timeout 30 grep -m1 -q 'listening' < <(exec tail -n +1 -s 0.1 -f --pid=$pid "$BATS_TEST_TMPDIR/out" 3>&-)
+  kill $pid
+}
+
+@test "the engine stops midway: said, exit 6 or 1; started again, deploy goes on" {
+  [ -e "$BATS_FILE_TMPDIR/engine.pid" ] || skip "the engine is not this test's to stop"
+  LOG_LEVEL=debug sutra deploy >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
+  local deploy=$! code=0
+  timeout 60 grep -m1 -q 'replace' < <(exec tail -n +1 -s 0.05 -f --pid=$deploy "$BATS_TEST_TMPDIR/out" 3>&-)
+  stop_engine
+  wait $deploy || code=$?
+  [ "$code" = 1 ] || [ "$code" = 6 ] || { cat "$BATS_TEST_TMPDIR/out"; false; }
+  grep -q 'no Docker engine answers\|Cannot connect to the Docker daemon\|docker compose up ended' "$BATS_TEST_TMPDIR/out"
+  run -6 sutra status
+  [[ $output == *'no Docker engine answers'* ]]
+  start_engine
+  run -0 sutra deploy
+  run -0 sutra status
+  [[ $output == *'6 up'* ]]
+}
