@@ -12,6 +12,7 @@
 #include "base/jsonio.h"
 #include "stack/await.h"
 #include "stack/cgroup.h"
+#include "stack/edges.h"
 #include "stack/record.h"
 #include "stack/runtime.h"
 
@@ -65,10 +66,9 @@ static char *text_of(const json_t *o, const char *key)
 	return s ? xstrdup(s) : NULL;
 }
 
-static void load_service(const char *state_dir, const json_t *o, struct sutra_deployed *s)
+static void load_service(const char *state_dir, const json_t *services, size_t at, struct sutra_deployed *s)
 {
-	const json_t *list = json_object_get(o, "depends_on"), *item;
-	size_t i;
+	const json_t *o = json_array_get(services, at);
 
 	s->name = text_of(o, "name");
 	s->program = text_of(o, "program");
@@ -83,9 +83,7 @@ static void load_service(const char *state_dir, const json_t *o, struct sutra_de
 	s->memory_limit = (uint64_t)json_integer_value(json_object_get(o, "memory_limit"));
 	s->start_period_ns = (uint64_t)json_integer_value(json_object_get(o, "start_period_ns"));
 	s->log_dir = xasprintf("%s/native/log/%s", state_dir, s->name);
-	json_array_foreach(list, i, item)
-		if (json_is_string(item))
-			sutra_strv_add(&s->depends_on, json_string_value(item));
+	sutra_edges_of(services, at, &s->depends_on);
 }
 
 int sutra_deployment_load(const char *state_dir, struct sutra_deployment **ret, struct sutra_err *err)
@@ -119,7 +117,7 @@ int sutra_deployment_load(const char *state_dir, struct sutra_deployment **ret, 
 	d->n = json_array_size(services);
 	d->services = xcalloc(d->n, sizeof(*d->services));
 	for (size_t i = 0; i < d->n; i++)
-		load_service(state_dir, json_array_get(services, i), &d->services[i]);
+		load_service(state_dir, services, i, &d->services[i]);
 	json_decref(o);
 	sutra_deployment_refresh(d);
 	*ret = d;

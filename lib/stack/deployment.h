@@ -25,7 +25,7 @@ struct sutra_deployed {
 	char *published;	/* on the host: 127.0.0.1:8888; NULL: not published */
 	char *health_url;	/* http://address/health; for HAProxy its own health page */
 	char *group;		/* replicas of one kind share it: "ml-base"; else the name */
-	struct sutra_strv depends_on;
+	struct sutra_strv depends_on;	/* also what its settings name: edges.h */
 	uint64_t start_period_ns;	/* of its healthcheck: starting, not down, within it */
 	uint64_t memory_limit;	/* bytes; 0: none */
 	bool one_shot;		/* restart: no */

@@ -16,6 +16,7 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "stack/compose.h"
+#include "stack/edges.h"
 #include "stack/interpolate.h"
 #include "stack/lock.h"
 #include "stack/unit.h"
@@ -273,6 +274,40 @@ static void the_lock_names_its_holder(void **state)
 	sutra_remove_tree(dir, NULL);
 }
 
+/* What depends_on leaves out, an address in the environment shows; nothing else is an edge. */
+static void edges_come_from_depends_on_and_addresses(void **state)
+{
+	static const char text[] =
+		"[{'name':'ml-1','address':'127.7.0.3:8887','environment':{'INSTANCE_ID':'gateway',"
+		"'SUTRA_LISTEN_8887':'127.7.0.4:1,gateway:2','MODEL_PATH':'/models/shard','X':'127.7.0.41:1'}},"
+		"{'name':'lb','address':'127.7.0.4:8887','depends_on':['ml-1'],'environment':{'A':'127.7.0.3:8887'}},"
+		"{'name':'shard','address':'{container}:50052'},"
+		"{'name':'gateway','address':'127.7.0.5:8888','depends_on':['ml-1'],'environment':"
+		"{'CACHE_SHARD_HOST':'shard','ML_BASE_URL':'http://127.7.0.4:8887','L':'shards,a-shard,lb.x'}}]";
+	static const char *const want[] = { "", "ml-1", "", "ml-1 lb shard" };
+	json_t *services;
+	char *json = xstrdup(text);
+
+	for (char *c = json; *c; c++)
+		*c = *c == '\'' ? '"' : *c;
+	services = json_loads(json, 0, NULL);
+	assert_non_null(services);
+	for (size_t i = 0; i < 4; i++) {
+		struct sutra_strv edges = { 0 };
+		struct sutra_buf all;
+
+		sutra_buf_init(&all, 1000);
+		assert_int_equal(sutra_edges_of(services, i, &edges), 0);
+		for (size_t k = 0; k < edges.n; k++)
+			sutra_buf_addf(&all, "%s%s", k ? " " : "", edges.items[k]);
+		assert_string_equal(sutra_buf_str(&all), want[i]);
+		sutra_buf_release(&all);
+		sutra_strv_release(&edges);
+	}
+	json_decref(services);
+	sutra_free(json);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -283,6 +318,7 @@ int main(void)
 		cmocka_unit_test(hashes_change_only_with_what_a_process_sees),
 		cmocka_unit_test(units_get_addresses_and_paths_of_this_machine),
 		cmocka_unit_test(the_lock_names_its_holder),
+		cmocka_unit_test(edges_come_from_depends_on_and_addresses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
