@@ -15,6 +15,7 @@
 #include "stack/record.h"
 #include "sutra/command.h"
 #include "sutra/gateway.h"
+#include "sutra/health.h"
 #include "sutra/stackio.h"
 
 volatile int apply_stopped;
@@ -74,6 +75,7 @@ static void print_evidence(const struct sutra_runtime *rt, const char *state_dir
 
 	if (!a->name)
 		return;
+	health_explain(state_dir);
 	tail = rt->log_tail(state_dir, a->name, 20);
 	fprintf(stderr, "  service   %s\n  reason    %s\n", a->name, a->reason ? a->reason : "starting");
 	if (a->health_url)

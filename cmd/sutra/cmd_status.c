@@ -4,11 +4,10 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/str.h"
-#include "net/haproxy_csv.h"
-#include "probe/probe.h"
 #include "stack/deployment.h"
 #include "sutra/command.h"
 #include "sutra/gateway.h"
+#include "sutra/health.h"
 #include "sutra/stackio.h"
 #include "term/table.h"
 
@@ -23,75 +22,6 @@ static const struct sutra_option rows[] = {
 };
 
 static const struct sutra_option *options(void) { return rows; }
-
-static enum sutra_probe_run run_of(const struct sutra_deployed *s)
-{
-	switch (s->state) {
-	case SUTRA_RUN_RUNNING:
-	case SUTRA_RUN_DONE:
-		return SUTRA_PROBE_RUNNING;
-	case SUTRA_RUN_EXITED:
-		return SUTRA_PROBE_RUN_EXITED;
-	case SUTRA_RUN_STOPPED:
-		return SUTRA_PROBE_RUN_STOPPED;
-	default:
-		return SUTRA_PROBE_RUN_ABSENT;
-	}
-}
-
-static struct sutra_probe target_of(const struct sutra_deployed *s)
-{
-	int64_t age_us = sutra_clock_wall_us() - s->started_us;
-
-	return (struct sutra_probe){
-		.name = s->name,
-		.url = s->state == SUTRA_RUN_DONE ? NULL : s->health_url,
-		.json = true,
-		.depends_on = (const char *const *)s->depends_on.items,
-		.run = run_of(s),
-		.last_exit = s->last_exit,
-		.in_start_period = s->started_us && age_us >= 0 &&
-				   (uint64_t)age_us * 1000 < s->start_period_ns,
-		.timeout_ns = timeout_ns,
-	};
-}
-
-/* HAProxy is well as a process while replicas are down: its own figures tell. */
-static void look_behind_balancer(const char *csv, struct sutra_probe *p)
-{
-	struct sutra_haproxy_stats s;
-	const struct sutra_haproxy_row *row, *bad = NULL;
-	size_t n = 0, up = 0;
-
-	if (p->state == SUTRA_UP && !sutra_haproxy_fetch(csv, timeout_ns, &s, NULL)) {
-		for (; (row = sutra_haproxy_server(&s, NULL, n)); n++) {
-			up += sutra_haproxy_is_up(row);
-			bad = sutra_haproxy_is_up(row) ? bad : row;
-		}
-		if (bad) {
-			p->state = SUTRA_DEGRADED;
-			p->reason = SUTRA_PROBE_SAYS_DEGRADED;
-			snprintf(p->detail, sizeof(p->detail), "%zu of %zu replicas up: %s %s %s", up, n,
-				 bad->name, bad->status, bad->check_text);
-		}
-		sutra_haproxy_release(&s);
-	}
-}
-
-static int probe(const struct sutra_deployment *d, struct sutra_probe *p, struct sutra_err *err)
-{
-	int rc;
-
-	for (size_t i = 0; i < d->n; i++)
-		p[i] = target_of(&d->services[i]);
-	rc = sutra_probe_all(p, d->n, err);
-	for (size_t b = 0; !rc && b < d->n_balancers; b++)
-		for (size_t i = 0; i < d->n; i++)
-			if (!strcmp(p[i].name, d->balancers[b].service))
-				look_behind_balancer(d->balancers[b].csv, &p[i]);
-	sutra_probe_causes(p, d->n);
-	return rc;
-}
 
 static double uptime_of(const struct sutra_deployed *s, const struct sutra_probe *p)
 {
@@ -256,11 +186,11 @@ static void print_json(const struct sutra_deployment *d, const struct sutra_prob
 	for (size_t k = 0; k < d->n; k++)
 		json_array_append_new(list, service_document(p, &d->services[order[k]], &p[order[k]]));
 	print_document(json_pack(
-		"{s:s, s:s, s:i, s:o, s:o, s:o, s:I, s:b, s:b, s:b, s:b, s:o, s:o}", "schema", "sutra.status/1", "time", when,
+		"{s:s, s:s, s:i, s:o, s:o, s:o, s:I, s:b, s:b, s:b, s:b, s:o, s:o, s:o}", "schema", "sutra.status/1", "time", when,
 		"exit_code", code, "project", text_or_null(d->project), "runtime", text_or_null(d->runtime),
 		"edition", text_or_null(d->edition), "dimension", (json_int_t)d->dimension, "cache_enabled",
 		d->cache_enabled, "complete", d->complete, "supervised", d->supervised, "limits_enforced", d->limits_enforced, "deployed_at",
-		text_or_null(d->deployed_at), "services", list));
+		text_or_null(d->deployed_at), "root_causes", health_causes_document(p, d->n), "services", list));
 }
 
 static void print_prom(const struct sutra_deployment *d, const struct sutra_probe *p)
@@ -302,7 +232,7 @@ static int show(const struct sutra_deployment *d, struct sutra_err *err)
 {
 	struct sutra_probe *p = xcalloc(d->n + 1, sizeof(*p));
 	size_t *order = xcalloc(d->n + 1, sizeof(*order));
-	int rc = probe(d, p, err), code = exit_code(d, p);
+	int rc = health_probe(d, timeout_ns, p, err), code = exit_code(d, p);
 	struct sutra_term term;
 
 	sutra_term_init(&term, stdout, common.color);
@@ -317,6 +247,7 @@ static int show(const struct sutra_deployment *d, struct sutra_err *err)
 	} else if (!strcmp(common.output, "prom")) {
 		print_prom(d, p);
 	} else if (!common.quiet) {
+		health_print_causes(stdout, &term, p, d->n);
 		print_table(d, p, order, &term);
 		print_summary(d, p, &term);
 	}

@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/jsonio.h"
 #include "net/fetch.h"
+#include "probe/cause.h"
 
 enum { MAX_REPLY = 1 << 20, SPARE_DESCRIPTORS = 64, MAX_PARALLEL = 4096, DEFAULT_TIMEOUT_S = 2 };
 
@@ -215,64 +216,11 @@ int sutra_probe_all(struct sutra_probe *p, size_t n, struct sutra_err *err)
 		sutra_probe_judge(list[i]->user, list[i]);
 		sutra_fetch_release(list[i]);
 	}
-	sutra_probe_causes(p, n);
+	rc = sutra_probe_causes(p, n);
+	if (rc)
+		sutra_fail(err, rc, "out of memory for %zu probes", n);
 out:
 	sutra_free(list);
 	sutra_free(fetches);
 	return rc;
-}
-
-static int find(const struct sutra_probe *p, size_t n, const char *name)
-{
-	for (size_t i = 0; i < n; i++)
-		if (!strcmp(p[i].name, name))
-			return (int)i;
-	return -1;
-}
-
-/* The deepest failure below i, or -1. `depth` bounds a graph that has a cycle. */
-static int root_below(const struct sutra_probe *p, size_t n, size_t i, size_t depth)
-{
-	if (!depth)
-		return -1;
-	for (const char *const *d = p[i].depends_on; d && *d; d++) {
-		int at = find(p, n, *d), deeper;
-
-		if (at < 0 || (size_t)at == i || p[at].state == SUTRA_UP)
-			continue;
-		deeper = root_below(p, n, (size_t)at, depth - 1);
-		return deeper >= 0 && (size_t)deeper != i ? deeper : at;
-	}
-	return -1;
-}
-
-void sutra_probe_causes(struct sutra_probe *p, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		p[i].cause = p[i].state == SUTRA_UP ? -1 : root_below(p, n, i, n < 32 ? n : 32);
-	/* Two that wait for each other: the first stays the cause of the second. */
-	for (size_t i = 0; i < n; i++)
-		if (p[i].cause >= 0 && p[p[i].cause].cause == (int)i)
-			p[i].cause = -1;
-}
-
-void sutra_probe_order(const struct sutra_probe *p, size_t n, size_t *order)
-{
-	size_t at = 0;
-
-	/* Causes that explain others first, then lone failures, then what is up. */
-	for (int pass = 0; pass < 3; pass++) {
-		for (size_t i = 0; i < n; i++) {
-			bool affects = false;
-
-			for (size_t j = 0; j < n; j++)
-				affects |= p[j].cause == (int)i;
-			if (p[i].cause >= 0 || pass != (p[i].state == SUTRA_UP ? 2 : affects ? 0 : 1))
-				continue;
-			order[at++] = i;
-			for (size_t j = 0; j < n; j++)
-				if (p[j].cause == (int)i)
-					order[at++] = j;
-		}
-	}
 }

@@ -4,7 +4,7 @@
  * The caller fills targets (name, URL, what the supervisor knows, on whom it depends);
  * sutra_probe_all asks every URL at the same time, so the whole takes as long as
  * the slowest, and judges each: one of five states and, unless up, one reason of a
- * closed list. Then failures that follow from another one point at it (`cause`).
+ * closed list. Then failures that follow from another one point at it (`cause`, cause.h).
  * Strings of a target are borrowed until the call returns; results live in the struct.
  */
 #ifndef SUTRA_PROBE_PROBE_H
@@ -78,10 +78,5 @@ int sutra_probe_all(struct sutra_probe *p, size_t n, struct sutra_err *err);
  * for callers that fetch themselves. */
 struct sutra_fetch;
 void sutra_probe_judge(struct sutra_probe *p, const struct sutra_fetch *f);
-/* Sets every cause: the first failure met on the way down the dependency graph. */
-void sutra_probe_causes(struct sutra_probe *p, size_t n);
-/* Fills order[n] with indices: root causes, each followed by what it affects, then the rest
- * in the order given. */
-void sutra_probe_order(const struct sutra_probe *p, size_t n, size_t *order);
 
 #endif

@@ -118,8 +118,9 @@ assert len(s) == 6, len(s)' "$BATS_TEST_TMPDIR/x.xml"
   wait_status degraded ml-base-lb
   run sutra status --timeout 300ms
   kill -CONT "$pid"
-  [[ ${lines[1]} == ml-base-2* ]]
-  [[ ${lines[2]} == *ml-base-lb*"affected by ml-base-2"* ]]
+  [[ ${lines[0]} == "root cause: ml-base-2 (first-byte-timeout), which "*"ml-base-lb"* ]]
+  [[ ${lines[2]} == ml-base-2* ]]
+  [[ ${lines[3]} == *ml-base-lb*"affected by ml-base-2"* ]]
   [ "$status" = 3 ] || [ "$status" = 1 ]
   wait_status up ml-base-lb
   kill -STOP "$pid"
@@ -132,6 +133,25 @@ assert len(s) == 6, len(s)' "$BATS_TEST_TMPDIR/x.xml"
   echo "$output" | jq -e '.results[] | select(.id == "phase2.replicas") |
     .evidence | contains("ml-base-2 DOWN")'
   wait_status up ml-base-lb
+}
+
+@test "root cause first: all replicas stopped take down what needs them, through addresses alone, too" {
+  for i in 1 2 3; do printf d >"$SUTRA_STATE_DIR/native/services/ml-base-$i/supervise/control"; done
+  wait_status down ml-base-lb
+  run -1 sutra status
+  [[ ${lines[0]} == "root cause: ml-base-1 (stopped), ml-base-2 (stopped), ml-base-3 (stopped), which take down ml-base-lb"* ]]
+  sutra status --json | jq -e '.root_causes | length == 1 and (.[0].services | map(.name) ==
+    ["ml-base-1", "ml-base-2", "ml-base-3"]) and (.[0].affected[0] == {"name": "ml-base-lb", "state": "down"})'
+  printf d >"$SUTRA_STATE_DIR/native/services/storage-cache-shard/supervise/control"
+  wait_status down embedding-single # with neither replica nor shard; the compose file has no such edge
+  sutra status --json | jq -e '[.root_causes[] | select(.services[0].name == "storage-cache-shard").affected[].name] ==
+    ["embedding-single"]'
+  for s in ml-base-1 ml-base-2 ml-base-3 storage-cache-shard; do
+    printf u >"$SUTRA_STATE_DIR/native/services/$s/supervise/control"
+  done
+  for s in ml-base-lb storage-cache-shard embedding-single; do wait_status up "$s"; done
+  run -0 sutra status
+  [[ $output != *"root cause"* ]]
 }
 
 @test "a kind of proof that is not there: another gateway's checks are skipped, not passed" {

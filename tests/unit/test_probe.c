@@ -7,8 +7,10 @@
 #include <cmocka.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "net/fetch.h"
 #include "net/haproxy_csv.h"
+#include "probe/cause.h"
 #include "probe/probe.h"
 
 static const char dump[] =
@@ -186,7 +188,7 @@ static void root_cause_comes_first(void **state)
 	};
 	size_t order[7];
 
-	sutra_probe_causes(p, 7);
+	assert_int_equal(sutra_probe_causes(p, 7), 0);
 	assert_int_equal(p[1].cause, 4);
 	assert_int_equal(p[2].cause, 4);
 	assert_int_equal(p[3].cause, 4);
@@ -205,12 +207,103 @@ static void a_cycle_ends(void **state)
 	};
 	size_t order[2];
 
-	sutra_probe_causes(p, 2);
+	assert_int_equal(sutra_probe_causes(p, 2), 0);
 	assert_int_equal(p[0].cause, -1);
 	assert_int_equal(p[1].cause, 0);
 	sutra_probe_order(p, 2, order);
 	assert_int_equal(order[0], 0);
 	assert_int_equal(order[1], 1);
+}
+
+/* Says root cause `at` of n services. */
+static void assert_cause(const struct sutra_probe *p, size_t n, size_t at, size_t count, const char *want)
+{
+	struct sutra_root_causes c;
+	struct sutra_buf b;
+
+	assert_int_equal(sutra_root_causes_find(p, n, &c, NULL), 0);
+	assert_int_equal(c.n, count);
+	if (want) {
+		sutra_buf_init(&b, 1000);
+		sutra_root_cause_say(p, &c.items[at], &b);
+		assert_string_equal(sutra_buf_str(&b), want);
+		sutra_buf_release(&b);
+	}
+	sutra_root_causes_release(&c);
+}
+
+static void root_causes_say_what_they_take_down(void **state)
+{
+	static const char *const on_all[] = { "m1", "m2", "m3", NULL }, *const on_lb[] = { "m1", "lb", "shard", NULL };
+	struct sutra_probe p[] = {
+		{ .name = "m1", .state = SUTRA_DOWN, .reason = SUTRA_FETCH_REFUSED },
+		{ .name = "m2", .state = SUTRA_DOWN, .reason = SUTRA_PROBE_EXITED },
+		{ .name = "m3", .state = SUTRA_DOWN, .reason = SUTRA_PROBE_STOPPED },
+		{ .name = "lb", .state = SUTRA_DOWN, .depends_on = on_all },
+		{ .name = "gateway", .state = SUTRA_DEGRADED, .depends_on = on_lb },
+		{ .name = "shard", .state = SUTRA_UP },
+	};
+
+	assert_cause(p, 6, 0, 1, "m1 (refused), m2 (exited), m3 (stopped), which take down lb, degrade gateway");
+	p[1].state = SUTRA_UP;	/* a chain is followed to its end, not to the nearest failure */
+	p[2].state = SUTRA_UP;
+	assert_cause(p, 6, 0, 1, "m1 (refused), which takes down lb, degrades gateway");
+	p[0].state = SUTRA_UP;
+	p[3].reason = SUTRA_PROBE_EXITED;
+	assert_cause(p, 6, 0, 1, "lb (exited), which degrades gateway");
+	p[3].state = p[4].state = SUTRA_UP;
+	assert_cause(p, 6, 0, 0, NULL);
+}
+
+static void separate_causes_stay_apart(void **state)
+{
+	static const char *const on_m[] = { "m1", NULL }, *const on_lb[] = { "lb", NULL };
+	struct sutra_probe p[] = {
+		{ .name = "alone", .state = SUTRA_DOWN, .reason = SUTRA_PROBE_EXITED },
+		{ .name = "m1", .state = SUTRA_STARTING, .reason = SUTRA_FETCH_REFUSED },
+		/* Stopped by somebody: nothing that is missing ends a process. */
+		{ .name = "lb", .state = SUTRA_DOWN, .reason = SUTRA_PROBE_STOPPED, .depends_on = on_m },
+		{ .name = "gateway", .state = SUTRA_DOWN, .depends_on = on_lb },
+	};
+
+	assert_cause(p, 4, 0, 3, "lb (stopped), which takes down gateway");
+	assert_cause(p, 4, 1, 3, "alone (exited)");
+	assert_cause(p, 4, 2, 3, "m1 (refused)");
+	assert_int_equal(sutra_probe_causes(p, 4), 0);
+	assert_int_equal(p[2].cause, -1);
+	assert_int_equal(p[3].cause, 2);
+}
+
+static void a_cycle_has_one_root(void **state)
+{
+	static const char *const on_b[] = { "b", NULL }, *const on_c[] = { "c", NULL }, *const on_a[] = { "a", "x", NULL };
+	struct sutra_probe p[] = {
+		{ .name = "a", .state = SUTRA_DOWN, .reason = SUTRA_PROBE_UNHEALTHY, .depends_on = on_b },
+		{ .name = "b", .state = SUTRA_DOWN, .depends_on = on_c },
+		{ .name = "c", .state = SUTRA_DOWN, .depends_on = on_a },
+	};
+
+	assert_cause(p, 3, 0, 1, "a (unhealthy), which takes down b, c");
+}
+
+static void causes_survive_every_failing_allocation(void **state)
+{
+	struct sutra_probe p[] = { { .name = "a", .state = SUTRA_DOWN }, { .name = "b", .state = SUTRA_DOWN } };
+	struct sutra_root_causes c;
+
+	for (long n = 1;; n++) {
+		int rc;
+
+		sutra_alloc_fail_at(n);
+		rc = sutra_root_causes_find(p, 2, &c, NULL);
+		if (!sutra_alloc_failed()) {
+			sutra_alloc_fail_at(0);
+			assert_int_equal(rc, 0);
+			sutra_root_causes_release(&c);
+			return;
+		}
+		assert_int_equal(rc, SUTRA_E_NOMEM);
+	}
 }
 
 int main(void)
@@ -224,6 +317,10 @@ int main(void)
 		cmocka_unit_test(supervisor_settles_what_need_not_be_asked),
 		cmocka_unit_test(root_cause_comes_first),
 		cmocka_unit_test(a_cycle_ends),
+		cmocka_unit_test(root_causes_say_what_they_take_down),
+		cmocka_unit_test(separate_causes_stay_apart),
+		cmocka_unit_test(a_cycle_has_one_root),
+		cmocka_unit_test(causes_survive_every_failing_allocation),
 	};
 
 	return cmocka_run_group_tests_name("probe", tests, NULL, NULL);

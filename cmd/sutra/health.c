@@ -1,0 +1,151 @@
+#include "sutra/health.h"
+
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "net/haproxy_csv.h"
+
+#define EXPLAIN_NS 1000000000u
+
+static enum sutra_probe_run run_of(const struct sutra_deployed *s)
+{
+	switch (s->state) {
+	case SUTRA_RUN_RUNNING:
+	case SUTRA_RUN_DONE:
+		return SUTRA_PROBE_RUNNING;
+	case SUTRA_RUN_EXITED:
+		return SUTRA_PROBE_RUN_EXITED;
+	case SUTRA_RUN_STOPPED:
+		return SUTRA_PROBE_RUN_STOPPED;
+	default:
+		return SUTRA_PROBE_RUN_ABSENT;
+	}
+}
+
+static struct sutra_probe target_of(const struct sutra_deployed *s, uint64_t timeout_ns)
+{
+	int64_t age_us = sutra_clock_wall_us() - s->started_us;
+
+	return (struct sutra_probe){
+		.name = s->name,
+		.url = s->state == SUTRA_RUN_DONE ? NULL : s->health_url,
+		.json = true,
+		.depends_on = (const char *const *)s->depends_on.items,
+		.run = run_of(s),
+		.last_exit = s->last_exit,
+		.in_start_period = s->started_us && age_us >= 0 &&
+				   (uint64_t)age_us * 1000 < s->start_period_ns,
+		.timeout_ns = timeout_ns,
+	};
+}
+
+/* HAProxy is well as a process while replicas are down: its own figures tell. */
+static void look_behind_balancer(const char *csv, uint64_t timeout_ns, struct sutra_probe *p)
+{
+	struct sutra_haproxy_stats s;
+	const struct sutra_haproxy_row *row, *bad = NULL;
+	size_t n = 0, up = 0;
+
+	if (p->state == SUTRA_UP && !sutra_haproxy_fetch(csv, timeout_ns, &s, NULL)) {
+		for (; (row = sutra_haproxy_server(&s, NULL, n)); n++) {
+			up += sutra_haproxy_is_up(row);
+			bad = sutra_haproxy_is_up(row) ? bad : row;
+		}
+		if (bad) {
+			p->state = SUTRA_DEGRADED;
+			p->reason = SUTRA_PROBE_SAYS_DEGRADED;
+			snprintf(p->detail, sizeof(p->detail), "%zu of %zu replicas up: %s %s %s", up, n,
+				 bad->name, bad->status, bad->check_text);
+		}
+		sutra_haproxy_release(&s);
+	}
+}
+
+int health_probe(const struct sutra_deployment *d, uint64_t timeout_ns, struct sutra_probe *p,
+		 struct sutra_err *err)
+{
+	int rc;
+
+	for (size_t i = 0; i < d->n; i++)
+		p[i] = target_of(&d->services[i], timeout_ns);
+	rc = sutra_probe_all(p, d->n, err);
+	for (size_t b = 0; !rc && b < d->n_balancers; b++)
+		for (size_t i = 0; i < d->n; i++)
+			if (!strcmp(p[i].name, d->balancers[b].service))
+				look_behind_balancer(d->balancers[b].csv, timeout_ns, &p[i]);
+	rc = rc ? rc : sutra_probe_causes(p, d->n);
+	return rc == SUTRA_E_NOMEM ? sutra_fail(err, rc, "out of memory for %zu services", d->n) : rc;
+}
+
+void health_print_causes(FILE *out, const struct sutra_term *term, const struct sutra_probe *p, size_t n)
+{
+	struct sutra_root_causes c;
+	struct sutra_buf b;
+	size_t said = 0;
+
+	if (sutra_root_causes_find(p, n, &c, NULL))
+		return;
+	sutra_buf_init(&b, 65536);
+	for (size_t i = 0; i < c.n; i++) {
+		if (!c.items[i].n_affected)
+			continue;
+		sutra_buf_clear(&b);
+		sutra_root_cause_say(p, &c.items[i], &b);
+		fprintf(out, "%sroot cause:%s %s\n", sutra_term_on(term, SUTRA_ROLE_BAD),
+			sutra_term_off(term, SUTRA_ROLE_BAD), sutra_buf_str(&b));
+		said++;
+	}
+	if (said)
+		fputc('\n', out);
+	sutra_buf_release(&b);
+	sutra_root_causes_release(&c);
+}
+
+void health_explain(const char *state_dir)
+{
+	struct sutra_deployment *d;
+	struct sutra_probe *p;
+	struct sutra_term term;
+
+	if (sutra_deployment_load(state_dir, &d, NULL))
+		return;
+	p = xcalloc(d->n + 1, sizeof(*p));
+	sutra_term_init(&term, stderr, "never");
+	if (!health_probe(d, EXPLAIN_NS, p, NULL))
+		health_print_causes(stderr, &term, p, d->n);
+	sutra_free(p);
+	sutra_deployment_free(d);
+}
+
+static json_t *named(const struct sutra_probe *p, bool why)
+{
+	json_t *o = json_pack("{s:s, s:s}", "name", p->name, "state", sutra_probe_state_name(p->state)), *detail;
+
+	if (!why)
+		return o;
+	json_object_set_new(o, "reason", json_string(sutra_probe_reason_name(p->reason)));
+	detail = p->detail[0] ? json_string(p->detail) : NULL;	/* NULL: no UTF-8 either */
+	json_object_set_new(o, "detail", detail ? detail : json_null());
+	return o;
+}
+
+json_t *health_causes_document(const struct sutra_probe *p, size_t n)
+{
+	json_t *list = json_array();
+	struct sutra_root_causes c;
+
+	if (sutra_root_causes_find(p, n, &c, NULL))
+		return list;
+	for (size_t i = 0; i < c.n; i++) {
+		json_t *roots = json_array(), *affected = json_array();
+
+		for (size_t k = 0; k < c.items[i].n_roots; k++)
+			json_array_append_new(roots, named(&p[c.items[i].roots[k]], true));
+		for (size_t k = 0; k < c.items[i].n_affected; k++)
+			json_array_append_new(affected, named(&p[c.items[i].affected[k]], false));
+		json_array_append_new(list, json_pack("{s:o, s:o}", "services", roots, "affected", affected));
+	}
+	sutra_root_causes_release(&c);
+	return list;
+}
