@@ -200,3 +200,43 @@ bool sutra_port_holder(const char *address, pid_t *ret_pid, char *name, size_t s
 		closedir(proc);
 	return true;
 }
+
+static void table_listens(const char *table, const char *pid, struct sutra_strv *ret)
+{
+	char line[512], hex[64], text[SUTRA_ADDR_LEN];
+	FILE *f = fopen(table, "re");
+	unsigned long inode;
+	unsigned port, st;
+
+	while (f && fgets(line, sizeof(line), f)) {
+		struct sockaddr_storage sa = { 0 };
+		unsigned word[4] = { 0 };
+
+		if (sscanf(line, " %*d: %63[0-9A-F]:%X %*[0-9A-F]:%*X %X %*s %*s %*s %*s %*s %lu", hex, &port, &st,
+			   &inode) != 4 || st != 0x0A || !holds(pid, inode))
+			continue;
+		for (size_t i = 0; i < strlen(hex) / 8 && i < 4; i++)
+			if (sscanf(hex + 8 * i, "%8X", &word[i]) != 1)
+				word[i] = 0;
+		sa.ss_family = strlen(hex) == 8 ? AF_INET : AF_INET6;
+		((struct sockaddr_in *)&sa)->sin_port = htons((uint16_t)port);	/* in the same place in both */
+		if (sa.ss_family == AF_INET)
+			((struct sockaddr_in *)&sa)->sin_addr.s_addr = word[0];
+		else
+			memcpy(&((struct sockaddr_in6 *)&sa)->sin6_addr, word, sizeof(word));
+		sutra_addr_format((const struct sockaddr *)&sa, text);
+		if (!sutra_strv_has(ret, text))
+			sutra_strv_add(ret, text);
+	}
+	if (f)
+		fclose(f);
+}
+
+void sutra_port_listens(pid_t pid, struct sutra_strv *ret)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%ld", (long)pid);
+	table_listens("/proc/net/tcp", text, ret);
+	table_listens("/proc/net/tcp6", text, ret);
+}

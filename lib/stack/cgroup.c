@@ -115,6 +115,57 @@ bool sutra_cgroup_holds(const char *state_dir, const char *service, pid_t pid)
 	return found;
 }
 
+/* The number in a group's file, or behind `word` in it; -1: none, "max" among them. */
+static int64_t figure(const char *group, const char *file, const char *word)
+{
+	char path[2 * MAX_PATH], *text = NULL, *at;
+	long long v = -1;
+
+	snprintf(path, sizeof(path), "%s/%s", group, file);
+	if (sutra_file_read(path, 4096, &text, NULL, NULL))
+		return -1;
+	at = word ? strstr(text, word) : text;
+	if (at && sscanf(at + (word ? strlen(word) : 0), "%lld", &v) != 1)
+		v = -1;
+	sutra_free(text);
+	return v;
+}
+
+/* The process's line in /proc/PID/cgroup: "4:memory:/path", in version 2 "0::/path". */
+static bool find_group(pid_t pid, bool v2, char out[MAX_PATH])
+{
+	const char *key = v2 ? "0::" : ":memory:";
+	char path[64], *text = NULL, *at;
+
+	snprintf(path, sizeof(path), "/proc/%ld/cgroup", (long)pid);
+	if (sutra_file_read(path, 1 << 16, &text, NULL, NULL))
+		return false;
+	at = strstr(text, key);
+	if (at)
+		snprintf(out, MAX_PATH, "%.*s", (int)strcspn(at + strlen(key), "\n"), at + strlen(key));
+	sutra_free(text);
+	return at != NULL;
+}
+
+bool sutra_cgroup_memory(pid_t pid, struct sutra_cgroup_memory *ret)
+{
+	char mount[MAX_PATH], path[MAX_PATH], group[2 * MAX_PATH];
+	int64_t limit, used;
+	bool v2;
+
+	if (!find_mount(mount, &v2) || !find_group(pid, v2, path))
+		return false;
+	snprintf(group, sizeof(group), "%s%s", mount, path);
+	used = figure(group, v2 ? "memory.current" : "memory.usage_in_bytes", NULL);
+	limit = figure(group, v2 ? "memory.max" : "memory.limit_in_bytes", NULL);
+	if (used < 0)
+		return false;
+	ret->used = (uint64_t)used;
+	ret->limit = limit < 0 || limit > INT64_MAX / 2 ? 0 : (uint64_t)limit;	/* version 1 says "no limit" in bytes */
+	ret->oom_kills = figure(group, v2 ? "memory.events" : "memory.oom_control", "oom_kill ");
+	return true;
+}
+
 /* A group is busy until its last process has been reaped: at most a second. */
 static void remove_group(const char *path)
 {

@@ -19,6 +19,12 @@ bool sutra_cgroup_limit(const char *state_dir, const char *service, uint64_t byt
 			size_t size);
 /* Whether the process is in the service's group. */
 bool sutra_cgroup_holds(const char *state_dir, const char *service, pid_t pid);
+struct sutra_cgroup_memory {
+	uint64_t limit, used;	/* bytes; limit 0: none */
+	int64_t oom_kills;	/* since the group was made; -1: the kernel does not say */
+};
+/* What the kernel holds a process's group to, whoever made it. False: it cannot be read here. */
+bool sutra_cgroup_memory(pid_t pid, struct sutra_cgroup_memory *ret);
 /* Removes the groups of a stack whose processes are gone. */
 void sutra_cgroup_clear(const char *state_dir);
 
