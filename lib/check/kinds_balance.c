@@ -6,7 +6,6 @@
  */
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -16,6 +15,7 @@
 #include "check/check.h"
 #include "check/kinds.h"
 #include "check/load.h"
+#include "check/promtext.h"
 #include "check/workload.h"
 #include "net/fetch.h"
 #include "net/haproxy_csv.h"
@@ -201,23 +201,6 @@ const struct sutra_check_kind sutra_kind_distribution = {
 	.run = run_distribution,
 };
 
-/* The figure of a Prometheus text's line "name value" or "name{...} value"; -1: none. */
-static double gauge(const char *text, const char *name)
-{
-	size_t n = strlen(name);
-
-	for (const char *line = text; line && *line; line = strchr(line, '\n'), line += line != NULL) {
-		const char *end = line + strcspn(line, "\n"), *at = line + n;
-
-		if (strncmp(line, name, n) || (*at != ' ' && *at != '{'))
-			continue;
-		at = *at == '{' ? memchr(at, '}', (size_t)(end - at)) : at - 1;
-		if (at)
-			return strtod(at + 1, NULL);
-	}
-	return -1;
-}
-
 static double requests_active(const struct sutra_check_run *r)
 {
 	struct sutra_fetch f;
@@ -229,7 +212,7 @@ static double requests_active(const struct sutra_check_run *r)
 	f.url = url;
 	f.timeout_ns = sutra_check_time(r, POLL_NS);
 	if (!sutra_fetch_one(&f, NULL))
-		v = gauge(sutra_buf_str(&f.answer), active_gauge);
+		v = sutra_promtext_value(sutra_buf_str(&f.answer), active_gauge);
 	sutra_fetch_release(&f);
 	return v;
 }
