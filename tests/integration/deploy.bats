@@ -275,6 +275,7 @@ EOF
   sed -i 's/command: \["sutra-ml-base"\]/command: ["sh", "-c", "echo this is why; exit 3"]/' "$SUTRA_DATA_DIR/compose/docker-compose.yml"
   run -1 sutra deploy --yes --timeout 50s
   [[ $output == *"exited with 3 instead of becoming ready"* && $output == *"this is why"* && $output == *"reason    exited"* ]]
+  [[ $output == *"root cause: ml-base-1 (exited)"*", which "*"ml-base-lb"*"service   ml-base"* ]]
   run -0 sutra down
   [ -z "$(stack_pids)" ]
 }
