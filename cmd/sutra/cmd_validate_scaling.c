@@ -12,12 +12,19 @@
 #include "check/report.h"
 #include "stack/await.h"
 #include "stack/deployment.h"
+#include "stack/facts.h"
 #include "stack/lock.h"
 #include "sutra/command.h"
 #include "sutra/gateway.h"
+#include "sutra/health.h"
 #include "sutra/scratch.h"
 #include "term/progress.h"
 #include "term/table.h"
+
+static const uint64_t PROBE_NS = 2000000000;
+/* Look-ups in the shard: the default where time is measured; where only what is kept counts, a
+ * busy machine must not turn a hit into a miss. */
+enum { SHARD_MS = 50, PATIENT_SHARD_MS = 2000 };
 
 enum { MAX_PHASES = 3, MAX_SUITES = 8, MAX_REPORT = 16 << 20 };
 
@@ -55,6 +62,8 @@ struct context {
 	char **replicas;		/* base URLs */
 	const char **replica_names;
 	const char *names[4];		/* by enum sutra_check_role */
+	struct sutra_check_service *services;	/* beside d->services */
+	struct sutra_probe *probes;
 	pid_t killed;
 	char handle[80];		/* of the stand-in (runtime.h) */
 	struct scratch scratch;
@@ -123,6 +132,24 @@ static void progress(void *user, const char *what, const char *detail)
 	sutra_progress_state(&c->progress, what, detail);
 }
 
+static int probe_all(void *user, const struct sutra_probe **ret, struct sutra_err *err)
+{
+	struct context *c = user;
+
+	sutra_deployment_refresh(c->d);
+	*ret = c->probes;
+	return health_probe(c->d, PROBE_NS, c->probes, err);
+}
+
+static json_t *facts(void *user, size_t service)
+{
+	struct context *c = user;
+
+	return sutra_facts_of(c->d, &c->d->services[service]);
+}
+
+static json_t *files(void *user) { return sutra_facts_files(((struct context *)user)->d); }
+
 static const char *first_of_program(const struct sutra_deployment *d, const char *program)
 {
 	for (size_t i = 0; i < d->n; i++)
@@ -139,11 +166,39 @@ static char *one_gateway(const struct sutra_deployment *d, const char *name, con
 	return s && !s->published ? xasprintf("http://%s", s->address) : xstrdup(front);
 }
 
+/* Where a service's statistics are; NULL: it is no balancer. */
+static const char *stats_url(const struct sutra_deployment *d, const char *service)
+{
+	for (size_t i = 0; i < d->n_balancers; i++)
+		if (!strcmp(d->balancers[i].service, service))
+			return d->balancers[i].csv;
+	return NULL;
+}
+
+/* Metrics are beside the health page, a balancer's beside its statistics. Nobody can be asked
+ * who does not run. */
+static char *metrics_url(const struct sutra_deployment *d, const struct sutra_deployed *s)
+{
+	const char *stats = stats_url(d, s->name), *beside = stats ? stats : s->health_url;
+	const char *slash = beside && s->pid ? strrchr(beside, '/') : NULL;
+
+	return slash ? xasprintf("%.*s/metrics", (int)(slash - beside), beside) : NULL;
+}
+
 static void find_services(struct context *c)
 {
 	const struct sutra_deployed *front = gateway_service(c->d);
 	size_t n = 0;
 
+	c->services = xcalloc(c->d->n + 1, sizeof(*c->services));
+	c->probes = xcalloc(c->d->n + 1, sizeof(*c->probes));
+	for (size_t i = 0; i < c->d->n; i++) {
+		const struct sutra_deployed *s = &c->d->services[i];
+
+		c->services[i] = (struct sutra_check_service){ s->name, s->program, metrics_url(c->d, s),
+							       stats_url(c->d, s->name), s->published,
+							       s->memory_limit };
+	}
 	c->replicas = xcalloc(c->d->n + 1, sizeof(*c->replicas));
 	c->replica_names = xcalloc(c->d->n + 1, sizeof(*c->replica_names));
 	for (size_t i = 0; i < c->d->n; i++) {
@@ -193,10 +248,39 @@ static void close_context(struct context *c)
 		sutra_free(c->replicas[i]);
 	sutra_free(c->replicas);
 	sutra_free(c->replica_names);
+	for (size_t i = 0; c->services && i < c->d->n; i++)
+		sutra_free((char *)(uintptr_t)c->services[i].metrics);
+	sutra_free(c->services);
+	sutra_free(c->probes);
 	sutra_free(c->gateway);
 	sutra_free(c->front);
 	sutra_deployment_free(c->d);
 	sutra_free(c->state_dir);
+}
+
+static int start_scratch(void *user, const char *ml_base, char *ret_base, size_t size,
+			 struct sutra_err *err)
+{
+	struct context *c = user;
+	const struct sutra_deployed *shard = sutra_deployment_find(c->d, "storage-cache-shard");
+
+	return scratch_start(&c->scratch, ml_base, shard->address, c->d->dimension, SHARD_MS, ret_base, size, err);
+}
+
+static void stop_scratch(void *user) { scratch_stop(&((struct context *)user)->scratch); }
+
+static int start_spare(void *user, char *ret_base, size_t size, struct sutra_err *err)
+{
+	struct context *c = user;
+	const struct sutra_deployed *balancer = sutra_deployment_find(c->d, "ml-base-lb");
+	const struct sutra_deployed *shard = sutra_deployment_find(c->d, "storage-cache-shard");
+	char *models = xasprintf("%s%s", balancer ? "http://" : "", balancer ? balancer->address : c->replicas[0]);
+	int rc = shard ? scratch_start(&c->scratch, models, shard->address, c->d->dimension, PATIENT_SHARD_MS, ret_base,
+				       size, err) :
+			 sutra_fail(err, SUTRA_E_UNAVAILABLE, "no cache shard is deployed");
+
+	sutra_free(models);
+	return rc;
 }
 
 static void fill_env(struct context *c, struct sutra_check_env *env)
@@ -222,6 +306,13 @@ static void fill_env(struct context *c, struct sutra_check_env *env)
 	env->wait = wait_healthy;
 	env->stand_in = stand_in;
 	env->log_tail = log_tail;
+	env->services = c->services;
+	env->n_services = c->d->n;
+	env->probe = probe_all;
+	env->facts = facts;
+	env->files = files;
+	env->spare = start_spare;
+	env->spare_end = stop_scratch;
 }
 
 static void print_report(const struct sutra_outcome *o, struct sutra_suite *const *suites, size_t n)
@@ -300,7 +391,7 @@ static int load_suites(struct sutra_suite **suites, size_t *ret_n)
 static int load_named(int n, char **argv, struct sutra_suite **suites, size_t *ret_n)
 {
 	char *dir = sutra_data_dir();
-	int code = n ? 0 : command_usage("which suite? sutra validate failover");
+	int code = n ? 0 : command_usage("which suite? sutra validate checklist, smoke or failover");
 
 	if (!dir && !code)
 		code = command_usage("the folder with validate/ is not found; SUTRA_DATA_DIR names it");
@@ -313,17 +404,6 @@ static int load_named(int n, char **argv, struct sutra_suite **suites, size_t *r
 	sutra_free(dir);
 	return code;
 }
-
-static int start_scratch(void *user, const char *ml_base, char *ret_base, size_t size,
-			 struct sutra_err *err)
-{
-	struct context *c = user;
-	const struct sutra_deployed *shard = sutra_deployment_find(c->d, "storage-cache-shard");
-
-	return scratch_start(&c->scratch, ml_base, shard->address, c->d->dimension, ret_base, size, err);
-}
-
-static void stop_scratch(void *user) { scratch_stop(&((struct context *)user)->scratch); }
 
 static void print_comparison(const struct sutra_compare *m)
 {
@@ -479,9 +559,11 @@ const struct command cmd_validate_scaling = {
 
 const struct command cmd_validate = {
 	.name = "validate",
-	.summary = "run suites of checks: failover, or a file of your own",
+	.summary = "run suites of checks: checklist, smoke, failover, or a file of your own",
 	.synopsis = "SUITE ... [--url URL] [--timeout TIME] [-o FORMAT]",
-	.examples = "sutra validate failover\tfaults under load; no request may fail\n"
+	.examples = "sutra validate checklist\tready for production? harms nothing\n"
+		    "sutra validate smoke\tthe embedding endpoints, in a few seconds\n"
+		    "sutra validate failover\tfaults under load; no request may fail\n"
 		    "sutra validate ./my-suite.json -o junit\ta suite of your own\n",
 	.options = named_options,
 	.formats = "table|json|junit|tap|prom",

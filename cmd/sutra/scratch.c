@@ -83,7 +83,7 @@ static int wait_healthy(struct scratch *s, const char *base, struct sutra_err *e
 }
 
 int scratch_start(struct scratch *s, const char *ml_base, const char *shard, int64_t dimension,
-		  char *ret_base, size_t size, struct sutra_err *err)
+		  unsigned shard_ms, char *ret_base, size_t size, struct sutra_err *err)
 {
 	char *dir = sutra_program_dir(), *program = xasprintf("%s/sutra-embedding", dir);
 	const char *colon = strrchr(shard, ':');
@@ -94,6 +94,7 @@ int scratch_start(struct scratch *s, const char *ml_base, const char *shard, int
 		xasprintf("MATRYOSHKA_DIM=%lld", (long long)dimension),
 		xasprintf("CACHE_SHARD_HOST=%.*s", (int)(colon ? colon - shard : 0), shard),
 		xasprintf("CACHE_SHARD_PORT=%s", colon ? colon + 1 : ""),
+		xasprintf("CACHE_TIMEOUT_MS=%u", shard_ms),
 		xstrdup("SUTRA_CACHE_ENABLED=true"),
 		xstrdup("LOG_LEVEL=error"),
 		NULL,

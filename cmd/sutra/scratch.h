@@ -15,9 +15,10 @@ struct scratch {
 	pid_t pid;	/* 0: none runs */
 };
 
-/* shard: "addr:port" of the cache shard. *ret_base: base URL. Waits until it is healthy. */
+/* shard: "addr:port" of the cache shard; shard_ms: longest look-up in it (CACHE_TIMEOUT_MS).
+ * *ret_base: base URL. Waits until it is healthy. */
 int scratch_start(struct scratch *s, const char *ml_base, const char *shard, int64_t dimension,
-		  char *ret_base, size_t size, struct sutra_err *err);
+		  unsigned shard_ms, char *ret_base, size_t size, struct sutra_err *err);
 void scratch_stop(struct scratch *s);	/* TERM, a second later KILL */
 
 #endif

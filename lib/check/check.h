@@ -8,6 +8,7 @@
 #ifndef SUTRA_CHECK_CHECK_H
 #define SUTRA_CHECK_CHECK_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -15,6 +16,16 @@
 #include "base/buf.h"
 #include "check/openload.h"
 #include "check/suite.h"
+#include "probe/probe.h"
+
+/* A deployed service. */
+struct sutra_check_service {
+	const char *name, *program;	/* program: "sutra-ml-base", "haproxy" ... */
+	const char *metrics;		/* URL of its Prometheus text; NULL: it does not run */
+	const char *stats;		/* of a balancer: URL of its CSV, not for display; or NULL */
+	const char *published;		/* "127.0.0.1:8888"; NULL: not published */
+	uint64_t memory_limit;		/* asked for, bytes; 0: none */
+};
 
 struct sutra_check_env {
 	const char *gateway;			/* base URL of one gateway: its counters are those of what it was asked */
@@ -35,6 +46,20 @@ struct sutra_check_env {
 	/* Appends the last lines of a service's log. */
 	void (*log_tail)(void *user, const char *service, unsigned lines, struct sutra_buf *out);
 	void (*progress)(void *user, const char *what, const char *detail);
+	/* The stack; all NULL for a gateway that is not deployed here. */
+	const struct sutra_check_service *services;
+	size_t n_services;
+	/* Asks every service how it is now; an array beside `services`, valid until the next call. */
+	int (*probe)(void *user, const struct sutra_probe **ret, struct sutra_err *err);
+	/* What kernel and runtime hold a service to, what it uses: a document, the caller's reference;
+	 * absent what cannot be known: running, started, settled, memory{limit,used,oom_kills}, restart, listens[], volumes
+	 * [{path,free,size}], log{bytes,max,elsewhere}. */
+	json_t *(*facts)(void *user, size_t service);
+	/* Files that hold settings and secrets: [{path,mode}]. */
+	json_t *(*files)(void *user);
+	/* A gateway of its own in front of the deployed replicas and shard, until spare_end. */
+	int (*spare)(void *user, char *ret_base, size_t size, struct sutra_err *err);
+	void (*spare_end)(void *user);
 };
 
 enum sutra_verdict { SUTRA_PASS, SUTRA_FAIL, SUTRA_SKIP, SUTRA_INCONCLUSIVE };

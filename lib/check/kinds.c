@@ -10,5 +10,12 @@ const struct sutra_check_kind *const sutra_check_kinds[] = {
 	&sutra_kind_failover,
 	&sutra_kind_fault_kill, &sutra_kind_fault_freeze, &sutra_kind_fault_slow, &sutra_kind_fault_errors,
 	&sutra_kind_fault_balancer, &sutra_kind_fault_shard,
+	&sutra_kind_healthy, &sutra_kind_versions, &sutra_kind_metrics, &sutra_kind_stats_page,
+	&sutra_kind_left_out,
+	&sutra_kind_memory_limits, &sutra_kind_restart_policy, &sutra_kind_loopback,
+	&sutra_kind_private_files, &sutra_kind_log_rotation, &sutra_kind_log_errors, &sutra_kind_volume,
+	&sutra_kind_hit, &sutra_kind_second_gateway, &sutra_kind_cached_latency,
+	&sutra_kind_gateway_health, &sutra_kind_single, &sutra_kind_batch, &sutra_kind_openai,
+	&sutra_kind_semantic, &sutra_kind_bad_input,
 	NULL,
 };

@@ -2,7 +2,7 @@
 #ifndef SUTRA_CHECK_KINDS_H
 #define SUTRA_CHECK_KINDS_H
 
-#include "check/suite.h"
+#include "check/check.h"
 
 extern const struct sutra_check_kind *const sutra_check_kinds[];	/* NULL-terminated */
 
@@ -15,5 +15,17 @@ extern const struct sutra_check_kind sutra_kind_replicas, sutra_kind_algorithm,
 	sutra_kind_distribution, sutra_kind_parallel, sutra_kind_failover;
 extern const struct sutra_check_kind sutra_kind_fault_kill, sutra_kind_fault_freeze, sutra_kind_fault_slow, sutra_kind_fault_errors,
 	sutra_kind_fault_balancer, sutra_kind_fault_shard;
+extern const struct sutra_check_kind sutra_kind_healthy, sutra_kind_versions, sutra_kind_metrics,
+	sutra_kind_stats_page, sutra_kind_left_out;
+extern const struct sutra_check_kind sutra_kind_memory_limits, sutra_kind_restart_policy, sutra_kind_loopback,
+	sutra_kind_private_files, sutra_kind_log_rotation, sutra_kind_log_errors, sutra_kind_volume;
+extern const struct sutra_check_kind sutra_kind_hit, sutra_kind_second_gateway, sutra_kind_cached_latency;
+extern const struct sutra_check_kind sutra_kind_gateway_health, sutra_kind_single, sutra_kind_batch,
+	sutra_kind_openai, sutra_kind_semantic, sutra_kind_bad_input;
+
+/* What those of the deployed services share: the place of the one of that name, n_services for none;
+ * and 0, or the skip of a gateway, or of the check's own service, that is not deployed here. */
+size_t sutra_check_service(const struct sutra_check_run *r, const char *name);
+int sutra_check_services(struct sutra_check_run *r);
 
 #endif

@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/jsonio.h"
 
-enum { TITLE_COLUMNS = 26, HEAD_COLUMNS = 9, MARGIN = 2 };
+enum { TITLE_COLUMNS = 26, HEAD_COLUMNS = 9, MARGIN = 2, PHASES = 3 };
 
 static const struct sutra_check_value *value_of(const struct sutra_result *r, size_t i)
 {
@@ -137,13 +137,13 @@ static void add_phases(const struct sutra_outcome *o, struct sutra_buf *b)
 	unsigned ran = 0;
 
 	for (size_t i = 0; i < o->n; i++)
-		ran |= o->results[i].check->phase < 3 ? 1u << o->results[i].check->phase : 0;
-	if (ran == 7) {
-		sutra_buf_adds(b, "All phases");
+		ran |= o->results[i].check->phase < PHASES ? 1u << o->results[i].check->phase : 0;
+	if (ran == 7 || !ran) {
+		sutra_buf_adds(b, ran ? "All phases" : "All that was checked is");
 		return;
 	}
 	sutra_buf_adds(b, "Phase");
-	for (int phase = 0; phase < 3; phase++)
+	for (int phase = 0; phase < PHASES; phase++)
 		if (ran & 1u << phase)
 			sutra_buf_addf(b, "%s%d", ran & ((1u << phase) - 1) ? ", " : " ", phase);
 }
@@ -183,11 +183,13 @@ void sutra_report_text(const struct sutra_outcome *o, struct sutra_suite *const 
 
 		if (o->results[i].check->phase != phase) {
 			phase = o->results[i].check->phase;
-			snprintf(head, sizeof(head), "Phase %d", phase);
+			/* The scaling phases have a number; that of other suites is their order only. */
+			if (phase < PHASES)
+				snprintf(head, sizeof(head), "Phase %-*d", HEAD_COLUMNS - 6, phase);
 			for (size_t s = 0; s < n; s++)
 				if (suites[s]->phase == phase)
-					sutra_buf_addf(b, "%s%s%-*s%s%s\n", i ? "\n" : "", style->head,
-						       HEAD_COLUMNS, head, suites[s]->title, style->off);
+					sutra_buf_addf(b, "%s%s%s%s%s\n", i ? "\n" : "", style->head, head,
+						       suites[s]->title, style->off);
 		}
 		text_line(&o->results[i], style, b);
 	}

@@ -187,7 +187,7 @@ static int read_kind(const json_t *o, struct sutra_check *c, const char *place, 
 static int read_check(const json_t *o, struct sutra_suite *s, struct sutra_err *err)
 {
 	static const char *const fields[] = { "id",	  "title", "kind",   "params", "expect",
-					      "attempts", "hint",  "needs", NULL };
+					      "attempts", "hint",  "needs", "service", NULL };
 	struct sutra_check *c = &s->checks[s->n];
 	int64_t attempts = 1;
 	char place[128];
@@ -209,6 +209,9 @@ static int read_check(const json_t *o, struct sutra_suite *s, struct sutra_err *
 	rc = rc ? rc : text_field(o, "hint", false, place, &c->hint, err);
 	rc = rc ? rc : int_field(o, "attempts", 1, SUTRA_CHECK_MAX_ATTEMPTS, place, &attempts, err);
 	rc = rc ? rc : read_kind(o, c, place, err);
+	rc = rc ? rc : text_field(o, "service", false, place, &c->service, err);
+	if (!rc && c->service && !c->kind->one_service)
+		rc = bad(err, place, "a check of kind %s is about no single \"service\"", c->kind->name);
 	rc = rc ? rc : read_params(json_object_get(o, "params"), c, place, err);
 	rc = rc ? rc : read_limits(json_object_get(o, "expect"), c, place, err);
 	rc = rc ? rc : read_needs(json_object_get(o, "needs"), s, c, place, err);
@@ -289,6 +292,7 @@ void sutra_suite_free(struct sutra_suite *s)
 		sutra_free(s->checks[i].id);
 		sutra_free(s->checks[i].title);
 		sutra_free(s->checks[i].hint);
+		sutra_free(s->checks[i].service);
 		sutra_strv_release(&s->checks[i].needs);
 	}
 	sutra_free(s->checks);

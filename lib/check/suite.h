@@ -46,6 +46,7 @@ struct sutra_check_kind {
 	const struct sutra_check_param *params;
 	const struct sutra_check_value *values;
 	int (*run)(struct sutra_check_run *r, struct sutra_err *err);
+	bool one_service;	/* a check may name the service it is about */
 };
 
 /* What one measured value must be. */
@@ -58,6 +59,7 @@ struct sutra_check {
 	char *id;		/* "phase1.warm" */
 	char *title;
 	char *hint;		/* what to do when it fails */
+	char *service;		/* compose name; where it is not deployed the check is skipped; or NULL */
 	int phase;
 	unsigned attempts;	/* at most; 1 unless the file says more */
 	const struct sutra_check_kind *kind;

@@ -135,7 +135,7 @@ static json_t *docker_listens(const json_t *ports)
 	return list;
 }
 
-/* What the engine's log driver keeps at most; drivers that send logs away keep nothing here. */
+/* What the engine's log driver keeps at most; other drivers hand the lines on. */
 static json_t *docker_log(const json_t *config)
 {
 	const char *type = json_string_value(json_object_get(config, "Type"));
@@ -145,8 +145,10 @@ static json_t *docker_log(const json_t *config)
 	int64_t count = 1;
 	uint64_t bytes = 0;
 
-	if (!type || strcmp(type, "json-file") != 0)	/* "local" rotates by itself: 5 x 20 MB */
-		return json_pack("{s:I}", "max", (json_int_t)(type && !strcmp(type, "local") ? 100 << 20 : 1));
+	if (type && !strcmp(type, "local"))	/* rotates by itself: 5 x 20 MB */
+		return json_pack("{s:I}", "max", (json_int_t)(100 << 20));
+	if (type && strcmp(type, "json-file") != 0)
+		return json_pack("{s:s}", "elsewhere", type);
 	if (size && sutra_str_size(size, &bytes))
 		bytes = 0;
 	if (files && sutra_str_int(files, 1, 1000, &count))
@@ -196,7 +198,9 @@ static void add_docker(json_t *facts, const struct sutra_deployment *d, const st
 
 json_t *sutra_facts_of(const struct sutra_deployment *d, const struct sutra_deployed *s)
 {
-	json_t *facts = json_pack("{s:b}", "running", s->pid > 0);
+	json_t *facts = json_pack("{s:b, s:I, s:I}", "running", s->pid > 0, "started",
+				  (json_int_t)(s->started_us / 1000000), "settled",
+				  (json_int_t)(s->started_us / 1000000 + (int64_t)(s->start_period_ns / 1000000000)));
 
 	add_memory(facts, s->pid);
 	if (d->rt == &sutra_docker)

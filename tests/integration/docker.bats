@@ -143,6 +143,18 @@ PYTHON
   [[ $output == *'19 passed, 0 failed'* ]]
 }
 
+@test "the checklist passes on containers; a limit and a policy changed behind its back fail" {
+  run -0 --separate-stderr sutra validate checklist --json
+  jq -e '.counts.fail == 0 and .counts.pass >= 24' <<<"$output"
+  docker update --restart=no "$(id_of storage-cache-shard)" >/dev/null
+  docker update --memory 1g --memory-swap 1g "$(id_of embedding-single)" >/dev/null
+  run -1 --separate-stderr sutra validate checklist --json
+  [ "$(jq -r '[.results[] | select(.status == "fail") | .id] | join(" ")' <<<"$output")" = \
+    "checklist.memory checklist.restart" ]
+  docker update --restart=unless-stopped "$(id_of storage-cache-shard)" >/dev/null
+  docker update --memory 2g --memory-swap 4g "$(id_of embedding-single)" >/dev/null
+}
+
 @test "a service that cannot start: its log, exit 1, and a good deploy mends it" {
   export SUTRA_DATA_DIR=$BATS_TEST_TMPDIR/data
   mkdir -p "$SUTRA_DATA_DIR"

@@ -21,6 +21,7 @@
 #include "check/compare.h"
 #include "check/load.h"
 #include "check/openload.h"
+#include "check/promtext.h"
 #include "check/report.h"
 #include "check/suite.h"
 #include "check/workload.h"
@@ -58,6 +59,9 @@ static const struct {
 	  "\"attempts\" is 9; allowed are 1 to 5", "" },
 	{ CHECK("{\"id\":\"a\",\"title\":\"t\",\"kind\":\"warm_pass\",\"needs\":[\"b\"]}"),
 	  "\"needs\" names b, which no earlier check is called", "" },
+	{ CHECK("{\"id\":\"a\",\"title\":\"t\",\"kind\":\"warm_pass\",\"service\":\"b\"}"),
+	  "a check of kind warm_pass is about no single \"service\"", "" },
+	{ CHECK("{\"id\":\"a\",\"title\":\"t\",\"kind\":\"healthy\",\"service\":7}"), "\"service\" must be a string", "" },
 };
 
 static void bad_suites_are_named(void **state)
@@ -76,20 +80,48 @@ static void bad_suites_are_named(void **state)
 
 static void shipped_suites_load(void **state)
 {
-	static const size_t counts[] = { 6, 8, 5 };
+	static const struct {
+		const char *name;
+		int phase;
+		size_t n;
+	} shipped[] = { { "phase-0", 0, 6 },   { "phase-1", 1, 8 },  { "phase-2", 2, 5 },
+			{ "failover", 2, 7 }, { "smoke", 10, 9 }, { "checklist", 11, 33 } };
 
-	for (int phase = 0; phase < 3; phase++) {
+	for (size_t i = 0; i < sizeof(shipped) / sizeof(*shipped); i++) {
 		struct sutra_suite *s;
 		struct sutra_err err;
 		char path[64];
 
-		snprintf(path, sizeof(path), "validate/phase-%d.json", phase);
+		snprintf(path, sizeof(path), "validate/%s.json", shipped[i].name);
 		if (sutra_suite_read(path, &s, &err))
 			fail_msg("%s", err.message);
-		assert_int_equal(s->phase, phase);
-		assert_int_equal(s->n, counts[phase]);
+		assert_int_equal(s->phase, shipped[i].phase);
+		assert_int_equal(s->n, shipped[i].n);
 		sutra_suite_free(s);
 	}
+}
+
+static void prometheus_text_is_told_from_other(void **state)
+{
+	static const char good[] = "# HELP a x\na 1\nb{l=\"}\\\"x\",version=\"2.6\"} 1.5e3 170\n\nc{} +Inf\r\nab 7";
+	static const char *const bad[] = { "<html>", "a", "a b", "a{l=x} 1", "a{l=\"x} 1", "1a 1", "a 1 x", "a \n1",
+					   "a{l=\"x\"}1" };
+	struct sutra_err err;
+	size_t n = 0;
+	char v[8];
+
+	assert_int_equal(sutra_promtext_check(good, &n, &err), 0);
+	assert_int_equal(n, 4);
+	assert_true(sutra_promtext_value(good, "a") == 1);
+	assert_true(sutra_promtext_value(good, "b") == 1500);
+	assert_true(sutra_promtext_value(good, "ab") == 7);
+	assert_true(sutra_promtext_value(good, "l") == -1);
+	assert_true(sutra_promtext_label(good, "b", "version", v, sizeof(v)));
+	assert_string_equal(v, "2.6");
+	assert_false(sutra_promtext_label(good, "a", "version", v, sizeof(v)));
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		if (sutra_promtext_check(bad[i], &n, &err) != SUTRA_E_SYNTAX)
+			fail_msg("\"%s\" is taken for Prometheus text", bad[i]);
 }
 
 static void suite_survives_every_failing_allocation(void **state)
@@ -424,6 +456,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bad_suites_are_named),
 		cmocka_unit_test(shipped_suites_load),
+		cmocka_unit_test(prometheus_text_is_told_from_other),
 		cmocka_unit_test(suite_survives_every_failing_allocation),
 		cmocka_unit_test(workload_is_the_published_one),
 		cmocka_unit_test(workload_texts_are_distinct_and_of_three_lengths),

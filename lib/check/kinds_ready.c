@@ -1,0 +1,274 @@
+/*
+ * Ready for production, as the services themselves say it: health, versions, metrics, the
+ * balancer's page. Nothing here changes anything.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "base/version.h"
+#include "check/check.h"
+#include "check/kinds.h"
+#include "check/promtext.h"
+#include "net/fetch.h"
+#include "net/haproxy_csv.h"
+#include "probe/cause.h"
+
+static const uint64_t REQUEST_NS = 5000000000u;
+enum { MAX_URL = 512 };
+
+static const struct sutra_check_param no_params[] = { { 0 } };
+
+size_t sutra_check_service(const struct sutra_check_run *r, const char *name)
+{
+	size_t i = 0;
+
+	while (i < r->env->n_services && strcmp(r->env->services[i].name, name) != 0)
+		i++;
+	return i;
+}
+
+int sutra_check_services(struct sutra_check_run *r)
+{
+	if (!r->env->n_services)
+		return sutra_check_skip(r, "the services behind a gateway that is not deployed here are unknown");
+	if (r->check->service && sutra_check_service(r, r->check->service) == r->env->n_services)
+		return sutra_check_skip(r, "%s is not part of this deployment", r->check->service);
+	return 0;
+}
+
+/* Why p is not up, with the root causes of everything that is not. */
+static int unwell(struct sutra_check_run *r, const struct sutra_probe *all, const struct sutra_probe *p)
+{
+	struct sutra_root_causes c;
+	struct sutra_buf b;
+	int rc;
+
+	sutra_buf_init(&b, 4096);
+	if (!sutra_root_causes_find(all, r->env->n_services, &c, NULL)) {
+		for (size_t i = 0; i < c.n; i++) {
+			sutra_buf_adds(&b, i ? "; " : "root cause: ");
+			sutra_root_cause_say(all, &c.items[i], &b);
+		}
+		sutra_root_causes_release(&c);
+	}
+	rc = sutra_check_no(r, "%s is %s (%s%s%s); %s", p->name, sutra_probe_state_name(p->state),
+			    sutra_probe_reason_name(p->reason), p->detail[0] ? ": " : "", p->detail, sutra_buf_str(&b));
+	sutra_buf_release(&b);
+	return rc;
+}
+
+static int run_healthy(struct sutra_check_run *r, struct sutra_err *err)
+{
+	const struct sutra_probe *all, *bad = NULL, *slowest = NULL;
+	size_t n = 0, up = 0;
+	int rc = sutra_check_services(r);
+
+	rc = rc ? rc : r->env->probe(r->env->user, &all, err);
+	if (rc)
+		return rc;
+	for (size_t i = 0; i < r->env->n_services; i++) {
+		const struct sutra_probe *p = &all[i];
+
+		if (r->check->service && strcmp(p->name, r->check->service) != 0)
+			continue;
+		n++;
+		up += p->state == SUTRA_UP;
+		bad = bad || p->state == SUTRA_UP ? bad : p;
+		slowest = slowest && slowest->total_ns >= p->total_ns ? slowest : p;
+	}
+	sutra_check_set(r, "services", (double)n);
+	sutra_check_set(r, "up", (double)up);
+	sutra_check_set(r, "slowest_ms", (double)slowest->total_ns / 1e6);
+	sutra_check_say(r, "%zu of %zu healthy, slowest %s with %.1f ms", up, n, slowest->name,
+			(double)slowest->total_ns / 1e6);
+	return bad ? unwell(r, all, bad) : 0;
+}
+
+const struct sutra_check_kind sutra_kind_healthy = {
+	.name = "healthy",
+	.logs = SUTRA_LOGS_GATEWAY,
+	.params = no_params,
+	.values = (const struct sutra_check_value[]){ { "services", "", 0 },
+						      { "up", "", 1 },
+						      { "slowest_ms", "ms", -1 },
+						      { 0 } },
+	.run = run_healthy,
+	.one_service = true,
+};
+
+static int get(struct sutra_check_run *r, const char *url, struct sutra_fetch *f, struct sutra_err *err)
+{
+	sutra_fetch_init(f);
+	f->url = url;
+	f->timeout_ns = sutra_check_time(r, REQUEST_NS);
+	return sutra_fetch_one(f, err);
+}
+
+/* HAProxy's own version, from its metrics; "" when it does not tell. */
+static void balancer_version(struct sutra_check_run *r, const struct sutra_check_service *s, char out[32])
+{
+	struct sutra_fetch f;
+
+	out[0] = '\0';
+	if (!get(r, s->metrics, &f, NULL))
+		sutra_promtext_label(sutra_buf_str(&f.answer), "haproxy_process_build_info", "version", out, 32);
+	sutra_fetch_release(&f);
+}
+
+static int run_versions(struct sutra_check_run *r, struct sutra_err *err)
+{
+	char wrong[160] = "", haproxy[32] = "";
+	const struct sutra_probe *all;
+	size_t ours = 0, other = 0, untold = 0;
+	int rc = sutra_check_services(r);
+
+	rc = rc ? rc : r->env->probe(r->env->user, &all, err);
+	for (size_t i = 0; !rc && i < r->env->n_services; i++) {
+		const struct sutra_check_service *s = &r->env->services[i];
+		bool is_ours = sutra_str_starts(s->program, "sutra-");
+		const char *version = all[i].version;
+
+		if (!all[i].status || !s->metrics)
+			continue;	/* it answers nothing: a matter of health */
+		if (!is_ours) {
+			balancer_version(r, s, haproxy);
+			version = haproxy;
+		}
+		ours += is_ours && !strcmp(version, SUTRA_VERSION);
+		other += is_ours && *version && strcmp(version, SUTRA_VERSION) != 0;
+		untold += !*version;
+		if (!wrong[0] && (!*version || (is_ours && strcmp(version, SUTRA_VERSION) != 0)))
+			snprintf(wrong, sizeof(wrong), "%.60s says %.60s", s->name, *version ? version : "none");
+	}
+	if (rc)
+		return rc;
+	sutra_check_set(r, "same", (double)ours);
+	sutra_check_set(r, "different", (double)other);
+	sutra_check_set(r, "untold", (double)untold);
+	sutra_check_say(r, "%zu services run %s, as this command%s%s", ours, SUTRA_VERSION,
+			*haproxy ? "; HAProxy " : "", haproxy);
+	return wrong[0] ? sutra_check_no(r, "this command is version %s, and %s", SUTRA_VERSION, wrong) : 0;
+}
+
+const struct sutra_check_kind sutra_kind_versions = {
+	.name = "versions",
+	.logs = SUTRA_LOGS_GATEWAY,
+	.params = no_params,
+	.values = (const struct sutra_check_value[]){ { "same", "", 1 },
+						      { "different", "", -1 },
+						      { "untold", "", -1 },
+						      { 0 } },
+	.run = run_versions,
+};
+
+/* Asks one service for its metrics; *ret samples. */
+static int metrics_of(struct sutra_check_run *r, const struct sutra_check_service *s, size_t *ret,
+		      struct sutra_err *err)
+{
+	char type[80] = "";
+	struct sutra_fetch f;
+	int rc = s->metrics ? get(r, s->metrics, &f, err) :
+			      sutra_fail(err, SUTRA_E_NOTFOUND, "%s does not run", s->name);
+
+	if (!s->metrics)
+		return rc;
+	sutra_fetch_header(&f, "content-type", type, sizeof(type));
+	if (!rc && !sutra_str_starts(type, "text/plain"))
+		rc = sutra_fail(err, SUTRA_E_INVALID, "its type is \"%s\", not text/plain", type);
+	rc = rc ? rc : sutra_promtext_check(sutra_buf_str(&f.answer), ret, err);
+	if (!rc && !*ret)
+		rc = sutra_fail(err, SUTRA_E_INVALID, "no sample in it");
+	if (rc)
+		sutra_err_prefix(err, "metrics of %s", s->name);
+	sutra_fetch_release(&f);
+	return rc;
+}
+
+static int run_metrics(struct sutra_check_run *r, struct sutra_err *err)
+{
+	struct sutra_err first = { 0 };
+	size_t answered = 0, samples = 0, one;
+	int rc = sutra_check_services(r);
+
+	if (rc)
+		return rc;
+	for (size_t i = 0; i < r->env->n_services; i++) {
+		if (!metrics_of(r, &r->env->services[i], &one, first.code ? err : &first)) {
+			answered++;
+			samples += one;
+		}
+	}
+	sutra_check_set(r, "services", (double)answered);
+	sutra_check_set(r, "missing", (double)(r->env->n_services - answered));
+	sutra_check_set(r, "samples", (double)samples);
+	sutra_check_say(r, "%zu of %zu services answer Prometheus text, %zu samples", answered, r->env->n_services,
+			samples);
+	return answered < r->env->n_services ? sutra_check_no(r, "%s", first.message) : 0;
+}
+
+const struct sutra_check_kind sutra_kind_metrics = {
+	.name = "metrics",
+	.logs = SUTRA_LOGS_GATEWAY,
+	.params = no_params,
+	.values = (const struct sutra_check_value[]){ { "services", "", 1 },
+						      { "missing", "", -1 },
+						      { "samples", "", 0 },
+						      { 0 } },
+	.run = run_metrics,
+};
+
+static int run_stats_page(struct sutra_check_run *r, struct sutra_err *err)
+{
+	const char *name = r->check->service, *csv;
+	struct sutra_haproxy_stats s;
+	struct sutra_fetch f;
+	char url[MAX_URL];
+	size_t servers = 0;
+	int rc = sutra_check_services(r);
+
+	if (rc)
+		return rc;
+	csv = name ? r->env->services[sutra_check_service(r, name)].stats : NULL;
+	if (!csv)
+		return sutra_check_no(r, "%s is no balancer with statistics", name ? name : "the service, which is not named,");
+	snprintf(url, sizeof(url), "%.*s", (int)strcspn(csv, ";"), csv);
+	rc = get(r, url, &f, err);
+	if (!rc && !strstr(sutra_buf_str(&f.answer), "Statistics Report"))
+		rc = sutra_check_no(r, "%s answers something else than HAProxy's page", name);
+	rc = rc ? rc : sutra_haproxy_fetch(csv, sutra_check_time(r, REQUEST_NS), &s, err);
+	if (!rc) {
+		while (sutra_haproxy_server(&s, NULL, servers))
+			servers++;
+		sutra_haproxy_release(&s);
+		sutra_check_set(r, "servers", (double)servers);
+		sutra_check_set(r, "ms", (double)f.total_ns / 1e6);
+		sutra_check_say(r, "%s: page, and figures of %zu servers, in %.1f ms", name, servers,
+				(double)f.total_ns / 1e6);
+	}
+	sutra_fetch_release(&f);
+	return rc;
+}
+
+const struct sutra_check_kind sutra_kind_stats_page = {
+	.name = "stats_page",
+	.logs = SUTRA_LOGS_BALANCER,
+	.params = no_params,
+	.values = (const struct sutra_check_value[]){ { "servers", "", 1 }, { "ms", "ms", -1 }, { 0 } },
+	.run = run_stats_page,
+	.one_service = true,
+};
+
+/* An item of a list that is proved elsewhere, or by nobody: said, never passed. */
+static int run_left_out(struct sutra_check_run *r, struct sutra_err *err)
+{
+	return sutra_check_skip(r, "%s", r->check->hint ? r->check->hint : "not measured here");
+}
+
+const struct sutra_check_kind sutra_kind_left_out = {
+	.name = "left_out",
+	.logs = SUTRA_LOGS_GATEWAY,
+	.params = no_params,
+	.values = (const struct sutra_check_value[]){ { 0 } },
+	.run = run_left_out,
+};
