@@ -115,11 +115,6 @@ bool sutra_docker_container(const char *state_dir, const char *service, char out
 	return *out;
 }
 
-bool sutra_docker_container(const char *state_dir, const char *service, char ret_id[80])
-{
-	return container_of(state_dir, service, ret_id);
-}
-
 static int call_container(const char *method, const char *id, const char *what, struct sutra_err *err)
 {
 	char path[256];

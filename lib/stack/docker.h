@@ -26,7 +26,4 @@ char *sutra_docker_log_tail(const char *state_dir, const char *name, int lines);
 int sutra_docker_log_follow(const char *state_dir, const char *name, int lines,
 			    void (*line)(void *user, const char *line, size_t n), void *user, struct sutra_err *err);
 
-/* Id of a service's container; false: there is none. */
-bool sutra_docker_container(const char *state_dir, const char *service, char ret_id[80]);
-
 #endif
