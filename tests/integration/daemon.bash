@@ -55,3 +55,22 @@ stop_engine() {
   pid=$(cat "$BATS_FILE_TMPDIR/engine.pid")
   kill "$pid" && wait_gone "$pid"
 }
+
+# load_until FILE PORT [RATE]: requests in the background until the file is there; sets LOAD.
+load_until() {
+  python3 "$BATS_TEST_DIRNAME/load.py" "$2" "$1" "${3:-200}" >"$1.result" 3>&- &
+  LOAD=$!
+  until [ -e "$1.begun" ]; do kill -0 "$LOAD"; done
+}
+
+# load_failed_none FILE: ends the load; whether it ran and no request failed.
+load_failed_none() {
+  local ok bad
+  touch "$1"
+  wait "$LOAD"
+  read -r ok bad _ <"$1.result"
+  [ "$ok" -gt 10 ] && [ "$bad" = 0 ] || {
+    cat "$1.result"
+    return 1
+  }
+}

@@ -28,6 +28,8 @@ setup() {
   find_model
 }
 
+teardown() { touch "$BATS_TEST_TMPDIR/stop"; } # a load under way ends
+
 containers() { docker ps -aq --filter "label=com.docker.compose.project=$PROJECT"; }
 id_of() { docker ps -aq --filter "label=com.docker.compose.project=$PROJECT" --filter "label=com.docker.compose.service=$1"; }
 
@@ -77,30 +79,10 @@ PYTHON
 
 @test "a bad setting returns by itself: exit 5, and no request fails" {
   edit 's["ml-base-1"]["environment"]["MAX_QUEUE"] = "none"'
-  python3 - "${GATEWAY##*:}" "$BATS_TEST_TMPDIR/stop" >"$BATS_TEST_TMPDIR/load" 3>&- <<'PYTHON' &
-import http.client, json, os, sys
-port, stop, ok, bad, i = int(sys.argv[1]), sys.argv[2], 0, [], 0
-while not os.path.exists(stop):
-    i += 1
-    c = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-    try:
-        c.request("POST", "/embed", json.dumps({"texts": ["text %d" % i]}))
-        r = c.getresponse()
-        r.read()
-        ok += r.status == 200
-        if r.status != 200:
-            bad.append(r.status)
-    except Exception as e:
-        bad.append(repr(e))
-print(ok, len(bad), bad[:3])
-PYTHON
-  load=$!
+  load_until "$BATS_TEST_TMPDIR/stop" "${GATEWAY##*:}"
   run -5 sutra deploy
-  touch "$BATS_TEST_TMPDIR/stop"
-  wait "$load"
+  load_failed_none "$BATS_TEST_TMPDIR/stop"
   [[ $output == *'ml-base-1 exited with 2'*'MAX_QUEUE is "none"'*'going back to generation'*'runs again'* ]]
-  read -r ok bad _ <"$BATS_TEST_TMPDIR/load"
-  [ "$ok" -gt 10 ] && [ "$bad" = 0 ] || { cat "$BATS_TEST_TMPDIR/load"; false; }
   unset SUTRA_DATA_DIR
   run -0 sutra deploy
   [[ $output == *'nothing to do'* ]]
@@ -169,6 +151,18 @@ s["storage-cache-shard"]["depends_on"] = {"migrate": {"condition": "service_comp
   sutra restart ml-base-1
   timeout 30 grep -m1 -q 'listening' < <(exec tail -n +1 -s 0.1 -f --pid=$pid "$BATS_TEST_TMPDIR/out" 3>&-)
   kill $pid
+}
+
+@test "enterprise: every gateway and replica is replaced, drained first, under 200 requests/s: none fails" {
+  SUTRA_EDITION=enterprise run -0 sutra deploy --prune
+  load_until "$BATS_TEST_TMPDIR/stop" "${GATEWAY##*:}"
+  SUTRA_EDITION=enterprise MATRYOSHKA_DIM=128 run -0 sutra deploy
+  [[ $output == *'replace   embedding-3 '*'replace   ml-base-3 '* ]]
+  run -0 sutra rollback
+  load_failed_none "$BATS_TEST_TMPDIR/stop"
+  run -0 sutra validate failover
+  [[ $output == *'7 passed, 0 failed'* ]]
+  run -0 sutra deploy --prune
 }
 
 @test "the engine stops midway: said, exit 6 or 1; started again, deploy goes on" {

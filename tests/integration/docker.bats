@@ -76,37 +76,11 @@ PROJECT=sutra-$(printf %s "$(realpath "${SUTRA_STATE_DIR:-/}")" | sha256sum | cu
 }
 
 @test "replicas are replaced one by one, drained first: no request fails" {
-  python3 - "${BALANCER##*:}" "$BATS_TEST_TMPDIR/stop" >"$BATS_TEST_TMPDIR/load" <<'PYTHON' &
-import http.client, json, os, sys, threading
-port, stop = int(sys.argv[1]), sys.argv[2]
-ok, bad = [0], []
-def work(k):
-    c, i = http.client.HTTPConnection("127.0.0.1", port, timeout=20), 0
-    while not os.path.exists(stop):
-        i += 1
-        try:
-            c.request("POST", "/embed", json.dumps({"texts": ["text %d of %d" % (i, k)]}))
-            r = c.getresponse()
-            r.read()
-            ok[0] += r.status == 200
-            if r.status != 200:
-                bad.append(r.status)
-        except Exception as e:
-            bad.append(repr(e))
-            c = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-threads = [threading.Thread(target=work, args=(k,)) for k in range(8)]
-[t.start() for t in threads]
-[t.join() for t in threads]
-print(ok[0], len(bad), bad[:3])
-PYTHON
-  load=$!
+  load_until "$BATS_TEST_TMPDIR/stop" "${BALANCER##*:}" 40
   first=$(id_of ml-base-1)
   MAX_QUEUE=2000 run -0 sutra deploy
   run -0 sutra restart ml-base-2
-  touch "$BATS_TEST_TMPDIR/stop"
-  wait "$load"
-  read -r ok bad _ <"$BATS_TEST_TMPDIR/load"
-  [ "$ok" -gt 100 ] && [ "$bad" = 0 ] || { cat "$BATS_TEST_TMPDIR/load"; false; }
+  load_failed_none "$BATS_TEST_TMPDIR/stop"
   [ "$first" != "$(id_of ml-base-1)" ]
   run -0 sutra deploy
 }
