@@ -16,6 +16,7 @@
 #include "sutra/command.h"
 #include "sutra/gateway.h"
 #include "sutra/health.h"
+#include "sutra/logline.h"
 #include "sutra/stackio.h"
 
 volatile int apply_stopped;
@@ -68,8 +69,28 @@ int apply_credentials(struct sutra_config *config, const char *state_dir, bool o
 	return rc;
 }
 
-/* All the evidence of a failed wait (OPERATORS: "failure comes with its evidence"). */
-static void print_evidence(const struct sutra_runtime *rt, const char *state_dir, const struct sutra_awaited *a)
+/* Lines of a log from a moment on (RFC 3339); how many. */
+static size_t print_log(const char *tail, const char *since)
+{
+	size_t told = 0;
+
+	for (const char *line = tail; *line;) {
+		size_t n = strcspn(line, "\n"), len = n;
+		const char *text = log_message(line, &len);
+
+		if (strncmp(line, since, LOG_STAMP) >= 0) {
+			fprintf(stderr, "    %.*s %.*s\n", n > LOG_STAMP ? LOG_STAMP : 0, line, (int)len, text);
+			told++;
+		}
+		line += n + (line[n] == '\n');
+	}
+	return told;
+}
+
+/* All the evidence of a failed wait (OPERATORS: "failure comes with its evidence"); of the log what
+ * was said since the deploy began, if anything was. */
+static void print_evidence(const struct sutra_runtime *rt, const char *state_dir, const struct sutra_awaited *a,
+			   const char *since)
 {
 	char *tail;
 
@@ -83,15 +104,30 @@ static void print_evidence(const struct sutra_runtime *rt, const char *state_dir
 	if (a->last_reply[0])
 		fprintf(stderr, "  reply     %s\n", a->last_reply);
 	if (a->last_exit >= 0)
-		fprintf(stderr, "  exit      %d\n", a->last_exit);
+		fprintf(stderr, "  last exit %d\n", a->last_exit);
 	fprintf(stderr, "  the end of its log:\n");
-	for (char *line = tail; *line;) {
-		int n = (int)strcspn(line, "\n");
-
-		fprintf(stderr, "    %.*s\n", n, line);
-		line += n + (line[n] == '\n');
+	if (!print_log(tail, since) && *tail) {
+		fprintf(stderr, "    (nothing since this began; before it:)\n");
+		print_log(tail, "");
 	}
+	fprintf(stderr, "  next      sutra logs %s; sutra restart %s\n", a->name, a->name);
 	sutra_free(tail);
+}
+
+/* Settings that only this environment holds: without it the next deploy changes them back. */
+static void print_transient(struct sutra_config *config)
+{
+	for (const struct sutra_setting *s = sutra_operator_settings; s->name; s++) {
+		const char *now = sutra_config_from(config, s->name, SUTRA_FROM_ENVIRONMENT), *else_ = NULL;
+
+		for (int from = SUTRA_FROM_ENVIRONMENT - 1; !else_ && from >= SUTRA_FROM_BUILTIN; from--)
+			else_ = sutra_config_from(config, s->name, (enum sutra_source)from);
+		if (!now || !*now || s->type == SUTRA_SET_SECRET || (else_ && !strcmp(now, else_)) ||
+		    !strcmp(s->name, "SUTRA_STATE_DIR") || !strcmp(s->name, "SUTRA_RUNTIME"))
+			continue;
+		fprintf(stderr, "note: %s=%s comes from the environment: a deploy without it changes it back; "
+				"compose/.env keeps it\n", s->name, now);
+	}
 }
 
 static void print_matryoshka_note(struct sutra_config *config)
@@ -193,9 +229,11 @@ static int take_back(const struct apply *a, int number, int code)
 	struct sutra_config *config = NULL;
 	struct sutra_desired desired = { 0 };
 	struct sutra_plan plan = { 0 };
+	char since[SUTRA_RFC3339_LEN];
 	struct sutra_err err;
 	int rc;
 
+	sutra_clock_rfc3339(sutra_clock_wall_us(), since);
 	fprintf(stderr, "going back to generation %d, the last that came to its end\n", number);
 	rc = sutra_generation_open(a->state_dir, number, &g, &err);
 	rc = rc ? rc : apply_open_generation(&g, a->state_dir, &config, &desired, &plan, &err);
@@ -205,7 +243,7 @@ static int take_back(const struct apply *a, int number, int code)
 	sutra_audit(a->state_dir, "return", rc ? err.message : "ok");
 	if (rc) {
 		command_fail(&err);
-		print_evidence(a->desired->rt, a->state_dir, &failed);
+		print_evidence(a->desired->rt, a->state_dir, &failed, since);
 		fputs("  the way back failed too; sutra status shows what runs\n", stderr);
 	} else {
 		fprintf(stderr, "generation %d runs again; what failed is above\n", number);
@@ -225,7 +263,9 @@ int apply_plan(const struct apply *a, struct sutra_err *err)
 	uint64_t began = sutra_clock_ns();
 	int code, number = last_good(a->state_dir), rc = 0;
 	bool changes = a->plan->n_changes || a->plan->unfinished;
+	char since[SUTRA_RFC3339_LEN];
 
+	sutra_clock_rfc3339(sutra_clock_wall_us(), since);
 	if (changes)
 		rc = sutra_generation_prepare(a->state_dir, a->config, a->desired, a->data_dir, a->cause, err);
 	rc = rc ? rc : sutra_deploy_apply(a->config, a->desired, a->plan, a->state_dir, 0, a->timeout_ns, &apply_stopped,
@@ -236,10 +276,12 @@ int apply_plan(const struct apply *a, struct sutra_err *err)
 		print_matryoshka_note(a->config);
 		print_result(a->state_dir, a->plan, (double)(sutra_clock_ns() - began) / 1e9);
 		print_left(a->plan);
+		if (changes && !common.quiet)
+			print_transient(a->config);
 		return EXIT_YES;
 	}
 	code = command_fail(err);
-	print_evidence(a->desired->rt, a->state_dir, &failed);
+	print_evidence(a->desired->rt, a->state_dir, &failed, since);
 	if (rc == SUTRA_E_INTERRUPTED) {
 		fputs("  stopped here; sutra deploy goes on, sutra down ends what runs\n", stderr);
 		return 128 + (apply_stopped ? apply_stopped : SIGINT);

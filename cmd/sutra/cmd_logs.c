@@ -13,6 +13,7 @@
 #include "base/jsonio.h"
 #include "stack/await.h"
 #include "sutra/command.h"
+#include "sutra/logline.h"
 #include "sutra/stackio.h"
 
 static bool follow;
@@ -36,25 +37,11 @@ struct source {
 };
 
 enum { MAX_TAIL = 64 << 20 };
-enum { STAMP = 25, OWN_STAMP = 27 };	/* svlogd's "2026-11-21T05:22:48.62655", ours ends with "7Z" */
-
-/* What was said, without the service's own time stamp: svlogd's stands before it. */
-static const char *message_of(const char *line, size_t *n)
-{
-	size_t skip = *n > STAMP ? STAMP + 1 : 0;
-	const char *own = line + skip;
-
-	if (*n > skip + OWN_STAMP && own[4] == '-' && own[10] == 'T' && own[OWN_STAMP - 1] == 'Z' &&
-	    own[OWN_STAMP] == ' ')
-		skip += OWN_STAMP + 1;
-	*n -= skip;
-	return line + skip;
-}
 
 static void print_line(const struct source *s, const char *line, size_t n)
 {
-	int stamp = n > STAMP ? STAMP : 0;
-	const char *text = message_of(line, &n);
+	int stamp = n > LOG_STAMP ? LOG_STAMP : 0;
+	const char *text = log_message(line, &n);
 	struct sutra_buf b;
 
 	if (!common.json) {
@@ -170,7 +157,7 @@ static void drain_and_rotate(struct source *s)
 }
 
 /* Watches every folder and then opens the files: what is said from here on is an event. */
-static int watch_all(struct source *sources, size_t n, int *ret_watch,
+static int watch_all(const char *state_dir, struct source *sources, size_t n, int *ret_watch,
 		     struct sutra_err *err)
 {
 	int watch = inotify_init1(IN_CLOEXEC);
@@ -178,6 +165,7 @@ static int watch_all(struct source *sources, size_t n, int *ret_watch,
 	if (watch < 0)
 		return sutra_fail_errno(err, "the logs cannot be followed");
 	*ret_watch = watch;
+	inotify_add_watch(watch, state_dir, IN_DELETE);	/* of the record: the end */
 	for (size_t i = 0; i < n; i++) {
 		const char *dir = sources[i].service->log_dir;
 		struct stat st;
@@ -193,7 +181,17 @@ static int watch_all(struct source *sources, size_t n, int *ret_watch,
 	return 0;
 }
 
-static int follow_all(int watch, struct source *sources, size_t n, struct sutra_err *err)
+/* Whether the stack is gone: its record is. */
+static bool has_ended(const char *record)
+{
+	if (!access(record, F_OK))
+		return false;
+	fflush(stdout);
+	fputs("the stack has ended\n", stderr);
+	return true;
+}
+
+static int follow_all(int watch, const char *record, struct source *sources, size_t n, struct sutra_err *err)
 {
 	char events[4096];
 
@@ -206,6 +204,8 @@ static int follow_all(int watch, struct source *sources, size_t n, struct sutra_
 			return sutra_fail_errno(err, "the logs cannot be followed on");
 		for (size_t i = 0; i < n; i++)
 			drain_and_rotate(&sources[i]);
+		if (has_ended(record))
+			break;
 	}
 	return 0;	/* main tells that standard output takes no more */
 }
@@ -260,21 +260,28 @@ static int follow_streams(const struct sutra_deployment *d, const struct source 
 	return code;
 }
 
-static int show(const struct sutra_deployment *d, struct source *sources, size_t n)
+static int follow_files(const struct sutra_deployment *d, struct source *sources, size_t n)
 {
+	char *record = xasprintf("%s/deployment.json", d->state_dir);
 	struct sutra_err err;
-	int watch = -1, rc;
+	int watch = -1, rc = watch_all(d->state_dir, sources, n, &watch, &err);
 
-	if (follow && d->rt->log_follow)
-		return follow_streams(d, sources, n);
-	rc = follow ? watch_all(sources, n, &watch, &err) : 0;
-	if (!rc)
+	if (!rc) {
 		print_tails(d, sources, n);
-	if (!rc && follow)
-		rc = follow_all(watch, sources, n, &err);
+		rc = follow_all(watch, record, sources, n, &err);
+	}
 	if (watch >= 0)
 		close(watch);
+	sutra_free(record);
 	return rc ? command_fail(&err) : EXIT_YES;
+}
+
+static int show(const struct sutra_deployment *d, struct source *sources, size_t n)
+{
+	if (follow)
+		return d->rt->log_follow ? follow_streams(d, sources, n) : follow_files(d, sources, n);
+	print_tails(d, sources, n);
+	return EXIT_YES;
 }
 
 static int run(int n, char **argv)

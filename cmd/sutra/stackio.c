@@ -7,6 +7,8 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "base/jsonio.h"
+#include "sutra/command.h"
+#include "term/table.h"
 
 int stack_open(struct sutra_config **ret_config, char **ret_data_dir, char **ret_state_dir, bool create,
 	       struct sutra_err *err)
@@ -71,13 +73,24 @@ json_t *deployment_document(const struct sutra_deployment *d, const char *schema
 
 void print_services(const struct sutra_deployment *d)
 {
-	printf("%-22s %-9s %-22s %-22s %8s\n", "SERVICE", "STATE", "ADDRESS", "PUBLISHED", "PID");
+	static const struct sutra_column columns[] = { { "SERVICE", false, 12 }, { "STATE", false, 0 },
+						       { "ADDRESS", false, 0 }, { "PUBLISHED", false, 0 },
+						       { "PID", true, 0 }, { NULL, false, 0 } };
+	struct sutra_table *t = sutra_table_new(columns);
+	struct sutra_term term;
+
 	for (size_t i = 0; i < d->n; i++) {
 		const struct sutra_deployed *s = &d->services[i];
 
-		printf("%-22s %-9s %-22s %-22s %8ld\n", s->name, run_state_name(s), s->address,
-		       s->published ? s->published : "-", (long)s->pid);
+		sutra_table_cell(t, SUTRA_ROLE_PLAIN, s->name);
+		sutra_table_cell(t, SUTRA_ROLE_PLAIN, run_state_name(s));
+		sutra_table_cell(t, SUTRA_ROLE_PLAIN, s->address);
+		sutra_table_cell(t, SUTRA_ROLE_PLAIN, s->published ? s->published : "-");
+		sutra_table_cellf(t, SUTRA_ROLE_PLAIN, "%ld", (long)s->pid);
 	}
+	sutra_term_init(&term, stdout, common.color);
+	sutra_table_print(t, &term, 0);
+	sutra_table_free(t);
 }
 
 const char *published_port(const struct sutra_deployed *s)

@@ -23,6 +23,26 @@ static void figure(double v, char *out, size_t size)
 		 "%.1e", v);
 }
 
+/* Whether a value with a target is on the good side of it. */
+static bool is_met(const struct sutra_result *r, size_t i)
+{
+	const struct sutra_limit *l = &r->check->limits[i];
+	double over = r->values[i] - l->target;
+
+	return value_of(r, i)->better * over >= 0;
+}
+
+static size_t targets_missed(const struct sutra_outcome *o)
+{
+	size_t missed = 0;
+
+	for (size_t r = 0; r < o->n; r++)
+		for (size_t i = 0; value_of(&o->results[r], i)->name; i++)
+			missed += o->results[r].has[i] && o->results[r].check->limits[i].has_target &&
+				  !is_met(&o->results[r], i);
+	return missed;
+}
+
 bool sutra_report_target(const struct sutra_result *r, size_t i, char *out, size_t size)
 {
 	const struct sutra_check_value *v = value_of(r, i);
@@ -44,8 +64,8 @@ bool sutra_report_target(const struct sutra_result *r, size_t i, char *out, size
 			 fmax(found / l->target, l->target / found), over ? "over" : "under");
 	else
 		snprintf(far, sizeof(far), "%s", over ? "over" : "under");
-	snprintf(out, size, "%s %s%s%s, %s the target of %s%s%s", v->name, left, *v->unit ? " " : "", v->unit,
-		 far, right, *v->unit ? " " : "", v->unit);
+	snprintf(out, size, "%s %s%s%s, %s the target of %s%s%s%s", v->name, left, *v->unit ? " " : "", v->unit,
+		 far, right, *v->unit ? " " : "", v->unit, is_met(r, i) ? "" : ": missed");
 	return true;
 }
 
@@ -170,6 +190,8 @@ static void summary(const struct sutra_outcome *o, const struct sutra_report_sty
 		sutra_buf_addf(b, ", %zu skipped", o->count[SUTRA_SKIP]);
 	if (o->count[SUTRA_INCONCLUSIVE])
 		sutra_buf_addf(b, ", %zu inconclusive", o->count[SUTRA_INCONCLUSIVE]);
+	if (st->targets && targets_missed(o))
+		sutra_buf_addf(b, ", %zu target%s missed", targets_missed(o), targets_missed(o) == 1 ? "" : "s");
 	sutra_buf_addf(b, " in %s\n", took);
 }
 
@@ -228,8 +250,10 @@ static json_t *json_values(const struct sutra_result *r)
 			json_object_set_new(v, "max", number(l->max));
 		if (l->has_target)
 			json_object_set_new(v, "target", number(l->target));
-		if (sutra_report_target(r, i, far, sizeof(far)))
+		if (sutra_report_target(r, i, far, sizeof(far))) {
 			set_text(v, "against_target", far);
+			json_object_set_new(v, "target_met", json_boolean(is_met(r, i)));
+		}
 		json_array_append_new(list, v);
 	}
 	return list;

@@ -230,6 +230,18 @@ static bool path_matches(const char *pattern, const char *path)
 	return !strcmp(pattern, path);
 }
 
+/* "GET /health, POST /embed ..." of a service, as many as fit. */
+static void hint_routes(struct sutra_http_request *r)
+{
+	struct sutra_buf b;
+
+	sutra_buf_init(&b, 4096);
+	for (const struct sutra_http_route *t = r->server->o.routes; t->method; t++)
+		sutra_buf_addf(&b, "%s%s %s", b.len ? ", " : "", t->method, t->path);
+	sutra_hint(&r->refusal, "here are %s", sutra_buf_str(&b));
+	sutra_buf_release(&b);
+}
+
 /* Finds the route, or fills the refusal: 404, or 405 with Allow. */
 static void find_route(struct sutra_http_request *r)
 {
@@ -257,6 +269,7 @@ static void find_route(struct sutra_http_request *r)
 		sutra_hint(&r->refusal, "it takes %s", allow);
 	} else {
 		sutra_fail(&r->refusal, SUTRA_E_NOTFOUND, "there is nothing at %.200s", r->path);
+		hint_routes(r);
 	}
 }
 

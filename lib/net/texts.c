@@ -70,9 +70,11 @@ static int check_text(const json_t *v, const char *field, size_t i,
 	snprintf(name, sizeof(name), field[4] ? "%s[%zu]" : "%s", field, i);
 	if (limits && json_is_array(v))
 		return sutra_ids_check(v, name, limits, err);
-	if (!json_is_string(v))
-		return sutra_fail(err, SUTRA_E_INVALID, "field \"%s\" must be a string, not %s", name,
-				  sutra_json_type_name(v));
+	if (!json_is_string(v)) {
+		sutra_fail(err, SUTRA_E_INVALID, "field \"%s\" must be a string, not %s", name,
+			   sutra_json_type_name(v));
+		return sutra_hint(err, json_is_array(v) ? "a list goes into \"texts\"" : "texts are strings");
+	}
 	if (!json_string_length(v)) {
 		sutra_fail(err, SUTRA_E_INVALID, "field \"%s\" is an empty text", name);
 		return sutra_hint(err, "leave empty texts out");

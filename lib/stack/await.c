@@ -73,7 +73,7 @@ static bool process_up(const struct sutra_runtime *rt, const char *state_dir, st
 static void became_ready(struct sutra_awaited *a, uint64_t began, void (*on_ready)(const struct sutra_awaited *))
 {
 	a->ready = true;
-	a->took_s = (double)(sutra_clock_ns() - began) / 1e9;
+	a->took_s = (double)(sutra_clock_ns() - (a->asked_ns ? a->asked_ns : began)) / 1e9;
 	if (on_ready)
 		on_ready(a);
 }

@@ -12,6 +12,8 @@
 #include "base/str.h"
 #include "stack/compose.h"
 
+enum { LAST_PORT = 50053 };	/* of those that are published */
+
 #define INT(name, fallback, min, max, help) { name, NULL, SUTRA_SET_INT, 0, fallback, min, max, NULL, help }
 #define TEXT(name, fallback, help) { name, NULL, SUTRA_SET_STRING, 0, fallback, 0, 0, NULL, help }
 #define FLAG(name, fallback, help) { name, NULL, SUTRA_SET_BOOL, 0, fallback, 0, 0, NULL, help }
@@ -38,7 +40,7 @@ const struct sutra_setting sutra_operator_settings[] = {
 	ONE_OF("SUTRA_EDITION", "community", "simple|community|enterprise", "which services run"),
 	TEXT("SUTRA_MODEL", "all-minilm-l6-v2", "a model that sutra model knows"),
 	ONE_OF("SUTRA_MRL", "layer_norm", "layer_norm|plain", "how vectors are shortened"),
-	INT("SUTRA_PORT_OFFSET", "0", 0, 40000, "added to every published port"),
+	INT("SUTRA_PORT_OFFSET", "0", 0, 65535 - LAST_PORT, "added to every published port"),
 	ONE_OF("SUTRA_PRECISION", "auto", "auto|fp32", "arithmetic of the encoder"),
 	ONE_OF("SUTRA_RUNTIME", "auto", "auto|docker|native", "what runs the services"),
 	TEXT("SUTRA_STATE_DIR", NULL, "folder of records, logs and volumes"),
@@ -149,7 +151,7 @@ static int load_environment(struct sutra_config *c, struct sutra_err *err)
 }
 
 /* Published ports of the stack (CONTRACT section 1). */
-static const int published[] = { 7001, 8000, 8001, 8080, 8404, 8887, 8888, 9000, 9999, 50051, 50052, 50053 };
+static const int published[] = { 7001, 8000, 8001, 8080, 8404, 8887, 8888, 9000, 9999, 50051, 50052, LAST_PORT };
 
 /* They move by the offset; compose files read them as SUTRA_PORT_<port>. */
 static int settle_ports(struct sutra_config *c, struct sutra_err *err)
@@ -161,10 +163,6 @@ static int settle_ports(struct sutra_config *c, struct sutra_err *err)
 	for (size_t i = 0; i < sizeof(published) / sizeof(*published) && !rc; i++) {
 		char key[32], value[16];
 
-		if (published[i] + offset > 65535)
-			return sutra_fail(err, SUTRA_E_SETTING,
-					  "SUTRA_PORT_OFFSET is %lld; port %d would pass 65535", (long long)offset,
-					  published[i]);
 		snprintf(key, sizeof(key), "SUTRA_PORT_%d", published[i]);
 		snprintf(value, sizeof(value), "%d", (int)(published[i] + offset));
 		rc = sutra_config_set(c, key, value, SUTRA_FROM_RECORD, err);
