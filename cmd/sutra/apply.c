@@ -190,6 +190,17 @@ static void print_left(const struct sutra_plan *plan)
 	fputs(" (not in this edition; sutra deploy --prune stops them)\n", stderr);
 }
 
+int apply_check_runtime(const json_t *record, const struct sutra_runtime *rt, struct sutra_err *err)
+{
+	const struct sutra_runtime *deployed =
+		sutra_runtime_named(json_string_value(json_object_get(record, "runtime")));
+
+	if (!deployed || deployed == rt)
+		return 0;
+	sutra_fail(err, SUTRA_E_SETTING, "the stack runs on the runtime %s, not %s", deployed->name, rt->name);
+	return sutra_hint(err, "sutra down ends it first");
+}
+
 int apply_open_generation(const struct sutra_generation *g, const char *state_dir, struct sutra_config **config,
 			  struct sutra_desired *desired, struct sutra_plan *plan, struct sutra_err *err)
 {
@@ -200,6 +211,7 @@ int apply_open_generation(const struct sutra_generation *g, const char *state_di
 	int rc = rt ? 0 : sutra_fail(err, SUTRA_E_CORRUPT, "generation %d has no runtime", g->number);
 
 	rc = rc ? rc : sutra_record_load(state_dir, &record, err);
+	rc = rc ? rc : apply_check_runtime(record, rt, err);
 	rc = rc ? rc : sutra_config_restore(json_object_get(g->doc, "settings"), config, err);
 	rc = rc ? rc : apply_credentials(*config, state_dir, false, err);
 	rc = rc ? rc : sutra_desired_make(rt, *config, &parts, state_dir, desired, err);

@@ -45,22 +45,20 @@ static const struct sutra_option *options(void) { return rows; }
 static int choose_runtime(struct sutra_config *config, const char *state_dir, const struct sutra_runtime **ret,
 			  struct sutra_err *err)
 {
-	const struct sutra_runtime *deployed = NULL;
+	const struct sutra_runtime *deployed;
 	json_t *record = NULL;
 	int rc = runtime ? sutra_config_set(config, "SUTRA_RUNTIME", runtime, SUTRA_FROM_FLAG, err) : 0;
 
 	if (rc)
 		return rc;
-	if (!sutra_record_load(state_dir, &record, NULL))
-		deployed = sutra_runtime_named(json_string_value(json_object_get(record, "runtime")));
-	json_decref(record);
+	sutra_record_load(state_dir, &record, NULL);
+	deployed = sutra_runtime_named(json_string_value(json_object_get(record, "runtime")));
 	*ret = sutra_runtime_named(sutra_config_get(config, "SUTRA_RUNTIME"));
 	if (!*ret)
 		*ret = deployed ? deployed : sutra_docker_answers() ? &sutra_docker : &sutra_native;
-	if (!deployed || *ret == deployed)
-		return (*ret)->check(err);
-	sutra_fail(err, SUTRA_E_SETTING, "the stack runs on the runtime %s, not %s", deployed->name, (*ret)->name);
-	return sutra_hint(err, "sutra down ends it first");
+	rc = apply_check_runtime(record, *ret, err);
+	json_decref(record);
+	return rc ? rc : (*ret)->check(err);
 }
 
 /* The desired stack; images that are missing are built, unless only a plan is wanted. */
@@ -204,7 +202,8 @@ static int deploy_locked(const struct sutra_runtime *rt, struct sutra_config *co
 
 	if (sutra_record_load(state_dir, &record, err))
 		record = sutra_record_recover(state_dir);
-	rc = make_desired(rt, config, data_dir, state_dir, &desired, err);
+	rc = apply_check_runtime(record, rt, err);	/* again: the record was not locked before */
+	rc = rc ? rc : make_desired(rt, config, data_dir, state_dir, &desired, err);
 	rc = rc ? rc : sutra_plan_make(rt, desired.units, desired.n, record, state_dir, prune, &plan, err);
 	rc = rc || !then ? rc : check_moved(then, &plan, err);
 	if (rc)

@@ -160,8 +160,10 @@ static int run(int n, char **argv)
 	rc = stack_open(&config, &data_dir, &state_dir, false, &err);
 	rc = rc ? rc : current_generation(state_dir, &current, &err);
 	if (!rc && !list_only) {
-		rc = choose(state_dir, n ? argv[1] : NULL, current, &number, &err);
-		rc = rc ? rc : sutra_lock_take(state_dir, "rollback", lock_wait_ns, &apply_stopped, &lock, &err);
+		rc = sutra_lock_take(state_dir, "rollback", lock_wait_ns, &apply_stopped, &lock, &err);
+		/* again: whoever had the lock may have deployed */
+		rc = rc ? rc : current_generation(state_dir, &current, &err);
+		rc = rc ? rc : choose(state_dir, n ? argv[1] : NULL, current, &number, &err);
 	}
 	if (rc)
 		code = command_fail(&err);

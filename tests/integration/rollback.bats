@@ -57,6 +57,16 @@ break_command() {
   run -0 sutra rollback 1
 }
 
+@test "a generation of the other runtime is refused, and nothing is touched" {
+  file=$SUTRA_STATE_DIR/generations/2/generation.json
+  cp "$file" "$BATS_TEST_TMPDIR/kept"
+  jq '.runtime = "docker"' "$BATS_TEST_TMPDIR/kept" >"$file"
+  run -2 sutra rollback 2
+  cp "$BATS_TEST_TMPDIR/kept" "$file"
+  [[ $output == *'the stack runs on the runtime native, not docker'* ]]
+  run -0 sutra status
+}
+
 @test "a program that exits: exit 5, the state before serves again, no request fails" {
   break_command sutra-ml-base 'echo this is why; exit 3'
   load_until "$BATS_TEST_TMPDIR/stop" "${GATEWAY##*:}"
