@@ -17,7 +17,7 @@ static const char *confirm;
 static uint64_t lock_wait_ns = 1;
 
 static const struct sutra_option rows[] = {
-	{ 0, "volumes", SUTRA_OPT_FLAG, &volumes, NULL, "remove the stored data too", 0, 0, NULL },
+	{ 0, "volumes", SUTRA_OPT_FLAG, &volumes, NULL, "remove the stored data and the generations too", 0, 0, NULL },
 	{ 0, "confirm", SUTRA_OPT_STRING, &confirm, "NAME", "the project's name, for --volumes without a question",
 	  0, 0, NULL },
 	{ 0, "lock-wait", SUTRA_OPT_DURATION, &lock_wait_ns, "TIME", "wait for another deploy to end", 0, 0,

@@ -160,7 +160,8 @@ static int start_units(const struct apply *a, const struct sutra_unit *const *un
 		struct sutra_supervised now;
 
 		a->d->rt->observe(a->scene.state_dir, units[i]->name, &now);
-		sutra_record_put(a->record, units[i]->name, sutra_record_service(units[i], now.id));
+		sutra_record_put(a->record, units[i]->name,
+				 sutra_record_service(units[i], now.id, a->d->file));
 	}
 	return rc ? rc : sutra_record_save(a->scene.state_dir, a->record, a->err);
 }
@@ -416,6 +417,7 @@ int sutra_deploy_down(const struct sutra_runtime *rt, const char *state_dir, boo
 
 	if (!rc && unlink(record) && errno != ENOENT)
 		rc = sutra_fail_errno(err, "cannot remove %s", record);
+	rc = rc || !volumes ? rc : sutra_generation_forget_all(state_dir, err);
 	sutra_free(record);
 	return rc;
 }

@@ -54,7 +54,7 @@ int sutra_deploy_apply(struct sutra_config *config, const struct sutra_desired *
 		       const struct sutra_plan *plan, const char *state_dir, int generation, uint64_t timeout_ns,
 		       const volatile int *stop, struct sutra_deploy_events *events,
 		       struct sutra_err *err);
-/* Ends everything that is deployed; stored data stays unless volumes. *ret_n services,
+/* Ends everything that is deployed; stored data and generations stay unless volumes. *ret_n services,
  * *ret_killed by force. */
 int sutra_deploy_down(const struct sutra_runtime *rt, const char *state_dir, bool volumes, size_t *ret_n,
 		      int *ret_killed, struct sutra_err *err);

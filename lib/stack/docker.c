@@ -170,74 +170,6 @@ static void observe(const char *state_dir, const char *name, struct sutra_superv
 	json_decref(o);
 }
 
-/* An image's id, "" when it is not there. */
-static void image_id(const char *name, char out[80])
-{
-	struct sutra_buf path;
-	const char *id = NULL;
-	json_t *o = NULL;
-
-	sutra_buf_init(&path, 1024);
-	sutra_buf_addf(&path, "/images/%s/json", name);
-	if (!sutra_engine_call("GET", sutra_buf_str(&path), NULL, &o, NULL))
-		id = json_string_value(json_object_get(o, "Id"));
-	snprintf(out, 80, "%s", id ? id : "");
-	json_decref(o);
-	sutra_buf_release(&path);
-}
-
-static int resolve(struct sutra_unit *units, size_t n, struct sutra_err *err)
-{
-	for (size_t i = 0; i < n; i++) {
-		char id[80], *with_id;
-
-		if (!units[i].image)
-			return sutra_fail(err, SUTRA_E_SETTING, "service %s names no image", units[i].name);
-		image_id(units[i].image, id);
-		with_id = xasprintf("%s@%.19s", units[i].image, *id ? id : "missing");
-		sutra_free(units[i].image);
-		units[i].image = with_id;
-	}
-	return 0;
-}
-
-int sutra_docker_images(const struct sutra_unit *units, size_t n, struct sutra_err *err)
-{
-	for (size_t i = 0; i < n; i++)
-		if (sutra_str_ends(units[i].image, "@missing"))
-			return sutra_hint((sutra_fail(err, SUTRA_E_NOTFOUND, "the image %.*s of %s is not there",
-						      (int)strcspn(units[i].image, "@"), units[i].image,
-						      units[i].name), err),
-					  "sutra build makes it");
-	return 0;
-}
-
-int sutra_docker_keep(const char *image, char *out, size_t size)
-{
-	const char *id = strstr(image, "@sha256:"), *colon = strchr(image, ':');
-	size_t name = strcspn(image, "@");
-	char path[600];
-
-	if (colon && (size_t)(colon - image) < name)
-		name = (size_t)(colon - image);
-	if (!id)
-		return SUTRA_E_NOTFOUND;
-	id += strlen("@sha256:");
-	snprintf(out, size, "%.*s:g-%s", (int)name, image, id);
-	snprintf(path, sizeof(path), "/images/%s/tag?repo=%.*s&tag=g-%s", id, (int)name, image, id);
-	return sutra_engine_call("POST", path, NULL, NULL, NULL);
-}
-
-void sutra_docker_release(const char *tag)
-{
-	struct sutra_buf path;
-
-	sutra_buf_init(&path, 1024);
-	sutra_buf_addf(&path, "/images/%s", tag);
-	sutra_engine_call("DELETE", sutra_buf_str(&path), NULL, NULL, NULL);
-	sutra_buf_release(&path);
-}
-
 /* Compose's network must be this stack's, or not be there. Ports and volumes are the engine's to
  * check: its words reach the operator. */
 static int prepare(const struct sutra_scene *s, const struct sutra_plan *plan, struct sutra_err *err)
@@ -521,7 +453,7 @@ const struct sutra_runtime sutra_docker = {
 	.poll_ms = 100,
 	.check = check,
 	.reach = reach,
-	.resolve = resolve,
+	.resolve = sutra_docker_resolve,
 	.alive = alive,
 	.prepare = prepare,
 	.begin = begin,

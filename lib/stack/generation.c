@@ -13,12 +13,14 @@
 #include "base/str.h"
 #include "stack/docker.h"
 
-enum { KEPT = 4, MAX_DOC = 1 << 20, MAX_COMPOSE_FILE = 1 << 20 };
+enum { KEPT = 4, MAX_DOC = 1 << 20, MAX_RECORD = 16 << 20, MAX_COMPOSE_FILE = 1 << 20 };
 
 static char *dir_of(const char *state_dir, int number)
 {
 	return xasprintf("%s/generations/%d", state_dir, number);
 }
+
+static char *next_dir(const char *state_dir) { return xasprintf("%s/generations/next", state_dir); }
 
 static int write_doc(const char *dir, const json_t *doc, struct sutra_err *err)
 {
@@ -35,15 +37,16 @@ static int write_doc(const char *dir, const json_t *doc, struct sutra_err *err)
 	return rc;
 }
 
-static json_t *describe(struct sutra_config *config, const struct sutra_desired *d, const char *cause)
+static json_t *describe(struct sutra_config *config, const struct sutra_desired *d, const char *state_dir,
+			const char *cause)
 {
 	json_t *doc = json_object(), *services = json_array(), *images = json_object();
-	char stamp[SUTRA_RFC3339_LEN], tag[300];
+	char stamp[SUTRA_RFC3339_LEN], tag[SUTRA_TAG_LEN];
 
 	sutra_clock_rfc3339(sutra_clock_wall_us(), stamp);
 	for (size_t i = 0; i < d->n; i++) {
 		json_array_append_new(services, json_string(d->units[i].name));
-		if (d->units[i].image && !sutra_docker_keep(d->units[i].image, tag, sizeof(tag)))
+		if (d->units[i].image && !sutra_docker_tag(state_dir, d->units[i].image, tag))
 			json_object_set_new(images, d->units[i].name, json_string(tag));
 	}
 	json_object_set_new(doc, "schema", json_string("sutra.generation/1"));
@@ -54,6 +57,16 @@ static json_t *describe(struct sutra_config *config, const struct sutra_desired 
 	json_object_set_new(doc, "services", services);
 	json_object_set_new(doc, "images", images);
 	return doc;
+}
+
+/* Without its image a generation would start what the name means by then. */
+static int keep_images(const struct sutra_desired *d, const char *state_dir, struct sutra_err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < d->n && !rc; i++)
+		rc = d->units[i].image ? sutra_docker_keep(state_dir, d->units[i].image, err) : 0;
+	return rc;
 }
 
 /* The programs that are Sutra's own, once each. */
@@ -69,29 +82,6 @@ static int keep_programs(const struct sutra_desired *d, const char *dir, struct 
 			rc = sutra_copy_file(u->argv.items[0], to, err);
 		sutra_free(to);
 	}
-	return rc;
-}
-
-int sutra_generation_prepare(const char *state_dir, struct sutra_config *config, const struct sutra_desired *d,
-			     const char *data_dir, const char *cause, struct sutra_err *err)
-{
-	char *dir = xasprintf("%s/generations/next", state_dir), *from = xasprintf("%s/compose", data_dir),
-	     *to = xasprintf("%s/compose", dir), *bin = xasprintf("%s/bin", dir);
-	json_t *doc = NULL;
-	int rc = sutra_remove_tree(dir, err);
-
-	rc = rc ? rc : sutra_mkdirs(dir, 0755, err);	/* containers read the configuration in it */
-	rc = rc ? rc : sutra_copy_tree(from, to, MAX_COMPOSE_FILE, err);
-	rc = rc || d->rt == &sutra_docker ? rc : keep_programs(d, bin, err);
-	if (!rc) {
-		doc = describe(config, d, cause);
-		rc = write_doc(dir, doc, err);
-	}
-	json_decref(doc);
-	sutra_free(dir);
-	sutra_free(from);
-	sutra_free(to);
-	sutra_free(bin);
 	return rc;
 }
 
@@ -123,60 +113,90 @@ size_t sutra_generation_list(const char *state_dir, int **ret)
 }
 
 /* Whether a running service was started from the generation's folder. */
-static bool in_use(const json_t *record, const char *dir)
+static bool in_use(const json_t *record, const char *state_dir, int number)
 {
-	char *inside = xasprintf("%s/", dir);
+	char *inside = xasprintf("%s/generations/%d/", state_dir, number);
 	struct sutra_buf text;
 	bool yes;
 
-	sutra_buf_init(&text, MAX_DOC);
+	sutra_buf_init(&text, MAX_RECORD);
 	sutra_json_add(&text, record, 0);
-	yes = strstr(sutra_buf_str(&text), inside) != NULL;
+	yes = sutra_buf_error(&text) || strstr(sutra_buf_str(&text), inside);
 	sutra_buf_release(&text);
 	sutra_free(inside);
 	return yes;
 }
 
-static bool image_is_kept(const char *state_dir, const int *list, size_t n, const char *tag)
+int sutra_generation_prepare(const char *state_dir, struct sutra_config *config, const struct sutra_desired *d,
+			     const char *data_dir, const char *cause, struct sutra_err *err)
 {
-	bool kept = false;
+	char *dir = next_dir(state_dir), *from = xasprintf("%s/compose", data_dir),
+	     *to = xasprintf("%s/compose", dir), *bin = xasprintf("%s/bin", dir);
+	json_t *doc = NULL;
+	int rc = sutra_remove_tree(dir, err);
 
-	for (size_t i = 0; i < n && !kept; i++) {
+	rc = rc ? rc : sutra_mkdirs(dir, 0755, err);	/* containers read the configuration in it */
+	rc = rc ? rc : sutra_copy_tree(from, to, MAX_COMPOSE_FILE, err);
+	rc = rc || d->rt == &sutra_docker ? rc : keep_programs(d, bin, err);
+	if (!rc) {
+		doc = describe(config, d, state_dir, cause);
+		rc = write_doc(dir, doc, err);
+		rc = rc ? rc : keep_images(d, state_dir, err);
+	}
+	json_decref(doc);
+	sutra_free(dir);
+	sutra_free(from);
+	sutra_free(to);
+	sutra_free(bin);
+	return rc;
+}
+
+/* The stack's image tags that no generation names: also what a deploy has left that failed. */
+static void release_tags(const char *state_dir)
+{
+	json_t *named = json_object(), *image;
+	int *list;
+	size_t n = sutra_generation_list(state_dir, &list);
+	const char *service;
+
+	for (size_t i = 0; i < n; i++) {
 		struct sutra_generation g;
-		json_t *image;
-		const char *service;
 
 		if (sutra_generation_open(state_dir, list[i], &g, NULL))
 			continue;
 		json_object_foreach (json_object_get(g.doc, "images"), service, image)
-			kept |= !strcmp(json_string_value(image) ? json_string_value(image) : "", tag);
+			if (json_is_string(image))
+				json_object_set_new(named, json_string_value(image), json_true());
 		sutra_generation_release(&g);
 	}
-	return kept;
+	sutra_docker_release(state_dir, named);
+	json_decref(named);
+	sutra_free(list);
 }
 
-/* Removes one, and the tags of images that no kept one names. */
-static void forget(const char *state_dir, int number, const int *kept, size_t n_kept)
+/* All but the newest, and those that are in use. What cannot be removed now is tried again by
+ * the next deploy. */
+static void prune(const char *state_dir, const json_t *record)
 {
-	struct sutra_generation g;
-	json_t *image;
-	const char *service;
+	const char *runtime = json_string_value(json_object_get(record, "runtime"));
+	int *list;
+	size_t n = sutra_generation_list(state_dir, &list);
 
-	if (sutra_generation_open(state_dir, number, &g, NULL))
-		return;
-	json_object_foreach (json_object_get(g.doc, "images"), service, image) {
-		const char *tag = json_string_value(image);
+	for (size_t i = KEPT; i < n; i++) {
+		char *dir = dir_of(state_dir, list[i]);
 
-		if (tag && !image_is_kept(state_dir, kept, n_kept, tag))
-			sutra_docker_release(tag);
+		if (!in_use(record, state_dir, list[i]))
+			sutra_remove_tree(dir, NULL);
+		sutra_free(dir);
 	}
-	sutra_remove_tree(g.dir, NULL);
-	sutra_generation_release(&g);
+	sutra_free(list);
+	if (runtime && !strcmp(runtime, sutra_docker.name))
+		release_tags(state_dir);
 }
 
 int sutra_generation_commit(const char *state_dir, const json_t *record, int *ret_number, struct sutra_err *err)
 {
-	char *next = xasprintf("%s/generations/next", state_dir), *dir;
+	char *next = next_dir(state_dir), *dir;
 	int *list, rc = 0;
 	size_t n = sutra_generation_list(state_dir, &list);
 
@@ -184,16 +204,22 @@ int sutra_generation_commit(const char *state_dir, const json_t *record, int *re
 	dir = dir_of(state_dir, *ret_number);
 	if (rename(next, dir))
 		rc = sutra_fail_errno(err, "cannot keep %s", dir);
-	for (size_t i = KEPT - 1; !rc && i < n; i++) {
-		char *old = dir_of(state_dir, list[i]);
-
-		if (!in_use(record, old))
-			forget(state_dir, list[i], list, KEPT - 1);
-		sutra_free(old);
-	}
+	else
+		prune(state_dir, record);
 	sutra_free(list);
 	sutra_free(next);
 	sutra_free(dir);
+	return rc;
+}
+
+int sutra_generation_forget_all(const char *state_dir, struct sutra_err *err)
+{
+	char *all = xasprintf("%s/generations", state_dir);
+	int rc = sutra_remove_tree(all, err);
+
+	if (!rc)
+		release_tags(state_dir);
+	sutra_free(all);
 	return rc;
 }
 

@@ -4,7 +4,8 @@
  * A deploy that came to its end leaves its settings (without secrets), its compose folder and
  * the programs it started (natively; images are tagged instead), so that a later one that
  * fails can be taken back, and `sutra rollback` can. The last three before the newest are kept,
- * and any that a running service still comes from.
+ * and any that a running service still comes from. An image's tag goes with the last that
+ * names it.
  */
 #ifndef SUTRA_STACK_GENERATION_H
 #define SUTRA_STACK_GENERATION_H
@@ -26,6 +27,8 @@ int sutra_generation_prepare(const char *state_dir, struct sutra_config *config,
 			     const char *data_dir, const char *cause, struct sutra_err *err);
 /* The prepared one becomes the newest, *ret_number; old ones go. record: what runs. */
 int sutra_generation_commit(const char *state_dir, const json_t *record, int *ret_number, struct sutra_err *err);
+/* Removes every one, and the tags of their images. */
+int sutra_generation_forget_all(const char *state_dir, struct sutra_err *err);
 /* SUTRA_E_NOTFOUND names the ones there are. */
 int sutra_generation_open(const char *state_dir, int number, struct sutra_generation *ret, struct sutra_err *err);
 void sutra_generation_release(struct sutra_generation *g);

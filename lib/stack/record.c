@@ -90,7 +90,7 @@ int sutra_record_save(const char *state_dir, const json_t *record, struct sutra_
 	return rc;
 }
 
-json_t *sutra_record_service(const struct sutra_unit *u, const char *container)
+json_t *sutra_record_service(const struct sutra_unit *u, const char *container, const char *compose_file)
 {
 	json_t *o = json_object(), *env = json_object(), *needs = json_array(), *argv = json_array();
 
@@ -103,6 +103,7 @@ json_t *sutra_record_service(const struct sutra_unit *u, const char *container)
 	json_object_set_new(o, "hash", json_string(u->hash));
 	json_object_set_new(o, "image", u->image ? json_string(u->image) : json_null());
 	json_object_set_new(o, "container", json_string(container));
+	json_object_set_new(o, "compose_file", json_string(compose_file));
 	json_object_set_new(o, "one_shot", json_boolean(u->restart == SUTRA_RESTART_NO));
 	json_object_set_new(o, "memory_limit", json_integer((json_int_t)u->memory_limit));
 	json_object_set_new(o, "start_period_ns", json_integer((json_int_t)u->health.start_period_ns));

@@ -170,8 +170,11 @@ signal.pause()' "${GATEWAY##*:}" >"$BATS_TEST_TMPDIR/holder" 3>&- &
   [ -z "$(containers)" ]
   [ -z "$(docker network ls -q --filter "label=com.docker.compose.project=$PROJECT")" ]
   [ -n "$(docker volume ls -q --filter "label=com.docker.compose.project=$PROJECT")" ]
+  docker image ls | grep -q "g-$PROJECT-"
   run -2 sutra down --volumes
   [[ $output == *'--confirm=sutra'* ]]
   run -0 sutra down --volumes --confirm=sutra
+  run ! grep "g-$PROJECT-" <(docker image ls)
+  [ ! -e "$SUTRA_STATE_DIR/generations" ]
   [ -z "$(docker volume ls -q --filter "label=com.docker.compose.project=$PROJECT")" ]
 }

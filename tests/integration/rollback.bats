@@ -196,3 +196,10 @@ break_command() {
   run -0 sutra status
   [[ $output == *'3 up  (native, simple'* ]]
 }
+
+@test "down keeps the generations; down --volumes removes them" {
+  run -0 sutra down
+  [ -d "$SUTRA_STATE_DIR/generations" ]
+  run -0 sutra down --volumes --confirm=sutra
+  [ ! -e "$SUTRA_STATE_DIR/generations" ]
+}

@@ -16,7 +16,9 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "stack/compose.h"
+#include "stack/docker.h"
 #include "stack/edges.h"
+#include "stack/generation.h"
 #include "stack/interpolate.h"
 #include "stack/lock.h"
 #include "stack/unit.h"
@@ -274,6 +276,51 @@ static void the_lock_names_its_holder(void **state)
 	sutra_remove_tree(dir, NULL);
 }
 
+/* The newest four stay, and those that something was started from; the rest goes. */
+static void generations_are_kept_while_they_are_of_use(void **state)
+{
+	char dir[] = "/tmp/sutra-generations-XXXXXX";
+	struct sutra_err err;
+	json_t *record;
+	char *path;
+	int *list, number;
+
+	assert_non_null(mkdtemp(dir));
+	for (int i = 1; i <= 6; i++) {
+		path = i < 6 ? xasprintf("%s/generations/%d/compose", dir, i) : xasprintf("%s/generations/next", dir);
+		assert_int_equal(sutra_mkdirs(path, 0700, &err), 0);
+		sutra_free(path);
+	}
+	path = xasprintf("%s/generations/1/compose/docker-compose.yml", dir);
+	record = json_pack("{s:s, s:[{s:s}]}", "runtime", "native", "services", "compose_file", path);
+	sutra_free(path);
+	assert_int_equal(sutra_generation_commit(dir, record, &number, &err), 0);
+	assert_int_equal(number, 6);
+	assert_int_equal(sutra_generation_list(dir, &list), 5);
+	assert_int_equal(list[3], 3);
+	assert_int_equal(list[4], 1);
+	sutra_free(list);
+	assert_int_equal(sutra_generation_commit(dir, record, &number, &err), SUTRA_E_NOTFOUND); /* nothing prepared */
+	json_decref(record);
+	assert_int_equal(sutra_generation_forget_all(dir, &err), 0);
+	assert_int_equal(sutra_generation_list(dir, &list), 0);
+	sutra_free(list);
+	sutra_remove_tree(dir, NULL);
+}
+
+static void image_tags_are_of_one_stack(void **state)
+{
+	char project[SUTRA_PROJECT_LEN], tag[SUTRA_TAG_LEN], want[200];
+
+	sutra_docker_project("/a/state", project);
+	assert_int_equal(sutra_docker_tag("/a/state", "host:5000/ml:v1@sha256:0123456789ab", tag), 0);
+	snprintf(want, sizeof(want), "host:5000/ml:g-%s-0123456789ab", project);
+	assert_string_equal(tag, want);
+	assert_int_equal(sutra_docker_tag("/a/state", "host:5000/ml@sha256:0123456789ab", tag), 0);
+	assert_string_equal(tag, want);
+	assert_int_equal(sutra_docker_tag("/a/state", "ml:v1@missing", tag), SUTRA_E_NOTFOUND);
+}
+
 /* What depends_on leaves out, an address in the environment shows; nothing else is an edge. */
 static void edges_come_from_depends_on_and_addresses(void **state)
 {
@@ -318,6 +365,8 @@ int main(void)
 		cmocka_unit_test(hashes_change_only_with_what_a_process_sees),
 		cmocka_unit_test(units_get_addresses_and_paths_of_this_machine),
 		cmocka_unit_test(the_lock_names_its_holder),
+		cmocka_unit_test(generations_are_kept_while_they_are_of_use),
+		cmocka_unit_test(image_tags_are_of_one_stack),
 		cmocka_unit_test(edges_come_from_depends_on_and_addresses),
 	};
 
