@@ -220,6 +220,12 @@ const char *sutra_config_from(const struct sutra_config *c, const char *key, enu
 	return sutra_env_get(&c->sources[source], key);
 }
 
+/* Credentials go together, and not with a state of the stack (credentials.h). */
+static bool is_credential(const char *key)
+{
+	return sutra_config_is_secret(key) || !strcmp(key, "HAPROXY_STATS_USER");
+}
+
 json_t *sutra_config_settings(struct sutra_config *c)
 {
 	const struct sutra_env *worked_out = &c->sources[SUTRA_FROM_RECORD];
@@ -227,10 +233,10 @@ json_t *sutra_config_settings(struct sutra_config *c)
 	const char *value;
 
 	for (const struct sutra_setting *row = sutra_operator_settings; row->name; row++)
-		if (row->type != SUTRA_SET_SECRET && (value = sutra_config_get(c, row->name)))
+		if (!is_credential(row->name) && (value = sutra_config_get(c, row->name)))
 			json_object_set_new(o, row->name, json_string(value));
 	for (size_t i = 0; i < worked_out->n; i++)
-		if (!sutra_config_is_secret(worked_out->items[i].key))
+		if (!is_credential(worked_out->items[i].key))
 			json_object_set_new(o, worked_out->items[i].key, json_string(worked_out->items[i].value));
 	return o;
 }
@@ -262,9 +268,12 @@ void sutra_config_export(struct sutra_config *c)
 	const struct sutra_env *worked_out = &c->sources[SUTRA_FROM_RECORD];
 	const char *value;
 
-	for (const struct sutra_setting *row = sutra_operator_settings; row->name; row++)
+	for (const struct sutra_setting *row = sutra_operator_settings; row->name; row++) {
 		if ((value = sutra_config_get(c, row->name)))
 			setenv(row->name, value, 1);
+		else if (strcmp(row->name, "SUTRA_STATE_DIR") != 0)	/* it is this process's own too */
+			unsetenv(row->name);
+	}
 	for (size_t i = 0; i < worked_out->n; i++)
 		setenv(worked_out->items[i].key, worked_out->items[i].value, 1);
 }

@@ -35,11 +35,12 @@ const char *sutra_config_get(void *config, const char *key);
 const char *sutra_config_from(const struct sutra_config *c, const char *key, enum sutra_source source);
 enum sutra_source sutra_config_winner(const struct sutra_config *c, const char *key);
 const char *sutra_source_name(enum sutra_source s);
-/* Every value, worked-out ones too, without secrets: {"MATRYOSHKA_DIM": "128", ...}. */
+/* Every value, worked-out ones too, without credentials: {"MATRYOSHKA_DIM": "128", ...}. */
 json_t *sutra_config_settings(struct sutra_config *c);
 /* The settings of such a document alone: no environment, no .env. */
 int sutra_config_restore(const json_t *settings, struct sutra_config **ret, struct sutra_err *err);
-/* Puts every value into this process's environment: Compose interpolates from there. */
+/* Puts every value into this process's environment, and takes out what has none: Compose
+ * interpolates from there. */
 void sutra_config_export(struct sutra_config *c);
 bool sutra_config_is_secret(const char *key);
 

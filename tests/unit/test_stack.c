@@ -16,6 +16,7 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "stack/compose.h"
+#include "stack/config.h"
 #include "stack/docker.h"
 #include "stack/edges.h"
 #include "stack/generation.h"
@@ -308,6 +309,29 @@ static void generations_are_kept_while_they_are_of_use(void **state)
 	sutra_remove_tree(dir, NULL);
 }
 
+/* A generation's settings alone decide: neither the environment nor an older user's name. */
+static void restored_settings_stand_alone(void **state)
+{
+	struct sutra_config *config;
+	struct sutra_err err;
+	json_t *settings = json_pack("{s:s, s:s}", "MATRYOSHKA_DIM", "128", "SUTRA_PORT_8888", "9888"), *again;
+
+	assert_int_equal(sutra_config_restore(settings, &config, &err), 0);
+	assert_int_equal(sutra_config_set(config, "HAPROXY_STATS_USER", "one", SUTRA_FROM_RECORD, &err), 0);
+	assert_int_equal(sutra_config_set(config, "HAPROXY_STATS_PASSWORD", "x", SUTRA_FROM_RECORD, &err), 0);
+	again = sutra_config_settings(config);
+	assert_true(json_equal(settings, again));
+	setenv("SUTRA_THREADS", "9", 1);
+	setenv("MATRYOSHKA_DIM", "64", 1);
+	sutra_config_export(config);
+	assert_null(getenv("SUTRA_THREADS"));
+	assert_string_equal(getenv("MATRYOSHKA_DIM"), "128");
+	assert_string_equal(getenv("HAPROXY_STATS_PASSWORD"), "x");
+	sutra_config_free(config);
+	json_decref(settings);
+	json_decref(again);
+}
+
 static void image_tags_are_of_one_stack(void **state)
 {
 	char project[SUTRA_PROJECT_LEN], tag[SUTRA_TAG_LEN], want[200];
@@ -366,6 +390,7 @@ int main(void)
 		cmocka_unit_test(units_get_addresses_and_paths_of_this_machine),
 		cmocka_unit_test(the_lock_names_its_holder),
 		cmocka_unit_test(generations_are_kept_while_they_are_of_use),
+		cmocka_unit_test(restored_settings_stand_alone),
 		cmocka_unit_test(image_tags_are_of_one_stack),
 		cmocka_unit_test(edges_come_from_depends_on_and_addresses),
 	};
