@@ -10,6 +10,7 @@
 #include "base/jsonio.h"
 #include "stack/credentials.h"
 #include "stack/deployment.h"
+#include "stack/docker.h"
 #include "stack/generation.h"
 #include "stack/modelstore.h"
 #include "stack/record.h"
@@ -215,6 +216,8 @@ int apply_open_generation(const struct sutra_generation *g, const char *state_di
 	rc = rc ? rc : sutra_config_restore(json_object_get(g->doc, "settings"), config, err);
 	rc = rc ? rc : apply_credentials(*config, state_dir, false, err);
 	rc = rc ? rc : sutra_desired_make(rt, *config, &parts, state_dir, desired, err);
+	if (!rc && rt == &sutra_docker && (rc = sutra_docker_images(desired->units, desired->n, err)))
+		sutra_hint(err, "sutra rollback --list shows other generations");
 	rc = rc ? rc : sutra_plan_make(rt, desired->units, desired->n, record, state_dir, true, plan, err);
 	json_decref(record);
 	return rc;
@@ -294,7 +297,7 @@ int apply_plan(const struct apply *a, struct sutra_err *err)
 	}
 	code = command_fail(err);
 	print_evidence(a->desired->rt, a->state_dir, &failed, since);
-	if (rc == SUTRA_E_INTERRUPTED) {
+	if (rc == SUTRA_E_INTERRUPTED || apply_stopped) {	/* Ctrl-C reaches Compose too, which fails then */
 		fputs("  stopped here; sutra deploy goes on, sutra down ends what runs\n", stderr);
 		return 128 + (apply_stopped ? apply_stopped : SIGINT);
 	}

@@ -190,22 +190,38 @@ static int check_moved(const json_t *then, const struct sutra_plan *plan, struct
 	return a || b ? SUTRA_E_EXISTS : 0;
 }
 
-/* From settings to a plan, and on. The lock is held. then: the plan that is carried out; or NULL. */
+/* From settings to a plan. */
+static int make_plan(const struct sutra_runtime *rt, struct sutra_config *config, const char *data_dir,
+		     const char *state_dir, const json_t *record, struct sutra_desired *desired, struct sutra_plan *plan,
+		     struct sutra_err *err)
+{
+	int rc = make_desired(rt, config, data_dir, state_dir, desired, err);
+
+	return rc ? rc : sutra_plan_make(rt, desired->units, desired->n, record, state_dir, prune, plan, err);
+}
+
+/* The lock is held. then: the plan that is carried out; or NULL. */
 static int deploy_locked(const struct sutra_runtime *rt, struct sutra_config *config, const char *data_dir,
 			 const char *state_dir, const json_t *then, struct sutra_err *err)
 {
 	struct sutra_desired desired = { 0 };
 	struct sutra_plan plan = { 0 };
 	const struct apply a = { "deploy", state_dir, config, &desired, &plan, data_dir, "deploy", timeout_ns, no_return };
+	bool no_user = !sutra_config_get(config, "HAPROXY_STATS_USER");
 	json_t *record = NULL;
 	int code, rc;
 
 	if (sutra_record_load(state_dir, &record, err))
 		record = sutra_record_recover(state_dir);
 	rc = apply_check_runtime(record, rt, err);	/* again: the record was not locked before */
-	rc = rc ? rc : make_desired(rt, config, data_dir, state_dir, &desired, err);
-	rc = rc ? rc : sutra_plan_make(rt, desired.units, desired.n, record, state_dir, prune, &plan, err);
+	rc = rc ? rc : make_plan(rt, config, data_dir, state_dir, record, &desired, &plan, err);
 	rc = rc || !then ? rc : check_moved(then, &plan, err);
+	rc = rc || !then ? rc : apply_credentials(config, state_dir, plan_only, err);
+	if (!rc && no_user && sutra_config_get(config, "HAPROXY_STATS_USER")) {	/* the plan had none either */
+		sutra_plan_release(&plan);
+		sutra_desired_release(&desired);
+		rc = make_plan(rt, config, data_dir, state_dir, record, &desired, &plan, err);
+	}
 	if (rc)
 		code = command_fail(err);
 	else if (plan_only)
@@ -218,6 +234,24 @@ static int deploy_locked(const struct sutra_runtime *rt, struct sutra_config *co
 	return code;
 }
 
+/* A plan's settings alone, but credentials: no plan holds them. */
+static int restore_settings(struct sutra_config **config, const json_t *then, struct sutra_err *err)
+{
+	static const char *const credentials[] = { "HAPROXY_STATS_USER", "HAPROXY_STATS_PASSWORD" };
+	struct sutra_config *old = *config;
+	int rc;
+
+	*config = NULL;
+	rc = sutra_config_restore(json_object_get(then, "settings"), config, err);
+	for (size_t i = 0; i < 2 && !rc; i++) {
+		const char *value = sutra_config_get(old, credentials[i]);
+
+		rc = value ? sutra_config_set(*config, credentials[i], value, SUTRA_FROM_ENVIRONMENT, err) : 0;
+	}
+	sutra_config_free(old);
+	return rc ? rc : sutra_config_set(*config, "SUTRA_RUNTIME", text_of(then, "runtime"), SUTRA_FROM_RECORD, err);
+}
+
 /* The settings: of the environment and its files, or of a plan. */
 static int settle(struct sutra_config **config, const char *state_dir, const json_t *then,
 		  const struct sutra_runtime **rt, struct sutra_err *err)
@@ -228,10 +262,7 @@ static int settle(struct sutra_config **config, const char *state_dir, const jso
 		rc = choose_runtime(*config, state_dir, rt, err);
 		return rc ? rc : settle_model(*config, err);
 	}
-	sutra_config_free(*config);
-	*config = NULL;
-	rc = sutra_config_restore(json_object_get(then, "settings"), config, err);
-	rc = rc ? rc : sutra_config_set(*config, "SUTRA_RUNTIME", text_of(then, "runtime"), SUTRA_FROM_FLAG, err);
+	rc = restore_settings(config, then, err);
 	prune = json_is_true(json_object_get(then, "prune"));
 	return rc ? rc : choose_runtime(*config, state_dir, rt, err);
 }
@@ -255,7 +286,7 @@ static int run(int n, char **argv)
 	rc = rc ? rc : settle(&config, state_dir, then, &rt, &err);
 	if (!rc && !plan_only)
 		rc = sutra_lock_take(state_dir, "deploy", lock_wait_ns, &apply_stopped, &lock, &err);
-	rc = rc ? rc : apply_credentials(config, state_dir, plan_only, &err);
+	rc = rc ? rc : apply_credentials(config, state_dir, plan_only || then, &err);
 	code = rc ? command_fail(&err) : deploy_locked(rt, config, data_dir, state_dir, then, &err);
 	if (lock >= 0)
 		sutra_lock_release(state_dir, lock);

@@ -197,6 +197,19 @@ break_command() {
   [[ $output == *'3 up  (native, simple'* ]]
 }
 
+@test "a plan of a first enterprise stack holds: its credentials are made when it is carried out" {
+  sutra down -q
+  rm "$SUTRA_STATE_DIR/haproxy-stats.json"
+  export SUTRA_EDITION=enterprise
+  run -3 sutra deploy --plan -o json
+  echo "$output" >"$BATS_TEST_TMPDIR/plan"
+  [ ! -e "$SUTRA_STATE_DIR/haproxy-stats.json" ]
+  run -0 sutra deploy --from "$BATS_TEST_TMPDIR/plan"
+  [[ $output == *'shown this once'* ]]
+  run -0 sutra deploy
+  [[ $output == *'nothing to do'* ]]
+}
+
 @test "down keeps the generations; down --volumes removes them" {
   run -0 sutra down
   [ -d "$SUTRA_STATE_DIR/generations" ]
