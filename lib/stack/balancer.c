@@ -1,7 +1,6 @@
 #include "stack/balancer.h"
 
 #include <poll.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -117,6 +116,16 @@ const char *sutra_balancers_csv(const struct sutra_balancer *list, size_t n, con
 		if (!strcmp(list[i].group, group))
 			return list[i].csv;
 	return NULL;
+}
+
+bool sutra_balancer_answers(const char *csv)
+{
+	struct sutra_haproxy_stats s;
+	bool answers = !sutra_haproxy_fetch(csv, FETCH_NS, &s, NULL);
+
+	if (answers)
+		sutra_haproxy_release(&s);
+	return answers;
 }
 
 /* Polls until the server is in the state; idle: until it is not UP (NOLB, DOWN, MAINT) and has no

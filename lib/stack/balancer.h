@@ -6,6 +6,7 @@
 #define SUTRA_STACK_BALANCER_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -27,6 +28,8 @@ void sutra_balancers_free(struct sutra_balancer *list, size_t n);
 /* Of the balancer in front of a group, or NULL. */
 const char *sutra_balancers_csv(const struct sutra_balancer *list, size_t n, const char *group);
 
+/* Whether its statistics can be had: not while it runs on another port or with other credentials. */
+bool sutra_balancer_answers(const char *csv);
 /* SUTRA_E_TIMEOUT names server and last state. */
 int sutra_balancer_wait_up(const char *csv, const char *backend, const char *server,
 			   uint64_t timeout_ns, const volatile int *stop, struct sutra_err *err);

@@ -118,6 +118,7 @@ struct apply {
 	struct sutra_balancer *balancers;
 	size_t n_balancers;
 	struct sutra_err *err;
+	bool *replaced;		/* by step */
 };
 
 static int interrupted(const struct apply *a)
@@ -316,12 +317,31 @@ static int replace_one(const struct apply *a, const struct sutra_step *s)
 	struct sutra_awaited w = awaited_of(s->unit);
 	int rc = interrupted(a);
 
+	a->replaced[s - a->plan->steps] = true;
+
 	if (!rc)
 		tell(a, s);
 	rc = rc ? rc : drain(a, s->unit);
 	rc = rc ? rc : start_units(a, &s->unit, &w, 1);
 	rc = rc ? rc : wait_for(a, &w, 1, a->events->ready);
 	return rc ? rc : wait_balanced(a, s->unit);
+}
+
+/* Balancers that answer neither where nor to whom they will: their port or credentials change, and
+ * nothing can be waited for in them until they are replaced. */
+static int replace_mute_balancers(const struct apply *a)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < a->plan->n && !rc; i++) {
+		const struct sutra_step *s = &a->plan->steps[i];
+
+		for (size_t b = 0; b < a->n_balancers && !rc; b++)
+			if (s->action == SUTRA_REPLACE && !strcmp(s->name, a->balancers[b].service) &&
+			    !sutra_balancer_answers(a->balancers[b].csv))
+				rc = replace_one(a, s);
+	}
+	return rc;
 }
 
 static int replace_all(const struct apply *a)
@@ -333,7 +353,7 @@ static int replace_all(const struct apply *a)
 		for (size_t i = 0; i < a->plan->n && !rc; i++) {
 			const struct sutra_step *s = &a->plan->steps[i];
 
-			if (s->action == SUTRA_REPLACE && is_replica(s->unit) == (replicas == 1))
+			if (s->action == SUTRA_REPLACE && !a->replaced[i] && is_replica(s->unit) == (replicas == 1))
 				rc = replace_one(a, s);
 		}
 	}
@@ -380,7 +400,7 @@ int sutra_deploy_apply(struct sutra_config *config, const struct sutra_desired *
 		       struct sutra_err *err)
 {
 	struct apply a = { d, plan, { state_dir, d->file, config, &d->profiles, d->selected, d->images },
-			   timeout_ns, stop, events, NULL, NULL, 0, err };
+			   timeout_ns, stop, events, NULL, NULL, 0, err, NULL };
 	int rc = d->rt->check(err);
 
 	if (rc || (!plan->n_changes && !plan->unfinished))
@@ -389,10 +409,12 @@ int sutra_deploy_apply(struct sutra_config *config, const struct sutra_desired *
 	if (rc)
 		return rc;
 	a.record = record_begin(config, d, state_dir);
+	a.replaced = xcalloc(plan->n + 1, sizeof(*a.replaced));
 	sutra_balancers_read(state_dir, a.record, &a.balancers, &a.n_balancers);
 	rc = sutra_record_save(state_dir, a.record, err);
 	rc = rc ? rc : d->rt->begin(&a.scene, plan, err);
 	rc = rc ? rc : start_all(&a);
+	rc = rc ? rc : replace_mute_balancers(&a);
 	rc = rc ? rc : wait_all_balanced(&a);
 	rc = rc ? rc : replace_all(&a);
 	rc = rc ? rc : wait_kept(&a);
@@ -405,6 +427,7 @@ int sutra_deploy_apply(struct sutra_config *config, const struct sutra_desired *
 		rc = sutra_record_save(state_dir, a.record, err);
 	}
 	sutra_balancers_free(a.balancers, a.n_balancers);
+	sutra_free(a.replaced);
 	json_decref(a.record);
 	return rc;
 }

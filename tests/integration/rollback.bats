@@ -174,6 +174,15 @@ break_command() {
   [ "$ok" -gt 100 ] && [ "$bad" -le 4 ] && [[ $first != *' 5'* ]]
 }
 
+@test "enterprise: another password and another setting at once; so does what takes them back" {
+  SUTRA_EDITION=enterprise HAPROXY_STATS_PASSWORD=another LOG_LEVEL=info run -0 sutra deploy --timeout 20s
+  [[ $output == *'replace   embedding-ha '*'replace   embedding-1 '* ]]
+  curl -sf -u sutra:another "$STATS/stats;csv" | grep -q '^embedding,embedding-3,'
+  SUTRA_EDITION=enterprise SUTRA_PORT_OFFSET=$((SUTRA_PORT_OFFSET + 1)) LOG_LEVEL=debug run -0 sutra deploy --timeout 20s
+  run -0 sutra rollback --timeout 20s
+  curl -sf -u sutra:another "$STATS/stats;csv" | grep -q '^embedding,embedding-3,'
+}
+
 @test "enterprise: cache clear empties every gateway" {
   for n in 2 3 4; do # each gateway at its own address
     address=$(sutra status -o json | jq -r ".services[] | select(.name == \"embedding-$((n - 1))\").address")
