@@ -60,7 +60,7 @@ static void answer(int fd, const char *request, const char *status)
 			 "HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s",
 			 get ? "200 OK" : status, strlen(body), body);
 
-	if (write(fd, text, (size_t)n) == n)
+	if (send(fd, text, (size_t)n, MSG_NOSIGNAL) == n)	/* who asked may be gone */
 		shutdown(fd, SHUT_WR);
 }
 

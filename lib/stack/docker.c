@@ -383,11 +383,12 @@ static int stand_in(const char *state_dir, const char *name, const char *address
 static int stand_down(const char *state_dir, const char *name, const char *handle, struct sutra_err *err)
 {
 	char id[80];
-	int rc = *handle ? call_container("DELETE", handle, "?force=1", err) : 0;
+	int rc = *handle ? call_container("DELETE", handle, "?force=1", err) : 0, started = 0;
 
-	if (rc || !sutra_docker_container(state_dir, name, id))
-		return rc;
-	return call_container("POST", id, "/start", err);
+	/* The service comes back, whatever became of the stand-in. */
+	if (sutra_docker_container(state_dir, name, id))
+		started = call_container("POST", id, "/start", rc && rc != SUTRA_E_NOTFOUND ? NULL : err);
+	return rc && rc != SUTRA_E_NOTFOUND ? rc : started;
 }
 
 static int remove_service(const char *state_dir, const char *name, struct sutra_err *err)
