@@ -235,6 +235,20 @@ static int last_good(const char *state_dir)
 	return number;
 }
 
+/* What ran beside that generation before the deploy that failed is left, as it was. */
+static void leave_earlier(struct sutra_plan *plan, const struct sutra_plan *failed)
+{
+	for (size_t i = 0; i < plan->n; i++) {
+		for (size_t k = 0; plan->steps[i].action == SUTRA_STOP && k < failed->n; k++) {
+			if (!failed->steps[k].old_hash || strcmp(failed->steps[k].name, plan->steps[i].name) != 0)
+				continue;
+			plan->steps[i].action = SUTRA_LEAVE;
+			plan->n_left++;
+			plan->n_changes--;
+		}
+	}
+}
+
 /* Brings the last good generation back; EXIT_ROLLED_BACK, or the failure's own code. */
 static int take_back(const struct apply *a, int number, int code)
 {
@@ -252,6 +266,7 @@ static int take_back(const struct apply *a, int number, int code)
 	fprintf(stderr, "going back to generation %d, the last that came to its end\n", number);
 	rc = sutra_generation_open(a->state_dir, number, &g, &err);
 	rc = rc ? rc : apply_open_generation(&g, a->state_dir, &config, &desired, &plan, &err);
+	leave_earlier(&plan, a->plan);
 	plan.unfinished = true;
 	rc = rc ? rc : sutra_deploy_apply(config, &desired, &plan, a->state_dir, number, a->timeout_ns, &apply_stopped,
 					  &events, &err);

@@ -201,6 +201,12 @@ break_command() {
   [[ $output == *'left running: ml-base-2, ml-base-3, ml-base-lb (not in this edition'* ]]
   run -0 sutra status
   [[ $output == *'6 up'* ]]
+  break_command sutra-embedding 'exit 3' # what was left is no matter of a deploy that takes itself back
+  SUTRA_EDITION=simple run -5 sutra deploy
+  [[ $output == *'runs again'* && $output != *'stop  '* ]]
+  unset SUTRA_DATA_DIR
+  run -0 sutra status
+  [[ $output == *'6 up'* ]]
   SUTRA_EDITION=simple run -0 sutra deploy --prune
   run -0 sutra status
   [[ $output == *'3 up  (native, simple'* ]]
