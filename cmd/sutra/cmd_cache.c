@@ -23,19 +23,22 @@ static const struct sutra_option rows[] = {
 
 static const struct sutra_option *options(void) { return rows; }
 
-/* Of every gateway; L2 is one for all. */
+/* Of every gateway, also behind one that fails: the first failure is told. L2 is one for all. */
 static int clear(const struct sutra_strv *bases, struct sutra_err *err)
 {
 	int64_t l1 = 0, l2 = 0;
 	int rc = 0;
 
-	for (size_t i = 0; i < bases->n && !rc; i++) {
+	for (size_t i = 0; i < bases->n; i++) {
 		int64_t n1 = 0, n2 = 0;
+		struct sutra_err why;
 		json_t *doc;
 
-		rc = gateway_call(bases->items[i], "POST", "/cache/clear", NULL, &doc, err);
-		if (rc)
-			break;
+		if (gateway_call(bases->items[i], "POST", "/cache/clear", NULL, &doc, &why)) {
+			*err = rc ? *err : why;
+			rc = err->code;
+			continue;
+		}
 		sutra_json_get_int(doc, "l1", &n1, NULL);
 		sutra_json_get_int(doc, "l2", &n2, NULL);
 		json_decref(doc);
@@ -52,6 +55,7 @@ static int clear(const struct sutra_strv *bases, struct sutra_err *err)
 	return 0;
 }
 
+/* In every gateway, as clear. */
 static int invalidate(const struct sutra_strv *bases, const char *text, struct sutra_err *err)
 {
 	struct sutra_buf body;
@@ -62,13 +66,16 @@ static int invalidate(const struct sutra_strv *bases, const char *text, struct s
 	sutra_buf_adds(&body, "{\"text\":");
 	sutra_json_add_string(&body, text, strlen(text));
 	sutra_buf_addc(&body, '}');
-	for (size_t i = 0; i < bases->n && !rc; i++) {
+	for (size_t i = 0; i < bases->n; i++) {
+		struct sutra_err why;
 		int64_t n = 0;
 		json_t *doc;
 
-		rc = gateway_call(bases->items[i], "POST", "/cache/invalidate", sutra_buf_str(&body), &doc, err);
-		if (rc)
-			break;
+		if (gateway_call(bases->items[i], "POST", "/cache/invalidate", sutra_buf_str(&body), &doc, &why)) {
+			*err = rc ? *err : why;
+			rc = err->code;
+			continue;
+		}
 		sutra_json_get_int(doc, "invalidated", &n, NULL);
 		json_decref(doc);
 		gone = n > gone ? n : gone;

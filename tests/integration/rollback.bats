@@ -195,6 +195,17 @@ break_command() {
   [ "$(jq '[.gateways[].l1.size] | add' <<<"$output")" = 0 ]
 }
 
+@test "enterprise: cache clear with a gateway frozen fails, and empties the others" {
+  third=$(sutra status -o json | jq -r '.services[] | select(.name == "embedding-3").address')
+  curl -sf "http://$third/embed" -d '{"text":"behind the one that fails"}' >/dev/null
+  sutra_pid=$(sutra status --json | jq '.services[] | select(.name == "embedding-1").pid')
+  kill -STOP "$sutra_pid"
+  run sutra cache clear
+  kill -CONT "$sutra_pid"
+  [ "$status" != 0 ]
+  [ "$(curl -sf "http://$third/cache/stats" | jq .l1.size)" = 0 ]
+}
+
 @test "back to one gateway: what is left runs on until --prune" {
   SUTRA_EDITION=community run -0 sutra deploy --prune
   SUTRA_EDITION=simple run -0 sutra deploy
