@@ -2,6 +2,7 @@
 #include "fault.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +13,7 @@
 #include "base/alloc.h"
 #include "base/str.h"
 
-enum { MAX_CONNECTIONS = 256, MAX_REQUEST = 1 << 20 };
+enum { LIFE_S = 120, MAX_CONNECTIONS = 256, MAX_REQUEST = 1 << 20 };
 
 struct connection {
 	char *data;
@@ -92,7 +93,11 @@ int serve_fault(const char *status, const char *address)
 		fprintf(stderr, "sutra-probe: cannot listen on %s\n", address);
 		return 1;
 	}
-	while (poll(fds, n, -1) > 0) {
+	alarm(LIFE_S);
+	for (;;) {
+		fds[0].events = n <= MAX_CONNECTIONS ? POLLIN : 0;
+		if (poll(fds, n, -1) < 0 && errno != EINTR)
+			return 1;
 		for (nfds_t i = n - 1; i > 0; i--) {
 			if (!fds[i].revents || !serve(fds[i].fd, &connections[i], status))
 				continue;
@@ -101,11 +106,10 @@ int serve_fault(const char *status, const char *address)
 			fds[i] = fds[--n];
 			connections[i] = connections[n];
 		}
-		if (fds[0].revents && n <= MAX_CONNECTIONS) {
+		if (fds[0].revents & POLLIN && n <= MAX_CONNECTIONS) {
 			fds[n] = (struct pollfd){ .fd = accept(fds[0].fd, NULL, NULL), .events = POLLIN };
 			connections[n] = (struct connection){ 0 };
 			n += fds[n].fd >= 0;
 		}
 	}
-	return 1;
 }

@@ -2,7 +2,7 @@
 #ifndef SUTRA_CMD_PROBE_FAULT_H
 #define SUTRA_CMD_PROBE_FAULT_H
 
-/* Serves on "127.0.0.1:8887" until it is killed; status: "500 Internal Server Error". 1 when it
+/* Serves on "127.0.0.1:8887" until it is killed, two minutes at most; status: "500 Internal Server Error". 1 when it
  * cannot listen. */
 int serve_fault(const char *status, const char *address);
 

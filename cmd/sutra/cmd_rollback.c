@@ -111,13 +111,16 @@ static int choose(const char *state_dir, const char *asked, int current, int *re
 		return sutra_fail(err, SUTRA_E_USAGE, "a generation is a number, got \"%s\"", asked);
 	n = sutra_generation_list(state_dir, &list);
 	for (size_t i = 0; !asked && !number && i < n; i++)
-		if (list[i] < current)
+		if (!current || list[i] < current)	/* none: the first deploy since down was cut off */
 			number = list[i];
 	sutra_free(list);
 	*ret = (int)number;
 	if (number)
 		return 0;
-	sutra_fail(err, SUTRA_E_NOTFOUND, "there is no generation before %d", current);
+	if (current)
+		sutra_fail(err, SUTRA_E_NOTFOUND, "there is no generation before %d", current);
+	else
+		sutra_fail(err, SUTRA_E_NOTFOUND, "no deploy has come to its end yet: there is no generation");
 	return sutra_hint(err, "sutra rollback --list shows what is kept");
 }
 

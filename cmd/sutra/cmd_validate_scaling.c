@@ -1,7 +1,10 @@
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/buf.h"
@@ -26,7 +29,7 @@ static const uint64_t PROBE_NS = 2000000000;
  * busy machine must not turn a hit into a miss. */
 enum { SHARD_MS = 50, PATIENT_SHARD_MS = 2000 };
 
-enum { MAX_PHASES = 3, MAX_SUITES = 8, MAX_REPORT = 16 << 20 };
+enum { MAX_GUARDED = 8, MAX_PHASES = 3, MAX_SUITES = 8, MAX_REPORT = 16 << 20 };
 
 static const char *phases = "0,1,2", *url_flag;
 static uint64_t timeout_ns = 600000000000u;
@@ -66,6 +69,8 @@ struct context {
 	struct sutra_probe *probes;
 	pid_t killed;
 	char handle[80];		/* of the stand-in (runtime.h) */
+	const char *guarded[MAX_GUARDED];
+	size_t n_guarded;
 	struct scratch scratch;
 	struct sutra_progress progress;
 };
@@ -77,11 +82,38 @@ static int restart(void *user, const char *service, uint64_t limit_ns, struct su
 	return sutra_deployment_restart(c->d, service, limit_ns, err);
 }
 
+/* A child that outlives this command however it ends and then lets a stopped service go on. */
+static void guard(struct context *c, const char *service)
+{
+	int ends[2];
+
+	for (size_t i = 0; i < c->n_guarded; i++)
+		if (!strcmp(c->guarded[i], service))
+			return;
+	if (c->n_guarded == MAX_GUARDED || pipe(ends))
+		return;
+	c->guarded[c->n_guarded++] = service;
+	if (!fork()) {
+		signal(SIGINT, SIG_IGN);
+		signal(SIGTERM, SIG_IGN);
+		close(ends[1]);
+		if (read(ends[0], ends, 1) >= 0)	/* the end of the command */
+			sutra_deployment_kill(c->d, service, SIGCONT, NULL);
+		_exit(0);
+	}
+	close(ends[0]);	/* the other end closes with the process */
+	fcntl(ends[1], F_SETFD, FD_CLOEXEC);
+}
+
 static int kill_service(void *user, const char *service, int sig, struct sutra_err *err)
 {
 	struct context *c = user;
 	const struct sutra_deployed *s = sutra_deployment_find(c->d, service);
-	int rc = sutra_deployment_kill(c->d, service, sig, err);
+	int rc;
+
+	if (sig == SIGSTOP)
+		guard(c, service);
+	rc = sutra_deployment_kill(c->d, service, sig, err);
 
 	c->killed = s ? s->pid : 0;
 	return rc;
@@ -474,9 +506,30 @@ static int run_compare(struct context *c, const struct sutra_check_env *env, str
 	return 0;
 }
 
+/* Ctrl-C takes the run's time away: faults are undone, and what was found is printed. */
+static struct sutra_check_env *running;
+static volatile sig_atomic_t stopped;
+
+static void on_signal(int sig)
+{
+	if (stopped)
+		_exit(128 + sig);
+	stopped = sig;
+	running->deadline_ns = 1;
+}
+
+static void catch_signals(struct sutra_check_env *env)
+{
+	struct sigaction action = { .sa_handler = on_signal };
+
+	running = env;
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+}
+
 static int validate(struct sutra_suite *const *suites, size_t n, struct context *c, struct sutra_err *err)
 {
-	struct sutra_check_env env;
+	static struct sutra_check_env env;
 	struct sutra_outcome *o = NULL;
 	int lock = -1, rc = 0, code;
 
@@ -484,6 +537,7 @@ static int validate(struct sutra_suite *const *suites, size_t n, struct context 
 	if (c->d)
 		rc = sutra_lock_take(c->state_dir, "validate-scaling", 1, NULL, &lock, err);
 	fill_env(c, &env);
+	catch_signals(&env);
 	if (!rc && compare)
 		rc = run_compare(c, &env, suites, n, err);
 	else if (!rc)
@@ -491,12 +545,10 @@ static int validate(struct sutra_suite *const *suites, size_t n, struct context 
 	sutra_progress_clear(&c->progress);
 	if (lock >= 0)
 		sutra_lock_release(c->state_dir, lock);
-	if (rc)
-		return command_fail(err);
-	if (!o)
-		return EXIT_YES;
+	if (rc || !o)
+		return stopped ? 128 + stopped : rc ? command_fail(err) : EXIT_YES;
 	print_report(o, suites, n);
-	code = sutra_outcome_exit(o);
+	code = stopped ? 128 + stopped : sutra_outcome_exit(o);
 	sutra_outcome_free(o);
 	return code;
 }

@@ -24,6 +24,11 @@ int stack_open(struct sutra_config **ret_config, char **ret_data_dir, char **ret
 				"SUTRA_DATA_DIR=FOLDER names it");
 	else if (strlen(state_dir) > 400)
 		rc = sutra_fail(err, SUTRA_E_SETTING, "SUTRA_STATE_DIR is longer than 400 bytes");
+	else if (sutra_str_starts(state_dir, *ret_data_dir) &&
+		 sutra_str_starts(state_dir + strlen(*ret_data_dir), "/compose/"))
+		rc = sutra_hint((sutra_fail(err, SUTRA_E_SETTING, "SUTRA_STATE_DIR is %s, inside the compose folder",
+					    state_dir), err),
+				"deploys keep copies of that folder in the state folder");
 	else if (create)
 		rc = sutra_mkdirs(state_dir, 0700, err);
 	sutra_free(state_dir);

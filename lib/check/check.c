@@ -325,10 +325,10 @@ static void run_suites(struct sutra_suite *const *suites, size_t n, const struct
 				run_check(&suites[i]->checks[c], env, &shared, o);
 }
 
-int sutra_check_run_all(struct sutra_suite *const *suites, size_t n, const struct sutra_check_env *env,
+int sutra_check_run_all(struct sutra_suite *const *suites, size_t n, struct sutra_check_env *env,
 			struct sutra_outcome **ret, struct sutra_err *err)
 {
-	struct sutra_check_env live = *env;
+	const char *const *all_bases = env->replicas, *const *all_names = env->replica_names;
 	const char **bases = NULL, **names = NULL;
 	struct sutra_outcome *o = NULL;
 	uint64_t start = sutra_clock_ns();
@@ -348,15 +348,17 @@ int sutra_check_run_all(struct sutra_suite *const *suites, size_t n, const struc
 		o->results = sutra_calloc(total ? total : 1, sizeof(*o->results));
 	if (!o || !o->results)
 		rc = sutra_fail(err, SUTRA_E_NOMEM, "out of memory for %zu checks", total);
-	rc = rc ? rc : keep_live_replicas(&live, &bases, &names, err);
+	rc = rc ? rc : keep_live_replicas(env, &bases, &names, err);
 	if (!rc) {
 		o->started_us = sutra_clock_wall_us();
-		run_suites(suites, n, &live, o);
+		run_suites(suites, n, env, o);
 		o->duration_ms = (double)(sutra_clock_ns() - start) / 1e6;
 		*ret = o;
 	} else {
 		sutra_outcome_free(o);
 	}
+	env->replicas = all_bases;
+	env->replica_names = all_names;
 	sutra_free(bases);
 	sutra_free(names);
 	return rc;

@@ -35,7 +35,7 @@ struct sutra_check_env {
 	const char *const *names;		/* service names by enum sutra_check_role; replicas: see below */
 	const char *const *replica_names;	/* beside `replicas` */
 	int64_t dimension;			/* deployed; 0: unknown, taken from the first answer */
-	uint64_t deadline_ns;			/* monotonic; UINT64_MAX: none */
+	volatile uint64_t deadline_ns;		/* monotonic; UINT64_MAX: none */
 	void *user;
 	int (*restart)(void *user, const char *service, uint64_t timeout_ns, struct sutra_err *err);
 	int (*kill)(void *user, const char *service, int sig, struct sutra_err *err);
@@ -88,8 +88,9 @@ struct sutra_outcome {
 	bool timed_out;
 };
 
-/* Runs all checks of the suites, which must outlive the outcome. */
-int sutra_check_run_all(struct sutra_suite *const *suites, size_t n, const struct sutra_check_env *env,
+/* Runs all checks of the suites, which must outlive the outcome. A signal handler may set
+ * env->deadline_ns to an instant that is past: faults are undone, and the run ends. */
+int sutra_check_run_all(struct sutra_suite *const *suites, size_t n, struct sutra_check_env *env,
 			struct sutra_outcome **ret, struct sutra_err *err);
 void sutra_outcome_free(struct sutra_outcome *o);
 /* Exit code of a command with this outcome: 0, 1, 4 (time limit), 6 (nothing could be told). */

@@ -64,7 +64,7 @@ static bool look(struct course *c)
 			if (!up && !strcmp(row->name, c->victims[v]))
 				c->down_ns = sutra_clock_ns();
 	}
-	if (c->retries >= 0 && retries > c->retries)
+	if (c->load && c->retries >= 0 && retries > c->retries)
 		sutra_open_retried(c->load, (uint32_t)(retries - c->retries));
 	c->retries = retries;
 	sutra_haproxy_release(&s);
@@ -133,7 +133,7 @@ static int fault_slow(struct course *c, struct sutra_err *err)
 	uint64_t end = sutra_clock_ns() + sutra_check_time(c->r, hold);
 	int rc = 0;
 
-	while (!rc && sutra_clock_ns() < end) {
+	while (!rc && sutra_clock_ns() < end && sutra_clock_ns() < c->r->env->deadline_ns) {
 		rc = signal_victims(c, SIGSTOP, err);
 		rest(80000000);
 		rc = signal_victims(c, SIGCONT, rc ? NULL : err) || rc ? SUTRA_E_IO : 0;
@@ -150,7 +150,7 @@ static int fault_errors(struct course *c, struct sutra_err *err)
 	int back, rc = c->r->env->stand_in(c->r->env->user, name, true, err);
 	uint64_t end = sutra_clock_ns() + (uint64_t)(sutra_check_param(c->r, "hold_s") * 1e9);
 
-	while (!rc && sutra_clock_ns() < end) {
+	while (!rc && sutra_clock_ns() < end && sutra_clock_ns() < c->r->env->deadline_ns) {
 		look(c);
 		rest(5000000);
 	}

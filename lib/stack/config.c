@@ -91,6 +91,15 @@ static int unknown(const char *key, const char *path, struct sutra_err *err)
 	return near ? sutra_hint(err, "did you mean %s?", near) : sutra_hint(err, "sutra config lists them");
 }
 
+/* No control characters; a user's name no colon (RFC 7617). */
+static bool fits_basic_auth(const char *value, bool user)
+{
+	for (const unsigned char *c = (const unsigned char *)value; *c; c++)
+		if (*c < ' ' || *c == 127 || (user && *c == ':'))
+			return false;
+	return true;
+}
+
 static int check(const char *key, const char *value, const char *place, struct sutra_err *err)
 {
 	const struct sutra_setting *row = row_of(key);
@@ -103,6 +112,9 @@ static int check(const char *key, const char *value, const char *place, struct s
 	if (!rc && *value && !strcmp(key, "ML_BASE_URL") && (!sutra_str_starts(value, "http://") || strchr(value, '@')))
 		rc = sutra_fail(err, SUTRA_E_SETTING,
 				"ML_BASE_URL must be http://HOST:PORT, without credentials");
+	if (!rc && sutra_str_starts(key, "HAPROXY_STATS_") && !fits_basic_auth(value, !strcmp(key, "HAPROXY_STATS_USER")))
+		rc = sutra_fail(err, SUTRA_E_SETTING, "%s holds a character that HTTP's basic authentication cannot carry",
+				key);
 	if (!rc && *value && !strcmp(key, "SUTRA_TENANTS_FILE"))
 		rc = sutra_fail(err, SUTRA_E_SETTING, "SUTRA_TENANTS_FILE is set, but tenants are not in this version");
 	if (!rc && *value && !strcmp(key, "SUTRA_BIND") && inet_pton(AF_INET, value, &in) != 1)
@@ -241,6 +253,12 @@ json_t *sutra_config_settings(struct sutra_config *c)
 	return o;
 }
 
+/* What settings documents hold beside the settings. */
+static bool is_worked_out(const char *key)
+{
+	return sutra_str_starts(key, "SUTRA_PORT_") || !strcmp(key, "SUTRA_MODEL_DIR");
+}
+
 int sutra_config_restore(const json_t *settings, struct sutra_config **ret, struct sutra_err *err)
 {
 	json_t *list = (json_t *)(uintptr_t)settings, *value;	/* jansson iterates over what is not const */
@@ -248,14 +266,20 @@ int sutra_config_restore(const json_t *settings, struct sutra_config **ret, stru
 	const char *key;
 	int rc = 0;
 
+	for (const struct sutra_setting *s = sutra_operator_settings; s->name && !rc; s++)
+		if (s->fallback)
+			rc = sutra_config_set(c, s->name, s->fallback, SUTRA_FROM_BUILTIN, err);
 	json_object_foreach (list, key, value) {
-		if (!json_is_string(value))
-			rc = sutra_fail(err, SUTRA_E_CORRUPT, "settings.%s is %s, not a string", key,
+		if (!row_of(key) && !is_worked_out(key))
+			rc = unknown(key, "settings", err);
+		else if (!json_is_string(value))
+			rc = sutra_fail(err, SUTRA_E_SETTING, "settings.%s is %s, not a string", key,
 					sutra_json_type_name(value));
 		rc = rc ? rc : sutra_config_set(c, key, json_string_value(value), SUTRA_FROM_RECORD, err);
 		if (rc)
 			break;
 	}
+	rc = rc ? rc : settle_ports(c, err);
 	if (rc)
 		sutra_config_free(c);
 	else

@@ -11,11 +11,15 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/jsonio.h"
+#include "net/fetch.h"
 #include "stack/balancer.h"
+#include "stack/deployment.h"
 #include "stack/generation.h"
 #include "stack/record.h"
 
 #define DRAIN_NS 30000000000u
+#define READY_NS 2000000000u
+#define PATIENCE_NS 8000000000u	/* with what should serve and does not, before it is restarted */
 
 void sutra_profiles_of(struct sutra_config *config, struct sutra_strv *ret)
 {
@@ -360,6 +364,86 @@ static int replace_all(const struct apply *a)
 	return rc;
 }
 
+static int restart_kept(const struct apply *a, const struct sutra_unit *u, const char *cause)
+{
+	const struct sutra_step step = { .action = SUTRA_REPLACE, .unit = u, .name = u->name,
+					 .cause = (char *)(uintptr_t)cause };
+	struct sutra_deployment *d;
+	int rc = interrupted(a);
+
+	rc = rc ? rc : sutra_deployment_load(a->scene.state_dir, &d, a->err);
+	if (rc)
+		return rc;
+	tell(a, &step);
+	rc = sutra_deployment_restart(d, u->name, a->timeout_ns, a->err);
+	sutra_deployment_free(d);
+	return rc;
+}
+
+/* Whether a replica answers its balancer with 404: a command that was cut off has drained it. */
+static bool is_drained(const char *health_url)
+{
+	size_t stem = strlen(health_url) - strlen("/health");
+	struct sutra_fetch f;
+	bool drained;
+	char *url;
+
+	if (!sutra_str_ends(health_url, "/health"))
+		return false;
+	url = xasprintf("%.*s/ready", (int)stem, health_url);
+	sutra_fetch_init(&f);
+	f.url = url;
+	f.timeout_ns = READY_NS;
+	sutra_fetch_one(&f, NULL);
+	drained = f.status == 404;
+	sutra_fetch_release(&f);
+	sutra_free(url);
+	return drained;
+}
+
+/* A replica that is well and that its balancer does not use. */
+static int heal_replica(const struct apply *a, const struct sutra_unit *u, const char *health_url)
+{
+	const char *csv = is_replica(u) ? sutra_balancers_csv(a->balancers, a->n_balancers, u->group) : NULL;
+	uint64_t patience = a->timeout_ns / 2 < PATIENCE_NS ? a->timeout_ns / 2 : PATIENCE_NS;
+	int rc;
+
+	if (!csv)
+		return 0;
+	if (is_drained(health_url))
+		return restart_kept(a, u, "it was drained and left so");
+	rc = sutra_balancer_wait_up(csv, u->group, u->name, patience, a->stop, a->err);
+	return rc == SUTRA_E_TIMEOUT ? restart_kept(a, u, "its balancer does not use it") : rc;
+}
+
+/* What stays must serve before others are taken out: what does not answer is restarted. */
+static int heal_kept(const struct apply *a)
+{
+	struct sutra_awaited *kept = xcalloc(a->plan->n + 1, sizeof(*kept));
+	const struct sutra_unit **units = xcalloc(a->plan->n + 1, sizeof(*units));
+	uint64_t patience = a->timeout_ns / 2 < PATIENCE_NS ? a->timeout_ns / 2 : PATIENCE_NS;
+	size_t n = 0;
+	int rc;
+
+	for (size_t i = 0; i < a->plan->n; i++) {
+		if (a->plan->steps[i].action != SUTRA_KEEP)
+			continue;
+		units[n] = a->plan->steps[i].unit;
+		kept[n++] = awaited_of(a->plan->steps[i].unit);
+	}
+	rc = n ? sutra_await(a->d->rt, a->scene.state_dir, kept, n, patience, NULL, a->stop, a->err) : 0;
+	if (rc == SUTRA_E_TIMEOUT) {
+		rc = 0;
+		for (size_t i = 0; i < n && !rc; i++)
+			rc = kept[i].ready ? 0 : restart_kept(a, units[i], "it does not answer");
+	}
+	for (size_t i = 0; i < n && !rc; i++)
+		rc = heal_replica(a, units[i], kept[i].probed);
+	sutra_free(kept);
+	sutra_free(units);
+	return rc;
+}
+
 /* What is not touched must be healthy too, or the stack is not. */
 static int wait_kept(const struct apply *a)
 {
@@ -394,6 +478,21 @@ static int stop_all(const struct apply *a)
 	return rc;
 }
 
+/* Nothing is to change: is everything well? */
+static int check_kept(struct apply *a)
+{
+	json_t *record = NULL;
+	int rc;
+
+	if (!sutra_record_load(a->scene.state_dir, &record, NULL))
+		sutra_balancers_read(a->scene.state_dir, record, &a->balancers, &a->n_balancers);
+	rc = heal_kept(a);
+	rc = rc ? rc : wait_kept(a);
+	sutra_balancers_free(a->balancers, a->n_balancers);
+	json_decref(record);
+	return rc;
+}
+
 int sutra_deploy_apply(struct sutra_config *config, const struct sutra_desired *d,
 		       const struct sutra_plan *plan, const char *state_dir, int generation, uint64_t timeout_ns,
 		       const volatile int *stop, struct sutra_deploy_events *events,
@@ -404,7 +503,7 @@ int sutra_deploy_apply(struct sutra_config *config, const struct sutra_desired *
 	int rc = d->rt->check(err);
 
 	if (rc || (!plan->n_changes && !plan->unfinished))
-		return rc ? rc : wait_kept(&a);
+		return rc ? rc : check_kept(&a);
 	rc = d->rt->prepare(&a.scene, plan, err);
 	if (rc)
 		return rc;
@@ -416,6 +515,7 @@ int sutra_deploy_apply(struct sutra_config *config, const struct sutra_desired *
 	rc = rc ? rc : start_all(&a);
 	rc = rc ? rc : replace_mute_balancers(&a);
 	rc = rc ? rc : wait_all_balanced(&a);
+	rc = rc ? rc : heal_kept(&a);
 	rc = rc ? rc : replace_all(&a);
 	rc = rc ? rc : wait_kept(&a);
 	rc = rc ? rc : stop_all(&a);	/* last: nobody uses them any more */

@@ -312,7 +312,7 @@ static int drain(const char *state_dir, const char *name, struct sutra_err *err)
 {
 	char id[80];
 
-	return sutra_docker_container(state_dir, name, id) ? call_container("POST", id, "/kill?signal=SIGUSR1", err) : 0;
+	return sutra_docker_container(state_dir, name, id) ? kill_service(state_dir, name, SIGUSR1, err) : 0;
 }
 
 static int remove_container(const char *id, struct sutra_err *err)
@@ -332,9 +332,9 @@ static json_t *stand_in_spec(const json_t *service, const char *name, const char
 	const char *network = json_object_iter_key(json_object_iter(networks));
 	json_t *listen = json_sprintf("0.0.0.0:%s", port), *spec;
 
-	spec = json_pack("{s:O, s:[s, s, o], s:{s:s}, s:{s:s}, s:{s:{s:{s:[s]}}}}", "Image",
+	spec = json_pack("{s:O, s:[s, s, o], s:{s:s}, s:{s:s, s:b}, s:{s:{s:{s:[s]}}}}", "Image",
 			 json_object_get(service, "Image"), "Cmd", "sutra-probe", "--fault", listen, "Labels",
-			 PROJECT_LABEL, project, "HostConfig", "NetworkMode", network, "NetworkingConfig",
+			 PROJECT_LABEL, project, "HostConfig", "NetworkMode", network, "AutoRemove", 1, "NetworkingConfig",
 			 "EndpointsConfig", network, "Aliases", name);
 	return spec;
 }

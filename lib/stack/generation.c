@@ -13,7 +13,7 @@
 #include "base/str.h"
 #include "stack/docker.h"
 
-enum { KEPT = 4, MAX_DOC = 1 << 20, MAX_RECORD = 16 << 20, MAX_COMPOSE_FILE = 1 << 20 };
+enum { MAX_NUMBER = 999999999, KEPT = 4, MAX_DOC = 1 << 20, MAX_RECORD = 16 << 20, MAX_COMPOSE_FILE = 1 << 20 };
 
 static char *dir_of(const char *state_dir, int number)
 {
@@ -98,7 +98,7 @@ size_t sutra_generation_list(const char *state_dir, int **ret)
 	while (d && (e = readdir(d))) {
 		int64_t number;
 
-		if (sutra_str_int(e->d_name, 1, INT32_MAX, &number))
+		if (sutra_str_int(e->d_name, 1, MAX_NUMBER, &number))
 			continue;
 		list = xrealloc_array(list, n + 1, sizeof(*list));
 		list[n++] = (int)number;

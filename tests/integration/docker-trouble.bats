@@ -134,6 +134,20 @@ s["storage-cache-shard"]["depends_on"] = {"migrate": {"condition": "service_comp
   [[ $output == *'6 up'* ]]
 }
 
+@test "a change cut off while a replica is drained: the next deploy brings it back" {
+  LOG_LEVEL=debug sutra deploy >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
+  local deploy=$!
+  timeout 60 grep -m1 -q 'replace   ml-base-1' < <(exec tail -n +1 -s 0.01 -f --pid=$deploy "$BATS_TEST_TMPDIR/out" 3>&-)
+  kill -9 $deploy
+  wait $deploy || true
+  docker exec "$(id_of ml-base-2)" sh -c 'kill -USR1 -1' # as a restart that is cut off leaves it
+  run -0 sutra deploy
+  run -0 sutra status
+  [[ $output == *'6 up'* ]]
+  docker exec "$(id_of ml-base-2)" sh -c 'kill -9 -1' || true # the restart policy is in force
+  until [ "$(docker inspect -f '{{.State.Running}} {{.RestartCount}}' "$(id_of ml-base-2)")" = 'true 1' ]; do :; done
+}
+
 @test "a build that fails: the compiler's words, exit 1, what runs stays" {
   export SUTRA_DATA_DIR=$BATS_TEST_TMPDIR/src
   mkdir "$SUTRA_DATA_DIR"
