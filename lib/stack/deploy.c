@@ -54,18 +54,23 @@ int sutra_desired_make(const struct sutra_runtime *rt, struct sutra_config *conf
 	char *file = xasprintf("%s/compose/docker-compose.yml", parts->data_dir);
 	char *folder = xasprintf("%s/compose", parts->data_dir),
 	     *program_dir = parts->program_dir ? xstrdup(parts->program_dir) : sutra_program_dir();
-	struct sutra_unit_options o = { state_dir, program_dir, folder, rt == &sutra_docker };
+	struct sutra_unit_options o = { state_dir, program_dir, folder, rt == &sutra_docker, NULL };
 	struct sutra_desired d = { .rt = rt, .file = file };
+	json_t *record = NULL;
 	int rc;
 
 	sutra_profiles_of(config, &d.profiles);
 	rc = sutra_compose_read(file, sutra_config_get, config, &d.all, err);
 	rc = rc ? rc : sutra_compose_read(file, sutra_config_get, config, &d.selected, err);
 	rc = rc ? rc : sutra_compose_select(d.selected, &d.profiles, err);
+	sutra_record_load(state_dir, &record, NULL);
+	if (!rc)
+		o.addresses = d.addresses = sutra_units_addresses(d.all, json_object_get(record, "addresses"));
 	rc = rc ? rc : sutra_units_make(d.selected, d.all, &o, &d.units, &d.n, err);
 	if (!rc && rt == &sutra_docker)
 		take_images(&d, parts->images);
 	rc = rc || !rt->resolve ? rc : rt->resolve(d.units, d.n, err);
+	json_decref(record);
 	sutra_free(folder);
 	sutra_free(program_dir);
 	if (rc)
@@ -83,6 +88,7 @@ void sutra_desired_release(struct sutra_desired *d)
 	sutra_strv_release(&d->profiles);
 	sutra_free(d->file);
 	json_decref(d->images);
+	json_decref(d->addresses);
 	*d = (struct sutra_desired){ 0 };
 }
 
@@ -107,6 +113,7 @@ static json_t *record_begin(struct sutra_config *config, const struct sutra_desi
 	json_object_set_new(record, "dimension", json_integer(dimension));
 	json_object_set_new(record, "cache_enabled", json_boolean(cache));
 	json_object_set_new(record, "complete", json_false());
+	json_object_set(record, "addresses", d->addresses);
 	json_object_set_new(record, "balancers", sutra_balancers_record(d->units, d->n, d->selected));
 	return record;
 }

@@ -24,6 +24,7 @@ struct sutra_desired {	/* owns its parts */
 	struct sutra_unit *units;
 	size_t n;
 	json_t *images;			/* service -> image, in place of the file's; NULL: none */
+	json_t *addresses;		/* unit.h */
 };
 
 /* Where the parts of a stack come from. */

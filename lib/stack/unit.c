@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <ifaddrs.h>
 #include <net/if.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include "stack/names.h"
 #include "stack/runtime.h"
 
+enum { FIRST_HOST = 2, HOSTS = 250 };	/* 127.b.c.2 to .251 */
 enum { HASH_VERSION = 2, MAX_VALUE = 64 << 10 };
 
 struct maker {
@@ -25,14 +27,54 @@ struct maker {
 	struct sutra_err *err;
 };
 
+static unsigned by_place(size_t i) { return (unsigned)i % HOSTS + FIRST_HOST; }
+
 static void address_of(const struct maker *m, const char *name, char out[32])
 {
 	const struct sutra_service *s = sutra_compose_find(m->all, name);
+	unsigned n = (unsigned)json_integer_value(json_object_get(m->o->addresses, name));
 
 	if (m->o->containers)
 		snprintf(out, 32, "%s", SUTRA_CONTAINER);
 	else
-		snprintf(out, 32, "127.%u.%u.%u", m->b, m->c, (unsigned)(s - m->all->services) % 250 + 2);
+		snprintf(out, 32, "127.%u.%u.%u", m->b, m->c, n ? n : by_place((size_t)(s - m->all->services)));
+}
+
+/* The first address that nobody has, from the one of the service's place on. */
+static unsigned free_host(const bool *taken, unsigned from)
+{
+	for (unsigned i = 0; i < HOSTS; i++) {
+		unsigned n = (from - FIRST_HOST + i) % HOSTS + FIRST_HOST;
+
+		if (!taken[n])
+			return n;
+	}
+	return from;
+}
+
+json_t *sutra_units_addresses(const struct sutra_compose *all, const json_t *old)
+{
+	json_t *book = json_object(), *entries = (json_t *)(uintptr_t)old, *n;
+	bool taken[FIRST_HOST + HOSTS] = { false };
+	const char *name;
+
+	json_object_foreach (entries, name, n) {
+		json_int_t host = json_integer_value(n);
+
+		if (host < FIRST_HOST || host >= FIRST_HOST + HOSTS || taken[host])
+			continue;
+		taken[host] = true;
+		json_object_set(book, name, n);
+	}
+	for (size_t i = 0; i < all->n_services; i++) {
+		unsigned host = free_host(taken, by_place(i));
+
+		if (json_object_get(book, all->services[i].name))
+			continue;
+		taken[host] = true;
+		json_object_set_new(book, all->services[i].name, json_integer(host));
+	}
+	return book;
 }
 
 static char *replace_hosts(const struct maker *m, const char *key, const char *text)

@@ -7,12 +7,14 @@
  * folders of this machine, and SUTRA_LISTEN_<port> says where to listen: the unit's own
  * address with the container's port, and for a published port the host's address too.
  *
- * Own addresses are 127.B.C.N: B and C come from the digest of the state folder, N from the
- * service's place among all of the file, so stacks side by side do not meet and an edition
- * switch moves nobody.
+ * Own addresses are 127.B.C.N: B and C come from the digest of the state folder, so stacks side by
+ * side do not meet. N is the service's place among all of the file at the first deploy, and
+ * stays the service's (the record's "addresses"); one that is added later gets a free one.
  */
 #ifndef SUTRA_STACK_UNIT_H
 #define SUTRA_STACK_UNIT_H
+
+#include <jansson.h>
 
 #include "stack/compose.h"
 
@@ -37,7 +39,11 @@ struct sutra_unit_options {
 	const char *state_dir, *program_dir;	/* the daemons beside the command */
 	const char *compose_dir;		/* of relative paths */
 	bool containers;			/* names, paths and ports stay the container's */
+	const json_t *addresses;		/* name -> N (sutra_units_addresses); NULL: by place */
 };
+
+/* N of every service of the file: as in old (may be NULL), free ones for names that it lacks. */
+json_t *sutra_units_addresses(const struct sutra_compose *all, const json_t *old);
 
 /* One unit a service of the selected model; all: the same file unselected, for addresses.
  * SUTRA_E_NOTFOUND names a program that is missing and the package that has it. */

@@ -60,6 +60,20 @@ s["storage-cache-shard"]["depends_on"] = {"migrate": {"condition": "service_comp
   run -0 sutra down
 }
 
+@test "a service that is added moves no other; one that is renamed gets an address of its own" {
+  run -0 sutra deploy
+  sutra status --json | jq -r '.services[] | "\(.name) \(.address)"' | sort >"$BATS_TEST_TMPDIR/before"
+  edit 's["aaa"] = dict(image="sutra/storage", command=["tail", "-f", "/dev/null"], profiles=["community"])'
+  run -0 sutra deploy
+  [[ $output == *'start     aaa'* && $output != *'replace '* ]]
+  sutra status --json | jq -r '.services[] | select(.name != "aaa") | "\(.name) \(.address)"' | sort | cmp - "$BATS_TEST_TMPDIR/before"
+  edit 's["zzz"] = dict(image="sutra/storage", command=["tail", "-f", "/dev/null"], profiles=["community"])'
+  run -0 sutra deploy --prune
+  [[ $output == *'start     zzz'*'stop      aaa'* && $output != *'replace '* ]]
+  run -0 sutra status
+  run -0 sutra down
+}
+
 @test "a service that never becomes healthy: the time limit, its reason and its log" {
   edit 's["storage-cache-shard"]["command"] = ["sh", "-c", "echo waiting for godot; exec tail -f /dev/null"]'
   run -4 sutra deploy --timeout 2s
