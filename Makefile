@@ -123,17 +123,22 @@ lint: check-headers ## include order, sizes, banned calls, cppcheck, shellcheck,
 
 DEST := $(DESTDIR)$(PREFIX)
 MAN  := $(wildcard man/*.[1-8])
-COMPLETION := $(DEST)/share/bash-completion/completions/sutra
+# Where bash, zsh and fish look for completions of packages.
+bash_COMPLETION := $(DEST)/share/bash-completion/completions/sutra
+zsh_COMPLETION  := $(DEST)/share/zsh/site-functions/_sutra
+fish_COMPLETION := $(DEST)/share/fish/vendor_completions.d/sutra.fish
+SHELLS := bash zsh fish
 
 install: all ## programs, manuals, compose files and checks under DESTDIR/PREFIX
-	$(Q)install -d $(DEST)/bin $(DEST)/share/sutra $(dir $(COMPLETION))
+	$(Q)install -d $(DEST)/bin $(DEST)/share/sutra
 	$(Q)install -m 755 $(PROGRAMS) $(DEST)/bin
 	$(Q)cp -R compose validate $(DEST)/share/sutra
 	$(Q)for m in $(MAN); do install -D -m 644 $$m $(DEST)/share/man/man$${m##*.}/$${m##*/}; done
-	$(Q)scripts/bash-completion $(BIN)/sutra >$(COMPLETION)
+	$(Q)$(foreach s,$(SHELLS),install -d $(dir $($(s)_COMPLETION)) && \
+	  $(BIN)/sutra completion $(s) >$($(s)_COMPLETION) &&) :
 
 uninstall: ## remove what install put there
-	rm -f $(CMDS:%=$(DEST)/bin/%) $(COMPLETION)
+	rm -f $(CMDS:%=$(DEST)/bin/%) $(foreach s,$(SHELLS),$($(s)_COMPLETION))
 	rm -f $(foreach m,$(MAN),$(DEST)/share/man/man$(subst .,,$(suffix $(m)))/$(notdir $(m)))
 	rm -rf $(DEST)/share/sutra
 

@@ -176,6 +176,9 @@ static int run(int n, char **argv)
 	struct sutra_err err;
 	int rc;
 
+	if (!strcmp(verb, "stats"))
+		return command_fail((sutra_fail(&err, SUTRA_E_USAGE, "the figures are a command of their own"),
+				     sutra_hint(&err, "sutra cache-stats"), &err));
 	if (strcmp(verb, "clear") && strcmp(verb, "warm") && strcmp(verb, "invalidate"))
 		return command_usage("say clear, warm FILE or invalidate TEXT%s%s%s", n ? ", not \"" : "", verb,
 				     n ? "\"" : "");

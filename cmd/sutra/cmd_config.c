@@ -4,7 +4,9 @@
 #include "base/alloc.h"
 #include "base/str.h"
 #include "sutra/command.h"
+#include "sutra/habits.h"
 #include "sutra/stackio.h"
+#include "sutra/values.h"
 #include "term/table.h"
 
 static const char *explain;
@@ -71,7 +73,7 @@ static int print_one(struct sutra_config *c, const char *key)
 	while (s->name && strcmp(s->name, key) != 0 && (!s->alias || strcmp(s->alias, key) != 0))
 		s++;
 	if (!s->name)
-		return command_usage("the setting \"%s\" is not known; sutra config lists them", key);
+		return values_unknown("KEY", "setting", key);
 	key = s->name;
 	list = json_array();
 	for (int from = SUTRA_FROM_FLAG; from >= 0; from--) {
@@ -104,6 +106,7 @@ static int run(int n, char **argv)
 
 	if (n)
 		return command_usage("config takes no operand, got \"%s\"", argv[1]);
+	habits_environment();
 	if (stack_open(&c, &data_dir, &state_dir, false, &err))
 		code = command_fail(&err);
 	else if (explain)

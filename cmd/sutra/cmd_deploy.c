@@ -11,6 +11,7 @@
 #include "stack/record.h"
 #include "sutra/apply.h"
 #include "sutra/command.h"
+#include "sutra/habits.h"
 #include "sutra/images.h"
 #include "sutra/modelbar.h"
 #include "sutra/stackio.h"
@@ -279,6 +280,7 @@ static int run(int n, char **argv)
 	if (n)
 		return command_usage("deploy takes no operand, got \"%s\"", argv[1]);
 	plan_only = plan_only || dry_run;
+	habits_environment();
 	apply_catch_signals();
 	modelbar_stop_on(&apply_stopped);
 	rc = stack_open(&config, &data_dir, &state_dir, !plan_only, &err);

@@ -3,6 +3,7 @@
 
 #include "base/version.h"
 #include "sutra/command.h"
+#include "sutra/values.h"
 
 static int run(int n, char **argv)
 {
@@ -13,7 +14,7 @@ static int run(int n, char **argv)
 		}
 	}
 	if (n)
-		return command_usage("no command is called \"%s\"", argv[1]);
+		return values_unknown("COMMAND", "command", argv[1]);
 	puts("sutra " SUTRA_VERSION " - an embedding platform on plain CPUs\n\n"
 	     "  sutra deploy                # start everything, wait until it is healthy\n"
 	     "  sutra status                # what runs, and why something does not\n"

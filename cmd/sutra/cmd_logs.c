@@ -15,6 +15,7 @@
 #include "sutra/command.h"
 #include "sutra/logline.h"
 #include "sutra/stackio.h"
+#include "sutra/values.h"
 
 static bool follow;
 static int64_t lines = 20;
@@ -299,7 +300,7 @@ static int run(int n, char **argv)
 	}
 	for (int i = 1; i <= n && !code; i++)
 		if (!sutra_deployment_find(d, argv[i]))
-			code = command_usage("no service is called \"%s\"", argv[i]);
+			code = values_unknown("SERVICE", "service", argv[i]);
 	sources = d ? xcalloc(d->n + 1, sizeof(*sources)) : NULL;
 	for (size_t s = 0; !code && s < d->n; s++) {
 		bool wanted = !n;

@@ -152,13 +152,13 @@ static int run(int n, char **argv)
 		return path(name);
 	if (!strcmp(argv[1], "list") && n == 1)
 		return list();
-	return command_usage("\"%s\" is not fetch [NAME], list, verify [NAME] or path [NAME]", argv[1]);
+	return command_usage("\"%s\" is not fetch [MODEL], list, verify [MODEL] or path [MODEL]", argv[1]);
 }
 
 const struct command cmd_model = {
 	.name = "model",
 	.summary = "fetch, list, verify models, or say where one is",
-	.synopsis = "fetch [NAME] | list | verify [NAME] | path [NAME]",
+	.synopsis = "fetch [MODEL] | list | verify [MODEL] | path [MODEL]",
 	.examples = "sutra model fetch\tget the default model, all-minilm-l6-v2\n"
 		    "sutra model fetch OWNER/NAME\tget one of the Hugging Face hub\n"
 		    "sutra model verify\thash every file again\n",

@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "check/check.h"
 #include "check/compare.h"
 #include "check/replay.h"
@@ -21,6 +22,7 @@
 #include "sutra/gateway.h"
 #include "sutra/health.h"
 #include "sutra/scratch.h"
+#include "sutra/values.h"
 #include "term/progress.h"
 #include "term/table.h"
 
@@ -430,8 +432,15 @@ static int load_named(int n, char **argv, struct sutra_suite **suites, size_t *r
 	if (n > MAX_SUITES)
 		code = command_usage("at most %d suites at once", MAX_SUITES);
 	for (int i = 1; i <= n && !code; i++) {
-		code = add_suite(strchr(argv[i], '/') ? xstrdup(argv[i]) : xasprintf("%s/validate/%s.json", dir, argv[i]),
-				 suites, ret_n);
+		bool is_path = strchr(argv[i], '/') != NULL;
+		char *path = is_path ? xstrdup(argv[i]) : xasprintf("%s/validate/%s.json", dir, argv[i]);
+
+		if (is_path || sutra_is_file(path)) {
+			code = add_suite(path, suites, ret_n);
+		} else {
+			sutra_free(path);
+			code = values_unknown("SUITE", "suite", argv[i]);
+		}
 	}
 	sutra_free(dir);
 	return code;

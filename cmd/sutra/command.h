@@ -3,7 +3,9 @@
  *
  * A command is one file (cmd/sutra/cmd_<name>.c) and one descriptor. A new one needs:
  * the file, a row in command.c, man/sutra-<name>.1, a case folder in tests/cli, a line in
- * the README's table, and CHANGES. Completion and help come from the descriptor.
+ * the README's table, and CHANGES. Completion and help come from the descriptor: completion takes
+ * options from the rows, and operands from the synopsis, where words in lower case are literal and
+ * those in capitals kinds (values.c); "..." repeats the last, "|" separates alternatives.
  */
 #ifndef SUTRA_CMD_COMMAND_H
 #define SUTRA_CMD_COMMAND_H
@@ -57,6 +59,9 @@ int command_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Usage error unless -o is one of `allowed`: for a mode that prints fewer than the command's formats. */
 int command_formats(const char *allowed);
 void command_help(const struct command *c, FILE *out);
+/* The command's option rows with the common ones behind them, ended; NULL: the common ones alone. */
+enum { COMMAND_MAX_ROWS = 64 };
+void command_rows(const struct command *c, struct sutra_option rows[COMMAND_MAX_ROWS]);
 /* The name that command_fail and command_usage print; set by main. */
 void command_set_running(const char *name);
 

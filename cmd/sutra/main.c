@@ -8,10 +8,9 @@
 #include "base/alloc.h"
 #include "base/str.h"
 #include "sutra/command.h"
+#include "sutra/habits.h"
 
 extern const struct command cmd_help, cmd_version;
-
-enum { MAX_ROWS = 64 };
 
 static bool json;
 
@@ -26,18 +25,17 @@ static const struct sutra_option common_rows[] = {
 	{ 0 },
 };
 
-/* The command's rows with the common ones behind them. */
-static void all_rows(const struct command *c, struct sutra_option *rows)
+void command_rows(const struct command *c, struct sutra_option rows[COMMAND_MAX_ROWS])
 {
 	size_t n = 0;
 
-	for (const struct sutra_option *o = c->options ? c->options() : NULL;
-	     o && (o->name || o->letter) && n < MAX_ROWS - 8; o++)
+	for (const struct sutra_option *o = c && c->options ? c->options() : NULL;
+	     o && (o->name || o->letter) && n < COMMAND_MAX_ROWS - 8; o++)
 		rows[n++] = *o;
 	for (const struct sutra_option *o = common_rows; o->name || o->letter; o++) {
 		rows[n] = *o;
 		if (o->type == SUTRA_OPT_CHOICE && !o->choices)
-			rows[n].choices = c->formats;
+			rows[n].choices = c ? c->formats : "table|wide|json|jsonl|junit|tap|prom";
 		n++;
 	}
 	rows[n] = (struct sutra_option){ 0 };
@@ -45,9 +43,9 @@ static void all_rows(const struct command *c, struct sutra_option *rows)
 
 void command_help(const struct command *c, FILE *out)
 {
-	struct sutra_option rows[MAX_ROWS];
+	struct sutra_option rows[COMMAND_MAX_ROWS];
 
-	all_rows(c, rows);
+	command_rows(c, rows);
 	fprintf(out, "sutra %s - %s\n\n", c->name, c->summary);
 	for (const char *line = c->examples; line && *line;) {
 		int n = (int)strcspn(line, "\n"), left = (int)strcspn(line, "\t\n");
@@ -71,34 +69,69 @@ static const struct command *find(const char *name)
 		names[n] = commands[n]->name;
 	}
 	names[n] = NULL;
-	near = sutra_str_nearest(name, names);
+	near = habits_command(name);
+	near = near ? near : sutra_str_nearest(name, names);
 	fprintf(stderr, "sutra: unknown command \"%s\"\n  hint: %s%s%s\n", name,
 		near ? "did you mean sutra " : "sutra help lists the commands", near ? near : "",
 		near ? "?" : "");
 	return NULL;
 }
 
+/* `sutra -o json status`: common options may stand before the command. Moves the command to argv[1],
+ * and them behind it. */
+static int command_first(int argc, char **argv)
+{
+	char *command;
+	int at = 1;
+
+	while (at < argc && argv[at][0] == '-' && argv[at][1]) {
+		const struct sutra_option *o = common_rows;
+		const char *word = argv[at];
+		size_t n = strcspn(word, "=");
+
+		for (; o->name || o->letter; o++)
+			if (word[1] == '-' ? strlen(o->name) + 2 == n && !strncmp(o->name, word + 2, n - 2) :
+					     o->letter && word[strlen(word) - 1] == o->letter)
+				break;
+		if ((!o->name && !o->letter) && !(word[1] == 'o' && word[2]))
+			return command_usage("%s stands before the command; there only -o, --json, -q, -v, --color and -h may",
+					     word);
+		at += 1 + (o->type == SUTRA_OPT_CHOICE && o->name && !word[n]);
+	}
+	if (at >= argc)
+		return command_usage("which command? sutra help lists them");
+	command = argv[at];
+	memmove(&argv[2], &argv[1], (size_t)(at - 1) * sizeof(*argv));
+	argv[1] = command;
+	return 0;
+}
+
+static const struct command *choose(int argc, char **argv)
+{
+	if (argc < 2 || !strcmp(argv[1], "-h") || !strcmp(argv[1], "--help"))
+		return &cmd_help;
+	if (!strcmp(argv[1], "--version"))
+		return &cmd_version;
+	if (command_first(argc, argv))
+		return NULL;
+	return find(argv[1]);
+}
+
 static int run(int argc, char **argv)
 {
-	struct sutra_option rows[MAX_ROWS];
-	const struct command *c;
+	struct sutra_option rows[COMMAND_MAX_ROWS];
+	const struct command *c = choose(argc, argv);
 	struct sutra_err err;
-	int n;
+	int n = 0;
 
-	if (argc < 2 || !strcmp(argv[1], "-h") || !strcmp(argv[1], "--help"))
-		c = &cmd_help;
-	else if (!strcmp(argv[1], "--version"))
-		c = &cmd_version;
-	else
-		c = find(argv[1]);
 	if (!c)
 		return EXIT_USAGE;
 	command_set_running(c->name);
-	all_rows(c, rows);
-	if (argc > 2 && sutra_options_parse(rows, argc - 1, argv + 1, &n, &err))
+	command_rows(c, rows);
+	if (argc > 2 && sutra_options_parse(rows, argc - 1, argv + 1, &n, &err)) {
+		habits_option(c, argc - 1, argv + 1, &err);
 		return command_fail(&err);
-	if (argc <= 2)
-		n = 0;
+	}
 	if (json)
 		common.output = "json";
 	common.json = !strcmp(common.output, "json");

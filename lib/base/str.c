@@ -197,8 +197,8 @@ bool sutra_str_utf8(const char *s, size_t n, size_t *ret_at)
 	return true;
 }
 
-/* Levenshtein distance of words of at most 63 bytes; longer ones are far. */
-static size_t edit_distance(const char *a, const char *b)
+/* Levenshtein. */
+size_t sutra_str_distance(const char *a, const char *b)
 {
 	size_t row[64], n = strlen(a), m = strlen(b);
 
@@ -230,7 +230,7 @@ const char *sutra_str_nearest(const char *word, const char *const *list)
 	const char *found = NULL;
 
 	for (; *list; list++) {
-		size_t d = edit_distance(word, *list);
+		size_t d = sutra_str_distance(word, *list);
 
 		if (d < best) {
 			best = d;

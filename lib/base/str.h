@@ -24,6 +24,8 @@ bool sutra_str_ends(const char *s, const char *suffix);
 /* Whether n bytes are well-formed UTF-8 (no surrogates, nothing above 10FFFF);
  * *ret_at (may be NULL) is the offset of the first bad byte. */
 bool sutra_str_utf8(const char *s, size_t n, size_t *ret_at);
+/* Edits (insert, drop, replace a byte) between two words; 64 when one is longer than 63 bytes. */
+size_t sutra_str_distance(const char *a, const char *b);
 /* The entry of a NULL-terminated list that is nearest to word by edit distance
  * (at most a third of its length), or NULL: for "did you mean". */
 const char *sutra_str_nearest(const char *word, const char *const *list);

@@ -28,9 +28,10 @@ stand_in() {
 }
 
 @test "the first run builds and passes its arguments on" {
-  run "$tree/sutra" deploy --plan "two words" </dev/null
-  [ "$status" -eq 0 ]
+  run -0 --separate-stderr "$tree/sutra" deploy --plan "two words" </dev/null
   [ "$output" = "ran deploy --plan two words" ]
+  # shellcheck disable=SC2154 # stderr is what run --separate-stderr leaves
+  [ "$stderr" = "sutra: building (once, about half a minute)" ]
   [ "$(cat "$SAID")" = made ]
 }
 
@@ -41,8 +42,20 @@ stand_in() {
   [ ! -s "$SAID" ]
   mkdir "$tree/lib/base"
   touch -d '1 hour' "$tree/lib/base/new.c"
-  "$tree/sutra" version </dev/null
+  run -0 --separate-stderr "$tree/sutra" version </dev/null
+  [ "$stderr" = "sutra: building what has changed" ]
   [ "$(cat "$SAID")" = made ]
+}
+
+@test "Tab neither builds nor asks" {
+  run -2 "$tree/sutra" completion words -- dep </dev/null
+  [ -z "$output" ]
+  "$tree/sutra" version </dev/null
+  : >"$SAID"
+  touch -d '1 hour' "$tree/Makefile"
+  run -0 "$tree/sutra" completion words -- dep </dev/null
+  [ "$output" = "ran completion words -- dep" ]
+  [ ! -s "$SAID" ]
 }
 
 @test "without a terminal it installs nothing, names the packages and the flag, exits 2" {
@@ -91,6 +104,6 @@ stand_in() {
 
 @test "it is found through a link" {
   ln -s "$tree/sutra" "$tree/bin/link"
-  run link version </dev/null
+  run --separate-stderr link version </dev/null
   [ "$output" = "ran version" ]
 }
