@@ -7,6 +7,7 @@
 #include "stack/lock.h"
 #include "sutra/command.h"
 #include "sutra/stackio.h"
+#include "sutra/values.h"
 
 static uint64_t timeout_ns = 60000000000u, lock_wait_ns = 1;
 
@@ -41,8 +42,7 @@ static int restart_all(struct sutra_deployment *d, int n, char **argv, struct su
 
 	for (int i = 1; i <= n && !rc; i++)
 		if (!sutra_deployment_find(d, argv[i]))
-			rc = sutra_hint((sutra_fail(err, SUTRA_E_USAGE, "no service is called \"%s\"", argv[i]), err),
-					"sutra status lists them");
+			rc = values_missing("SERVICE", "service", argv[i], err);
 	for (int i = 1; i <= n && !rc; i++)
 		rc = restart_one(d, argv[i], list, err);
 	for (size_t i = 0; i < d->n && !n && !rc; i++)

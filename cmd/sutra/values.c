@@ -137,27 +137,34 @@ bool values_is_path(const char *kind)
 	return false;
 }
 
-int values_unknown(const char *kind, const char *what, const char *word)
+int values_missing(const char *kind, const char *what, const char *word, struct sutra_err *err)
 {
 	struct values v = { 0 };
 	const char *near;
-	struct sutra_err err;
 	struct sutra_buf all;
 
 	values_add(&v, kind);
 	near = v.names.n ? sutra_str_nearest(word, (const char *const *)v.names.items) : NULL;
-	sutra_fail(&err, SUTRA_E_USAGE, "no %s is called \"%.200s\"", what, word);
+	sutra_fail(err, SUTRA_E_USAGE, "no %s is called \"%.200s\"", what, word);
 	sutra_buf_init(&all, 8192);
 	for (size_t i = 0; i < v.names.n; i++)
 		sutra_buf_addf(&all, "%s%s", i ? ", " : "", v.names.items[i]);
 	if (near)
-		sutra_hint(&err, "did you mean %s?", near);
+		sutra_hint(err, "did you mean %s?", near);
 	else if (all.len > MAX_LISTED)
-		sutra_hint(&err, "sutra %s lists them", strcmp(kind, "KEY") ? "help" : "config");
+		sutra_hint(err, "sutra %s lists them", strcmp(kind, "KEY") ? "help" : "config");
 	else
-		sutra_hint(&err, "%s%s", v.names.n ? "there are " : "there is none", sutra_buf_str(&all));
+		sutra_hint(err, "%s%s", v.names.n ? "there are " : "there is none", sutra_buf_str(&all));
 	sutra_buf_release(&all);
 	values_release(&v);
+	return err->code;
+}
+
+int values_unknown(const char *kind, const char *what, const char *word)
+{
+	struct sutra_err err;
+
+	values_missing(kind, what, word, &err);
 	return command_fail(&err);
 }
 
