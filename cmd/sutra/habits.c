@@ -97,7 +97,8 @@ void habits_environment(void)
 		snprintf(name, sizeof(name), "%.*s", (int)n, *e);
 		own = sutra_str_starts(name, "SUTRA_");
 		near = nearest(name, &distance);
-		if (!distance || sutra_str_starts(name, "SUTRA_LISTEN_") || sutra_str_starts(name, "SUTRA_PORT_"))
+		if (!distance || sutra_str_starts(name, "SUTRA_LISTEN_") || sutra_str_starts(name, "SUTRA_PORT_") ||
+		    sutra_str_starts(name, "SUTRA_ALERT"))
 			continue;
 		if (distance <= (n < 10 ? 1u : 2u))
 			fprintf(stderr, "sutra: %s is not a setting; did you mean %s?\n", name, near);
