@@ -1,5 +1,6 @@
 #include "sutra/habits.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -59,7 +60,7 @@ void habits_option(const struct command *c, int argc, char **argv, struct sutra_
 
 /* Read, but no setting of the stack: folders, the runtime's own, the suite's. */
 static const char *const others[] = {
-	"SUTRA_BIN",	 "SUTRA_COLOR",	   "SUTRA_DATA_DIR", "SUTRA_HUB_URL", "SUTRA_MODEL_DIR", "SUTRA_REEXEC",
+	"SUTRA_BASE_IMAGE", "SUTRA_BIN", "SUTRA_COLOR",	   "SUTRA_DATA_DIR", "SUTRA_HUB_URL", "SUTRA_MODEL_DIR", "SUTRA_REEXEC",
 	"SUTRA_ROLE",	 "SUTRA_SERVICE",  "SUTRA_STACK",    "SUTRA_TESTS",   NULL,
 };
 
@@ -84,9 +85,20 @@ static const char *nearest(const char *name, size_t *ret)
 	return best;
 }
 
+/* SUTRA_PORT_8888, SUTRA_LISTEN_8888: worked out by deploy, or given to a service. */
+static bool is_made(const char *name)
+{
+	static const char *const stems[] = { "SUTRA_PORT_", "SUTRA_LISTEN_" };
+
+	for (size_t i = 0; i < sizeof(stems) / sizeof(*stems); i++)
+		if (sutra_str_starts(name, stems[i]) && isdigit((unsigned char)name[strlen(stems[i])]))
+			return true;
+	return sutra_str_starts(name, "SUTRA_ALERT");	/* of a hook of production-monitor */
+}
+
 void habits_environment(void)
 {
-	for (char **e = environ; *e; e++) {
+	for (char **e = environ; *e && !common.quiet; e++) {
 		char name[64];
 		size_t n = strcspn(*e, "="), distance;
 		const char *near;
@@ -97,8 +109,7 @@ void habits_environment(void)
 		snprintf(name, sizeof(name), "%.*s", (int)n, *e);
 		own = sutra_str_starts(name, "SUTRA_");
 		near = nearest(name, &distance);
-		if (!distance || sutra_str_starts(name, "SUTRA_LISTEN_") || sutra_str_starts(name, "SUTRA_PORT_") ||
-		    sutra_str_starts(name, "SUTRA_ALERT"))
+		if (!distance || is_made(name))
 			continue;
 		if (distance <= (n < 10 ? 1u : 2u))
 			fprintf(stderr, "sutra: %s is not a setting; did you mean %s?\n", name, near);

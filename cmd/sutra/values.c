@@ -26,10 +26,12 @@ static void add_services(struct values *v)
 	json_t *record = NULL, *s;
 	size_t i;
 
-	if (!sutra_record_load(dir, &record, NULL))
-		json_array_foreach (json_object_get(record, "services"), i, s)
-			values_put(v, json_string_value(json_object_get(s, "name")),
-				   json_string_value(json_object_get(s, "program")));
+	sutra_record_load(dir, &record, NULL);
+	json_array_foreach (json_object_get(record, "services"), i, s) {
+		const char *name = json_string_value(json_object_get(s, "name"));
+
+		values_put(v, name, json_string_value(json_object_get(s, "program")));
+	}
 	json_decref(record);
 	sutra_free(dir);
 }

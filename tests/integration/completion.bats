@@ -117,6 +117,14 @@ words() { sutra completion words -- "$@" | cut -f1 | xargs; }
   [[ $output == *ml-base-1*sutra-ml-base*ml-base-2*--runtime=native* ]]
 }
 
+@test "a service that is not there gets the nearest that is" {
+  record
+  run -2 sutra logs ml-bse-1
+  [[ $output == *'no service is called "ml-bse-1"'*"did you mean ml-base-1?" ]]
+  run -2 sutra restart gateway
+  [[ $output == *"there are ml-base-1, ml-base-2" ]]
+}
+
 @test "another shell, or none, is usage" {
   run -2 sutra completion tcsh
   run -2 sutra completion

@@ -66,6 +66,13 @@ EOF
   run -0 on_terminal "deployed)> " '\x1b[A\x1b[A\r' "nothing is deployed$prompt" '\x04'
 }
 
+@test "the prompt counts what is well, of what is deployed" {
+  mkdir -p "$SUTRA_STATE_DIR"
+  cat >"$SUTRA_STATE_DIR/deployment.json" <<<'{"schema": "sutra.deployment/1", "edition": "simple", "runtime": "native",
+    "services": [{"name": "ml-base-1", "program": "sutra-ml-base", "address": "127.0.0.1:1", "group": "g", "hash": "x"}]}'
+  run -0 on_terminal "sutra simple 0/1> " 'logs ml\t\r' "logs ml-base-1" '' "simple 0/1> " '\x04'
+}
+
 @test "Ctrl-C ends a command, or what is typed, and not the shell" {
   run -0 on_terminal "deployed)> " 'cache-stats --url 127.0.0.1:{port}\r' '{asked}' '\x03' "deployed)> " 'nonsense\x03' \
     "deployed)> " 'version\r' "sutra 0.1.0$prompt" '\x04'
