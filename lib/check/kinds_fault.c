@@ -225,8 +225,12 @@ static int run_course(struct sutra_check_run *r, size_t victims, int (*fault)(st
 		      struct sutra_err *err)
 {
 	struct course c = { .r = r, .retries = -1 };
-	const struct sutra_open_options o = { r->env->front, sutra_check_param(r, "rate"), 20 * (uint64_t)SECOND_NS,
-					      r->env->deadline_ns, next_text, &c };
+	const struct sutra_open_options o = { .base = r->env->front,
+					      .rate = sutra_check_param(r, "rate"),
+					      .timeout_ns = 20 * (uint64_t)SECOND_NS,
+					      .deadline_ns = r->env->deadline_ns,
+					      .next = next_text,
+					      .user = &c };
 	struct sutra_open_result t;
 	uint64_t around = (uint64_t)(sutra_check_param(r, "around_s") * 1e9);
 	int rc, no;

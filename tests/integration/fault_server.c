@@ -10,6 +10,7 @@
  *	/hang /hang-body                    nothing, or half an answer, and then silence
  *	/close /cut                         closes without an answer, or within the body
  *	/garbage /huge                      no HTTP at all; 2 MiB of it
+ *	/pause/MS/OF_MS/...                 a vector; but in the first MS of each OF_MS it stands still
  */
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -59,6 +60,20 @@ static void wait_for_close(int fd)
 		;
 }
 
+/* An embedding service that stands still again and again; all who come meanwhile wait for its end. */
+static void pause_at_times(int fd, const char *path)
+{
+	long ms = 0, of_ms = 1, at;
+	struct timespec now;
+
+	sscanf(path, "/pause/%ld/%ld/", &ms, &of_ms);
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	at = (now.tv_sec * 1000 + now.tv_nsec / 1000000) % (of_ms > 0 ? of_ms : 1);
+	if (at < ms)
+		nanosleep(&(struct timespec){ (ms - at) / 1000, (ms - at) % 1000 * 1000000 }, NULL);
+	answer(fd, 200, 0, "{\"embeddings\":[[1.0]],\"dimension\":1,\"count\":1}");
+}
+
 static void behave(int fd, const char *path)
 {
 	static const char healthy[] =
@@ -84,6 +99,8 @@ static void behave(int fd, const char *path)
 		wait_for_close(fd);
 	} else if (!strcmp(path, "/cut")) {
 		answer(fd, 200, 500, half);
+	} else if (!strncmp(path, "/pause/", 7)) {
+		pause_at_times(fd, path);
 	} else if (!strcmp(path, "/garbage")) {
 		send_all(fd, "SSH-2.0-none\r\n", 14);
 	} else if (!strcmp(path, "/huge")) {

@@ -1,0 +1,89 @@
+#!/usr/bin/env bats
+bats_require_minimum_version 1.5.0
+# sutra load against a server that stands still for half a second in every five.
+
+setup_file() {
+  coproc FAULT { exec "$SUTRA_TESTS/fault_server"; }
+  local port refused full
+  # shellcheck disable=SC2034 # the third is of other tests
+  read -r port refused full <&"${FAULT[0]}"
+  export AT=http://127.0.0.1:$port REFUSED=http://127.0.0.1:$refused
+  export FAULT_FD=${FAULT[1]} SUTRA_STATE_DIR=$BATS_FILE_TMPDIR/none NO_COLOR=1
+}
+
+teardown_file() { eval "exec $FAULT_FD>&-"; }
+
+# field FILTER: what jq says of the report.
+field() { jq -r "$1" "$BATS_TEST_TMPDIR/report"; }
+
+# A tenth of the time is paused, and who comes at a random instant of a pause waits for the
+# rest of it. So the slowest hundredth of all waits for more than 0.9 of a pause: 450 ms.
+@test "open loop: a pause is seen by all who would have come, P99 as theory says" {
+  sutra load --url "$AT/pause/500/5000" --rate 100 --duration 10s --json >"$BATS_TEST_TMPDIR/report" 2>/dev/null
+  field '.schema, .loop, .sent, .ok'
+  [ "$(field '[.schema, .loop, .sent, .ok] | join(" ")')" = "sutra.load/1 open 1000 1000" ]
+  field .response_ms
+  field '.response_ms | .p99 > 420 and .p99 < 520 and .p50 < 100' | grep -x true
+  field '[.timeline[].sent] | add == 1000 and length >= 10' | grep -x true
+}
+
+@test "closed loop: the same pauses hide from one caller's P99" {
+  sutra load --url "$AT/pause/500/5000" --connections 1 --duration 5s --json >"$BATS_TEST_TMPDIR/report" 2>/dev/null
+  field .response_ms
+  field '.loop == "closed" and .response_ms.p99 < 225 and .response_ms.max > 225 and .lateness_ms == null' | grep -x true
+}
+
+@test "a generator that cannot send what was asked is inconclusive, and says so" {
+  run -6 --separate-stderr sutra load --url "$AT/pause/0/1" --rate 1000000 --duration 200ms --json
+  # shellcheck disable=SC2154 # run sets it
+  [[ $stderr == *"of 1000000/s asked"* ]]
+  jq -e '.exit_code == 6 and (.doubt | contains("99 %"))' <<<"$output"
+}
+
+@test "sends later than allowed are inconclusive" {
+  run -6 --separate-stderr sutra load --url "$AT/pause/0/1" --rate 50 --duration 500ms --max-late 1us -q
+  [[ $stderr == *"sent late"* ]]
+}
+
+@test "nobody there is inconclusive before anything is measured" {
+  run -6 sutra load --url "$REFUSED" --duration 1s
+  [[ $output == *refused*"nothing was measured"* ]]
+  run -6 sutra load --url "$AT/status/503" --duration 1s
+  [[ $output == *"answered 503"* ]]
+}
+
+@test "Ctrl-C ends the load and prints what was measured" {
+  # A shell's background job ignores INT; env gives it back.
+  env --default-signal=INT sutra load --url "$AT/pause/0/1" --rate 50 --duration none --json >"$BATS_TEST_TMPDIR/report" \
+    2>"$BATS_TEST_TMPDIR/err" 3>&- &
+  pid=$!
+  timeout 30 grep -m1 -q sent < <(exec tail -n +1 -s 0.05 -f --pid=$pid "$BATS_TEST_TMPDIR/err" 3>&-)
+  kill -INT $pid
+  wait $pid && false
+  [ $? = 130 ] || { cat "$BATS_TEST_TMPDIR/err"; false; }
+  field '.interrupted and .exit_code == 130 and .ok == .sent' | grep -x true
+  grep -q 'measured until then' "$BATS_TEST_TMPDIR/err"
+}
+
+@test "against an earlier run: ratios; against something else: usage" {
+  sutra load --url "$AT/pause/0/1" --rate 50 --duration 500ms --json >"$BATS_TEST_TMPDIR/before" 2>/dev/null
+  sutra load --url "$AT/pause/0/1" --rate 100 --duration 500ms --against "$BATS_TEST_TMPDIR/before" --json \
+    >"$BATS_TEST_TMPDIR/report" 2>/dev/null
+  field '.against.figures[] | select(.figure == "sent_rate") | .ratio > 1.9 and .ratio < 2.1' | grep -x true
+  run -0 --separate-stderr sutra load --url "$AT/pause/0/1" --rate 100 --duration 500ms --against "$BATS_TEST_TMPDIR/before"
+  [[ $output == *"against the run of "*RATIO*sent_rate* ]]
+  echo '{"schema":"sutra.status/1"}' >"$BATS_TEST_TMPDIR/other"
+  run -2 sutra load --url "$AT/pause/0/1" --against "$BATS_TEST_TMPDIR/other"
+  [[ $output == *"not sutra.load/1"* ]]
+}
+
+@test "texts of a file, and files that hold none" {
+  printf 'one\n\ntwo\r\n' >"$BATS_TEST_TMPDIR/texts"
+  sutra load --url "$AT/pause/0/1" --texts "$BATS_TEST_TMPDIR/texts" --rate 50 --duration 200ms --json 2>/dev/null |
+    jq -e '.asked.texts == {"source": "file", "distinct": 2}'
+  printf 'one\n\377\n' >"$BATS_TEST_TMPDIR/texts"
+  run -2 sutra load --url "$AT/pause/0/1" --texts "$BATS_TEST_TMPDIR/texts"
+  [[ $output == *"line 2 is no UTF-8"* ]]
+  printf '\n' >"$BATS_TEST_TMPDIR/texts"
+  run -2 sutra load --url "$AT/pause/0/1" --texts "$BATS_TEST_TMPDIR/texts"
+}
