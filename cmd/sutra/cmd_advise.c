@@ -143,6 +143,8 @@ static int measure_stack(struct sutra_advice_input *in, struct sutra_err *err)
 			in->other_bytes += bytes_of(s);
 	}
 	in->measured = rc ? 0 : rate / (double)replicas;
+	if (!rc && !in->dimension)
+		in->dimension = d->dimension;
 	sutra_deployment_free(d);
 	sutra_free(state_dir);
 	sutra_free(url);

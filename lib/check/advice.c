@@ -57,7 +57,7 @@ static int64_t dimension_of(const struct sutra_advice_input *in, double need, js
 
 	if (in->dimension) {
 		dimension = in->dimension;
-		rule = "--dimension";
+		rule = in->measured > 0 ? "the deployment's, unless --dimension says" : "--dimension";
 	} else if (in->tenants > 1) {
 		dimension = 768;
 		rule = "tiers: the largest sold; its prefixes serve the others";

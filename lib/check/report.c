@@ -340,8 +340,8 @@ void sutra_report_json(const struct sutra_outcome *o, struct sutra_buf *b)
 	sutra_report_document(b, doc);
 }
 
-/* Text as XML 1.0 allows it: escaped, and without the control characters it forbids. */
-static void xml(struct sutra_buf *b, const char *s)
+/* Escaped, and without the control characters XML forbids. */
+void sutra_report_xml(struct sutra_buf *b, const char *s)
 {
 	for (; *s; s++) {
 		unsigned char c = (unsigned char)*s;
@@ -364,7 +364,7 @@ static void xml(struct sutra_buf *b, const char *s)
 static void xml_attribute(struct sutra_buf *b, const char *name, const char *value)
 {
 	sutra_buf_addf(b, " %s=\"", name);
-	xml(b, value);
+	sutra_report_xml(b, value);
 	sutra_buf_addc(b, '"');
 }
 
@@ -381,14 +381,14 @@ static void junit_case(const struct sutra_result *r, struct sutra_buf *b)
 		sutra_buf_addc(b, '>');
 		if (r->verdict == SUTRA_FAIL && r->check->hint) {
 			sutra_buf_adds(b, "hint: ");
-			xml(b, r->check->hint);
+			sutra_report_xml(b, r->check->hint);
 			sutra_buf_addc(b, '\n');
 		}
-		xml(b, r->evidence ? r->evidence : "");
+		sutra_report_xml(b, r->evidence ? r->evidence : "");
 		sutra_buf_addf(b, "</%s>\n", element[r->verdict]);
 	}
 	sutra_buf_adds(b, "      <system-out>");
-	xml(b, r->found);
+	sutra_report_xml(b, r->found);
 	if (r->attempts > 1)
 		sutra_buf_addf(b, " (attempt %u)", r->attempts);
 	sutra_buf_adds(b, "</system-out>\n    </testcase>\n");

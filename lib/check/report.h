@@ -29,6 +29,8 @@ void sutra_report_prom(const struct sutra_outcome *o, struct sutra_buf *b);
 bool sutra_report_target(const struct sutra_result *r, size_t i, char *out, size_t size);
 /* "p50_ms <= 667, l1_percent >= 67": what was expected of a check's values. */
 void sutra_report_expected(const struct sutra_check *c, struct sutra_buf *b);
+/* Appends text as XML 1.0 and HTML allow it, in elements and in attributes. */
+void sutra_report_xml(struct sutra_buf *b, const char *s);
 /* Appends a document as every command prints it, and gives its reference back. */
 void sutra_report_document(struct sutra_buf *b, json_t *doc);
 
