@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/jsonio.h"
+#include "base/mask.h"
 
 static const double LEAST_SHARE = 0.99;
 
@@ -125,12 +126,16 @@ json_t *sutra_load_document(const struct sutra_load_run *r, int exit_code)
 	const struct sutra_open_result *t = r->result;
 	char when[SUTRA_RFC3339_LEN], doubt[400];
 	json_t *doc = json_object();
+	struct sutra_buf url;
 
 	sutra_clock_rfc3339(r->started_us, when);
 	sutra_load_doubt(r, doubt, sizeof(doubt));
 	json_object_set_new(doc, "schema", json_string("sutra.load/1"));
 	json_object_set_new(doc, "started", json_string(when));
-	json_object_set_new(doc, "url", json_string(r->url));
+	sutra_buf_init(&url, 4096);
+	sutra_mask_add(NULL, r->url, strlen(r->url), &url);
+	json_object_set_new(doc, "url", json_string(sutra_buf_str(&url)));
+	sutra_buf_release(&url);
 	json_object_set_new(doc, "loop", json_string(r->asked->rate > 0 ? "open" : "closed"));
 	json_object_set_new(doc, "asked", asked(r));
 	add_counts(doc, r);

@@ -40,7 +40,7 @@ static void document_holds_what_was_measured(void **state)
 	const struct sutra_open_options o = { .rate = 1000, .bucket_ms = 1000, .span_ns = 1000000000u };
 	struct sutra_open_result t;
 	json_t *texts = json_object(), *doc;
-	struct sutra_load_run r = { .url = "http://h", .asked = &o, .result = &t, .texts = texts,
+	struct sutra_load_run r = { .url = "http://me:hunter2@h", .asked = &o, .result = &t, .texts = texts,
 				    .max_late_ns = UINT64_MAX };
 	const json_t *curve;
 
@@ -52,6 +52,7 @@ static void document_holds_what_was_measured(void **state)
 	assert_float_equal(at(doc, "service_ms", "p99"), 495, 0.5);
 	assert_float_equal(at(doc, "response_ms", "max"), 1000, 1);
 	assert_true(json_is_null(json_object_get(doc, "doubt")));
+	assert_string_equal(json_string_value(json_object_get(doc, "url")), "http://********@h");
 	curve = json_object_get(doc, "response_curve");
 	assert_true(json_array_size(curve) > 70 && json_array_size(curve) < 90);
 	json_decref(doc);
