@@ -249,8 +249,9 @@ static void print_text(const json_t *doc, const struct sutra_advice_input *in, c
 	print_steps(json_object_get(doc, "steps"), &term);
 	print_verdict(in, a, &term);
 	puts("\nassumed");
-	json_array_foreach (json_object_get(doc, "assumptions"), i, o)
+	json_array_foreach (json_object_get(doc, "assumptions"), i, o) {
 		printf("  - %s\n", json_string_value(o));
+	}
 	puts("\nnext");
 	json_array_foreach (json_object_get(doc, "next"), i, o) {
 		double rate = json_number_value(json_object_get(o, "rate"));

@@ -112,8 +112,9 @@ static void document_secrets(struct sutra_mask *m, const json_t *o)
 		else
 			document_secrets(m, v);
 	}
-	json_array_foreach (o, i, v)
+	json_array_foreach (o, i, v) {
 		document_secrets(m, v);
+	}
 }
 
 static void collect_secrets(struct bug *g)

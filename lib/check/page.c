@@ -181,8 +181,9 @@ double page_sum(const json_t *rows, const char *key)
 	double sum = 0;
 	size_t i;
 
-	json_array_foreach (rows, i, row)
+	json_array_foreach (rows, i, row) {
 		sum += json_number_value(json_object_get(row, key));
+	}
 	return sum;
 }
 

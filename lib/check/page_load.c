@@ -69,8 +69,9 @@ static void add_curve(struct sutra_chart *c, const json_t *points, const char *n
 	const json_t *p;
 	size_t i;
 
-	json_array_foreach (points, i, p)
+	json_array_foreach (points, i, p) {
 		sutra_chart_point(s, json_number_value(json_array_get(p, 0)), json_number_value(json_array_get(p, 1)));
+	}
 }
 
 static void curve_chart(const json_t *doc, struct sutra_buf *b)

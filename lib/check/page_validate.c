@@ -73,8 +73,9 @@ static void timeline_chart(const json_t *r, struct sutra_buf *b)
 			continue;	/* a line of zeros says less than its absence in the key */
 		s = sutra_chart_series(&c, names[k], colors[k]);
 		s->peak = k > 1;
-		json_array_foreach (rows, i, row)
+		json_array_foreach (rows, i, row) {
 			sutra_chart_point(s, page_number(row, "t_ms") / 1e3, page_number(row, keys[k]));
+		}
 	}
 	sutra_chart_draw(&c, b);
 	sutra_chart_release(&c);
@@ -141,8 +142,9 @@ void page_validate(const json_t *doc, struct sutra_buf *b)
 	page_section(b, "Checks");
 	sutra_buf_adds(b, "<div class=\"scroll\"><table><tr><th></th><th class=\"l\">check</th><th class=\"l\">found</th>"
 			  "<th class=\"l\">expected</th><th>took</th></tr>\n");
-	json_array_foreach (json_object_get(doc, "results"), i, r)
+	json_array_foreach (json_object_get(doc, "results"), i, r) {
 		result_row(r, b);
+	}
 	sutra_buf_adds(b, "</table></div>\n");
 }
 

@@ -58,9 +58,6 @@ setup() {
   echo "2026-11-21T09:19:36Z uid=0 command=\"deploy --token=$(seed audit)\"" >"$SUTRA_STATE_DIR/audit.log"
   SUTRA_ADMIN_TOKEN=$env_secret sutra bugreport "$BATS_TEST_TMPDIR/report"
   [ "$(stat -c %a "$BATS_TEST_TMPDIR/report")" = 600 ]
-  # Every seed was there to be found.
-  grep -q 'log of ml-base-1' "$BATS_TEST_TMPDIR/report"
-  [ "$(grep -c '\*\*\*\*' "$BATS_TEST_TMPDIR/report")" -ge 24 ]
   [ "$(wc -l <"$SEEDS")" -ge 24 ]
   while read -r s; do
     run ! grep -nF -- "$s" "$BATS_TEST_TMPDIR/report"
@@ -71,6 +68,8 @@ setup() {
   run ! grep -n "$(printf '%s' "$password" | xxd -p -c 256)" "$BATS_TEST_TMPDIR/report"
   grep -q 'a plain line that must stay tokens=17' "$BATS_TEST_TMPDIR/report"
   grep -q 'the last line that must stay' "$BATS_TEST_TMPDIR/report"
+  # They were there to be found.
+  [ "$(grep -c '\*\*\*\*' "$BATS_TEST_TMPDIR/report")" -ge 24 ]
 }
 
 @test "every part is there, and nothing deployed is no obstacle" {
