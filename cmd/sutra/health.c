@@ -41,25 +41,37 @@ static struct sutra_probe target_of(const struct sutra_deployed *s, uint64_t tim
 }
 
 /* HAProxy is well as a process while replicas are down: its own figures tell. */
-static void look_behind_balancer(const char *csv, uint64_t timeout_ns, struct sutra_probe *p)
+void health_behind_balancer(const struct sutra_haproxy_stats *s, struct sutra_probe *p)
 {
-	struct sutra_haproxy_stats s;
 	const struct sutra_haproxy_row *row, *bad = NULL;
 	size_t n = 0, up = 0;
 
+	for (; (row = sutra_haproxy_server(s, NULL, n)); n++) {
+		up += sutra_haproxy_is_up(row);
+		bad = sutra_haproxy_is_up(row) ? bad : row;
+	}
+	if (p->state != SUTRA_UP || !bad)
+		return;
+	p->state = SUTRA_DEGRADED;
+	p->reason = SUTRA_PROBE_SAYS_DEGRADED;
+	snprintf(p->detail, sizeof(p->detail), "%zu of %zu replicas up: %s %s %s", up, n, bad->name,
+		 bad->status, bad->check_text);
+}
+
+static void look_behind_balancer(const char *csv, uint64_t timeout_ns, struct sutra_probe *p)
+{
+	struct sutra_haproxy_stats s;
+
 	if (p->state == SUTRA_UP && !sutra_haproxy_fetch(csv, timeout_ns, &s, NULL)) {
-		for (; (row = sutra_haproxy_server(&s, NULL, n)); n++) {
-			up += sutra_haproxy_is_up(row);
-			bad = sutra_haproxy_is_up(row) ? bad : row;
-		}
-		if (bad) {
-			p->state = SUTRA_DEGRADED;
-			p->reason = SUTRA_PROBE_SAYS_DEGRADED;
-			snprintf(p->detail, sizeof(p->detail), "%zu of %zu replicas up: %s %s %s", up, n,
-				 bad->name, bad->status, bad->check_text);
-		}
+		health_behind_balancer(&s, p);
 		sutra_haproxy_release(&s);
 	}
+}
+
+void health_targets(const struct sutra_deployment *d, uint64_t timeout_ns, struct sutra_probe *p)
+{
+	for (size_t i = 0; i < d->n; i++)
+		p[i] = target_of(&d->services[i], timeout_ns);
 }
 
 int health_probe(const struct sutra_deployment *d, uint64_t timeout_ns, struct sutra_probe *p,
@@ -67,8 +79,7 @@ int health_probe(const struct sutra_deployment *d, uint64_t timeout_ns, struct s
 {
 	int rc;
 
-	for (size_t i = 0; i < d->n; i++)
-		p[i] = target_of(&d->services[i], timeout_ns);
+	health_targets(d, timeout_ns, p);
 	rc = sutra_probe_all(p, d->n, err);
 	for (size_t b = 0; !rc && b < d->n_balancers; b++)
 		for (size_t i = 0; i < d->n; i++)

@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <stdio.h>
 
+#include "net/haproxy_csv.h"
 #include "probe/cause.h"
 #include "stack/deployment.h"
 #include "term/term.h"
@@ -13,6 +14,9 @@
  * and URLs in p are d's. */
 int health_probe(const struct sutra_deployment *d, uint64_t timeout_ns, struct sutra_probe *p,
 		 struct sutra_err *err);
+/* Its first and last step, for who asks by himself: d->n targets; what a balancer's figures say of it. */
+void health_targets(const struct sutra_deployment *d, uint64_t timeout_ns, struct sutra_probe *p);
+void health_behind_balancer(const struct sutra_haproxy_stats *s, struct sutra_probe *p);
 /* "root cause: ...", a line for each failure that others follow from, and an empty line. */
 void health_print_causes(FILE *out, const struct sutra_term *term, const struct sutra_probe *p, size_t n);
 /* After a failed deploy: looks at what is recorded, and prints the causes to stderr. */

@@ -32,7 +32,7 @@ static const struct known {
 } known[] = {
 	TEXT("pxname", proxy), TEXT("svname", name), TEXT("status", status), TEXT("algo", algorithm),
 	TEXT("check_status", check_code), TEXT("last_chk", check_text),
-	FIGURE("check_duration", check_ms), FIGURE("scur", sessions), FIGURE("smax", sessions_max),
+	FIGURE("check_duration", check_ms), FIGURE("rtime", mean_ms), FIGURE("scur", sessions), FIGURE("smax", sessions_max),
 	FIGURE("stot", total), FIGURE("qcur", queue), FIGURE("qmax", queue_max),
 	FIGURE("econ", errors_connect), FIGURE("eresp", errors_response), FIGURE("wretr", retries),
 	FIGURE("wredis", redispatches), FIGURE("chkfail", checks_failed),

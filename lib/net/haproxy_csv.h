@@ -24,6 +24,7 @@ struct sutra_haproxy_row {
 	char check_code[16];		/* last check: L7OK, L4CON ...; "" none */
 	char check_text[128];
 	int64_t check_ms;		/* -1: unknown, as for every figure below */
+	int64_t mean_ms;		/* rtime: mean response time of the last 1,024 requests */
 	int64_t sessions, sessions_max;	/* scur, smax */
 	int64_t total;			/* stot: sessions or, for a server, requests given to it */
 	int64_t queue, queue_max;	/* qcur, qmax */

@@ -170,6 +170,12 @@ static void clear_answer(struct sutra_probe *p)
 	p->dns_ns = p->connect_ns = p->tls_ns = p->first_byte_ns = p->total_ns = 0;
 }
 
+bool sutra_probe_begin(struct sutra_probe *p)
+{
+	clear_answer(p);
+	return !judge_run(p);
+}
+
 static unsigned parallel_limit(void)
 {
 	struct rlimit r;
@@ -201,8 +207,7 @@ int sutra_probe_all(struct sutra_probe *p, size_t n, struct sutra_err *err)
 	for (size_t i = 0; i < n; i++) {
 		struct sutra_fetch *f = &fetches[asked];
 
-		clear_answer(&p[i]);
-		if (judge_run(&p[i]))
+		if (!sutra_probe_begin(&p[i]))
 			continue;
 		sutra_fetch_init(f);
 		f->url = p[i].url;

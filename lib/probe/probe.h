@@ -74,8 +74,11 @@ const char *sutra_probe_reason_name(int reason);		/* "refused" ... */
 /* Probes all n at once, within the largest timeout_ns plus what a poll takes. The
  * number of open sockets is kept below the process's descriptor limit. */
 int sutra_probe_all(struct sutra_probe *p, size_t n, struct sutra_err *err);
-/* Judges an answer that is already there: sutra_probe_all's second half, for tests and
- * for callers that fetch themselves. */
+/* For callers that fetch themselves: clears what was answered, and settles what the supervisor
+ * knows; whether `url` must be asked (then sutra_probe_judge takes its answer). Causes are found
+ * when all are judged: sutra_probe_causes. */
+bool sutra_probe_begin(struct sutra_probe *p);
+/* Judges an answer that is already there: sutra_probe_all's second half. */
 struct sutra_fetch;
 void sutra_probe_judge(struct sutra_probe *p, const struct sutra_fetch *f);
 

@@ -166,11 +166,29 @@ const char *sutra_deployment_csv(const struct sutra_deployment *d, const char *g
 	return sutra_balancers_csv(d->balancers, d->n_balancers, group);
 }
 
-static void add_memory(pid_t pid, struct sutra_deployed *s)
+/* utime and stime, fields 14 and 15 of proc(5)'s stat: the name before them may hold blanks. */
+static uint64_t cpu_of(pid_t pid)
+{
+	unsigned long user = 0, system = 0;
+	char path[64], line[1024];
+	const char *after;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%ld/stat", (long)pid);
+	f = fopen(path, "re");
+	if (!f)
+		return 0;
+	after = fgets(line, sizeof(line), f) ? strrchr(line, ')') : NULL;
+	if (after && sscanf(after, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) != 2)
+		user = system = 0;
+	fclose(f);
+	return (uint64_t)(user + system) * 1000000 / (uint64_t)sysconf(_SC_CLK_TCK);
+}
+
+static void add_sizes(pid_t pid, struct sutra_deployed *s)
 {
 	char path[64], line[256];
 	unsigned long kib;
-	long child;
 	FILE *f;
 
 	snprintf(path, sizeof(path), "/proc/%ld/smaps_rollup", (long)pid);
@@ -183,11 +201,22 @@ static void add_memory(pid_t pid, struct sutra_deployed *s)
 	}
 	if (f)
 		fclose(f);
+}
+
+static void add_usage(pid_t pid, struct sutra_deployed *s, bool sizes)
+{
+	char path[64];
+	long child;
+	FILE *f;
+
+	s->cpu_us += cpu_of(pid);
+	if (sizes)
+		add_sizes(pid, s);
 	/* A container's first process is the engine's init: the service is its child. */
 	snprintf(path, sizeof(path), "/proc/%ld/task/%ld/children", (long)pid, (long)pid);
 	f = fopen(path, "re");
 	while (f && fscanf(f, "%ld", &child) == 1)
-		add_memory((pid_t)child, s);
+		add_usage((pid_t)child, s, sizes);
 	if (f)
 		fclose(f);
 }
@@ -206,10 +235,10 @@ static void set_addresses(struct sutra_deployed *s, const char *ip)
 	s->health_url = xstrdup(text);
 }
 
-void sutra_deployment_refresh(struct sutra_deployment *d)
+static void refresh(struct sutra_deployment *d, bool sizes)
 {
 	d->supervised = d->rt->alive(d->state_dir);
-	d->limits_enforced = true;
+	d->limits_enforced = sizes ? true : d->limits_enforced;
 	for (size_t i = 0; i < d->n; i++) {
 		struct sutra_deployed *s = &d->services[i];
 		struct sutra_supervised now;
@@ -225,14 +254,20 @@ void sutra_deployment_refresh(struct sutra_deployment *d)
 		s->started_us = now.running ? now.since_us : 0;
 		s->restarts = now.restarts;
 		s->last_exit = now.last_exit;
-		s->rss_bytes = s->pss_bytes = 0;
+		s->cpu_us = 0;
+		if (sizes || !s->pid)
+			s->rss_bytes = s->pss_bytes = 0;
 		if (s->pid)
-			add_memory(s->pid, s);
-		if (d->rt == &sutra_native && s->pid && s->memory_limit &&
+			add_usage(s->pid, s, sizes);
+		if (sizes && d->rt == &sutra_native && s->pid && s->memory_limit &&
 		    !sutra_cgroup_holds(d->state_dir, s->name, s->pid))
 			d->limits_enforced = false;
 	}
 }
+
+void sutra_deployment_refresh(struct sutra_deployment *d) { refresh(d, true); }
+
+void sutra_deployment_refresh_state(struct sutra_deployment *d) { refresh(d, false); }
 
 int sutra_deployment_restart(struct sutra_deployment *d, const char *name, uint64_t timeout_ns,
 			     struct sutra_err *err)

@@ -38,6 +38,7 @@ struct sutra_deployed {
 	unsigned restarts;	/* by the supervisor since the deploy */
 	int last_exit;		/* exit code of the last run, 128 + signal; -1: none yet */
 	uint64_t rss_bytes, pss_bytes;	/* of its processes */
+	uint64_t cpu_us;		/* used by them since they began */
 	char *asked_address, *asked_health;	/* as recorded: runtime.h's "{container}" in them */
 };
 
@@ -73,6 +74,8 @@ const struct sutra_deployed *sutra_deployment_find(const struct sutra_deployment
 const char *sutra_deployment_csv(const struct sutra_deployment *d, const char *group);
 /* Reads the supervisor's and /proc's live part again. */
 void sutra_deployment_refresh(struct sutra_deployment *d);
+/* The same, but memory and limits stay as they were read last: they cost the kernel most. */
+void sutra_deployment_refresh_state(struct sutra_deployment *d);
 /* Restarts one service in place (HUP where the program restarts itself, else TERM and
  * start), and waits until its health check passes or timeout_ns is over. */
 int sutra_deployment_restart(struct sutra_deployment *d, const char *name, uint64_t timeout_ns,

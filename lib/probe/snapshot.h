@@ -1,0 +1,112 @@
+/*
+ * snapshot - everything the monitor knows at one moment, and the same as JSON (sutra.monitor/1).
+ *
+ * Made by a sampling thread, filled, given its rates (sutra_snapshot_rates), and from then on
+ * never changed: any thread may read one it holds a reference to. Counters are those of the
+ * services; a rate needs two samples and is below 0 while it is unknown. A group of figures
+ * carries the moment (wall clock) it was last read at: when its source does not answer, the last
+ * good figures stay, and their age tells.
+ */
+#ifndef SUTRA_PROBE_SNAPSHOT_H
+#define SUTRA_PROBE_SNAPSHOT_H
+
+#include <jansson.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+struct sutra_snap_service {
+	char name[64], group[64], program[32], address[64], published[48], version[32];
+	char state[16];		/* a name of enum sutra_probe_state */
+	char reason[32];	/* "" when up */
+	char detail[160];
+	char affected_by[64];	/* the root cause; "" when it is one, or up */
+	int64_t at_us;
+	double latency_ms, uptime_s;	/* < 0: unknown, as for every figure here */
+	double cpu_percent;	/* of one core, between two samples */
+	int64_t cpu_us;		/* used since its start */
+	int64_t memory_bytes;	/* proportional set size */
+	int64_t rss_bytes, memory_limit, pid, restarts, last_exit;
+};
+
+struct sutra_snap_replica {
+	char name[64], status[32], check_code[16], check_text[96];
+	int64_t sessions, sessions_max, queue, queue_max, total, errors, last_change_s, check_ms;
+	int64_t mean_ms;	/* mean response time of the last 1,024 requests, HAProxy's own figure */
+	double rate, error_rate;	/* per second, between two samples */
+	double recent;		/* requests, fading out over a minute */
+	double share;		/* of `recent` among the replicas */
+	bool up, skewed;	/* skewed: it gets far more or less than its equals */
+};
+
+struct sutra_snap_balancer {
+	char service[64], group[64], algorithm[32];
+	char trouble[96];	/* why the figures are not fresh; "" */
+	int64_t at_us;
+	double balance;		/* Jain's index of `recent` over replicas that are up: 1 is even; < 0 unknown */
+	struct sutra_snap_replica *replicas;
+	size_t n;
+};
+
+struct sutra_snap_minute {
+	int64_t unix_s, l1, l2, misses;
+};
+
+struct sutra_snap_cache {
+	char service[64], shard[64];
+	char trouble[96];
+	int64_t at_us;		/* of the counters */
+	int64_t l1_hits, l2_hits, misses, texts, requests, errors, coalesced, l2_errors;
+	double texts_rate, requests_rate, error_rate;
+	int64_t detail_at_us;	/* of what follows */
+	bool enabled, l2_enabled;
+	int64_t l1_size, l1_max, l1_evictions, l2_size, l2_max, l2_evictions, l2_expired, ttl_seconds;
+	double l1_p50_us, l1_p99_us, l2_p50_us, l2_p99_us;
+	struct sutra_snap_minute *minutes;	/* oldest first, as the gateway keeps them */
+	size_t n_minutes;
+};
+
+struct sutra_snapshot {
+	atomic_int refs;
+	int64_t time_us;
+	double interval_s;	/* at which samples are taken */
+	char project[64], runtime[16], edition[16];
+	int64_t dimension;
+	bool deployed, complete, supervised;
+	char trouble[256];	/* why the deployment itself cannot be read; "" */
+	char cause[256];	/* the root cause that brings about the most; "" */
+	struct sutra_snap_service *services;	/* in start order */
+	size_t n_services;
+	struct sutra_snap_balancer *balancers;
+	size_t n_balancers;
+	struct sutra_snap_cache *caches;
+	size_t n_caches;
+};
+
+/* One reference; arrays of the given sizes, every figure unknown. NULL: out of memory. */
+struct sutra_snapshot *sutra_snapshot_new(size_t services, size_t balancers, size_t caches);
+struct sutra_snapshot *sutra_snapshot_ref(struct sutra_snapshot *s);
+void sutra_snapshot_unref(struct sutra_snapshot *s);	/* NULL is fine */
+/* Makes room in a balancer for n replicas, every figure unknown; 0 or SUTRA_E_NOMEM. */
+int sutra_snapshot_replicas(struct sutra_snap_balancer *b, size_t n);
+/* Takes over the last good figures of what was not read this time; 0 or SUTRA_E_NOMEM. */
+int sutra_snapshot_keep_balancer(struct sutra_snap_balancer *b, const struct sutra_snapshot *before);
+int sutra_snapshot_keep_detail(struct sutra_snap_cache *c, const struct sutra_snapshot *before);
+void sutra_snapshot_keep_counters(struct sutra_snap_cache *c, const struct sutra_snapshot *before);
+/* Fills rates, shares and balance from the sample before (NULL: none). A counter that went back
+ * was reset by a restart: it counts from 0, and no rate is negative. */
+void sutra_snapshot_rates(struct sutra_snapshot *now, const struct sutra_snapshot *before);
+
+const struct sutra_snap_service *sutra_snapshot_service(const struct sutra_snapshot *s, const char *name);
+/* Whether figures of that moment are stale at now_us: two periods went by without them. */
+bool sutra_snapshot_stale(const struct sutra_snapshot *s, int64_t at_us, int64_t now_us);
+
+/* One line of JSON, without its end: keys sorted, unknown figures null. */
+void sutra_snapshot_write(const struct sutra_snapshot *s, struct sutra_buf *out);
+/* Reads such a line. SUTRA_E_SYNTAX, SUTRA_E_INVALID name what is wrong; SUTRA_E_NOMEM. */
+int sutra_snapshot_read(const char *line, size_t n, struct sutra_snapshot **ret, struct sutra_err *err);
+
+#endif
