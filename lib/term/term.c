@@ -10,6 +10,8 @@
 static const char *const on[] = {
 	[SUTRA_ROLE_PLAIN] = "",	[SUTRA_ROLE_OK] = "\033[32m", [SUTRA_ROLE_WARN] = "\033[33m",
 	[SUTRA_ROLE_BAD] = "\033[31m", [SUTRA_ROLE_DIM] = "\033[2m", [SUTRA_ROLE_HEAD] = "\033[1m",
+	[SUTRA_ROLE_SELECT] = "\033[7m", [SUTRA_ROLE_TITLE] = "\033[1;36m", [SUTRA_ROLE_PART1] = "\033[32m",
+	[SUTRA_ROLE_PART2] = "\033[36m", [SUTRA_ROLE_PART3] = "\033[33m",
 };
 
 static bool is_set(const char *name)
@@ -79,8 +81,7 @@ const char *sutra_term_off(const struct sutra_term *t, enum sutra_role role)
 	return t->color && role != SUTRA_ROLE_PLAIN ? "\033[0m" : "";
 }
 
-/* The next character of n > 0 bytes: its length, columns, and whether it may be shown. */
-static size_t next_char(const char *s, size_t n, size_t *ret_columns, bool *ret_plain)
+size_t sutra_text_next(const char *s, size_t n, size_t *ret_columns, bool *ret_plain)
 {
 	utf8proc_int32_t c;
 	utf8proc_ssize_t len = utf8proc_iterate((const utf8proc_uint8_t *)s, (utf8proc_ssize_t)n, &c);
@@ -106,7 +107,7 @@ size_t sutra_text_width(const char *s, size_t n)
 	bool plain;
 
 	for (size_t i = 0; i < n; total += columns)
-		i += next_char(s + i, n - i, &columns, &plain);
+		i += sutra_text_next(s + i, n - i, &columns, &plain);
 	return total;
 }
 
@@ -119,7 +120,7 @@ void sutra_text_fit(struct sutra_buf *b, const char *s, size_t width, bool utf8)
 	if (cut)
 		room -= utf8 ? 1 : strlen(dots);
 	for (size_t i = 0; i < n;) {
-		size_t len = next_char(s + i, n - i, &columns, &plain);
+		size_t len = sutra_text_next(s + i, n - i, &columns, &plain);
 
 		if (width && columns > room)
 			break;

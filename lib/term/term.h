@@ -22,6 +22,12 @@ enum sutra_role {
 	SUTRA_ROLE_BAD,
 	SUTRA_ROLE_DIM,
 	SUTRA_ROLE_HEAD,
+	SUTRA_ROLE_SELECT,	/* the row the cursor is on */
+	SUTRA_ROLE_TITLE,	/* of a panel */
+	SUTRA_ROLE_PART1,	/* parts of a bar, from its foot: L1, */
+	SUTRA_ROLE_PART2,	/* L2, */
+	SUTRA_ROLE_PART3,	/* miss */
+	SUTRA_ROLES_
 };
 
 struct sutra_term {
@@ -44,5 +50,8 @@ size_t sutra_text_width(const char *s, size_t n);
 /* Appends s cut to at most width columns (0: all of it), ending in an ellipsis when cut.
  * Control characters and bad bytes, which could move the cursor, become '?'. */
 void sutra_text_fit(struct sutra_buf *b, const char *s, size_t width, bool utf8);
+/* The first character of n > 0 bytes: returns its length; *ret_columns it takes (0: it combines with
+ * the one before). false in *ret_plain: a control character or a bad byte, to be shown as '?'. */
+size_t sutra_text_next(const char *s, size_t n, size_t *ret_columns, bool *ret_plain);
 
 #endif
