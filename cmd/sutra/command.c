@@ -6,11 +6,11 @@
 
 extern const struct command cmd_advise, cmd_bugreport, cmd_build, cmd_cache, cmd_cache_stats,
 	cmd_completion, cmd_config, cmd_deploy, cmd_down, cmd_help, cmd_load, cmd_logs, cmd_manifest,
-	cmd_model, cmd_production_monitor, cmd_report, cmd_restart, cmd_rollback, cmd_shell,
-	cmd_status, cmd_validate, cmd_validate_scaling, cmd_version;
+	cmd_model, cmd_monitor, cmd_production_monitor, cmd_report, cmd_restart, cmd_rollback,
+	cmd_shell, cmd_status, cmd_validate, cmd_validate_scaling, cmd_version;
 
 const struct command *const commands[] = {
-	&cmd_deploy, &cmd_rollback, &cmd_build, &cmd_down, &cmd_restart, &cmd_status,
+	&cmd_deploy, &cmd_rollback, &cmd_build, &cmd_down, &cmd_restart, &cmd_status, &cmd_monitor,
 	&cmd_production_monitor, &cmd_logs, &cmd_cache_stats, &cmd_cache, &cmd_validate_scaling,
 	&cmd_validate, &cmd_load, &cmd_report, &cmd_advise, &cmd_model, &cmd_manifest, &cmd_config,
 	&cmd_shell, &cmd_completion, &cmd_bugreport, &cmd_version, &cmd_help,

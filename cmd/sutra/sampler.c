@@ -1,0 +1,638 @@
+#include "sutra/sampler.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/jsonio.h"
+#include "check/ask.h"
+#include "check/promtext.h"
+#include "net/fetch.h"
+#include "stack/deployment.h"
+#include "sutra/health.h"
+
+enum { KEPT_MINUTES = 60, MAX_LOG = 96 << 10, LOG_LINES = 400, MAX_ANSWER = 1 << 20 };
+
+static const uint64_t FIRST_AGAIN_NS = 150000000, LONGEST_NS = 2000000000, SHORTEST_NS = 300000000;
+static const int64_t DETAIL_US = 10000000;
+
+struct sampler {
+	char *state_dir;
+	struct sutra_fetcher *fetcher;
+	/* of whoever samples: the thread, or the caller of sampler_take */
+	struct sutra_deployment *d;
+	struct timespec record_time;
+	ino_t record_inode;
+	struct sutra_snapshot *before;
+	/* shared */
+	pthread_t thread;
+	bool started;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	size_t open;		/* requests under way */
+	bool stopping, hurry;
+	uint64_t interval_ns;
+	struct sutra_snapshot *newest;	/* not taken yet */
+	char log_service[64], *log;
+	int wake_fd;
+};
+
+/* What is asked in one round; the fetches borrow the URLs. */
+struct round {
+	struct sampler *s;
+	struct sutra_fetch *fetches;
+	char (*urls)[300];
+	size_t n;
+	struct sutra_probe *probes;
+	size_t *health, *csv, *metrics, *detail;	/* fetch of each service, balancer; NONE: not asked */
+	const struct sutra_deployed **gateways;
+	size_t n_gateways;
+};
+#define NONE ((size_t)-1)
+
+int sampler_new(const char *state_dir, uint64_t interval_ns, struct sampler **ret, struct sutra_err *err)
+{
+	struct sampler *s = xcalloc(1, sizeof(*s));
+	int rc = sutra_fetcher_new(&s->fetcher, err);
+
+	if (rc) {
+		sutra_free(s);
+		return rc;
+	}
+	s->state_dir = xstrdup(state_dir);
+	s->interval_ns = interval_ns;
+	s->wake_fd = -1;
+	pthread_mutex_init(&s->lock, NULL);
+	sutra_clock_cond_init(&s->changed);
+	*ret = s;
+	return 0;
+}
+
+void sampler_free(struct sampler *s)
+{
+	if (!s)
+		return;
+	pthread_mutex_lock(&s->lock);
+	s->stopping = true;
+	pthread_cond_broadcast(&s->changed);
+	pthread_mutex_unlock(&s->lock);
+	if (s->started)
+		pthread_join(s->thread, NULL);
+	sutra_fetcher_free(s->fetcher);
+	sutra_deployment_free(s->d);
+	sutra_snapshot_unref(s->before);
+	sutra_snapshot_unref(s->newest);
+	pthread_cond_destroy(&s->changed);
+	pthread_mutex_destroy(&s->lock);
+	sutra_free(s->log);
+	sutra_free(s->state_dir);
+	sutra_free(s);
+}
+
+/* Loads the record again when it is another one, and what runs in any case. */
+static int look_up(struct sampler *s, struct sutra_err *err)
+{
+	char *path = xasprintf("%s/deployment.json", s->state_dir);
+	struct stat st = { 0 };
+	bool same = !stat(path, &st) && s->d && st.st_ino == s->record_inode &&
+		    st.st_mtim.tv_sec == s->record_time.tv_sec && st.st_mtim.tv_nsec == s->record_time.tv_nsec;
+	int rc = 0;
+
+	sutra_free(path);
+	if (same && s->d->rt->reach)
+		rc = s->d->rt->reach(err);
+	if (same && !rc) {
+		sutra_deployment_refresh(s->d);
+		return 0;
+	}
+	if (rc)
+		return rc;
+	sutra_deployment_free(s->d);
+	s->d = NULL;
+	rc = sutra_deployment_load(s->state_dir, &s->d, err);
+	s->record_inode = st.st_ino;
+	s->record_time = st.st_mtim;
+	return rc;
+}
+
+static void on_done(struct sutra_fetch *f)
+{
+	struct sampler *s = f->user;
+
+	pthread_mutex_lock(&s->lock);
+	if (!--s->open)
+		pthread_cond_broadcast(&s->changed);
+	pthread_mutex_unlock(&s->lock);
+}
+
+static size_t ask(struct round *r, const char *url, uint64_t timeout_ns)
+{
+	struct sutra_fetch *f = &r->fetches[r->n];
+
+	snprintf(r->urls[r->n], sizeof(*r->urls), "%s", url);
+	sutra_fetch_init(f);
+	f->url = r->urls[r->n];
+	f->timeout_ns = timeout_ns;
+	f->max_answer = MAX_ANSWER;
+	f->user = r->s;
+	return r->n++;
+}
+
+static void plan_gateway(struct round *r, size_t i, const struct sutra_deployed *g, uint64_t timeout_ns)
+{
+	const struct sutra_snapshot *before = r->s->before;
+	int64_t asked = 0;
+	char url[300];
+
+	snprintf(url, sizeof(url), "http://%s/metrics", g->address);
+	r->metrics[i] = ask(r, url, timeout_ns);
+	for (size_t c = 0; before && c < before->n_caches; c++)
+		if (!strcmp(before->caches[c].service, g->name))
+			asked = before->caches[c].detail_at_us;
+	r->detail[i] = NONE;
+	if (sutra_clock_wall_us() - asked < DETAIL_US && sutra_clock_wall_us() >= asked)
+		return;
+	snprintf(url, sizeof(url), "http://%s/cache/stats", g->address);
+	r->detail[i] = ask(r, url, timeout_ns);
+}
+
+static void plan(struct round *r, uint64_t timeout_ns)
+{
+	struct sutra_deployment *d = r->s->d;
+	size_t most = 4 * d->n + d->n_balancers + 1;
+
+	r->fetches = xcalloc(most, sizeof(*r->fetches));
+	r->urls = xcalloc(most, sizeof(*r->urls));
+	r->probes = xcalloc(d->n + 1, sizeof(*r->probes));
+	r->health = xcalloc(d->n + 1, sizeof(size_t));
+	r->metrics = xcalloc(d->n + 1, sizeof(size_t));
+	r->detail = xcalloc(d->n + 1, sizeof(size_t));
+	r->csv = xcalloc(d->n_balancers + 1, sizeof(size_t));
+	r->gateways = xcalloc(d->n + 1, sizeof(*r->gateways));
+	health_targets(d, timeout_ns, r->probes);
+	for (size_t i = 0; i < d->n; i++)
+		r->health[i] = sutra_probe_begin(&r->probes[i]) ? ask(r, r->probes[i].url, timeout_ns) : NONE;
+	for (size_t b = 0; b < d->n_balancers; b++)
+		r->csv[b] = ask(r, d->balancers[b].csv, timeout_ns);
+	for (size_t i = 0; i < d->n; i++) {
+		if (strcmp(d->services[i].program, "sutra-embedding") != 0)
+			continue;
+		r->gateways[r->n_gateways] = &d->services[i];
+		plan_gateway(r, r->n_gateways++, &d->services[i], timeout_ns);
+	}
+}
+
+static void ask_all(struct round *r)
+{
+	struct sampler *s = r->s;
+
+	pthread_mutex_lock(&s->lock);
+	s->open = r->n;
+	pthread_mutex_unlock(&s->lock);
+	for (size_t i = 0; i < r->n; i++)
+		sutra_fetcher_submit(s->fetcher, &r->fetches[i], on_done);
+	pthread_mutex_lock(&s->lock);
+	while (s->open)
+		pthread_cond_wait(&s->changed, &s->lock);
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void release_round(struct round *r)
+{
+	for (size_t i = 0; i < r->n; i++)
+		sutra_fetch_release(&r->fetches[i]);
+	sutra_free(r->fetches);
+	sutra_free(r->urls);
+	sutra_free(r->probes);
+	sutra_free(r->health);
+	sutra_free(r->metrics);
+	sutra_free(r->detail);
+	sutra_free(r->csv);
+	sutra_free(r->gateways);
+}
+
+#define COPY(to, from) snprintf(to, sizeof(to), "%s", (from) ? (from) : "")
+
+/* Why a fetch gave no figures, in a few words; "" when it did. */
+static void say_trouble(const struct sutra_fetch *f, char *out, size_t size)
+{
+	if (f->reason != SUTRA_FETCH_OK)
+		snprintf(out, size, "%s", sutra_fetch_reason_name(f->reason));
+	else if (f->status != 200)
+		snprintf(out, size, "answered %d", f->status);
+	else
+		*out = '\0';
+}
+
+static void fill_service(struct sutra_snap_service *to, const struct sutra_deployed *s, const struct sutra_probe *all,
+			 const struct sutra_probe *p, int64_t now_us)
+{
+	COPY(to->name, s->name);
+	COPY(to->group, s->group);
+	COPY(to->program, s->program);
+	COPY(to->address, s->address);
+	COPY(to->published, s->published);
+	COPY(to->version, p->version);
+	COPY(to->state, sutra_probe_state_name(p->state));
+	COPY(to->reason, p->state == SUTRA_UP ? "" : sutra_probe_reason_name(p->reason));
+	COPY(to->detail, p->detail);
+	COPY(to->affected_by, p->cause >= 0 ? all[p->cause].name : "");
+	to->at_us = now_us;
+	to->latency_ms = p->total_ns ? (double)p->total_ns / 1e6 : -1;
+	to->uptime_s = p->uptime_seconds >= 0 ? p->uptime_seconds :
+		       s->started_us ? (double)(now_us - s->started_us) / 1e6 : -1;
+	to->cpu_us = s->pid ? (int64_t)s->cpu_us : -1;
+	to->memory_bytes = s->pss_bytes ? (int64_t)s->pss_bytes : -1;
+	to->rss_bytes = s->rss_bytes ? (int64_t)s->rss_bytes : -1;
+	to->memory_limit = (int64_t)s->memory_limit;
+	to->pid = s->pid ? (int64_t)s->pid : -1;
+	to->restarts = s->restarts;
+	to->last_exit = s->last_exit;
+}
+
+static void fill_replica(struct sutra_snap_replica *to, const struct sutra_haproxy_row *row)
+{
+	COPY(to->name, row->name);
+	COPY(to->status, row->status);
+	COPY(to->check_code, row->check_code);
+	COPY(to->check_text, row->check_text);
+	to->sessions = row->sessions;
+	to->sessions_max = row->sessions_max;
+	to->queue = row->queue;
+	to->queue_max = row->queue_max;
+	to->total = row->total;
+	to->errors = (row->errors_connect > 0 ? row->errors_connect : 0) +
+		     (row->errors_response > 0 ? row->errors_response : 0);
+	to->last_change_s = row->last_change_s;
+	to->check_ms = row->check_ms;
+	to->mean_ms = row->mean_ms;
+	to->up = sutra_haproxy_is_up(row);
+}
+
+static void fill_balancer(struct sutra_snap_balancer *to, const struct sutra_balancer *b, const struct sutra_fetch *f,
+			  struct sutra_probe *probe, const struct sutra_snapshot *before, int64_t now_us)
+{
+	struct sutra_haproxy_stats stats;
+	const struct sutra_haproxy_row *row;
+	struct sutra_err err;
+	size_t n = 0;
+
+	COPY(to->service, b->service);
+	COPY(to->group, b->group);
+	say_trouble(f, to->trouble, sizeof(to->trouble));
+	if (!to->trouble[0] && sutra_haproxy_parse(sutra_buf_str(&f->answer), f->answer.len, &stats, &err))
+		COPY(to->trouble, err.message);
+	if (to->trouble[0]) {
+		sutra_snapshot_keep_balancer(to, before);
+		return;
+	}
+	to->at_us = now_us;
+	while (sutra_haproxy_server(&stats, NULL, n))
+		n++;
+	sutra_snapshot_replicas(to, n);
+	for (size_t i = 0; i < to->n; i++)
+		fill_replica(&to->replicas[i], sutra_haproxy_server(&stats, NULL, i));
+	row = sutra_haproxy_find(&stats, to->group, "BACKEND");
+	COPY(to->algorithm, row ? row->algorithm : "");
+	if (probe)
+		health_behind_balancer(&stats, probe);
+	sutra_haproxy_release(&stats);
+}
+
+static int64_t counter(const char *text, const char *name)
+{
+	double v = sutra_promtext_value(text, name);
+
+	return v > 0 ? (int64_t)v : 0;
+}
+
+static void fill_counters(struct sutra_snap_cache *to, const struct sutra_fetch *f,
+			  const struct sutra_snapshot *before, int64_t now_us)
+{
+	const char *text = sutra_buf_str(&f->answer);
+
+	say_trouble(f, to->trouble, sizeof(to->trouble));
+	if (to->trouble[0]) {
+		sutra_snapshot_keep_counters(to, before);
+		return;
+	}
+	to->at_us = now_us;
+	to->l1_hits = counter(text, "sutra_l1_hits_total");
+	to->l2_hits = counter(text, "sutra_l2_hits_total");
+	to->misses = counter(text, "sutra_cache_misses_total");
+	to->texts = counter(text, "sutra_cache_texts_total");
+	to->coalesced = counter(text, "sutra_cache_coalesced_total");
+	to->l2_errors = counter(text, "sutra_l2_errors_total");
+	to->requests = counter(text, "sutra_gateway_requests_total");
+	to->errors = counter(text, "sutra_gateway_errors_total");
+}
+
+static void fill_minutes(struct sutra_snap_cache *to, const struct sutra_buf *answer)
+{
+	json_t *doc = NULL;
+	const json_t *list;
+	size_t n, skip;
+
+	if (sutra_json_parse(sutra_buf_str(answer), answer->len, &doc, NULL))
+		return;
+	list = json_object_get(doc, "history");
+	n = json_array_size(list);
+	skip = n > KEPT_MINUTES ? n - KEPT_MINUTES : 0;
+	to->minutes = xcalloc(n - skip + 1, sizeof(*to->minutes));
+	for (; skip + to->n_minutes < n; to->n_minutes++) {
+		const json_t *o = json_array_get(list, skip + to->n_minutes);
+		struct sutra_snap_minute *m = &to->minutes[to->n_minutes];
+
+		m->unix_s = json_integer_value(json_object_get(o, "t"));
+		m->l1 = json_integer_value(json_object_get(o, "l1"));
+		m->l2 = json_integer_value(json_object_get(o, "l2"));
+		m->misses = json_integer_value(json_object_get(o, "miss"));
+	}
+	json_decref(doc);
+}
+
+static void fill_detail(struct sutra_snap_cache *to, const struct sutra_fetch *f, const struct sutra_snapshot *before,
+			int64_t now_us)
+{
+	struct sutra_cache_stats c;
+
+	if (!f || f->reason != SUTRA_FETCH_OK || f->status != 200 ||
+	    sutra_cache_stats_parse(sutra_buf_str(&f->answer), f->answer.len, &c, NULL)) {
+		sutra_snapshot_keep_detail(to, before);
+		return;
+	}
+	to->detail_at_us = now_us;
+	COPY(to->shard, c.shard);
+	to->enabled = c.enabled;
+	to->l2_enabled = c.l2_enabled;
+	to->ttl_seconds = c.ttl_seconds;
+	to->l1_size = c.l1.size;
+	to->l1_max = c.l1.max_size;
+	to->l1_evictions = c.l1.evictions;
+	to->l1_p50_us = c.l1.p50_us;
+	to->l1_p99_us = c.l1.p99_us;
+	to->l2_size = c.l2.size;
+	to->l2_max = c.l2.max_size;
+	to->l2_evictions = c.l2.evictions;
+	to->l2_expired = c.l2.expired;
+	to->l2_p50_us = c.l2.p50_us;
+	to->l2_p99_us = c.l2.p99_us;
+	fill_minutes(to, &f->answer);
+}
+
+static void fill_cause(struct sutra_snapshot *to, const struct sutra_probe *p, size_t n)
+{
+	struct sutra_root_causes causes;
+	struct sutra_buf b;
+
+	if (sutra_root_causes_find(p, n, &causes, NULL))
+		return;
+	sutra_buf_init(&b, 1 << 16);
+	if (causes.n && causes.items[0].n_affected)
+		sutra_root_cause_say(p, &causes.items[0], &b);
+	COPY(to->cause, sutra_buf_str(&b));
+	sutra_buf_release(&b);
+	sutra_root_causes_release(&causes);
+}
+
+static struct sutra_probe *probe_of(const struct round *r, const char *name)
+{
+	for (size_t i = 0; i < r->s->d->n; i++)
+		if (!strcmp(r->probes[i].name, name))
+			return &r->probes[i];
+	return NULL;
+}
+
+static void fill(struct sutra_snapshot *to, const struct round *r, int64_t now_us)
+{
+	const struct sutra_deployment *d = r->s->d;
+
+	for (size_t i = 0; i < d->n; i++)
+		if (r->health[i] != NONE)
+			sutra_probe_judge(&r->probes[i], &r->fetches[r->health[i]]);
+	for (size_t b = 0; b < d->n_balancers; b++)
+		fill_balancer(&to->balancers[b], &d->balancers[b], &r->fetches[r->csv[b]],
+			      probe_of(r, d->balancers[b].service), r->s->before, now_us);
+	for (size_t i = 0; i < r->n_gateways; i++) {
+		COPY(to->caches[i].service, r->gateways[i]->name);
+		fill_counters(&to->caches[i], &r->fetches[r->metrics[i]], r->s->before, now_us);
+		fill_detail(&to->caches[i], r->detail[i] == NONE ? NULL : &r->fetches[r->detail[i]], r->s->before,
+			    now_us);
+	}
+	sutra_probe_causes(r->probes, d->n);
+	for (size_t i = 0; i < d->n; i++)
+		fill_service(&to->services[i], &d->services[i], r->probes, &r->probes[i], now_us);
+	fill_cause(to, r->probes, d->n);
+	COPY(to->project, d->project);
+	COPY(to->runtime, d->runtime);
+	COPY(to->edition, d->edition);
+	to->dimension = d->dimension;
+	to->complete = d->complete;
+	to->supervised = d->supervised;
+	to->deployed = true;
+}
+
+static struct sutra_snapshot *new_snapshot(size_t services, size_t balancers, size_t caches, uint64_t interval_ns)
+{
+	struct sutra_snapshot *s = sutra_snapshot_new(services, balancers, caches);
+	struct sutra_err err;
+
+	if (!s) {	/* the command's policy, see base/alloc.h */
+		sutra_fail(&err, SUTRA_E_NOMEM, "out of memory for a snapshot");
+		fprintf(stderr, "sutra: %s\n", err.message);
+		_exit(1);
+	}
+	s->interval_s = (double)interval_ns / 1e9;
+	return s;
+}
+
+/* The stack cannot be looked up: what was known, ageing, and why. */
+static struct sutra_snapshot *without_deployment(struct sampler *s, uint64_t interval_ns, const struct sutra_err *err)
+{
+	const struct sutra_snapshot *old = err->code == SUTRA_E_NOTFOUND ? NULL : s->before;
+	struct sutra_snapshot *to = new_snapshot(old ? old->n_services : 0, old ? old->n_balancers : 0,
+						 old ? old->n_caches : 0, interval_ns);
+
+	COPY(to->trouble, err->message);
+	to->time_us = sutra_clock_wall_us();
+	if (!old)
+		return to;
+	to->deployed = old->deployed;
+	to->dimension = old->dimension;
+	to->complete = old->complete;
+	to->supervised = old->supervised;
+	COPY(to->project, old->project);
+	COPY(to->runtime, old->runtime);
+	COPY(to->edition, old->edition);
+	memcpy(to->services, old->services, old->n_services * sizeof(*old->services));
+	for (size_t i = 0; i < old->n_balancers; i++) {
+		COPY(to->balancers[i].service, old->balancers[i].service);
+		COPY(to->balancers[i].group, old->balancers[i].group);
+		sutra_snapshot_keep_balancer(&to->balancers[i], old);
+	}
+	for (size_t i = 0; i < old->n_caches; i++) {
+		COPY(to->caches[i].service, old->caches[i].service);
+		sutra_snapshot_keep_counters(&to->caches[i], old);
+		sutra_snapshot_keep_detail(&to->caches[i], old);
+	}
+	return to;
+}
+
+static struct sutra_snapshot *sample(struct sampler *s, uint64_t interval_ns)
+{
+	uint64_t timeout = interval_ns < SHORTEST_NS ? SHORTEST_NS : interval_ns > LONGEST_NS ? LONGEST_NS : interval_ns;
+	struct round r = { .s = s };
+	struct sutra_snapshot *to;
+	struct sutra_err err;
+
+	if (look_up(s, &err)) {
+		to = without_deployment(s, interval_ns, &err);
+	} else {
+		plan(&r, timeout);
+		to = new_snapshot(s->d->n, s->d->n_balancers, r.n_gateways, interval_ns);
+		ask_all(&r);
+		to->time_us = sutra_clock_wall_us();
+		fill(to, &r, to->time_us);
+		release_round(&r);
+	}
+	sutra_snapshot_rates(to, s->before);
+	sutra_snapshot_unref(s->before);
+	s->before = sutra_snapshot_ref(to);
+	return to;
+}
+
+struct sutra_snapshot *sampler_take(struct sampler *s) { return sample(s, s->interval_ns); }
+
+/* The end of the log: of a file its last bytes, else as many lines of the runtime's. */
+static char *read_log(const struct sampler *s, const char *service)
+{
+	const struct sutra_deployed *of = s->d ? sutra_deployment_find(s->d, service) : NULL;
+	char *path = of ? xasprintf("%s/current", of->log_dir) : NULL, *text = NULL;
+	FILE *f = path ? fopen(path, "re") : NULL;
+	size_t n = 0;
+
+	sutra_free(path);
+	if (!of)
+		return xstrdup("");
+	if (!f)
+		return s->d->rt->log_tail(s->state_dir, service, LOG_LINES);
+	text = xalloc(MAX_LOG + 1);
+	if (fseek(f, -MAX_LOG, SEEK_END))
+		rewind(f);
+	n = fread(text, 1, MAX_LOG, f);
+	for (size_t i = 0; i < n; i++)
+		text[i] = text[i] ? text[i] : '?';
+	text[n] = '\0';
+	fclose(f);
+	return text;
+}
+
+static void publish(struct sampler *s, struct sutra_snapshot *snap, char *log)
+{
+	uint64_t one = 1;
+
+	pthread_mutex_lock(&s->lock);
+	sutra_snapshot_unref(s->newest);
+	s->newest = snap;
+	if (log) {
+		sutra_free(s->log);
+		s->log = log;
+	}
+	pthread_mutex_unlock(&s->lock);
+	if (s->wake_fd >= 0 && write(s->wake_fd, &one, sizeof(one)) < 0)
+		return;	/* full: the reader has been woken already */
+}
+
+static void *run_sampler(void *arg)
+{
+	struct sampler *s = arg;
+	uint64_t next = sutra_clock_ns();
+	unsigned taken = 0;
+
+	pthread_mutex_lock(&s->lock);
+	while (!s->stopping) {
+		uint64_t interval = s->interval_ns, now;
+		char service[64], *log = NULL;
+		struct sutra_snapshot *snap;
+
+		memcpy(service, s->log_service, sizeof(service));
+		s->hurry = false;
+		pthread_mutex_unlock(&s->lock);
+		snap = sample(s, interval);
+		log = service[0] ? read_log(s, service) : NULL;
+		publish(s, snap, log);
+		now = sutra_clock_ns();
+		next += taken++ || interval < FIRST_AGAIN_NS ? interval : FIRST_AGAIN_NS;
+		next = next < now ? now + interval : next;	/* late: no burst to catch up */
+		pthread_mutex_lock(&s->lock);
+		while (!s->stopping && !s->hurry && sutra_clock_ns() < next) {
+			struct timespec until = sutra_clock_timespec(next);
+
+			pthread_cond_timedwait(&s->changed, &s->lock, &until);
+		}
+	}
+	pthread_mutex_unlock(&s->lock);
+	return NULL;
+}
+
+int sampler_start(struct sampler *s, int wake_fd, struct sutra_err *err)
+{
+	s->wake_fd = wake_fd;
+	if (pthread_create(&s->thread, NULL, run_sampler, s))
+		return sutra_fail(err, SUTRA_E_IO, "cannot start the sampling thread");
+	s->started = true;
+	return 0;
+}
+
+struct sutra_snapshot *sampler_newest(struct sampler *s)
+{
+	struct sutra_snapshot *snap;
+
+	pthread_mutex_lock(&s->lock);
+	snap = s->newest;
+	s->newest = NULL;
+	pthread_mutex_unlock(&s->lock);
+	return snap;
+}
+
+static void hurry(struct sampler *s)
+{
+	s->hurry = true;
+	pthread_cond_broadcast(&s->changed);
+}
+
+void sampler_set_interval(struct sampler *s, uint64_t interval_ns)
+{
+	pthread_mutex_lock(&s->lock);
+	s->interval_ns = interval_ns;
+	hurry(s);
+	pthread_mutex_unlock(&s->lock);
+}
+
+void sampler_watch_log(struct sampler *s, const char *service)
+{
+	pthread_mutex_lock(&s->lock);
+	if (strcmp(s->log_service, service) != 0) {
+		COPY(s->log_service, service);
+		sutra_free(s->log);
+		s->log = NULL;
+		hurry(s);
+	}
+	pthread_mutex_unlock(&s->lock);
+}
+
+char *sampler_log(struct sampler *s)
+{
+	char *text;
+
+	pthread_mutex_lock(&s->lock);
+	text = s->log;
+	s->log = NULL;
+	pthread_mutex_unlock(&s->lock);
+	return text;
+}

@@ -1,0 +1,34 @@
+/*
+ * sampler - probes the whole stack at once, again and again, into snapshots.
+ *
+ * One thread asks every service, balancer and gateway at the same time over connections that stay
+ * open, at most one request an endpoint and period (a gateway also for its details, each 10 s), and
+ * publishes a snapshot; it finds a stack that is deployed, changed or gone by itself. Whoever
+ * draws takes the newest and waits for nothing.
+ */
+#ifndef SUTRA_CMD_SAMPLER_H
+#define SUTRA_CMD_SAMPLER_H
+
+#include <stdint.h>
+
+#include "probe/snapshot.h"
+
+struct sampler;
+
+/* x-allocated; SUTRA_E_IO, SUTRA_E_NOMEM: no HTTP client. */
+int sampler_new(const char *state_dir, uint64_t interval_ns, struct sampler **ret, struct sutra_err *err);
+void sampler_free(struct sampler *s);	/* ends the thread; NULL is fine */
+/* One sample on the caller's thread (not while the sampler's own runs); a reference. */
+struct sutra_snapshot *sampler_take(struct sampler *s);
+/* Starts the thread: a sample at once, the next soon after (rates need two), then each interval.
+ * wake_fd, an eventfd, is written to with each. */
+int sampler_start(struct sampler *s, int wake_fd, struct sutra_err *err);
+/* The newest snapshot, a reference, if there is one since the last call; else NULL. */
+struct sutra_snapshot *sampler_newest(struct sampler *s);
+void sampler_set_interval(struct sampler *s, uint64_t interval_ns);
+/* From now on also reads the last lines of that service's log ("": none), at once. */
+void sampler_watch_log(struct sampler *s, const char *service);
+/* Its newest text if there is one since the last call, to be freed; else NULL. */
+char *sampler_log(struct sampler *s);
+
+#endif
