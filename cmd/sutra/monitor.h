@@ -76,6 +76,9 @@ const char *monitor_under_cursor(const struct monitor_view *v);
 long monitor_rows(const struct monitor_view *v);	/* of the list on the screen */
 const char *monitor_sort_name(enum monitor_sort sort);
 
+/* "Services" with the age of their memory figures, which are read less often than the rest. */
+const char *monitor_services_title(const struct monitor_view *v, const char *title, char *out, size_t size);
+
 /* monitor_panels.c: each at several levels of detail, 0 the least; rows it wants at one. */
 struct monitor_panel {
 	int levels;

@@ -131,18 +131,20 @@ static int services_rows(const struct monitor_view *v, int level)
 
 static void services_draw(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at, int level)
 {
+	char title[96];
+	bool stale;
+
 	if (level < 2) {
 		services_line(v, s, at);
 		if (level)
 			troubled_lines(v, s, below(at, 1));
 		return;
 	}
-	if (monitor_title(v, s, at, "Services", services_at(v), v->snap->trouble)) {
-		monitor_services_table(v, s, below(at, 1), false);
+	monitor_services_title(v, "Services", title, sizeof(title));
+	stale = monitor_title(v, s, at, title, services_at(v), v->snap->trouble);
+	monitor_services_table(v, s, below(at, 1), false);
+	if (stale)
 		monitor_dim(s, below(at, 1));
-	} else {
-		monitor_services_table(v, s, below(at, 1), false);
-	}
 }
 
 const struct monitor_panel monitor_panel_services = { 3, services_rows, services_draw };
@@ -212,7 +214,7 @@ void monitor_hit_bars(const struct monitor_view *v, struct sutra_screen *s, stru
 	char name[32];
 
 	for (int i = 0; i < 2; i++) {
-		h = sutra_trend_window(v->trend, v->snap, windows[i].seconds);
+		h = sutra_trend_window(v->trend, windows[i].seconds);
 		window_name(name, sizeof(name), windows[i].name, windows[i].seconds, &h);
 		hit_bar(s, below(at, i), name, &h);
 	}
@@ -253,7 +255,7 @@ static int cache_rows(const struct monitor_view *v, int level)
 
 static void cache_line(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at)
 {
-	struct sutra_hits h = sutra_trend_window(v->trend, v->snap, 60), all = sutra_trend_total(v->snap);
+	struct sutra_hits h = sutra_trend_window(v->trend, 60), all = sutra_trend_total(v->snap);
 	char count[24];
 
 	monitor_count(count, sizeof(count), all_of(&all));

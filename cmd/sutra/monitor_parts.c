@@ -41,6 +41,18 @@ bool monitor_title(const struct monitor_view *v, struct sutra_screen *s, struct 
 	return stale;
 }
 
+const char *monitor_services_title(const struct monitor_view *v, const char *title, char *out, size_t size)
+{
+	char age[48];
+
+	if (v->snap->n_services)
+		snprintf(out, size, "%s (memory %s ago)", title,
+			 monitor_age(v->snap->services[0].memory_at_us, v->now_us, age, sizeof(age)));
+	else
+		snprintf(out, size, "%s", title);
+	return out;
+}
+
 void monitor_dim(struct sutra_screen *s, struct sutra_rect at)
 {
 	sutra_screen_paint(s, at.row, at.column, at.height, at.width, SUTRA_ROLE_DIM);

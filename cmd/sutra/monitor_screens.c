@@ -34,7 +34,7 @@ static int total_of(const struct monitor_view *v, const int *levels, bool beside
 static void draw_overview(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at)
 {
 	bool beside = at.width >= SIDE_BY_SIDE;
-	int levels[PANELS], rows[PANELS], left = beside ? at.width / 2 - 1 : at.width, spare;
+	int levels[PANELS], rows[PANELS], left = beside ? at.width * 2 / 5 : at.width, spare;
 	struct sutra_rect r = at;
 
 	for (int i = 0; i < PANELS; i++)
@@ -46,7 +46,7 @@ static void draw_overview(const struct monitor_view *v, struct sutra_screen *s, 
 	spare = at.height - total_of(v, levels, beside);
 	/* Rows that are left go to the history. */
 	if (levels[P_CACHE] == 2 ? spare > 0 : levels[P_CACHE] == 1 && spare >= 3)
-		rows[P_CACHE] += spare < 8 ? spare : 8;
+		rows[P_CACHE] += spare < 16 ? spare : 16;
 	r.height = rows[P_SERVICES];
 	panels[P_SERVICES]->draw(v, s, r, levels[P_SERVICES]);
 	r.row += r.height;
@@ -207,10 +207,11 @@ static void draw_replicas(const struct monitor_view *v, struct sutra_screen *s, 
 
 static void draw_services(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at)
 {
-	char title[96];
+	char title[96], by[64];
 	bool stale;
 
-	snprintf(title, sizeof(title), "Services by %s", monitor_sort_name(v->sort));
+	snprintf(by, sizeof(by), "Services by %s", monitor_sort_name(v->sort));
+	monitor_services_title(v, by, title, sizeof(title));
 	stale = monitor_title(v, s, at, title, v->snap->n_services ? v->snap->services[0].at_us : v->snap->time_us,
 			      v->snap->trouble);
 	monitor_services_table(v, s, below(at, 1), true);
@@ -232,9 +233,9 @@ static void fact(struct facts *f, const char *name, enum sutra_role role, const 
 	f->at = below(f->at, 1);
 }
 
-static void memory_fact(struct facts *f, const struct sutra_snap_service *p)
+static void memory_fact(struct facts *f, const struct sutra_snap_service *p, int64_t now_us)
 {
-	char used[24] = "-", rss[24] = "-", limit[24] = "no limit", text[96];
+	char used[24] = "-", rss[24] = "-", limit[24] = "no limit", text[160], age[48];
 
 	if (p->memory_bytes >= 0)
 		sutra_str_bytes((uint64_t)p->memory_bytes, used, sizeof(used));
@@ -242,11 +243,12 @@ static void memory_fact(struct facts *f, const struct sutra_snap_service *p)
 		sutra_str_bytes((uint64_t)p->rss_bytes, rss, sizeof(rss));
 	if (p->memory_limit > 0)
 		sutra_str_bytes((uint64_t)p->memory_limit, limit, sizeof(limit));
-	snprintf(text, sizeof(text), "%s (resident %s, limit %s)", used, rss, limit);
+	snprintf(text, sizeof(text), "%s (resident %s, limit %s), %s ago", used, rss, limit,
+		 monitor_age(p->memory_at_us, now_us, age, sizeof(age)));
 	fact(f, "memory", SUTRA_ROLE_PLAIN, text);
 }
 
-static void service_facts(struct facts *f, const struct sutra_snap_service *p)
+static void service_facts(struct facts *f, const struct sutra_snap_service *p, int64_t now_us)
 {
 	char latency[24], cpu[24], up[32] = "-", text[400];
 
@@ -260,7 +262,7 @@ static void service_facts(struct facts *f, const struct sutra_snap_service *p)
 		sutra_clock_human(p->uptime_s, up, sizeof(up));
 	snprintf(text, sizeof(text), "%s   cpu %s   up %s", latency, cpu, up);
 	fact(f, "latency", SUTRA_ROLE_PLAIN, text);
-	memory_fact(f, p);
+	memory_fact(f, p, now_us);
 	snprintf(text, sizeof(text), "%lld   pid %lld   last exit %lld", (long long)p->restarts, (long long)p->pid,
 		 (long long)p->last_exit);
 	fact(f, "restarts", p->restarts > 0 ? SUTRA_ROLE_WARN : SUTRA_ROLE_PLAIN, text);
@@ -291,19 +293,18 @@ static void draw_service(const struct monitor_view *v, struct sutra_screen *s, s
 {
 	const struct sutra_snap_service *p = sutra_snapshot_service(v->snap, v->service);
 	struct facts f = { s, below(at, 1) };
+	bool stale;
 
 	if (!p) {
 		sutra_screen_textf(s, at.row, at.column, at.width, SUTRA_ROLE_WARN, "%s is not deployed any more",
 				   v->service);
 		return;
 	}
-	if (monitor_title(v, s, at, p->name, p->at_us, v->snap->trouble)) {
-		service_facts(&f, p);
-		monitor_dim(s, below(at, 1));
-	} else {
-		service_facts(&f, p);
-	}
+	stale = monitor_title(v, s, at, p->name, p->at_us, v->snap->trouble);
+	service_facts(&f, p, v->now_us);
 	replica_fact(v, &f, p->name);
+	if (stale)
+		monitor_dim(s, below(at, 1));
 	if (f.at.height > 2)
 		monitor_draw_log(v, s, below(f.at, 1));
 }

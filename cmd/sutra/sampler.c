@@ -16,10 +16,10 @@
 #include "stack/deployment.h"
 #include "sutra/health.h"
 
-enum { KEPT_MINUTES = 60, MAX_LOG = 96 << 10, LOG_LINES = 400, MAX_ANSWER = 1 << 20 };
+enum { KEPT_MINUTES = 60, MAX_LOG = 96 << 10, LOG_LINES = 400, DAY = 1440, MAX_ANSWER = 1 << 20 };
 
 static const uint64_t FIRST_AGAIN_NS = 150000000, LONGEST_NS = 2000000000, SHORTEST_NS = 300000000;
-static const int64_t DETAIL_US = 10000000;
+static const int64_t DETAIL_US = 10000000, SIZES_US = 5000000;
 
 struct sampler {
 	char *state_dir;
@@ -28,6 +28,7 @@ struct sampler {
 	struct sutra_deployment *d;
 	struct timespec record_time;
 	ino_t record_inode;
+	int64_t sizes_us;	/* when memory was read last */
 	struct sutra_snapshot *before;
 	/* shared */
 	pthread_t thread;
@@ -94,6 +95,19 @@ void sampler_free(struct sampler *s)
 	sutra_free(s);
 }
 
+/* What runs; its memory less often. */
+static void refresh(struct sampler *s)
+{
+	int64_t now = sutra_clock_wall_us();
+
+	if (now - s->sizes_us < SIZES_US && now >= s->sizes_us) {
+		sutra_deployment_refresh_state(s->d);
+		return;
+	}
+	sutra_deployment_refresh(s->d);
+	s->sizes_us = now;
+}
+
 /* Loads the record again when it is another one, and what runs in any case. */
 static int look_up(struct sampler *s, struct sutra_err *err)
 {
@@ -107,7 +121,7 @@ static int look_up(struct sampler *s, struct sutra_err *err)
 	if (same && s->d->rt->reach)
 		rc = s->d->rt->reach(err);
 	if (same && !rc) {
-		sutra_deployment_refresh(s->d);
+		refresh(s);
 		return 0;
 	}
 	if (rc)
@@ -117,6 +131,7 @@ static int look_up(struct sampler *s, struct sutra_err *err)
 	rc = sutra_deployment_load(s->state_dir, &s->d, err);
 	s->record_inode = st.st_ino;
 	s->record_time = st.st_mtim;
+	s->sizes_us = sutra_clock_wall_us();
 	return rc;
 }
 
@@ -230,7 +245,7 @@ static void say_trouble(const struct sutra_fetch *f, char *out, size_t size)
 }
 
 static void fill_service(struct sutra_snap_service *to, const struct sutra_deployed *s, const struct sutra_probe *all,
-			 const struct sutra_probe *p, int64_t now_us)
+			 const struct sutra_probe *p, int64_t now_us, int64_t sizes_us)
 {
 	COPY(to->name, s->name);
 	COPY(to->group, s->group);
@@ -247,6 +262,7 @@ static void fill_service(struct sutra_snap_service *to, const struct sutra_deplo
 	to->uptime_s = p->uptime_seconds >= 0 ? p->uptime_seconds :
 		       s->started_us ? (double)(now_us - s->started_us) / 1e6 : -1;
 	to->cpu_us = s->pid ? (int64_t)s->cpu_us : -1;
+	to->memory_at_us = sizes_us;
 	to->memory_bytes = s->pss_bytes ? (int64_t)s->pss_bytes : -1;
 	to->rss_bytes = s->rss_bytes ? (int64_t)s->rss_bytes : -1;
 	to->memory_limit = (int64_t)s->memory_limit;
@@ -332,7 +348,32 @@ static void fill_counters(struct sutra_snap_cache *to, const struct sutra_fetch 
 	to->errors = counter(text, "sutra_gateway_errors_total");
 }
 
-static void fill_minutes(struct sutra_snap_cache *to, const struct sutra_buf *answer)
+static struct sutra_snap_minute minute_of(const json_t *o)
+{
+	return (struct sutra_snap_minute){ json_integer_value(json_object_get(o, "t")),
+					   json_integer_value(json_object_get(o, "l1")),
+					   json_integer_value(json_object_get(o, "l2")),
+					   json_integer_value(json_object_get(o, "miss")) };
+}
+
+/* What the minute under way has: all there was, less what the minutes before it hold. */
+static void add_rest(struct sutra_snap_cache *to, const json_t *list, const struct sutra_cache_stats *c,
+		     int64_t now_us)
+{
+	struct sutra_snap_minute rest = { now_us / 1000000, c->l1.hits, c->l2.hits, c->misses }, m;
+
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		m = minute_of(json_array_get(list, i));
+		rest.l1 -= m.l1;
+		rest.l2 -= m.l2;
+		rest.misses -= m.misses;
+	}
+	if (rest.l1 >= 0 && rest.l2 >= 0 && rest.misses >= 0)
+		to->minutes[to->n_minutes++] = rest;
+}
+
+static void fill_minutes(struct sutra_snap_cache *to, const struct sutra_buf *answer, const struct sutra_cache_stats *c,
+			 int64_t now_us)
 {
 	json_t *doc = NULL;
 	const json_t *list;
@@ -344,15 +385,10 @@ static void fill_minutes(struct sutra_snap_cache *to, const struct sutra_buf *an
 	n = json_array_size(list);
 	skip = n > KEPT_MINUTES ? n - KEPT_MINUTES : 0;
 	to->minutes = xcalloc(n - skip + 1, sizeof(*to->minutes));
-	for (; skip + to->n_minutes < n; to->n_minutes++) {
-		const json_t *o = json_array_get(list, skip + to->n_minutes);
-		struct sutra_snap_minute *m = &to->minutes[to->n_minutes];
-
-		m->unix_s = json_integer_value(json_object_get(o, "t"));
-		m->l1 = json_integer_value(json_object_get(o, "l1"));
-		m->l2 = json_integer_value(json_object_get(o, "l2"));
-		m->misses = json_integer_value(json_object_get(o, "miss"));
-	}
+	for (; skip + to->n_minutes < n; to->n_minutes++)
+		to->minutes[to->n_minutes] = minute_of(json_array_get(list, skip + to->n_minutes));
+	if (n < DAY)	/* else it holds a part of the life only */
+		add_rest(to, list, c, now_us);
 	json_decref(doc);
 }
 
@@ -382,7 +418,7 @@ static void fill_detail(struct sutra_snap_cache *to, const struct sutra_fetch *f
 	to->l2_expired = c.l2.expired;
 	to->l2_p50_us = c.l2.p50_us;
 	to->l2_p99_us = c.l2.p99_us;
-	fill_minutes(to, &f->answer);
+	fill_minutes(to, &f->answer, &c, now_us);
 }
 
 static void fill_cause(struct sutra_snapshot *to, const struct sutra_probe *p, size_t n)
@@ -426,7 +462,8 @@ static void fill(struct sutra_snapshot *to, const struct round *r, int64_t now_u
 	}
 	sutra_probe_causes(r->probes, d->n);
 	for (size_t i = 0; i < d->n; i++)
-		fill_service(&to->services[i], &d->services[i], r->probes, &r->probes[i], now_us);
+		fill_service(&to->services[i], &d->services[i], r->probes, &r->probes[i], now_us,
+			     r->s->sizes_us);
 	fill_cause(to, r->probes, d->n);
 	COPY(to->project, d->project);
 	COPY(to->runtime, d->runtime);

@@ -28,8 +28,10 @@ struct sutra_snap_service {
 	double latency_ms, uptime_s;	/* < 0: unknown, as for every figure here */
 	double cpu_percent;	/* of one core, between two samples */
 	int64_t cpu_us;		/* used since its start */
+	int64_t memory_at_us;	/* of the three below: they are read each 5 s, as they cost the kernel most */
 	int64_t memory_bytes;	/* proportional set size */
-	int64_t rss_bytes, memory_limit, pid, restarts, last_exit;
+	int64_t rss_bytes, memory_limit;
+	int64_t pid, restarts, last_exit;
 };
 
 struct sutra_snap_replica {
@@ -65,7 +67,7 @@ struct sutra_snap_cache {
 	bool enabled, l2_enabled;
 	int64_t l1_size, l1_max, l1_evictions, l2_size, l2_max, l2_evictions, l2_expired, ttl_seconds;
 	double l1_p50_us, l1_p99_us, l2_p50_us, l2_p99_us;
-	struct sutra_snap_minute *minutes;	/* oldest first, as the gateway keeps them */
+	struct sutra_snap_minute *minutes;	/* oldest first, as the gateway keeps them; the last is under way */
 	size_t n_minutes;
 };
 

@@ -33,6 +33,7 @@ static const struct field service_fields[] = {
 	F(sutra_snap_service, MOMENT, "age_ms", at_us), F(sutra_snap_service, REAL, "latency_ms", latency_ms),
 	F(sutra_snap_service, REAL, "uptime_seconds", uptime_s),
 	F(sutra_snap_service, REAL, "cpu_percent", cpu_percent), F(sutra_snap_service, WHOLE, "cpu_us", cpu_us),
+	F(sutra_snap_service, MOMENT, "memory_age_ms", memory_at_us),
 	F(sutra_snap_service, WHOLE, "memory_bytes", memory_bytes),
 	F(sutra_snap_service, WHOLE, "rss_bytes", rss_bytes),
 	F(sutra_snap_service, WHOLE, "memory_limit_bytes", memory_limit),

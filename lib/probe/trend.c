@@ -4,7 +4,7 @@
 
 #include "base/alloc.h"
 
-enum { POINTS = 901, MAX_GATEWAYS = 16 };
+enum { POINTS = 901, MAX_GATEWAYS = 16, MAX_SEED = 256 };
 
 struct point {
 	int64_t time_us;
@@ -22,6 +22,8 @@ struct sutra_trend {
 	size_t first, n;
 	struct gateway gateways[MAX_GATEWAYS];
 	size_t n_gateways;
+	struct sutra_snap_minute seed[MAX_SEED];	/* before the first point */
+	size_t n_seed;
 };
 
 struct sutra_trend *sutra_trend_new(void) { return sutra_calloc(1, sizeof(struct sutra_trend)); }
@@ -96,6 +98,14 @@ static double mean_of(const struct sutra_snapshot *s)
 	return rates > 0 ? weighed / rates : -1;
 }
 
+static void take_seed(struct sutra_trend *t, const struct sutra_snapshot *s)
+{
+	for (size_t c = 0; c < s->n_caches; c++)
+		for (size_t i = 0; i < s->caches[c].n_minutes && t->n_seed < MAX_SEED; i++)
+			if (s->time_us / 1000000 - s->caches[c].minutes[i].unix_s < 1000)
+				t->seed[t->n_seed++] = s->caches[c].minutes[i];
+}
+
 void sutra_trend_add(struct sutra_trend *t, const struct sutra_snapshot *s)
 {
 	const struct point *last = t->n ? at(t, t->n - 1) : NULL;
@@ -115,6 +125,8 @@ void sutra_trend_add(struct sutra_trend *t, const struct sutra_snapshot *s)
 	for (size_t i = 0; i < s->n_caches; i++)
 		add_gateway(t, s, &s->caches[i], &p);
 	p.lines[SUTRA_TREND_MEAN_MS] = mean_of(s);
+	if (!last)
+		take_seed(t, s);
 	/* Faster than one a second: the newest replaces the last, so that 15 minutes fit. */
 	if (t->n >= 2 && p.time_us - at(t, t->n - 2)->time_us < 1000000)
 		t->n--;
@@ -147,28 +159,26 @@ static struct sutra_hits between(const struct point *a, const struct point *b)
 				    (double)(b->time_us - a->time_us) / 1e6 };
 }
 
-/* The gateways' minutes before the first point. */
-static void add_minutes(const struct sutra_snapshot *s, int64_t from_us, int64_t until_us, struct sutra_hits *h)
+/* The gateways' minutes before the first point, from half a minute before `from` on. */
+static void add_minutes(const struct sutra_trend *t, int64_t from_us, int64_t until_us, struct sutra_hits *h)
 {
 	int64_t oldest = until_us;
 
-	for (size_t c = 0; c < s->n_caches; c++) {
-		for (size_t i = 0; i < s->caches[c].n_minutes; i++) {
-			const struct sutra_snap_minute *m = &s->caches[c].minutes[i];
-			int64_t end_us = m->unix_s * 1000000, begin_us = end_us - 60000000;
+	for (size_t i = 0; i < t->n_seed; i++) {
+		const struct sutra_snap_minute *m = &t->seed[i];
+		int64_t begin_us = (m->unix_s - 60) * 1000000;
 
-			if (begin_us < from_us - 30000000 || end_us > until_us + 30000000)
-				continue;
-			h->l1 += (double)m->l1;
-			h->l2 += (double)m->l2;
-			h->misses += (double)m->misses;
-			oldest = begin_us < oldest ? begin_us : oldest;
-		}
+		if (begin_us < from_us - 30000000)
+			continue;
+		h->l1 += (double)m->l1;
+		h->l2 += (double)m->l2;
+		h->misses += (double)m->misses;
+		oldest = begin_us < oldest ? begin_us : oldest;
 	}
 	h->seconds += (double)(until_us - oldest) / 1e6;
 }
 
-struct sutra_hits sutra_trend_window(const struct sutra_trend *t, const struct sutra_snapshot *s, double seconds)
+struct sutra_hits sutra_trend_window(const struct sutra_trend *t, double seconds)
 {
 	const struct point *last = t->n ? at(t, t->n - 1) : NULL, *first;
 	struct sutra_hits h;
@@ -182,7 +192,7 @@ struct sutra_hits sutra_trend_window(const struct sutra_trend *t, const struct s
 		return between(first, last);
 	h = between(at(t, 0), last);
 	if (seconds > 60)
-		add_minutes(s, from, at(t, 0)->time_us, &h);
+		add_minutes(t, from, at(t, 0)->time_us, &h);
 	return h;
 }
 

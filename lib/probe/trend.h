@@ -32,8 +32,9 @@ struct sutra_trend *sutra_trend_new(void);	/* NULL: out of memory */
 void sutra_trend_free(struct sutra_trend *t);
 /* Takes a newer snapshot. One that is older than the last begins anew. */
 void sutra_trend_add(struct sutra_trend *t, const struct sutra_snapshot *s);
-/* Hits of the last `seconds`; where the points do not reach back, the gateways' own minutes do. */
-struct sutra_hits sutra_trend_window(const struct sutra_trend *t, const struct sutra_snapshot *s, double seconds);
+/* Hits of the last `seconds`; where the points do not reach back, the minutes do that the gateways
+ * had kept when the first point was taken. */
+struct sutra_hits sutra_trend_window(const struct sutra_trend *t, double seconds);
 /* Since the gateways started. */
 struct sutra_hits sutra_trend_total(const struct sutra_snapshot *s);
 /* Hits of n equal slots that end now, oldest first; slots before the first point are zero. */
