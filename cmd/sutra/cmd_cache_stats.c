@@ -10,11 +10,14 @@
 #include "sutra/gateway.h"
 #include "sutra/stackio.h"
 #include "term/table.h"
+#include "term/watch.h"
 
 static const char *url_flag;
+static uint64_t watch_ns;
 
 static const struct sutra_option rows[] = {
 	{ 0, "url", SUTRA_OPT_STRING, &url_flag, "URL", "another gateway than the deployed one", 0, 0, NULL },
+	{ 0, "watch", SUTRA_OPT_PERIOD, &watch_ns, "[TIME]", "again and again, in place (2s)", 2000000000, 0, NULL },
 	{ 0 },
 };
 
@@ -50,7 +53,7 @@ static void row(struct sutra_table *t, const char *name, const struct sutra_cach
 	cell_us(t, l->hits || l->misses ? l->p99_us : -1);
 }
 
-static void print_text(const struct sutra_cache_stats *s, const struct sutra_term *term)
+static void print_text(const struct sutra_cache_stats *s, const struct sutra_term *term, unsigned width)
 {
 	static const struct sutra_column columns[] = {
 		{ "LEVEL", false, 0 },	   { "ENTRIES", true, 0 }, { "OF", true, 0 },  { "HITS", true, 0 },
@@ -63,19 +66,19 @@ static void print_text(const struct sutra_cache_stats *s, const struct sutra_ter
 	row(t, "L1", &s->l1);
 	if (s->l2_enabled)
 		row(t, "L2", &s->l2);
-	sutra_table_print(t, term, 0);
+	sutra_table_print(t, term, width);
 	sutra_table_free(t);
 	sutra_clock_human((double)s->ttl_seconds, ttl, sizeof(ttl));
-	printf("\n%lld texts asked for, %lld from the cache", (long long)s->requests, (long long)s->hits);
+	fprintf(term->out, "\n%lld texts asked for, %lld from the cache", (long long)s->requests, (long long)s->hits);
 	if (s->requests)
-		printf(" (%.1f %%)", 100 * s->hit_rate);
-	printf(", %lld computed, %lld shared under way\n", (long long)s->misses,
+		fprintf(term->out, " (%.1f %%)", 100 * s->hit_rate);
+	fprintf(term->out, ", %lld computed, %lld shared under way\n", (long long)s->misses,
 	       (long long)s->coalesced);
 	if (s->l2_enabled)
-		printf("L2: %s at %s; %lld errors, %lld expired; TTL %s\n", s->backend, s->shard,
+		fprintf(term->out, "L2: %s at %s; %lld errors, %lld expired; TTL %s\n", s->backend, s->shard,
 		       (long long)s->l2.errors, (long long)s->l2.expired, ttl);
 	else
-		printf("no L2: SUTRA_CACHE_ENABLED=true sutra deploy starts the cache shard\n");
+		fprintf(term->out, "no L2: SUTRA_CACHE_ENABLED=true sutra deploy starts the cache shard\n");
 }
 
 /* The gateway's own document, with our schema; of several: a list of them. */
@@ -100,36 +103,59 @@ static int print_json(const struct sutra_strv *bases, struct sutra_err *err)
 	return rc;
 }
 
-static int print_tables(const struct sutra_strv *bases, struct sutra_err *err)
+static int print_tables(const struct sutra_strv *bases, const struct sutra_term *term, unsigned width,
+			struct sutra_err *err)
 {
 	struct sutra_cache_stats s;
-	struct sutra_term term;
 	int rc = 0;
 
-	sutra_term_init(&term, stdout, common.color);
 	for (size_t i = 0; i < bases->n && !rc; i++) {
 		rc = sutra_cache_stats_fetch(bases->items[i], 0, &s, err);
 		if (!rc && bases->n > 1)
-			printf("%s%s\n", i ? "\n" : "", bases->items[i]);
+			fprintf(term->out, "%s%s\n", i ? "\n" : "", bases->items[i]);
 		if (!rc && !s.enabled)
-			puts("the cache is off: SUTRA_CACHE_ENABLED=true sutra deploy turns it on");
+			fputs("the cache is off: SUTRA_CACHE_ENABLED=true sutra deploy turns it on\n", term->out);
 		else if (!rc)
-			print_text(&s, &term);
+			print_text(&s, term, width);
 	}
 	return rc;
+}
+
+/* One frame of --watch: gateways come and go, so they are looked up each time. */
+static void frame(const struct sutra_term *term, unsigned width, void *unused)
+{
+	struct sutra_strv bases = { 0 };
+	char when[SUTRA_RFC3339_LEN];
+	struct sutra_err err;
+	int rc = gateway_urls(url_flag, &bases, &err);
+
+	(void)unused;
+	sutra_clock_rfc3339(sutra_clock_wall_us(), when);
+	fprintf(term->out, "%.19sZ\n\n", when);
+	if (rc || (rc = print_tables(&bases, term, width, &err)))
+		fprintf(term->out, "%s\n", err.message);
+	sutra_strv_release(&bases);
 }
 
 static int run(int n, char **argv)
 {
 	struct sutra_strv bases = { 0 };
+	struct sutra_term term;
 	struct sutra_err err;
-	int rc;
+	int rc, sig;
 
 	if (n)
 		return command_usage("cache-stats takes no operand, got \"%s\"", argv[1]);
+	if (watch_ns && (rc = command_formats("table")))
+		return rc;
+	sutra_term_init(&term, stdout, common.color);
+	if (watch_ns) {
+		sig = sutra_watch(&term, watch_ns, frame, NULL);
+		return sig ? 128 + sig : EXIT_YES;
+	}
 	rc = gateway_urls(url_flag, &bases, &err);
 	if (!rc)
-		rc = common.json ? print_json(&bases, &err) : print_tables(&bases, &err);
+		rc = common.json ? print_json(&bases, &err) : print_tables(&bases, &term, 0, &err);
 	sutra_strv_release(&bases);
 	return rc ? command_fail(&err) : EXIT_YES;
 }
@@ -137,8 +163,9 @@ static int run(int n, char **argv)
 const struct command cmd_cache_stats = {
 	.name = "cache-stats",
 	.summary = "show hits, misses and look-up times of both cache levels",
-	.synopsis = "[-o FORMAT] [--url URL]",
+	.synopsis = "[-o FORMAT] [--url URL] [--watch [TIME]]",
 	.examples = "sutra cache-stats\tof the deployed gateway\n"
+		    "sutra cache-stats --watch\tagain every 2 s, in place\n"
 		    "sutra cache-stats --json\tthe gateway's document, with its history\n",
 	.options = options,
 	.formats = "table|json",

@@ -10,14 +10,16 @@
 #include "sutra/health.h"
 #include "sutra/stackio.h"
 #include "term/table.h"
+#include "term/watch.h"
 
-static uint64_t timeout_ns = 2000000000;
+static uint64_t timeout_ns = 2000000000, watch_ns;
 static bool flat;
 
 static const struct sutra_option rows[] = {
 	{ 0, "flat", SUTRA_OPT_FLAG, &flat, NULL, "in start order, not root cause first", 0, 0, NULL },
 	{ 0, "timeout", SUTRA_OPT_DURATION, &timeout_ns, "TIME", "longest wait for an answer (2s)", 0, 0,
 	  NULL },
+	{ 0, "watch", SUTRA_OPT_PERIOD, &watch_ns, "[TIME]", "again and again, in place (2s)", 2000000000, 0, NULL },
 	{ 0 },
 };
 
@@ -79,7 +81,7 @@ static void common_cells(struct sutra_table *t, const struct sutra_deployed *s, 
 }
 
 static void print_table(const struct sutra_deployment *d, const struct sutra_probe *p, const size_t *order,
-			const struct sutra_term *term)
+			const struct sutra_term *term, unsigned columns)
 {
 	static const struct sutra_column narrow[] = {
 		{ "SERVICE", false, 12 }, { "STATE", false, 0 }, { "UPTIME", true, 0 },
@@ -115,7 +117,7 @@ static void print_table(const struct sutra_deployment *d, const struct sutra_pro
 		}
 		cell_reason(t, p, a);
 	}
-	sutra_table_print(t, term, 0);
+	sutra_table_print(t, term, columns);
 	sutra_table_free(t);
 }
 
@@ -127,25 +129,25 @@ static void print_summary(const struct sutra_deployment *d, const struct sutra_p
 
 	for (size_t i = 0; i < d->n; i++)
 		count[p[i].state]++;
-	printf("\n%zu services: ", d->n);
+	fprintf(term->out, "\n%zu services: ", d->n);
 	for (int s = 0; s < 5; s++) {
 		if (!count[s])
 			continue;
-		printf("%s%s%zu %s%s", comma, sutra_term_on(term, role_of((enum sutra_probe_state)s)), count[s],
+		fprintf(term->out, "%s%s%zu %s%s", comma, sutra_term_on(term, role_of((enum sutra_probe_state)s)), count[s],
 		       sutra_probe_state_name((enum sutra_probe_state)s),
 		       sutra_term_off(term, role_of((enum sutra_probe_state)s)));
 		comma = ", ";
 	}
-	printf("  (%s, %s, %lld-dim, cache %s)\n", d->runtime, d->edition, (long long)d->dimension,
+	fprintf(term->out, "  (%s, %s, %lld-dim, cache %s)\n", d->runtime, d->edition, (long long)d->dimension,
 	       d->cache_enabled ? "on" : "off");
 	if (!d->complete)
-		printf("%sthe last deploy did not come to its end: sutra deploy goes on%s\n",
+		fprintf(term->out, "%sthe last deploy did not come to its end: sutra deploy goes on%s\n",
 		       sutra_term_on(term, SUTRA_ROLE_WARN), sutra_term_off(term, SUTRA_ROLE_WARN));
 	if (!d->supervised)
-		printf("%sthe supervisor was killed: nothing is started again until sutra deploy%s\n",
+		fprintf(term->out, "%sthe supervisor was killed: nothing is started again until sutra deploy%s\n",
 		       sutra_term_on(term, SUTRA_ROLE_BAD), sutra_term_off(term, SUTRA_ROLE_BAD));
 	if (!d->limits_enforced)
-		printf("%smemory limits are not enforced: control groups cannot be written here%s\n",
+		fprintf(term->out, "%smemory limits are not enforced: control groups cannot be written here%s\n",
 		       sutra_term_on(term, SUTRA_ROLE_DIM), sutra_term_off(term, SUTRA_ROLE_DIM));
 }
 
@@ -228,14 +230,13 @@ static int exit_code(const struct sutra_deployment *d, const struct sutra_probe 
 	return unknown ? EXIT_INCONCLUSIVE : down ? EXIT_NO : qualified ? EXIT_QUALIFIED : EXIT_YES;
 }
 
-static int show(const struct sutra_deployment *d, struct sutra_err *err)
+static int show(const struct sutra_deployment *d, const struct sutra_term *term, unsigned columns,
+		struct sutra_err *err)
 {
 	struct sutra_probe *p = xcalloc(d->n + 1, sizeof(*p));
 	size_t *order = xcalloc(d->n + 1, sizeof(*order));
 	int rc = health_probe(d, timeout_ns, p, err), code = exit_code(d, p);
-	struct sutra_term term;
 
-	sutra_term_init(&term, stdout, common.color);
 	for (size_t i = 0; i < d->n; i++)
 		order[i] = i;
 	if (!flat)
@@ -247,30 +248,53 @@ static int show(const struct sutra_deployment *d, struct sutra_err *err)
 	} else if (!strcmp(common.output, "prom")) {
 		print_prom(d, p);
 	} else if (!common.quiet) {
-		health_print_causes(stdout, &term, p, d->n);
-		print_table(d, p, order, &term);
-		print_summary(d, p, &term);
+		health_print_causes(term->out, term, p, d->n);
+		print_table(d, p, order, term, columns);
+		print_summary(d, p, term);
 	}
 	sutra_free(order);
 	sutra_free(p);
 	return code;
 }
 
+/* One frame of --watch: what is deployed may be another stack each time, or none. */
+static void frame(const struct sutra_term *term, unsigned columns, void *state_dir)
+{
+	struct sutra_deployment *d = NULL;
+	char when[SUTRA_RFC3339_LEN];
+	struct sutra_err err;
+
+	sutra_clock_rfc3339(sutra_clock_wall_us(), when);
+	fprintf(term->out, "%.19sZ\n\n", when);
+	if (sutra_deployment_load(state_dir, &d, &err))
+		fprintf(term->out, "%s\n", err.message);
+	else
+		show(d, term, columns, &err);
+	sutra_deployment_free(d);
+}
+
 static int run(int n, char **argv)
 {
 	char *state_dir;
 	struct sutra_deployment *d = NULL;
+	struct sutra_term term;
 	struct sutra_err err;
 	int code;
 
 	if (n)
 		return command_usage("status takes no operand, got \"%s\"", argv[1]);
+	if (watch_ns && (code = command_formats("table|wide")))
+		return code;
 	state_dir = sutra_state_dir();
-	if (sutra_deployment_load(state_dir, &d, &err)) {
+	sutra_term_init(&term, stdout, common.color);
+	if (watch_ns) {
+		code = sutra_watch(&term, watch_ns, frame, state_dir);
+		code = code ? 128 + code : EXIT_YES;
+	} else if (sutra_deployment_load(state_dir, &d, &err)) {
 		command_fail(&err);
 		code = EXIT_INCONCLUSIVE;
 	} else {
-		code = show(d, &err);
+		code = show(d, &term, 0, &err);
 	}
 	sutra_deployment_free(d);
 	sutra_free(state_dir);
@@ -280,9 +304,10 @@ static int run(int n, char **argv)
 const struct command cmd_status = {
 	.name = "status",
 	.summary = "show what runs, and why something does not",
-	.synopsis = "[-o FORMAT] [--flat] [--timeout TIME]",
+	.synopsis = "[-o FORMAT] [--flat] [--timeout TIME] [--watch [TIME]]",
 	.examples = "sutra status\troot cause first\n"
 		    "sutra status -o wide\tlatency by phase, addresses, versions\n"
+		    "sutra status --watch 5s\tagain every 5 s, in place\n"
 		    "sutra status --json\tfor scripts; exit code 0 up, 1 down, 3 degraded\n",
 	.options = options,
 	.formats = "table|wide|json|prom",

@@ -276,7 +276,7 @@ static void fill_replica(struct sutra_snap_replica *to, const struct sutra_hapro
 	COPY(to->name, row->name);
 	COPY(to->status, row->status);
 	COPY(to->check_code, row->check_code);
-	COPY(to->check_text, row->check_text);
+	COPY(to->check_text, row->check_text[0] ? row->check_text : row->check_says);
 	to->sessions = row->sessions;
 	to->sessions_max = row->sessions_max;
 	to->queue = row->queue;

@@ -49,6 +49,12 @@ static int set_value(const struct sutra_option *o, const char *value, struct sut
 					  "--%s is \"%s\"; allowed are whole numbers from %lld to %lld",
 					  o->name, value, (long long)o->min, (long long)o->max);
 		return 0;
+	case SUTRA_OPT_PERIOD:
+		if (!value) {
+			*(uint64_t *)o->value = (uint64_t)o->min;
+			return 0;
+		}
+		/* fallthrough */
 	case SUTRA_OPT_DURATION:
 		if (sutra_str_duration(value, o->value))
 			return sutra_fail(err, SUTRA_E_USAGE,
@@ -99,6 +105,8 @@ static int parse_long(const struct sutra_option *rows, char **argv, int argc, in
 	}
 	if (eq)
 		return set_value(o, eq + 1, err);
+	if (o->type == SUTRA_OPT_PERIOD && (*i + 1 >= argc || argv[*i + 1][0] < '0' || argv[*i + 1][0] > '9'))
+		return set_value(o, NULL, err);
 	if (*i + 1 >= argc)
 		return sutra_fail(err, SUTRA_E_USAGE, "--%s needs %s", o->name, o->arg);
 	return set_value(o, argv[++*i], err);

@@ -20,6 +20,8 @@ enum sutra_option_type {
 	SUTRA_OPT_STRING,	/* const char **, points into argv */
 	SUTRA_OPT_INT,		/* int64_t *, within [min, max] */
 	SUTRA_OPT_DURATION,	/* uint64_t * nanoseconds; "none" is UINT64_MAX */
+	SUTRA_OPT_PERIOD,	/* as DURATION, but the value may be left out: min nanoseconds; as the next
+				   word it must begin with a digit */
 	SUTRA_OPT_CHOICE,	/* const char **, one of choices ("a|b|c") */
 };
 

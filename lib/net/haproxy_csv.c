@@ -31,7 +31,7 @@ static const struct known {
 	size_t size;	/* of a text; 0: a figure */
 } known[] = {
 	TEXT("pxname", proxy), TEXT("svname", name), TEXT("status", status), TEXT("algo", algorithm),
-	TEXT("check_status", check_code), TEXT("last_chk", check_text),
+	TEXT("check_status", check_code), TEXT("last_chk", check_text), TEXT("check_desc", check_says),
 	FIGURE("check_duration", check_ms), FIGURE("rtime", mean_ms), FIGURE("scur", sessions), FIGURE("smax", sessions_max),
 	FIGURE("stot", total), FIGURE("qcur", queue), FIGURE("qmax", queue_max),
 	FIGURE("econ", errors_connect), FIGURE("eresp", errors_response), FIGURE("wretr", retries),

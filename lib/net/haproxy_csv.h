@@ -23,6 +23,7 @@ struct sutra_haproxy_row {
 	char algorithm[32];		/* of a backend: leastconn */
 	char check_code[16];		/* last check: L7OK, L4CON ...; "" none */
 	char check_text[128];
+	char check_says[64];		/* what the code means: "Layer7 check passed" */
 	int64_t check_ms;		/* -1: unknown, as for every figure below */
 	int64_t mean_ms;		/* rtime: mean response time of the last 1,024 requests */
 	int64_t sessions, sessions_max;	/* scur, smax */
