@@ -53,12 +53,12 @@ static void service_cells(struct sutra_grid *g, const struct sutra_snap_service 
 void monitor_services_table(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at, bool wide)
 {
 	static const struct sutra_grid_column narrow_columns[] = {
-		{ "SERVICE", false, 0, 12 }, { "STATE", false, 0, 0 },   { "MS", true, 2, 0 },
+		{ "SERVICE", false, 0, 0 }, { "STATE", false, 0, 0 },   { "MS", true, 2, 0 },
 		{ "CPU%", true, 3, 0 },      { "MEMORY", true, 4, 0 },   { "RESTARTS", true, 5, 0 },
 		{ "UPTIME", true, 6, 0 },    { "REASON", false, 1, 12 }, { NULL, false, 0, 0 },
 	};
 	static const struct sutra_grid_column wide_columns[] = {
-		{ "SERVICE", false, 0, 12 }, { "STATE", false, 0, 0 },	  { "MS", true, 2, 0 },
+		{ "SERVICE", false, 0, 0 }, { "STATE", false, 0, 0 },	  { "MS", true, 2, 0 },
 		{ "CPU%", true, 3, 0 },	     { "MEMORY", true, 4, 0 },	  { "LIMIT", true, 8, 0 },
 		{ "RESTARTS", true, 5, 0 },  { "UPTIME", true, 6, 0 },	  { "PID", true, 9, 0 },
 		{ "ADDRESS", false, 10, 0 }, { "VERSION", false, 11, 0 }, { "REASON", false, 1, 12 },
@@ -210,16 +210,17 @@ void monitor_hit_bars(const struct monitor_view *v, struct sutra_screen *s, stru
 		const char *name;
 		double seconds;
 	} windows[] = { { "1 m", 60 }, { "15 m", 900 } };
-	struct sutra_hits h;
+	struct sutra_hits h, all = sutra_trend_total(v->snap);
 	char name[32];
 
 	for (int i = 0; i < 2; i++) {
 		h = sutra_trend_window(v->trend, windows[i].seconds);
+		if (all.seconds > 0 && h.seconds > all.seconds)
+			h.seconds = all.seconds;	/* the first minute was shorter */
 		window_name(name, sizeof(name), windows[i].name, windows[i].seconds, &h);
 		hit_bar(s, below(at, i), name, &h);
 	}
-	h = sutra_trend_total(v->snap);
-	hit_bar(s, below(at, 2), "start", &h);
+	hit_bar(s, below(at, 2), "start", &all);
 }
 
 /* Stacked columns: each a slot of time, L1 at the foot, then L2, then misses. */

@@ -1,0 +1,187 @@
+#!/usr/bin/env bats
+bats_require_minimum_version 1.5.0
+# sutra monitor on a terminal (tmux, a pty that changes its size) and over a real stack.
+
+setup_file() {
+  SUTRA_STATE_DIR=$(mktemp -d)
+  SUTRA_PORT_OFFSET=${SUTRA_PORT_OFFSET:-$((RANDOM % 4000 + 11000))}
+  SESSION=$(cd "$BATS_TEST_DIRNAME/../data" && pwd)/monitor.jsonl
+  export SUTRA_STATE_DIR SUTRA_PORT_OFFSET SESSION SUTRA_RUNTIME=native LC_ALL=C.UTF-8
+  export GATEWAY=127.0.0.1:$((8888 + SUTRA_PORT_OFFSET))
+  # so many sizes the terminal takes; by hand 10000
+  export RESIZES=${RESIZES:-300}
+  sutra deploy --yes >/dev/null 2>&1
+}
+
+teardown_file() {
+  sutra down >/dev/null 2>&1
+  rm -rf "$SUTRA_STATE_DIR"
+}
+
+setup() { T=(tmux -L "sutra-$$-$BATS_TEST_NUMBER" -f /dev/null); }
+
+teardown() {
+  [ -z "${STOPPED:-}" ] || kill -CONT "$STOPPED" 2>/dev/null
+  "${T[@]}" kill-server 2>/dev/null || true
+}
+
+# start COLUMNS ROWS COMMAND: in a tmux of its own, whose shell stays.
+start() {
+  "${T[@]}" new-session -d -x "$1" -y "$2" "$3; echo CODE \$?; stty -a | grep -oE -- '-?(icanon|echo) '; exec sleep 600"
+}
+
+frame() { "${T[@]}" capture-pane -p; }
+
+# shows PATTERN: until the screen holds it (an extended expression), 10 s at most.
+shows() {
+  local i
+  for ((i = 0; i < 100; i++)); do
+    frame | grep -qE -- "$1" && return
+    sleep 0.1
+  done
+  echo "never shown: $1"
+  frame
+  return 1
+}
+
+press() { "${T[@]}" send-keys "$@"; }
+
+pid_of() { sutra status --json | jq ".services[] | select(.name == \"$1\").pid"; }
+
+# sample FILTER: waits until a sample of the stream lets the filter pass; prints how many it took.
+sample() {
+  sutra monitor -o jsonl --interval 500ms --count 40 |
+    jq --unbuffered -n "first(foreach inputs as \$s (0; . + 1; . as \$n | \$s | select($1) | \$n))"
+}
+
+@test "keys: screens, help, one service, its log, filter, sort, pause" {
+  start 120 40 "sutra monitor"
+  shows '^ml-base-1 +up'
+  shows 'Hit rates.* ago'
+  press Tab; shows '^sutra cache'
+  press Tab; shows '^sutra replicas'
+  press Tab; shows '^sutra services'
+  press s; shows 'Services by name'
+  press / m l - b a s e Enter; shows '/ml-base'
+  run -1 grep -q '^embedding-single' <(frame)
+  press Escape; shows '^embedding-single'
+  press g Enter; shows '^sutra service '
+  shows 'listening addr='
+  press Escape; press l; shows 'log of '
+  press '?'; shows 'sort services by the next column'
+  press '?' p; shows PAUSED
+  press p +; shows '500 ms'
+  press r; shows 'read-only: start with --admin'
+  press q; shows 'CODE 0'
+}
+
+@test "the size changes: another layout, no restart" {
+  start 200 60 "LINES=10 COLUMNS=40 sutra monitor"
+  shows 'Traffic'
+  "${T[@]}" resize-window -x 40 -y 10; shows '6 services: 6 up'
+  "${T[@]}" resize-window -x 30 -y 8; shows '30x8 is too small'
+  "${T[@]}" resize-window -x 80 -y 24; shows 'REPLICA +STATE'
+  press q; shows 'CODE 0'
+}
+
+@test "hundreds of random sizes harm nothing" {
+  for kind in "xterm-256color C.UTF-8" "vt100 C" "screen C.UTF-8"; do
+    # shellcheck disable=SC2086 # two words
+    set -- $kind
+    run -0 env TERM="$1" LC_ALL="$2" LINES=7 COLUMNS=9 "$SUTRA_TESTS/pty_resize" "$RESIZES" 7 sutra monitor --replay "$SESSION"
+    echo "$output"
+  done
+  run -0 env TERM=xterm NO_COLOR=1 "$SUTRA_TESTS/pty_resize" "$RESIZES" 8 sutra monitor
+}
+
+@test "the terminal is whole after Ctrl-C, TERM and a crash" {
+  local sig
+  for sig in INT TERM SEGV; do
+    start 80 24 "sutra monitor --replay '$SESSION'"
+    shows 'Replicas'
+    if [ "$sig" = INT ]; then press C-c; else pkill -"$sig" -P "$("${T[@]}" display-message -p '#{pane_pid}')" -x sutra; fi
+    shows 'CODE (130|143|139)'
+    shows '^icanon'
+    shows '^echo'
+    run -1 grep -q Replicas <(frame) # the screen from before is back
+    [ "$("${T[@]}" display-message -p '#{cursor_flag}')" = 1 ]
+    "${T[@]}" kill-server
+  done
+}
+
+@test "without colour no colour, and nothing but ASCII" {
+  start 100 30 "NO_COLOR=1 sutra monitor --ascii"
+  shows '^ml-base-1 +up'
+  run -1 grep -qE $'\033\\[[0-9;]*3[0-9]' <("${T[@]}" capture-pane -p -e)
+  run -1 grep -qP '[^\x00-\x7F]' <(frame)
+}
+
+@test "a frame of the stack, and the stream: ages, rates, no negative figure" {
+  run -0 --separate-stderr sutra monitor --once --size 100x30
+  [ "${#lines[@]}" -ge 20 ]
+  [[ $output == *"6 services"* || $output == *"ml-base-3 "*up* ]]
+  sutra monitor -o jsonl --count 3 --interval 200ms | jq -es 'length == 3 and all(.[]; .schema == "sutra.monitor/1" and
+    (.services | length) == 6 and all(.services[]; .age_ms != null) and all(.. | numbers; . >= -1))'
+}
+
+@test "a killed replica shows within two samples" {
+  local pid
+  pid=$(pid_of ml-base-3)
+  (sleep 1.2 && kill -9 "$pid") 3>&- &
+  # samples 500 ms apart: killed after the third, so seen by the fifth
+  run -0 sample '.services[] | select(.name == "ml-base-3") | .pid != '"$pid"
+  [ "$output" -le 5 ]
+  run -0 sample 'all(.services[]; .state == "up") and ([.services[].restarts] | max) > 0'
+}
+
+@test "a stopped balancer and a stopped gateway are stale, and come back" {
+  local name
+  start 120 40 "sutra monitor --interval 500ms"
+  for name in ml-base-lb embedding-single; do
+    shows '^embedding-single +up'
+    STOPPED=$(pid_of "$name")
+    kill -STOP "$STOPPED"
+    shows 'stale [0-9.]+ s: first-byte'
+    shows "^$name +down"
+    kill -CONT "$STOPPED"
+    shows "^$name +up"
+    run -1 grep -q stale <(frame)
+  done
+}
+
+@test "status --watch draws in place; without a terminal, frames one after another" {
+  start 100 20 "NO_COLOR=1 sutra status --watch 300ms"
+  shows '6 services: 6 up'
+  sleep 1
+  [ "$(frame | grep -c '^ml-base-1')" = 1 ]
+  press C-c; shows 'CODE 130'
+  run -124 timeout 1 sutra cache-stats --watch 300ms
+  [ "$(grep -c '^LEVEL' <<<"$output")" -ge 2 ]
+  [[ $output != *$'\033'* ]]
+}
+
+@test "drain and restart ask first, and do what they say with --admin" {
+  start 120 40 "sutra monitor --admin"
+  shows '^ml-base-1 +up'
+  press Tab Tab; shows '^sutra replicas'
+  press d; shows 'drain.* ml-base-1\? \[y/N\]'
+  press n; shows 'nothing was done'
+  press d; shows 'y/N'
+  press y; shows 'ml-base-1 is drained'
+  shows '^ml-base-1 +NOLB'
+  press d; shows 'y/N'; press y
+  shows 'ml-base-1 is ready again'
+  shows '^ml-base-1 +UP'
+  press r; shows 'restart ml-base-1\?'; press y
+  shows 'ml-base-1 is healthy again'
+  press q; shows 'CODE 0'
+}
+
+@test "a stack that goes away and comes back is found again" {
+  start 100 30 "sutra monitor"
+  shows '^ml-base-1 +up'
+  sutra down >/dev/null
+  shows 'not supervised|unsupervised|nothing is deployed|no record'
+  sutra deploy --yes >/dev/null 2>&1
+  shows '^ml-base-1 +up'
+}
