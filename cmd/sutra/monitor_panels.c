@@ -283,7 +283,7 @@ static void cache_draw(const struct monitor_view *v, struct sutra_screen *s, str
 	}
 	stale = monitor_title(v, s, at, "Hit rates", caches_at(v), caches_trouble(v));
 	monitor_hit_bars(v, s, below(at, 1));
-	if (at.height > 6)
+	if (at.height > 7)
 		monitor_hit_history(v, s, below(at, 4));
 	if (stale)
 		monitor_dim(s, below(at, 1));

@@ -212,6 +212,23 @@ struct sutra_hits sutra_trend_total(const struct sutra_snapshot *s)
 	return h;
 }
 
+/* The minutes that the moment lies in, of all gateways: for parts of a whole, not for counts. */
+static struct sutra_hits minutes_at(const struct sutra_trend *t, int64_t us)
+{
+	struct sutra_hits h = { 0 };
+
+	for (size_t i = 0; i < t->n_seed; i++) {
+		const struct sutra_snap_minute *m = &t->seed[i];
+
+		if (m->unix_s < us / 1000000 || m->unix_s - 60 >= us / 1000000)
+			continue;
+		h.l1 += (double)m->l1;
+		h.l2 += (double)m->l2;
+		h.misses += (double)m->misses;
+	}
+	return h;
+}
+
 void sutra_trend_slots(const struct sutra_trend *t, double slot_seconds, struct sutra_hits *ret, size_t n)
 {
 	int64_t now = t->n ? at(t, t->n - 1)->time_us : 0, slot = (int64_t)(slot_seconds * 1e6);
@@ -223,7 +240,10 @@ void sutra_trend_slots(const struct sutra_trend *t, double slot_seconds, struct 
 		const struct point *a = point_before(t, until - slot), *b = point_before(t, until);
 
 		a = a ? a : t->n ? at(t, 0) : NULL;
-		ret[i] = a && b && b->time_us > a->time_us ? between(a, b) : (struct sutra_hits){ 0 };
+		if (b)
+			ret[i] = b->time_us > a->time_us ? between(a, b) : (struct sutra_hits){ 0 };
+		else
+			ret[i] = minutes_at(t, until);
 	}
 }
 

@@ -37,7 +37,8 @@ void sutra_trend_add(struct sutra_trend *t, const struct sutra_snapshot *s);
 struct sutra_hits sutra_trend_window(const struct sutra_trend *t, double seconds);
 /* Since the gateways started. */
 struct sutra_hits sutra_trend_total(const struct sutra_snapshot *s);
-/* Hits of n equal slots that end now, oldest first; slots before the first point are zero. */
+/* Hits of n equal slots that end now, oldest first. Slots before the first point show the minute
+ * they lie in: its parts are right, its counts are those of the whole minute. */
 void sutra_trend_slots(const struct sutra_trend *t, double slot_seconds, struct sutra_hits *ret, size_t n);
 /* The last n values of a line, oldest first; -1 where there is none. */
 void sutra_trend_line(const struct sutra_trend *t, enum sutra_trend_line line, double *ret, size_t n);

@@ -53,33 +53,55 @@ static int total_of(const int *widths, size_t n)
 	return total;
 }
 
-/* Widths that fit; -1: the column is left out. */
-static void fit(const struct sutra_grid *g, int limit, int *widths)
+static void natural_widths(const struct sutra_grid *g, int *widths)
 {
 	for (size_t c = 0; c < g->n_columns; c++)
 		widths[c] = (int)strlen(g->columns[c].title);
 	for (size_t i = 0; i < g->n; i++)
 		if (g->cells[i].width > widths[i % g->n_columns])
 			widths[i % g->n_columns] = g->cells[i].width;
-	while (total_of(widths, g->n_columns) > limit) {
-		size_t out = g->n_columns, widest = g->n_columns;
+}
 
-		for (size_t c = 0; c < g->n_columns; c++) {
-			const struct sutra_grid_column *k = &g->columns[c];
+/* Takes from the widest column that may be cut; false: none may. */
+static bool shrink(const struct sutra_grid *g, int *widths)
+{
+	size_t widest = g->n_columns;
 
-			if (widths[c] >= 0 && k->rank && (out == g->n_columns || k->rank >= g->columns[out].rank))
-				out = c;
-			if (widths[c] > 0 && k->shrink && widths[c] > k->shrink &&
-			    (widest == g->n_columns || widths[c] > widths[widest]))
-				widest = c;
-		}
-		if (widest < g->n_columns)
-			widths[widest]--;
-		else if (out < g->n_columns)
-			widths[out] = -1;
-		else
-			break;
-	}
+	for (size_t c = 0; c < g->n_columns; c++)
+		if (widths[c] > 0 && g->columns[c].shrink && widths[c] > g->columns[c].shrink &&
+		    (widest == g->n_columns || widths[c] > widths[widest]))
+			widest = c;
+	if (widest < g->n_columns)
+		widths[widest]--;
+	return widest < g->n_columns;
+}
+
+/* Leaves out the column of the highest rank, and gives the others their full width again. */
+static bool leave_out(const struct sutra_grid *g, const int *natural, int *widths)
+{
+	size_t out = g->n_columns;
+
+	for (size_t c = 0; c < g->n_columns; c++)
+		if (widths[c] >= 0 && g->columns[c].rank &&
+		    (out == g->n_columns || g->columns[c].rank >= g->columns[out].rank))
+			out = c;
+	if (out == g->n_columns)
+		return false;
+	widths[out] = -1;
+	for (size_t c = 0; c < g->n_columns; c++)
+		widths[c] = widths[c] < 0 ? -1 : natural[c];
+	return true;
+}
+
+/* Widths that fit; -1: the column is left out. */
+static void fit(const struct sutra_grid *g, int limit, int *widths)
+{
+	int natural[MAX_COLUMNS];
+
+	natural_widths(g, natural);
+	memcpy(widths, natural, g->n_columns * sizeof(*widths));
+	while (total_of(widths, g->n_columns) > limit && (shrink(g, widths) || leave_out(g, natural, widths)))
+		;
 }
 
 static void draw_row(const struct sutra_grid *g, struct sutra_screen *s, struct sutra_rect at, const int *widths,

@@ -112,7 +112,7 @@ sample() {
 @test "without colour no colour, and nothing but ASCII" {
   start 100 30 "NO_COLOR=1 sutra monitor --ascii"
   shows '^ml-base-1 +up'
-  run -1 grep -qE $'\033\\[[0-9;]*3[0-9]' <("${T[@]}" capture-pane -p -e)
+  run -1 grep -qE $'\033\\[([0-9;]*;)?(3[0-7]|9[0-7]|38;[0-9;]+)m' <("${T[@]}" capture-pane -p -e)
   run -1 grep -qP '[^\x00-\x7F]' <(frame)
 }
 

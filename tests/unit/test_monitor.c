@@ -1,0 +1,232 @@
+/* What the monitor stands on: rates from two snapshots, windows of hits, pictures in cells. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/option.h"
+#include "probe/snapshot.h"
+#include "probe/trend.h"
+#include "term/chart.h"
+#include "term/grid.h"
+
+static struct sutra_snapshot *sample(int64_t second, int64_t l1, int64_t misses, const int64_t totals[3])
+{
+	struct sutra_snapshot *s = sutra_snapshot_new(1, 1, 1);
+
+	s->time_us = (1000 + second) * 1000000;
+	s->interval_s = 1;
+	strcpy(s->services[0].name, "gateway");
+	s->services[0].at_us = s->time_us;
+	s->services[0].cpu_us = second * 50000;
+	s->services[0].pid = 7;
+	strcpy(s->balancers[0].service, "lb");
+	s->balancers[0].at_us = s->time_us;
+	sutra_snapshot_replicas(&s->balancers[0], 3);
+	for (int i = 0; i < 3; i++) {
+		s->balancers[0].replicas[i].name[0] = (char)('a' + i);
+		s->balancers[0].replicas[i].total = totals[i];
+		s->balancers[0].replicas[i].up = true;
+	}
+	strcpy(s->caches[0].service, "gateway");
+	s->caches[0].at_us = s->time_us;
+	s->caches[0].l1_hits = l1;
+	s->caches[0].misses = misses;
+	s->caches[0].texts = l1 + misses;
+	return s;
+}
+
+static void rates_need_two_and_are_never_negative(void **state)
+{
+	struct sutra_snapshot *a = sample(0, 100, 10, (int64_t[]){ 1000, 1000, 1000 }),
+			      *b = sample(2, 140, 20, (int64_t[]){ 1060, 1060, 1060 }),
+			      *c = sample(3, 5, 1, (int64_t[]){ 1070, 3, 1200 });
+
+	sutra_snapshot_rates(a, NULL);
+	assert_true(a->caches[0].texts_rate < 0 && a->services[0].cpu_percent < 0);
+	assert_true(a->balancers[0].replicas[0].rate < 0);
+	sutra_snapshot_rates(b, a);
+	assert_float_equal(b->caches[0].texts_rate, 25, 1e-9);
+	assert_float_equal(b->services[0].cpu_percent, 5, 1e-9);
+	assert_float_equal(b->balancers[0].replicas[1].rate, 30, 1e-9);
+	assert_float_equal(b->balancers[0].balance, 1, 1e-3);
+	assert_false(b->balancers[0].replicas[1].skewed);
+	/* A restart: counters begin again at 0. */
+	sutra_snapshot_rates(c, b);
+	assert_float_equal(c->caches[0].texts_rate, 6, 1e-9);
+	assert_float_equal(c->balancers[0].replicas[1].rate, 3, 1e-9);
+	assert_true(c->balancers[0].replicas[2].skewed);
+	assert_true(c->balancers[0].balance < 0.95);
+	sutra_snapshot_unref(a);
+	sutra_snapshot_unref(b);
+	sutra_snapshot_unref(c);
+}
+
+static void what_was_not_read_keeps_its_age(void **state)
+{
+	struct sutra_snapshot *a = sample(0, 1, 1, (int64_t[]){ 1, 1, 1 }), *b = sutra_snapshot_new(0, 1, 1);
+
+	b->time_us = a->time_us + 3000000;
+	b->interval_s = 1;
+	strcpy(b->balancers[0].service, "lb");
+	strcpy(b->caches[0].service, "gateway");
+	assert_int_equal(sutra_snapshot_keep_balancer(&b->balancers[0], a), 0);
+	sutra_snapshot_keep_counters(&b->caches[0], a);
+	sutra_snapshot_rates(b, a);
+	assert_int_equal(b->balancers[0].n, 3);
+	assert_int_equal(b->balancers[0].at_us, a->time_us);
+	assert_true(sutra_snapshot_stale(b, b->caches[0].at_us, b->time_us));
+	assert_false(sutra_snapshot_stale(b, b->caches[0].at_us, a->time_us + 2000000));
+	sutra_snapshot_unref(a);
+	sutra_snapshot_unref(b);
+}
+
+static void windows_count_hits(void **state)
+{
+	struct sutra_trend *t = sutra_trend_new();
+	struct sutra_hits h, slots[4];
+	double line[3];
+
+	for (int i = 0; i <= 100; i++) {
+		/* from second 90 on, only misses; a restart at 50 */
+		int64_t since = i < 50 ? i : i - 50;
+		struct sutra_snapshot *s = sample(i, 10 * (i < 90 ? since : 39), i < 90 ? 0 : i - 89, (int64_t[]){ 0, 0, 0 });
+
+		sutra_trend_add(t, s);
+		sutra_snapshot_unref(s);
+	}
+	h = sutra_trend_window(t, 60);
+	assert_float_equal(h.seconds, 60, 1e-9);
+	assert_float_equal(h.misses, 11, 1e-9);
+	assert_float_equal(h.l1, 480, 1e-9);
+	h = sutra_trend_window(t, 900);
+	assert_float_equal(h.seconds, 100, 1e-9);
+	sutra_trend_slots(t, 10, slots, 4);
+	assert_true(slots[0].l1 > 0 && slots[3].l1 <= 0 && slots[2].misses > 0);
+	sutra_trend_line(t, SUTRA_TREND_TEXTS, line, 3);
+	assert_true(line[2] < 0);	/* no rates were filled in */
+	sutra_trend_free(t);
+}
+
+static const char *row_of(const struct sutra_screen *s, int row)
+{
+	static char text[512];
+	size_t n = 0;
+
+	for (int x = 0; x < s->columns; x++)
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s", sutra_screen_cell(s, row, x)->glyph);
+	while (n && text[n - 1] == ' ')
+		text[--n] = '\0';
+	return text;
+}
+
+static void text_stays_inside(void **state)
+{
+	struct sutra_screen s;
+
+	sutra_screen_init(&s, 2, 8, true);
+	assert_int_equal(sutra_screen_text(&s, 0, 2, 100, SUTRA_ROLE_OK, "abcdefghij"), 6);
+	assert_string_equal(row_of(&s, 0), "  abcde\u2026");
+	sutra_screen_text(&s, 5, 0, 3, SUTRA_ROLE_OK, "out");
+	sutra_screen_text(&s, -1, 0, 3, SUTRA_ROLE_OK, "out");
+	sutra_screen_text(&s, 1, 0, 8, SUTRA_ROLE_OK, "\u4e2d\033x\xff");
+	assert_string_equal(row_of(&s, 1), "\u4e2d?x?");
+	/* Half a wide character is no character. */
+	sutra_screen_text(&s, 1, 1, 1, SUTRA_ROLE_OK, "y");
+	assert_string_equal(row_of(&s, 1), " y?x?");
+	s.utf8 = false;
+	sutra_screen_clear(&s);
+	sutra_screen_text(&s, 0, 0, 4, SUTRA_ROLE_OK, "a\u00e9bcd");
+	assert_string_equal(row_of(&s, 0), "a?b~");
+	sutra_screen_release(&s);
+}
+
+static void charts_show_parts(void **state)
+{
+	const double parts[] = { 97, 2, 1 }, entries[][SUTRA_CHART_PARTS] = { { 1, 1, 2 }, { 0, 0, 0 } },
+		     none[] = { 0, 0, 0 }, values[] = { -1, 0, 5, 10 };
+	struct sutra_screen s;
+
+	sutra_screen_init(&s, 4, 10, false);
+	sutra_chart_bar(&s, 0, 0, 10, parts);
+	assert_string_equal(row_of(&s, 0), "########+.");
+	sutra_chart_bar(&s, 1, 0, 10, none);
+	assert_string_equal(row_of(&s, 1), "----------");
+	sutra_screen_clear(&s);
+	sutra_chart_stack(&s, 0, 0, 4, entries, 2);
+	assert_string_equal(row_of(&s, 0), ".");
+	assert_string_equal(row_of(&s, 3), "#-");
+	sutra_chart_spark(&s, 2, 4, SUTRA_ROLE_OK, values, 4, 0);
+	assert_string_equal(row_of(&s, 2), "+    _-#");
+	sutra_screen_release(&s);
+}
+
+static void columns_give_way_in_order(void **state)
+{
+	static const struct sutra_grid_column columns[] = {
+		{ "NAME", false, 0, 0 }, { "A", true, 2, 0 }, { "WORDS", false, 1, 4 }, { NULL, false, 0, 0 },
+	};
+	struct sutra_screen s;
+	struct sutra_grid g;
+
+	sutra_screen_init(&s, 3, 30, false);
+	sutra_grid_init(&g, columns);
+	for (int i = 0; i < 4; i++) {
+		sutra_grid_cell(&g, SUTRA_ROLE_PLAIN, "row%d", i);
+		sutra_grid_cell(&g, SUTRA_ROLE_PLAIN, "%d", 10 * i);
+		sutra_grid_cell(&g, SUTRA_ROLE_PLAIN, "%s", "many words");
+	}
+	sutra_grid_draw(&g, &s, (struct sutra_rect){ 0, 0, 3, 30 }, 3);
+	assert_string_equal(row_of(&s, 0), "NAME   A  WORDS");
+	assert_string_equal(row_of(&s, 2), "row3  30  many words");
+	assert_int_equal(sutra_screen_cell(&s, 2, 0)->role, SUTRA_ROLE_SELECT);
+	sutra_screen_clear(&s);
+	sutra_grid_draw(&g, &s, (struct sutra_rect){ 0, 0, 3, 11 }, -1);
+	assert_string_equal(row_of(&s, 1), "row0  many~");
+	sutra_grid_release(&g);
+	sutra_screen_release(&s);
+}
+
+static uint64_t parsed(int argc, char **argv, int *ret_operands)
+{
+	uint64_t period = 0;
+	const struct sutra_option rows[] = {
+		{ 0, "watch", SUTRA_OPT_PERIOD, &period, "[TIME]", "", 2000000000, 0, NULL }, { 0 },
+	};
+
+	assert_int_equal(sutra_options_parse(rows, argc, argv, ret_operands, NULL), 0);
+	return period;
+}
+
+static void a_period_may_be_left_out(void **state)
+{
+	int n;
+
+	assert_int_equal(parsed(2, (char *[]){ "x", "--watch", NULL }, &n), 2000000000);
+	assert_int_equal(parsed(3, (char *[]){ "x", "--watch", "5s", NULL }, &n), 5000000000);
+	assert_int_equal(n, 0);
+	assert_int_equal(parsed(2, (char *[]){ "x", "--watch=1s", NULL }, &n), 1000000000);
+	assert_int_equal(parsed(3, (char *[]){ "x", "--watch", "word", NULL }, &n), 2000000000);
+	assert_int_equal(n, 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(rates_need_two_and_are_never_negative),
+		cmocka_unit_test(what_was_not_read_keeps_its_age),
+		cmocka_unit_test(windows_count_hits),
+		cmocka_unit_test(text_stays_inside),
+		cmocka_unit_test(charts_show_parts),
+		cmocka_unit_test(columns_give_way_in_order),
+		cmocka_unit_test(a_period_may_be_left_out),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
