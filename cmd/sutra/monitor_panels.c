@@ -9,11 +9,6 @@
 
 enum { MAX_SERVICES = 256, CHART_ROWS = 5, MAX_WIDTH = 512 };
 
-static struct sutra_rect below(struct sutra_rect at, int rows)
-{
-	return (struct sutra_rect){ at.row + rows, at.column, at.height - rows, at.width };
-}
-
 /* Services */
 
 static void service_cells(struct sutra_grid *g, const struct sutra_snap_service *s, bool wide)
@@ -137,14 +132,14 @@ static void services_draw(const struct monitor_view *v, struct sutra_screen *s, 
 	if (level < 2) {
 		services_line(v, s, at);
 		if (level)
-			troubled_lines(v, s, below(at, 1));
+			troubled_lines(v, s, sutra_rect_below(at, 1));
 		return;
 	}
 	monitor_services_title(v, "Services", title, sizeof(title));
 	stale = monitor_title(v, s, at, title, services_at(v), v->snap->trouble);
-	monitor_services_table(v, s, below(at, 1), false);
+	monitor_services_table(v, s, sutra_rect_below(at, 1), false);
 	if (stale)
-		monitor_dim(s, below(at, 1));
+		monitor_dim(s, sutra_rect_below(at, 1));
 }
 
 const struct monitor_panel monitor_panel_services = { 3, services_rows, services_draw };
@@ -218,9 +213,9 @@ void monitor_hit_bars(const struct monitor_view *v, struct sutra_screen *s, stru
 		if (all.seconds > 0 && h.seconds > all.seconds)
 			h.seconds = all.seconds;	/* the first minute was shorter */
 		window_name(name, sizeof(name), windows[i].name, windows[i].seconds, &h);
-		hit_bar(s, below(at, i), name, &h);
+		hit_bar(s, sutra_rect_below(at, i), name, &h);
 	}
-	hit_bar(s, below(at, 2), "start", &all);
+	hit_bar(s, sutra_rect_below(at, 2), "start", &all);
 }
 
 /* Stacked columns: each a slot of time, L1 at the foot, then L2, then misses. */
@@ -282,11 +277,11 @@ static void cache_draw(const struct monitor_view *v, struct sutra_screen *s, str
 		return;
 	}
 	stale = monitor_title(v, s, at, "Hit rates", caches_at(v), caches_trouble(v));
-	monitor_hit_bars(v, s, below(at, 1));
+	monitor_hit_bars(v, s, sutra_rect_below(at, 1));
 	if (at.height > 7)
-		monitor_hit_history(v, s, below(at, 4));
+		monitor_hit_history(v, s, sutra_rect_below(at, 4));
 	if (stale)
-		monitor_dim(s, below(at, 1));
+		monitor_dim(s, sutra_rect_below(at, 1));
 }
 
 const struct monitor_panel monitor_panel_cache = { 3, cache_rows, cache_draw };
@@ -396,9 +391,9 @@ static void replicas_draw(const struct monitor_view *v, struct sutra_screen *s, 
 			 k->group, k->algorithm, k->balance >= 0 ? index : " -");
 	}
 	stale = monitor_title(v, s, at, title, oldest->at_us, oldest->trouble);
-	monitor_replicas_table(v, s, below(at, 1), false);
+	monitor_replicas_table(v, s, sutra_rect_below(at, 1), false);
 	if (stale)
-		monitor_dim(s, below(at, 1));
+		monitor_dim(s, sutra_rect_below(at, 1));
 }
 
 const struct monitor_panel monitor_panel_replicas = { 2, replicas_rows, replicas_draw };
@@ -464,9 +459,9 @@ static void traffic_draw(const struct monitor_view *v, struct sutra_screen *s, s
 	}
 	stale = monitor_title(v, s, at, "Traffic", caches_at(v), caches_trouble(v));
 	for (size_t i = 0; i < N_LINES; i++)
-		traffic_spark(v, s, below(at, 1 + (int)i), i);
+		traffic_spark(v, s, sutra_rect_below(at, 1 + (int)i), i);
 	if (stale)
-		monitor_dim(s, below(at, 1));
+		monitor_dim(s, sutra_rect_below(at, 1));
 }
 
 const struct monitor_panel monitor_panel_traffic = { 3, traffic_rows, traffic_draw };

@@ -64,11 +64,6 @@ static void draw_overview(const struct monitor_view *v, struct sutra_screen *s, 
 	panels[P_TRAFFIC]->draw(v, s, r, levels[P_TRAFFIC]);
 }
 
-static struct sutra_rect below(struct sutra_rect at, int rows)
-{
-	return (struct sutra_rect){ at.row + rows, at.column, at.height - rows, at.width };
-}
-
 static void entries_text(char *out, size_t size, int64_t n, int64_t max)
 {
 	char a[24], b[24];
@@ -164,7 +159,7 @@ static void draw_cache(const struct monitor_view *v, struct sutra_screen *s, str
 		return;
 	}
 	stale = monitor_title(v, s, at, "Cache", c->at_us, c->trouble);
-	monitor_hit_bars(v, s, below(at, 1));
+	monitor_hit_bars(v, s, sutra_rect_below(at, 1));
 	sutra_grid_init(&g, columns);
 	for (size_t i = 0; i < v->snap->n_caches; i++)
 		gateway_cells(&g, &v->snap->caches[i]);
@@ -173,11 +168,11 @@ static void draw_cache(const struct monitor_view *v, struct sutra_screen *s, str
 	sutra_grid_release(&g);
 	if (stale)
 		monitor_dim(s, (struct sutra_rect){ at.row + 1, at.column, 3 + rows, at.width });
-	at = below(at, 4 + rows);
+	at = sutra_rect_below(at, 4 + rows);
 	if (at.height >= 3)
-		at = below(at, draw_levels(v, s, at));
+		at = sutra_rect_below(at, draw_levels(v, s, at));
 	if (at.height >= 4)
-		monitor_hit_history(v, s, below(at, 1));
+		monitor_hit_history(v, s, sutra_rect_below(at, 1));
 }
 
 static void draw_replicas(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at)
@@ -197,7 +192,7 @@ static void draw_replicas(const struct monitor_view *v, struct sutra_screen *s, 
 		snprintf(title, sizeof(title), "%s (%s), balance index %s", k->service,
 			 k->algorithm[0] ? k->algorithm : "?", index);
 		stale |= monitor_title(v, s, r, title, k->at_us, k->trouble);
-		r = below(r, 1);
+		r = sutra_rect_below(r, 1);
 	}
 	if (v->snap->n_balancers)
 		monitor_replicas_table(v, s, r, true);
@@ -214,9 +209,9 @@ static void draw_services(const struct monitor_view *v, struct sutra_screen *s, 
 	monitor_services_title(v, by, title, sizeof(title));
 	stale = monitor_title(v, s, at, title, v->snap->n_services ? v->snap->services[0].at_us : v->snap->time_us,
 			      v->snap->trouble);
-	monitor_services_table(v, s, below(at, 1), true);
+	monitor_services_table(v, s, sutra_rect_below(at, 1), true);
 	if (stale)
-		monitor_dim(s, below(at, 1));
+		monitor_dim(s, sutra_rect_below(at, 1));
 }
 
 struct facts {
@@ -230,7 +225,7 @@ static void fact(struct facts *f, const char *name, enum sutra_role role, const 
 		return;
 	sutra_screen_text(f->s, f->at.row, f->at.column, 11, SUTRA_ROLE_DIM, name);
 	sutra_screen_text(f->s, f->at.row, f->at.column + 12, f->at.width - 12, role, text);
-	f->at = below(f->at, 1);
+	f->at = sutra_rect_below(f->at, 1);
 }
 
 static void memory_fact(struct facts *f, const struct sutra_snap_service *p, int64_t now_us)
@@ -292,7 +287,7 @@ static void replica_fact(const struct monitor_view *v, struct facts *f, const ch
 static void draw_service(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at)
 {
 	const struct sutra_snap_service *p = sutra_snapshot_service(v->snap, v->service);
-	struct facts f = { s, below(at, 1) };
+	struct facts f = { s, sutra_rect_below(at, 1) };
 	bool stale;
 
 	if (!p) {
@@ -304,9 +299,9 @@ static void draw_service(const struct monitor_view *v, struct sutra_screen *s, s
 	service_facts(&f, p, v->now_us);
 	replica_fact(v, &f, p->name);
 	if (stale)
-		monitor_dim(s, below(at, 1));
+		monitor_dim(s, sutra_rect_below(at, 1));
 	if (f.at.height > 2)
-		monitor_draw_log(v, s, below(f.at, 1));
+		monitor_draw_log(v, s, sutra_rect_below(f.at, 1));
 }
 
 void monitor_draw_body(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at)
@@ -325,7 +320,7 @@ void monitor_draw_body(const struct monitor_view *v, struct sutra_screen *s, str
 	}
 	if (v->snap->cause[0] && at.height > 6) {
 		sutra_screen_textf(s, at.row, at.column, at.width, SUTRA_ROLE_BAD, "root cause: %s", v->snap->cause);
-		at = below(at, 1);
+		at = sutra_rect_below(at, 1);
 	}
 	draw[v->screen](v, s, at);
 }

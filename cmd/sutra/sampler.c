@@ -8,15 +8,10 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "base/file.h"
-#include "base/jsonio.h"
-#include "check/ask.h"
-#include "check/promtext.h"
-#include "net/fetch.h"
-#include "stack/deployment.h"
 #include "sutra/health.h"
+#include "sutra/sampler_fill.h"
 
-enum { KEPT_MINUTES = 60, MAX_LOG = 96 << 10, LOG_LINES = 400, DAY = 1440, MAX_ANSWER = 1 << 20 };
+enum { MAX_LOG = 96 << 10, LOG_LINES = 400, MAX_ANSWER = 1 << 20 };
 
 static const uint64_t FIRST_AGAIN_NS = 150000000, LONGEST_NS = 2000000000, SHORTEST_NS = 300000000;
 static const int64_t DETAIL_US = 10000000, SIZES_US = 5000000;
@@ -231,211 +226,6 @@ static void release_round(struct round *r)
 	sutra_free(r->gateways);
 }
 
-#define COPY(to, from) snprintf(to, sizeof(to), "%s", (from) ? (from) : "")
-
-/* Why a fetch gave no figures, in a few words; "" when it did. */
-static void say_trouble(const struct sutra_fetch *f, char *out, size_t size)
-{
-	if (f->reason != SUTRA_FETCH_OK)
-		snprintf(out, size, "%s", sutra_fetch_reason_name(f->reason));
-	else if (f->status != 200)
-		snprintf(out, size, "answered %d", f->status);
-	else
-		*out = '\0';
-}
-
-static void fill_service(struct sutra_snap_service *to, const struct sutra_deployed *s, const struct sutra_probe *all,
-			 const struct sutra_probe *p, int64_t now_us, int64_t sizes_us)
-{
-	COPY(to->name, s->name);
-	COPY(to->group, s->group);
-	COPY(to->program, s->program);
-	COPY(to->address, s->address);
-	COPY(to->published, s->published);
-	COPY(to->version, p->version);
-	COPY(to->state, sutra_probe_state_name(p->state));
-	COPY(to->reason, p->state == SUTRA_UP ? "" : sutra_probe_reason_name(p->reason));
-	COPY(to->detail, p->detail);
-	COPY(to->affected_by, p->cause >= 0 ? all[p->cause].name : "");
-	to->at_us = now_us;
-	to->latency_ms = p->total_ns ? (double)p->total_ns / 1e6 : -1;
-	to->uptime_s = p->uptime_seconds >= 0 ? p->uptime_seconds :
-		       s->started_us ? (double)(now_us - s->started_us) / 1e6 : -1;
-	to->cpu_us = s->pid ? (int64_t)s->cpu_us : -1;
-	to->memory_at_us = sizes_us;
-	to->memory_bytes = s->pss_bytes ? (int64_t)s->pss_bytes : -1;
-	to->rss_bytes = s->rss_bytes ? (int64_t)s->rss_bytes : -1;
-	to->memory_limit = (int64_t)s->memory_limit;
-	to->pid = s->pid ? (int64_t)s->pid : -1;
-	to->restarts = s->restarts;
-	to->last_exit = s->last_exit;
-}
-
-static void fill_replica(struct sutra_snap_replica *to, const struct sutra_haproxy_row *row)
-{
-	COPY(to->name, row->name);
-	COPY(to->status, row->status);
-	COPY(to->check_code, row->check_code);
-	COPY(to->check_text, row->check_text[0] ? row->check_text : row->check_says);
-	to->sessions = row->sessions;
-	to->sessions_max = row->sessions_max;
-	to->queue = row->queue;
-	to->queue_max = row->queue_max;
-	to->total = row->total;
-	to->errors = (row->errors_connect > 0 ? row->errors_connect : 0) +
-		     (row->errors_response > 0 ? row->errors_response : 0);
-	to->last_change_s = row->last_change_s;
-	to->check_ms = row->check_ms;
-	to->mean_ms = row->mean_ms;
-	to->up = sutra_haproxy_is_up(row);
-}
-
-static void fill_balancer(struct sutra_snap_balancer *to, const struct sutra_balancer *b, const struct sutra_fetch *f,
-			  struct sutra_probe *probe, const struct sutra_snapshot *before, int64_t now_us)
-{
-	struct sutra_haproxy_stats stats;
-	const struct sutra_haproxy_row *row;
-	struct sutra_err err;
-	size_t n = 0;
-
-	COPY(to->service, b->service);
-	COPY(to->group, b->group);
-	say_trouble(f, to->trouble, sizeof(to->trouble));
-	if (!to->trouble[0] && sutra_haproxy_parse(sutra_buf_str(&f->answer), f->answer.len, &stats, &err))
-		COPY(to->trouble, err.message);
-	if (to->trouble[0]) {
-		sutra_snapshot_keep_balancer(to, before);
-		return;
-	}
-	to->at_us = now_us;
-	while (sutra_haproxy_server(&stats, NULL, n))
-		n++;
-	sutra_snapshot_replicas(to, n);
-	for (size_t i = 0; i < to->n; i++)
-		fill_replica(&to->replicas[i], sutra_haproxy_server(&stats, NULL, i));
-	row = sutra_haproxy_find(&stats, to->group, "BACKEND");
-	COPY(to->algorithm, row ? row->algorithm : "");
-	if (probe)
-		health_behind_balancer(&stats, probe);
-	sutra_haproxy_release(&stats);
-}
-
-static int64_t counter(const char *text, const char *name)
-{
-	double v = sutra_promtext_value(text, name);
-
-	return v > 0 ? (int64_t)v : 0;
-}
-
-static void fill_counters(struct sutra_snap_cache *to, const struct sutra_fetch *f,
-			  const struct sutra_snapshot *before, int64_t now_us)
-{
-	const char *text = sutra_buf_str(&f->answer);
-
-	say_trouble(f, to->trouble, sizeof(to->trouble));
-	if (to->trouble[0]) {
-		sutra_snapshot_keep_counters(to, before);
-		return;
-	}
-	to->at_us = now_us;
-	to->l1_hits = counter(text, "sutra_l1_hits_total");
-	to->l2_hits = counter(text, "sutra_l2_hits_total");
-	to->misses = counter(text, "sutra_cache_misses_total");
-	to->texts = counter(text, "sutra_cache_texts_total");
-	to->coalesced = counter(text, "sutra_cache_coalesced_total");
-	to->l2_errors = counter(text, "sutra_l2_errors_total");
-	to->requests = counter(text, "sutra_gateway_requests_total");
-	to->errors = counter(text, "sutra_gateway_errors_total");
-}
-
-static struct sutra_snap_minute minute_of(const json_t *o)
-{
-	return (struct sutra_snap_minute){ json_integer_value(json_object_get(o, "t")),
-					   json_integer_value(json_object_get(o, "l1")),
-					   json_integer_value(json_object_get(o, "l2")),
-					   json_integer_value(json_object_get(o, "miss")) };
-}
-
-/* What the minute under way has: all there was, less what the minutes before it hold. */
-static void add_rest(struct sutra_snap_cache *to, const json_t *list, const struct sutra_cache_stats *c,
-		     int64_t now_us)
-{
-	struct sutra_snap_minute rest = { now_us / 1000000, c->l1.hits, c->l2.hits, c->misses }, m;
-
-	for (size_t i = 0; i < json_array_size(list); i++) {
-		m = minute_of(json_array_get(list, i));
-		rest.l1 -= m.l1;
-		rest.l2 -= m.l2;
-		rest.misses -= m.misses;
-	}
-	if (rest.l1 >= 0 && rest.l2 >= 0 && rest.misses >= 0)
-		to->minutes[to->n_minutes++] = rest;
-}
-
-static void fill_minutes(struct sutra_snap_cache *to, const struct sutra_buf *answer, const struct sutra_cache_stats *c,
-			 int64_t now_us)
-{
-	json_t *doc = NULL;
-	const json_t *list;
-	size_t n, skip;
-
-	if (sutra_json_parse(sutra_buf_str(answer), answer->len, &doc, NULL))
-		return;
-	list = json_object_get(doc, "history");
-	n = json_array_size(list);
-	skip = n > KEPT_MINUTES ? n - KEPT_MINUTES : 0;
-	to->minutes = xcalloc(n - skip + 1, sizeof(*to->minutes));
-	for (; skip + to->n_minutes < n; to->n_minutes++)
-		to->minutes[to->n_minutes] = minute_of(json_array_get(list, skip + to->n_minutes));
-	if (n < DAY)	/* else it holds a part of the life only */
-		add_rest(to, list, c, now_us);
-	json_decref(doc);
-}
-
-static void fill_detail(struct sutra_snap_cache *to, const struct sutra_fetch *f, const struct sutra_snapshot *before,
-			int64_t now_us)
-{
-	struct sutra_cache_stats c;
-
-	if (!f || f->reason != SUTRA_FETCH_OK || f->status != 200 ||
-	    sutra_cache_stats_parse(sutra_buf_str(&f->answer), f->answer.len, &c, NULL)) {
-		sutra_snapshot_keep_detail(to, before);
-		return;
-	}
-	to->detail_at_us = now_us;
-	COPY(to->shard, c.shard);
-	to->enabled = c.enabled;
-	to->l2_enabled = c.l2_enabled;
-	to->ttl_seconds = c.ttl_seconds;
-	to->l1_size = c.l1.size;
-	to->l1_max = c.l1.max_size;
-	to->l1_evictions = c.l1.evictions;
-	to->l1_p50_us = c.l1.p50_us;
-	to->l1_p99_us = c.l1.p99_us;
-	to->l2_size = c.l2.size;
-	to->l2_max = c.l2.max_size;
-	to->l2_evictions = c.l2.evictions;
-	to->l2_expired = c.l2.expired;
-	to->l2_p50_us = c.l2.p50_us;
-	to->l2_p99_us = c.l2.p99_us;
-	fill_minutes(to, &f->answer, &c, now_us);
-}
-
-static void fill_cause(struct sutra_snapshot *to, const struct sutra_probe *p, size_t n)
-{
-	struct sutra_root_causes causes;
-	struct sutra_buf b;
-
-	if (sutra_root_causes_find(p, n, &causes, NULL))
-		return;
-	sutra_buf_init(&b, 1 << 16);
-	if (causes.n && causes.items[0].n_affected)
-		sutra_root_cause_say(p, &causes.items[0], &b);
-	COPY(to->cause, sutra_buf_str(&b));
-	sutra_buf_release(&b);
-	sutra_root_causes_release(&causes);
-}
-
 static struct sutra_probe *probe_of(const struct round *r, const char *name)
 {
 	for (size_t i = 0; i < r->s->d->n; i++)
@@ -452,22 +242,22 @@ static void fill(struct sutra_snapshot *to, const struct round *r, int64_t now_u
 		if (r->health[i] != NONE)
 			sutra_probe_judge(&r->probes[i], &r->fetches[r->health[i]]);
 	for (size_t b = 0; b < d->n_balancers; b++)
-		fill_balancer(&to->balancers[b], &d->balancers[b], &r->fetches[r->csv[b]],
+		sample_balancer(&to->balancers[b], &d->balancers[b], &r->fetches[r->csv[b]],
 			      probe_of(r, d->balancers[b].service), r->s->before, now_us);
 	for (size_t i = 0; i < r->n_gateways; i++) {
-		COPY(to->caches[i].service, r->gateways[i]->name);
-		fill_counters(&to->caches[i], &r->fetches[r->metrics[i]], r->s->before, now_us);
-		fill_detail(&to->caches[i], r->detail[i] == NONE ? NULL : &r->fetches[r->detail[i]], r->s->before,
+		SAMPLE_COPY(to->caches[i].service, r->gateways[i]->name);
+		sample_counters(&to->caches[i], &r->fetches[r->metrics[i]], r->s->before, now_us);
+		sample_detail(&to->caches[i], r->detail[i] == NONE ? NULL : &r->fetches[r->detail[i]], r->s->before,
 			    now_us);
 	}
 	sutra_probe_causes(r->probes, d->n);
 	for (size_t i = 0; i < d->n; i++)
-		fill_service(&to->services[i], &d->services[i], r->probes, &r->probes[i], now_us,
+		sample_service(&to->services[i], &d->services[i], r->probes, &r->probes[i], now_us,
 			     r->s->sizes_us);
-	fill_cause(to, r->probes, d->n);
-	COPY(to->project, d->project);
-	COPY(to->runtime, d->runtime);
-	COPY(to->edition, d->edition);
+	sample_cause(to, r->probes, d->n);
+	SAMPLE_COPY(to->project, d->project);
+	SAMPLE_COPY(to->runtime, d->runtime);
+	SAMPLE_COPY(to->edition, d->edition);
 	to->dimension = d->dimension;
 	to->complete = d->complete;
 	to->supervised = d->supervised;
@@ -495,7 +285,7 @@ static struct sutra_snapshot *without_deployment(struct sampler *s, uint64_t int
 	struct sutra_snapshot *to = new_snapshot(old ? old->n_services : 0, old ? old->n_balancers : 0,
 						 old ? old->n_caches : 0, interval_ns);
 
-	COPY(to->trouble, err->message);
+	SAMPLE_COPY(to->trouble, err->message);
 	to->time_us = sutra_clock_wall_us();
 	if (!old)
 		return to;
@@ -503,17 +293,17 @@ static struct sutra_snapshot *without_deployment(struct sampler *s, uint64_t int
 	to->dimension = old->dimension;
 	to->complete = old->complete;
 	to->supervised = old->supervised;
-	COPY(to->project, old->project);
-	COPY(to->runtime, old->runtime);
-	COPY(to->edition, old->edition);
+	SAMPLE_COPY(to->project, old->project);
+	SAMPLE_COPY(to->runtime, old->runtime);
+	SAMPLE_COPY(to->edition, old->edition);
 	memcpy(to->services, old->services, old->n_services * sizeof(*old->services));
 	for (size_t i = 0; i < old->n_balancers; i++) {
-		COPY(to->balancers[i].service, old->balancers[i].service);
-		COPY(to->balancers[i].group, old->balancers[i].group);
+		SAMPLE_COPY(to->balancers[i].service, old->balancers[i].service);
+		SAMPLE_COPY(to->balancers[i].group, old->balancers[i].group);
 		sutra_snapshot_keep_balancer(&to->balancers[i], old);
 	}
 	for (size_t i = 0; i < old->n_caches; i++) {
-		COPY(to->caches[i].service, old->caches[i].service);
+		SAMPLE_COPY(to->caches[i].service, old->caches[i].service);
 		sutra_snapshot_keep_counters(&to->caches[i], old);
 		sutra_snapshot_keep_detail(&to->caches[i], old);
 	}
@@ -655,7 +445,7 @@ void sampler_watch_log(struct sampler *s, const char *service)
 {
 	pthread_mutex_lock(&s->lock);
 	if (strcmp(s->log_service, service) != 0) {
-		COPY(s->log_service, service);
+		SAMPLE_COPY(s->log_service, service);
 		sutra_free(s->log);
 		s->log = NULL;
 		hurry(s);

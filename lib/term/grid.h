@@ -28,6 +28,12 @@ struct sutra_rect {
 	int row, column, height, width;
 };
 
+/* What is left below its first `rows` rows. */
+static inline struct sutra_rect sutra_rect_below(struct sutra_rect r, int rows)
+{
+	return (struct sutra_rect){ r.row + rows, r.column, r.height - rows, r.width };
+}
+
 void sutra_grid_init(struct sutra_grid *g, const struct sutra_grid_column *columns);
 void sutra_grid_release(struct sutra_grid *g);
 /* Fills the cells from left to right; a full row starts the next. */
