@@ -45,6 +45,7 @@ struct monitor_view {
 	bool admin, replay, paused;
 	enum monitor_screen screen;
 	bool help;
+	int help_top;		/* first key shown, where they do not fit */
 	enum monitor_sort sort;
 	long selected;		/* row of the list on the screen */
 	char service[64];	/* of the logs and the one-service screen */

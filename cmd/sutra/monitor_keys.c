@@ -61,8 +61,13 @@ static void type(struct monitor_view *v, int code)
 
 static void move(struct monitor_view *v, long by)
 {
-	long rows;
+	int keys = (int)(sizeof(monitor_bindings) / sizeof(*monitor_bindings)) - 1;
+	long rows, top = v->help_top + by;
 
+	if (v->help) {
+		v->help_top = top < 0 ? 0 : top >= keys ? keys - 1 : (int)top;
+		return;
+	}
 	if (v->screen == MONITOR_LOGS || v->screen == MONITOR_SERVICE) {
 		monitor_log_scroll(v, -by);
 		return;
@@ -176,7 +181,7 @@ enum monitor_action monitor_key(struct monitor_view *v, int code)
 	case ACT_PAUSE: pause_or_go_on(v); break;
 	case ACT_FASTER: pace(v, true); break;
 	case ACT_SLOWER: pace(v, false); break;
-	case ACT_HELP: v->help = !v->help; break;
+	case ACT_HELP: v->help = !v->help; v->help_top = 0; break;
 	case ACT_BACK: back(v); break;
 	case ACT_RESTART:
 	case ACT_DRAIN: ask(v, b->action); break;
@@ -194,13 +199,19 @@ void monitor_print_keys(FILE *out)
 
 void monitor_draw_help(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at)
 {
-	int row = at.row, column = at.column, width = at.width, n = 0;
+	int row = at.row, column = at.column, width = at.width, n = 0, fit = at.height, top;
 
 	while (monitor_bindings[n].keys)
 		n++;
-	if (n > at.height && at.width >= 70)
+	if (n > at.height && at.width >= 120) {
 		width = at.width / 2;
-	for (const struct monitor_binding *b = monitor_bindings; b->keys; b++) {
+		fit *= 2;
+	}
+	top = n <= fit ? 0 : v->help_top > n - fit ? n - fit : v->help_top;
+	if (n > fit)
+		sutra_screen_textf(s, 0, s->columns - 23, 23, SUTRA_ROLE_WARN, "%3d-%d of %d, j k move  ", top + 1,
+				   top + fit, n);
+	for (const struct monitor_binding *b = monitor_bindings + top; b->keys; b++) {
 		if (row >= at.row + at.height) {
 			row = at.row;
 			column += width;

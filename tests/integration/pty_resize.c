@@ -60,7 +60,8 @@ static int finish(int fd, pid_t pid, unsigned long long *bytes)
 		}
 		if (write(fd, i % 2 ? "q" : "\n\033", i % 2 ? 1 : 2) < 0 && errno != EIO)
 			break;
-		drain(fd, 100, bytes);
+		if (!drain(fd, 100, bytes))
+			poll(NULL, 0, 100);	/* it let go of the terminal: about to end */
 	}
 	puts("it does not end");
 	kill(pid, SIGKILL);
