@@ -295,7 +295,9 @@ static void replica_cells(struct sutra_grid *g, const struct sutra_snap_replica 
 	monitor_figure(rate, sizeof(rate), r->rate, "");
 	monitor_figure(errors, sizeof(errors), r->error_rate, "");
 	monitor_figure(mean, sizeof(mean), (double)r->mean_ms, "");
-	if (r->last_change_s >= 0)
+	if (r->last_change_s >= 0 && r->last_change_s < 60)
+		snprintf(change, sizeof(change), "%lld s", (long long)r->last_change_s);
+	else if (r->last_change_s >= 0)
 		sutra_clock_human((double)r->last_change_s, change, sizeof(change));
 	sutra_grid_cell(g, SUTRA_ROLE_PLAIN, "%s", r->name);
 	sutra_grid_cell(g, r->up ? SUTRA_ROLE_OK : SUTRA_ROLE_BAD, "%s", r->status);

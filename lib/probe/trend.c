@@ -24,6 +24,7 @@ struct sutra_trend {
 	size_t n_gateways;
 	struct sutra_snap_minute seed[MAX_SEED];	/* before the first point */
 	size_t n_seed;
+	int64_t born_us;	/* when the oldest gateway started */
 };
 
 struct sutra_trend *sutra_trend_new(void) { return sutra_calloc(1, sizeof(struct sutra_trend)); }
@@ -78,6 +79,14 @@ static void add_gateway(struct sutra_trend *t, const struct sutra_snapshot *s, c
 	p->lines[SUTRA_TREND_ERRORS] = or_zero(p->lines[SUTRA_TREND_ERRORS]) + c->error_rate;
 }
 
+static bool is_gateway(const struct sutra_snapshot *s, const char *name)
+{
+	for (size_t i = 0; i < s->n_caches; i++)
+		if (!strcmp(s->caches[i].service, name))
+			return true;
+	return false;
+}
+
 /* HAProxy's means stand still when nothing is asked: a line has a value while requests come. */
 static double mean_of(const struct sutra_snapshot *s)
 {
@@ -89,7 +98,7 @@ static double mean_of(const struct sutra_snapshot *s)
 		for (size_t i = 0; i < s->balancers[b].n; i++) {
 			const struct sutra_snap_replica *r = &s->balancers[b].replicas[i];
 
-			if (r->rate > 0 && r->mean_ms >= 0) {
+			if (r->rate > 0 && r->mean_ms >= 0 && !is_gateway(s, r->name)) {
 				weighed += r->rate * (double)r->mean_ms;
 				rates += r->rate;
 			}
@@ -100,6 +109,7 @@ static double mean_of(const struct sutra_snapshot *s)
 
 static void take_seed(struct sutra_trend *t, const struct sutra_snapshot *s)
 {
+	t->born_us = s->time_us - (int64_t)(sutra_trend_total(s).seconds * 1e6);
 	for (size_t c = 0; c < s->n_caches; c++)
 		for (size_t i = 0; i < s->caches[c].n_minutes && t->n_seed < MAX_SEED; i++)
 			if (s->time_us / 1000000 - s->caches[c].minutes[i].unix_s < 1000)
@@ -243,7 +253,7 @@ void sutra_trend_slots(const struct sutra_trend *t, double slot_seconds, struct 
 		if (b)
 			ret[i] = b->time_us > a->time_us ? between(a, b) : (struct sutra_hits){ 0 };
 		else
-			ret[i] = minutes_at(t, until);
+			ret[i] = until > t->born_us ? minutes_at(t, until) : (struct sutra_hits){ 0 };
 	}
 }
 

@@ -21,7 +21,7 @@ enum sutra_trend_line {
 	SUTRA_TREND_TEXTS,	/* texts a second */
 	SUTRA_TREND_REQUESTS,	/* requests a second */
 	SUTRA_TREND_ERRORS,	/* a second */
-	SUTRA_TREND_MEAN_MS,	/* of replicas, weighed by their requests */
+	SUTRA_TREND_MEAN_MS,	/* of the model's replicas, weighed by their requests */
 	SUTRA_TREND_PROBE_MS,	/* the gateway's health check */
 	SUTRA_TREND_LINES_
 };
