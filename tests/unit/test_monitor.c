@@ -193,14 +193,14 @@ static void columns_give_way_in_order(void **state)
 	sutra_screen_release(&s);
 }
 
-static uint64_t parsed(int argc, char **argv, int *ret_operands)
+static uint64_t parsed(int argc, const char **argv, int *ret_operands)
 {
 	uint64_t period = 0;
 	const struct sutra_option rows[] = {
 		{ 0, "watch", SUTRA_OPT_PERIOD, &period, "[TIME]", "", 2000000000, 0, NULL }, { 0 },
 	};
 
-	assert_int_equal(sutra_options_parse(rows, argc, argv, ret_operands, NULL), 0);
+	assert_int_equal(sutra_options_parse(rows, argc, (char **)argv, ret_operands, NULL), 0);
 	return period;
 }
 
@@ -208,11 +208,11 @@ static void a_period_may_be_left_out(void **state)
 {
 	int n;
 
-	assert_int_equal(parsed(2, (char *[]){ "x", "--watch", NULL }, &n), 2000000000);
-	assert_int_equal(parsed(3, (char *[]){ "x", "--watch", "5s", NULL }, &n), 5000000000);
+	assert_int_equal(parsed(2, (const char *[]){ "x", "--watch", NULL }, &n), 2000000000);
+	assert_int_equal(parsed(3, (const char *[]){ "x", "--watch", "5s", NULL }, &n), 5000000000);
 	assert_int_equal(n, 0);
-	assert_int_equal(parsed(2, (char *[]){ "x", "--watch=1s", NULL }, &n), 1000000000);
-	assert_int_equal(parsed(3, (char *[]){ "x", "--watch", "word", NULL }, &n), 2000000000);
+	assert_int_equal(parsed(2, (const char *[]){ "x", "--watch=1s", NULL }, &n), 1000000000);
+	assert_int_equal(parsed(3, (const char *[]){ "x", "--watch", "word", NULL }, &n), 2000000000);
 	assert_int_equal(n, 1);
 }
 
