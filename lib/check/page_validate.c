@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "check/chart.h"
+#include "check/svg_chart.h"
 #include "check/page_parts.h"
 #include "check/report.h"
 

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/jsonio.h"
-#include "check/chart.h"
+#include "check/svg_chart.h"
 #include "check/page.h"
 
 enum { MAX_PAGE = 16 << 20 };

@@ -1,4 +1,4 @@
-#include "check/chart.h"
+#include "check/svg_chart.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -5,8 +5,8 @@
  * serves light and dark. Nothing is loaded. What is drawn is not all that was measured when there are
  * more points than columns: a column shows the mean of its points, or the highest of a peak series.
  */
-#ifndef SUTRA_CHECK_CHART_H
-#define SUTRA_CHECK_CHART_H
+#ifndef SUTRA_CHECK_SVG_CHART_H
+#define SUTRA_CHECK_SVG_CHART_H
 
 #include <stdbool.h>
 #include <stddef.h>
