@@ -5,11 +5,11 @@ load daemon.bash
 
 setup_file() {
   SUTRA_STATE_DIR=$(mktemp -d)
-  SUTRA_PORT_OFFSET=$((RANDOM % 400 + 12000))
+  SUTRA_PORT_OFFSET=${SUTRA_PORT_OFFSET:-$((RANDOM % 4000 + 11000))} # beyond the ephemeral ports, which clients take
   export SUTRA_STATE_DIR SUTRA_PORT_OFFSET NO_COLOR=1 PATH=$SUTRA_BIN:$PATH
   export SUTRA_RUNTIME=native SUTRA_EDITION=simple GATEWAY=127.0.0.1:$((8888 + SUTRA_PORT_OFFSET))
   find_model || return
-  sutra deploy --yes >/dev/null 2>&1
+  sutra deploy --yes >"$BATS_FILE_TMPDIR/deploy" 2>&1 || { cat "$BATS_FILE_TMPDIR/deploy" && false; }
 }
 
 teardown_file() {
