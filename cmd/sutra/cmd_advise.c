@@ -230,7 +230,7 @@ static void print_verdict(const struct sutra_advice_input *in, const struct sutr
 		fputs(" none", stdout);
 	printf(", %u replica%s, %.3g GiB, %.0f $/month", a->replicas, a->replicas == 1 ? "" : "s",
 	       (double)a->memory / (1 << 30), a->cost);
-	printf(", %.0f $ a million concepts\n", a->per_million);
+	printf(a->per_million < 10 ? ", %.2g $ a million concepts\n" : ", %.0f $ a million concepts\n", a->per_million);
 	if (!a->affordable && a->budget_replicas)
 		printf("over the budget of %.0f $: it buys %u replica%s, %.3g texts/s, %.0f users\n", in->budget,
 		       a->budget_replicas, a->budget_replicas == 1 ? "" : "s", a->budget_capacity,

@@ -62,8 +62,8 @@ static int64_t dimension_of(const struct sutra_advice_input *in, double need, js
 		dimension = 768;
 		rule = "tiers: the largest sold; its prefixes serve the others";
 	}
-	step(steps, "dimension", rule, (double)dimension, "values", in->dimension ? "given" : "documents",
-	     "%.0f users", users);
+	step(steps, "dimension", rule, (double)dimension, "values",
+	     !in->dimension ? "documents" : in->measured > 0 ? "measured" : "given", "%.0f users", users);
 	return dimension;
 }
 
@@ -143,8 +143,14 @@ static double cost_of(const struct sutra_advice_input *in, bool cache, unsigned 
 
 static void add_cost(const struct sutra_advice_input *in, struct sutra_advice *a, json_t *steps)
 {
+	struct sutra_advice_input documents;
+	bool own;
+
+	sutra_advice_defaults(&documents);
+	own = in->base_cost != documents.base_cost || in->cache_cost != documents.cache_cost ||
+	      in->replica_cost != documents.replica_cost;
 	a->cost = cost_of(in, a->phase[1], a->replicas);
-	step(steps, "cost", "base + cache + replica x (replicas - 1)", a->cost, "$/month", "documents",
+	step(steps, "cost", "base + cache + replica x (replicas - 1)", a->cost, "$/month", own ? "given" : "documents",
 	     "%g + %g + %g x %u", in->base_cost, a->phase[1] ? in->cache_cost : 0, in->replica_cost, a->replicas - 1);
 	a->per_user = in->users > 0 ? a->cost / in->users : -1;
 	if (a->per_user >= 0)

@@ -99,15 +99,17 @@ static bool find_scale(const struct sutra_chart *c, struct scale *s)
 		for (size_t k = 0; k < c->series[i].n; k++) {
 			double x = place_x(c, c->series[i].x[k]), y = place_y(c, c->series[i].y[k]);
 
+			if (isfinite(x)) {	/* also of a gap: charts of one run keep one axis */
+				s->x0 = fmin(s->x0, x);
+				s->x1 = fmax(s->x1, x);
+			}
 			if (!isfinite(x) || !isfinite(y))
 				continue;
-			s->x0 = fmin(s->x0, x);
-			s->x1 = fmax(s->x1, x);
 			s->y0 = fmin(s->y0, y);
 			s->y1 = fmax(s->y1, y);
 		}
 	}
-	if (s->x0 > s->x1)
+	if (s->y0 > s->y1)
 		return false;
 	if (s->x1 <= s->x0)
 		s->x1 = s->x0 + 1;
@@ -227,7 +229,7 @@ static void draw_series(const struct sutra_chart *c, const struct scale *scale, 
 				sutra_buf_addf(b, "L%.1f %dL%.1f %dZ", across(scale, last), HEIGHT - BOTTOM,
 					       across(scale, first), HEIGHT - BOTTOM);
 			else if (run == 1)
-				sutra_buf_adds(b, "h.1");	/* one point: a dot */
+				sutra_buf_adds(b, "m-4 0h8");	/* one point between gaps: a dash */
 			run = 0;
 		}
 	}
