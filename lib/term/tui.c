@@ -66,14 +66,21 @@ bool sutra_tui_utf8(void)
 	return t.utf8 && setlocale(LC_CTYPE, "C.UTF-8") && !strcmp(nl_langinfo(CODESET), "UTF-8");
 }
 
-static void add_restore(const char *name)
+static bool can(const char *name)
 {
 	const char *s = tigetstr(name);
-	size_t n = s && s != (const char *)-1 ? strlen(s) : 0;
+
+	return s && s != (const char *)-1;
+}
+
+static void add_restore(const char *name)
+{
+	const char *s = can(name) ? tigetstr(name) : "";
+	size_t n = strlen(s);
 
 	if (tui.n_restore + n > sizeof(tui.restore))
 		return;
-	memcpy(tui.restore + tui.n_restore, s ? s : "", n);
+	memcpy(tui.restore + tui.n_restore, s, n);
 	tui.n_restore += n;
 }
 
@@ -140,10 +147,12 @@ int sutra_tui_open(bool color, bool *ret_utf8, struct sutra_err *err)
 	end_signal = 0;
 	block_signals();	/* before ncurses, which keeps handlers that are there */
 	tui.term = newterm(NULL, stdout, stdin);
-	if (!tui.term)
+	tui.open = tui.term != NULL;
+	if (!tui.term || !can("cup")) {
+		sutra_tui_close();
 		return sutra_fail(err, SUTRA_E_USAGE, "TERM is \"%s\", a terminal that cannot be drawn on",
 				  getenv("TERM") ? getenv("TERM") : "");
-	tui.open = true;
+	}
 	if (!tui.registered)
 		atexit(sutra_tui_close);
 	tui.registered = true;
@@ -170,6 +179,10 @@ void sutra_tui_close(void)
 	if (!tui.open)
 		return;
 	tui.open = false;
+	if (!can("rmcup")) {	/* no screen from before to come back to: leave none of ours */
+		erase();
+		refresh();
+	}
 	endwin();
 	delscreen(tui.term);
 	tui.term = NULL;

@@ -109,6 +109,17 @@ sample() {
   done
 }
 
+@test "a terminal that cannot be drawn on is refused, one of little skill is left clean" {
+  start 80 12 "TERM=dumb sutra monitor --replay '$SESSION'"
+  shows 'TERM is \"dumb\"'
+  shows 'CODE 2'
+  "${T[@]}" kill-server
+  start 80 12 "TERM=vt100 sutra monitor --replay '$SESSION'"
+  shows 'ml-base 3/3 up'
+  press q; shows 'CODE 0'
+  run -1 grep -q 'ml-base' <(frame)
+}
+
 @test "without colour no colour, and nothing but ASCII" {
   start 100 30 "NO_COLOR=1 sutra monitor --ascii"
   shows '^ml-base-1 +up'
