@@ -316,7 +316,9 @@ int apply_plan(const struct apply *a, struct sutra_err *err)
 		fputs("  stopped here; sutra deploy goes on, sutra down ends what runs\n", stderr);
 		return 128 + (apply_stopped ? apply_stopped : SIGINT);
 	}
-	if (!number || !events.touched || a->no_return || (a->desired->rt->reach && a->desired->rt->reach(NULL)))
+	if (a->desired->rt->reach && a->desired->rt->reach(err)) {	/* that is why, and there is no way back now */
+		command_fail(err);
 		return code;
-	return take_back(a, number, code);
+	}
+	return !number || !events.touched || a->no_return ? code : take_back(a, number, code);
 }

@@ -55,7 +55,7 @@ static void end_old(const struct sutra_runtime *rt, const char *state_dir, struc
 /* A one-shot service that has done its work. */
 static bool is_done(const struct sutra_awaited *a, const struct sutra_supervised *now)
 {
-	return (a->may_end || a->must_end) && !now->running && !now->wants_up && now->last_exit == 0;
+	return (a->may_end || a->must_end) && !now->running && now->last_exit == 0;
 }
 
 /* Whether the process side is so far that a health check makes sense. */

@@ -247,7 +247,7 @@ static void refresh(struct sutra_deployment *d, bool sizes)
 		set_addresses(s, now.ip);
 		s->state = !now.supervised ? SUTRA_RUN_ABSENT :
 			   now.running	   ? SUTRA_RUN_RUNNING :
-			   s->one_shot && !now.wants_up && now.last_exit == 0 ? SUTRA_RUN_DONE :
+			   s->one_shot && now.last_exit == 0 ? SUTRA_RUN_DONE :
 			   now.wants_up	   ? SUTRA_RUN_EXITED :
 					     SUTRA_RUN_STOPPED;
 		s->pid = now.running ? now.pid : 0;

@@ -79,7 +79,7 @@ static void plan_unit(const struct sutra_runtime *rt, const struct sutra_unit *u
 	} else if (orphaned) {
 		step->action = SUTRA_START;
 		step->cause = xstrdup("its supervisor was killed");
-	} else if (now.supervised && !now.running && !now.wants_up && now.last_exit == 0 &&
+	} else if (now.supervised && !now.running && now.last_exit == 0 &&
 		   u->restart == SUTRA_RESTART_NO && hash && !strcmp(hash, u->hash)) {
 		step->cause = xstrdup("done");
 	} else if (!now.supervised || !now.running) {

@@ -57,7 +57,7 @@ wait_status() {
   }
   jq -e '[.results[].status] | length == 7 and unique == ["pass"]' "$BATS_TEST_TMPDIR/report"
   jq -e '.results[0].timeline | length > 10 and ((map(.ok) | add) == (map(.sent) | add))' "$BATS_TEST_TMPDIR/report"
-  [ "$(sutra validate nothing 2>&1 | grep -c 'nothing.json')" = 1 ]
+  [ "$(sutra validate nothing 2>&1 | grep -c '"nothing"')" = 1 ]
 }
 
 @test "status: everything is up, with phases of latency and memory" {
