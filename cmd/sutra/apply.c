@@ -316,9 +316,7 @@ int apply_plan(const struct apply *a, struct sutra_err *err)
 		fputs("  stopped here; sutra deploy goes on, sutra down ends what runs\n", stderr);
 		return 128 + (apply_stopped ? apply_stopped : SIGINT);
 	}
-	if (a->desired->rt->reach && a->desired->rt->reach(err)) {	/* that is why, and there is no way back now */
-		command_fail(err);
-		return code;
-	}
+	if (a->desired->rt->reach && a->desired->rt->reach(err))	/* that is why, and there is no way back now */
+		return command_fail(err);
 	return !number || !events.touched || a->no_return ? code : take_back(a, number, code);
 }
