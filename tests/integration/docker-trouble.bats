@@ -33,20 +33,6 @@ teardown() { touch "$BATS_TEST_TMPDIR/stop"; } # a load under way ends
 containers() { docker ps -aq --filter "label=com.docker.compose.project=$PROJECT"; }
 id_of() { docker ps -aq --filter "label=com.docker.compose.project=$PROJECT" --filter "label=com.docker.compose.service=$1"; }
 
-# edit SCRIPT: a copy of the data folder, its compose file changed by python (services: s).
-edit() {
-  export SUTRA_DATA_DIR=$BATS_TEST_TMPDIR/data
-  mkdir -p "$SUTRA_DATA_DIR"
-  cp -r "$BATS_TEST_DIRNAME/../../compose" "$BATS_TEST_DIRNAME/../../validate" "$SUTRA_DATA_DIR"
-  python3 - "$SUTRA_DATA_DIR/compose/docker-compose.yml" "$1" <<'PYTHON'
-import sys, yaml
-path, script = sys.argv[1:]
-doc = yaml.safe_load(open(path))
-exec(script, {"s": doc["services"]})
-yaml.safe_dump(doc, open(path, "w"))
-PYTHON
-}
-
 @test "a network of that name that is not ours: said, with what to do; without it deploy goes on" {
   docker network create "${PROJECT}_default" >/dev/null
   run -1 sutra deploy --yes

@@ -25,20 +25,6 @@ stack_pids() {
   true
 }
 
-# edit SCRIPT: a copy of the data folder, its compose file changed by python (services: s).
-edit() {
-  export SUTRA_DATA_DIR=$BATS_TEST_TMPDIR/data
-  mkdir -p "$SUTRA_DATA_DIR"
-  cp -r "$BATS_TEST_DIRNAME/../../compose" "$BATS_TEST_DIRNAME/../../validate" "$SUTRA_DATA_DIR"
-  python3 - "$SUTRA_DATA_DIR/compose/docker-compose.yml" "$1" <<'PYTHON'
-import sys, yaml
-path, script = sys.argv[1:]
-doc = yaml.safe_load(open(path))
-exec(script, {"s": doc["services"]})
-yaml.safe_dump(doc, open(path, "w"))
-PYTHON
-}
-
 @test "a one-shot service: others wait for its end, a second deploy leaves it, status calls it well" {
   edit 's["migrate"] = dict(image="sutra/storage", command=["sh", "-c", "echo migrated"], restart="no", profiles=["cache"])
 s["storage-cache-shard"]["depends_on"] = {"migrate": {"condition": "service_completed_successfully"}}'
