@@ -148,7 +148,7 @@ static void print_matryoshka_note(struct sutra_config *config)
 				100 * c->top10_overlap);
 }
 
-static void print_result(const char *state_dir, const struct sutra_plan *plan, double took_s)
+static void print_result(const char *state_dir, const struct sutra_plan *plan, size_t healed, double took_s)
 {
 	struct sutra_deployment *d;
 	json_t *o;
@@ -158,10 +158,13 @@ static void print_result(const char *state_dir, const struct sutra_plan *plan, d
 	if (common.json) {
 		o = deployment_document(d, "sutra.deploy/1");
 		json_object_set_new(o, "changes", json_integer((json_int_t)plan->n_changes));
+		json_object_set_new(o, "restarted", json_integer((json_int_t)healed));
 		json_object_set_new(o, "took_seconds", json_real(took_s));
 		print_document(o);
 	} else if (common.quiet) {
 		;	/* the exit code tells */
+	} else if (!plan->n_changes && healed) {
+		printf("%zu of %zu services restarted, nothing else to do\n", healed, plan->n - plan->n_left);
 	} else if (!plan->n_changes) {
 		printf("nothing to do: %zu services unchanged\n", plan->n - plan->n_left);
 	} else {
@@ -253,7 +256,7 @@ static void leave_earlier(struct sutra_plan *plan, const struct sutra_plan *fail
 static int take_back(const struct apply *a, int number, int code)
 {
 	struct sutra_awaited failed = { .last_exit = -1 };
-	struct sutra_deploy_events events = { say_step, say_ready, &failed, false };
+	struct sutra_deploy_events events = { .step = say_step, .ready = say_ready, .failed = &failed };
 	struct sutra_generation g = { 0 };
 	struct sutra_config *config = NULL;
 	struct sutra_desired desired = { 0 };
@@ -289,7 +292,7 @@ static int take_back(const struct apply *a, int number, int code)
 int apply_plan(const struct apply *a, struct sutra_err *err)
 {
 	struct sutra_awaited failed = { .last_exit = -1 };
-	struct sutra_deploy_events events = { say_step, say_ready, &failed, false };
+	struct sutra_deploy_events events = { .step = say_step, .ready = say_ready, .failed = &failed };
 	uint64_t began = sutra_clock_ns();
 	int code, number = last_good(a->state_dir), rc = 0;
 	bool changes = a->plan->n_changes || a->plan->unfinished;
@@ -304,7 +307,7 @@ int apply_plan(const struct apply *a, struct sutra_err *err)
 		sutra_audit(a->state_dir, a->command, rc ? err->message : "ok");
 	if (!rc) {
 		print_matryoshka_note(a->config);
-		print_result(a->state_dir, a->plan, (double)(sutra_clock_ns() - began) / 1e9);
+		print_result(a->state_dir, a->plan, events.healed, (double)(sutra_clock_ns() - began) / 1e9);
 		print_left(a->plan);
 		if (changes && !common.quiet)
 			print_transient(a->config);

@@ -216,6 +216,8 @@ static int judge(struct course *c, const struct sutra_open_result *t)
 	if (t->failed)
 		return sutra_check_no(c->r, "%llu of %llu requests failed, the first with %s",
 				      (unsigned long long)t->failed, (unsigned long long)t->sent, t->first_failure);
+	if (!c->back_ns && sutra_clock_ns() >= c->r->env->deadline_ns)
+		return sutra_check_no(c->r, "the run was over before the stack was seen whole again");
 	if (!c->back_ns)
 		return sutra_check_no(c->r, "the stack was not whole again within 30 s");
 	return 0;

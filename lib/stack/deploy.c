@@ -329,7 +329,6 @@ static int replace_one(const struct apply *a, const struct sutra_step *s)
 	int rc = interrupted(a);
 
 	a->replaced[s - a->plan->steps] = true;
-
 	if (!rc)
 		tell(a, s);
 	rc = rc ? rc : drain(a, s->unit);
@@ -382,6 +381,7 @@ static int restart_kept(const struct apply *a, const struct sutra_unit *u, const
 	if (rc)
 		return rc;
 	tell(a, &step);
+	a->events->healed++;
 	rc = sutra_deployment_restart(d, u->name, a->timeout_ns, a->err);
 	sutra_deployment_free(d);
 	return rc;
@@ -423,22 +423,30 @@ static int heal_replica(const struct apply *a, const struct sutra_unit *u, const
 	return rc == SUTRA_E_TIMEOUT ? restart_kept(a, u, "its balancer does not use it") : rc;
 }
 
+/* What is not touched, and (units may be NULL) its units; how many. */
+static size_t kept_of(const struct apply *a, struct sutra_awaited *kept, const struct sutra_unit **units)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < a->plan->n; i++) {
+		if (a->plan->steps[i].action != SUTRA_KEEP)
+			continue;
+		if (units)
+			units[n] = a->plan->steps[i].unit;
+		kept[n++] = awaited_of(a->plan->steps[i].unit);
+	}
+	return n;
+}
+
 /* What stays must serve before others are taken out: what does not answer is restarted. */
 static int heal_kept(const struct apply *a)
 {
 	struct sutra_awaited *kept = xcalloc(a->plan->n + 1, sizeof(*kept));
 	const struct sutra_unit **units = xcalloc(a->plan->n + 1, sizeof(*units));
 	uint64_t patience = a->timeout_ns / 2 < PATIENCE_NS ? a->timeout_ns / 2 : PATIENCE_NS;
-	size_t n = 0;
-	int rc;
+	size_t n = kept_of(a, kept, units);
+	int rc = n ? sutra_await(a->d->rt, a->scene.state_dir, kept, n, patience, NULL, a->stop, a->err) : 0;
 
-	for (size_t i = 0; i < a->plan->n; i++) {
-		if (a->plan->steps[i].action != SUTRA_KEEP)
-			continue;
-		units[n] = a->plan->steps[i].unit;
-		kept[n++] = awaited_of(a->plan->steps[i].unit);
-	}
-	rc = n ? sutra_await(a->d->rt, a->scene.state_dir, kept, n, patience, NULL, a->stop, a->err) : 0;
 	if (rc == SUTRA_E_TIMEOUT) {
 		rc = 0;
 		for (size_t i = 0; i < n && !rc; i++)
@@ -455,13 +463,9 @@ static int heal_kept(const struct apply *a)
 static int wait_kept(const struct apply *a)
 {
 	struct sutra_awaited *kept = xcalloc(a->plan->n + 1, sizeof(*kept));
-	size_t n = 0;
-	int rc;
+	size_t n = kept_of(a, kept, NULL);
+	int rc = n ? wait_for(a, kept, n, NULL) : 0;
 
-	for (size_t i = 0; i < a->plan->n; i++)
-		if (a->plan->steps[i].action == SUTRA_KEEP)
-			kept[n++] = awaited_of(a->plan->steps[i].unit);
-	rc = n ? wait_for(a, kept, n, NULL) : 0;
 	sutra_free(kept);
 	return rc;
 }

@@ -46,6 +46,7 @@ struct sutra_deploy_events {
 	void (*ready)(const struct sutra_awaited *a);
 	struct sutra_awaited *failed;	/* filled when a wait fails: its evidence; strings are borrowed */
 	bool touched;			/* set once something was started, replaced or stopped */
+	size_t healed;			/* services of the plan's "keep" that had to be restarted */
 };
 
 /* Carries the plan out. generation: the number that the record gets when it comes to its end;

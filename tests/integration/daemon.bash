@@ -48,6 +48,14 @@ start_engine() {
   timeout 60 grep -m1 -q 'API listen on' < <(exec tail -n +1 -s 0.1 -f --pid=$! "$BATS_FILE_TMPDIR/engine.log" 3>&-)
 }
 
+# build_images: all of them, of this tree; shows what was said when it fails.
+build_images() {
+  "$BATS_TEST_DIRNAME/../../scripts/build-all" >"$BATS_FILE_TMPDIR/build" 2>&1 || {
+    cat "$BATS_FILE_TMPDIR/build"
+    return 1
+  }
+}
+
 # stop_engine: ends it, if start_engine began it.
 stop_engine() {
   local pid

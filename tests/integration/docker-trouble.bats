@@ -11,10 +11,7 @@ setup_file() {
   PROJECT=sutra-$(printf %s "$(realpath "$SUTRA_STATE_DIR")" | sha256sum | cut -c1-8)
   export PROJECT
   start_engine || return 0
-  "$BATS_TEST_DIRNAME/../../scripts/build-all" >"$BATS_FILE_TMPDIR/build" 2>&1 || {
-    cat "$BATS_FILE_TMPDIR/build"
-    return 1
-  }
+  build_images
 }
 
 teardown_file() {

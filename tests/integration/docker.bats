@@ -11,10 +11,7 @@ setup_file() {
   SUTRA_PORT_OFFSET=$((RANDOM % 4000 + 11000)) # beyond the ephemeral ports, which clients take
   export GATEWAY=127.0.0.1:$((8888 + SUTRA_PORT_OFFSET)) BALANCER=127.0.0.1:$((8887 + SUTRA_PORT_OFFSET))
   start_engine || return 0
-  "$BATS_TEST_DIRNAME/../../scripts/build-all" >"$BATS_FILE_TMPDIR/build" 2>&1 || {
-    cat "$BATS_FILE_TMPDIR/build"
-    return 1
-  }
+  build_images
 }
 
 teardown_file() {

@@ -12,9 +12,7 @@ setup_file() {
   export STATS=127.0.0.1:$((9999 + SUTRA_PORT_OFFSET))
   start_engine || return 0
   for image in ml-base embedding storage haproxy; do
-    docker image inspect "sutra/$image:latest" >/dev/null 2>&1 || {
-      "$BATS_TEST_DIRNAME/../../scripts/build-all" >"$BATS_FILE_TMPDIR/build" 2>&1 || { cat "$BATS_FILE_TMPDIR/build"; return 1; }
-    }
+    docker image inspect "sutra/$image:latest" >/dev/null 2>&1 || build_images
   done
   if [ "$(docker info --format '{{.Swarm.LocalNodeState}}')" = inactive ]; then
     docker swarm init --advertise-addr 127.0.0.1 >/dev/null && touch "$BATS_FILE_TMPDIR/own-swarm"
