@@ -6,20 +6,23 @@
 #define SIMD_TARGET
 #define SIMD_(name) name##_generic
 #include "model/kernel_simd.h"
-static const struct sutra_kernels set_generic = { "generic", add_norm_generic, attention_generic };
+static const struct sutra_kernels set_generic = { "generic", add_norm_generic, attention_generic,
+							 rotate_generic, swiglu_generic };
 
 #ifdef __x86_64__
 #define SIMD_LANES 8
 #define SIMD_TARGET __attribute__((target("avx2,fma")))
 #define SIMD_(name) name##_avx2
 #include "model/kernel_simd.h"
-static const struct sutra_kernels set_avx2 = { "avx2", add_norm_avx2, attention_avx2 };
+static const struct sutra_kernels set_avx2 = { "avx2", add_norm_avx2, attention_avx2,
+							 rotate_avx2, swiglu_avx2 };
 
 #define SIMD_LANES 16
 #define SIMD_TARGET __attribute__((target("avx512f,avx512dq,avx512vl,avx2,fma")))
 #define SIMD_(name) name##_avx512
 #include "model/kernel_simd.h"
-static const struct sutra_kernels set_avx512 = { "avx512", add_norm_avx512, attention_avx512 };
+static const struct sutra_kernels set_avx512 = { "avx512", add_norm_avx512, attention_avx512,
+							 rotate_avx512, swiglu_avx512 };
 #endif
 
 enum { WIDEST_PANEL = 32, QUERY_ROWS = 4 };

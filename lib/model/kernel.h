@@ -19,6 +19,13 @@ struct sutra_kernels {
 	 * each heads * width wide; out [rows][heads * width]. scratch: see below. */
 	void (*attention)(const float *qkv, size_t rows, size_t heads, size_t width,
 			  float *scratch, float *out);
+	/* Rotary positions of one text, in place: in every head of q and k of qkv (as above; width
+	 * even) the pair (i, i + width / 2) is turned by the angle of its row. table [rows][width]:
+	 * the width / 2 cosines of a row, then its sines. */
+	void (*rotate)(float *qkv, size_t rows, size_t heads, size_t width, const float *table);
+	/* x [rows][2 * width], values beside gates, becomes [rows][width] at its front:
+	 * value * gate * sigmoid(gate). */
+	void (*swiglu)(float *x, size_t rows, size_t width);
 };
 
 const struct sutra_kernels *sutra_kernels_best(void);

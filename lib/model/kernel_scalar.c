@@ -62,4 +62,30 @@ static void attention(const float *qkv, size_t rows, size_t heads, size_t width,
 		}
 }
 
-const struct sutra_kernels sutra_kernels_scalar_set = { "scalar", add_norm, attention };
+static void rotate(float *qkv, size_t rows, size_t heads, size_t width, const float *table)
+{
+	size_t half = width / 2;
+
+	for (size_t r = 0; r < rows; r++, qkv += 3 * heads * width, table += width)
+		for (size_t i = 0; i < 2 * heads * half; i++) {
+			float *at = qkv + i / half * width + i % half;
+			double a = (double)at[0], b = (double)at[half], cosine = (double)table[i % half],
+			       sine = (double)table[half + i % half];
+
+			at[0] = (float)(a * cosine - b * sine);
+			at[half] = (float)(b * cosine + a * sine);
+		}
+}
+
+static void swiglu(float *x, size_t rows, size_t width)
+{
+	for (size_t r = 0; r < rows; r++)
+		for (size_t i = 0; i < width; i++) {
+			double value = (double)x[2 * r * width + i],
+			       gate = (double)x[(2 * r + 1) * width + i];
+
+			x[r * width + i] = (float)(value * gate / (1 + exp(-gate)));
+		}
+}
+
+const struct sutra_kernels sutra_kernels_scalar_set = { "scalar", add_norm, attention, rotate, swiglu };

@@ -26,6 +26,7 @@
 
 #define PANEL (2 * SIMD_LANES)
 #define QROWS 4
+#define STRIP 64	/* floats worked on at a time; whole vectors */
 
 #define vec SIMD_(vec)
 #define bits SIMD_(bits)
@@ -220,12 +221,73 @@ static SIMD_TARGET void SIMD_(attention)(const float *qkv, size_t rows, size_t h
 	}
 }
 
+static SIMD_TARGET void SIMD_(rotate)(float *qkv, size_t rows, size_t heads, size_t width,
+				      const float *table)
+{
+	size_t half = width / 2, whole = half / SIMD_LANES * SIMD_LANES;
+
+	for (size_t r = 0; r < rows; r++, qkv += 3 * heads * width, table += width)
+		for (float *a = qkv, *end = qkv + 2 * heads * width; a < end; a += width) {
+			const float *cosine = table, *sine = table + half;
+			float *b = a + half;
+
+			for (size_t i = 0; i < whole; i += SIMD_LANES) {
+				vec x = LOAD(a + i), y = LOAD(b + i), c = LOAD(cosine + i),
+				    s = LOAD(sine + i);
+
+				STORE(a + i, x * c - y * s);
+				STORE(b + i, y * c + x * s);
+			}
+			for (size_t i = whole; i < half; i++) {
+				float x = a[i], y = b[i];
+
+				a[i] = x * cosine[i] - y * sine[i];
+				b[i] = y * cosine[i] + x * sine[i];
+			}
+		}
+}
+
+/* to [n] = value * gate * sigmoid(gate), n <= STRIP; to may be value. With e = exp(-|gate|), which
+ * cannot overflow, the sigmoid is 1 / (1 + e), or e / (1 + e) of a negative gate. */
+static inline SIMD_TARGET void SIMD_(gate_strip)(const float *value, const float *gate, size_t n,
+						 float *to)
+{
+	float e[STRIP] = { 0 };
+	size_t i = 0;
+
+	for (size_t k = 0; k < n; k++)
+		e[k] = -fabsf(gate[k]);
+	SIMD_(exp_below)(e, 0, (n + SIMD_LANES - 1) / SIMD_LANES * SIMD_LANES);
+	for (; i + SIMD_LANES <= n; i += SIMD_LANES) {
+		vec g = LOAD(gate + i), t = LOAD(e + i), one = (vec){ 0 } + 1.0f;
+		bits up = (bits)(g >= 0.0f);
+		vec top = (vec)(((bits)one & up) | ((bits)t & ~up));
+
+		STORE(to + i, LOAD(value + i) * g * top / (1.0f + t));
+	}
+	for (; i < n; i++)
+		to[i] = value[i] * gate[i] * (gate[i] >= 0 ? 1.0f : e[i]) / (1.0f + e[i]);
+}
+
+/* In place: a row is written over what earlier rows have been read from, or itself was. */
+static SIMD_TARGET void SIMD_(swiglu)(float *x, size_t rows, size_t width)
+{
+	for (size_t r = 0; r < rows; r++)
+		for (size_t i = 0; i < width; i += STRIP) {
+			const float *value = x + 2 * r * width + i;
+
+			SIMD_(gate_strip)(value, value + width, width - i < STRIP ? width - i : STRIP,
+					  x + r * width + i);
+		}
+}
+
 #undef vec
 #undef bits
 #undef LOAD
 #undef STORE
 #undef PANEL
 #undef QROWS
+#undef STRIP
 #undef SIMD_LANES
 #undef SIMD_TARGET
 #undef SIMD_

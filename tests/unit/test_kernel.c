@@ -94,6 +94,47 @@ static void attention_equals_the_referee(void **state)
 		}
 }
 
+static void rotate_equals_the_referee(void **state)
+{
+	static const struct { size_t rows, heads, width; } shapes[] = {
+		{ 1, 1, 2 }, { 3, 2, 10 }, { 9, 4, 16 }, { 20, 12, 64 }, { 5, 1, 66 },
+	};
+
+	for (const struct sutra_kernels *const *k = sutra_kernels_all(); *k; k++)
+		for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
+			size_t rows = shapes[i].rows, heads = shapes[i].heads, width = shapes[i].width,
+			       n = rows * 3 * heads * width;
+			float *x = numbers(n, 4), *table = numbers(rows * width, 1),
+			      *want = sutra_memdup(x, n * sizeof(*x));
+
+			(*k)->rotate(x, rows, heads, width, table);
+			sutra_kernels_scalar()->rotate(want, rows, heads, width, table);
+			assert_true(worst(x, want, n) < 1e-6);
+			sutra_free(x);
+			sutra_free(table);
+			sutra_free(want);
+		}
+}
+
+static void swiglu_equals_the_referee(void **state)
+{
+	static const size_t widths[] = { 1, 7, 16, 63, 64, 192, 401 };
+	static const float scales[] = { 1, 20, 200 };	/* the last: sigmoid is 0 or 1 */
+
+	for (const struct sutra_kernels *const *k = sutra_kernels_all(); *k; k++)
+		for (size_t i = 0; i < 3 * sizeof(widths) / sizeof(widths[0]); i++) {
+			size_t width = widths[i / 3], n = 5 * 2 * width;
+			float *x = numbers(n, scales[i % 3]), *want = sutra_memdup(x, n * sizeof(*x));
+
+			x[width] = want[width] = -0.0f;
+			(*k)->swiglu(x, 5, width);
+			sutra_kernels_scalar()->swiglu(want, 5, width);
+			assert_true(worst(x, want, 5 * width) < 2e-6);
+			sutra_free(x);
+			sutra_free(want);
+		}
+}
+
 static void gemm_equals_the_referee(void **state)
 {
 	static const struct { size_t rows, k, n; enum sutra_activation act; } shapes[] = {
@@ -169,6 +210,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(add_norm_equals_the_referee),
 		cmocka_unit_test(attention_equals_the_referee),
+		cmocka_unit_test(rotate_equals_the_referee),
+		cmocka_unit_test(swiglu_equals_the_referee),
 		cmocka_unit_test(gemm_equals_the_referee),
 		cmocka_unit_test(gemm_rows_do_not_know_their_batch),
 	};
