@@ -81,25 +81,13 @@ static void print_text(const struct sutra_cache_stats *s, const struct sutra_ter
 		fprintf(term->out, "no L2: SUTRA_CACHE_ENABLED=true sutra deploy starts the cache shard\n");
 }
 
-/* The gateway's own document, with our schema; of several: a list of them. */
-static int print_json(const struct sutra_strv *bases, struct sutra_err *err)
+static int print_json(struct sutra_err *err)
 {
-	json_t *doc = NULL, *list = json_array();
-	int rc = 0;
+	json_t *doc = NULL;
+	int rc = gateway_cache_document(url_flag, &doc, err);
 
-	for (size_t i = 0; i < bases->n && !rc; i++) {
-		rc = gateway_call(bases->items[i], "GET", "/cache/stats", NULL, &doc, err);
-		if (rc)
-			break;
-		json_object_set_new(doc, "schema", json_string("sutra.cache-stats/1"));
-		json_object_set_new(doc, "url", json_string(bases->items[i]));
-		json_array_append_new(list, doc);
-	}
-	if (!rc && bases->n == 1)
-		print_document(json_incref(doc));
-	else if (!rc)
-		print_document(json_pack("{s:s, s:O}", "schema", "sutra.cache-stats/1", "gateways", list));
-	json_decref(list);
+	if (!rc)
+		print_document(doc);
 	return rc;
 }
 
@@ -153,9 +141,10 @@ static int run(int n, char **argv)
 		sig = sutra_watch(&term, watch_ns, frame, NULL);
 		return sig ? 128 + sig : EXIT_YES;
 	}
-	rc = gateway_urls(url_flag, &bases, &err);
-	if (!rc)
-		rc = common.json ? print_json(&bases, &err) : print_tables(&bases, &term, 0, &err);
+	if (common.json)
+		rc = print_json(&err);
+	else if (!(rc = gateway_urls(url_flag, &bases, &err)))
+		rc = print_tables(&bases, &term, 0, &err);
 	sutra_strv_release(&bases);
 	return rc ? command_fail(&err) : EXIT_YES;
 }

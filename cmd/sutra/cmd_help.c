@@ -7,6 +7,8 @@
 
 static int run(int n, char **argv)
 {
+	if (n > 1)
+		return command_usage("help shows one COMMAND, got \"%s\" too", argv[2]);
 	for (size_t i = 0; n && commands[i]; i++) {
 		if (!strcmp(commands[i]->name, argv[1])) {
 			command_help(commands[i], stdout);

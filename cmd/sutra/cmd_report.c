@@ -21,29 +21,6 @@ static const struct sutra_option rows[] = {
 
 static const struct sutra_option *options(void) { return rows; }
 
-/* The cache's document of the gateway, or a list of those of several. */
-static int ask_gateways(json_t **ret, struct sutra_err *err)
-{
-	struct sutra_strv bases = { 0 };
-	json_t *list = json_array(), *one = NULL;
-	int rc = gateway_urls(url_flag, &bases, err);
-
-	for (size_t i = 0; i < bases.n && !rc; i++) {
-		rc = gateway_call(bases.items[i], "GET", "/cache/stats", NULL, &one, err);
-		if (rc)
-			break;
-		json_object_set_new(one, "schema", json_string("sutra.cache-stats/1"));
-		json_object_set_new(one, "url", json_string(bases.items[i]));
-		json_array_append_new(list, one);
-	}
-	if (!rc)
-		*ret = bases.n == 1 ? json_incref(json_array_get(list, 0)) :
-				      json_pack("{s:s, s:O}", "schema", "sutra.cache-stats/1", "gateways", list);
-	json_decref(list);
-	sutra_strv_release(&bases);
-	return rc;
-}
-
 static int write_page(const json_t *doc, const char *input, struct sutra_err *err)
 {
 	struct sutra_buf b;
@@ -73,7 +50,7 @@ static int run(int n, char **argv)
 		return command_usage("where to? --html FILE");
 	if (input && url_flag)
 		return command_usage("--url is for the deployed cache's page; INPUT says all of a run");
-	rc = input ? sutra_json_read(input, MAX_INPUT, &doc, &err) : ask_gateways(&doc, &err);
+	rc = input ? sutra_json_read(input, MAX_INPUT, &doc, &err) : gateway_cache_document(url_flag, &doc, &err);
 	if (rc && input)
 		err.code = SUTRA_E_USAGE;
 	rc = rc ? rc : write_page(doc, input, &err);

@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/jsonio.h"
+#include "base/mask.h"
 #include "base/str.h"
 #include "net/fetch.h"
 #include "sutra/command.h"
@@ -28,12 +29,19 @@ static char *base_of(const struct sutra_deployed *s)
 /* --url as a base: without a scheme it is http, a slash at the end goes. */
 static int flag_url(const char *flag, char **ret, struct sutra_err *err)
 {
-	const char *scheme = strstr(flag, "://"), *host = scheme ? scheme + 3 : flag;
+	const char *scheme = strstr(flag, "://"), *host = scheme ? scheme + 3 : flag, *at;
+	struct sutra_buf shown;
 	char *url;
 
 	if ((scheme && !sutra_str_starts(flag, "http://") && !sutra_str_starts(flag, "https://")) ||
 	    !host[strspn(host, "/")] || strpbrk(host, " \t\n")) {
-		sutra_fail(err, SUTRA_E_USAGE, "--url is \"%.200s\"; it must name a gateway", flag);
+		sutra_buf_init(&shown, 4096);
+		at = strrchr(flag, '@');	/* credentials stand before it, however wrong the rest is */
+		at = at ? at : flag;
+		sutra_mask_add(NULL, at, strnlen(at, 200), &shown);
+		sutra_fail(err, SUTRA_E_USAGE, "--url is \"%s%s\"; it must name a gateway", at > flag ? "..." : "",
+			   sutra_buf_str(&shown));
+		sutra_buf_release(&shown);
 		return sutra_hint(err, "as host:port or http://host:port");
 	}
 	url = xasprintf("%s%s", scheme ? "" : "http://", flag);
@@ -125,6 +133,7 @@ int gateway_call(const char *base, const char *method, const char *path, const c
 {
 	char *url = xasprintf("%s%s", base, path);
 	struct sutra_err own;
+	char shown[SUTRA_FETCH_SHOWN];
 	struct sutra_fetch f;
 	json_t *doc = NULL;
 	int rc;
@@ -141,7 +150,7 @@ int gateway_call(const char *base, const char *method, const char *path, const c
 	if (!rc) {
 		rc = sutra_json_parse(sutra_buf_str(&f.answer), f.answer.len, &doc, &own);
 		if (rc)
-			sutra_err_prefix(&own, "%s", url);
+			sutra_err_prefix(&own, "%s", sutra_fetch_shown(url, shown, sizeof(shown)));
 	}
 	if (rc && err)
 		*err = own;
@@ -151,5 +160,28 @@ int gateway_call(const char *base, const char *method, const char *path, const c
 		json_decref(doc);
 	sutra_fetch_release(&f);
 	sutra_free(url);
+	return rc;
+}
+
+int gateway_cache_document(const char *flag, json_t **ret, struct sutra_err *err)
+{
+	struct sutra_strv bases = { 0 };
+	json_t *list = json_array(), *one = NULL;
+	char shown[SUTRA_FETCH_SHOWN];
+	int rc = gateway_urls(flag, &bases, err);
+
+	for (size_t i = 0; i < bases.n && !rc; i++) {
+		rc = gateway_call(bases.items[i], "GET", "/cache/stats", NULL, &one, err);
+		if (rc)
+			break;
+		json_object_set_new(one, "schema", json_string("sutra.cache-stats/1"));
+		json_object_set_new(one, "url", json_string(sutra_fetch_shown(bases.items[i], shown, sizeof(shown))));
+		json_array_append_new(list, one);
+	}
+	if (!rc)
+		*ret = bases.n == 1 ? json_incref(json_array_get(list, 0)) :
+				      json_pack("{s:s, s:O}", "schema", "sutra.cache-stats/1", "gateways", list);
+	json_decref(list);
+	sutra_strv_release(&bases);
 	return rc;
 }

@@ -19,5 +19,8 @@ int gateway_urls(const char *flag, struct sutra_strv *ret, struct sutra_err *err
  * becomes the service's own message and hint. */
 int gateway_call(const char *base, const char *method, const char *path, const char *body,
 		 json_t **ret, struct sutra_err *err);
+/* What /cache/stats tells, with our schema and its URL: one gateway's own document, or of several a
+ * list of them. flag as for gateway_url. */
+int gateway_cache_document(const char *flag, json_t **ret, struct sutra_err *err);
 
 #endif

@@ -77,14 +77,13 @@ static const struct command *find(const char *name)
 	return NULL;
 }
 
-/* `sutra -o json status`: common options may stand before the command. Moves the command to argv[1],
- * and them behind it. */
-static int command_first(int argc, char **argv)
+/* How many words before the command are common options (`sutra -o json status`); -1: one is not.
+ * *ret_help: -h is among them. --version is a command. */
+static int options_before(int argc, char **argv, bool *ret_help)
 {
-	char *command;
 	int at = 1;
 
-	while (at < argc && argv[at][0] == '-' && argv[at][1]) {
+	while (at < argc && argv[at][0] == '-' && argv[at][1] && strcmp(argv[at], "--version") != 0) {
 		const struct sutra_option *o = common_rows;
 		const char *word = argv[at];
 		size_t n = strcspn(word, "=");
@@ -93,34 +92,45 @@ static int command_first(int argc, char **argv)
 			if (word[1] == '-' ? strlen(o->name) + 2 == n && !strncmp(o->name, word + 2, n - 2) :
 					     o->letter && word[strlen(word) - 1] == o->letter)
 				break;
-		if ((!o->name && !o->letter) && !(word[1] == 'o' && word[2]))
-			return command_usage("%s stands before the command; there only -o, --json, -q, -v, --color and -h may",
-					     word);
+		if ((!o->name && !o->letter) && !(word[1] == 'o' && word[2])) {
+			command_usage("%s stands before the command; there only -o, --json, -q, -v, --color, -h and --version may",
+				      word);
+			return -1;
+		}
+		*ret_help = *ret_help || o->letter == 'h';
 		at += 1 + (o->type == SUTRA_OPT_CHOICE && o->name && !word[n]);
 	}
-	if (at >= argc)
-		return command_usage("which command? sutra help lists them");
-	command = argv[at];
-	memmove(&argv[2], &argv[1], (size_t)(at - 1) * sizeof(*argv));
-	argv[1] = command;
-	return 0;
+	return at - 1;
 }
 
-static const struct command *choose(int argc, char **argv)
+/* The command, moved to argv[1]; the options that stood before it come behind it. No command is
+ * help when that was asked for, or nothing at all. */
+static const struct command *choose(int *argc, char **argv)
 {
-	if (argc < 2 || !strcmp(argv[1], "-h") || !strcmp(argv[1], "--help"))
-		return &cmd_help;
-	if (!strcmp(argv[1], "--version"))
-		return &cmd_version;
-	if (command_first(argc, argv))
+	bool help = *argc < 2;
+	int n = options_before(*argc, argv, &help);
+	char *name;
+
+	if (n < 0)
 		return NULL;
-	return find(argv[1]);
+	if (n + 1 >= *argc && help) {
+		*argc = 1;
+		return &cmd_help;
+	}
+	if (n + 1 >= *argc) {
+		command_usage("which command? sutra help lists them");
+		return NULL;
+	}
+	name = argv[n + 1];
+	memmove(&argv[2], &argv[1], (size_t)n * sizeof(*argv));
+	argv[1] = name;
+	return strcmp(name, "--version") ? find(name) : &cmd_version;
 }
 
 static int run(int argc, char **argv)
 {
 	struct sutra_option rows[COMMAND_MAX_ROWS];
-	const struct command *c = choose(argc, argv);
+	const struct command *c = choose(&argc, argv);
 	struct sutra_err err;
 	int n = 0;
 

@@ -95,9 +95,9 @@ out:
 int sutra_embed(const char *base, const struct sutra_embed_request *q, uint64_t timeout_ns,
 		struct sutra_buf *last, struct sutra_embed_answer *ret, struct sutra_err *err)
 {
+	char url[MAX_URL], shown[SUTRA_FETCH_SHOWN];
 	struct sutra_buf body;
 	struct sutra_fetch f;
-	char url[MAX_URL];
 	int rc;
 
 	sutra_buf_init(&body, MAX_BODY);
@@ -113,16 +113,17 @@ int sutra_embed(const char *base, const struct sutra_embed_request *q, uint64_t 
 	f.body_len = body.len;
 	f.timeout_ns = timeout_ns;
 	rc = sutra_fetch_one(&f, err);
+	sutra_fetch_shown(url, shown, sizeof(shown));
 	if (last) {
 		sutra_buf_clear(last);
-		sutra_buf_addf(last, "POST %s: %d %.*s", url, f.status, MAX_LAST,
+		sutra_buf_addf(last, "POST %s: %d %.*s", shown, f.status, MAX_LAST,
 			       sutra_buf_str(&f.answer));
 	}
 	if (rc)
 		goto out;
 	rc = sutra_embed_parse(sutra_buf_str(&f.answer), f.answer.len, ret, err);
 	if (rc)
-		sutra_err_prefix(err, "%s", url);
+		sutra_err_prefix(err, "%s", shown);
 	else
 		ret->took_ns = f.total_ns;
 out:
@@ -254,9 +255,9 @@ void sutra_cache_settle(const char *base, int64_t want, uint64_t limit_ns)
 int sutra_info_read(const char *base, const char *key, uint64_t timeout_ns, int64_t *ret,
 		    struct sutra_err *err)
 {
+	char url[MAX_URL], shown[SUTRA_FETCH_SHOWN];
 	struct sutra_fetch f;
 	json_t *doc = NULL;
-	char url[MAX_URL];
 	int64_t v = 0;
 	int rc;
 
@@ -268,7 +269,8 @@ int sutra_info_read(const char *base, const char *key, uint64_t timeout_ns, int6
 	rc = rc ? rc : sutra_json_parse(sutra_buf_str(&f.answer), f.answer.len, &doc, err);
 	rc = rc ? rc : sutra_json_get_int(doc, key, &v, err);
 	if (!rc && v < 1)
-		rc = sutra_fail(err, SUTRA_E_INVALID, "%s does not tell \"%s\"", url, key);
+		rc = sutra_fail(err, SUTRA_E_INVALID, "%s does not tell \"%s\"",
+				sutra_fetch_shown(url, shown, sizeof(shown)), key);
 	json_decref(doc);
 	sutra_fetch_release(&f);
 	if (!rc)

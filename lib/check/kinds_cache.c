@@ -16,6 +16,7 @@
 #include "check/load.h"
 #include "check/replay.h"
 #include "check/workload.h"
+#include "net/fetch.h"
 
 static const uint64_t REQUEST_NS = 10000000000u, RESTART_NS = 30000000000u, SETTLE_NS = 3000000000u;
 enum { MAX_TEXT = 16 << 10, WORDS = 10 };
@@ -80,6 +81,7 @@ static int one_text(struct sutra_check_run *r, uint32_t number, struct sutra_emb
 		    struct sutra_err *err)
 {
 	struct sutra_embed_request q = { .n = 1 };
+	char shown[SUTRA_FETCH_SHOWN];
 	struct sutra_buf text;
 	const char *one;
 	int rc;
@@ -93,7 +95,7 @@ static int one_text(struct sutra_check_run *r, uint32_t number, struct sutra_emb
 		sutra_embed_release(ret);
 		rc = sutra_fail(err, SUTRA_E_INVALID,
 				"%s/embed answers without \"cache\": this is no Sutra gateway",
-				r->env->gateway);
+				sutra_fetch_shown(r->env->gateway, shown, sizeof(shown)));
 	}
 	sutra_buf_release(&text);
 	return rc;

@@ -19,7 +19,7 @@ static const struct sutra_check_param no_params[] = { { 0 } };
 static int call(struct sutra_check_run *r, const char *path, const char *body, struct sutra_fetch *f,
 		struct sutra_err *err)
 {
-	char url[MAX_URL];
+	char url[MAX_URL], shown[SUTRA_FETCH_SHOWN];
 	int rc;
 
 	snprintf(url, sizeof(url), "%s%s", r->env->front, path);
@@ -31,8 +31,8 @@ static int call(struct sutra_check_run *r, const char *path, const char *body, s
 	rc = sutra_fetch_one(f, err);
 	f->url = NULL;
 	sutra_buf_clear(&r->last);
-	sutra_buf_addf(&r->last, "%s %s: %d %.*s", body ? "POST" : "GET", url, f->status, MAX_LAST,
-		       sutra_buf_str(&f->answer));
+	sutra_buf_addf(&r->last, "%s %s: %d %.*s", body ? "POST" : "GET",
+		       sutra_fetch_shown(url, shown, sizeof(shown)), f->status, MAX_LAST, sutra_buf_str(&f->answer));
 	return rc && f->reason == SUTRA_FETCH_OK ? 0 : rc;
 }
 

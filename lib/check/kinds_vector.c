@@ -8,6 +8,7 @@
 #include "check/ask.h"
 #include "check/kinds.h"
 #include "check/workload.h"
+#include "net/fetch.h"
 
 static const uint64_t REQUEST_NS = 10000000000u;
 enum { MAX_TEXT = 16 << 10, SHORT_WORDS = 8 };
@@ -26,11 +27,12 @@ static int ask(struct sutra_check_run *r, const char *base, const char *const *t
 	       int64_t dimension, bool raw, struct sutra_embed_answer *ret, struct sutra_err *err)
 {
 	struct sutra_embed_request q = { texts, n, dimension, raw };
+	char shown[SUTRA_FETCH_SHOWN];
 	int rc = sutra_embed(base, &q, sutra_check_time(r, REQUEST_NS), &r->last, ret, err);
 
 	if (!rc && ret->count != n) {
-		rc = sutra_fail(err, SUTRA_E_INVALID, "%s/embed answered %zu vectors to %zu texts", base,
-				ret->count, n);
+		rc = sutra_fail(err, SUTRA_E_INVALID, "%s/embed answered %zu vectors to %zu texts",
+				sutra_fetch_shown(base, shown, sizeof(shown)), ret->count, n);
 		sutra_embed_release(ret);
 	}
 	return rc;

@@ -332,13 +332,12 @@ void sutra_fetch_many(struct sutra_fetch *const *list, size_t n, unsigned parall
 	sutra_free(jobs);
 }
 
-/* A URL without the credentials it may carry: messages are read by others. */
-static const char *shown(const char *url, char *out, size_t size)
+const char *sutra_fetch_shown(const char *url, char *out, size_t size)
 {
 	const char *host = strstr(url, "://"), *at;
 
-	host = host ? host + 3 : url;
-	at = memchr(host, '@', strcspn(host, "/?#"));
+	host = host ? host + 3 + strspn(host + 3, "/") : url;
+	at = memrchr(host, '@', strcspn(host, "/?#"));
 	snprintf(out, size, "%.*s%s", (int)(host - url), url, at ? at + 1 : host);
 	return out;
 }
@@ -346,21 +345,21 @@ static const char *shown(const char *url, char *out, size_t size)
 int sutra_fetch_one(struct sutra_fetch *f, struct sutra_err *err)
 {
 	const char *method = f->method ? f->method : f->body ? "POST" : "GET";
-	char url[512];
+	char url[SUTRA_FETCH_SHOWN];
 
 	sutra_fetch_many(&f, 1, 1);
 	if (f->reason == SUTRA_FETCH_OK && f->status < 400)
 		return 0;
 	if (f->reason == SUTRA_FETCH_OK)
 		return sutra_fail(err, f->status == 404 ? SUTRA_E_NOTFOUND : SUTRA_E_UNAVAILABLE,
-				  "%s %s answered %d", method, shown(f->url, url, sizeof(url)), f->status);
+				  "%s %s answered %d", method, sutra_fetch_shown(f->url, url, sizeof(url)), f->status);
 	return sutra_fail(err,
 			  f->reason == SUTRA_FETCH_CONNECT_TIMEOUT ||
 					  f->reason == SUTRA_FETCH_FIRST_BYTE_TIMEOUT ||
 					  f->reason == SUTRA_FETCH_TRANSFER_TIMEOUT ?
 				  SUTRA_E_TIMEOUT :
 				  SUTRA_E_UNAVAILABLE,
-			  "%s %s failed: %s (%s)", method, shown(f->url, url, sizeof(url)),
+			  "%s %s failed: %s (%s)", method, sutra_fetch_shown(f->url, url, sizeof(url)),
 			  sutra_fetch_reason_name(f->reason), f->detail);
 }
 

@@ -54,6 +54,9 @@ void sutra_fetch_init(struct sutra_fetch *f);		/* zero, buffers bounded */
 void sutra_fetch_release(struct sutra_fetch *f);
 /* Value of an answer header by name (any case) into out; 0 or SUTRA_E_NOTFOUND. */
 int sutra_fetch_header(const struct sutra_fetch *f, const char *name, char *out, size_t size);
+enum { SUTRA_FETCH_SHOWN = 512 };
+/* The URL without the credentials it may carry, cut to size, for what others read; returns out. */
+const char *sutra_fetch_shown(const char *url, char *out, size_t size);
 
 /* Runs n transfers at once (at most `parallel` open, 0: 64) and returns when the
  * last is done or failed; each one's outcome is in its own struct. */

@@ -87,3 +87,17 @@ field() { jq -r "$1" "$BATS_TEST_TMPDIR/report"; }
   printf '\n' >"$BATS_TEST_TMPDIR/texts"
   run -2 sutra load --url "$AT/pause/0/1" --texts "$BATS_TEST_TMPDIR/texts"
 }
+
+@test "credentials of a URL stand in no message and no document" {
+  local url
+  for url in "${AT/:\/\//://operator:hunter2@}"/{html,garbage,status/500,pause/0/1} "${REFUSED/:\/\//://operator:hun@ter2@}" \
+    ftp://operator:hunter2@host http:///operator:hunter2@host "operator:hunter2@ho st"; do
+    for command in "cache-stats" "cache-stats --json" "cache clear" "report --html $BATS_TEST_TMPDIR/page" \
+      "load --rate 50 --duration 200ms" "load --rate 50 --duration 200ms --json" "validate smoke" "validate smoke --json"; do
+      # shellcheck disable=SC2086 # words on purpose
+      sutra $command --url "$url" >"$BATS_TEST_TMPDIR/out" 2>&1 || [ $? -lt 8 ]
+      [ -s "$BATS_TEST_TMPDIR/out" ]
+      ! grep -E 'hun@?ter2' "$BATS_TEST_TMPDIR/out" || { echo "sutra $command --url $url"; false; }
+    done
+  done
+}
