@@ -1,6 +1,5 @@
 #include "net/download.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -16,6 +15,7 @@
 #include "base/file.h"
 #include "base/str.h"
 #include "base/version.h"
+#include "net/curlapi.h"
 
 enum {
 	DEFAULT_TRIES = 6,
@@ -306,10 +306,13 @@ int sutra_download(struct sutra_download *d, struct sutra_err *err)
 {
 	unsigned tries = d->tries ? d->tries : DEFAULT_TRIES, failed = 0;
 	uint64_t before, pause = FIRST_PAUSE_MS;
-	int fd = open(d->path, O_RDWR | O_CREAT | O_CLOEXEC, 0644), rc;
+	int fd, rc = sutra_curl_load(err);
 	struct stat st;
 	bool again;
 
+	if (rc)
+		return rc;
+	fd = open(d->path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return sutra_fail_errno(err, "cannot write %s", d->path);
 	d->size = fstat(fd, &st) ? 0 : (uint64_t)st.st_size;

@@ -8,7 +8,6 @@
  */
 #include "net/fetch.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -19,6 +18,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/version.h"
+#include "net/curlapi.h"
 
 enum {
 	DEFAULT_PARALLEL = 64,
@@ -253,10 +253,6 @@ static void fail_job(struct sutra_fetch *f, const char *why)
 	snprintf(f->detail, sizeof(f->detail), "%s", why);
 }
 
-static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
-
-static void init_curl(void) { curl_global_init(CURL_GLOBAL_DEFAULT); }
-
 static bool start_in_slot(CURLM *multi, struct job *s, struct sutra_fetch *f)
 {
 	if (s->easy)
@@ -303,11 +299,16 @@ static struct job *next_finished(CURLM *multi)
 void sutra_fetch_many(struct sutra_fetch *const *list, size_t n, unsigned parallel)
 {
 	size_t slots = parallel ? parallel : DEFAULT_PARALLEL, next = 0, running = 0;
+	struct sutra_err err;
+	bool loaded = !sutra_curl_load(&err);
 	struct job *jobs, *j;
 	CURLM *multi;
 
+	for (size_t i = 0; !loaded && i < n; i++)
+		fail_job(list[i], err.message);
+	if (!loaded)
+		return;
 	slots = slots < n ? slots : n;
-	pthread_once(&curl_once, init_curl);
 	multi = curl_multi_init();
 	jobs = sutra_calloc(slots, sizeof(*jobs));
 	for (size_t i = 0; (!multi || !jobs) && i < n; i++)
@@ -449,9 +450,12 @@ static void *run_fetcher(void *arg)
 
 int sutra_fetcher_new(struct sutra_fetcher **ret, struct sutra_err *err)
 {
-	struct sutra_fetcher *fr = sutra_calloc(1, sizeof(*fr));
+	struct sutra_fetcher *fr;
+	int rc = sutra_curl_load(err);
 
-	pthread_once(&curl_once, init_curl);
+	if (rc)
+		return rc;
+	fr = sutra_calloc(1, sizeof(*fr));
 	if (fr)
 		fr->multi = curl_multi_init();
 	if (!fr || !fr->multi) {
