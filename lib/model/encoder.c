@@ -11,8 +11,13 @@
  *
  * before it x = layer_norm(word[id] + position[i] + type[0]), after it the pooling. Four plans
  * serve the four products of every layer.
+ *
+ * nomic_bert embeds no positions but turns q and k by them before the attention, has no biases,
+ * and gates: Wi is [2I][H], its product values beside gates, and in = value * silu(gate).
  */
 #include "model/encoder_private.h"
+
+#include <math.h>
 
 #include "base/alloc.h"
 
@@ -27,7 +32,7 @@ struct sutra_encoder_session {
 	float *x;		/* [max_tokens + spare][hidden] */
 	float *qkv;		/* [max_tokens + spare][3 hidden]; its front serves as y */
 	float *ctx;		/* [max_tokens + spare][hidden] */
-	float *in;		/* [CHUNK + spare][inner] */
+	float *in;		/* [CHUNK + spare][up] */
 	float *attention;
 };
 
@@ -36,13 +41,35 @@ static int make_plans(struct sutra_encoder *e, struct sutra_err *err)
 	size_t h = e->config.hidden, inner = e->config.inner;
 	const struct { size_t k, n; enum sutra_activation act; } shapes[PRODUCTS] = {
 		[QKV] = { h, 3 * h, SUTRA_ACT_NONE }, [OUT] = { h, h, SUTRA_ACT_NONE },
-		[UP] = { h, inner, SUTRA_ACT_GELU },  [DOWN] = { inner, h, SUTRA_ACT_NONE },
+		[UP] = { h, e->up, e->up > inner ? SUTRA_ACT_NONE : SUTRA_ACT_GELU },
+		[DOWN] = { inner, h, SUTRA_ACT_NONE },
 	};
 	int rc = 0;
 
 	for (int i = 0; !rc && i < PRODUCTS; i++)
 		rc = sutra_gemm_plan_new(shapes[i].k, shapes[i].n, shapes[i].act, &e->plans[i], err);
 	return rc;
+}
+
+/* The angle of pair i at position p is p * base^(-2i / width). */
+static int make_rotary(struct sutra_encoder *e, struct sutra_err *err)
+{
+	size_t width = e->config.hidden / e->config.heads, half = width / 2;
+
+	if (!(e->config.rotary_base > 0))
+		return 0;
+	e->rotary = sutra_alloc(e->max_tokens * width * sizeof(float));
+	if (!e->rotary)
+		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory for the weights");
+	for (size_t i = 0; i < half; i++) {
+		double speed = pow((double)e->config.rotary_base, -2.0 * (double)i / (double)width);
+
+		for (size_t p = 0; p < e->max_tokens; p++) {
+			e->rotary[p * width + i] = (float)cos((double)p * speed);
+			e->rotary[p * width + half + i] = (float)sin((double)p * speed);
+		}
+	}
+	return 0;
 }
 
 int sutra_encoder_new(const struct sutra_safetensors *weights,
@@ -60,12 +87,17 @@ int sutra_encoder_new(const struct sutra_safetensors *weights,
 	}
 	e->config = *config;
 	e->max_tokens = max_tokens;
-	if (max_tokens < 2 || max_tokens > config->positions) {
+	e->up = config->architecture == SUTRA_ARCH_NOMIC_BERT ? 2 * config->inner : config->inner;
+	if (max_tokens < 2 || max_tokens > config->max_tokens) {
 		rc = sutra_fail(err, SUTRA_E_INVALID, "a maximum length of %zu tokens; allowed are 2 to %zu",
-				max_tokens, config->positions);
+				max_tokens, config->max_tokens);
 		goto out;
 	}
-	rc = make_plans(e, err);
+	rc = sutra_encoder_check_weights(e, weights, err);
+	if (!rc)
+		rc = make_plans(e, err);
+	if (!rc)
+		rc = make_rotary(e, err);
 	if (!rc)
 		rc = sutra_encoder_read_weights(e, weights, err);
 out:
@@ -95,7 +127,8 @@ void sutra_encoder_free(struct sutra_encoder *e)
 	for (int p = 0; p < PRODUCTS; p++)
 		sutra_gemm_plan_free(e->plans[p]);
 	release_norm(&e->norm);
-	sutra_free(e->positions);
+	sutra_free(e->offsets);
+	sutra_free(e->rotary);
 	sutra_free(e->layers);
 	sutra_free(e);
 }
@@ -119,7 +152,7 @@ static int make_arena(struct sutra_encoder_session *s, struct sutra_err *err)
 	size_t rows = s->max_tokens + SUTRA_GEMM_SPARE_ROWS;
 	size_t sizes[] = {
 		rows * c->hidden, rows * 3 * c->hidden, rows * c->hidden,
-		(CHUNK + SUTRA_GEMM_SPARE_ROWS) * c->inner,
+		(CHUNK + SUTRA_GEMM_SPARE_ROWS) * s->encoder->up,
 		sutra_attention_scratch(s->encoder->max_tokens, c->hidden / c->heads),
 	};
 	float **to[] = { &s->x, &s->qkv, &s->ctx, &s->in, &s->attention };
@@ -204,11 +237,11 @@ static void embed(struct sutra_encoder_session *s, const uint32_t *ids, const ui
 
 	for (size_t t = 0; t < texts; t++)
 		for (size_t i = 0; i < lengths[t]; i++, x += h) {
-			const float *position = e->positions + i * h;
+			const float *offset = e->offsets + i * e->offset_stride;
 
 			sutra_tensor_read(&e->word, (uint64_t)*ids++ * h, h, x);
 			for (size_t c = 0; c < h; c++)
-				x[c] += position[c];
+				x[c] += offset[c];
 		}
 	s->kernels->add_norm(s->x, NULL, e->norm.gamma, e->norm.beta, tokens, h, e->config.eps);
 }
@@ -217,11 +250,17 @@ static int run_attention(struct sutra_encoder_session *s, const struct encoder_l
 			 const uint32_t *lengths, size_t texts, size_t tokens, struct sutra_err *err)
 {
 	const struct sutra_encoder_config *c = &s->encoder->config;
+	size_t width = c->hidden / c->heads;
 	int rc = sutra_gemm(s->lanes[QKV], layer->products[QKV], s->x, tokens, s->qkv, err);
 
-	for (size_t t = 0, at = 0; !rc && t < texts; at += lengths[t++])
-		s->kernels->attention(s->qkv + at * 3 * c->hidden, lengths[t], c->heads,
-				      c->hidden / c->heads, s->attention, s->ctx + at * c->hidden);
+	for (size_t t = 0, at = 0; !rc && t < texts; at += lengths[t++]) {
+		float *qkv = s->qkv + at * 3 * c->hidden;
+
+		if (s->encoder->rotary)
+			s->kernels->rotate(qkv, lengths[t], c->heads, width, s->encoder->rotary);
+		s->kernels->attention(qkv, lengths[t], c->heads, width, s->attention,
+				      s->ctx + at * c->hidden);
+	}
 	if (!rc)
 		rc = sutra_gemm(s->lanes[OUT], layer->products[OUT], s->ctx, tokens, s->qkv, err);
 	if (!rc)
@@ -241,6 +280,8 @@ static int run_feed_forward(struct sutra_encoder_session *s, const struct encode
 		float *x = s->x + at * c->hidden;
 
 		rc = sutra_gemm(s->lanes[UP], layer->products[UP], x, rows, s->in, err);
+		if (!rc && s->encoder->up > c->inner)
+			s->kernels->swiglu(s->in, rows, c->inner);
 		if (!rc)
 			rc = sutra_gemm(s->lanes[DOWN], layer->products[DOWN], s->in, rows, s->qkv,
 					err);

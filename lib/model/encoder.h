@@ -1,5 +1,5 @@
 /*
- * encoder - the BERT encoder in fp32: token ids in, one pooled vector a text out.
+ * encoder - BERT and nomic_bert: token ids in, one pooled vector a text out.
  *
  * The encoder is the engine: packed weights and tables, made once, read-only, shared by
  * threads. A session is one thread's scratch; it allocates everything when it is made.
@@ -19,25 +19,36 @@
 
 enum sutra_pooling { SUTRA_POOL_MEAN, SUTRA_POOL_CLS };
 
-/* Of config.json, checked by sutra_encoder_config. */
+enum sutra_architecture { SUTRA_ARCH_BERT, SUTRA_ARCH_NOMIC_BERT };
+
+/* Of config.json, checked by sutra_encoder_read_config. */
 struct sutra_encoder_config {
-	size_t hidden, layers, heads, inner, positions, types, vocab;
+	enum sutra_architecture architecture;
+	size_t hidden, layers, heads, inner, vocab;
+	size_t types;		/* token types; 0: none are embedded */
+	size_t positions;	/* that the file names */
+	size_t max_tokens;	/* of a text: positions, or less where more would not be sound */
 	float eps;
+	float rotary_base;	/* 0: positions are embedded */
 };
 
 struct sutra_encoder;
 struct sutra_encoder_session;
 
+const char *sutra_architecture_name(enum sutra_architecture a);	/* as model_type has it */
+
 /* Reads and checks config.json's text. SUTRA_E_INVALID names the field, its value and what is
- * allowed: the architecture must be bert, the activation gelu. */
+ * allowed: an architecture above, with the parts that it usually has. */
 int sutra_encoder_read_config(const char *json, size_t n, struct sutra_encoder_config *ret,
 			      struct sutra_err *err);
 
 /*
- * Packs the weights for `max_tokens` tokens a text. Names may carry the prefix "bert.", layer
- * norms may be gamma/beta; every shape is checked against the config. The word embeddings stay
- * in `weights`, which must outlive the encoder; of everything else a copy is made and the
- * mapped pages are given back.
+ * Packs the weights for `max_tokens` tokens a text (at most the config's). The names may be of
+ * any layout known for the architecture (encoder_weights.c), behind any prefix. Every tensor is
+ * found and its type and shape are checked before memory is taken for it; its numbers must be
+ * finite. The word embeddings stay in `weights`, which must outlive the encoder; of everything
+ * else a copy is made and the mapped pages are given back. SUTRA_E_CORRUPT, SUTRA_E_INVALID name
+ * tensor and fault.
  */
 int sutra_encoder_new(const struct sutra_safetensors *weights,
 		      const struct sutra_encoder_config *config, size_t max_tokens,

@@ -23,13 +23,19 @@ struct encoder_layer {
 struct sutra_encoder {
 	struct sutra_encoder_config config;
 	size_t max_tokens;
+	size_t up;			/* outputs of UP: inner, twice that where it is gated */
 	struct sutra_tensor word;	/* [vocab][hidden], in the file's mapping */
-	float *positions;		/* [max_tokens][hidden]: position + type 0 */
+	float *offsets;			/* added to words: position + type 0; [max_tokens][hidden] */
+	size_t offset_stride;		/* hidden, or 0: one row serves every position */
+	float *rotary;			/* [max_tokens][hidden / heads] for rotate, or NULL */
 	struct encoder_norm norm;
 	struct sutra_gemm_plan *plans[PRODUCTS];
 	struct encoder_layer *layers;
 };
 
+/* Whether all tensors are there, of the types and shapes that e->config asks for. */
+int sutra_encoder_check_weights(struct sutra_encoder *e, const struct sutra_safetensors *weights,
+				struct sutra_err *err);
 /* Fills e's tables and layers, whose plans are made, from the tensors by name, and gives their
  * pages back. What was filled before an error is freed with e. */
 int sutra_encoder_read_weights(struct sutra_encoder *e, const struct sutra_safetensors *weights,

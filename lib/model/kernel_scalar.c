@@ -88,4 +88,5 @@ static void swiglu(float *x, size_t rows, size_t width)
 		}
 }
 
-const struct sutra_kernels sutra_kernels_scalar_set = { "scalar", add_norm, attention, rotate, swiglu };
+const struct sutra_kernels sutra_kernels_scalar_set = { "scalar", add_norm, attention, rotate,
+							swiglu };

@@ -83,20 +83,22 @@ static int read_tokenizer_options(struct sutra_model *m, struct sutra_err *err)
 	return in_file(m, "tokenizer_config.json", rc, err);
 }
 
-static int read_max_tokens(struct sutra_model *m, size_t positions, struct sutra_err *err)
+/* What the file asks for within config.json's positions, but never more than the encoder takes. */
+static int read_max_tokens(struct sutra_model *m, const struct sutra_encoder_config *c,
+			   struct sutra_err *err)
 {
-	int64_t n = (int64_t)positions;
+	int64_t n = (int64_t)c->max_tokens;
 	json_t *v = NULL;
 	int rc = read_json(m, "sentence_bert_config.json", &v, err);
 
 	if (!rc)
 		rc = sutra_json_get_int(v, "max_seq_length", &n, err);
 	json_decref(v);
-	if (!rc && (n < 2 || n > (int64_t)positions))
+	if (!rc && (n < 2 || n > (int64_t)c->positions))
 		rc = sutra_fail(err, SUTRA_E_INVALID,
 				"max_seq_length is %lld; config.json allows 2 to %zu", (long long)n,
-				positions);
-	m->max_tokens = (size_t)n;
+				c->positions);
+	m->max_tokens = (size_t)n < c->max_tokens ? (size_t)n : c->max_tokens;
 	return in_file(m, "sentence_bert_config.json", rc, err);
 }
 
@@ -315,7 +317,7 @@ int sutra_model_open(const char *folder, enum sutra_mrl mrl, struct sutra_model 
 	if (!rc)
 		rc = read_config(m, &config, err);
 	if (!rc)
-		rc = read_max_tokens(m, config.positions, err);
+		rc = read_max_tokens(m, &config, err);
 	if (!rc)
 		rc = check_modules(m, err);
 	if (!rc)

@@ -246,7 +246,8 @@ static void configs_are_refused_by_name(void **state)
 	static const struct { const char *json, *word; int code; } bad[] = {
 		{ "{", "JSON", SUTRA_E_SYNTAX },
 		{ "[]", "array", SUTRA_E_INVALID },
-		{ "{\"model_type\":\"nomic_bert\"}", "nomic_bert", SUTRA_E_INVALID },
+		{ "{\"model_type\":\"distilbert\"}", "\"distilbert\"; the architectures supported are "
+		  "bert, nomic_bert", SUTRA_E_INVALID },
 		{ "{\"hidden_act\":\"gelu_new\"}", "gelu_new", SUTRA_E_INVALID },
 		{ "{\"position_embedding_type\":\"relative_key\"}", "relative_key", SUTRA_E_INVALID },
 		{ "{}", "hidden_size", SUTRA_E_INVALID },
@@ -290,15 +291,92 @@ static void weights_must_fit_the_config(void **state)
 	close_bert(&b);
 }
 
+/* The same model over other bytes or another config. */
+static void run_changed(const struct sutra_buf *bytes, const struct sutra_encoder_config *c, float *out)
+{
+	struct bert b = { .config = *c };
+	struct sutra_err err;
+
+	assert_int_equal(sutra_safetensors_parse(bytes->data, bytes->len, &b.weights, &err), 0);
+	assert_int_equal(sutra_encoder_new(b.weights, c, c->max_tokens, &b.encoder, &err), 0);
+	run(&b, NULL, 0, TEXTS, SUTRA_POOL_MEAN, out);
+	sutra_encoder_free(b.encoder);
+	sutra_safetensors_free(b.weights);
+}
+
+/* Bytes of the file at which the numbers of the tensor `name` begin. */
+static size_t place(const struct bert *b, const char *name)
+{
+	return (size_t)((const char *)sutra_safetensors_find(b->weights, name)->data - b->bytes.data);
+}
+
+static void models_without_token_types_are_read(void **state)
+{
+	float none[TEXTS * 32], absent[TEXTS * 32], zero[TEXTS * 32], with[TEXTS * 32];
+	struct sutra_encoder_config c;
+	struct bert b;
+	char *at;
+
+	open_bert(&tiny_default, &b);
+	run(&b, NULL, 0, TEXTS, SUTRA_POOL_MEAN, with);
+	c = b.config;
+	c.types = 0;
+	run_changed(&b.bytes, &c, none);
+	memset(b.bytes.data + place(&b, "embeddings.token_type_embeddings.weight"), 0,
+	       32 * sizeof(float));
+	run_changed(&b.bytes, &b.config, zero);
+	at = memmem(b.bytes.data, b.bytes.len, "token_type", 10);
+	at[0] = 'T';
+	run_changed(&b.bytes, &b.config, absent);
+	assert_memory_equal(none, zero, sizeof(zero));
+	assert_memory_equal(absent, zero, sizeof(zero));
+	assert_memory_not_equal(with, zero, sizeof(zero));
+	close_bert(&b);
+}
+
+static void weights_that_are_no_numbers_are_found_and_named(void **state)
+{
+	static const float wrong[] = { NAN, INFINITY, -INFINITY };
+	static const char *const names[] = {
+		"embeddings.word_embeddings.weight", "embeddings.position_embeddings.weight",
+		"embeddings.token_type_embeddings.weight", "embeddings.LayerNorm.bias",
+		"encoder.layer.0.attention.self.key.weight", "encoder.layer.1.output.dense.bias",
+		"encoder.layer.1.output.LayerNorm.weight",
+	};
+	struct sutra_encoder *e = NULL;
+	struct sutra_err err;
+	struct bert b;
+
+	open_bert(&tiny_default, &b);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		for (size_t w = 0; w < 3; w++) {
+			char *at = b.bytes.data + place(&b, names[i]) + 5 * sizeof(float);
+			float was;
+
+			memcpy(&was, at, sizeof(was));
+			memcpy(at, &wrong[w], sizeof(was));
+			assert_int_equal(sutra_encoder_new(b.weights, &b.config, 40, &e, &err),
+					 SUTRA_E_CORRUPT);
+			assert_non_null(strstr(err.message, names[i]));
+			assert_non_null(strstr(err.message, w ? "inf at place 5" : "nan at place 5"));
+			memcpy(at, &was, sizeof(was));
+		}
+	assert_null(e);
+	close_bert(&b);
+}
+
 static void unreadable_dtypes_are_refused_when_needed(void **state)
 {
 	struct sutra_encoder *e = NULL;
 	struct sutra_buf bytes;
 	struct sutra_safetensors *st;
-	struct sutra_encoder_config c = { 32, 2, 4, 64, 40, 2, 200, 1e-12f };
+	struct sutra_encoder_config c;
 	struct sutra_err err;
 	char *at;
 
+	tiny_config(&tiny_default, &bytes);
+	assert_int_equal(sutra_encoder_read_config(bytes.data, bytes.len, &c, &err), 0);
+	sutra_buf_release(&bytes);
 	tiny_weights(&tiny_default, &bytes);
 	at = memmem(bytes.data, bytes.len, "\"F32\"", 5);
 	memcpy(at, "\"I32\"", 5);
@@ -346,6 +424,8 @@ int main(void)
 		cmocka_unit_test(batches_beyond_the_limits_are_refused),
 		cmocka_unit_test(configs_are_refused_by_name),
 		cmocka_unit_test(weights_must_fit_the_config),
+		cmocka_unit_test(models_without_token_types_are_read),
+		cmocka_unit_test(weights_that_are_no_numbers_are_found_and_named),
 		cmocka_unit_test(unreadable_dtypes_are_refused_when_needed),
 		cmocka_unit_test(every_failing_allocation_is_reported),
 	};
