@@ -87,12 +87,11 @@ static int warm_up(struct ml_base *ml, struct sutra_err *err)
 	struct sutra_batch_job job = { .texts = 1 };
 	uint32_t length, *ids = sutra_calloc(ml->model->max_tokens, sizeof(*ids));
 	float *out = sutra_calloc(ml->model->dimension, sizeof(*out));
-	size_t whole;
 	int rc = ids && out ? 0 : sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
 
 	if (!rc) {
 		length = (uint32_t)sutra_wordpiece_encode(ml->model->tokenizer, "warm up", 7, ids,
-							  ml->model->max_tokens, &whole);
+							  ml->model->max_tokens, NULL);
 		job.ids = ids;
 		job.lengths = &length;
 		job.out = out;

@@ -166,24 +166,25 @@ static int read_options(struct embed *e, const json_t *body, struct sutra_err *e
 	return 0;
 }
 
-/* The next text's tokens to the end of e->ids; returns what the uncut text has. */
-static size_t add_tokens(struct embed *e, size_t i, const json_t *text)
+/* The next text's tokens to the end of e->ids; whether the text was cut. */
+static bool add_tokens(struct embed *e, size_t i, const json_t *text)
 {
 	const struct sutra_model *m = e->ml->model;
 	uint32_t *ids = e->ids + e->tokens;
-	size_t whole = json_array_size(text);
+	size_t n = json_array_size(text);
+	bool cut = false;
 
 	if (json_is_array(text)) {	/* checked: not too many */
-		for (size_t k = 0; k < whole; k++)
+		for (size_t k = 0; k < n; k++)
 			ids[k] = (uint32_t)json_integer_value(json_array_get(text, k));
-		e->lengths[i] = (uint32_t)whole;
+		e->lengths[i] = (uint32_t)n;
 	} else {
 		e->lengths[i] = (uint32_t)sutra_wordpiece_encode(m->tokenizer, json_string_value(text),
 								 json_string_length(text), ids,
-								 m->max_tokens, &whole);
+								 m->max_tokens, &cut);
 	}
 	e->tokens += e->lengths[i];
-	return whole;
+	return cut;
 }
 
 static int tokenize(struct embed *e, const json_t *list, struct sutra_err *err)
@@ -199,16 +200,16 @@ static int tokenize(struct embed *e, const json_t *list, struct sutra_err *err)
 	if (!e->ids || !e->lengths || !e->job.out)
 		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory for %zu texts", n);
 	json_array_foreach (list, i, text) {
-		size_t whole = add_tokens(e, i, text);
-
-		if (whole == e->lengths[i])
+		if (!add_tokens(e, i, text))
 			continue;
 		e->truncated++;
 		if (i < MAX_LENGTHS)
 			e->cut[i] = true;
 		if (!e->truncate) {
 			sutra_fail(err, SUTRA_E_INVALID,
-				   "texts[%zu] has %zu tokens; the model takes %zu", i, whole,
+				   "texts[%zu] has %zu tokens; the model takes %zu", i,
+				   sutra_wordpiece_count(m->tokenizer, json_string_value(text),
+							 json_string_length(text)),
 				   m->max_tokens);
 			return sutra_hint(err, "shorten it, or let it be cut with \"truncate\": true");
 		}

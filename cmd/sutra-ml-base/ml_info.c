@@ -93,16 +93,20 @@ void ml_metrics(struct sutra_http_request *r, void *ctx)
 	sutra_http_reply(r, 200, "text/plain; version=0.0.4", &b);
 }
 
-/* Appends [id,...] of one text and gives its uncut length. */
-static void add_ids(const struct sutra_model *m, const json_t *text, uint32_t *ids,
-		    struct sutra_buf *b, size_t *ret_whole)
+/* Appends [id,...] of one text; returns its uncut length. */
+static size_t add_ids(const struct sutra_model *m, const json_t *text, uint32_t *ids,
+		      struct sutra_buf *b)
 {
-	size_t n = sutra_wordpiece_encode(m->tokenizer, json_string_value(text),
-					  json_string_length(text), ids, m->max_tokens, ret_whole);
+	const char *s = json_string_value(text);
+	size_t len = json_string_length(text), n;
+	bool cut;
+
+	n = sutra_wordpiece_encode(m->tokenizer, s, len, ids, m->max_tokens, &cut);
 
 	for (size_t i = 0; i < n; i++)
 		sutra_buf_addf(b, "%c%u", i ? ',' : '[', ids[i]);
 	sutra_buf_addc(b, ']');
+	return cut ? sutra_wordpiece_count(m->tokenizer, s, len) : n;
 }
 
 void ml_tokenize(struct sutra_http_request *r, void *ctx)
@@ -113,7 +117,7 @@ void ml_tokenize(struct sutra_http_request *r, void *ctx)
 	struct sutra_err err;
 	const char *body;
 	uint32_t *ids = NULL;
-	size_t n, i, whole;
+	size_t n, i;
 	json_t *text;
 	int rc;
 
@@ -132,8 +136,7 @@ void ml_tokenize(struct sutra_http_request *r, void *ctx)
 	json_array_foreach (texts.list, i, text) {
 		if (i)
 			sutra_buf_addc(&b, ',');
-		add_ids(ml->model, text, ids, &b, &whole);
-		sutra_buf_addf(&wholes, "%s%zu", i ? "," : "", whole);
+		sutra_buf_addf(&wholes, "%s%zu", i ? "," : "", add_ids(ml->model, text, ids, &b));
 	}
 	sutra_buf_addf(&b, "],\"tokens_before_truncation\":[%s],\"max_tokens\":%zu}\n",
 		       sutra_buf_str(&wholes), ml->model->max_tokens);

@@ -10,6 +10,7 @@
 #ifndef SUTRA_MODEL_CODEPOINT_H
 #define SUTRA_MODEL_CODEPOINT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,6 +29,11 @@ uint32_t sutra_codepoint_lower(uint32_t c);
 /* Canonical decomposition of one code point into out, not reordered; returns its length. */
 #define SUTRA_CP_NFD_MAX 8
 size_t sutra_codepoint_nfd(uint32_t c, uint32_t out[SUTRA_CP_NFD_MAX]);
+/* Whether a letter's decomposition has punctuation in it. */
+static inline bool sutra_codepoint_splits(uint32_t c)
+{
+	return c == 0x1FEF || c == 0x2260 || c == 0x226E || c == 0x226F;	/* varia, not =, <, > */
+}
 /* Canonical combining class, 0 for starters. */
 unsigned sutra_codepoint_combining(uint32_t c);
 /* Reads one code point of at most n > 0 bytes and gives its length in *ret_len (>= 1);

@@ -2,8 +2,8 @@
  * wordpiece - BERT's tokenizer: text to token ids, equal to Hugging Face tokenizers.
  *
  * Made once from vocab.txt (a line a token, the line number is the id), then read-only:
- * any number of threads may encode at once. Encoding allocates nothing, and its time is
- * linear in the text: a word of more than 100 characters is [UNK] without being searched.
+ * any number of threads may encode at once. Encoding allocates nothing, and its time is linear
+ * in what of the text is used: a word of more than 100 characters is [UNK] without being searched.
  *
  * A literal "[SEP]", "[CLS]", "[MASK]", "[PAD]" or "[UNK]" in a text becomes that token,
  * as in the original.
@@ -35,9 +35,15 @@ void sutra_wordpiece_free(struct sutra_wordpiece *wp);
 size_t sutra_wordpiece_size(const struct sutra_wordpiece *wp);
 
 /* Writes [CLS], the text's pieces and [SEP] to ids, at most max (>= 2) in all: what is too
- * much is cut from the right, [SEP] stays. Returns how many were written; *ret_whole is
- * what the uncut text would give. n bytes of UTF-8; other bytes are passed over. */
+ * much is cut from the right, [SEP] stays, and *ret_cut (may be NULL) says so; the rest of the text
+ * is then not looked at. Returns how many were written. n bytes of UTF-8; other bytes are passed over. */
 size_t sutra_wordpiece_encode(const struct sutra_wordpiece *wp, const char *text, size_t n,
-			      uint32_t *ids, size_t max, size_t *ret_whole);
+			      uint32_t *ids, size_t max, bool *ret_cut);
+/* What the uncut text would give. */
+size_t sutra_wordpiece_count(const struct sutra_wordpiece *wp, const char *text, size_t n);
+/* As sutra_wordpiece_encode, but by the long way, one code point after the other and to the end
+ * of the text: what the tests hold the short ways to. */
+size_t sutra_wordpiece_referee(const struct sutra_wordpiece *wp, const char *text, size_t n,
+			       uint32_t *ids, size_t max, bool *ret_cut);
 
 #endif

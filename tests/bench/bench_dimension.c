@@ -38,7 +38,6 @@ static float *encode(const struct sutra_model *m, const json_t *texts, size_t n)
 	uint32_t *ids = xalloc(m->max_tokens * sizeof(*ids)), length;
 	struct sutra_encoder_session *s;
 	struct sutra_err err;
-	size_t whole;
 
 	if (sutra_encoder_session_new(m->encoder, m->max_tokens, NULL, &s, &err))
 		die(err.message);
@@ -46,7 +45,7 @@ static float *encode(const struct sutra_model *m, const json_t *texts, size_t n)
 		const json_t *text = json_array_get(texts, i);
 
 		length = (uint32_t)sutra_wordpiece_encode(m->tokenizer, json_string_value(text),
-							  json_string_length(text), ids, m->max_tokens, &whole);
+							  json_string_length(text), ids, m->max_tokens, NULL);
 		if (sutra_encoder_run(s, ids, &length, 1, m->pooling, out + i * m->dimension, &err))
 			die(err.message);
 	}

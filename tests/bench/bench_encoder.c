@@ -26,7 +26,7 @@ struct work {
 static void tokenize(struct work *w)
 {
 	json_t *text;
-	size_t i, whole;
+	size_t i;
 
 	w->n = w->tokens = 0;
 	json_array_foreach (w->texts, i, text) {
@@ -35,7 +35,7 @@ static void tokenize(struct work *w)
 		w->at[i] = w->tokens;
 		w->lengths[i] = (uint32_t)sutra_wordpiece_encode(
 			w->model->tokenizer, json_string_value(text), json_string_length(text),
-			w->ids + w->tokens, w->model->max_tokens, &whole);
+			w->ids + w->tokens, w->model->max_tokens, NULL);
 		w->tokens += w->lengths[i];
 		w->n++;
 	}

@@ -47,7 +47,9 @@ static int setup(void **state)
 		cases.at[i] = cases.tokens;
 		cases.lengths[i] = (uint32_t)sutra_wordpiece_encode(
 			model->tokenizer, json_string_value(text), json_string_length(text),
-			cases.ids + cases.tokens, model->max_tokens, &cases.whole[i]);
+			cases.ids + cases.tokens, model->max_tokens, NULL);
+		cases.whole[i] = sutra_wordpiece_count(model->tokenizer, json_string_value(text),
+						       json_string_length(text));
 		cases.tokens += cases.lengths[i];
 		cases.n++;
 	}
@@ -92,7 +94,7 @@ static void tokenizer_equals_the_original(void **state)
 	uint32_t ids[1024];
 	json_t *file, *c, *id;
 	struct sutra_err err;
-	size_t i, k, whole;
+	size_t i, k;
 
 	need_model();
 	assert_int_equal(sutra_json_read("tests/data/tokenizer-cases.json", 1 << 20, &file, &err), 0);
@@ -100,7 +102,7 @@ static void tokenizer_equals_the_original(void **state)
 	json_array_foreach (json_object_get(file, "cases"), i, c) {
 		json_t *text = json_object_get(c, "text"), *want = json_object_get(c, "ids");
 		size_t n = sutra_wordpiece_encode(model->tokenizer, json_string_value(text),
-						  json_string_length(text), ids, 1024, &whole);
+						  json_string_length(text), ids, 1024, NULL);
 
 		if (n != json_array_size(want))
 			fail_msg("case %zu has %zu ids, not %zu", i, n, json_array_size(want));
