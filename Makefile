@@ -133,7 +133,7 @@ SHELLS := bash zsh fish
 install: all ## programs, manuals, compose files and checks under DESTDIR/PREFIX
 	$(Q)install -d $(DEST)/bin $(DEST)/share/sutra
 	$(Q)install -m 755 $(PROGRAMS) $(DEST)/bin
-	$(Q)cp -R compose validate $(DEST)/share/sutra
+	$(Q)cp -R compose validate man/schema $(DEST)/share/sutra
 	$(Q)for m in $(MAN); do install -D -m 644 $$m $(DEST)/share/man/man$${m##*.}/$${m##*/}; done
 	$(Q)$(foreach s,$(SHELLS),install -d $(dir $($(s)_COMPLETION)) && \
 	  $(BIN)/sutra completion $(s) >$($(s)_COMPLETION) &&) :
