@@ -25,7 +25,7 @@ enum { MAX_OPEN = 10000, MAX_CONNECTIONS = 1000, SPARE_FILES = 64, MAX_DOCUMENT 
 static const char *url_flag, *rate_flag, *texts_flag, *mix = "zipf", *against;
 static int64_t connections, dimension;
 static uint64_t duration_ns = 30000000000u, timeout_ns = 10000000000u, interval_ns = 1000000000u,
-		max_late_ns = UINT64_MAX;
+		max_late_ns = 1000000;
 
 static const struct sutra_option rows[] = {
 	{ 0, "url", SUTRA_OPT_STRING, &url_flag, "URL", "another gateway than the deployed one", 0, 0, NULL },
@@ -41,7 +41,7 @@ static const struct sutra_option rows[] = {
 	  NULL },
 	{ 0, "timeout", SUTRA_OPT_DURATION, &timeout_ns, "TIME", "limit of each request (10s)", 0, 0, NULL },
 	{ 0, "interval", SUTRA_OPT_DURATION, &interval_ns, "TIME", "a row of the timeline (1s)", 0, 0, NULL },
-	{ 0, "max-late", SUTRA_OPT_DURATION, &max_late_ns, "TIME", "inconclusive when sends are later at P99 (none)",
+	{ 0, "max-late", SUTRA_OPT_DURATION, &max_late_ns, "TIME", "inconclusive when sends are later at P99 (1ms; none)",
 	  0, 0, NULL },
 	{ 0, "against", SUTRA_OPT_STRING, &against, "FILE", "compare with an earlier run's JSON", 0, 0, NULL },
 	{ 0 },
