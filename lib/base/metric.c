@@ -6,11 +6,16 @@
 void sutra_metrics_prometheus(const struct sutra_metric_row *rows, const struct sutra_metric *values,
 			      size_t n, struct sutra_buf *out)
 {
-	for (size_t i = 0; i < n; i++)
-		sutra_buf_addf(out, "# HELP %s %s\n# TYPE %s %s\n%s %lld\n", rows[i].name,
-			       rows[i].help, rows[i].name,
-			       rows[i].type == SUTRA_COUNTER ? "counter" : "gauge", rows[i].name,
-			       sutra_metric_get(&values[i]));
+	for (size_t i = 0; i < n; i++) {
+		int bare = (int)strcspn(rows[i].name, "{");
+
+		/* rows of one metric with different labels share what is said about it */
+		if (!i || strncmp(rows[i].name, rows[i - 1].name, (size_t)bare) ||
+		    strcspn(rows[i - 1].name, "{") != (size_t)bare)
+			sutra_buf_addf(out, "# HELP %.*s %s\n# TYPE %.*s %s\n", bare, rows[i].name, rows[i].help,
+				       bare, rows[i].name, rows[i].type == SUTRA_COUNTER ? "counter" : "gauge");
+		sutra_buf_addf(out, "%s %lld\n", rows[i].name, sutra_metric_get(&values[i]));
+	}
 }
 
 void sutra_process_memory(uint64_t *ret_rss, uint64_t *ret_pss)

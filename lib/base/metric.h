@@ -21,7 +21,8 @@
 enum sutra_metric_type { SUTRA_COUNTER, SUTRA_GAUGE };
 
 struct sutra_metric_row {
-	const char *name;	/* Prometheus name with unit: sutra_l1_hits_total */
+	const char *name;	/* Prometheus name with unit: sutra_l1_hits_total; labels may follow,
+				 * {stage="queue"}, rows of one metric then stand together */
 	enum sutra_metric_type type;
 	const char *help;
 };

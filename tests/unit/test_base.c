@@ -12,10 +12,13 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/cores.h"
 #include "base/digest.h"
 #include "base/err.h"
+#include "base/file.h"
 #include "base/histogram.h"
 #include "base/jsonio.h"
+#include "base/metric.h"
 #include "base/option.h"
 #include "base/proc.h"
 #include "base/setting.h"
@@ -288,10 +291,71 @@ static void digests_match_the_standard(void **state)
 	assert_string_equal(stamp, "2001-09-09T01:46:40.123456Z");
 }
 
+static void metrics_with_labels_share_their_head(void **state)
+{
+	static const struct sutra_metric_row rows[] = {
+		{ "a_total", SUTRA_COUNTER, "of a" },
+		{ "a_total_more{x=\"1\"}", SUTRA_GAUGE, "of more" },
+		{ "a_total_more{x=\"2\"}", SUTRA_GAUGE, "" },
+	};
+	struct sutra_metric values[3] = { 0 };
+	struct sutra_buf b;
+
+	sutra_metric_set(&values[2], 7);
+	sutra_buf_init(&b, 4096);
+	sutra_metrics_prometheus(rows, values, 3, &b);
+	assert_string_equal(sutra_buf_str(&b), "# HELP a_total of a\n# TYPE a_total counter\na_total 0\n"
+			    "# HELP a_total_more of more\n# TYPE a_total_more gauge\n"
+			    "a_total_more{x=\"1\"} 0\na_total_more{x=\"2\"} 7\n");
+	sutra_buf_release(&b);
+}
+
+/* A machine's control groups below `root`. */
+static void put_group(const char *root, const char *folder, const char *name, const char *text)
+{
+	char path[256];
+	struct sutra_err err;
+
+	snprintf(path, sizeof(path), "%s%s", root, folder);
+	assert_int_equal(sutra_mkdirs(path, 0755, &err), 0);
+	snprintf(path, sizeof(path), "%s%s/%s", root, folder, name);
+	assert_int_equal(sutra_file_write(path, text, strlen(text), 0644, &err), 0);
+}
+
+static void the_tightest_quota_counts(void **state)
+{
+	char root[] = "/tmp/sutra-test-XXXXXX";
+	struct sutra_err err;
+	int cores[4];
+
+	assert_non_null(mkdtemp(root));
+	assert_true(sutra_cores_quota(root) == 0);
+	put_group(root, "/proc/self", "cgroup", "0::/a/b\n");
+	assert_true(sutra_cores_quota(root) == 0);
+	put_group(root, "/sys/fs/cgroup/a/b", "cpu.max", "max 100000\n");
+	assert_true(sutra_cores_quota(root) == 0);
+	put_group(root, "/sys/fs/cgroup/a", "cpu.max", "150000 100000\n");
+	assert_true(sutra_cores_quota(root) == 1.5);
+	put_group(root, "/sys/fs/cgroup", "cpu.max", "400000 100000\n");
+	assert_true(sutra_cores_quota(root) == 1.5);
+	put_group(root, "/proc/self", "cgroup", "0::/\n");
+	assert_true(sutra_cores_quota(root) == 4);
+	put_group(root, "/proc/self", "cgroup", "no line\n7:cpu,cpuacct:/c\n6:cpuset:/a\n0::/x\n");
+	put_group(root, "/sys/fs/cgroup/cpu/c", "cpu.cfs_quota_us", "-1\n");
+	put_group(root, "/sys/fs/cgroup/cpu/c", "cpu.cfs_period_us", "100000\n");
+	assert_true(sutra_cores_quota(root) == 4);
+	put_group(root, "/sys/fs/cgroup/cpu/c", "cpu.cfs_quota_us", "50000\n");
+	assert_true(sutra_cores_quota(root) == 0.5);
+	assert_int_equal(sutra_remove_tree(root, &err), 0);
+	assert_true(sutra_cores_list(cores, 4) >= 1 && cores[0] >= 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(err_table_maps_codes),
+		cmocka_unit_test(metrics_with_labels_share_their_head),
+		cmocka_unit_test(the_tightest_quota_counts),
 		cmocka_unit_test(buf_stops_at_its_maximum),
 		cmocka_unit_test(buf_survives_every_failing_allocation),
 		cmocka_unit_test(numbers_are_strict),
