@@ -22,6 +22,7 @@
 
 #include <ctype.h>
 #include <microhttpd.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -42,6 +43,7 @@
 
 enum {
 	MAX_SOCKETS = 16,
+	MAX_TIMEOUT_MS = 86400000,
 	ID_LEN = 129,
 	QUIET_NS = 250000000,	/* no request for so long: idle connections may be closed */
 };
@@ -79,7 +81,7 @@ struct sutra_http_request {
 	struct {
 		const char *name;
 		char value[512];
-	} extra[6];
+	} extra[8];
 	size_t n_extra;
 };
 
@@ -94,6 +96,31 @@ const char *sutra_http_query(const struct sutra_http_request *r, const char *key
 const char *sutra_http_header(const struct sutra_http_request *r, const char *name)
 {
 	return MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, name);
+}
+
+/* While its request is under way the connection stands, but libmicrohttpd does not look at its
+ * socket. What closes only its sending half counts as gone too, as with other servers. */
+bool sutra_http_gone(const struct sutra_http_request *r)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	struct pollfd p = { .fd = info ? info->connect_fd : -1, .events = POLLRDHUP };
+
+	return poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR));
+}
+
+int sutra_http_deadline(const struct sutra_http_request *r, uint64_t *ret_ns, struct sutra_err *err)
+{
+	const char *value = sutra_http_header(r, "X-Request-Timeout");
+	int64_t ms = 0;
+
+	if (value && sutra_str_int(value, 1, MAX_TIMEOUT_MS, &ms)) {
+		sutra_fail(err, SUTRA_E_INVALID, "header X-Request-Timeout is \"%.40s\"; allowed are 1 to %d", value,
+			   MAX_TIMEOUT_MS);
+		return sutra_hint(err, "it counts milliseconds");
+	}
+	*ret_ns = ms ? r->started_ns + (uint64_t)ms * 1000000 : 0;
+	return 0;
 }
 
 const char *sutra_http_body(const struct sutra_http_request *r, size_t *ret_len)
@@ -111,6 +138,14 @@ void sutra_http_add_header(struct sutra_http_request *r, const char *name, const
 	r->extra[n].name = name;
 	snprintf(r->extra[n].value, sizeof(r->extra[n].value), "%s", value);
 	r->n_extra++;
+}
+
+static bool has_header(const struct sutra_http_request *r, const char *name)
+{
+	for (size_t i = 0; i < r->n_extra; i++)
+		if (!strcasecmp(r->extra[i].name, name))
+			return true;
+	return false;
 }
 
 static void wake(struct sutra_http_server *s)
@@ -216,7 +251,7 @@ void sutra_http_reply_error(struct sutra_http_request *r, const struct sutra_err
 		send_out_of_memory(r);
 		return;
 	}
-	if (err->code == SUTRA_E_BUSY || sutra_err_http(err->code) == 503)
+	if ((err->code == SUTRA_E_BUSY || sutra_err_http(err->code) == 503) && !has_header(r, "Retry-After"))
 		sutra_http_add_header(r, "Retry-After", "1");
 	send_body(r, sutra_err_http(err->code), "application/json", &b);
 }

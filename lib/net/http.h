@@ -72,9 +72,14 @@ const char *sutra_http_query(const struct sutra_http_request *r, const char *key
 const char *sutra_http_header(const struct sutra_http_request *r, const char *name);	/* or NULL */
 const char *sutra_http_id(const struct sutra_http_request *r);	/* X-Request-Id */
 const char *sutra_http_body(const struct sutra_http_request *r, size_t *ret_len);
+/* Whether the client has closed its side: nobody waits for the answer. Any thread, while unanswered. */
+bool sutra_http_gone(const struct sutra_http_request *r);
+/* The moment until which X-Request-Timeout allows an answer (milliseconds from the request's
+ * coming, at most a day), 0 without the header; SUTRA_E_INVALID names a wrong value. */
+int sutra_http_deadline(const struct sutra_http_request *r, uint64_t *ret_ns, struct sutra_err *err);
 uint64_t sutra_http_started_ns(const struct sutra_http_request *r);	/* monotonic, when headers came */
 
-/* Adds a header (at most 6, of at most 511 bytes) to the coming answer. */
+/* Adds a header (at most 8, of at most 511 bytes) to the coming answer. */
 void sutra_http_add_header(struct sutra_http_request *r, const char *name, const char *value);
 /* Answers with the bytes of body, which is emptied (ownership moves, no copy). */
 void sutra_http_reply(struct sutra_http_request *r, int status, const char *content_type,
@@ -82,7 +87,7 @@ void sutra_http_reply(struct sutra_http_request *r, int status, const char *cont
 /* The same with JSON. A buffer in error answers 503 (out of memory) or 500 instead, in both. */
 void sutra_http_reply_json(struct sutra_http_request *r, int status, struct sutra_buf *body);
 /* {"error":{"code","message","hint"}} with the status of err->code; 429 and
- * 503 carry Retry-After: 1. */
+ * 503 carry Retry-After: the one that was added, else 1. */
 void sutra_http_reply_error(struct sutra_http_request *r, const struct sutra_err *err);
 
 #endif
