@@ -2,17 +2,35 @@
  * One lock guards the line of jobs and the counters; it is held for moments, never while a
  * batch is computed or done() runs. A job's `left` counts texts that are queued or in a batch;
  * several workers may hold texts of one job, and the one that takes `left` to 0 reports it.
- * A batch that fails fails its jobs, but all their texts are still run through, so that
- * there is one way out.
+ * A job that is dropped, or that a batch of its texts has failed, loses those that still wait.
+ *
+ * The line is round: a job gives a batch at most and what is left of it goes to the end. So a job
+ * of one batch waits for one batch of each job ahead (`turn_tokens`), a larger one for everything.
+ * Tokens become time by the speed of full batches. A small batch is slower by the token, since the
+ * weights pass through the processor once a batch; its speed counts only where it is higher than
+ * the known one, which must have been measured in bad times then.
+ *
+ * Sharing: a worker that finds others idle leaves them their part. Two halves on two cores take
+ * half the time; below MIN_SHARE tokens the weights' passing twice eats the gain.
  */
 #include "model/batcher.h"
 
+#include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
+
+enum {
+	MIN_SHARE = 64,
+	MAX_RETRY_S = 60,
+	LOOK_NS = 1000000,	/* a job is asked no more often whether it is gone: that is a system call */
+};
 
 /* The texts of one job in one batch. */
 struct slice {
@@ -39,74 +57,233 @@ struct sutra_batcher {
 	pthread_cond_t filled;
 	struct sutra_batch_job *head, **tail;
 	bool stopping;
+	uint64_t turn_tokens;		/* of the jobs in line, a batch each at most */
+	double full_ns, full_tokens;	/* decayed sums over full batches; tokens 0: none yet */
 	struct sutra_batcher_stats stats;
 	struct sutra_histogram *times;
 	struct worker *workers;		/* [threads] */
 };
 
+static uint64_t turn_of(const struct sutra_batcher *b, const struct sutra_batch_job *job)
+{
+	return job->tokens < b->o.max_tokens ? job->tokens : b->o.max_tokens;
+}
+
+static void enter_line(struct sutra_batcher *b, struct sutra_batch_job *job)
+{
+	job->next = NULL;
+	*b->tail = job;
+	b->tail = &job->next;
+	b->turn_tokens += turn_of(b, job);
+}
+
+static struct sutra_batch_job *leave_line(struct sutra_batcher *b)
+{
+	struct sutra_batch_job *job = b->head;
+
+	b->head = job->next;
+	if (!b->head)
+		b->tail = &b->head;
+	b->turn_tokens -= turn_of(b, job);
+	return job;
+}
+
+/* Ends one of the job's times: it was in a batch, or it was not. */
+static void stamp(struct sutra_batch_job *job, uint64_t now)
+{
+	*(job->running ? &job->compute_ns : &job->queue_ns) += now - job->since_ns;
+	job->since_ns = now;
+}
+
+/* Why the first job is not to be computed; 0: it is. */
+static int fault_of(struct sutra_batcher *b, uint64_t now)
+{
+	struct sutra_batch_job *job = b->head;
+
+	if (job->rc)
+		return job->rc;
+	if (job->deadline_ns && now >= job->deadline_ns) {
+		b->stats.late++;
+		return sutra_fail(&job->err, SUTRA_E_TIMEOUT,
+				  "the deadline passed while %zu of %zu texts waited",
+				  job->texts - job->taken, job->texts);
+	}
+	if (!job->gone || now - job->looked_ns < LOOK_NS)
+		return 0;
+	job->looked_ns = now;
+	if (!job->gone(job))
+		return 0;
+	b->stats.gone++;
+	return sutra_fail(&job->err, SUTRA_E_CLOSED, "nobody waits for the answer any more");
+}
+
+/* Takes what still waits of the first job out of the line; *complete: jobs to report. */
+static void drop_first(struct sutra_batcher *b, int rc, uint64_t now, struct sutra_batch_job **complete)
+{
+	struct sutra_batch_job *job = leave_line(b);
+	size_t rest = job->texts - job->taken;
+
+	job->rc = rc;
+	b->stats.queued -= rest;
+	b->stats.queued_tokens -= job->tokens;
+	job->left -= rest;
+	job->taken = job->texts;
+	job->tokens = 0;
+	if (job->left)
+		return;		/* the batch that holds the others reports it */
+	stamp(job, now);
+	job->next = *complete;
+	*complete = job;
+}
+
+static bool fits(const struct worker *w, uint32_t length, size_t budget)
+{
+	return w->texts < w->batcher->o.max_texts && (!w->texts || w->tokens + length <= budget);
+}
+
 /* Takes what the budget allows of the first job; whether the batch may grow further. */
-static bool take_some(struct worker *w)
+static bool take_some(struct worker *w, size_t budget, uint64_t now)
 {
 	struct sutra_batcher *b = w->batcher;
 	struct sutra_batch_job *job = b->head;
-	size_t first = job->taken;
-	bool fits = true;
+	size_t first = job->taken, tokens = w->tokens;
 
-	while (job->taken < job->texts) {
-		uint32_t len = job->lengths[job->taken];
+	if (!fits(w, job->lengths[first], budget))
+		return false;	/* it stays the first */
+	leave_line(b);
+	do {
+		uint32_t len = job->lengths[job->taken++];
 
-		fits = w->texts < b->o.max_texts &&
-		       (!w->texts || w->tokens + len <= b->o.max_tokens);
-		if (!fits)
-			break;
 		memcpy(w->ids + w->tokens, job->ids + job->at, len * sizeof(*w->ids));
 		w->lengths[w->texts++] = len;
 		w->tokens += len;
 		job->at += len;
-		job->taken++;
-	}
-	if (job->taken == first)
-		return false;
+	} while (job->taken < job->texts && fits(w, job->lengths[job->taken], budget));
+	job->tokens -= w->tokens - tokens;
+	stamp(job, now);
+	job->running++;
 	w->slices[w->n_slices++] = (struct slice){ job, first, job->taken - first };
-	b->head = job->next;
-	if (!b->head)
-		b->tail = &b->head;
-	if (!fits) {	/* to the end of the line */
-		job->next = NULL;
-		*b->tail = job;
-		b->tail = &job->next;
-	}
-	return fits;
+	if (job->taken == job->texts)
+		return true;
+	enter_line(b, job);
+	return false;
 }
 
-/* Waits for work and takes a batch; false: the end. */
+/* What a batch may hold now. */
+static size_t budget_of(const struct sutra_batcher *b)
+{
+	size_t share = (b->stats.queued_tokens + b->stats.idle) / (b->stats.idle + 1);
+
+	share = share > MIN_SHARE ? share : MIN_SHARE;
+	return share < b->o.max_tokens ? share : b->o.max_tokens;
+}
+
+static void report(struct sutra_batch_job *complete)
+{
+	while (complete) {
+		struct sutra_batch_job *job = complete;
+
+		complete = job->next;
+		job->done(job);
+	}
+}
+
+/* Fills a batch from the line, under the lock. */
+static void fill_batch(struct worker *w, struct sutra_batch_job **dropped)
+{
+	struct sutra_batcher *b = w->batcher;
+	size_t budget = budget_of(b);
+	uint64_t now = sutra_clock_ns();
+	bool more = true;
+
+	w->texts = w->tokens = w->n_slices = 0;
+	while (b->head && more) {
+		int rc = fault_of(b, now);
+
+		if (rc)
+			drop_first(b, rc, now, dropped);
+		else
+			more = take_some(w, budget, now);
+	}
+	b->stats.queued -= w->texts;
+	b->stats.queued_tokens -= w->tokens;
+	w->since_ns = w->texts ? now : 0;
+}
+
+/* Waits for work and takes a batch; false: the end. What it finds dropped meanwhile it reports. */
 static bool take_batch(struct worker *w)
 {
 	struct sutra_batcher *b = w->batcher;
-	bool some;
+	struct sutra_batch_job *dropped;
 
-	w->texts = w->tokens = w->n_slices = 0;
-	pthread_mutex_lock(&b->lock);
-	while (!b->head && !b->stopping)
-		pthread_cond_wait(&b->filled, &b->lock);
-	while (b->head && take_some(w))
-		;
-	some = w->texts > 0;
-	b->stats.queued -= w->texts;
-	w->since_ns = some ? sutra_clock_ns() : 0;
-	if (b->head)	/* a submit wakes one thread, which may leave work for others */
-		pthread_cond_signal(&b->filled);
-	pthread_mutex_unlock(&b->lock);
-	return some;
+	do {
+		dropped = NULL;
+		pthread_mutex_lock(&b->lock);
+		b->stats.idle++;
+		while (!b->head && !b->stopping)
+			pthread_cond_wait(&b->filled, &b->lock);
+		b->stats.idle--;
+		fill_batch(w, &dropped);
+		if (b->head)	/* a submit wakes one thread, which may leave work for others */
+			pthread_cond_signal(&b->filled);
+		pthread_mutex_unlock(&b->lock);
+		report(dropped);
+	} while (dropped && !w->texts);
+	return w->texts > 0;
+}
+
+/* What the batch says about the speed. */
+static void learn_speed(struct worker *w, uint64_t took)
+{
+	struct sutra_batcher *b = w->batcher;
+	bool full = w->tokens >= b->o.max_tokens / 4 || w->texts == b->o.max_texts;
+
+	if (!full && (double)w->tokens * b->full_ns <= b->full_tokens * (double)took)
+		return;
+	b->full_ns = b->full_ns * 0.875 + (double)took;
+	b->full_tokens = b->full_tokens * 0.875 + (double)w->tokens;
+}
+
+/* Nanoseconds until so many tokens are computed; 0 while the speed is not known. */
+static uint64_t time_of(const struct sutra_batcher *b, uint64_t tokens)
+{
+	if (b->full_tokens <= 0)
+		return 0;
+	return (uint64_t)((double)tokens * b->full_ns / b->full_tokens / b->o.threads);
+}
+
+/* Ends a batch for its jobs; the complete ones. */
+static struct sutra_batch_job *settle(struct worker *w, int rc, const struct sutra_err *err, uint64_t now)
+{
+	uint64_t pooling = sutra_encoder_session_pooling_ns(w->session);
+	struct sutra_batch_job *complete = NULL;
+
+	for (size_t i = w->n_slices; i-- > 0;) {	/* the first to come is the first in the list */
+		struct sutra_batch_job *job = w->slices[i].job;
+
+		if (rc && !job->rc) {
+			job->rc = rc;
+			job->err = *err;
+		}
+		stamp(job, now);
+		job->running--;
+		job->pooling_ns += pooling;
+		job->left -= w->slices[i].n;
+		if (!job->left) {
+			job->next = complete;
+			complete = job;
+		}
+	}
+	return complete;
 }
 
 /* Hands the vectors out, and reports the jobs that are complete. */
 static void finish_batch(struct worker *w, int rc, const struct sutra_err *err)
 {
 	struct sutra_batcher *b = w->batcher;
-	struct sutra_batch_job *complete = NULL;
+	struct sutra_batch_job *complete;
 	const float *from = w->out;
-	uint64_t took;
+	uint64_t now, took;
 
 	for (size_t i = 0; i < w->n_slices; i++) {
 		const struct slice *s = &w->slices[i];
@@ -117,39 +294,28 @@ static void finish_batch(struct worker *w, int rc, const struct sutra_err *err)
 		from += s->n * b->hidden;
 	}
 	pthread_mutex_lock(&b->lock);
-	for (size_t i = 0; i < w->n_slices; i++) {
-		struct sutra_batch_job *job = w->slices[i].job;
-
-		if (rc && !job->rc) {
-			job->rc = rc;
-			job->err = *err;
-		}
-		job->left -= w->slices[i].n;
-		if (!job->left) {
-			job->next = complete;
-			complete = job;
-		}
-	}
-	took = sutra_clock_ns() - w->since_ns;
+	now = sutra_clock_ns();
+	took = now - w->since_ns;
+	complete = settle(w, rc, err, now);
 	w->since_ns = 0;
 	b->stats.batches++;
 	b->stats.texts += w->texts;
 	b->stats.tokens += w->tokens;
 	b->stats.inference_ns += took;
+	learn_speed(w, took);
 	pthread_mutex_unlock(&b->lock);
 	sutra_histogram_record(b->times, took);
-	while (complete) {
-		struct sutra_batch_job *job = complete;
-
-		complete = job->next;
-		job->done(job);
-	}
+	report(complete);
 }
 
 static void *run_worker(void *arg)
 {
 	struct worker *w = arg;
+	id_t self = (id_t)gettid();
+	int nice = w->batcher->o.nice;
 
+	if (nice)	/* upwards is always allowed */
+		setpriority(PRIO_PROCESS, self, getpriority(PRIO_PROCESS, self) + nice);
 	while (take_batch(w)) {
 		struct sutra_err err;
 		int rc = sutra_encoder_run(w->session, w->ids, w->lengths, w->texts,
@@ -158,6 +324,28 @@ static void *run_worker(void *arg)
 		finish_batch(w, rc, &err);
 	}
 	return NULL;
+}
+
+/* The worker's thread, on its own core where cores are given. */
+static int start_thread(struct worker *w, struct sutra_err *err)
+{
+	const struct sutra_batcher_options *o = &w->batcher->o;
+	size_t at = (size_t)(w - w->batcher->workers);
+	pthread_attr_t attr;
+	cpu_set_t set;
+
+	pthread_attr_init(&attr);
+	if (o->n_cores) {
+		CPU_ZERO(&set);
+		CPU_SET((size_t)o->cores[at % o->n_cores], &set);
+		pthread_attr_setaffinity_np(&attr, sizeof(set), &set);
+	}
+	errno = pthread_create(&w->thread, &attr, run_worker, w);
+	pthread_attr_destroy(&attr);
+	if (errno)
+		return sutra_fail_errno(err, "cannot start an inference thread");
+	w->started = true;
+	return 0;
 }
 
 static int start_worker(struct sutra_batcher *b, struct worker *w, struct sutra_err *err)
@@ -175,10 +363,7 @@ static int start_worker(struct sutra_batcher *b, struct worker *w, struct sutra_
 	rc = sutra_encoder_session_new(o->encoder, o->max_tokens, NULL, &w->session, err);
 	if (rc)
 		return rc;
-	if (pthread_create(&w->thread, NULL, run_worker, w))
-		return sutra_fail(err, SUTRA_E_NOMEM, "cannot start an inference thread");
-	w->started = true;
-	return 0;
+	return start_thread(w, err);
 }
 
 int sutra_batcher_new(const struct sutra_batcher_options *options, struct sutra_batcher **ret,
@@ -237,35 +422,86 @@ void sutra_batcher_free(struct sutra_batcher *b)
 	sutra_free(b);
 }
 
+/* Whether a job may enter now, under the lock. Behind an empty line it always may. */
+static int admit(const struct sutra_batcher *b, size_t texts, uint64_t tokens, uint64_t left_ns,
+		 struct sutra_err *err)
+{
+	uint64_t wait = time_of(b, tokens > b->o.max_tokens ? b->stats.queued_tokens : b->turn_tokens);
+
+	if (b->stats.queued + texts > b->o.max_queue) {
+		sutra_fail(err, SUTRA_E_BUSY,
+			   "%llu texts are waiting; %zu more do not fit into MAX_QUEUE, which is %zu",
+			   (unsigned long long)b->stats.queued, texts, b->o.max_queue);
+	} else if (!b->stats.queued) {
+		return 0;
+	} else if (b->o.max_wait_ns && wait > b->o.max_wait_ns) {
+		sutra_fail(err, SUTRA_E_BUSY,
+			   "%llu texts are waiting; the next would wait %.1f s, above MAX_QUEUE_MS, which is %llu",
+			   (unsigned long long)b->stats.queued, (double)wait / 1e9,
+			   (unsigned long long)(b->o.max_wait_ns / 1000000));
+	} else if (wait + time_of(b, tokens) > left_ns) {
+		sutra_fail(err, SUTRA_E_BUSY,
+			   "%llu texts are waiting; the answer would take %.1f s, and the request allows %.1f s",
+			   (unsigned long long)b->stats.queued, (double)(wait + time_of(b, tokens)) / 1e9,
+			   (double)left_ns / 1e9);
+	} else {
+		return 0;
+	}
+	return sutra_hint(err, "try again later, or with fewer texts");
+}
+
+int sutra_batcher_admits(struct sutra_batcher *b, size_t texts, struct sutra_err *err)
+{
+	int rc;
+
+	pthread_mutex_lock(&b->lock);
+	rc = admit(b, texts, 0, UINT64_MAX, err);
+	pthread_mutex_unlock(&b->lock);
+	return rc;
+}
+
+unsigned sutra_batcher_retry_s(struct sutra_batcher *b)
+{
+	uint64_t s;
+
+	pthread_mutex_lock(&b->lock);
+	s = (time_of(b, b->turn_tokens) + 999999999) / 1000000000;
+	pthread_mutex_unlock(&b->lock);
+	return s < 1 ? 1 : s > MAX_RETRY_S ? MAX_RETRY_S : (unsigned)s;
+}
+
 int sutra_batcher_submit(struct sutra_batcher *b, struct sutra_batch_job *job,
 			 struct sutra_err *err)
 {
-	uint64_t queued;
+	uint64_t now = sutra_clock_ns(), left = UINT64_MAX;
+	int rc;
 
 	if (job->texts > b->o.max_queue)
 		return sutra_fail(err, SUTRA_E_INVALID,
 				  "%zu texts in one request; the queue (MAX_QUEUE) holds %zu", job->texts,
 				  b->o.max_queue);
-	job->next = NULL;
+	if (job->deadline_ns && job->deadline_ns <= now)
+		return sutra_fail(err, SUTRA_E_TIMEOUT, "the deadline passed before the texts were read");
+	if (job->deadline_ns)
+		left = job->deadline_ns - now;
 	job->rc = 0;
-	job->taken = job->at = 0;
+	job->taken = job->at = job->tokens = 0;
+	job->running = 0;
+	job->queue_ns = job->compute_ns = job->pooling_ns = 0;
+	job->since_ns = job->looked_ns = now;
 	job->left = job->texts;
+	for (size_t i = 0; i < job->texts; i++)
+		job->tokens += job->lengths[i];
 	pthread_mutex_lock(&b->lock);
-	queued = b->stats.queued;
-	if (queued + job->texts <= b->o.max_queue) {
+	rc = admit(b, job->texts, job->tokens, left, err);
+	if (!rc) {
 		b->stats.queued += job->texts;
-		*b->tail = job;
-		b->tail = &job->next;
-		job = NULL;
+		b->stats.queued_tokens += job->tokens;
+		enter_line(b, job);
 		pthread_cond_signal(&b->filled);
 	}
 	pthread_mutex_unlock(&b->lock);
-	if (!job)
-		return 0;
-	sutra_fail(err, SUTRA_E_BUSY,
-		   "%llu texts are waiting; %zu more do not fit into MAX_QUEUE, which is %zu",
-		   (unsigned long long)queued, job->texts, b->o.max_queue);
-	return sutra_hint(err, "try again later, or with fewer texts");
+	return rc;
 }
 
 /* A job with somebody waiting for it. */
@@ -317,6 +553,7 @@ void sutra_batcher_stats(struct sutra_batcher *b, struct sutra_batcher_stats *re
 	now = sutra_clock_ns();
 	*ret = b->stats;
 	ret->longest_ns = 0;
+	ret->speed = b->full_ns > 0 ? (uint64_t)(b->full_tokens * 1e9 / b->full_ns * b->o.threads) : 0;
 	for (unsigned i = 0; i < b->o.threads; i++)
 		if (b->workers[i].since_ns && now - b->workers[i].since_ns > ret->longest_ns)
 			ret->longest_ns = now - b->workers[i].since_ns;

@@ -20,6 +20,7 @@
 #include <math.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 
 enum { CHUNK = 256, ALIGN_FLOATS = 16 };
 
@@ -34,6 +35,7 @@ struct sutra_encoder_session {
 	float *ctx;		/* [max_tokens + spare][hidden] */
 	float *in;		/* [CHUNK + spare][up] */
 	float *attention;
+	uint64_t pooling_ns;	/* of the last run */
 };
 
 static int make_plans(struct sutra_encoder *e, struct sutra_err *err)
@@ -47,8 +49,7 @@ static int make_plans(struct sutra_encoder *e, struct sutra_err *err)
 	int rc = 0;
 
 	for (int i = 0; !rc && i < PRODUCTS; i++)
-		rc = sutra_gemm_plan_new(shapes[i].k, shapes[i].n, shapes[i].act, SUTRA_FP32,
-					 &e->plans[i], err);
+		rc = sutra_gemm_plan_new(shapes[i].k, shapes[i].n, shapes[i].act, &e->plans[i], err);
 	return rc;
 }
 
@@ -316,8 +317,10 @@ int sutra_encoder_run(struct sutra_encoder_session *s, const uint32_t *ids,
 {
 	const struct sutra_encoder *e = s->encoder;
 	size_t h = e->config.hidden, tokens = 0;
+	uint64_t began;
 	int rc = check_batch(s, ids, lengths, texts, &tokens, err);
 
+	s->pooling_ns = 0;
 	if (rc)
 		return rc;
 	embed(s, ids, lengths, texts, tokens);
@@ -326,7 +329,11 @@ int sutra_encoder_run(struct sutra_encoder_session *s, const uint32_t *ids,
 		if (!rc)
 			rc = run_feed_forward(s, &e->layers[i], tokens, err);
 	}
+	began = sutra_clock_ns();
 	for (size_t t = 0, at = 0; !rc && t < texts; at += lengths[t++])
 		pool_mean(s->x + at * h, pooling == SUTRA_POOL_CLS ? 1 : lengths[t], h, out + t * h);
+	s->pooling_ns = sutra_clock_ns() - began;
 	return rc;
 }
+
+uint64_t sutra_encoder_session_pooling_ns(const struct sutra_encoder_session *s) { return s->pooling_ns; }

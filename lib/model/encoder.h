@@ -68,5 +68,7 @@ void sutra_encoder_session_free(struct sutra_encoder_session *s);
 int sutra_encoder_run(struct sutra_encoder_session *s, const uint32_t *ids,
 		      const uint32_t *lengths, size_t texts, enum sutra_pooling pooling, float *out,
 		      struct sutra_err *err);
+/* Of the last run, the time that pooling took. */
+uint64_t sutra_encoder_session_pooling_ns(const struct sutra_encoder_session *s);
 
 #endif

@@ -1,4 +1,4 @@
-/* lib/model: the Matryoshka steps, model folders, and the queue before the encoder. */
+/* lib/model: the Matryoshka steps and model folders. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,10 +6,7 @@
 
 #include <cmocka.h>
 #include <math.h>
-#include <pthread.h>
-#include <stdatomic.h>
 
-#include "model/batcher.h"
 #include "model/matryoshka.h"
 #include "model_files.h"
 
@@ -142,7 +139,7 @@ static void folder_files_decide(void **state)
 		"{\"word_embedding_dimension\":32,\"pooling_mode_cls_token\":true,"
 		"\"pooling_mode_mean_tokens\":false}");
 	puts_in("modules.json", "[{\"type\":\"sentence_transformers.models.Transformer\"},"
-				"{\"path\":\"1_Pooling\",\"type\":\"sentence_transformers.models.Pooling\"}]");
+				"{\"type\":\"sentence_transformers.models.Pooling\"}]");
 	m = open_model(SUTRA_MRL_LAYER_NORM);
 	assert_int_equal(m->max_tokens, 16);
 	assert_int_equal(m->pooling, SUTRA_POOL_CLS);
@@ -162,23 +159,7 @@ static void folder_faults_are_named(void **state)
 	refused(SUTRA_E_INVALID, "pooling_mode_max_tokens");
 	puts_in("1_Pooling/config.json", "{\"pooling_mode_cls_token\":true}");
 	refused(SUTRA_E_INVALID, "both");
-	puts_in("1_Pooling/config.json", "{\"pooling_mode\":\"lasttoken\"}");
-	refused(SUTRA_E_INVALID, "lasttoken");
-	puts_in("1_Pooling/config.json", "{\"pooling_mode_mean_tokens\":false}");
-	refused(SUTRA_E_INVALID, "neither");
-	puts_in("1_Pooling/config.json", "{\"word_embedding_dimension\":384}");
-	refused(SUTRA_E_INVALID, "384");
-	puts_in("1_Pooling/config.json", "{\"include_prompt\":false}");
-	refused(SUTRA_E_INVALID, "include_prompt");
-	puts_in("1_Pooling/config.json", "[]");
-	refused(SUTRA_E_INVALID, "1_Pooling/config.json");
 	drop("1_Pooling/config.json");
-	puts_in("config_sentence_transformers.json", "{\"prompts\":{\"query\":7}}");
-	refused(SUTRA_E_INVALID, "query");
-	puts_in("config_sentence_transformers.json",
-		"{\"prompts\":{\"query\":\"q: \"},\"default_prompt_name\":\"clustering\"}");
-	refused(SUTRA_E_INVALID, "allowed is query");
-	drop("config_sentence_transformers.json");
 	puts_in("tokenizer_config.json", "{\"do_lower_case\":1}");
 	refused(SUTRA_E_INVALID, "do_lower_case");
 	puts_in("tokenizer_config.json", "{");
@@ -193,118 +174,6 @@ static void folder_faults_are_named(void **state)
 	refused(SUTRA_E_INVALID, "distilbert");
 	drop("config.json");
 	refused(SUTRA_E_NOTFOUND, "config.json");
-}
-
-/* ---- modules.json, prompts ---- */
-
-#define MODULE(kind, path) "{\"path\":\"" path "\",\"type\":\"sentence_transformers.models." kind "\"}"
-
-static void modules_come_in_their_order(void **state)
-{
-	static const struct { const char *json, *word; } bad[] = {
-		{ "{}", "an object" },
-		{ "[]", "no module is a Pooling" },
-		{ "[7]", "nothing" },
-		{ "[{\"type\":7}]", "module 0" },
-		{ "[" MODULE("Transformer", "") "]", "no module is a Pooling" },
-		{ "[" MODULE("Pooling", "1_Pooling") "]", "module 0 is a Pooling" },
-		{ "[" MODULE("Transformer", "") "," MODULE("Normalize", "2") "]", "module 1 is a Normalize" },
-		{ "[" MODULE("Transformer", "0_BERT") "]", "0_BERT" },
-		{ "[" MODULE("Transformer", "") "," MODULE("Pooling", "../x") "]", "../x" },
-		{ "[" MODULE("Transformer", "") "," MODULE("Pooling", "/x") "]", "/x" },
-		{ "[" MODULE("Transformer", "") "," MODULE("Pooling", "") "]", "Pooling, lies in \"\"" },
-		{ "[" MODULE("Transformer", "") "," MODULE("Pooling", "1") "," MODULE("Pooling", "2") "]",
-		  "one Pooling" },
-		{ "[" MODULE("Transformer", "") "," MODULE("Pooling", "1") "," MODULE("Dense", "2") "]",
-		  "Dense" },
-	};
-
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		puts_in("modules.json", bad[i].json);
-		refused(SUTRA_E_INVALID, bad[i].word);
-	}
-	puts_in("modules.json", "[" MODULE("Transformer", "") "," MODULE("Pooling", "9_Pooling") "]");
-	refused(SUTRA_E_NOTFOUND, "9_Pooling/config.json");
-}
-
-static void modules_name_the_poolings_folder(void **state)
-{
-	struct sutra_model *m;
-
-	puts_in("1_Pooling/config.json", "{\"pooling_mode\":\"cls\"}");
-	puts_in("modules.json", "[" MODULE("Transformer", "") "," MODULE("Pooling", "1_Pooling") ","
-				MODULE("Normalize", "2_Normalize") "]");
-	m = open_model(SUTRA_MRL_LAYER_NORM);
-	assert_int_equal(m->pooling, SUTRA_POOL_CLS);
-	assert_true(m->normalizes);
-	sutra_model_close(m);
-	puts_in("modules.json", "[" MODULE("Transformer", "") "," MODULE("Pooling", "1_Pooling") "]");
-	m = open_model(SUTRA_MRL_LAYER_NORM);
-	assert_false(m->normalizes);
-	sutra_model_close(m);
-}
-
-static void prompts_and_their_default_decide_the_fingerprint(void **state)
-{
-	char prints[4][SUTRA_FINGERPRINT_LEN];
-	struct sutra_model *m = open_model(SUTRA_MRL_LAYER_NORM);
-	struct sutra_err err;
-	size_t at;
-
-	assert_int_equal(m->prompts.types.n, 0);
-	assert_string_equal(m->prefix, "");
-	assert_int_equal(sutra_input_type_find(&m->prompts.types, "input_type", "query", &at, &err),
-			 SUTRA_E_INVALID);
-	assert_non_null(strstr(err.message, "\"query\"; allowed is none"));
-	memcpy(prints[0], m->fingerprint, sizeof(prints[0]));
-	sutra_model_close(m);
-
-	puts_in("config_sentence_transformers.json",
-		"{\"prompts\":{\"query\":\"ask: \",\"document\":\"\"},\"default_prompt_name\":null}");
-	m = open_model(SUTRA_MRL_LAYER_NORM);
-	assert_string_equal(m->prefix, "");
-	memcpy(prints[1], m->fingerprint, sizeof(prints[1]));
-	assert_int_equal(sutra_input_type_find(&m->prompts.types, "input_type", "search_query", &at, &err), 0);
-	assert_string_equal(m->prompts.texts[at], "ask: ");
-	assert_int_equal(sutra_input_type_find(&m->prompts.types, "input_type", "passage", &at, &err), 0);
-	assert_string_equal(m->prompts.types.names[at], "document");
-	assert_int_equal(sutra_input_type_find(&m->prompts.types, "input_type", "clustering", &at, &err),
-			 SUTRA_E_INVALID);
-	assert_non_null(strstr(err.message, "\"clustering\"; allowed is query, document"));
-	assert_int_equal(sutra_model_use_prompt(m, "query", m->prompts.texts[0], &err), 0);
-	memcpy(prints[2], m->fingerprint, sizeof(prints[2]));
-	sutra_model_close(m);
-
-	puts_in("config_sentence_transformers.json",
-		"{\"prompts\":{\"query\":\"asked: \",\"document\":\"\"},\"default_prompt_name\":\"query\"}");
-	m = open_model(SUTRA_MRL_LAYER_NORM);
-	assert_string_equal(m->prefix, "asked: ");
-	assert_string_equal(m->input_type, "query");
-	memcpy(prints[3], m->fingerprint, sizeof(prints[3]));
-	sutra_model_close(m);
-	for (size_t i = 0; i < 4; i++)
-		for (size_t k = 0; k < i; k++)
-			assert_string_not_equal(prints[i], prints[k]);
-}
-
-static void vocabularies_may_be_padded_but_not_another_models(void **state)
-{
-	struct sutra_model *m;
-	struct sutra_buf b;
-
-	sutra_buf_init(&b, 1 << 20);
-	sutra_buf_adds(&b, "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n");
-	for (int i = 5; i <= 200; i++)
-		sutra_buf_addf(&b, "w%d\n", i);
-	put("vocab.txt", b.data, b.len);
-	refused(SUTRA_E_CORRUPT, "201 tokens for the 200 embeddings");
-	put("vocab.txt", b.data, b.len - strlen("w200\n"));
-	m = open_model(SUTRA_MRL_LAYER_NORM);
-	sutra_model_close(m);
-	sutra_buf_release(&b);
-	puts_in("config.json", "{\"hidden_size\":32,\"num_hidden_layers\":2,\"num_attention_heads\":4,"
-			       "\"intermediate_size\":64,\"vocab_size\":30522}");
-	refused(SUTRA_E_CORRUPT, "200 tokens for the 30522");
 }
 
 static void a_cut_weight_file_is_named(void **state)
@@ -376,221 +245,9 @@ static void store_is_found_by_environment(void **state)
 	unsetenv("SUTRA_MODEL_DIR");
 }
 
-/* ---- the queue ---- */
-
-enum { JOBS = 40, MOST = 9, WIDTH = 32 };
-
-struct test_job {
-	struct sutra_batch_job job;	/* first */
-	uint32_t ids[MOST * 3], lengths[MOST];
-	float out[MOST * WIDTH];
-	atomic_bool done;
-	int order;	/* which of the jobs was done, from 0 */
-};
-
-static atomic_int jobs_done;
-static pthread_mutex_t done_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t done_changed = PTHREAD_COND_INITIALIZER;
-
-static void on_done(struct sutra_batch_job *job)
-{
-	pthread_mutex_lock(&done_lock);
-	assert_false(atomic_exchange(&((struct test_job *)job)->done, true));
-	((struct test_job *)job)->order = atomic_fetch_add(&jobs_done, 1);
-	pthread_cond_signal(&done_changed);
-	pthread_mutex_unlock(&done_lock);
-}
-
-static void fill_job(struct test_job *j, size_t n, uint32_t seed)
-{
-	memset(j, 0, sizeof(*j));
-	for (size_t i = 0; i < n; i++) {
-		j->ids[i * 3] = 2;
-		j->ids[i * 3 + 1] = (seed + (uint32_t)i * 13) % 200;
-		j->ids[i * 3 + 2] = 3;
-		j->lengths[i] = 3;
-	}
-	j->job = (struct sutra_batch_job){ .texts = n, .ids = j->ids, .lengths = j->lengths,
-					   .out = j->out, .done = on_done };
-}
-
-static struct sutra_batcher_options queue_options(const struct sutra_model *m)
-{
-	return (struct sutra_batcher_options){
-		.encoder = m->encoder, .pooling = m->pooling, .threads = 3, .max_tokens = 10,
-		.max_text_tokens = m->max_tokens, .max_texts = 4, .max_queue = 1000,
-	};
-}
-
-static void jobs_get_their_own_vectors(void **state)
-{
-	static struct test_job jobs[JOBS];
-	struct sutra_model *m = open_model(SUTRA_MRL_LAYER_NORM);
-	struct sutra_batcher_options o = queue_options(m);
-	struct sutra_encoder_session *s;
-	struct sutra_batcher_stats stats;
-	struct sutra_batcher *b;
-	struct sutra_err err;
-	size_t texts = 0;
-	float want[WIDTH];
-
-	atomic_store(&jobs_done, 0);
-	assert_int_equal(sutra_batcher_new(&o, &b, &err), 0);
-	assert_int_equal(sutra_encoder_session_new(m->encoder, 40, NULL, &s, &err), 0);
-	for (size_t i = 0; i < JOBS; i++) {
-		fill_job(&jobs[i], 1 + i % MOST, (uint32_t)i);
-		texts += jobs[i].job.texts;
-		assert_int_equal(sutra_batcher_submit(b, &jobs[i].job, &err), 0);
-	}
-	pthread_mutex_lock(&done_lock);
-	while (atomic_load(&jobs_done) < JOBS)
-		pthread_cond_wait(&done_changed, &done_lock);
-	pthread_mutex_unlock(&done_lock);
-	for (size_t i = 0; i < JOBS; i++)
-		for (size_t t = 0; t < jobs[i].job.texts; t++) {
-			assert_int_equal(jobs[i].job.rc, 0);
-			assert_int_equal(sutra_encoder_run(s, jobs[i].ids + t * 3, jobs[i].lengths, 1,
-							   m->pooling, want, &err), 0);
-			assert_memory_equal(jobs[i].out + t * WIDTH, want, sizeof(want));
-		}
-	sutra_batcher_stats(b, &stats);
-	assert_int_equal(stats.queued, 0);
-	assert_int_equal(stats.texts, texts);
-	assert_int_equal(stats.tokens, texts * 3);
-	assert_int_equal(sutra_histogram_count(sutra_batcher_times(b)), stats.batches);
-	sutra_batcher_free(b);
-	sutra_encoder_session_free(s);
-	sutra_model_close(m);
-}
-
-/* Freeing finishes what is queued. */
-static void freeing_drains(void **state)
-{
-	static struct test_job jobs[JOBS];
-	struct sutra_model *m = open_model(SUTRA_MRL_LAYER_NORM);
-	struct sutra_batcher_options o = queue_options(m);
-	struct sutra_batcher *b;
-	struct sutra_err err;
-
-	atomic_store(&jobs_done, 0);
-	o.threads = 1;
-	assert_int_equal(sutra_batcher_new(&o, &b, &err), 0);
-	for (size_t i = 0; i < JOBS; i++) {
-		fill_job(&jobs[i], MOST, (uint32_t)i);
-		assert_int_equal(sutra_batcher_submit(b, &jobs[i].job, &err), 0);
-	}
-	sutra_batcher_free(b);
-	assert_int_equal(atomic_load(&jobs_done), JOBS);
-	sutra_model_close(m);
-}
-
-/* A job's done() that holds its worker until the test lets go. */
-static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
-
-static void wait_at_gate(struct sutra_batch_job *job)
-{
-	on_done(job);
-	pthread_mutex_lock(&gate);
-	pthread_mutex_unlock(&gate);
-}
-
-static void a_full_queue_refuses_whole_jobs(void **state)
-{
-	struct test_job holder, first, second, third, huge;
-	struct sutra_model *m = open_model(SUTRA_MRL_LAYER_NORM);
-	struct sutra_batcher_options o = queue_options(m);
-	struct sutra_batcher_stats stats;
-	struct sutra_batcher *b;
-	struct sutra_err err;
-
-	atomic_store(&jobs_done, 0);
-	o.threads = 1;
-	o.max_queue = 8;
-	assert_int_equal(sutra_batcher_new(&o, &b, &err), 0);
-	fill_job(&holder, 1, 1);
-	fill_job(&first, 5, 2);
-	fill_job(&second, 4, 3);
-	fill_job(&third, 3, 4);
-	fill_job(&huge, 9, 5);
-	holder.job.done = wait_at_gate;
-	pthread_mutex_lock(&gate);
-	assert_int_equal(sutra_batcher_submit(b, &holder.job, &err), 0);
-	pthread_mutex_lock(&done_lock);
-	while (!atomic_load(&holder.done))
-		pthread_cond_wait(&done_changed, &done_lock);
-	pthread_mutex_unlock(&done_lock);
-	/* the only worker stands at the gate */
-	assert_int_equal(sutra_batcher_submit(b, &first.job, &err), 0);
-	assert_int_equal(sutra_batcher_submit(b, &second.job, &err), SUTRA_E_BUSY);
-	assert_non_null(strstr(err.message, "5 texts"));
-	assert_int_equal(sutra_batcher_submit(b, &third.job, &err), 0);
-	assert_int_equal(sutra_batcher_submit(b, &huge.job, &err), SUTRA_E_INVALID);
-	sutra_batcher_stats(b, &stats);
-	assert_int_equal(stats.queued, 8);
-	pthread_mutex_unlock(&gate);
-	sutra_batcher_free(b);
-	assert_true(atomic_load(&first.done) && atomic_load(&third.done));
-	assert_false(atomic_load(&second.done) || atomic_load(&huge.done));
-	sutra_model_close(m);
-}
-
-/* A small job behind a large one is not behind all of it: one batch of four texts is. */
-static void large_jobs_take_turns(void **state)
-{
-	struct test_job holder, large, small;
-	struct sutra_model *m = open_model(SUTRA_MRL_LAYER_NORM);
-	struct sutra_batcher_options o = queue_options(m);
-	struct sutra_batcher *b;
-	struct sutra_err err;
-
-	atomic_store(&jobs_done, 0);
-	o.threads = 1;
-	o.max_tokens = 12;
-	assert_int_equal(sutra_batcher_new(&o, &b, &err), 0);
-	fill_job(&holder, 1, 1);
-	fill_job(&large, MOST, 2);
-	fill_job(&small, 1, 3);
-	holder.job.done = wait_at_gate;
-	small.job.done = wait_at_gate;
-	pthread_mutex_lock(&gate);
-	assert_int_equal(sutra_batcher_submit(b, &holder.job, &err), 0);
-	pthread_mutex_lock(&done_lock);
-	while (!atomic_load(&holder.done))
-		pthread_cond_wait(&done_changed, &done_lock);
-	assert_int_equal(sutra_batcher_submit(b, &large.job, &err), 0);
-	assert_int_equal(sutra_batcher_submit(b, &small.job, &err), 0);
-	pthread_mutex_unlock(&gate);
-	pthread_mutex_unlock(&done_lock);
-	sutra_batcher_free(b);
-	assert_true(atomic_load(&large.done) && atomic_load(&small.done));
-	assert_true(small.order < large.order);
-	sutra_model_close(m);
-}
-
-static void a_failed_batch_fails_its_job(void **state)
-{
-	struct test_job bad, good;
-	struct sutra_model *m = open_model(SUTRA_MRL_LAYER_NORM);
-	struct sutra_batcher_options o = queue_options(m);
-	struct sutra_batcher *b;
-	struct sutra_err err;
-
-	assert_int_equal(sutra_batcher_new(&o, &b, &err), 0);
-	fill_job(&bad, 6, 1);
-	bad.ids[1] = 200;	/* beyond the vocabulary */
-	assert_int_equal(sutra_batcher_run(b, &bad.job, &err), SUTRA_E_INVALID);
-	assert_non_null(strstr(err.message, "token id 200"));
-	fill_job(&good, 6, 1);
-	assert_int_equal(sutra_batcher_run(b, &good.job, &err), 0);
-	sutra_batcher_free(b);
-	sutra_model_close(m);
-}
-
 static void every_failing_allocation_is_reported(void **state)
 {
 	struct sutra_model *m = NULL;
-	struct sutra_batcher *b = NULL;
-	struct sutra_batcher_options o;
 	struct sutra_err err;
 	long n = 0;
 	int rc;
@@ -603,15 +260,7 @@ static void every_failing_allocation_is_reported(void **state)
 		else if (sutra_alloc_failed())	/* only the digest was not remembered */
 			sutra_model_close(m);
 	} while (sutra_alloc_failed());
-	n = 0;
-	o = queue_options(m);
-	do {
-		sutra_alloc_fail_at(++n);
-		rc = sutra_batcher_new(&o, &b, &err);
-		assert_true(!rc || rc == SUTRA_E_NOMEM);
-	} while (sutra_alloc_failed());
 	sutra_alloc_fail_at(0);
-	sutra_batcher_free(b);
 	sutra_model_close(m);
 }
 
@@ -624,19 +273,10 @@ int main(void)
 		cmocka_unit_test(matryoshka_offers_steps_and_the_native_width),
 		FOLDER_TEST(folder_files_decide),
 		FOLDER_TEST(folder_faults_are_named),
-		FOLDER_TEST(modules_come_in_their_order),
-		FOLDER_TEST(modules_name_the_poolings_folder),
-		FOLDER_TEST(prompts_and_their_default_decide_the_fingerprint),
-		FOLDER_TEST(vocabularies_may_be_padded_but_not_another_models),
 		FOLDER_TEST(a_cut_weight_file_is_named),
 		cmocka_unit_test(no_model_names_the_ways_to_get_one),
 		FOLDER_TEST(fingerprint_covers_what_decides),
 		cmocka_unit_test(store_is_found_by_environment),
-		FOLDER_TEST(jobs_get_their_own_vectors),
-		FOLDER_TEST(freeing_drains),
-		FOLDER_TEST(a_full_queue_refuses_whole_jobs),
-		FOLDER_TEST(large_jobs_take_turns),
-		FOLDER_TEST(a_failed_batch_fails_its_job),
 		FOLDER_TEST(every_failing_allocation_is_reported),
 	};
 
