@@ -12,6 +12,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/cores.h"
 #include "base/log.h"
 #include "base/setting.h"
 #include "base/str.h"
@@ -21,6 +22,9 @@
 
 #define FIELD(f) offsetof(struct ml_settings, f)
 #define GRACE_NS 30000000000u
+
+/* HTTP threads come before inference: health and refusals do not wait for a batch. */
+enum { INFERENCE_NICE = 5, MAX_THREADS = 256, MAX_CORES = 1024 };
 
 static const struct sutra_setting settings[] = {
 	{ "MODEL_PATH", NULL, SUTRA_SET_STRING, FIELD(model_path), NULL, 0, 0, NULL,
@@ -34,13 +38,19 @@ static const struct sutra_setting settings[] = {
 	{ "SUTRA_PRECISION", NULL, SUTRA_SET_CHOICE, FIELD(precision), "auto", 0, 0, "auto|fp32",
 	  "arithmetic of the encoder; auto is fp32" },
 	{ "SUTRA_THREADS", NULL, SUTRA_SET_INT, FIELD(threads), NULL, 1, 256, NULL,
-	  "inference threads (a third of the cores, rounded up)" },
+	  "inference threads (the cores divided by SUTRA_REPLICAS, at most the quota, rounded up)" },
+	{ "SUTRA_REPLICAS", NULL, SUTRA_SET_INT, FIELD(replicas), "1", 1, 256, NULL,
+	  "replicas that share this machine's cores" },
+	{ "SUTRA_PIN", NULL, SUTRA_SET_BOOL, FIELD(pin), "false", 0, 0, NULL,
+	  "each inference thread stays on a core of its own" },
 	{ "MAX_BATCH_TOKENS", NULL, SUTRA_SET_INT, FIELD(batch_tokens), "1024", 16, 1 << 20, NULL,
 	  "tokens in a batch at most" },
 	{ "BATCH_SIZE", NULL, SUTRA_SET_INT, FIELD(batch_size), "32", 1, SUTRA_MAX_TEXTS, NULL,
 	  "texts in a batch at most" },
 	{ "MAX_QUEUE", NULL, SUTRA_SET_INT, FIELD(max_queue), "4096", 1, 1 << 20, NULL,
 	  "texts waiting at most; beyond: 429" },
+	{ "MAX_QUEUE_MS", NULL, SUTRA_SET_INT, FIELD(max_queue_ms), "5000", 10, 3600000, NULL,
+	  "estimated wait in the queue at most; beyond: 429" },
 	{ "INSTANCE_ID", NULL, SUTRA_SET_STRING, FIELD(instance_id), "ml-base", 0, 0, NULL,
 	  "name of this replica in answers and logs" },
 	{ "LOG_LEVEL", NULL, SUTRA_SET_CHOICE, FIELD(log_level), "info", 0, 0,
@@ -72,13 +82,34 @@ static int choose_dimension(struct ml_base *ml, struct sutra_err *err)
 			  ml->model->name, allowed);
 }
 
-static unsigned choose_threads(const struct ml_settings *s)
+/* This replica's part of the cores, or what its control group allows where that is less. */
+static unsigned choose_threads(const struct ml_settings *s, size_t cores)
 {
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	size_t replicas = (size_t)s->replicas, part = (cores + replicas - 1) / replicas, whole;
+	double quota = sutra_cores_quota("");
 
 	if (s->threads)
 		return (unsigned)s->threads;
-	return cores > 0 ? (unsigned)((cores + 2) / 3) : 1;
+	whole = (size_t)quota + (quota > (double)(size_t)quota);
+	if (whole && part > whole)
+		part = whole;
+	return part < MAX_THREADS ? (unsigned)part : MAX_THREADS;
+}
+
+/* The cores of this replica's threads go to the front: replica r of n has its part behind those of
+ * the ones before it, as INSTANCE_ID counts them. Returns how many. */
+static size_t choose_cores(const struct ml_base *ml, int *cores, size_t n)
+{
+	int all[MAX_CORES];
+	int64_t replica = 1;
+	size_t first;
+
+	sutra_str_int(ml->settings.instance_id, 1, 256, &replica);
+	first = (size_t)(replica - 1) * ml->threads;
+	memcpy(all, cores, n * sizeof(*all));
+	for (size_t i = 0; i < n; i++)
+		cores[i] = all[(first + i) % n];
+	return ml->threads < n ? ml->threads : n;
 }
 
 /* One text through everything: code is compiled, pages are touched, and it works. */
@@ -105,6 +136,8 @@ static int warm_up(struct ml_base *ml, struct sutra_err *err)
 static int load(struct ml_base *ml, struct sutra_err *err)
 {
 	struct sutra_batcher_options o;
+	int cores[MAX_CORES];
+	size_t n_cores = sutra_cores_list(cores, MAX_CORES);
 	char *folder = sutra_model_folder(ml->settings.model_path, ml->settings.model);
 	int rc = folder ? 0 : sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
 
@@ -118,7 +151,7 @@ static int load(struct ml_base *ml, struct sutra_err *err)
 		rc = choose_dimension(ml, err);
 	if (rc)
 		return rc;
-	ml->threads = choose_threads(&ml->settings);
+	ml->threads = choose_threads(&ml->settings, n_cores);
 	o = (struct sutra_batcher_options){
 		.encoder = ml->model->encoder,
 		.pooling = ml->model->pooling,
@@ -127,6 +160,10 @@ static int load(struct ml_base *ml, struct sutra_err *err)
 		.max_text_tokens = ml->model->max_tokens,
 		.max_texts = (size_t)ml->settings.batch_size,
 		.max_queue = (size_t)ml->settings.max_queue,
+		.max_wait_ns = (uint64_t)ml->settings.max_queue_ms * 1000000,
+		.nice = INFERENCE_NICE,
+		.cores = cores,
+		.n_cores = ml->settings.pin ? choose_cores(ml, cores, n_cores) : 0,
 	};
 	rc = sutra_batcher_new(&o, &ml->batcher, err);
 	return rc ? rc : warm_up(ml, err);
@@ -175,21 +212,13 @@ static int serve(struct ml_base *ml, char **argv, struct sutra_err *err)
 
 static int usage(FILE *out, int code)
 {
-	fputs("usage: sutra-ml-base [--settings | --version | --help | --quality PAIRS [DIMENSIONS]]\n"
+	fputs("usage: sutra-ml-base [--settings | --version | --help]\n"
 	      "serves text embeddings on port 8887; configured by environment variables\n", out);
 	return code;
 }
 
-static int load_and_serve(struct ml_base *ml, char **argv, struct sutra_err *err)
-{
-	int rc = load(ml, err);
-
-	return rc ? rc : serve(ml, argv, err);
-}
-
 int main(int argc, char **argv)
 {
-	bool quality = argc > 2 && argc < 5 && !strcmp(argv[1], "--quality");
 	struct ml_base ml = { 0 };
 	struct sutra_err err = { 0 };
 	int rc;
@@ -198,15 +227,16 @@ int main(int argc, char **argv)
 		return sutra_settings_print(settings, stdout), 0;
 	if (argc > 1 && !strcmp(argv[1], "--version"))
 		return puts("sutra-ml-base " SUTRA_VERSION) < 0;
-	if (argc > 1 && !quality)
+	if (argc > 1)
 		return strcmp(argv[1], "--help") && strcmp(argv[1], "-h") ? usage(stderr, 2) :
 									    usage(stdout, 0);
-	rc = quality ? 0 : sutra_service_init("ml-base", &err);
+	rc = sutra_service_init("ml-base", &err);
 	if (!rc)
 		rc = sutra_settings_load(settings, &ml.settings, &err);
 	if (!rc)
-		rc = quality ? ml_quality(&ml.settings, argv[2], argc > 3 ? argv[3] : NULL, &err) :
-			       load_and_serve(&ml, argv, &err);
+		rc = load(&ml, &err);
+	if (!rc)
+		rc = serve(&ml, argv, &err);
 	unload(&ml);
 	if (!rc)
 		return 0;

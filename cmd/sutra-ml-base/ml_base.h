@@ -21,20 +21,47 @@ struct ml_settings {
 	char *model_path, *model, *mrl, *precision, *instance_id, *log_level, *log_format;
 	int64_t dimension;	/* 0: unset */
 	int64_t threads;	/* 0: unset */
-	int64_t batch_tokens, batch_size, max_queue;
+	int64_t replicas, batch_tokens, batch_size, max_queue, max_queue_ms;
+	bool pin;
+};
+
+/* Where a request's time goes, one after the other. */
+#define ML_STAGES(S, X)                                                                     \
+	S(X, RECEIVE, "receive") S(X, PARSE, "parse") S(X, TOKENIZER, "tokenizer")            \
+	S(X, QUEUE, "queue") S(X, ENCODER, "encoder") S(X, POOLING, "pooling")                \
+	S(X, SERIALISE, "serialise")
+#define ML_STAGE_ROW(X, sym, name)                                                          \
+	X(TIME_##sym, "sutra_ml_stage_microseconds_total{stage=\"" name "\"}", COUNTER,         \
+	  "what their stages took")
+enum ml_stage {
+#define S(X, sym, name) ML_STAGE_##sym,
+	ML_STAGES(S, )
+#undef S
+	ML_STAGE_COUNT
 };
 
 #define ML_METRICS(X)                                                                       \
 	X(REQUESTS, "sutra_ml_requests_total", COUNTER, "embedding requests answered")       \
 	X(ERRORS, "sutra_ml_errors_total", COUNTER, "embedding requests refused or failed")   \
 	X(BUSY, "sutra_ml_busy_total", COUNTER, "requests refused because the queue was full") \
+	X(DROPPED_LATE, "sutra_ml_dropped_total{reason=\"deadline\"}", COUNTER,                  \
+	  "requests dropped from the queue before they were computed")                         \
+	X(DROPPED_GONE, "sutra_ml_dropped_total{reason=\"gone\"}", COUNTER, "")                  \
 	X(TRUNCATED, "sutra_ml_truncated_total", COUNTER, "texts cut to the model's length")   \
 	X(TEXTS, "sutra_ml_texts_total", COUNTER, "texts embedded")                           \
 	X(TOKENS, "sutra_ml_tokens_total", COUNTER, "tokens embedded")                        \
 	X(BATCHES, "sutra_ml_batches_total", COUNTER, "batches run")                          \
+	X(BATCH_ROOM, "sutra_ml_batch_room_tokens_total", COUNTER,                            \
+	  "tokens these batches could have held; sutra_ml_tokens_total of it is their fill")  \
 	X(INFERENCE, "sutra_ml_inference_microseconds_total", COUNTER,                        \
 	  "time spent in the encoder, over all threads")                                      \
 	X(QUEUE, "sutra_ml_queue_texts", GAUGE, "texts waiting")                              \
+	X(QUEUE_TOKENS, "sutra_ml_queue_tokens", GAUGE, "tokens waiting")                     \
+	X(SPEED, "sutra_ml_tokens_per_second", GAUGE,                                         \
+	  "tokens that all threads compute in a second of full batches, lately")              \
+	X(TIME_ALL, "sutra_ml_request_microseconds_total", COUNTER,                           \
+	  "time of the requests answered, from their headers' coming to the answer's leaving") \
+	ML_STAGES(ML_STAGE_ROW, X)                                                            \
 	X(BATCH_P50, "sutra_ml_batch_p50_microseconds", GAUGE, "median time of a batch")      \
 	X(BATCH_P99, "sutra_ml_batch_p99_microseconds", GAUGE, "99th percentile of the same") \
 	X(RESIDENT, "sutra_process_resident_bytes", GAUGE, "resident memory")
@@ -52,13 +79,10 @@ struct ml_base {
 	struct sutra_batcher *batcher;
 	size_t dimension;	/* of answers that ask for none */
 	unsigned threads;
+	struct sutra_metric stage_ns[ML_STAGE_COUNT], all_ns;	/* of requests answered */
 	struct sutra_metric metrics[ML_METRIC_COUNT];
 	atomic_bool stopping;
 };
-
-/* Prints what the model of the settings is worth on a file of graded pairs (model/quality.h) as
- * JSON: a row a precision, dimension and MRL mode. dims: "64,256", or NULL: all it has. */
-int ml_quality(const struct ml_settings *s, const char *pairs, const char *dims, struct sutra_err *err);
 
 /* Handlers (ctx is the struct ml_base). */
 sutra_http_handler ml_embed, ml_tokenize, ml_info, ml_health, ml_ready, ml_metrics;

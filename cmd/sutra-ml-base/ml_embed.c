@@ -25,6 +25,8 @@ struct embed {
 	size_t tokens, truncated;
 	size_t dimension;
 	bool normalize, truncate, single, binary;
+	uint64_t stage_ns[ML_STAGE_COUNT];
+	uint64_t since_ns;	/* when the last stage ended */
 	bool cut[MAX_LENGTHS];	/* of the first texts: cut to the model's length */
 };
 
@@ -34,6 +36,14 @@ static void embed_free(struct embed *e)
 	sutra_free(e->lengths);
 	sutra_free(e->job.out);
 	sutra_free(e);
+}
+
+static void end_stage(struct embed *e, enum ml_stage stage)
+{
+	uint64_t now = sutra_clock_ns();
+
+	e->stage_ns[stage] = now - e->since_ns;
+	e->since_ns = now;
 }
 
 /* Rows of `dimension` floats, packed to the front of job.out. */
@@ -62,6 +72,24 @@ static void add_lengths(struct embed *e)
 		sutra_http_add_header(e->request, "X-Embedding-Lengths", value);
 }
 
+/* Server-Timing (W3C), in milliseconds; what the answer's writing takes is not known yet. */
+static void add_timing(struct embed *e)
+{
+	static const char *const names[] = {
+#define S(X, sym, name) name,
+		ML_STAGES(S, )
+#undef S
+	};
+	char value[ML_STAGE_COUNT * 48];
+	size_t len = 0;
+
+	for (int i = 0; i < ML_STAGE_SERIALISE; i++)
+		len += (size_t)snprintf(value + len, sizeof(value) - len, "%s%s;dur=%llu.%03llu", i ? ", " : "",
+					names[i], (unsigned long long)(e->stage_ns[i] / 1000000),
+					(unsigned long long)(e->stage_ns[i] / 1000 % 1000));
+	sutra_http_add_header(e->request, "Server-Timing", value);
+}
+
 static void add_headers(struct embed *e)
 {
 	char value[64];
@@ -74,6 +102,7 @@ static void add_headers(struct embed *e)
 	snprintf(value, sizeof(value), "%zu", e->truncated);
 	sutra_http_add_header(e->request, "X-Embedding-Truncated", value);
 	add_lengths(e);
+	add_timing(e);
 }
 
 /* Little-endian float32, as every machine this builds for has them. */
@@ -119,25 +148,50 @@ static void reply_json(struct embed *e)
 static void fail_request(struct ml_base *ml, struct sutra_http_request *r,
 			 const struct sutra_err *err)
 {
+	char seconds[16];
+
 	sutra_metric_add(&ml->metrics[err->code == SUTRA_E_BUSY ? ML_BUSY : ML_ERRORS], 1);
+	if (err->code == SUTRA_E_BUSY) {
+		snprintf(seconds, sizeof(seconds), "%u", sutra_batcher_retry_s(ml->batcher));
+		sutra_http_add_header(r, "Retry-After", seconds);
+	}
 	sutra_http_reply_error(r, err);
+}
+
+static void count_times(struct embed *e, uint64_t started_ns)
+{
+	end_stage(e, ML_STAGE_SERIALISE);
+	for (int i = 0; i < ML_STAGE_COUNT; i++)
+		sutra_metric_add(&e->ml->stage_ns[i], (long long)e->stage_ns[i]);
+	sutra_metric_add(&e->ml->all_ns, (long long)(e->since_ns - started_ns));
+}
+
+static bool client_gone(const struct sutra_batch_job *job)
+{
+	return sutra_http_gone(((const struct embed *)job)->request);
 }
 
 static void answer(struct sutra_batch_job *job)
 {
 	struct embed *e = (struct embed *)job;
+	uint64_t started_ns = sutra_http_started_ns(e->request);
 
 	if (job->rc) {
 		fail_request(e->ml, e->request, &job->err);
 	} else {
 		sutra_metric_add(&e->ml->metrics[ML_REQUESTS], 1);
 		sutra_metric_add(&e->ml->metrics[ML_TRUNCATED], (long long)e->truncated);
+		e->stage_ns[ML_STAGE_QUEUE] = job->queue_ns;
+		e->stage_ns[ML_STAGE_ENCODER] = job->compute_ns - job->pooling_ns;
+		e->stage_ns[ML_STAGE_POOLING] = job->pooling_ns;
+		e->since_ns = job->since_ns;
 		shape_rows(e);
 		add_headers(e);
 		if (e->binary)
 			reply_binary(e);
 		else
 			reply_json(e);
+		count_times(e, started_ns);
 	}
 	embed_free(e);
 }
@@ -219,15 +273,37 @@ static int tokenize(struct embed *e, const json_t *list, struct sutra_err *err)
 	return 0;
 }
 
+/* Reads the request into e, up to the point where it can be queued. What the queue would refuse is
+ * refused before it costs anything: under overload most requests end here. */
+static int read_request(struct embed *e, struct sutra_err *err)
+{
+	const struct ml_base *ml = e->ml;
+	const struct sutra_ids_limits limits = { sutra_wordpiece_size(ml->model->tokenizer),
+						 ml->model->max_tokens };
+	struct sutra_texts texts = { 0 };
+	const char *body;
+	size_t n;
+	int rc = sutra_http_deadline(e->request, &e->job.deadline_ns, err);
+
+	rc = rc ? rc : sutra_batcher_admits(ml->batcher, 1, err);
+	body = sutra_http_body(e->request, &n);
+	rc = rc ? rc : sutra_texts_read_ids(body, n, &limits, &texts, err);
+	end_stage(e, ML_STAGE_PARSE);
+	rc = rc ? rc : read_options(e, texts.body, err);
+	rc = rc ? rc : sutra_batcher_admits(ml->batcher, json_array_size(texts.list), err);
+	rc = rc ? rc : tokenize(e, texts.list, err);
+	e->single = texts.single;
+	sutra_texts_release(&texts);
+	end_stage(e, ML_STAGE_TOKENIZER);
+	return rc;
+}
+
 void ml_embed(struct sutra_http_request *r, void *ctx)
 {
 	struct embed *e = sutra_calloc(1, sizeof(*e));
-	struct sutra_texts texts = { 0 };
-	struct sutra_ids_limits limits;
+	const char *accept = sutra_http_header(r, "Accept");
 	struct ml_base *ml = ctx;
 	struct sutra_err err;
-	const char *body, *accept = sutra_http_header(r, "Accept");
-	size_t n;
 	int rc;
 
 	if (!e) {
@@ -235,18 +311,11 @@ void ml_embed(struct sutra_http_request *r, void *ctx)
 		fail_request(ml, r, &err);
 		return;
 	}
-	limits.vocab = sutra_wordpiece_size(ml->model->tokenizer);
-	limits.max_tokens = ml->model->max_tokens;
-	*e = (struct embed){ .ml = ml, .request = r, .job.done = answer };
+	*e = (struct embed){ .ml = ml, .request = r, .job = { .done = answer, .gone = client_gone } };
+	e->since_ns = sutra_http_started_ns(r);
+	end_stage(e, ML_STAGE_RECEIVE);
 	e->binary = accept && strcasestr(accept, "application/octet-stream");
-	body = sutra_http_body(r, &n);
-	rc = sutra_texts_read_ids(body, n, &limits, &texts, &err);
-	if (!rc)
-		rc = read_options(e, texts.body, &err);
-	if (!rc)
-		rc = tokenize(e, texts.list, &err);
-	e->single = texts.single;
-	sutra_texts_release(&texts);
+	rc = read_request(e, &err);
 	if (!rc)
 		rc = sutra_batcher_submit(ml->batcher, &e->job, &err);
 	if (rc) {	/* else e belongs to the queue */

@@ -16,10 +16,12 @@ void ml_info(struct sutra_http_request *r, void *ctx)
 {
 	const struct ml_base *ml = ctx;
 	const struct sutra_model *m = ml->model;
+	struct sutra_batcher_stats stats;
 	char allowed[SUTRA_MRL_LIST];
 	struct sutra_buf b;
 
 	sutra_matryoshka_list(m->dimension, allowed);
+	sutra_batcher_stats(ml->batcher, &stats);
 	sutra_buf_init(&b, 65536);
 	sutra_buf_adds(&b, "{\"model\":");
 	sutra_json_add_string(&b, m->name, strlen(m->name));
@@ -27,13 +29,15 @@ void ml_info(struct sutra_http_request *r, void *ctx)
 		       ",\"fingerprint\":\"%s\",\"dimension\":%zu,\"native_dimension\":%zu,"
 		       "\"allowed_dimensions\":[%s],\"matryoshka_trained\":%s,\"mrl\":\"%s\","
 		       "\"pooling\":\"%s\",\"precision\":\"fp32\",\"kernels\":\"%s\",\"threads\":%u,"
-		       "\"max_tokens\":%zu,\"vocab_size\":%zu,\"max_texts\":%d,\"max_queue\":%lld,\"max_batch_tokens\":%lld,"
+		       "\"pinned\":%s,\"tokens_per_second\":%llu,"
+		       "\"max_tokens\":%zu,\"vocab_size\":%zu,\"max_texts\":%d,\"max_queue\":%lld,\"max_queue_ms\":%lld,\"max_batch_tokens\":%lld,"
 		       "\"batch_size\":%lld,\"weights_sha256\":\"%s\",\"vocab_sha256\":\"%s\","
 		       "\"instance_id\":",
 		       m->fingerprint, ml->dimension, m->dimension, allowed,
 		       m->matryoshka_trained ? "true" : "false", sutra_mrl_name(m->mrl),
 		       sutra_pooling_name(m->pooling), sutra_kernels_best()->name, ml->threads,
-		       m->max_tokens, sutra_wordpiece_size(m->tokenizer), SUTRA_MAX_TEXTS, (long long)ml->settings.max_queue,
+		       ml->settings.pin ? "true" : "false", (unsigned long long)stats.speed,
+		       m->max_tokens, sutra_wordpiece_size(m->tokenizer), SUTRA_MAX_TEXTS, (long long)ml->settings.max_queue, (long long)ml->settings.max_queue_ms,
 		       (long long)ml->settings.batch_tokens, (long long)ml->settings.batch_size,
 		       m->weights_sha256, m->vocab_sha256);
 	sutra_json_add_string(&b, ml->settings.instance_id, strlen(ml->settings.instance_id));
@@ -84,7 +88,15 @@ void ml_metrics(struct sutra_http_request *r, void *ctx)
 	sutra_metric_set(&m[ML_TOKENS], (long long)stats.tokens);
 	sutra_metric_set(&m[ML_BATCHES], (long long)stats.batches);
 	sutra_metric_set(&m[ML_INFERENCE], (long long)(stats.inference_ns / 1000));
+	sutra_metric_set(&m[ML_BATCH_ROOM], (long long)stats.batches * ml->settings.batch_tokens);
 	sutra_metric_set(&m[ML_QUEUE], (long long)stats.queued);
+	sutra_metric_set(&m[ML_QUEUE_TOKENS], (long long)stats.queued_tokens);
+	sutra_metric_set(&m[ML_SPEED], (long long)stats.speed);
+	sutra_metric_set(&m[ML_DROPPED_LATE], (long long)stats.late);
+	sutra_metric_set(&m[ML_DROPPED_GONE], (long long)stats.gone);
+	sutra_metric_set(&m[ML_TIME_ALL], sutra_metric_get(&ml->all_ns) / 1000);
+	for (int i = 0; i < ML_STAGE_COUNT; i++)
+		sutra_metric_set(&m[ML_TIME_ALL + 1 + i], sutra_metric_get(&ml->stage_ns[i]) / 1000);
 	sutra_metric_set(&m[ML_BATCH_P50], (long long)(sutra_histogram_quantile(times, 0.5) / 1000));
 	sutra_metric_set(&m[ML_BATCH_P99], (long long)(sutra_histogram_quantile(times, 0.99) / 1000));
 	sutra_metric_set(&m[ML_RESIDENT], (long long)rss);
