@@ -17,6 +17,7 @@ endif
 PREFIX  ?= /usr/local
 DESTDIR ?=
 V       ?= 0
+COUNT   ?= 1000000
 Q       := $(if $(filter 1,$(V)),,@)
 SAY     := $(if $(findstring s,$(firstword -$(MAKEFLAGS)))$(filter 1,$(V)),@:,@echo)
 
@@ -57,7 +58,7 @@ FUZZ     := $(patsubst tests/fuzz/%.c,$(B)/tests/%,$(wildcard tests/fuzz/fuzz_*.
 BENCH    := $(patsubst tests/bench/%.c,$(B)/tests/%,$(wildcard tests/bench/bench_*.c))
 HELPERS  := $(patsubst tests/integration/%.c,$(B)/tests/%,$(wildcard tests/integration/*.c))
 
-.PHONY: all help test test-unit test-cli test-integration test-fuzz lint bench fuzz \
+.PHONY: all help test test-unit test-cli test-integration test-fuzz lint bench fuzz parity \
         install uninstall clean check-headers print-bin
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -107,6 +108,8 @@ test-unit: $(UNIT) ## the unit tests alone
 	@SUTRA_BIN=$(abspath $(BIN)) SUTRA_TESTS=$(abspath $(B)/tests) tests/run unit
 test-fuzz: $(FUZZ) ## replay the fuzz corpora and a bounded mutation of them
 	@SUTRA_BIN=$(abspath $(BIN)) SUTRA_TESTS=$(abspath $(B)/tests) tests/run fuzz
+parity: $(B)/tests/test_parity ## the tokenizer beside Hugging Face's on COUNT=1000000 texts, with Python
+	@SUTRA_TESTS=$(abspath $(B)/tests) COUNT=$(COUNT) tests/unit/parity
 test-cli: all ## the golden cases of the command line
 	@SUTRA_BIN=$(abspath $(BIN)) SUTRA_TESTS=$(abspath $(B)/tests) tests/run cli
 test-integration: all $(HELPERS) ## real daemons, real HAProxy, real model
@@ -133,7 +136,7 @@ SHELLS := bash zsh fish
 install: all ## programs, manuals, compose files and checks under DESTDIR/PREFIX
 	$(Q)install -d $(DEST)/bin $(DEST)/share/sutra
 	$(Q)install -m 755 $(PROGRAMS) $(DEST)/bin
-	$(Q)cp -R compose validate $(DEST)/share/sutra
+	$(Q)cp -R compose validate man/schema $(DEST)/share/sutra
 	$(Q)for m in $(MAN); do install -D -m 644 $$m $(DEST)/share/man/man$${m##*.}/$${m##*/}; done
 	$(Q)$(foreach s,$(SHELLS),install -d $(dir $($(s)_COMPLETION)) && \
 	  $(BIN)/sutra completion $(s) >$($(s)_COMPLETION) &&) :

@@ -212,13 +212,21 @@ static int serve(struct ml_base *ml, char **argv, struct sutra_err *err)
 
 static int usage(FILE *out, int code)
 {
-	fputs("usage: sutra-ml-base [--settings | --version | --help]\n"
+	fputs("usage: sutra-ml-base [--settings | --version | --help | --quality PAIRS [DIMENSIONS]]\n"
 	      "serves text embeddings on port 8887; configured by environment variables\n", out);
 	return code;
 }
 
+static int load_and_serve(struct ml_base *ml, char **argv, struct sutra_err *err)
+{
+	int rc = load(ml, err);
+
+	return rc ? rc : serve(ml, argv, err);
+}
+
 int main(int argc, char **argv)
 {
+	bool quality = argc > 2 && argc < 5 && !strcmp(argv[1], "--quality");
 	struct ml_base ml = { 0 };
 	struct sutra_err err = { 0 };
 	int rc;
@@ -227,16 +235,15 @@ int main(int argc, char **argv)
 		return sutra_settings_print(settings, stdout), 0;
 	if (argc > 1 && !strcmp(argv[1], "--version"))
 		return puts("sutra-ml-base " SUTRA_VERSION) < 0;
-	if (argc > 1)
+	if (argc > 1 && !quality)
 		return strcmp(argv[1], "--help") && strcmp(argv[1], "-h") ? usage(stderr, 2) :
 									    usage(stdout, 0);
-	rc = sutra_service_init("ml-base", &err);
+	rc = quality ? 0 : sutra_service_init("ml-base", &err);
 	if (!rc)
 		rc = sutra_settings_load(settings, &ml.settings, &err);
 	if (!rc)
-		rc = load(&ml, &err);
-	if (!rc)
-		rc = serve(&ml, argv, &err);
+		rc = quality ? ml_quality(&ml.settings, argv[2], argc > 3 ? argv[3] : NULL, &err) :
+			       load_and_serve(&ml, argv, &err);
 	unload(&ml);
 	if (!rc)
 		return 0;

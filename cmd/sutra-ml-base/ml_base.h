@@ -84,6 +84,10 @@ struct ml_base {
 	atomic_bool stopping;
 };
 
+/* Prints what the model of the settings is worth on a file of graded pairs (model/quality.h) as
+ * JSON: a row a precision, dimension and MRL mode. dims: "64,256", or NULL: all it has. */
+int ml_quality(const struct ml_settings *s, const char *pairs, const char *dims, struct sutra_err *err);
+
 /* Handlers (ctx is the struct ml_base). */
 sutra_http_handler ml_embed, ml_tokenize, ml_info, ml_health, ml_ready, ml_metrics;
 

@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/jsonio.h"
+#include "stack/audit.h"
 #include "stack/credentials.h"
 #include "stack/deployment.h"
 #include "stack/docker.h"

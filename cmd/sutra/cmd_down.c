@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "base/jsonio.h"
+#include "stack/audit.h"
 #include "stack/deploy.h"
 #include "stack/docker.h"
 #include "stack/lock.h"

@@ -7,12 +7,19 @@
 #include "stack/modelstore.h"
 #include "sutra/command.h"
 #include "sutra/modelbar.h"
+#include "sutra/modelquality.h"
 #include "sutra/stackio.h"
 
 static bool again, yes;
+static const char *dims, *pairs;
+static uint64_t timeout_ns = 600000000000u;
 
 static const struct sutra_option rows[] = {
 	{ 0, "again", SUTRA_OPT_FLAG, &again, NULL, "fetch it even when it is here", 0, 0, NULL },
+	{ 0, "dims", SUTRA_OPT_STRING, &dims, "LIST", "quality: at these dimensions, with commas (all)", 0, 0, NULL },
+	{ 0, "pairs", SUTRA_OPT_STRING, &pairs, "FILE", "quality: on these graded pairs (the installed ones)", 0, 0,
+	  NULL },
+	{ 0, "timeout", SUTRA_OPT_DURATION, &timeout_ns, "TIME", "quality: limit of the measuring (10m)", 0, 0, NULL },
 	{ 'y', "yes", SUTRA_OPT_FLAG, &yes, NULL, "answer every question with yes", 0, 0, NULL },
 	{ 0 },
 };
@@ -56,6 +63,20 @@ static int path(const char *name)
 	if (sutra_model_find(own && *own ? own : NULL, name, &folder, &err))
 		return command_fail(&err);
 	return print_folder("sutra.model/1", name, folder, -1);
+}
+
+static int quality(const char *name)
+{
+	const char *own = getenv("MODEL_PATH");
+	struct sutra_err err;
+	char *folder;
+	int code;
+
+	if (sutra_model_find(own && *own ? own : NULL, name, &folder, &err))
+		return command_fail(&err);
+	code = model_quality(folder, dims, pairs, timeout_ns);
+	sutra_free(folder);
+	return code;
 }
 
 static int verify(const char *name)
@@ -139,7 +160,7 @@ static int run(int n, char **argv)
 	const char *chosen = getenv("SUTRA_MODEL"), *name = sutra_known_models[0].name;
 
 	if (!n || n > 2)
-		return command_usage("say fetch, list, verify or path, and perhaps a model");
+		return command_usage("say fetch, list, verify, path or quality, and perhaps a model");
 	if (chosen && *chosen)
 		name = chosen;
 	if (n > 1)
@@ -150,18 +171,22 @@ static int run(int n, char **argv)
 		return verify(name);
 	if (!strcmp(argv[1], "path"))
 		return path(name);
+	if (!strcmp(argv[1], "quality"))
+		return quality(name);
 	if (!strcmp(argv[1], "list") && n == 1)
 		return list();
-	return command_usage("\"%s\" is not fetch [MODEL], list, verify [MODEL] or path [MODEL]", argv[1]);
+	return command_usage("\"%s\" is not fetch [MODEL], list, verify [MODEL], path [MODEL] or quality [MODEL]",
+			     argv[1]);
 }
 
 const struct command cmd_model = {
 	.name = "model",
-	.summary = "fetch, list, verify models, or say where one is",
-	.synopsis = "fetch [MODEL] | list | verify [MODEL] | path [MODEL]",
+	.summary = "fetch, list, verify, measure models, or say where one is",
+	.synopsis = "fetch [MODEL] | list | verify [MODEL] | path [MODEL] | quality [MODEL]",
 	.examples = "sutra model fetch\tget the default model, all-minilm-l6-v2\n"
 		    "sutra model fetch OWNER/NAME\tget one of the Hugging Face hub\n"
-		    "sutra model verify\thash every file again\n",
+		    "sutra model verify\thash every file again\n"
+		    "sutra model quality --dims 64,128,256,384\twhat a smaller dimension costs\n",
 	.options = options,
 	.formats = "table|json",
 	.run = run,

@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "stack/audit.h"
 #include "stack/deploy.h"
 #include "stack/lock.h"
 #include "sutra/command.h"

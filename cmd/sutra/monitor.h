@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 
+#include "probe/observe.h"
 #include "probe/snapshot.h"
 #include "probe/trend.h"
 #include "term/grid.h"
@@ -20,6 +21,7 @@ enum monitor_screen {
 	MONITOR_CACHE,
 	MONITOR_REPLICAS,
 	MONITOR_SERVICES,
+	MONITOR_EVENTS,
 	MONITOR_LOGS,
 	MONITOR_SERVICE,	/* one service; Tab leaves it out */
 	MONITOR_SCREENS_
@@ -40,6 +42,7 @@ struct monitor_log {
 struct monitor_view {
 	const struct sutra_snapshot *snap;	/* NULL: none yet */
 	const struct sutra_trend *trend;
+	const struct sutra_events *events;
 	int64_t now_us;		/* for ages */
 	uint64_t interval_ns;
 	bool admin, replay, paused;
@@ -87,7 +90,7 @@ struct monitor_panel {
 	void (*draw)(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at, int level);
 };
 extern const struct monitor_panel monitor_panel_services, monitor_panel_cache, monitor_panel_replicas,
-	monitor_panel_traffic;
+	monitor_panel_traffic, monitor_panel_events;
 void monitor_services_table(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at, bool wide);
 void monitor_replicas_table(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at, bool cursor);
 void monitor_hit_bars(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at);
@@ -95,6 +98,12 @@ void monitor_hit_history(const struct monitor_view *v, struct sutra_screen *s, s
 
 /* monitor_screens.c: a whole screen inside a rectangle */
 void monitor_draw_body(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at);
+
+/* monitor_events.c */
+void monitor_draw_events(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at);
+/* The i-th that passes the filter, newest first; NULL past the end. How many do. */
+const struct sutra_snap_event *monitor_event_at(const struct monitor_view *v, long i);
+long monitor_events_rows(const struct monitor_view *v);
 
 /* monitor_log.c */
 void monitor_log_take(struct monitor_view *v, char *text);	/* takes ownership */

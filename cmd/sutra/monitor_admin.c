@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "net/haproxy_csv.h"
+#include "stack/audit.h"
 #include "stack/deploy.h"
 #include "stack/deployment.h"
 #include "stack/lock.h"

@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "sutra/monitor.h"
 
-static const char *const screen_names[] = { "overview", "cache", "replicas", "services", "logs", "service" };
+static const char *const screen_names[] = { "overview", "cache", "replicas", "services", "events", "logs", "service" };
 
 /* What stands right: mode, pace, the sample's time, and how stale it is. */
 static int say_time(const struct monitor_view *v, bool stale, int columns, char *out, size_t size)

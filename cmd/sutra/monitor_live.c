@@ -14,6 +14,7 @@ struct live {
 	struct monitor_view v;
 	struct sutra_screen screen;
 	struct sutra_trend *trend;
+	struct sutra_events events;
 	struct sutra_snapshot *shown;	/* what v.snap borrows */
 	struct sampler *sampler;	/* NULL: replay */
 	struct monitor_tape *tape;
@@ -35,13 +36,24 @@ static void show(struct live *l, struct sutra_snapshot *s)
 		l->v.selected = monitor_rows(&l->v) > 0 ? monitor_rows(&l->v) - 1 : 0;
 }
 
+/* Into the history; on the events' screen the cursor stays on its event. */
+static void keep(struct live *l, const struct sutra_snapshot *s)
+{
+	long before = l->v.screen == MONITOR_EVENTS && l->v.selected > 0 ? monitor_events_rows(&l->v) : -1;
+
+	sutra_trend_add(l->trend, s);
+	sutra_events_take(&l->events, s);
+	if (before >= 0)
+		l->v.selected += monitor_events_rows(&l->v) - before;
+}
+
 /* A paused picture stays; the history behind it and a recording go on. */
 static void take_sample(struct live *l)
 {
 	struct sutra_snapshot *s = sampler_newest(l->sampler);
 
 	if (s) {
-		sutra_trend_add(l->trend, s);
+		keep(l, s);
 		l->rc = l->rc ? l->rc : monitor_record(l->record, l->o->record, s, &l->err);
 		if (l->v.paused && l->shown)
 			sutra_snapshot_unref(s);
@@ -60,7 +72,7 @@ static void take_recorded(struct live *l)
 		struct sutra_snapshot *s = l->next;
 		double gap;
 
-		sutra_trend_add(l->trend, s);
+		keep(l, s);
 		l->rc = monitor_tape_next(l->tape, &l->next, &l->err);
 		if (l->rc)
 			l->next = NULL;
@@ -207,6 +219,7 @@ int monitor_live(const struct monitor_options *o)
 	if (!l.rc) {
 		sutra_screen_init(&l.screen, 1, 1, utf8 && !o->ascii);
 		l.v.trend = l.trend;
+		l.v.events = &l.events;
 		if (l.sampler)
 			l.rc = sampler_start(l.sampler, l.wake_fd, &l.err);
 		if (!l.rc)

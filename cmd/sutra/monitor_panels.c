@@ -422,7 +422,7 @@ static int traffic_rows(const struct monitor_view *v, int level)
 
 static void traffic_spark(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at, size_t i)
 {
-	int width = at.width - 14 - 18;
+	int width = at.width - 14 - 19;
 	double values[MAX_WIDTH], peak = 0;
 	char now[24], most[24];
 	size_t n = (size_t)(width < 4 ? 4 : width > MAX_WIDTH ? MAX_WIDTH : width);

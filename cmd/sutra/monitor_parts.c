@@ -159,6 +159,8 @@ long monitor_rows(const struct monitor_view *v)
 
 	if (!v->snap || v->snap->n_services > 256)
 		return 0;
+	if (v->screen == MONITOR_EVENTS)
+		return monitor_events_rows(v);
 	if (v->screen != MONITOR_REPLICAS)
 		return (long)monitor_services(v, list);
 	while (replica_at(v, n))
@@ -170,11 +172,16 @@ const char *monitor_under_cursor(const struct monitor_view *v)
 {
 	const struct sutra_snap_service *list[256];
 	const struct sutra_snap_replica *r;
+	const struct sutra_snap_event *e;
 
 	if (!v->snap || v->snap->n_services > 256)
 		return NULL;
 	if (v->screen == MONITOR_SERVICE || v->screen == MONITOR_LOGS)
 		return v->service[0] ? v->service : NULL;
+	if (v->screen == MONITOR_EVENTS) {
+		e = monitor_event_at(v, v->selected);
+		return e && sutra_snapshot_service(v->snap, e->subject) ? e->subject : NULL;
+	}
 	if (v->screen == MONITOR_REPLICAS) {
 		r = replica_at(v, v->selected);
 		return r ? r->name : NULL;

@@ -18,6 +18,7 @@ static const uint64_t RATES_NS = 250000000;
 struct monitor_tape {
 	FILE *f;
 	char *path, *line;
+	struct sutra_snapshot *before;	/* a line of before there were events is compared with it */
 	size_t size;
 	unsigned n;
 };
@@ -41,6 +42,7 @@ void monitor_tape_close(struct monitor_tape *t)
 	fclose(t->f);
 	sutra_free(t->path);
 	sutra_free(t->line);
+	sutra_snapshot_unref(t->before);
 	sutra_free(t);
 }
 
@@ -54,7 +56,13 @@ int monitor_tape_next(struct monitor_tape *t, struct sutra_snapshot **ret, struc
 		return n < 0 ? 0 : sutra_fail(err, SUTRA_E_TOOBIG, "%s, line %u: over 8 MiB", t->path, t->n + 1);
 	t->n++;
 	rc = sutra_snapshot_read(t->line, (size_t)n, ret, err);
-	return rc ? sutra_err_prefix(err, "%s, line %u", t->path, t->n) : 0;
+	if (rc)
+		return sutra_err_prefix(err, "%s, line %u", t->path, t->n);
+	if (!(*ret)->observed)
+		sutra_observe(*ret, t->before);
+	sutra_snapshot_unref(t->before);
+	t->before = sutra_snapshot_ref(*ret);
+	return 0;
 }
 
 int monitor_record_open(const char *path, FILE **ret, struct sutra_err *err)
@@ -88,10 +96,10 @@ static void sleep_ns(uint64_t ns)
 }
 
 static void print_frame(const struct monitor_options *o, const struct sutra_snapshot *snap,
-			const struct sutra_trend *trend)
+			const struct sutra_trend *trend, const struct sutra_events *events)
 {
 	struct monitor_view v = {
-		.snap = snap, .trend = trend, .now_us = snap->time_us, .replay = o->replay != NULL,
+		.snap = snap, .trend = trend, .events = events, .now_us = snap->time_us, .replay = o->replay != NULL,
 		.admin = o->admin, .interval_ns = (uint64_t)(snap->interval_s * 1e9), .selected = -1,
 	};
 	struct sutra_screen s;
@@ -110,6 +118,7 @@ struct source {
 	struct monitor_tape *tape;
 	FILE *record;
 	struct sutra_trend *trend;
+	struct sutra_events *events;
 };
 
 static int source_open(const struct monitor_options *o, struct source *src, struct sutra_err *err)
@@ -121,6 +130,7 @@ static int source_open(const struct monitor_options *o, struct source *src, stru
 	else if (!rc)
 		rc = sampler_new(o->state_dir, o->interval_ns, &src->sampler, err);
 	src->trend = sutra_trend_new();
+	src->events = xcalloc(1, sizeof(*src->events));
 	return rc || src->trend ? rc : sutra_fail(err, SUTRA_E_NOMEM, "out of memory for the history");
 }
 
@@ -129,6 +139,7 @@ static void source_close(struct source *src)
 	sampler_free(src->sampler);
 	monitor_tape_close(src->tape);
 	sutra_trend_free(src->trend);
+	sutra_free(src->events);
 	if (src->record)
 		fclose(src->record);
 }
@@ -145,6 +156,7 @@ static int source_next(const struct monitor_options *o, struct source *src, stru
 		*ret = sampler_take(src->sampler);
 	if (!rc && *ret) {
 		sutra_trend_add(src->trend, *ret);
+		sutra_events_take(src->events, *ret);
 		rc = monitor_record(src->record, o->record, *ret, err);
 	}
 	if (rc) {
@@ -186,7 +198,7 @@ int monitor_once(const struct monitor_options *o, bool json)
 	if (!rc && json)
 		print_line(s);
 	else if (!rc)
-		print_frame(o, s, src.trend);
+		print_frame(o, s, src.trend, src.events);
 	if (!rc && !s->deployed)
 		code = EXIT_INCONCLUSIVE;
 	sutra_snapshot_unref(s);

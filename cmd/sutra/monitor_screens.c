@@ -7,28 +7,29 @@
 #include "sutra/monitor.h"
 #include "term/chart.h"
 
-enum { SIDE_BY_SIDE = 120, P_SERVICES = 0, P_CACHE, P_REPLICAS, P_TRAFFIC, PANELS };
+enum { SIDE_BY_SIDE = 120, P_SERVICES = 0, P_CACHE, P_REPLICAS, P_TRAFFIC, P_EVENTS, PANELS };
 
 static const struct monitor_panel *const panels[PANELS] = {
 	&monitor_panel_services, &monitor_panel_cache, &monitor_panel_replicas, &monitor_panel_traffic,
+	&monitor_panel_events,
 };
 
 /* The fixed order in which panels lose a level of detail until all fit. */
-static const int collapse[] = { P_CACHE,    P_TRAFFIC, P_REPLICAS, P_SERVICES,
-				P_CACHE,    P_SERVICES, P_TRAFFIC };
+static const int collapse[] = { P_EVENTS, P_CACHE, P_TRAFFIC, P_EVENTS, P_REPLICAS, P_SERVICES,
+				P_CACHE,  P_EVENTS, P_SERVICES, P_TRAFFIC };
 
 static int wanted(const struct monitor_view *v, int panel, const int *levels)
 {
 	return panels[panel]->rows(v, levels[panel]);
 }
 
-/* Rows of the whole overview; side by side, the lower three share rows. */
+/* Rows of the whole overview; side by side, the middle three share rows. */
 static int total_of(const struct monitor_view *v, const int *levels, bool beside)
 {
 	int cache = wanted(v, P_CACHE, levels),
 	    right = wanted(v, P_REPLICAS, levels) + wanted(v, P_TRAFFIC, levels);
 
-	return wanted(v, P_SERVICES, levels) + (beside ? cache > right ? cache : right : cache + right);
+	return wanted(v, P_SERVICES, levels) + wanted(v, P_EVENTS, levels) + (beside ? cache > right ? cache : right : cache + right);
 }
 
 static void draw_overview(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at)
@@ -44,9 +45,11 @@ static void draw_overview(const struct monitor_view *v, struct sutra_screen *s, 
 	for (int i = 0; i < PANELS; i++)
 		rows[i] = wanted(v, i, levels);
 	spare = at.height - total_of(v, levels, beside);
-	/* Rows that are left go to the history. */
-	if (levels[P_CACHE] == 2 ? spare > 0 : levels[P_CACHE] == 1 && spare >= 4)
+	/* Rows that are left go to the history, then to the events. */
+	if (levels[P_CACHE] == 2 ? spare > 0 : levels[P_CACHE] == 1 && spare >= 4) {
 		rows[P_CACHE] += spare < 16 ? spare : 16;
+		spare -= spare < 16 ? spare : 16;
+	}
 	r.height = rows[P_SERVICES];
 	panels[P_SERVICES]->draw(v, s, r, levels[P_SERVICES]);
 	r.row += r.height;
@@ -62,6 +65,9 @@ static void draw_overview(const struct monitor_view *v, struct sutra_screen *s, 
 	r.row += r.height;
 	r.height = rows[P_TRAFFIC];
 	panels[P_TRAFFIC]->draw(v, s, r, levels[P_TRAFFIC]);
+	rows[P_EVENTS] += levels[P_EVENTS] >= 1 ? spare : 0;
+	r = (struct sutra_rect){ at.row + at.height - rows[P_EVENTS], at.column, rows[P_EVENTS], at.width };
+	panels[P_EVENTS]->draw(v, s, r, levels[P_EVENTS]);
 }
 
 static void entries_text(char *out, size_t size, int64_t n, int64_t max)
@@ -308,7 +314,8 @@ void monitor_draw_body(const struct monitor_view *v, struct sutra_screen *s, str
 {
 	static void (*const draw[MONITOR_SCREENS_])(const struct monitor_view *, struct sutra_screen *,
 						    struct sutra_rect) = {
-		draw_overview, draw_cache, draw_replicas, draw_services, monitor_draw_log, draw_service,
+		draw_overview, draw_cache, draw_replicas, draw_services, monitor_draw_events,
+		monitor_draw_log, draw_service,
 	};
 
 	if (!v->snap->deployed && !v->snap->n_services) {

@@ -37,6 +37,9 @@ static void answer_health(struct sutra_http_request *r, void *ctx)
 	o = s->health ? json_copy(s->health) : json_object();
 	json_object_set_new(o, "age_seconds", s->looked_ns ? json_real(age_of(s)) : json_null());
 	pthread_mutex_unlock(&s->lock);
+	json_object_set_new(o, "schema", json_string("sutra.monitor-health/1"));
+	json_object_set_new(o, "service", json_string("production-monitor"));
+	json_object_set_new(o, "version", json_string(SUTRA_VERSION));
 	json_object_set_new(o, "stale", json_boolean(stale));
 	json_object_set_new(o, "status", json_string(well ? "healthy" : "unhealthy"));
 	sutra_json_add(&b, o, 0);
@@ -123,9 +126,8 @@ void pm_serve_look(struct pm_server *s, const struct pm_look *k, const struct pm
 	for (size_t i = 0; i < a->n; i++)
 		if (!a->events[i].cleared_us)
 			json_array_append_new(alerts, pm_event_document(&a->events[i]));
-	o = json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:o}", "schema", "sutra.monitor-health/1", "service",
-		      "production-monitor", "version", SUTRA_VERSION, "services", (int)k->n, "up", (int)k->up, "down",
-		      (int)k->down, "alerts", alerts);
+	o = json_pack("{s:i, s:i, s:i, s:o}", "services", (int)k->n, "up", (int)k->up, "down", (int)k->down, "alerts",
+		      alerts);
 	pthread_mutex_lock(&s->lock);
 	json_decref(s->health);
 	s->health = o;

@@ -8,10 +8,12 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "probe/observe.h"
+#include "stack/audit.h"
 #include "sutra/health.h"
 #include "sutra/sampler_fill.h"
 
-enum { MAX_LOG = 96 << 10, LOG_LINES = 400, MAX_ANSWER = 1 << 20 };
+enum { COMMANDS = 16, MAX_LOG = 96 << 10, LOG_LINES = 400, MAX_ANSWER = 1 << 20 };
 
 static const uint64_t FIRST_AGAIN_NS = 150000000, LONGEST_NS = 2000000000, SHORTEST_NS = 300000000;
 static const int64_t DETAIL_US = 10000000, SIZES_US = 5000000;
@@ -25,6 +27,7 @@ struct sampler {
 	ino_t record_inode;
 	int64_t sizes_us;	/* when memory was read last */
 	struct sutra_snapshot *before;
+	struct sutra_audit_reader audit;
 	/* shared */
 	pthread_t thread;
 	bool started;
@@ -259,6 +262,7 @@ static void fill(struct sutra_snapshot *to, const struct round *r, int64_t now_u
 	SAMPLE_COPY(to->runtime, d->runtime);
 	SAMPLE_COPY(to->edition, d->edition);
 	to->dimension = d->dimension;
+	to->generation = d->generation;
 	to->complete = d->complete;
 	to->supervised = d->supervised;
 	to->deployed = true;
@@ -291,6 +295,7 @@ static struct sutra_snapshot *without_deployment(struct sampler *s, uint64_t int
 		return to;
 	to->deployed = old->deployed;
 	to->dimension = old->dimension;
+	to->generation = old->generation;
 	to->complete = old->complete;
 	to->supervised = old->supervised;
 	SAMPLE_COPY(to->project, old->project);
@@ -308,6 +313,18 @@ static struct sutra_snapshot *without_deployment(struct sampler *s, uint64_t int
 		sutra_snapshot_keep_detail(&to->caches[i], old);
 	}
 	return to;
+}
+
+/* What operators' commands did: the last ones to begin with, then each as it is written. */
+static void add_commands(struct sampler *s, struct sutra_snapshot *to)
+{
+	struct sutra_audit_line lines[COMMANDS];
+	size_t n = sutra_audit_read(&s->audit, s->state_dir, lines, COMMANDS);
+
+	for (size_t i = 0; i < n; i++)
+		sutra_event_add(to, lines[i].at_us, "operator", "command", lines[i].command,
+				strcmp(lines[i].outcome, "ok") ? "warn" : "info", "run by user %ld: %s", lines[i].uid,
+				lines[i].outcome);
 }
 
 static struct sutra_snapshot *sample(struct sampler *s, uint64_t interval_ns)
@@ -328,6 +345,8 @@ static struct sutra_snapshot *sample(struct sampler *s, uint64_t interval_ns)
 		release_round(&r);
 	}
 	sutra_snapshot_rates(to, s->before);
+	add_commands(s, to);
+	sutra_observe(to, s->before);
 	sutra_snapshot_unref(s->before);
 	s->before = sutra_snapshot_ref(to);
 	return to;

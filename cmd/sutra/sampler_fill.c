@@ -123,6 +123,7 @@ void sample_counters(struct sutra_snap_cache *to, const struct sutra_fetch *f,
 	to->texts = counter(text, "sutra_cache_texts_total");
 	to->coalesced = counter(text, "sutra_cache_coalesced_total");
 	to->l2_errors = counter(text, "sutra_l2_errors_total");
+	to->clears = counter(text, "sutra_cache_clears_total");
 	to->requests = counter(text, "sutra_gateway_requests_total");
 	to->errors = counter(text, "sutra_gateway_errors_total");
 }

@@ -53,6 +53,22 @@ void sutra_clock_rfc3339(int64_t wall_us, char out[SUTRA_RFC3339_LEN])
 	snprintf(out, SUTRA_RFC3339_LEN, "%.19s.%06uZ", day, us);
 }
 
+int64_t sutra_clock_read(const char *text, const char **ret_end)
+{
+	struct tm tm = { 0 };
+	const char *at = text ? strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) : NULL;
+	int64_t us = at ? (int64_t)timegm(&tm) * 1000000 : 0;
+
+	if (at && *at == '.')
+		for (int64_t digit = 100000; *++at >= '0' && *at <= '9'; digit /= 10)
+			us += (*at - '0') * digit;
+	if (!at || *at != 'Z')
+		return 0;
+	if (ret_end)
+		*ret_end = at + 1;
+	return us;
+}
+
 void sutra_clock_human(double s, char *out, size_t size)
 {
 	if (s < 1e-3)

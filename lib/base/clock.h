@@ -18,6 +18,9 @@ int64_t sutra_clock_wall_us(void);	/* since 1970, microseconds, UTC */
 /* RFC 3339 in UTC with microseconds: 2026-11-21T01:02:03.000004Z. */
 #define SUTRA_RFC3339_LEN 28
 void sutra_clock_rfc3339(int64_t wall_us, char out[SUTRA_RFC3339_LEN]);
+/* Reads such a time, with any number of digits behind the dot; *ret_end (may be NULL) is what follows.
+ * 0: it is none. */
+int64_t sutra_clock_read(const char *text, const char **ret_end);
 /* Short words for people: "1.2 s", "340 us", "3 d 4 h". */
 void sutra_clock_human(double seconds, char *out, size_t size);
 

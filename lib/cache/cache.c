@@ -529,6 +529,7 @@ void sutra_cache_clear(struct sutra_cache *c,
 {
 	struct both_call *call = both_new(c, sutra_l1_clear(c->l1), done, user);
 
+	count(c, M_CLEARS, 1);
 	if (call)
 		sutra_store_clear(c->l2, both_done, call);
 }

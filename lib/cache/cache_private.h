@@ -44,6 +44,7 @@ struct flight {
 	X(COALESCED, "sutra_cache_coalesced_total", COUNTER, "texts that waited for an equal one under way") \
 	X(REQUESTS, "sutra_cache_texts_total", COUNTER, "texts asked for")                         \
 	X(UPSTREAM, "sutra_upstream_requests_total", COUNTER, "requests to ml-base")               \
+	X(CLEARS, "sutra_cache_clears_total", COUNTER, "times the cache was emptied on request")   \
 	X(FULL, "sutra_cache_refused_total", COUNTER, "texts refused because too many were under way") \
 	X(FLIGHTS, "sutra_cache_flights", GAUGE, "texts under way")
 

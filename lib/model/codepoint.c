@@ -233,15 +233,29 @@ unsigned sutra_codepoint_combining(uint32_t c)
 
 uint32_t sutra_codepoint_read(const char *s, size_t n, size_t *ret_len)
 {
-	utf8proc_int32_t c;
-	utf8proc_ssize_t len;
+	const unsigned char *p = (const unsigned char *)s;
+	uint32_t c = p[0], x, y, z;
 
 	*ret_len = 1;
-	if ((unsigned char)*s < 128)
-		return (unsigned char)*s;
-	len = utf8proc_iterate((const utf8proc_uint8_t *)s, n > 4 ? 4 : (utf8proc_ssize_t)n, &c);
-	if (len < 1)
-		return 0xFFFD;
-	*ret_len = (size_t)len;
-	return (uint32_t)c;
+	if (c < 0x80)
+		return c;
+	/* what follows has 10 in its highest bits: gone, 6 are left */
+	x = n > 1 ? p[1] ^ 0x80u : 0x80;
+	if (c >= 0xC2 && c < 0xE0 && x < 0x40) {
+		*ret_len = 2;
+		return (c & 0x1F) << 6 | x;
+	}
+	y = n > 2 ? p[2] ^ 0x80u : 0x80;
+	if (c >= 0xE0 && c < 0xF0 && (x | y) < 0x40) {
+		c = (c & 0xF) << 12 | x << 6 | y;
+		*ret_len = c < 0x800 || (c >= 0xD800 && c < 0xE000) ? 1 : 3;
+		return *ret_len == 3 ? c : 0xFFFD;
+	}
+	z = n > 3 ? p[3] ^ 0x80u : 0x80;
+	if (c >= 0xF0 && c < 0xF8 && (x | y | z) < 0x40) {
+		c = (c & 7) << 18 | x << 12 | y << 6 | z;
+		*ret_len = c < 0x10000 || c > 0x10FFFF ? 1 : 4;
+		return *ret_len == 4 ? c : 0xFFFD;
+	}
+	return 0xFFFD;
 }

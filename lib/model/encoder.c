@@ -49,7 +49,8 @@ static int make_plans(struct sutra_encoder *e, struct sutra_err *err)
 	int rc = 0;
 
 	for (int i = 0; !rc && i < PRODUCTS; i++)
-		rc = sutra_gemm_plan_new(shapes[i].k, shapes[i].n, shapes[i].act, &e->plans[i], err);
+		rc = sutra_gemm_plan_new(shapes[i].k, shapes[i].n, shapes[i].act, SUTRA_FP32,
+					 &e->plans[i], err);
 	return rc;
 }
 

@@ -187,7 +187,7 @@ static int read_product(const struct loader *l, size_t i, int product, const cha
 	}
 	if (rc || l->dry)
 		return rc;
-	return sutra_gemm_weights_new(l->e->plans[product], l->matrix, l->bias,
+	return sutra_gemm_weights_new(l->e->plans[product], l->matrix, l->bias, NULL,
 				      &l->e->layers[i].products[product], l->err);
 }
 

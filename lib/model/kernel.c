@@ -7,25 +7,34 @@
 #define SIMD_(name) name##_generic
 #include "model/kernel_simd.h"
 static const struct sutra_kernels set_generic = { "generic", add_norm_generic, attention_generic,
-							 rotate_generic, swiglu_generic };
+						   rotate_generic, swiglu_generic, to_bf16_generic,
+						   quantize_generic, dequantize_generic };
 
 #ifdef __x86_64__
+#include <immintrin.h>
+
 #define SIMD_LANES 8
 #define SIMD_TARGET __attribute__((target("avx2,fma")))
+#define SIMD_MIN(a, b) _mm256_min_ps((__m256)(a), (__m256)(b))
+#define SIMD_MAX(a, b) _mm256_max_ps((__m256)(a), (__m256)(b))
 #define SIMD_(name) name##_avx2
 #include "model/kernel_simd.h"
 static const struct sutra_kernels set_avx2 = { "avx2", add_norm_avx2, attention_avx2,
-							 rotate_avx2, swiglu_avx2 };
+						   rotate_avx2, swiglu_avx2, to_bf16_avx2,
+						   quantize_avx2, dequantize_avx2 };
 
 #define SIMD_LANES 16
 #define SIMD_TARGET __attribute__((target("avx512f,avx512dq,avx512vl,avx2,fma")))
+#define SIMD_MIN(a, b) _mm512_min_ps((__m512)(a), (__m512)(b))
+#define SIMD_MAX(a, b) _mm512_max_ps((__m512)(a), (__m512)(b))
 #define SIMD_(name) name##_avx512
 #include "model/kernel_simd.h"
 static const struct sutra_kernels set_avx512 = { "avx512", add_norm_avx512, attention_avx512,
-							 rotate_avx512, swiglu_avx512 };
+						   rotate_avx512, swiglu_avx512, to_bf16_avx512,
+						   quantize_avx512, dequantize_avx512 };
 #endif
 
-enum { WIDEST_PANEL = 32, QUERY_ROWS = 4 };
+enum { WIDEST = 16, QUERY_ROWS = 4 };
 
 const struct sutra_kernels *const *sutra_kernels_all(void)
 {
@@ -53,8 +62,7 @@ const struct sutra_kernels *sutra_kernels_scalar(void) { return &sutra_kernels_s
 
 size_t sutra_attention_scratch(size_t rows, size_t width)
 {
-	size_t r = (rows + WIDEST_PANEL - 1) / WIDEST_PANEL * WIDEST_PANEL,
-	       w = (width + WIDEST_PANEL - 1) / WIDEST_PANEL * WIDEST_PANEL;
+	size_t padded = (width + 2 * WIDEST - 1) / (2 * WIDEST) * 2 * WIDEST;
 
-	return 3 * r * w + QUERY_ROWS * (r + w);
+	return (width + rows) * WIDEST + (rows + QUERY_ROWS) * padded;
 }

@@ -8,7 +8,9 @@
 #ifndef SUTRA_MODEL_KERNEL_H
 #define SUTRA_MODEL_KERNEL_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct sutra_kernels {
 	const char *name;	/* "avx512", "avx2", "generic", "scalar" */
@@ -26,6 +28,17 @@ struct sutra_kernels {
 	/* x [rows][2 * width], values beside gates, becomes [rows][width] at its front:
 	 * value * gate * sigmoid(gate). */
 	void (*swiglu)(float *x, size_t rows, size_t width);
+	/* Rounded to bfloat16, ties to even; x finite. */
+	void (*to_bf16)(const float *x, size_t n, uint16_t *out);
+	/* Rows to bytes for a product in int8: x [rows][width] times inverse [width] (quantize.h), then by
+	 * row q = round(x / scale + zero) in 0..top, where 0.0 falls on zero; top 127 or 255. */
+	void (*quantize)(const float *x, const float *inverse, size_t rows, size_t width, int top,
+			 uint8_t *q, float *scale, int32_t *zero);
+	/* Sums of such a product to numbers, in place: y [rows][n] holds int32 sums s and becomes
+	 * act((s - zero * weight_sum) * scale * weight_scale + bias); gelu: act is GELU by erf. */
+	void (*dequantize)(float *y, size_t rows, size_t n, const float *scale, const int32_t *zero,
+			   const float *weight_scale, const int32_t *weight_sum, const float *bias,
+			   bool gelu);
 };
 
 const struct sutra_kernels *sutra_kernels_best(void);

@@ -2,6 +2,7 @@
 #include "model/kernel_scalar.h"
 
 #include <math.h>
+#include <string.h>
 
 static void add_norm(float *x, const float *delta, const float *gamma, const float *beta,
 		     size_t rows, size_t width, float eps)
@@ -88,5 +89,52 @@ static void swiglu(float *x, size_t rows, size_t width)
 		}
 }
 
+static void to_bf16(const float *x, size_t n, uint16_t *out)
+{
+	for (size_t i = 0; i < n; i++) {
+		uint32_t bits;
+
+		memcpy(&bits, x + i, sizeof(bits));
+		out[i] = (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+	}
+}
+
+static void quantize(const float *x, const float *inverse, size_t rows, size_t width, int top,
+		     uint8_t *q, float *scale, int32_t *zero)
+{
+	for (size_t r = 0; r < rows; r++, x += width, q += width) {
+		float low = 0, high = 0;
+
+		for (size_t i = 0; i < width; i++) {
+			low = fminf(low, x[i] * inverse[i]);
+			high = fmaxf(high, x[i] * inverse[i]);
+		}
+		scale[r] = high > low ? (high - low) / (float)top : 1;
+		zero[r] = (int32_t)rintf(-low / scale[r]);
+		for (size_t i = 0; i < width; i++) {
+			float v = rintf(x[i] * inverse[i] / scale[r] + (float)zero[r]);
+
+			q[i] = (uint8_t)fminf(fmaxf(v, 0), (float)top);
+		}
+	}
+}
+
+static void dequantize(float *y, size_t rows, size_t n, const float *scale, const int32_t *zero,
+		       const float *weight_scale, const int32_t *weight_sum, const float *bias,
+		       bool gelu)
+{
+	for (size_t r = 0; r < rows; r++, y += n)
+		for (size_t i = 0; i < n; i++) {
+			int32_t sum;
+			double v;
+
+			memcpy(&sum, &y[i], sizeof(sum));
+			v = (double)(sum - zero[r] * weight_sum[i]) * (double)scale[r] *
+				    (double)weight_scale[i] +
+			    (double)bias[i];
+			y[i] = (float)(gelu ? 0.5 * v * (1 + erf(v * M_SQRT1_2)) : v);
+		}
+}
+
 const struct sutra_kernels sutra_kernels_scalar_set = { "scalar", add_norm, attention, rotate,
-							swiglu };
+							swiglu,	  to_bf16,  quantize,  dequantize };

@@ -5,15 +5,16 @@
  *	SIMD_LANES	floats in a vector
  *	SIMD_TARGET	the functions' target attribute, or nothing
  *	SIMD_(name)	name with the set's suffix
+ *	SIMD_MIN, _MAX	the set's instruction for the lesser and the greater, if it has one
  *
  * No include guard, on purpose; the defaults below only let the file compile alone.
  *
- * Attention works head by head on copies that suit it: q scaled, k transposed in panels of
- * PANEL keys ([panel][width][PANEL]), v with rows padded to whole panels. Four query rows are
- * taken at a time, so that a loaded vector serves four products. Padding is zero in all
- * copies and takes no part in the sums.
+ * Attention works head by head: a block of SIMD_LANES queries is scaled and turned, so that each
+ * lane is a query; its scores [key][lane] then need no sums across lanes. v is copied with rows
+ * padded to whole panels.
  */
 #include <math.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -26,49 +27,91 @@
 
 #define PANEL (2 * SIMD_LANES)
 #define QROWS 4
-#define STRIP 64	/* floats worked on at a time; whole vectors */
 
 #define vec SIMD_(vec)
 #define bits SIMD_(bits)
+#define ints SIMD_(ints)
+#define bytes SIMD_(bytes)
+#define halves SIMD_(halves)
 /* Loads and stores may be unaligned and alias the floats they come from. */
 typedef float vec __attribute__((vector_size(SIMD_LANES * 4), aligned(4), may_alias));
 typedef uint32_t bits __attribute__((vector_size(SIMD_LANES * 4), aligned(4), may_alias));
 
+typedef uint16_t halves __attribute__((vector_size(SIMD_LANES * 2), aligned(2), may_alias));
+typedef uint8_t bytes __attribute__((vector_size(SIMD_LANES), aligned(1), may_alias));
+typedef int32_t ints __attribute__((vector_size(SIMD_LANES * 4), aligned(4), may_alias));
+
+#define MAGIC 12582912.0f	/* 1.5 * 2^23: adding it rounds, and leaves the integer in the low bits */
 #define LOAD(p) (*(const vec *)(p))
 #define STORE(p, v) (*(vec *)(p) = (v))
 
-static inline SIMD_TARGET float SIMD_(total)(const float *v)
+/* The sum of the lanes, in a fixed order. */
+static inline SIMD_TARGET float SIMD_(total)(vec v)
 {
-	float sum = 0;
+	float lanes[SIMD_LANES], sums[4] = { 0 };
 
-	for (size_t i = 0; i < SIMD_LANES; i++)
-		sum += v[i];
-	return sum;
+	STORE(lanes, v);
+	for (size_t i = 0; i < SIMD_LANES; i += 4)
+		for (size_t j = 0; j < 4; j++)
+			sums[j] += lanes[i + j];
+	return (sums[0] + sums[1]) + (sums[2] + sums[3]);
 }
 
-/* p[i] = exp(p[i] - top) for n floats, a multiple of SIMD_LANES; below exp(-87): 0. Cody and
- * Waite's reduction to [-ln2/2, ln2/2], then a polynomial (coefficients of Cephes expf). */
-static inline SIMD_TARGET void SIMD_(exp_below)(float *p, float top, size_t n)
+static inline SIMD_TARGET vec SIMD_(select)(bits mask, vec yes, vec no)
 {
-	const float magic = 12582912.0f;	/* 1.5 * 2^23: rounds, and leaves the integer in the low bits */
+	return (vec)(((bits)yes & mask) | ((bits)no & ~mask));
+}
 
-	for (size_t i = 0; i < n; i += SIMD_LANES) {
-		vec x = LOAD(p + i) - top, shifted, whole, r, y, scale;
-		bits keep = (bits)(x > -87.0f);
+#ifdef SIMD_MIN
+#define MIN(a, b) ((vec)SIMD_MIN(a, b))
+#define MAX(a, b) ((vec)SIMD_MAX(a, b))
+#else
+#define MIN(a, b) SIMD_(select)((bits)((a) < (b)), a, b)
+#define MAX(a, b) SIMD_(select)((bits)((a) > (b)), a, b)
+#endif
+#define ALL(number) ((vec){ 0 } + (number))
 
-		x = (vec)((bits)x & keep);
-		shifted = x * 1.44269504088896341f + magic;
-		whole = shifted - magic;
-		r = x - whole * 0.693359375f + whole * 2.12194440e-4f;
-		y = r * 1.9875691500e-4f + 1.3981999507e-3f;
-		y = y * r + 8.3334519073e-3f;
-		y = y * r + 4.1665795894e-2f;
-		y = y * r + 1.6666665459e-1f;
-		y = y * r + 5.0000001201e-1f;
-		y = y * r * r + r + 1.0f;
-		scale = (vec)(((bits)shifted << 23) + (127u << 23));
-		STORE(p + i, (vec)((bits)(y * scale) & keep));
-	}
+/* exp(x) for x <= 0; below exp(-87): 0. Cody and Waite's reduction to [-ln2/2, ln2/2], then a
+ * polynomial (coefficients of Cephes expf). */
+static inline SIMD_TARGET vec SIMD_(exp)(vec x)
+{
+	bits keep = (bits)(x > -87.0f);
+	vec shifted, whole, r, y, scale;
+
+	x = (vec)((bits)x & keep);
+	shifted = x * 1.44269504088896341f + MAGIC;
+	whole = shifted - MAGIC;
+	r = x - whole * 0.693359375f + whole * 2.12194440e-4f;
+	y = r * 1.9875691500e-4f + 1.3981999507e-3f;
+	y = y * r + 8.3334519073e-3f;
+	y = y * r + 4.1665795894e-2f;
+	y = y * r + 1.6666665459e-1f;
+	y = y * r + 5.0000001201e-1f;
+	y = y * r * r + r + 1.0f;
+	scale = (vec)(((bits)shifted << 23) + (127u << 23));
+	return (vec)((bits)(y * scale) & keep);
+}
+
+/* GELU by erf: x * (1/2 + a * p(u)), a = x within [-5, 5], u = a^2 * 2/25 - 1. The polynomial is the
+ * minimax one of degree 12 for the error of the whole, which is below 2e-6 for |x| <= 8 and below 3e-7
+ * of x beyond; in u the coefficients are small, so that nothing cancels. */
+static inline SIMD_TARGET vec SIMD_(gelu)(vec x)
+{
+	vec a = MAX(MIN(x, ALL(5.0f)), ALL(-5.0f)), u = a * a * 0.08f - 1.0f, p;
+
+	p = u * 0.000492969237f - 0.00151415425f;
+	p = p * u + 0.00200186111f;
+	p = p * u - 0.00291567203f;
+	p = p * u + 0.00616542948f;
+	p = p * u - 0.0109732328f;
+	p = p * u + 0.0164976567f;
+	p = p * u - 0.0233367309f;
+	p = p * u + 0.0314262286f;
+	p = p * u - 0.0404329486f;
+	p = p * u + 0.0515214205f;
+	p = p * u - 0.0702966526f;
+	p = p * u + 0.141363785f;
+	return x * (a * p + 0.5f);
 }
 
 static SIMD_TARGET void SIMD_(add_norm)(float *x, const float *delta, const float *gamma,
@@ -78,17 +121,20 @@ static SIMD_TARGET void SIMD_(add_norm)(float *x, const float *delta, const floa
 
 	for (size_t r = 0; r < rows; r++, x += width) {
 		vec sums = { 0 }, squares = { 0 };
-		float lanes[SIMD_LANES], mean = 0, variance = 0, scale;
+		float mean = 0, variance = 0, scale;
 
-		if (delta)
-			for (size_t i = 0; i < width; i++)
-				x[i] += delta[r * width + i];
+		if (delta) {
+			for (size_t i = 0; i < whole; i += SIMD_LANES)
+				STORE(x + i, LOAD(x + i) + LOAD(delta + i));
+			for (size_t i = whole; i < width; i++)
+				x[i] += delta[i];
+			delta += width;
+		}
 		for (size_t i = 0; i < whole; i += SIMD_LANES)
 			sums += LOAD(x + i);
 		for (size_t i = whole; i < width; i++)
 			mean += x[i];
-		STORE(lanes, sums);
-		mean = (mean + SIMD_(total)(lanes)) / (float)width;
+		mean = (mean + SIMD_(total)(sums)) / (float)width;
 		for (size_t i = 0; i < whole; i += SIMD_LANES) {
 			vec d = LOAD(x + i) - mean;
 
@@ -96,8 +142,7 @@ static SIMD_TARGET void SIMD_(add_norm)(float *x, const float *delta, const floa
 		}
 		for (size_t i = whole; i < width; i++)
 			variance += (x[i] - mean) * (x[i] - mean);
-		STORE(lanes, squares);
-		variance = (variance + SIMD_(total)(lanes)) / (float)width;
+		variance = (variance + SIMD_(total)(squares)) / (float)width;
 		scale = 1.0f / sqrtf(variance + eps);
 		for (size_t i = 0; i < whole; i += SIMD_LANES)
 			STORE(x + i, (LOAD(x + i) - mean) * scale * LOAD(gamma + i) + LOAD(beta + i));
@@ -106,74 +151,72 @@ static SIMD_TARGET void SIMD_(add_norm)(float *x, const float *delta, const floa
 	}
 }
 
-/* s [QROWS][columns] = q [QROWS][width] * k, k in panels. */
-static inline SIMD_TARGET void SIMD_(scores)(const float *q, const float *k, size_t width,
-					     size_t columns, float *s)
+/* s [rows][SIMD_LANES] = the products of `rows` keys with SIMD_LANES queries; q [width][SIMD_LANES]. */
+static inline SIMD_TARGET void SIMD_(scores)(const float *q, const float *k, size_t stride,
+					     size_t width, size_t rows, float *s)
 {
-	for (size_t j = 0; j < columns; j += PANEL, k += width * PANEL) {
-		vec a0 = { 0 }, b0 = { 0 }, c0 = { 0 }, d0 = { 0 };
-		vec a1 = { 0 }, b1 = { 0 }, c1 = { 0 }, d1 = { 0 };
+	enum { KEYS = 8 };
+	size_t j = 0;
 
-		for (size_t i = 0; i < width; i++) {
-			vec k0 = LOAD(k + i * PANEL), k1 = LOAD(k + i * PANEL + SIMD_LANES);
+	for (; j + KEYS <= rows; j += KEYS, k += KEYS * stride, s += KEYS * SIMD_LANES) {
+		vec sums[KEYS] = { 0 };
 
-			a0 += q[i] * k0;
-			a1 += q[i] * k1;
-			b0 += q[width + i] * k0;
-			b1 += q[width + i] * k1;
-			c0 += q[2 * width + i] * k0;
-			c1 += q[2 * width + i] * k1;
-			d0 += q[3 * width + i] * k0;
-			d1 += q[3 * width + i] * k1;
+		for (size_t c = 0; c < width; c++) {
+			vec at = LOAD(q + c * SIMD_LANES);
+
+#pragma GCC unroll 8
+			for (size_t i = 0; i < KEYS; i++)
+				sums[i] += at * k[i * stride + c];
 		}
-		STORE(s + j, a0);
-		STORE(s + j + SIMD_LANES, a1);
-		STORE(s + columns + j, b0);
-		STORE(s + columns + j + SIMD_LANES, b1);
-		STORE(s + 2 * columns + j, c0);
-		STORE(s + 2 * columns + j + SIMD_LANES, c1);
-		STORE(s + 3 * columns + j, d0);
-		STORE(s + 3 * columns + j + SIMD_LANES, d1);
+#pragma GCC unroll 8
+		for (size_t i = 0; i < KEYS; i++)
+			STORE(s + i * SIMD_LANES, sums[i]);
+	}
+	for (; j < rows; j++, k += stride, s += SIMD_LANES) {
+		vec sum = { 0 };
+
+		for (size_t c = 0; c < width; c++)
+			sum += LOAD(q + c * SIMD_LANES) * k[c];
+		STORE(s, sum);
 	}
 }
 
-/* Softmax of s [n] in place, of which the first `rows` count; the others become 0. */
-static inline SIMD_TARGET void SIMD_(softmax)(float *s, size_t rows, size_t n)
+/* s [rows][SIMD_LANES] = exp(s - the greatest of its column); the result is 1 / the column's sum. */
+static inline SIMD_TARGET vec SIMD_(softmax)(float *s, size_t rows)
 {
-	vec sums = { 0 };
-	float lanes[SIMD_LANES], top = s[0], scale;
+	vec top = LOAD(s), sums = { 0 };
 
 	for (size_t j = 1; j < rows; j++)
-		top = s[j] > top ? s[j] : top;
-	SIMD_(exp_below)(s, top, n);
-	memset(s + rows, 0, (n - rows) * sizeof(*s));
-	for (size_t j = 0; j < n; j += SIMD_LANES)
-		sums += LOAD(s + j);
-	STORE(lanes, sums);
-	scale = 1.0f / SIMD_(total)(lanes);
-	for (size_t j = 0; j < n; j += SIMD_LANES)
-		STORE(s + j, LOAD(s + j) * scale);
+		top = MAX(top, LOAD(s + j * SIMD_LANES));
+	for (size_t j = 0; j < rows; j++) {
+		vec e = SIMD_(exp)(LOAD(s + j * SIMD_LANES) - top);
+
+		STORE(s + j * SIMD_LANES, e);
+		sums += e;
+	}
+	return 1.0f / sums;
 }
 
-/* o [QROWS][padded] = s [QROWS][columns] * v [rows][padded]. */
+/* o [QROWS][padded] = s [rows][QROWS of SIMD_LANES], turned, times v [rows][padded]. */
 static inline SIMD_TARGET void SIMD_(mix)(const float *s, const float *v, size_t rows,
-					  size_t columns, size_t padded, float *o)
+					  size_t padded, float *o)
 {
 	for (size_t c = 0; c < padded; c += PANEL) {
 		vec a0 = { 0 }, b0 = { 0 }, c0 = { 0 }, d0 = { 0 };
 		vec a1 = { 0 }, b1 = { 0 }, c1 = { 0 }, d1 = { 0 };
 
 		for (size_t j = 0; j < rows; j++) {
+			const float *p = s + j * SIMD_LANES;
 			vec v0 = LOAD(v + j * padded + c), v1 = LOAD(v + j * padded + c + SIMD_LANES);
 
-			a0 += s[j] * v0;
-			a1 += s[j] * v1;
-			b0 += s[columns + j] * v0;
-			b1 += s[columns + j] * v1;
-			c0 += s[2 * columns + j] * v0;
-			c1 += s[2 * columns + j] * v1;
-			d0 += s[3 * columns + j] * v0;
-			d1 += s[3 * columns + j] * v1;
+			a0 += p[0] * v0;
+			a1 += p[0] * v1;
+			b0 += p[1] * v0;
+			b1 += p[1] * v1;
+			c0 += p[2] * v0;
+			c1 += p[2] * v1;
+			d0 += p[3] * v0;
+			d1 += p[3] * v1;
 		}
 		STORE(o + c, a0);
 		STORE(o + c + SIMD_LANES, a1);
@@ -186,37 +229,150 @@ static inline SIMD_TARGET void SIMD_(mix)(const float *s, const float *v, size_t
 	}
 }
 
+/* to [n] = from [n] * by. */
+static inline SIMD_TARGET void SIMD_(scale)(const float *from, float by, size_t n, float *to)
+{
+	size_t whole = n / SIMD_LANES * SIMD_LANES;
+
+	for (size_t i = 0; i < whole; i += SIMD_LANES)
+		STORE(to + i, LOAD(from + i) * by);
+	for (size_t i = whole; i < n; i++)
+		to[i] = from[i] * by;
+}
+
+/* A lane is a query, so that the softmax needs no sums across lanes; keys are read where they lie. */
 static SIMD_TARGET void SIMD_(attention)(const float *qkv, size_t rows, size_t heads, size_t width,
 					 float *scratch, float *out)
 {
 	size_t hidden = heads * width, stride = 3 * hidden;
-	size_t qrows = (rows + QROWS - 1) / QROWS * QROWS;
-	size_t columns = (rows + PANEL - 1) / PANEL * PANEL;
 	size_t padded = (width + PANEL - 1) / PANEL * PANEL;
-	float *q = scratch, *k = q + qrows * width, *v = k + columns * width, *s = v + rows * padded,
-	      *o = s + QROWS * columns;
+	float *q = scratch, *s = q + width * SIMD_LANES, *o = s + rows * SIMD_LANES,
+	      *v = o + QROWS * padded, share[SIMD_LANES];
 	float scale = 1.0f / sqrtf((float)width);
 
-	memset(scratch, 0, (size_t)(s - scratch) * sizeof(*scratch));
-	for (size_t h = 0; h < heads; h++) {
-		for (size_t i = 0; i < rows; i++) {
-			const float *from = qkv + i * stride + h * width;
-			float *panel = k + i / PANEL * PANEL * width + i % PANEL;
+	memset(q, 0, width * SIMD_LANES * sizeof(*q));
+	memset(v, 0, rows * padded * sizeof(*v));
+	for (size_t h = 0; h < heads; h++, qkv += width, out += width) {
+		for (size_t i = 0; i < rows; i++)
+			SIMD_(scale)(qkv + i * stride + 2 * hidden, 1, width, v + i * padded);
+		for (size_t from = 0; from < rows; from += SIMD_LANES) {
+			size_t n = rows - from < SIMD_LANES ? rows - from : SIMD_LANES;
 
-			for (size_t c = 0; c < width; c++) {
-				q[i * width + c] = from[c] * scale;
-				panel[c * PANEL] = from[hidden + c];
+			for (size_t i = 0; i < n; i++)
+				for (size_t c = 0; c < width; c++)
+					q[c * SIMD_LANES + i] = qkv[(from + i) * stride + c] * scale;
+			SIMD_(scores)(q, qkv + hidden, stride, width, rows, s);
+			STORE(share, SIMD_(softmax)(s, rows));
+			for (size_t i = 0; i < n; i++) {
+				if (i % QROWS == 0)
+					SIMD_(mix)(s + i, v, rows, padded, o);
+				SIMD_(scale)(o + i % QROWS * padded, share[i], width,
+					     out + (from + i) * hidden);
 			}
-			memcpy(v + i * padded, from + 2 * hidden, width * sizeof(*v));
 		}
-		for (size_t i = 0; i < rows; i += QROWS) {
-			SIMD_(scores)(q + i * width, k, width, columns, s);
-			for (size_t r = 0; r < QROWS; r++)
-				SIMD_(softmax)(s + r * columns, rows, columns);
-			SIMD_(mix)(s, v, rows, columns, padded, o);
-			for (size_t r = 0; r < QROWS && i + r < rows; r++)
-				memcpy(out + (i + r) * hidden + h * width, o + r * padded,
-				       width * sizeof(*out));
+	}
+}
+
+/* The least and the greatest of a row that has been evened out, and 0. */
+static inline SIMD_TARGET void SIMD_(range)(const float *x, const float *inverse, size_t width,
+					    float *ret_low, float *ret_high)
+{
+	vec low = { 0 }, high = { 0 };
+	float lows[SIMD_LANES], highs[SIMD_LANES];
+	size_t whole = width / SIMD_LANES * SIMD_LANES;
+
+	for (size_t i = 0; i < whole; i += SIMD_LANES) {
+		vec v = LOAD(x + i) * LOAD(inverse + i);
+
+		low = MIN(v, low);
+		high = MAX(v, high);
+	}
+	STORE(lows, low);
+	STORE(highs, high);
+	for (size_t i = 1; i < SIMD_LANES; i++) {
+		lows[0] = lows[i] < lows[0] ? lows[i] : lows[0];
+		highs[0] = highs[i] > highs[0] ? highs[i] : highs[0];
+	}
+	for (size_t i = whole; i < width; i++) {
+		float v = x[i] * inverse[i];
+
+		lows[0] = v < lows[0] ? v : lows[0];
+		highs[0] = v > highs[0] ? v : highs[0];
+	}
+	*ret_low = lows[0];
+	*ret_high = highs[0];
+}
+
+static SIMD_TARGET void SIMD_(to_bf16)(const float *x, size_t n, uint16_t *out)
+{
+	size_t whole = n / SIMD_LANES * SIMD_LANES;
+
+	for (size_t i = 0; i < whole; i += SIMD_LANES) {
+		bits b = (bits)LOAD(x + i);
+
+		b = (b + 0x7fff + (b >> 16 & 1)) >> 16;
+		*(halves *)(out + i) = __builtin_convertvector(b, halves);
+	}
+	for (size_t i = whole; i < n; i++) {
+		uint32_t b;
+
+		memcpy(&b, x + i, sizeof(b));
+		out[i] = (uint16_t)((b + 0x7fff + (b >> 16 & 1)) >> 16);
+	}
+}
+
+static SIMD_TARGET void SIMD_(quantize)(const float *x, const float *inverse, size_t rows,
+					size_t width, int top, uint8_t *q, float *scale,
+					int32_t *zero)
+{
+	float most = (float)top;
+	size_t whole = width / SIMD_LANES * SIMD_LANES;
+
+	for (size_t r = 0; r < rows; r++, x += width, q += width) {
+		float low, high, times, shift;
+
+		SIMD_(range)(x, inverse, width, &low, &high);
+		scale[r] = high > low ? (high - low) / most : 1;
+		times = 1 / scale[r];
+		shift = rintf(-low * times);
+		zero[r] = (int32_t)shift;
+		for (size_t i = 0; i < whole; i += SIMD_LANES) {
+			vec v = LOAD(x + i) * LOAD(inverse + i) * times + shift;
+			ints n;
+
+			v = MIN(MAX(v, ALL(0.0f)), ALL(most)) + MAGIC;
+			n = (ints)v & 0xff;
+			*(bytes *)(q + i) = __builtin_convertvector(n, bytes);
+		}
+		for (size_t i = whole; i < width; i++) {
+			float v = rintf(x[i] * inverse[i] * times + shift);
+
+			q[i] = (uint8_t)(v < 0 ? 0 : v > most ? most : v);
+		}
+	}
+}
+
+static SIMD_TARGET void SIMD_(dequantize)(float *y, size_t rows, size_t n, const float *scale,
+					  const int32_t *zero, const float *weight_scale,
+					  const int32_t *weight_sum, const float *bias, bool gelu)
+{
+	size_t whole = n / SIMD_LANES * SIMD_LANES;
+
+	for (size_t r = 0; r < rows; r++, y += n) {
+		for (size_t i = 0; i < whole; i += SIMD_LANES) {
+			ints sum = *(const ints *)(y + i) - zero[r] * *(const ints *)(weight_sum + i);
+			vec v = __builtin_convertvector(sum, vec) * (scale[r] * LOAD(weight_scale + i)) +
+				LOAD(bias + i);
+
+			STORE(y + i, gelu ? SIMD_(gelu)(v) : v);
+		}
+		for (size_t i = whole; i < n; i++) {
+			int32_t sum;
+			float v;
+
+			memcpy(&sum, y + i, sizeof(sum));
+			v = (float)(sum - zero[r] * weight_sum[i]) * (scale[r] * weight_scale[i]) + bias[i];
+			y[i] = gelu ? 0.5f * v * (1 + erff(v * 0.70710678f)) : v;
 		}
 	}
 }
@@ -247,47 +403,44 @@ static SIMD_TARGET void SIMD_(rotate)(float *qkv, size_t rows, size_t heads, siz
 		}
 }
 
-/* to [n] = value * gate * sigmoid(gate), n <= STRIP; to may be value. With e = exp(-|gate|), which
- * cannot overflow, the sigmoid is 1 / (1 + e), or e / (1 + e) of a negative gate. */
-static inline SIMD_TARGET void SIMD_(gate_strip)(const float *value, const float *gate, size_t n,
-						 float *to)
-{
-	float e[STRIP] = { 0 };
-	size_t i = 0;
-
-	for (size_t k = 0; k < n; k++)
-		e[k] = -fabsf(gate[k]);
-	SIMD_(exp_below)(e, 0, (n + SIMD_LANES - 1) / SIMD_LANES * SIMD_LANES);
-	for (; i + SIMD_LANES <= n; i += SIMD_LANES) {
-		vec g = LOAD(gate + i), t = LOAD(e + i), one = (vec){ 0 } + 1.0f;
-		bits up = (bits)(g >= 0.0f);
-		vec top = (vec)(((bits)one & up) | ((bits)t & ~up));
-
-		STORE(to + i, LOAD(value + i) * g * top / (1.0f + t));
-	}
-	for (; i < n; i++)
-		to[i] = value[i] * gate[i] * (gate[i] >= 0 ? 1.0f : e[i]) / (1.0f + e[i]);
-}
-
-/* In place: a row is written over what earlier rows have been read from, or itself was. */
+/* In place: a row is written over what earlier rows have been read from, or itself was. With
+ * e = exp(-|gate|), which cannot overflow, the sigmoid is 1 / (1 + e), or e / (1 + e) of a negative
+ * gate. */
 static SIMD_TARGET void SIMD_(swiglu)(float *x, size_t rows, size_t width)
 {
-	for (size_t r = 0; r < rows; r++)
-		for (size_t i = 0; i < width; i += STRIP) {
-			const float *value = x + 2 * r * width + i;
+	size_t whole = width / SIMD_LANES * SIMD_LANES;
+	const float *value = x, *gate = x + width;
 
-			SIMD_(gate_strip)(value, value + width, width - i < STRIP ? width - i : STRIP,
-					  x + r * width + i);
+	for (size_t r = 0; r < rows; r++, value += 2 * width, gate += 2 * width, x += width) {
+		for (size_t i = 0; i < whole; i += SIMD_LANES) {
+			vec g = LOAD(gate + i), e = SIMD_(exp)((vec)((bits)g | 0x80000000u));
+			vec top = SIMD_(select)((bits)(g >= 0.0f), ALL(1.0f), e);
+
+			STORE(x + i, LOAD(value + i) * g * top / (1.0f + e));
 		}
+		for (size_t i = whole; i < width; i++) {
+			float e = expf(-fabsf(gate[i]));
+
+			x[i] = value[i] * gate[i] * (gate[i] >= 0 ? 1.0f : e) / (1.0f + e);
+		}
+	}
 }
 
 #undef vec
 #undef bits
+#undef ints
+#undef bytes
+#undef halves
+#undef MAGIC
+#undef MIN
+#undef MAX
+#undef ALL
+#undef SIMD_MIN
+#undef SIMD_MAX
 #undef LOAD
 #undef STORE
 #undef PANEL
 #undef QROWS
-#undef STRIP
 #undef SIMD_LANES
 #undef SIMD_TARGET
 #undef SIMD_

@@ -8,6 +8,7 @@
 #include "model/model.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,9 +19,9 @@
 
 #define PIPELINE "1"
 
-enum { MAX_JSON = 1 << 20, MAX_VOCAB = 16 << 20 };
+/* PADDING: rows of the embeddings that no token may have; models round their vocabulary up. */
+enum { MAX_JSON = 1 << 20, MAX_VOCAB = 16 << 20, PADDING = 255 };
 
-const char *sutra_pooling_name(enum sutra_pooling p) { return p == SUTRA_POOL_CLS ? "cls" : "mean"; }
 const char *sutra_mrl_name(enum sutra_mrl m) { return m == SUTRA_MRL_PLAIN ? "plain" : "layer_norm"; }
 
 char *sutra_model_folder(const char *path, const char *model)
@@ -102,55 +103,56 @@ static int read_max_tokens(struct sutra_model *m, const struct sutra_encoder_con
 	return in_file(m, "sentence_bert_config.json", rc, err);
 }
 
-/* Only a transformer, a pooling and a normalisation may follow each other. */
-static int check_modules(struct sutra_model *m, struct sutra_err *err)
+/* What modules.json and the pooling's file ask for. */
+static int read_pipeline(struct sutra_model *m, size_t width, struct sutra_err *err)
 {
-	static const char *const known[] = { "Transformer", "Pooling", "Normalize" };
-	json_t *v = NULL, *item;
-	int rc = read_json(m, "modules.json", &v, err);
-	size_t i;
+	struct sutra_pipeline p;
+	char name[sizeof(p.pooling_folder) + 16];
+	json_t *modules = NULL, *pooling = NULL;
+	int rc = read_json(m, "modules.json", &modules, err);
 
-	json_array_foreach (v, i, item) {
-		const char *type = json_string_value(json_object_get(item, "type")), *dot;
-		size_t k = 0;
-
-		dot = type ? strrchr(type, '.') : NULL;
-		while (k < 3 && !(dot && !strcmp(dot + 1, known[k])))
-			k++;
-		if (!rc && k == 3)
-			rc = sutra_fail(err, SUTRA_E_INVALID,
-					"module %zu is \"%.80s\"; allowed are Transformer, Pooling, "
-					"Normalize", i, type ? type : "nothing");
+	if (!rc)
+		rc = in_file(m, "modules.json", sutra_pipeline_read_modules(modules, &p, err), err);
+	if (rc)
+		goto out;
+	snprintf(name, sizeof(name), "%s/config.json", p.pooling_folder);
+	rc = read_json(m, name, &pooling, err);
+	if (!rc && !pooling && p.pooling_named) {
+		rc = sutra_fail(err, SUTRA_E_NOTFOUND, "%s/modules.json names %s, which is not there",
+				m->folder, name);
+		goto out;
 	}
-	json_decref(v);
-	return in_file(m, "modules.json", rc, err);
+	if (!rc)
+		rc = in_file(m, name, sutra_pipeline_read_pooling(pooling, width, &p, err), err);
+	if (rc)
+		goto out;
+	m->pooling = p.pooling;
+	m->normalizes = p.normalize;
+out:
+	json_decref(modules);
+	json_decref(pooling);
+	return rc;
 }
 
-static int read_pooling(struct sutra_model *m, struct sutra_err *err)
+static int read_prompts(struct sutra_model *m, enum sutra_architecture architecture,
+			struct sutra_err *err)
 {
-	static const char prefix[] = "pooling_mode_";
-	bool mean = true, cls = false;
-	const char *key, *other = NULL;
-	json_t *v = NULL, *item;
-	int rc = read_json(m, "1_Pooling/config.json", &v, err);
+	static const char file[] = "config_sentence_transformers.json";
+	json_t *v = NULL;
+	size_t at;
+	int rc = read_json(m, file, &v, err);
 
-	json_object_foreach (v, key, item) {
-		if (strncmp(key, prefix, strlen(prefix)))
-			continue;
-		if (!strcmp(key, "pooling_mode_mean_tokens"))
-			mean = json_is_true(item);
-		else if (!strcmp(key, "pooling_mode_cls_token"))
-			cls = json_is_true(item);
-		else if (json_is_true(item))
-			other = key;
-	}
-	if (!rc && (other || mean == cls))
-		rc = sutra_fail(err, SUTRA_E_INVALID,
-				"%.80s is asked for; allowed is pooling_mode_mean_tokens or "
-				"pooling_mode_cls_token, one of them", other ? other : "both or neither");
-	m->pooling = cls ? SUTRA_POOL_CLS : SUTRA_POOL_MEAN;
+	if (!rc)
+		rc = in_file(m, file, sutra_prompts_read(v, architecture, &m->prompts, err), err);
 	json_decref(v);
-	return in_file(m, "1_Pooling/config.json", rc, err);
+	if (rc)
+		return rc;
+	m->input_type = m->prompts.fallback;
+	m->prefix = "";
+	if (*m->input_type &&
+	    !(rc = sutra_input_type_find(&m->prompts.types, file, m->input_type, &at, err)))
+		m->prefix = m->prompts.texts[at];
+	return rc;
 }
 
 static int read_config(struct sutra_model *m, struct sutra_encoder_config *ret,
@@ -179,7 +181,7 @@ static int read_vocabulary(struct sutra_model *m, size_t limit, struct sutra_err
 {
 	char *path = file_in(m, "vocab.txt"), *text = NULL;
 	uint8_t digest[SUTRA_SHA256_LEN];
-	size_t n;
+	size_t n, tokens;
 	int rc;
 
 	if (!path)
@@ -190,9 +192,11 @@ static int read_vocabulary(struct sutra_model *m, size_t limit, struct sutra_err
 	sutra_sha256(text, n, digest);
 	sutra_hex(digest, sizeof(digest), m->vocab_sha256);
 	rc = sutra_wordpiece_new(text, n, &m->tokenizer_options, &m->tokenizer, err);
-	if (!rc && sutra_wordpiece_size(m->tokenizer) > limit)
-		rc = sutra_fail(err, SUTRA_E_CORRUPT, "%zu tokens; config.json says vocab_size %zu",
-				sutra_wordpiece_size(m->tokenizer), limit);
+	tokens = rc ? 0 : sutra_wordpiece_size(m->tokenizer);
+	if (!rc && (tokens > limit || limit - tokens > PADDING))
+		rc = sutra_fail(err, SUTRA_E_CORRUPT,
+				"%zu tokens for the %zu embeddings that config.json's vocab_size says; it may "
+				"be up to %d tokens short, and never longer", tokens, limit, PADDING);
 	in_file(m, "vocab.txt", rc, err);
 out:
 	sutra_free(text);
@@ -246,23 +250,47 @@ out:
 	return rc;
 }
 
+/* The prefix of texts, and every prefix that a request may ask for; empty where there are none. */
+static void add_prompts(const struct sutra_model *m, struct sutra_buf *b)
+{
+	if (*m->prefix)
+		sutra_json_add_string(b, m->prefix, strlen(m->prefix));
+	for (size_t i = 0; i < m->prompts.types.n; i++) {
+		sutra_buf_addf(b, ",%s=", m->prompts.types.names[i]);
+		sutra_json_add_string(b, m->prompts.texts[i], strlen(m->prompts.texts[i]));
+	}
+}
+
 static int make_fingerprint(struct sutra_model *m, struct sutra_err *err)
 {
 	const struct sutra_wordpiece_options *o = &m->tokenizer_options;
 	uint8_t digest[SUTRA_SHA256_LEN];
-	char *line = sutra_asprintf("pipeline=%s weights=%s vocab=%s lowercase=%d strip_accents=%d "
-				    "split_han=%d pooling=%s mrl=%s precision=fp32 prefix= "
-				    "max_tokens=%zu truncate=right",
-				    PIPELINE, m->weights_sha256, m->vocab_sha256, o->lowercase,
-				    o->strip_accents, o->split_han, sutra_pooling_name(m->pooling),
-				    sutra_mrl_name(m->mrl), m->max_tokens);
+	struct sutra_buf line;
 
-	if (!line)
-		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
-	sutra_sha256(line, strlen(line), digest);
-	sutra_hex(digest, (SUTRA_FINGERPRINT_LEN - 1) / 2, m->fingerprint);
-	sutra_free(line);
-	return 0;
+	sutra_buf_init(&line, MAX_JSON);
+	sutra_buf_addf(&line,
+		       "pipeline=%s weights=%s vocab=%s lowercase=%d strip_accents=%d split_han=%d "
+		       "pooling=%s mrl=%s precision=fp32 prefix=", PIPELINE, m->weights_sha256,
+		       m->vocab_sha256, o->lowercase, o->strip_accents, o->split_han,
+		       sutra_pooling_name(m->pooling), sutra_mrl_name(m->mrl));
+	add_prompts(m, &line);
+	sutra_buf_addf(&line, " max_tokens=%zu truncate=right", m->max_tokens);
+	if (!sutra_buf_error(&line)) {
+		sutra_sha256(line.data, line.len, digest);
+		sutra_hex(digest, (SUTRA_FINGERPRINT_LEN - 1) / 2, m->fingerprint);
+	} else {
+		sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
+	}
+	sutra_buf_release(&line);
+	return *m->fingerprint ? 0 : SUTRA_E_NOMEM;
+}
+
+int sutra_model_use_prompt(struct sutra_model *m, const char *input_type, const char *prefix,
+			   struct sutra_err *err)
+{
+	m->input_type = input_type;
+	m->prefix = prefix;
+	return make_fingerprint(m, err);
 }
 
 static char *last_part(const char *path)
@@ -319,9 +347,9 @@ int sutra_model_open(const char *folder, enum sutra_mrl mrl, struct sutra_model 
 	if (!rc)
 		rc = read_max_tokens(m, &config, err);
 	if (!rc)
-		rc = check_modules(m, err);
+		rc = read_pipeline(m, config.hidden, err);
 	if (!rc)
-		rc = read_pooling(m, err);
+		rc = read_prompts(m, config.architecture, err);
 	if (!rc)
 		rc = read_tokenizer_options(m, err);
 	if (!rc)
@@ -334,6 +362,7 @@ int sutra_model_open(const char *folder, enum sutra_mrl mrl, struct sutra_model 
 		sutra_model_close(m);
 		return rc;
 	}
+	m->architecture = config.architecture;
 	m->dimension = config.hidden;
 	*ret = m;
 	return 0;
@@ -346,6 +375,7 @@ void sutra_model_close(struct sutra_model *m)
 	sutra_encoder_free(m->encoder);
 	sutra_safetensors_free(m->weights);
 	sutra_wordpiece_free(m->tokenizer);
+	sutra_prompts_release(&m->prompts);
 	sutra_free(m->folder);
 	sutra_free(m->name);
 	sutra_free(m);

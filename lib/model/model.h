@@ -2,8 +2,9 @@
  * model - a model folder, opened: tokenizer, encoder, pooling, limits, fingerprint.
  *
  * The folder holds config.json, vocab.txt and model.safetensors, and maybe tokenizer_config.json,
- * sentence_bert_config.json (max_seq_length), modules.json and 1_Pooling/config.json. What these
- * ask for and this program cannot do is refused by name. Read-only once open; any thread.
+ * sentence_bert_config.json (max_seq_length), modules.json, 1_Pooling/config.json and
+ * config_sentence_transformers.json (prompts). What these ask for and this program cannot do is
+ * refused by name. Read-only once open; any thread.
  */
 #ifndef SUTRA_MODEL_MODEL_H
 #define SUTRA_MODEL_MODEL_H
@@ -15,6 +16,8 @@
 #include "base/err.h"
 #include "model/encoder.h"
 #include "model/matryoshka.h"
+#include "model/pipeline.h"
+#include "model/prompt.h"
 #include "model/wordpiece.h"
 
 #define SUTRA_FINGERPRINT_LEN 33	/* 32 hex digits and NUL */
@@ -25,8 +28,13 @@ struct sutra_model {
 	struct sutra_encoder *encoder;
 	struct sutra_wordpiece *tokenizer;
 	struct sutra_wordpiece_options tokenizer_options;
+	enum sutra_architecture architecture;
 	enum sutra_pooling pooling;
 	enum sutra_mrl mrl;
+	bool normalizes;			/* modules.json ends with a Normalize; told only */
+	struct sutra_prompts prompts;
+	const char *prefix;			/* before texts whose request names no input_type */
+	const char *input_type;			/* its name, "" when it has none */
 	size_t dimension;			/* native */
 	size_t max_tokens;			/* of a text, with [CLS] and [SEP] */
 	bool matryoshka_trained;		/* config.json says so */
@@ -44,8 +52,11 @@ char *sutra_model_folder(const char *path, const char *model);
 int sutra_model_open(const char *folder, enum sutra_mrl mrl, struct sutra_model **ret,
 		     struct sutra_err *err);
 void sutra_model_close(struct sutra_model *m);
+/* Another prefix than the folder's own default, before the model is shared; both strings live as
+ * long as the model. Makes another fingerprint. */
+int sutra_model_use_prompt(struct sutra_model *m, const char *input_type, const char *prefix,
+			   struct sutra_err *err);
 
-const char *sutra_pooling_name(enum sutra_pooling p);	/* "mean", "cls" */
 const char *sutra_mrl_name(enum sutra_mrl m);		/* "layer_norm", "plain" */
 
 #endif

@@ -451,10 +451,10 @@ static size_t skip(const struct pass *p, const char *s, size_t n)
 		enum sutra_codepoint_class is;
 		uint32_t c;
 
-		for (; at < n && p->wp->kind[(unsigned char)s[at]] == LETTER; at++)
-			;
-		if (at == n)
-			break;
+		if (p->wp->kind[(unsigned char)s[at]] == LETTER) {
+			len = 1;
+			continue;
+		}
 		c = sutra_codepoint_read(s + at, n - at, &len);
 		is = class_of(p->wp, c);
 		if ((is != SUTRA_CP_LETTER && is != SUTRA_CP_MARK) ||

@@ -65,6 +65,7 @@ void sutra_snapshot_unref(struct sutra_snapshot *s)
 	sutra_free(s->services);
 	sutra_free(s->balancers);
 	sutra_free(s->caches);
+	sutra_free(s->events);
 	sutra_free(s);
 }
 
@@ -82,7 +83,19 @@ int sutra_snapshot_replicas(struct sutra_snap_balancer *b, size_t n)
 	return 0;
 }
 
-static const struct sutra_snap_balancer *balancer_of(const struct sutra_snapshot *s, const char *service)
+int sutra_snapshot_events(struct sutra_snapshot *s, size_t n)
+{
+	struct sutra_snap_event *e = sutra_calloc(n + 1, sizeof(*e));
+
+	if (!e)
+		return SUTRA_E_NOMEM;
+	sutra_free(s->events);
+	s->events = e;
+	s->n_events = 0;
+	return 0;
+}
+
+const struct sutra_snap_balancer *sutra_snapshot_balancer(const struct sutra_snapshot *s, const char *service)
 {
 	for (size_t i = 0; s && i < s->n_balancers; i++)
 		if (!strcmp(s->balancers[i].service, service))
@@ -90,7 +103,7 @@ static const struct sutra_snap_balancer *balancer_of(const struct sutra_snapshot
 	return NULL;
 }
 
-static const struct sutra_snap_cache *cache_of(const struct sutra_snapshot *s, const char *service)
+const struct sutra_snap_cache *sutra_snapshot_cache(const struct sutra_snapshot *s, const char *service)
 {
 	for (size_t i = 0; s && i < s->n_caches; i++)
 		if (!strcmp(s->caches[i].service, service))
@@ -108,7 +121,7 @@ const struct sutra_snap_service *sutra_snapshot_service(const struct sutra_snaps
 
 int sutra_snapshot_keep_balancer(struct sutra_snap_balancer *b, const struct sutra_snapshot *before)
 {
-	const struct sutra_snap_balancer *old = balancer_of(before, b->service);
+	const struct sutra_snap_balancer *old = sutra_snapshot_balancer(before, b->service);
 
 	if (!old || !old->at_us)
 		return 0;
@@ -123,7 +136,7 @@ int sutra_snapshot_keep_balancer(struct sutra_snap_balancer *b, const struct sut
 
 void sutra_snapshot_keep_counters(struct sutra_snap_cache *c, const struct sutra_snapshot *before)
 {
-	const struct sutra_snap_cache *old = cache_of(before, c->service);
+	const struct sutra_snap_cache *old = sutra_snapshot_cache(before, c->service);
 
 	if (!old)
 		return;
@@ -136,6 +149,7 @@ void sutra_snapshot_keep_counters(struct sutra_snap_cache *c, const struct sutra
 	c->errors = old->errors;
 	c->coalesced = old->coalesced;
 	c->l2_errors = old->l2_errors;
+	c->clears = old->clears;
 	c->texts_rate = old->texts_rate;
 	c->requests_rate = old->requests_rate;
 	c->error_rate = old->error_rate;
@@ -143,7 +157,7 @@ void sutra_snapshot_keep_counters(struct sutra_snap_cache *c, const struct sutra
 
 int sutra_snapshot_keep_detail(struct sutra_snap_cache *c, const struct sutra_snapshot *before)
 {
-	const struct sutra_snap_cache *old = cache_of(before, c->service);
+	const struct sutra_snap_cache *old = sutra_snapshot_cache(before, c->service);
 	struct sutra_snap_minute *minutes = NULL;
 
 	if (!old || !old->detail_at_us)
@@ -193,7 +207,7 @@ static void service_rates(struct sutra_snap_service *s, const struct sutra_snap_
 		s->cpu_percent = s->pid == old->pid ? grown(s->cpu_us, old->cpu_us) / s_between / 1e4 : -1;
 }
 
-static const struct sutra_snap_replica *replica_of(const struct sutra_snap_balancer *b, const char *name)
+const struct sutra_snap_replica *sutra_snapshot_replica(const struct sutra_snap_balancer *b, const char *name)
 {
 	for (size_t i = 0; b && i < b->n; i++)
 		if (!strcmp(b->replicas[i].name, name))
@@ -246,7 +260,7 @@ static void balancer_rates(struct sutra_snap_balancer *b, const struct sutra_sna
 		begin_shares(b);
 	for (size_t i = 0; i < b->n && old && old->n; i++) {
 		struct sutra_snap_replica *r = &b->replicas[i];
-		const struct sutra_snap_replica *was = replica_of(old, r->name);
+		const struct sutra_snap_replica *was = sutra_snapshot_replica(old, r->name);
 		double more = was ? grown(r->total, was->total) : 0;
 
 		r->recent = (was ? was->recent : 0) * exp(-s / FADE_S) + more;
@@ -272,9 +286,9 @@ void sutra_snapshot_rates(struct sutra_snapshot *now, const struct sutra_snapsho
 	for (size_t i = 0; i < now->n_services; i++)
 		service_rates(&now->services[i], sutra_snapshot_service(before, now->services[i].name));
 	for (size_t i = 0; i < now->n_balancers; i++)
-		balancer_rates(&now->balancers[i], balancer_of(before, now->balancers[i].service));
+		balancer_rates(&now->balancers[i], sutra_snapshot_balancer(before, now->balancers[i].service));
 	for (size_t i = 0; i < now->n_caches; i++)
-		cache_rates(&now->caches[i], cache_of(before, now->caches[i].service));
+		cache_rates(&now->caches[i], sutra_snapshot_cache(before, now->caches[i].service));
 }
 
 bool sutra_snapshot_stale(const struct sutra_snapshot *s, int64_t at_us, int64_t now_us)

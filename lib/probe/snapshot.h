@@ -61,7 +61,7 @@ struct sutra_snap_cache {
 	char service[64], shard[64];
 	char trouble[96];
 	int64_t at_us;		/* of the counters */
-	int64_t l1_hits, l2_hits, misses, texts, requests, errors, coalesced, l2_errors;
+	int64_t l1_hits, l2_hits, misses, texts, requests, errors, coalesced, l2_errors, clears;
 	double texts_rate, requests_rate, error_rate;
 	int64_t detail_at_us;	/* of what follows */
 	bool enabled, l2_enabled;
@@ -71,12 +71,22 @@ struct sutra_snap_cache {
 	size_t n_minutes;
 };
 
+/* What happened, told once, by the first sample that knows of it (observe.h). */
+struct sutra_snap_event {
+	int64_t at_us;		/* wall clock */
+	char source[16];	/* who saw it: "monitor"; "operator", from the audit log; later others */
+	char kind[16];		/* "state", "restart", "replica", "figures", "stack", "cache", "command" */
+	char subject[64];	/* the service, replica or command it is about */
+	char level[8];		/* "info", "ok", "warn", "bad" */
+	char text[192];
+};
+
 struct sutra_snapshot {
 	atomic_int refs;
 	int64_t time_us;
 	double interval_s;	/* at which samples are taken */
 	char project[64], runtime[16], edition[16];
-	int64_t dimension;
+	int64_t dimension, generation;
 	bool deployed, complete, supervised;
 	char trouble[256];	/* why the deployment itself cannot be read; "" */
 	char cause[256];	/* the root cause that brings about the most; "" */
@@ -86,7 +96,13 @@ struct sutra_snapshot {
 	size_t n_balancers;
 	struct sutra_snap_cache *caches;
 	size_t n_caches;
+	bool observed;		/* events were looked for; a recording from before them was not */
+	struct sutra_snap_event *events;	/* since the sample before, in the order they were noticed */
+	size_t n_events;
+	int64_t events_lost;	/* over SUTRA_SNAP_EVENTS */
 };
+
+enum { SUTRA_SNAP_EVENTS = 64 };	/* most that one sample tells */
 
 /* One reference; arrays of the given sizes, every figure unknown. NULL: out of memory. */
 struct sutra_snapshot *sutra_snapshot_new(size_t services, size_t balancers, size_t caches);
@@ -94,6 +110,8 @@ struct sutra_snapshot *sutra_snapshot_ref(struct sutra_snapshot *s);
 void sutra_snapshot_unref(struct sutra_snapshot *s);	/* NULL is fine */
 /* Makes room in a balancer for n replicas, every figure unknown; 0 or SUTRA_E_NOMEM. */
 int sutra_snapshot_replicas(struct sutra_snap_balancer *b, size_t n);
+/* Makes room for n events; n_events is 0; 0 or SUTRA_E_NOMEM. */
+int sutra_snapshot_events(struct sutra_snapshot *s, size_t n);
 /* Takes over the last good figures of what was not read this time; 0 or SUTRA_E_NOMEM. */
 int sutra_snapshot_keep_balancer(struct sutra_snap_balancer *b, const struct sutra_snapshot *before);
 int sutra_snapshot_keep_detail(struct sutra_snap_cache *c, const struct sutra_snapshot *before);
@@ -102,6 +120,10 @@ void sutra_snapshot_keep_counters(struct sutra_snap_cache *c, const struct sutra
  * was reset by a restart: it counts from 0, and no rate is negative. */
 void sutra_snapshot_rates(struct sutra_snapshot *now, const struct sutra_snapshot *before);
 
+/* By name; NULL: none. */
+const struct sutra_snap_balancer *sutra_snapshot_balancer(const struct sutra_snapshot *s, const char *service);
+const struct sutra_snap_cache *sutra_snapshot_cache(const struct sutra_snapshot *s, const char *service);
+const struct sutra_snap_replica *sutra_snapshot_replica(const struct sutra_snap_balancer *b, const char *name);
 const struct sutra_snap_service *sutra_snapshot_service(const struct sutra_snapshot *s, const char *name);
 /* Whether figures of that moment are stale at now_us: two periods went by without them. */
 bool sutra_snapshot_stale(const struct sutra_snapshot *s, int64_t at_us, int64_t now_us);

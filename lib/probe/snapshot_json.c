@@ -72,7 +72,7 @@ static const struct field cache_fields[] = {
 	F(sutra_snap_cache, WHOLE, "misses", misses), F(sutra_snap_cache, WHOLE, "texts", texts),
 	F(sutra_snap_cache, WHOLE, "requests", requests), F(sutra_snap_cache, WHOLE, "errors", errors),
 	F(sutra_snap_cache, WHOLE, "coalesced", coalesced), F(sutra_snap_cache, WHOLE, "l2_errors", l2_errors),
-	F(sutra_snap_cache, REAL, "texts_per_s", texts_rate), F(sutra_snap_cache, REAL, "requests_per_s", requests_rate),
+	F(sutra_snap_cache, WHOLE, "clears", clears), F(sutra_snap_cache, REAL, "texts_per_s", texts_rate), F(sutra_snap_cache, REAL, "requests_per_s", requests_rate),
 	F(sutra_snap_cache, REAL, "errors_per_s", error_rate), F(sutra_snap_cache, MOMENT, "detail_age_ms", detail_at_us),
 	F(sutra_snap_cache, YES, "enabled", enabled), F(sutra_snap_cache, YES, "l2_enabled", l2_enabled),
 	F(sutra_snap_cache, WHOLE, "l1_size", l1_size), F(sutra_snap_cache, WHOLE, "l1_max_size", l1_max),
@@ -83,10 +83,17 @@ static const struct field cache_fields[] = {
 	F(sutra_snap_cache, REAL, "l2_p50_us", l2_p50_us), F(sutra_snap_cache, REAL, "l2_p99_us", l2_p99_us), END,
 };
 
+static const struct field event_fields[] = {
+	F(sutra_snap_event, MOMENT, "age_ms", at_us), F(sutra_snap_event, TEXT, "source", source),
+	F(sutra_snap_event, TEXT, "kind", kind), F(sutra_snap_event, TEXT, "subject", subject),
+	F(sutra_snap_event, TEXT, "level", level), F(sutra_snap_event, TEXT, "text", text), END,
+};
+
 static const struct field top_fields[] = {
 	F(sutra_snapshot, WHOLE, "time_us", time_us), F(sutra_snapshot, REAL, "interval_seconds", interval_s),
 	F(sutra_snapshot, TEXT, "project", project), F(sutra_snapshot, TEXT, "runtime", runtime),
 	F(sutra_snapshot, TEXT, "edition", edition), F(sutra_snapshot, WHOLE, "dimension", dimension),
+	F(sutra_snapshot, WHOLE, "generation", generation), F(sutra_snapshot, WHOLE, "events_lost", events_lost),
 	F(sutra_snapshot, YES, "deployed", deployed), F(sutra_snapshot, YES, "complete", complete),
 	F(sutra_snapshot, YES, "supervised", supervised), F(sutra_snapshot, TEXT, "trouble", trouble),
 	F(sutra_snapshot, TEXT, "root_cause", cause), END,
@@ -162,6 +169,9 @@ void sutra_snapshot_write(const struct sutra_snapshot *s, struct sutra_buf *out)
 				    array_of(minute_fields, s->caches[i].minutes, s->caches[i].n_minutes,
 					     sizeof(struct sutra_snap_minute), s->time_us));
 	json_object_set_new(o, "caches", caches);
+	if (s->observed)
+		json_object_set_new(o, "events", array_of(event_fields, s->events, s->n_events, sizeof(*s->events),
+							  s->time_us));
 	sutra_json_add(out, o, 0);
 	json_decref(o);
 }
@@ -234,6 +244,20 @@ static int read_minutes(const json_t *o, struct sutra_snap_cache *c, struct sutr
 	return read_array(minute_fields, o, "history", c->minutes, n, sizeof(*c->minutes), 0, err);
 }
 
+static int read_events(const json_t *o, struct sutra_snapshot *s, struct sutra_err *err)
+{
+	size_t n = items_of(o, "events");
+
+	s->observed = json_object_get(o, "events") != NULL;
+	if (!n)
+		return 0;
+	n = n < SUTRA_SNAP_EVENTS ? n : SUTRA_SNAP_EVENTS;
+	if (sutra_snapshot_events(s, n))
+		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory for %zu events", n);
+	s->n_events = n;
+	return read_array(event_fields, o, "events", s->events, s->n_events, sizeof(*s->events), s->time_us, err);
+}
+
 static int read_inner(const json_t *o, struct sutra_snapshot *s, struct sutra_err *err)
 {
 	int rc = 0;
@@ -278,6 +302,7 @@ int sutra_snapshot_read(const char *line, size_t n, struct sutra_snapshot **ret,
 	rc = rc ? rc : read_array(cache_fields, o, "caches", s->caches, s->n_caches, sizeof(*s->caches),
 				  s->time_us, err);
 	rc = rc ? rc : read_inner(o, s, err);
+	rc = rc ? rc : read_events(o, s, err);
 	json_decref(o);
 	if (rc)
 		sutra_snapshot_unref(s);

@@ -555,23 +555,3 @@ int sutra_deploy_down(const struct sutra_runtime *rt, const char *state_dir, boo
 	sutra_free(record);
 	return rc;
 }
-
-void sutra_audit(const char *state_dir, const char *command, const char *outcome)
-{
-	char *path = xasprintf("%s/audit.log", state_dir), stamp[SUTRA_RFC3339_LEN];
-	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-	struct sutra_buf line;
-
-	sutra_clock_rfc3339(sutra_clock_wall_us(), stamp);
-	sutra_buf_init(&line, 4096);
-	sutra_buf_addf(&line, "%s uid=%ld pid=%ld command=\"%s\" outcome=", stamp, (long)getuid(), (long)getpid(),
-		       command);
-	sutra_json_add_string(&line, outcome, strlen(outcome));	/* Compose's words are several lines */
-	sutra_buf_addc(&line, '\n');
-	if (fd >= 0 && write(fd, sutra_buf_str(&line), line.len) < 0)
-		sutra_buf_clear(&line);	/* an audit that cannot be written must not stop the work */
-	if (fd >= 0)
-		close(fd);
-	sutra_buf_release(&line);
-	sutra_free(path);
-}

@@ -60,7 +60,5 @@ int sutra_deploy_apply(struct sutra_config *config, const struct sutra_desired *
  * *ret_killed by force. */
 int sutra_deploy_down(const struct sutra_runtime *rt, const char *state_dir, bool volumes, size_t *ret_n,
 		      int *ret_killed, struct sutra_err *err);
-/* One line into <state>/audit.log. */
-void sutra_audit(const char *state_dir, const char *command, const char *outcome);
 
 #endif

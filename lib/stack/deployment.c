@@ -112,6 +112,7 @@ int sutra_deployment_load(const char *state_dir, struct sutra_deployment **ret, 
 	d->deployed_at = text_of(o, "deployed_at");
 	sutra_balancers_read(state_dir, o, &d->balancers, &d->n_balancers);
 	d->dimension = json_integer_value(json_object_get(o, "dimension"));
+	d->generation = json_integer_value(json_object_get(o, "generation"));
 	d->complete = json_is_true(json_object_get(o, "complete"));
 	d->cache_enabled = json_is_true(json_object_get(o, "cache_enabled"));
 	d->n = json_array_size(services);

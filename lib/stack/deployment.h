@@ -52,6 +52,7 @@ struct sutra_deployment {
 	struct sutra_balancer *balancers;
 	size_t n_balancers;
 	int64_t dimension;
+	int64_t generation;	/* of the last deploy that came to its end; 0 none */
 	bool cache_enabled;
 	bool complete;		/* the last deploy came to its end */
 	bool supervised;	/* the supervisor lives */

@@ -123,15 +123,6 @@ static int call_container(const char *method, const char *id, const char *what, 
 	return sutra_engine_call(method, path, NULL, NULL, err);
 }
 
-/* "2026-11-21T05:22:48.626551234Z" to microseconds since 1970. */
-static int64_t parse_time(const char *text)
-{
-	struct tm tm = { 0 };
-	const char *dot = text ? strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) : NULL;
-
-	return dot ? (int64_t)timegm(&tm) * 1000000 + (int64_t)(strtod(dot, NULL) * 1e6) : 0;
-}
-
 static void read_inspection(const json_t *o, struct sutra_supervised *ret)
 {
 	const json_t *state = json_object_get(o, "State"),
@@ -145,8 +136,8 @@ static void read_inspection(const json_t *o, struct sutra_supervised *ret)
 	ret->running = json_is_true(json_object_get(state, "Running")) && !restarting;
 	ret->wants_up = ret->running || restarting;
 	ret->pid = ret->running ? (pid_t)json_integer_value(json_object_get(state, "Pid")) : 0;
-	ret->since_us = parse_time(json_string_value(
-		json_object_get(state, ret->running ? "StartedAt" : "FinishedAt")));
+	ret->since_us = sutra_clock_read(json_string_value(
+		json_object_get(state, ret->running ? "StartedAt" : "FinishedAt")), NULL);
 	ret->restarts = (unsigned)json_integer_value(json_object_get(o, "RestartCount"));
 	if (!ret->running || ret->restarts)
 		ret->last_exit = (int)json_integer_value(json_object_get(state, "ExitCode"));

@@ -8,22 +8,15 @@
  *
  * The figures of lib/stack/modelstore.c come from here. No time is measured.
  */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/jsonio.h"
-#include "model/model.h"
+#include "model/quality.h"
 
 enum { MAX_TEXTS = 2048, TOP = 10, MAX_FILE = 64 << 20 };
-
-struct pair {
-	float cosine;
-	double rank;
-	size_t at;
-};
 
 static void die(const char *what)
 {
@@ -34,23 +27,15 @@ static void die(const char *what)
 /* Pooled vectors [n][width], not normalised. */
 static float *encode(const struct sutra_model *m, const json_t *texts, size_t n)
 {
+	const json_t **list = xalloc(n * sizeof(*list));
 	float *out = xalloc(n * m->dimension * sizeof(*out));
-	uint32_t *ids = xalloc(m->max_tokens * sizeof(*ids)), length;
-	struct sutra_encoder_session *s;
 	struct sutra_err err;
 
-	if (sutra_encoder_session_new(m->encoder, m->max_tokens, NULL, &s, &err))
+	for (size_t i = 0; i < n; i++)
+		list[i] = json_array_get(texts, i);
+	if (sutra_quality_encode(m, list, n, out, &err))
 		die(err.message);
-	for (size_t i = 0; i < n; i++) {
-		const json_t *text = json_array_get(texts, i);
-
-		length = (uint32_t)sutra_wordpiece_encode(m->tokenizer, json_string_value(text),
-							  json_string_length(text), ids, m->max_tokens, NULL);
-		if (sutra_encoder_run(s, ids, &length, 1, m->pooling, out + i * m->dimension, &err))
-			die(err.message);
-	}
-	sutra_encoder_session_free(s);
-	sutra_free(ids);
+	sutra_free(list);
 	return out;
 }
 
@@ -74,53 +59,17 @@ static float *cosines(const float *pooled, size_t n, size_t width, size_t dimens
 	return c;
 }
 
-static int by_cosine(const void *a, const void *b)
+/* The cosines of the pairs i < j. */
+static double *pairs_of(const float *c, size_t n, size_t *ret_pairs)
 {
-	float x = ((const struct pair *)a)->cosine, y = ((const struct pair *)b)->cosine;
-
-	return (x > y) - (x < y);
-}
-
-static int by_place(const void *a, const void *b)
-{
-	size_t x = ((const struct pair *)a)->at, y = ((const struct pair *)b)->at;
-
-	return (x > y) - (x < y);
-}
-
-/* Ranks of the pairs i < j, in the pairs' order. */
-static struct pair *ranks(const float *c, size_t n, size_t *ret_pairs)
-{
-	struct pair *p = xalloc(n * (n - 1) / 2 * sizeof(*p));
-	size_t m = 0, end;
+	double *p = xalloc(n * (n - 1) / 2 * sizeof(*p));
+	size_t m = 0;
 
 	for (size_t i = 0; i < n; i++)
-		for (size_t j = i + 1; j < n; j++, m++)
-			p[m] = (struct pair){ c[i * n + j], 0, m };
-	qsort(p, m, sizeof(*p), by_cosine);
-	for (size_t i = 0; i < m; i = end) {
-		for (end = i + 1; end < m && p[end].cosine <= p[i].cosine;)
-			end++;
-		for (size_t k = i; k < end; k++)
-			p[k].rank = (double)(i + end - 1) / 2;
-	}
-	qsort(p, m, sizeof(*p), by_place);
+		for (size_t j = i + 1; j < n; j++)
+			p[m++] = (double)c[i * n + j];
 	*ret_pairs = m;
 	return p;
-}
-
-static double spearman(const struct pair *a, const struct pair *b, size_t m)
-{
-	double mean = (double)(m - 1) / 2, ab = 0, aa = 0, bb = 0;
-
-	for (size_t i = 0; i < m; i++) {
-		double x = a[i].rank - mean, y = b[i].rank - mean;
-
-		ab += x * y;
-		aa += x * x;
-		bb += y * y;
-	}
-	return ab / sqrt(aa * bb);
 }
 
 /* The indices of the TOP nearest of text i, itself left out. */
@@ -161,14 +110,17 @@ static void report(const struct sutra_model *m, const float *pooled, size_t n)
 {
 	size_t dims[SUTRA_MRL_MAX_DIMS], n_dims = sutra_matryoshka_dims(m->dimension, dims), pairs;
 	float *native = cosines(pooled, n, m->dimension, m->dimension, m->mrl), *small;
-	struct pair *want = ranks(native, n, &pairs), *got;
+	double *want = pairs_of(native, n, &pairs), *got, correlation;
+	struct sutra_err err;
 
 	printf("%-10s %16s %15s   %zu texts, %zu pairs\n", "dimension", "rank correlation", "top-10 overlap", n,
 	       pairs);
 	for (size_t i = 0; i < n_dims; i++) {
 		small = cosines(pooled, n, m->dimension, dims[i], m->mrl);
-		got = ranks(small, n, &pairs);
-		printf("%-10zu %16.4f %15.4f\n", dims[i], spearman(want, got, pairs), overlap(native, small, n));
+		got = pairs_of(small, n, &pairs);
+		if (sutra_rank_correlation(want, got, pairs, &correlation, &err))
+			die(err.message);
+		printf("%-10zu %16.4f %15.4f\n", dims[i], correlation, overlap(native, small, n));
 		sutra_free(got);
 		sutra_free(small);
 	}

@@ -3,6 +3,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "probe/observe.h"
 #include "probe/snapshot.h"
 #include "probe/trend.h"
 
@@ -10,6 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	static struct sutra_events events;
 	struct sutra_snapshot *s, *again;
 	struct sutra_trend *t;
 	struct sutra_buf a, b;
@@ -28,6 +30,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (t) {
 		sutra_trend_add(t, s);
 		sutra_snapshot_rates(again, s);
+		sutra_observe(again, s);
+		sutra_events_take(&events, again);
 		sutra_trend_add(t, again);
 		sutra_trend_window(t, 900);
 	}

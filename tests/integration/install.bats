@@ -28,6 +28,7 @@ make_it() {
   done
   diff -r compose "$root/share/sutra/compose"
   diff -r validate "$root/share/sutra/validate"
+  diff -r man/schema "$root/share/sutra/schema"
   cd /
   PATH=$root/bin:/usr/bin:/bin
   [ "$(sutra version)" = "$("$SUTRA_BIN/sutra" version)" ]

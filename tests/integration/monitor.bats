@@ -2,6 +2,8 @@
 bats_require_minimum_version 1.5.0
 # sutra monitor on a terminal (tmux, a pty that changes its size) and over a real stack.
 
+load daemon.bash
+
 setup_file() {
   SUTRA_STATE_DIR=$(mktemp -d)
   SUTRA_PORT_OFFSET=${SUTRA_PORT_OFFSET:-$((RANDOM % 4000 + 11000))}
@@ -61,6 +63,9 @@ sample() {
   press Tab; shows '^sutra cache'
   press Tab; shows '^sutra replicas'
   press Tab; shows '^sutra services'
+  press Tab; shows '^sutra events'
+  shows 'deploy .*run by user [0-9]+: ok'
+  press BTab; shows '^sutra services'
   press s; shows 'Services by name'
   press / m l - b a s e Enter; shows '/ml-base'
   run -1 grep -q '^embedding-single' <(frame)
@@ -161,6 +166,34 @@ sample() {
   run -0 sample '.services[] | select(.name == "ml-base-3") | .pid != '"$pid"
   [ "$output" -le 5 ]
   run -0 sample 'all(.services[]; .state == "up") and ([.services[].restarts] | max) > 0'
+}
+
+@test "what happens is an event: on the screen, in the stream once, in a replay" {
+  local pid record=$BATS_TEST_TMPDIR/record.jsonl
+  pid=$(pid_of ml-base-2)
+  sutra monitor -o jsonl --interval 500ms --record "$record" >"$BATS_TEST_TMPDIR/stream" 3>&- &
+  local stream=$!
+  start 120 40 "sutra monitor --interval 500ms"
+  shows 'Latest events'
+  kill -9 "$pid"
+  shows 'ml-base-2 +[0-9]+ restarts by its supervisor'
+  # the stream has seen it too, before the cache is cleared
+  wait_line "$BATS_TEST_TMPDIR/stream" '"kind":"restart"' "$stream"
+  sutra cache clear >/dev/null
+  shows 'embedding-single +cache cleared'
+  press Tab Tab Tab Tab; shows '^sutra events'
+  press / c l e a r e d Enter; shows '/cleared'
+  run -1 grep -q 'restarts by its supervisor' <(frame)
+  press Enter; shows '^sutra service '
+  press q; shows 'CODE 0'
+  wait_line "$BATS_TEST_TMPDIR/stream" 'cache cleared' "$stream"
+  kill "$stream"
+  wait "$stream" || true
+  # each once, though every sample goes on after it
+  [ "$(jq -c '.events[] | select(.kind == "restart" and .subject == "ml-base-2")' "$record" | wc -l)" = 1 ]
+  [ "$(jq -c '.events[] | select(.kind == "cache")' "$record" | wc -l)" = 1 ]
+  run -0 sutra monitor --replay "$record" --once --size 120x40
+  [[ $output == *'cache cleared'*'restarts by its supervisor'* ]]
 }
 
 @test "a stopped balancer and a stopped gateway are stale, and come back" {

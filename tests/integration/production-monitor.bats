@@ -70,7 +70,9 @@ ended_by() { # signal, exit code
   wait_line "$HOOKED" 'down raised' "$MONITOR"
   state=$(curl -s -w '\n%{http_code}' "127.0.0.1:$port/health")
   [ "$(tail -n 1 <<<"$state")" = 503 ]
-  head -n 1 <<<"$state" | jq -e '.status == "unhealthy" and .alerts[0].alert == "down"'
+  head -n 1 <<<"$state" >"$BATS_TEST_TMPDIR/health"
+  jq -e '.status == "unhealthy" and .alerts[0].alert == "down"' "$BATS_TEST_TMPDIR/health"
+  ! python3 -c 'import jsonschema' || python3 "$BATS_TEST_DIRNAME/schemas.py" "$BATS_TEST_DIRNAME/../.." "$BATS_TEST_TMPDIR/health"
   curl -s "127.0.0.1:$port/metrics" >"$BATS_TEST_TMPDIR/metrics"
   grep -qx 'sutra_monitor_alert{alert="down"} 1' "$BATS_TEST_TMPDIR/metrics"
   grep -qx 'sutra_monitor_service_up{service="ml-base-1"} 0' "$BATS_TEST_TMPDIR/metrics"

@@ -139,7 +139,7 @@ static void folder_files_decide(void **state)
 		"{\"word_embedding_dimension\":32,\"pooling_mode_cls_token\":true,"
 		"\"pooling_mode_mean_tokens\":false}");
 	puts_in("modules.json", "[{\"type\":\"sentence_transformers.models.Transformer\"},"
-				"{\"type\":\"sentence_transformers.models.Pooling\"}]");
+				"{\"path\":\"1_Pooling\",\"type\":\"sentence_transformers.models.Pooling\"}]");
 	m = open_model(SUTRA_MRL_LAYER_NORM);
 	assert_int_equal(m->max_tokens, 16);
 	assert_int_equal(m->pooling, SUTRA_POOL_CLS);
@@ -159,7 +159,23 @@ static void folder_faults_are_named(void **state)
 	refused(SUTRA_E_INVALID, "pooling_mode_max_tokens");
 	puts_in("1_Pooling/config.json", "{\"pooling_mode_cls_token\":true}");
 	refused(SUTRA_E_INVALID, "both");
+	puts_in("1_Pooling/config.json", "{\"pooling_mode\":\"lasttoken\"}");
+	refused(SUTRA_E_INVALID, "lasttoken");
+	puts_in("1_Pooling/config.json", "{\"pooling_mode_mean_tokens\":false}");
+	refused(SUTRA_E_INVALID, "neither");
+	puts_in("1_Pooling/config.json", "{\"word_embedding_dimension\":384}");
+	refused(SUTRA_E_INVALID, "384");
+	puts_in("1_Pooling/config.json", "{\"include_prompt\":false}");
+	refused(SUTRA_E_INVALID, "include_prompt");
+	puts_in("1_Pooling/config.json", "[]");
+	refused(SUTRA_E_INVALID, "1_Pooling/config.json");
 	drop("1_Pooling/config.json");
+	puts_in("config_sentence_transformers.json", "{\"prompts\":{\"query\":7}}");
+	refused(SUTRA_E_INVALID, "query");
+	puts_in("config_sentence_transformers.json",
+		"{\"prompts\":{\"query\":\"q: \"},\"default_prompt_name\":\"clustering\"}");
+	refused(SUTRA_E_INVALID, "allowed is query");
+	drop("config_sentence_transformers.json");
 	puts_in("tokenizer_config.json", "{\"do_lower_case\":1}");
 	refused(SUTRA_E_INVALID, "do_lower_case");
 	puts_in("tokenizer_config.json", "{");
@@ -174,6 +190,118 @@ static void folder_faults_are_named(void **state)
 	refused(SUTRA_E_INVALID, "distilbert");
 	drop("config.json");
 	refused(SUTRA_E_NOTFOUND, "config.json");
+}
+
+/* ---- modules.json, prompts ---- */
+
+#define MODULE(kind, path) "{\"path\":\"" path "\",\"type\":\"sentence_transformers.models." kind "\"}"
+
+static void modules_come_in_their_order(void **state)
+{
+	static const struct { const char *json, *word; } bad[] = {
+		{ "{}", "an object" },
+		{ "[]", "no module is a Pooling" },
+		{ "[7]", "nothing" },
+		{ "[{\"type\":7}]", "module 0" },
+		{ "[" MODULE("Transformer", "") "]", "no module is a Pooling" },
+		{ "[" MODULE("Pooling", "1_Pooling") "]", "module 0 is a Pooling" },
+		{ "[" MODULE("Transformer", "") "," MODULE("Normalize", "2") "]", "module 1 is a Normalize" },
+		{ "[" MODULE("Transformer", "0_BERT") "]", "0_BERT" },
+		{ "[" MODULE("Transformer", "") "," MODULE("Pooling", "../x") "]", "../x" },
+		{ "[" MODULE("Transformer", "") "," MODULE("Pooling", "/x") "]", "/x" },
+		{ "[" MODULE("Transformer", "") "," MODULE("Pooling", "") "]", "Pooling, lies in \"\"" },
+		{ "[" MODULE("Transformer", "") "," MODULE("Pooling", "1") "," MODULE("Pooling", "2") "]",
+		  "one Pooling" },
+		{ "[" MODULE("Transformer", "") "," MODULE("Pooling", "1") "," MODULE("Dense", "2") "]",
+		  "Dense" },
+	};
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		puts_in("modules.json", bad[i].json);
+		refused(SUTRA_E_INVALID, bad[i].word);
+	}
+	puts_in("modules.json", "[" MODULE("Transformer", "") "," MODULE("Pooling", "9_Pooling") "]");
+	refused(SUTRA_E_NOTFOUND, "9_Pooling/config.json");
+}
+
+static void modules_name_the_poolings_folder(void **state)
+{
+	struct sutra_model *m;
+
+	puts_in("1_Pooling/config.json", "{\"pooling_mode\":\"cls\"}");
+	puts_in("modules.json", "[" MODULE("Transformer", "") "," MODULE("Pooling", "1_Pooling") ","
+				MODULE("Normalize", "2_Normalize") "]");
+	m = open_model(SUTRA_MRL_LAYER_NORM);
+	assert_int_equal(m->pooling, SUTRA_POOL_CLS);
+	assert_true(m->normalizes);
+	sutra_model_close(m);
+	puts_in("modules.json", "[" MODULE("Transformer", "") "," MODULE("Pooling", "1_Pooling") "]");
+	m = open_model(SUTRA_MRL_LAYER_NORM);
+	assert_false(m->normalizes);
+	sutra_model_close(m);
+}
+
+static void prompts_and_their_default_decide_the_fingerprint(void **state)
+{
+	char prints[4][SUTRA_FINGERPRINT_LEN];
+	struct sutra_model *m = open_model(SUTRA_MRL_LAYER_NORM);
+	struct sutra_err err;
+	size_t at;
+
+	assert_int_equal(m->prompts.types.n, 0);
+	assert_string_equal(m->prefix, "");
+	assert_int_equal(sutra_input_type_find(&m->prompts.types, "input_type", "query", &at, &err),
+			 SUTRA_E_INVALID);
+	assert_non_null(strstr(err.message, "\"query\"; allowed is none"));
+	memcpy(prints[0], m->fingerprint, sizeof(prints[0]));
+	sutra_model_close(m);
+
+	puts_in("config_sentence_transformers.json",
+		"{\"prompts\":{\"query\":\"ask: \",\"document\":\"\"},\"default_prompt_name\":null}");
+	m = open_model(SUTRA_MRL_LAYER_NORM);
+	assert_string_equal(m->prefix, "");
+	memcpy(prints[1], m->fingerprint, sizeof(prints[1]));
+	assert_int_equal(sutra_input_type_find(&m->prompts.types, "input_type", "search_query", &at, &err), 0);
+	assert_string_equal(m->prompts.texts[at], "ask: ");
+	assert_int_equal(sutra_input_type_find(&m->prompts.types, "input_type", "passage", &at, &err), 0);
+	assert_string_equal(m->prompts.types.names[at], "document");
+	assert_int_equal(sutra_input_type_find(&m->prompts.types, "input_type", "clustering", &at, &err),
+			 SUTRA_E_INVALID);
+	assert_non_null(strstr(err.message, "\"clustering\"; allowed is query, document"));
+	assert_int_equal(sutra_model_use_prompt(m, "query", m->prompts.texts[0], &err), 0);
+	memcpy(prints[2], m->fingerprint, sizeof(prints[2]));
+	sutra_model_close(m);
+
+	puts_in("config_sentence_transformers.json",
+		"{\"prompts\":{\"query\":\"asked: \",\"document\":\"\"},\"default_prompt_name\":\"query\"}");
+	m = open_model(SUTRA_MRL_LAYER_NORM);
+	assert_string_equal(m->prefix, "asked: ");
+	assert_string_equal(m->input_type, "query");
+	memcpy(prints[3], m->fingerprint, sizeof(prints[3]));
+	sutra_model_close(m);
+	for (size_t i = 0; i < 4; i++)
+		for (size_t k = 0; k < i; k++)
+			assert_string_not_equal(prints[i], prints[k]);
+}
+
+static void vocabularies_may_be_padded_but_not_another_models(void **state)
+{
+	struct sutra_model *m;
+	struct sutra_buf b;
+
+	sutra_buf_init(&b, 1 << 20);
+	sutra_buf_adds(&b, "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n");
+	for (int i = 5; i <= 200; i++)
+		sutra_buf_addf(&b, "w%d\n", i);
+	put("vocab.txt", b.data, b.len);
+	refused(SUTRA_E_CORRUPT, "201 tokens for the 200 embeddings");
+	put("vocab.txt", b.data, b.len - strlen("w200\n"));
+	m = open_model(SUTRA_MRL_LAYER_NORM);
+	sutra_model_close(m);
+	sutra_buf_release(&b);
+	puts_in("config.json", "{\"hidden_size\":32,\"num_hidden_layers\":2,\"num_attention_heads\":4,"
+			       "\"intermediate_size\":64,\"vocab_size\":30522}");
+	refused(SUTRA_E_CORRUPT, "200 tokens for the 30522");
 }
 
 static void a_cut_weight_file_is_named(void **state)
@@ -273,6 +401,10 @@ int main(void)
 		cmocka_unit_test(matryoshka_offers_steps_and_the_native_width),
 		FOLDER_TEST(folder_files_decide),
 		FOLDER_TEST(folder_faults_are_named),
+		FOLDER_TEST(modules_come_in_their_order),
+		FOLDER_TEST(modules_name_the_poolings_folder),
+		FOLDER_TEST(prompts_and_their_default_decide_the_fingerprint),
+		FOLDER_TEST(vocabularies_may_be_padded_but_not_another_models),
 		FOLDER_TEST(a_cut_weight_file_is_named),
 		cmocka_unit_test(no_model_names_the_ways_to_get_one),
 		FOLDER_TEST(fingerprint_covers_what_decides),

@@ -11,6 +11,7 @@
 
 #include "base/alloc.h"
 #include "base/option.h"
+#include "probe/observe.h"
 #include "probe/snapshot.h"
 #include "probe/trend.h"
 #include "term/chart.h"
@@ -112,6 +113,90 @@ static void windows_count_hits(void **state)
 	sutra_trend_line(t, SUTRA_TREND_TEXTS, line, 3);
 	assert_true(line[2] < 0);	/* no rates were filled in */
 	sutra_trend_free(t);
+}
+
+/* The event of that subject and kind, which must be one alone. */
+static const struct sutra_snap_event *only(const struct sutra_snapshot *s, const char *subject, const char *kind)
+{
+	const struct sutra_snap_event *found = NULL;
+
+	for (size_t i = 0; i < s->n_events; i++) {
+		if (strcmp(s->events[i].subject, subject) || strcmp(s->events[i].kind, kind))
+			continue;
+		assert_null(found);
+		found = &s->events[i];
+	}
+	assert_non_null(found);
+	return found;
+}
+
+static void what_changed_is_told_once(void **state)
+{
+	struct sutra_snapshot *s[4];
+
+	for (int i = 0; i < 4; i++) {
+		s[i] = sample(i, 100, 10, (int64_t[]){ 1, 1, 1 });
+		s[i]->deployed = true;
+		s[i]->generation = 3;
+		strcpy(s[i]->services[0].state, "up");
+		for (int r = 0; r < 3; r++)
+			strcpy(s[i]->balancers[0].replicas[r].status, "UP");
+	}
+	/* From 1 on down, restarted, one replica gone, the balancer not read, the cache cleared. */
+	for (int i = 1; i < 4; i++) {
+		strcpy(s[i]->services[0].state, "down");
+		strcpy(s[i]->services[0].reason, "refused");
+		s[i]->services[0].restarts = 1;
+		s[i]->generation = 4;
+		s[i]->caches[0].clears = 2;
+		strcpy(s[i]->balancers[0].replicas[0].status, "UP 1/2");
+		strcpy(s[i]->balancers[0].replicas[1].status, "DOWN");
+		s[i]->balancers[0].replicas[1].up = false;
+		s[i]->caches[0].at_us = s[0]->time_us;
+	}
+	s[0]->services[0].restarts = 0;
+	sutra_observe(s[0], NULL);
+	assert_true(s[0]->observed && !s[0]->n_events);
+	sutra_observe(s[1], s[0]);
+	assert_string_equal(only(s[1], "gateway", "state")->text, "down, was up: refused");
+	assert_string_equal(only(s[1], "gateway", "state")->level, "bad");
+	assert_non_null(strstr(only(s[1], "gateway", "restart")->text, "1 restarts"));
+	assert_non_null(strstr(only(s[1], "b", "replica")->text, "DOWN in lb, was UP"));
+	assert_non_null(strstr(only(s[1], "deployment", "stack")->text, "generation 4, was 3"));
+	only(s[1], "gateway", "cache");
+	assert_int_equal(s[1]->n_events, 5);
+	sutra_observe(s[2], s[1]);
+	assert_int_equal(s[2]->n_events, 0);
+	sutra_observe(s[3], s[2]);	/* 3 s old by now */
+	assert_string_equal(only(s[3], "gateway", "figures")->text, "hit rates and traffic are stale");
+	assert_int_equal(s[3]->n_events, 1);
+	for (int i = 0; i < 4; i++)
+		sutra_snapshot_unref(s[i]);
+}
+
+static void events_are_bounded_and_newest_first(void **state)
+{
+	struct sutra_events *e = xcalloc(1, sizeof(*e));
+	struct sutra_snapshot *s = sutra_snapshot_new(0, 0, 0);
+
+	for (int i = 0; i < SUTRA_SNAP_EVENTS + 5; i++)
+		sutra_event_add(s, 100 + i, "monitor", "state", "a", "info", "%d", i);
+	assert_int_equal(s->n_events, SUTRA_SNAP_EVENTS);
+	assert_int_equal(s->events_lost, 5);
+	for (int i = 0; i < 4; i++)
+		sutra_events_take(e, s);
+	assert_int_equal(e->n, SUTRA_EVENTS_KEPT);
+	assert_int_equal(e->lost, 4 * SUTRA_SNAP_EVENTS - SUTRA_EVENTS_KEPT + 20);
+	/* Of another source, late: it stands where its time is. One older than all is not kept. */
+	s->n_events = 0;
+	sutra_event_add(s, 150, "grid", "index", "b", "info", "late");
+	sutra_event_add(s, 1, "grid", "index", "b", "info", "too old");
+	sutra_events_take(e, s);
+	assert_int_equal(e->n, SUTRA_EVENTS_KEPT);
+	for (size_t i = 1; i < e->n; i++)
+		assert_true(e->items[i - 1].at_us >= e->items[i].at_us && e->items[i].at_us >= 100);
+	sutra_snapshot_unref(s);
+	sutra_free(e);
 }
 
 static const char *row_of(const struct sutra_screen *s, int row)
@@ -222,6 +307,8 @@ int main(void)
 		cmocka_unit_test(rates_need_two_and_are_never_negative),
 		cmocka_unit_test(what_was_not_read_keeps_its_age),
 		cmocka_unit_test(windows_count_hits),
+		cmocka_unit_test(what_changed_is_told_once),
+		cmocka_unit_test(events_are_bounded_and_newest_first),
 		cmocka_unit_test(text_stays_inside),
 		cmocka_unit_test(charts_show_parts),
 		cmocka_unit_test(columns_give_way_in_order),

@@ -15,6 +15,7 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/file.h"
+#include "stack/audit.h"
 #include "stack/compose.h"
 #include "stack/config.h"
 #include "stack/docker.h"
@@ -277,6 +278,38 @@ static void the_lock_names_its_holder(void **state)
 	sutra_remove_tree(dir, NULL);
 }
 
+static void the_audit_is_read_on_from_where_it_was(void **state)
+{
+	static const char edited[] = "no line\n2026-11-21T09:30:44.5Z uid=7 pid=1 command=\"x\" outcome=\"ok\"\n";
+	char dir[] = "/tmp/sutra-audit-XXXXXX", name[32];
+	struct sutra_audit_reader r = { 0 };
+	struct sutra_audit_line line[4];
+	char *path;
+
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(sutra_audit_read(&r, dir, line, 4), 0);
+	for (int i = 0; i < 6; i++) {
+		snprintf(name, sizeof(name), "command %d", i);
+		sutra_audit(dir, name, i ? "two\nlines, \"quoted\"" : "ok");
+	}
+	assert_int_equal(sutra_audit_read(&r, dir, line, 4), 4);
+	assert_string_equal(line[0].command, "command 2");
+	assert_string_equal(line[3].outcome, "two\nlines, \"quoted\"");
+	assert_int_equal(line[3].uid, getuid());
+	assert_true(line[0].at_us > 1700000000000000 && line[0].at_us <= line[3].at_us);
+	assert_int_equal(sutra_audit_read(&r, dir, line, 4), 0);
+	sutra_audit(dir, "one more", "ok");
+	path = xasprintf("%s/audit.log", dir);
+	assert_int_equal(sutra_audit_read(&r, dir, line, 4), 1);
+	assert_string_equal(line[0].command, "one more");
+	/* Replaced by a smaller one: read from its start. */
+	assert_int_equal(sutra_file_write(path, edited, strlen(edited), 0600, NULL), 0);
+	assert_int_equal(sutra_audit_read(&r, dir, line, 4), 1);
+	assert_int_equal(line[0].at_us, 1795253444500000);
+	sutra_free(path);
+	sutra_remove_tree(dir, NULL);
+}
+
 /* The newest four stay, and those that something was started from; the rest goes. */
 static void generations_are_kept_while_they_are_of_use(void **state)
 {
@@ -396,6 +429,7 @@ int main(void)
 		cmocka_unit_test(the_lock_names_its_holder),
 		cmocka_unit_test(generations_are_kept_while_they_are_of_use),
 		cmocka_unit_test(restored_settings_stand_alone),
+		cmocka_unit_test(the_audit_is_read_on_from_where_it_was),
 		cmocka_unit_test(image_tags_are_of_one_stack),
 		cmocka_unit_test(edges_come_from_depends_on_and_addresses),
 	};
