@@ -10,7 +10,7 @@ struct answer {
 	struct gateway *g;
 	struct sutra_http_request *request;
 	struct sutra_texts body;	/* owns the texts */
-	struct sutra_buf ids;		/* owns the lists of token ids among them */
+	struct sutra_buf packed;	/* owns those that are not strings: ids, typed texts */
 	const char **texts;
 	size_t *lengths;
 	struct gw_model model;
@@ -22,7 +22,8 @@ struct answer {
 int answer_new(struct gateway *g, struct sutra_http_request *r, size_t n, struct answer **ret,
 	       struct sutra_err *err);
 void answer_free(struct answer *a);
-void answer_take_texts(struct answer *a);	/* from body */
+/* The texts of body, all of them of this type (NULL: of none); ids where they are lists. */
+int answer_take_texts(struct answer *a, const char *type, struct sutra_err *err);
 int answer_model(struct gateway *g, struct gw_model *ret, struct sutra_err *err);
 void answer_add_vector(const struct answer *a, size_t i, struct sutra_buf *b);	/* as JSON */
 void answer_count(const struct answer *a, size_t *ret_tokens, size_t *ret_truncated);

@@ -66,13 +66,16 @@ static void invalidated(void *request, uint64_t l1, uint64_t l2, int l2_code)
 void gw_cache_invalidate(struct sutra_http_request *r, void *ctx)
 {
 	struct gateway *g = ctx;
-	const char *body, *text = NULL;
+	const char *body, *text = NULL, *type = NULL;
+	struct gw_model model = { 0 };
+	struct sutra_buf typed;
 	json_t *o = NULL;
 	struct sutra_err err;
 	size_t n;
 	int rc;
 
 	body = sutra_http_body(r, &n);
+	sutra_buf_init(&typed, n + SUTRA_INPUT_TYPE_LEN + 2);
 	rc = sutra_json_parse(body, n, &o, &err);
 	if (!rc && json_object_get(o, "query")) {
 		rc = sutra_fail(&err, SUTRA_E_INVALID, "field \"query\": invalidation by similarity is not in this version");
@@ -81,10 +84,21 @@ void gw_cache_invalidate(struct sutra_http_request *r, void *ctx)
 	rc = rc ? rc : sutra_json_get_string(o, "text", &text, &err);
 	if (!rc && (!text || !*text))
 		rc = sutra_fail(&err, SUTRA_E_INVALID, "field \"text\" is missing or empty");
+	if (!rc && json_object_get(o, "input_type"))
+		rc = answer_model(g, &model, &err);
+	rc = rc ? rc : gw_read_type(&model, o, &type, &err);
+	n = json_string_length(json_object_get(o, "text"));
+	if (!rc && type) {
+		sutra_typed_pack(type, text, n, &typed);
+		text = sutra_buf_str(&typed);
+		n = typed.len;
+		rc = sutra_buf_error(&typed) ? sutra_fail(&err, SUTRA_E_NOMEM, "out of memory") : 0;
+	}
 	if (rc)
 		gw_fail(g, r, &err);
 	else
-		sutra_cache_invalidate(g->cache, text, json_string_length(json_object_get(o, "text")), invalidated, r);
+		sutra_cache_invalidate(g->cache, text, n, invalidated, r);
+	sutra_buf_release(&typed);
 	json_decref(o);
 }
 
@@ -122,6 +136,8 @@ static int read_ndjson(const char *body, size_t n, struct sutra_texts *ret, stru
 			len = (size_t)(end - at);
 		rc = strspn(at, " \t\r") >= len ? 0 : sutra_json_parse(at, len, &v, err);
 		text = json_is_object(v) ? json_object_get(v, "text") : v;
+		if (!rc && json_object_get(v, "input_type"))
+			rc = sutra_fail(err, SUTRA_E_INVALID, "\"input_type\" is taken with {\"texts\":[...]} only");
 		if (!rc && v && (!json_is_string(text) || !json_string_length(text)))
 			rc = sutra_fail(err, SUTRA_E_INVALID, "a text that is not empty is wanted");
 		if (!rc && v && json_array_size(ret->list) == SUTRA_MAX_TEXTS)
@@ -142,6 +158,7 @@ void gw_cache_warm(struct sutra_http_request *r, void *ctx)
 	const char *type = sutra_http_header(r, "Content-Type"), *body;
 	struct sutra_texts texts = { 0 };
 	struct answer *a = NULL;
+	const char *input_type = NULL;
 	struct gw_model model;
 	struct sutra_err err;
 	size_t n;
@@ -151,6 +168,7 @@ void gw_cache_warm(struct sutra_http_request *r, void *ctx)
 	if (!rc)
 		rc = type && strstr(type, "ndjson") ? read_ndjson(body, n, &texts, &err) :
 						      sutra_texts_read(body, n, &texts, &err);
+	rc = rc ? rc : gw_read_type(&model, texts.body, &input_type, &err);
 	rc = rc ? rc : answer_new(g, r, json_array_size(texts.list), &a, &err);
 	if (rc) {
 		sutra_texts_release(&texts);
@@ -159,7 +177,11 @@ void gw_cache_warm(struct sutra_http_request *r, void *ctx)
 	}
 	a->body = texts;
 	a->get.done = warmed;
-	answer_take_texts(a);
+	if (answer_take_texts(a, input_type, &err)) {
+		answer_free(a);
+		gw_fail(g, r, &err);
+		return;
+	}
 	sutra_cache_get(g->cache, &a->get);
 }
 

@@ -45,19 +45,52 @@ void answer_free(struct answer *a)
 	for (size_t i = 0; i < a->get.n; i++)
 		sutra_vector_unref(a->get.vectors[i]);
 	sutra_texts_release(&a->body);
-	sutra_buf_release(&a->ids);
+	sutra_buf_release(&a->packed);
 	sutra_free(a);
 }
 
-void answer_take_texts(struct answer *a)
+/* What is no string for the cache becomes bytes; the buffer does not move from when it is made. */
+int answer_take_texts(struct answer *a, const char *type, struct sutra_err *err)
 {
+	size_t most = 0, at = 0, i;
 	json_t *text;
-	size_t i;
 
+	json_array_foreach(a->body.list, i, text) {
+		if (json_is_array(text))
+			most += 1 + 4 * json_array_size(text);
+		else if (type)
+			most += json_string_length(text) + strlen(type) + 2;
+	}
+	sutra_buf_init(&a->packed, most);
+	if (most && !sutra_buf_reserve(&a->packed, most))
+		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
 	json_array_foreach(a->body.list, i, text) {
 		a->texts[i] = json_string_value(text);
 		a->lengths[i] = json_string_length(text);
+		if (json_is_array(text))
+			sutra_ids_pack(text, &a->packed);
+		else if (type)
+			sutra_typed_pack(type, a->texts[i], a->lengths[i], &a->packed);
+		else
+			continue;
+		a->texts[i] = a->packed.data + at;
+		a->lengths[i] = a->packed.len - at;
+		at = a->packed.len;
 	}
+	return 0;
+}
+
+int gw_read_type(const struct gw_model *m, const json_t *body, const char **ret, struct sutra_err *err)
+{
+	const char *type = NULL;
+	size_t at;
+	int rc = sutra_json_get_string(body, "input_type", &type, err);
+
+	if (!rc && type)
+		rc = sutra_input_type_find(&m->types, "input_type", type, &at, err);
+	if (!rc)
+		*ret = type ? m->types.names[at] : NULL;
+	return rc;
 }
 
 bool gw_model_get(struct gateway *g, struct gw_model *ret)
@@ -228,6 +261,7 @@ void gw_embed(struct sutra_http_request *r, void *ctx)
 	struct gw_model model;
 	struct sutra_err err;
 	bool normalize = true, truncate = true;
+	const char *type = NULL;
 	int64_t dimension;
 	size_t n;
 	int rc;
@@ -240,6 +274,7 @@ void gw_embed(struct sutra_http_request *r, void *ctx)
 	rc = rc ? rc : sutra_json_get_bool(texts.body, "normalize", &normalize, &err);
 	rc = rc ? rc : sutra_json_get_bool(texts.body, "truncate", &truncate, &err);
 	rc = rc ? rc : gw_check_dimension(&model, dimension, &err);
+	rc = rc ? rc : gw_read_type(&model, texts.body, &type, &err);
 	if (!rc && (!normalize || !truncate)) {
 		/* Lengths and norms are the model's to know: past the cache. */
 		sutra_texts_release(&texts);
@@ -258,6 +293,10 @@ void gw_embed(struct sutra_http_request *r, void *ctx)
 	a->dimension = (size_t)dimension;
 	a->binary = accept && strcasestr(accept, "application/octet-stream");
 	a->get.done = embedded;
-	answer_take_texts(a);
+	if (answer_take_texts(a, type, &err)) {
+		answer_free(a);
+		gw_fail(g, r, &err);
+		return;
+	}
 	sutra_cache_get(g->cache, &a->get);
 }

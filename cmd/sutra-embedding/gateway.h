@@ -11,6 +11,7 @@
 #include "base/metric.h"
 #include "cache/cache.h"
 #include "model/matryoshka.h"
+#include "model/prompt.h"
 #include "net/fetch.h"
 #include "net/http.h"
 #include "net/texts.h"
@@ -40,6 +41,7 @@ struct gw_model {
 	size_t native, dimension;	/* dimension: of this deployment */
 	bool plain_mrl;
 	struct sutra_ids_limits ids;
+	struct sutra_input_types types;	/* that a request may name */
 };
 
 struct upstream;
@@ -66,6 +68,10 @@ void gw_model_wait(struct gateway *g, uint64_t limit_ns);
 void gw_fail(struct gateway *g, struct sutra_http_request *r, const struct sutra_err *err);
 /* Refuses a dimension that this deployment does not give: SUTRA_E_INVALID lists what it does. */
 int gw_check_dimension(const struct gw_model *m, int64_t dimension, struct sutra_err *err);
+/* The "input_type" of a request as the model names it, within *m; NULL: none. It is a text's own even
+ * where it is the model's default: what is the default may have changed upstream. SUTRA_E_INVALID
+ * lists what is allowed. */
+int gw_read_type(const struct gw_model *m, const json_t *body, const char **ret, struct sutra_err *err);
 /* The cached vector at a smaller dimension (or its own) into out. */
 void gw_shape(const struct gw_model *m, const struct sutra_vector *v, size_t dimension, float *out);
 

@@ -39,6 +39,7 @@ static void fail_openai(struct gateway *g, struct sutra_http_request *r, const s
 static int read_input(struct sutra_texts *t, const struct sutra_ids_limits *limits,
 		      struct sutra_err *err)
 {
+	bool typed = json_is_string(json_object_get(t->body, "input_type"));
 	json_t *input = json_object_get(t->body, "input"), *text;
 	bool one = json_is_string(input) || json_is_integer(json_array_get(input, 0));
 	char name[48];
@@ -58,36 +59,17 @@ static int read_input(struct sutra_texts *t, const struct sutra_ids_limits *limi
 		int rc = 0;
 
 		snprintf(name, sizeof(name), one ? "input" : "input[%zu]", i);
-		if (json_is_array(text))
+		if (json_is_array(text) && typed)
+			rc = sutra_fail(err, SUTRA_E_INVALID,
+					"%s is a list of token ids, which no prefix can be put before; field "
+					"\"input_type\" is for texts", name);
+		else if (json_is_array(text))
 			rc = sutra_ids_check(text, name, limits, err);
 		else if (!json_is_string(text) || !json_string_length(text))
 			rc = sutra_fail(err, SUTRA_E_INVALID, "%s is %s; a text that is not empty is wanted", name,
 					json_is_string(text) ? "an empty text" : sutra_json_type_name(text));
 		if (rc)
 			return rc;
-	}
-	return 0;
-}
-
-/* Lists of ids become texts of bytes. */
-static int take_input(struct answer *a, struct sutra_err *err)
-{
-	size_t most = 0, at = 0, i;
-	json_t *text;
-
-	json_array_foreach(a->body.list, i, text)
-		most += json_is_array(text) ? 1 + 4 * json_array_size(text) : 0;
-	sutra_buf_init(&a->ids, most);
-	if (most && !sutra_buf_reserve(&a->ids, most))	/* it does not move from here on */
-		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
-	answer_take_texts(a);
-	json_array_foreach(a->body.list, i, text) {
-		if (!json_is_array(text))
-			continue;
-		sutra_ids_pack(text, &a->ids);
-		a->texts[i] = a->ids.data + at;
-		a->lengths[i] = a->ids.len - at;
-		at = a->ids.len;
 	}
 	return 0;
 }
@@ -141,8 +123,8 @@ static void embedded(struct sutra_cache_request *get)
 
 /* Reads everything but the input; *ret_param is the field at fault. */
 static int read_options(struct gateway *g, const json_t *body, struct gw_model *model,
-			int64_t *ret_dimension, bool *ret_base64, const char **ret_param,
-			struct sutra_err *err)
+			int64_t *ret_dimension, bool *ret_base64, const char **ret_type,
+			const char **ret_param, struct sutra_err *err)
 {
 	const char *format = "float";
 	int rc = answer_model(g, model, err);
@@ -161,7 +143,10 @@ static int read_options(struct gateway *g, const json_t *body, struct gw_model *
 		rc = sutra_fail(err, SUTRA_E_INVALID,
 				"field \"encoding_format\" is \"%.40s\"; allowed are float and base64", format);
 	*ret_base64 = !strcmp(format, "base64");
-	return rc;
+	if (rc)
+		return rc;
+	*ret_param = "input_type";
+	return gw_read_type(model, body, ret_type, err);
 }
 
 void gw_openai(struct sutra_http_request *r, void *ctx)
@@ -171,7 +156,7 @@ void gw_openai(struct sutra_http_request *r, void *ctx)
 	struct answer *a = NULL;
 	struct gw_model model;
 	struct sutra_err err;
-	const char *body, *param = NULL;
+	const char *body, *param = NULL, *type = NULL;
 	int64_t dimension = 0;
 	bool base64 = false;
 	size_t n;
@@ -182,7 +167,7 @@ void gw_openai(struct sutra_http_request *r, void *ctx)
 	if (!rc && !json_is_object(texts.body))
 		rc = sutra_fail(&err, SUTRA_E_SYNTAX, "the body must be a JSON object, not %s",
 				sutra_json_type_name(texts.body));
-	rc = rc ? rc : read_options(g, texts.body, &model, &dimension, &base64, &param, &err);
+	rc = rc ? rc : read_options(g, texts.body, &model, &dimension, &base64, &type, &param, &err);
 	if (!rc) {
 		param = "input";
 		rc = read_input(&texts, &model.ids, &err);
@@ -198,7 +183,7 @@ void gw_openai(struct sutra_http_request *r, void *ctx)
 	a->dimension = (size_t)dimension;
 	a->base64 = base64;
 	a->get.done = embedded;
-	if (take_input(a, &err)) {
+	if (answer_take_texts(a, type, &err)) {
 		answer_free(a);
 		fail_openai(g, r, &err, NULL);
 		return;

@@ -314,7 +314,8 @@ void upstream_pass(struct upstream *u, struct sutra_http_request *r)
 /* Takes what /info says; a dimension the model cannot give ends the program with one line. */
 static void adopt_model(struct gateway *g, const json_t *o)
 {
-	const char *name = "", *fingerprint = "", *mrl = "";
+	const char *name = "", *fingerprint = "", *mrl = "", *prompt;
+	json_t *text;
 	char allowed[SUTRA_MRL_LIST];
 	int64_t native = 0, vocab = 0, max_tokens = 0;
 	struct gw_model m = { .dimension = (size_t)g->settings.dimension };
@@ -325,6 +326,8 @@ static void adopt_model(struct gateway *g, const json_t *o)
 	sutra_json_get_int(o, "native_dimension", &native, NULL);
 	sutra_json_get_int(o, "vocab_size", &vocab, NULL);
 	sutra_json_get_int(o, "max_tokens", &max_tokens, NULL);
+	json_object_foreach(json_object_get(o, "prompts"), prompt, text)
+		sutra_input_type_add(&m.types, prompt);
 	if (!*fingerprint || native < 1)
 		return;
 	if (!sutra_matryoshka_allows((size_t)native, m.dimension)) {

@@ -33,6 +33,10 @@ static const struct sutra_setting settings[] = {
 	  "name of the model in the store" },
 	{ "MATRYOSHKA_DIM", NULL, SUTRA_SET_INT, FIELD(dimension), NULL, 1, 8192, NULL,
 	  "dimension of answers that ask for none (256, or the model's own)" },
+	{ "SUTRA_INPUT_TYPE", NULL, SUTRA_SET_STRING, FIELD(input_type), NULL, 0, 0, NULL,
+	  "the model's prompt put before texts whose request names none (the folder's default)" },
+	{ "SUTRA_PROMPT", NULL, SUTRA_SET_STRING, FIELD(prompt), NULL, 0, 0, NULL,
+	  "the same as literal text" },
 	{ "SUTRA_MRL", NULL, SUTRA_SET_CHOICE, FIELD(mrl), "layer_norm", 0, 0, "layer_norm|plain",
 	  "what comes before the cut to a smaller dimension" },
 	{ "SUTRA_PRECISION", NULL, SUTRA_SET_CHOICE, FIELD(precision), "auto", 0, 0, "auto|fp32",
@@ -80,6 +84,29 @@ static int choose_dimension(struct ml_base *ml, struct sutra_err *err)
 	sutra_matryoshka_list(native, allowed);
 	return sutra_fail(err, SUTRA_E_SETTING, "MATRYOSHKA_DIM is %zu; %s allows %s", asked,
 			  ml->model->name, allowed);
+}
+
+/* What is put before texts by default: what a setting says, else what the folder says. */
+static int choose_prompt(struct ml_base *ml, struct sutra_err *err)
+{
+	const char *type = ml->settings.input_type, *prompt = ml->settings.prompt;
+	struct sutra_prompts *p = &ml->model->prompts;
+	size_t at;
+
+	if (type && prompt)
+		return sutra_fail(err, SUTRA_E_SETTING,
+				  "SUTRA_INPUT_TYPE is \"%.60s\" and SUTRA_PROMPT \"%.60s\"; one of them "
+				  "is allowed", type, prompt);
+	if (prompt && strlen(prompt) > SUTRA_MAX_PROMPT)
+		return sutra_fail(err, SUTRA_E_SETTING, "SUTRA_PROMPT has %zu bytes; %d are allowed",
+				  strlen(prompt), SUTRA_MAX_PROMPT);
+	if (prompt)
+		return sutra_model_use_prompt(ml->model, "", prompt, err);
+	if (!type)
+		return 0;
+	if (sutra_input_type_find(&p->types, "SUTRA_INPUT_TYPE", type, &at, err))
+		return err->code = SUTRA_E_SETTING;
+	return sutra_model_use_prompt(ml->model, p->types.names[at], p->texts[at], err);
 }
 
 /* This replica's part of the cores, or what its control group allows where that is less. */
@@ -149,6 +176,8 @@ static int load(struct ml_base *ml, struct sutra_err *err)
 	sutra_free(folder);
 	if (!rc)
 		rc = choose_dimension(ml, err);
+	if (!rc)
+		rc = choose_prompt(ml, err);
 	if (rc)
 		return rc;
 	ml->threads = choose_threads(&ml->settings, n_cores);

@@ -15,10 +15,11 @@
 #include "net/http.h"
 #include "net/texts.h"
 
-enum { ML_PORT = 8887 };
+enum { ML_PORT = 8887, ML_MAX_TEXT = 32 << 20 };	/* MAX_TEXT: bytes, prefix and all */
 
 struct ml_settings {
 	char *model_path, *model, *mrl, *precision, *instance_id, *log_level, *log_format;
+	char *input_type, *prompt;
 	int64_t dimension;	/* 0: unset */
 	int64_t threads;	/* 0: unset */
 	int64_t replicas, batch_tokens, batch_size, max_queue, max_queue_ms;
@@ -87,6 +88,13 @@ struct ml_base {
 /* Prints what the model of the settings is worth on a file of graded pairs (model/quality.h) as
  * JSON: a row a precision, dimension and MRL mode. dims: "64,256", or NULL: all it has. */
 int ml_quality(const struct ml_settings *s, const char *pairs, const char *dims, struct sutra_err *err);
+/* *ret becomes the prefix that o's "input_type" names; none named: as it was. */
+int ml_read_prefix(const struct sutra_model *m, const json_t *o, const char **ret,
+		   struct sutra_err *err);
+/* The text that the model is given for `item` (a string, or {"text","input_type"}, which has a
+ * prefix of its own): n bytes, in item or in room. */
+int ml_text(const struct sutra_model *m, const char *prefix, const json_t *item,
+	    struct sutra_buf *room, const char **ret, size_t *ret_n, struct sutra_err *err);
 
 /* Handlers (ctx is the struct ml_base). */
 sutra_http_handler ml_embed, ml_tokenize, ml_info, ml_health, ml_ready, ml_metrics;

@@ -24,6 +24,8 @@ struct embed {
 	uint32_t *ids, *lengths;
 	size_t tokens, truncated;
 	size_t dimension;
+	const char *prefix;	/* of texts that name no input_type of their own */
+	bool typed;		/* the request names one for all */
 	bool normalize, truncate, single, binary;
 	uint64_t stage_ns[ML_STAGE_COUNT];
 	uint64_t since_ns;	/* when the last stage ended */
@@ -204,11 +206,15 @@ static int read_options(struct embed *e, const json_t *body, struct sutra_err *e
 	int rc;
 
 	e->normalize = e->truncate = true;
+	e->prefix = e->ml->model->prefix;
+	e->typed = json_is_string(json_object_get(body, "input_type"));
 	rc = sutra_json_get_int(body, "dimension", &dimension, err);
 	if (!rc)
 		rc = sutra_json_get_bool(body, "normalize", &e->normalize, err);
 	if (!rc)
 		rc = sutra_json_get_bool(body, "truncate", &e->truncate, err);
+	if (!rc)
+		rc = ml_read_prefix(e->ml->model, body, &e->prefix, err);
 	if (rc)
 		return rc;
 	if (dimension < 1 || !sutra_matryoshka_allows(native, (size_t)dimension)) {
@@ -220,32 +226,56 @@ static int read_options(struct embed *e, const json_t *body, struct sutra_err *e
 	return 0;
 }
 
-/* The next text's tokens to the end of e->ids; whether the text was cut. */
-static bool add_tokens(struct embed *e, size_t i, const json_t *text)
+static int refuse_cut(const struct sutra_model *m, size_t i, const char *text, size_t n,
+		      struct sutra_err *err)
+{
+	sutra_fail(err, SUTRA_E_INVALID, "texts[%zu] has %zu tokens; the model takes %zu", i,
+		   sutra_wordpiece_count(m->tokenizer, text, n), m->max_tokens);
+	return sutra_hint(err, "shorten it, or let it be cut with \"truncate\": true");
+}
+
+/* The next text's tokens to the end of e->ids. */
+static int add_tokens(struct embed *e, size_t i, const json_t *item, struct sutra_buf *room,
+		      struct sutra_err *err)
 {
 	const struct sutra_model *m = e->ml->model;
 	uint32_t *ids = e->ids + e->tokens;
-	size_t n = json_array_size(text);
+	size_t n = json_array_size(item);
+	const char *text;
 	bool cut = false;
 
-	if (json_is_array(text)) {	/* checked: not too many */
+	if (json_is_array(item) && e->typed)
+		return sutra_fail(err, SUTRA_E_INVALID,
+				  "texts[%zu] is a list of token ids, which no prefix can be put before; "
+				  "field \"input_type\" is for texts", i);
+	if (json_is_array(item)) {	/* checked: not too many */
 		for (size_t k = 0; k < n; k++)
-			ids[k] = (uint32_t)json_integer_value(json_array_get(text, k));
+			ids[k] = (uint32_t)json_integer_value(json_array_get(item, k));
 		e->lengths[i] = (uint32_t)n;
 	} else {
-		e->lengths[i] = (uint32_t)sutra_wordpiece_encode(m->tokenizer, json_string_value(text),
-								 json_string_length(text), ids,
+		int rc = ml_text(m, e->prefix, item, room, &text, &n, err);
+
+		if (rc)
+			return rc;
+		e->lengths[i] = (uint32_t)sutra_wordpiece_encode(m->tokenizer, text, n, ids,
 								 m->max_tokens, &cut);
+		if (cut && !e->truncate)
+			return refuse_cut(m, i, text, n, err);
 	}
 	e->tokens += e->lengths[i];
-	return cut;
+	e->truncated += cut;
+	if (i < MAX_LENGTHS)
+		e->cut[i] = cut;
+	return 0;
 }
 
 static int tokenize(struct embed *e, const json_t *list, struct sutra_err *err)
 {
 	const struct sutra_model *m = e->ml->model;
 	size_t n = json_array_size(list), i;
-	json_t *text;
+	struct sutra_buf room;
+	json_t *item;
+	int rc = 0;
 
 	e->job.texts = n;
 	e->ids = sutra_calloc(n * m->max_tokens, sizeof(*e->ids));
@@ -253,24 +283,16 @@ static int tokenize(struct embed *e, const json_t *list, struct sutra_err *err)
 	e->job.out = sutra_calloc(n * m->dimension, sizeof(float));
 	if (!e->ids || !e->lengths || !e->job.out)
 		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory for %zu texts", n);
-	json_array_foreach (list, i, text) {
-		if (!add_tokens(e, i, text))
-			continue;
-		e->truncated++;
-		if (i < MAX_LENGTHS)
-			e->cut[i] = true;
-		if (!e->truncate) {
-			sutra_fail(err, SUTRA_E_INVALID,
-				   "texts[%zu] has %zu tokens; the model takes %zu", i,
-				   sutra_wordpiece_count(m->tokenizer, json_string_value(text),
-							 json_string_length(text)),
-				   m->max_tokens);
-			return sutra_hint(err, "shorten it, or let it be cut with \"truncate\": true");
-		}
+	sutra_buf_init(&room, ML_MAX_TEXT);
+	json_array_foreach (list, i, item) {
+		rc = add_tokens(e, i, item, &room, err);
+		if (rc)
+			break;
 	}
+	sutra_buf_release(&room);
 	e->job.ids = e->ids;
 	e->job.lengths = e->lengths;
-	return 0;
+	return rc;
 }
 
 /* Reads the request into e, up to the point where it can be queued. What the queue would refuse is

@@ -12,6 +12,30 @@ enum { MAX_ANSWER = 64 << 20 };
 /* A batch under way for so long means that the machine, or this program, hangs. */
 #define STUCK_NS 60000000000u
 
+/* What may be put before texts: what is by default, and what a request may name. */
+static void add_prompts(const struct sutra_model *m, struct sutra_buf *b)
+{
+	const struct sutra_prompts *p = &m->prompts;
+
+	sutra_buf_addf(b, ",\"architecture\":\"%s\",\"normalize_module\":%s,\"input_type\":",
+		       sutra_architecture_name(m->architecture), m->normalizes ? "true" : "false");
+	if (*m->input_type)
+		sutra_json_add_string(b, m->input_type, strlen(m->input_type));
+	else
+		sutra_buf_adds(b, "null");
+	sutra_buf_adds(b, ",\"prompt\":");
+	sutra_json_add_string(b, m->prefix, strlen(m->prefix));
+	sutra_buf_adds(b, ",\"prompts\":{");
+	for (size_t i = 0; i < p->types.n; i++) {
+		if (i)
+			sutra_buf_addc(b, ',');
+		sutra_json_add_string(b, p->types.names[i], strlen(p->types.names[i]));
+		sutra_buf_addc(b, ':');
+		sutra_json_add_string(b, p->texts[i], strlen(p->texts[i]));
+	}
+	sutra_buf_addc(b, '}');
+}
+
 void ml_info(struct sutra_http_request *r, void *ctx)
 {
 	const struct ml_base *ml = ctx;
@@ -22,7 +46,7 @@ void ml_info(struct sutra_http_request *r, void *ctx)
 
 	sutra_matryoshka_list(m->dimension, allowed);
 	sutra_batcher_stats(ml->batcher, &stats);
-	sutra_buf_init(&b, 65536);
+	sutra_buf_init(&b, 1 << 20);
 	sutra_buf_adds(&b, "{\"model\":");
 	sutra_json_add_string(&b, m->name, strlen(m->name));
 	sutra_buf_addf(&b,
@@ -41,6 +65,7 @@ void ml_info(struct sutra_http_request *r, void *ctx)
 		       (long long)ml->settings.batch_tokens, (long long)ml->settings.batch_size,
 		       m->weights_sha256, m->vocab_sha256);
 	sutra_json_add_string(&b, ml->settings.instance_id, strlen(ml->settings.instance_id));
+	add_prompts(m, &b);
 	sutra_buf_adds(&b, "}\n");
 	sutra_http_reply_json(r, 200, &b);
 }
@@ -105,55 +130,62 @@ void ml_metrics(struct sutra_http_request *r, void *ctx)
 	sutra_http_reply(r, 200, "text/plain; version=0.0.4", &b);
 }
 
-/* Appends [id,...] of one text; returns its uncut length. */
-static size_t add_ids(const struct sutra_model *m, const json_t *text, uint32_t *ids,
-		      struct sutra_buf *b)
+/* Appends [id,...] of one text, and to wholes how many the uncut text has. */
+static int add_ids(const struct sutra_model *m, const char *prefix, const json_t *item,
+		   struct sutra_buf *room, struct sutra_buf *b, struct sutra_buf *wholes,
+		   struct sutra_err *err)
 {
-	const char *s = json_string_value(text);
-	size_t len = json_string_length(text), n;
+	uint32_t *ids = sutra_calloc(m->max_tokens, sizeof(*ids));
+	const char *text, *comma = wholes->len ? "," : "";
+	size_t len, n;
 	bool cut;
+	int rc = ids ? ml_text(m, prefix, item, room, &text, &len, err) :
+		       sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
 
-	n = sutra_wordpiece_encode(m->tokenizer, s, len, ids, m->max_tokens, &cut);
-
+	if (rc)
+		goto out;
+	n = sutra_wordpiece_encode(m->tokenizer, text, len, ids, m->max_tokens, &cut);
+	sutra_buf_addf(b, "%s[", comma);
 	for (size_t i = 0; i < n; i++)
-		sutra_buf_addf(b, "%c%u", i ? ',' : '[', ids[i]);
+		sutra_buf_addf(b, "%s%u", i ? "," : "", ids[i]);
 	sutra_buf_addc(b, ']');
-	return cut ? sutra_wordpiece_count(m->tokenizer, s, len) : n;
+	sutra_buf_addf(wholes, "%s%zu", comma,
+		       cut ? sutra_wordpiece_count(m->tokenizer, text, len) : n);
+out:
+	sutra_free(ids);
+	return rc;
 }
 
 void ml_tokenize(struct sutra_http_request *r, void *ctx)
 {
-	const struct ml_base *ml = ctx;
+	const struct sutra_model *m = ((const struct ml_base *)ctx)->model;
+	const char *body, *prefix = m->prefix;
 	struct sutra_texts texts = { 0 };
-	struct sutra_buf b, wholes;
+	struct sutra_buf b, wholes, room;
 	struct sutra_err err;
-	const char *body;
-	uint32_t *ids = NULL;
 	size_t n, i;
 	json_t *text;
 	int rc;
 
-	body = sutra_http_body(r, &n);
-	rc = sutra_texts_read(body, n, &texts, &err);
-	if (!rc && !(ids = sutra_calloc(ml->model->max_tokens, sizeof(*ids))))
-		rc = sutra_fail(&err, SUTRA_E_NOMEM, "out of memory");
-	if (rc) {
-		sutra_texts_release(&texts);
-		sutra_http_reply_error(r, &err);
-		return;
-	}
 	sutra_buf_init(&b, MAX_ANSWER);
 	sutra_buf_init(&wholes, MAX_ANSWER);
+	sutra_buf_init(&room, ML_MAX_TEXT);
+	body = sutra_http_body(r, &n);
+	rc = sutra_texts_read(body, n, &texts, &err);
+	if (!rc)
+		rc = ml_read_prefix(m, texts.body, &prefix, &err);
 	sutra_buf_adds(&b, "{\"ids\":[");
-	json_array_foreach (texts.list, i, text) {
-		if (i)
-			sutra_buf_addc(&b, ',');
-		sutra_buf_addf(&wholes, "%s%zu", i ? "," : "", add_ids(ml->model, text, ids, &b));
-	}
+	json_array_foreach (texts.list, i, text)
+		rc = rc ? rc : add_ids(m, prefix, text, &room, &b, &wholes, &err);
 	sutra_buf_addf(&b, "],\"tokens_before_truncation\":[%s],\"max_tokens\":%zu}\n",
-		       sutra_buf_str(&wholes), ml->model->max_tokens);
+		       sutra_buf_str(&wholes), m->max_tokens);
 	sutra_buf_release(&wholes);
-	sutra_free(ids);
+	sutra_buf_release(&room);
 	sutra_texts_release(&texts);
-	sutra_http_reply_json(r, 200, &b);
+	if (rc) {
+		sutra_buf_release(&b);
+		sutra_http_reply_error(r, &err);
+	} else {
+		sutra_http_reply_json(r, 200, &b);
+	}
 }

@@ -46,8 +46,30 @@ void sutra_ids_pack(const json_t *list, struct sutra_buf *b)
 	}
 }
 
+void sutra_typed_pack(const char *type, const char *text, size_t n, struct sutra_buf *b)
+{
+	sutra_buf_addc(b, (char)SUTRA_TEXT_TYPED);
+	sutra_buf_add(b, type, strlen(type) + 1);
+	sutra_buf_add(b, text, n);
+}
+
+static void add_typed(const char *packed, size_t n, struct sutra_buf *b)
+{
+	const char *type = packed + 1, *text = type + strlen(type) + 1;
+
+	sutra_buf_adds(b, "{\"input_type\":");
+	sutra_json_add_string(b, type, strlen(type));
+	sutra_buf_adds(b, ",\"text\":");
+	sutra_json_add_string(b, text, n - (size_t)(text - packed));
+	sutra_buf_addc(b, '}');
+}
+
 void sutra_text_add_json(const char *text, size_t n, struct sutra_buf *b)
 {
+	if ((unsigned char)*text == SUTRA_TEXT_TYPED) {
+		add_typed(text, n, b);
+		return;
+	}
 	if ((unsigned char)*text != SUTRA_TEXT_IDS) {
 		sutra_json_add_string(b, text, n);
 		return;
@@ -70,6 +92,14 @@ static int check_text(const json_t *v, const char *field, size_t i,
 	snprintf(name, sizeof(name), field[4] ? "%s[%zu]" : "%s", field, i);
 	if (limits && json_is_array(v))
 		return sutra_ids_check(v, name, limits, err);
+	if (limits && json_is_object(v)) {
+		const char *type = NULL;
+		int rc = sutra_json_get_string(v, "input_type", &type, err);
+
+		if (rc)
+			return sutra_err_prefix(err, "%s", name);
+		v = json_object_get(v, "text");
+	}
 	if (!json_is_string(v)) {
 		sutra_fail(err, SUTRA_E_INVALID, "field \"%s\" must be a string, not %s", name,
 			   sutra_json_type_name(v));

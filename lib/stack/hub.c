@@ -19,6 +19,7 @@ enum { MAX_LISTING = 16 << 20, MAX_REPO_PART = 96 };
 static const char *const wanted[] = {
 	"config.json", "vocab.txt", "model.safetensors", "tokenizer_config.json",
 	"sentence_bert_config.json", "modules.json", "1_Pooling/config.json", "special_tokens_map.json",
+	"config_sentence_transformers.json",
 };
 enum { N_NEEDED = 3, N_WANTED = sizeof(wanted) / sizeof(*wanted) };
 

@@ -13,6 +13,7 @@
  *   busy     429 with Retry-After: 1 to every third request
  *   broken   500 to every request
  *   locked   401 without the token "open-sesame"
+ *   nomic-ai as good, with the files of nomic-embed-text
  *   old      a repository without safetensors
  *   hostile  a listing that is no JSON
  * anything else is 404.
@@ -35,6 +36,8 @@
 enum { WEIGHTS = 300000, CUT = 120000, MAX_REQUEST = 16384 };
 
 static const char config[] = "{\"architectures\":[\"BertModel\"],\"hidden_size\":32}\n";
+static const char nomic_config[] = "{\"model_type\":\"nomic_bert\",\"n_embd\":48}\n";
+static const char prompts[] = "{\"prompts\":{\"query\":\"ask: \"},\"default_prompt_name\":null}\n";
 static const char vocab[] = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthe\n";
 static const char pooling[] = "{\"pooling_mode_mean_tokens\":true}\n";
 static char weights[WEIGHTS];
@@ -101,6 +104,11 @@ static void answer_words(int fd, const char *status, const char *extra)
 	answer(fd, status, extra, status, strlen(status), strlen(status));
 }
 
+static const char *config_of(const struct request *r)
+{
+	return strcmp(r->owner, "nomic-ai") ? config : nomic_config;
+}
+
 static void listing(int fd, const struct request *r)
 {
 	uint8_t digest[SUTRA_SHA256_LEN];
@@ -112,7 +120,11 @@ static void listing(int fd, const struct request *r)
 	sutra_buf_init(&b, 1 << 20);
 	sutra_buf_addf(&b, "{\"id\":\"%s/m\",\"sha\":\"" COMMIT "\",\"siblings\":[{\"rfilename\":\"README.md\",\"size\":9},",
 		       r->owner);
-	sutra_buf_addf(&b, "{\"rfilename\":\"config.json\",\"size\":%zu},", strlen(config));
+	sutra_buf_addf(&b, "{\"rfilename\":\"config.json\",\"size\":%zu},", strlen(config_of(r)));
+	if (config_of(r) == nomic_config)
+		sutra_buf_addf(&b, "{\"rfilename\":\"config_sentence_transformers.json\",\"size\":%zu},"
+				   "{\"rfilename\":\"modeling_hf_nomic_bert.py\",\"size\":9},"
+				   "{\"rfilename\":\"onnx/model.onnx\",\"size\":9},", strlen(prompts));
 	sutra_buf_addf(&b, "{\"rfilename\":\"1_Pooling/config.json\",\"size\":%zu},", strlen(pooling));
 	if (strcmp(r->owner, "old") != 0)
 		sutra_buf_addf(&b, "{\"rfilename\":\"model.safetensors\",\"size\":%d,\"lfs\":{\"sha256\":\"%s\",\"size\":%d}},",
@@ -169,7 +181,7 @@ static void redirect(int fd, const struct request *r)
 
 static void serve(int fd, const struct request *r)
 {
-	static const char *const owners[] = { "good", "cut", "norange", "stale", "bad", "short", "busy", "broken", "locked",
+	static const char *const owners[] = { "good", "nomic-ai", "cut", "norange", "stale", "bad", "short", "busy", "broken", "locked",
 					      "old", "hostile", NULL };
 	size_t i = 0;
 
@@ -191,7 +203,9 @@ static void serve(int fd, const struct request *r)
 	else if (sutra_str_ends(r->path, "/1_Pooling/config.json"))
 		answer(fd, "200 OK", "", pooling, strlen(pooling), strlen(pooling));
 	else if (sutra_str_ends(r->path, "/config.json"))
-		answer(fd, "200 OK", "", config, strlen(config), strlen(config));
+		answer(fd, "200 OK", "", config_of(r), strlen(config_of(r)), strlen(config_of(r)));
+	else if (sutra_str_ends(r->path, "/config_sentence_transformers.json"))
+		answer(fd, "200 OK", "", prompts, strlen(prompts), strlen(prompts));
 	else if (sutra_str_ends(r->path, "/vocab.txt"))
 		answer(fd, "200 OK", "", vocab, strlen(vocab), strlen(vocab));
 	else if (sutra_str_ends(r->path, "/model.safetensors"))

@@ -35,6 +35,17 @@ asked() { grep -c "$1" "$log" || true; }
   sutra model list | grep -E '^good/m +32 present'
 }
 
+@test "nomic-embed-text comes with its prompts, and without what nobody reads" {
+  run --separate-stderr sutra model fetch nomic-ai/nomic-embed-text-v1.5
+  [ "$status" -eq 0 ]
+  [ "$output" = "$SUTRA_MODEL_DIR/nomic-ai/nomic-embed-text-v1.5" ]
+  (cd "$output" && sha256sum -c --quiet SHA256SUMS)
+  [ "$(cd "$output" && find . -type f | sort | tr '\n' ' ')" = \
+    "./1_Pooling/config.json ./SHA256SUMS ./config.json ./config_sentence_transformers.json ./model.safetensors ./model.sha256 ./vocab.txt " ]
+  sutra model verify nomic-ai/nomic-embed-text-v1.5
+  sutra model list | grep -E '^nomic-ai/nomic-embed-text-v1.5 +48 present'
+}
+
 @test "a second fetch asks nobody; --again asks and replaces" {
   sutra model fetch -q good/m
   before=$(wc -l <"$log")
