@@ -5,8 +5,9 @@ load daemon.bash
 
 setup() {
   top=$BATS_TEST_DIRNAME/../..
+  SUTRA_PORT_OFFSET=$(port_offset)
   export SUTRA=$SUTRA_BIN/sutra REPORTS=$BATS_TEST_TMPDIR/reports TMPDIR=$BATS_TEST_TMPDIR/tmp
-  export SUTRA_PORT_OFFSET=${SUTRA_PORT_OFFSET:-$((RANDOM % 4000 + 11000))} SUTRA_RUNTIME=native SUTRA_EDITION=simple
+  export SUTRA_PORT_OFFSET SUTRA_RUNTIME=native SUTRA_EDITION=simple
   mkdir -p "$TMPDIR"
 }
 

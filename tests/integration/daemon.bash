@@ -11,10 +11,16 @@ find_model() {
   return 1
 }
 
-# free_port: one that nobody listens on now; below the ephemeral range, so no client takes it.
+# port_offset: SUTRA_PORT_OFFSET of a stack: what is set, or one beyond the ephemeral ports, which
+# clients take. No two published ports differ by 40, 41 or 42 beside a multiple of 100, so stacks of
+# two lanes never meet, moved by one or not.
+port_offset() { echo "${SUTRA_PORT_OFFSET:-$((RANDOM % 40 * 100 + 11000 + 41 * ${LANE:-0}))}"; }
+
+# free_port: one that nobody listens on now; below the ephemeral range, so no client takes it, and
+# above what stacks publish.
 free_port() {
   local p
-  while p=$((20000 + RANDOM % 12000)); (exec 4<>"/dev/tcp/127.0.0.1/$p") 2>/dev/null; do :; done
+  while p=$((25000 + RANDOM % 7000)); (exec 4<>"/dev/tcp/127.0.0.1/$p") 2>/dev/null; do :; done
   echo "$p"
 }
 

@@ -1,10 +1,11 @@
 #!/usr/bin/env bats
 bats_require_minimum_version 1.5.0
+load daemon.bash
 # deploy, down, restart, logs, config on the real stack, and the trouble around them.
 
 setup_file() {
   SUTRA_STATE_DIR=$(mktemp -d)
-  SUTRA_PORT_OFFSET=$((RANDOM % 4000 + 11000)) # beyond the ephemeral ports, which clients take
+  SUTRA_PORT_OFFSET=$(port_offset)
   export SUTRA_STATE_DIR SUTRA_PORT_OFFSET NO_COLOR=1
   export GATEWAY=127.0.0.1:$((8888 + SUTRA_PORT_OFFSET))
 }

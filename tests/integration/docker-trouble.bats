@@ -6,7 +6,7 @@ load daemon.bash
 setup_file() {
   export SUTRA_STATE_DIR SUTRA_PORT_OFFSET SUTRA_RUNTIME=docker NO_COLOR=1 CACHE_TIMEOUT_MS=2000
   SUTRA_STATE_DIR=$(mktemp -d)
-  SUTRA_PORT_OFFSET=$((RANDOM % 4000 + 11000)) # beyond the ephemeral ports, which clients take
+  SUTRA_PORT_OFFSET=$(port_offset)
   export GATEWAY=127.0.0.1:$((8888 + SUTRA_PORT_OFFSET))
   PROJECT=sutra-$(printf %s "$(realpath "$SUTRA_STATE_DIR")" | sha256sum | cut -c1-8)
   export PROJECT

@@ -8,7 +8,7 @@ setup_file() {
   # A busy machine must not turn a hit in L2 into a miss.
   export SUTRA_STATE_DIR SUTRA_PORT_OFFSET SUTRA_RUNTIME=docker NO_COLOR=1 CACHE_TIMEOUT_MS=2000
   SUTRA_STATE_DIR=$(mktemp -d)
-  SUTRA_PORT_OFFSET=$((RANDOM % 4000 + 11000)) # beyond the ephemeral ports, which clients take
+  SUTRA_PORT_OFFSET=$(port_offset)
   export GATEWAY=127.0.0.1:$((8888 + SUTRA_PORT_OFFSET)) BALANCER=127.0.0.1:$((8887 + SUTRA_PORT_OFFSET))
   start_engine || return 0
   build_images

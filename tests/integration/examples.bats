@@ -1,11 +1,12 @@
 #!/usr/bin/env bats
 bats_require_minimum_version 1.5.0
+load daemon.bash
 # The examples of the manuals and of -h are lines that work, and the documents that commands print
 # are what man/schema says of them; all on one small stack.
 
 setup_file() {
   SUTRA_STATE_DIR=$(mktemp -d)
-  SUTRA_PORT_OFFSET=${SUTRA_PORT_OFFSET:-$((RANDOM % 4000 + 11000))}
+  SUTRA_PORT_OFFSET=$(port_offset)
   export SUTRA_STATE_DIR SUTRA_PORT_OFFSET NO_COLOR=1 SUTRA_RUNTIME=native SUTRA_EDITION=simple
   sutra deploy --json >"$BATS_FILE_TMPDIR/deploy.json"
 }

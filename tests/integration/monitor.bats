@@ -6,7 +6,7 @@ load daemon.bash
 
 setup_file() {
   SUTRA_STATE_DIR=$(mktemp -d)
-  SUTRA_PORT_OFFSET=${SUTRA_PORT_OFFSET:-$((RANDOM % 4000 + 11000))}
+  SUTRA_PORT_OFFSET=$(port_offset)
   SESSION=$(cd "$BATS_TEST_DIRNAME/../data" && pwd)/monitor.jsonl
   export SUTRA_STATE_DIR SUTRA_PORT_OFFSET SESSION SUTRA_RUNTIME=native LC_ALL=C.UTF-8
   export GATEWAY=127.0.0.1:$((8888 + SUTRA_PORT_OFFSET))

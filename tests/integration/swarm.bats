@@ -7,7 +7,7 @@ load daemon.bash
 setup_file() {
   export SUTRA_PORT_OFFSET NO_COLOR=1 STACK=sutratest$$ CACHE_TIMEOUT_MS=2000
   unset SUTRA_EDITION SUTRA_CACHE_ENABLED MATRYOSHKA_DIM SUTRA_VERSION
-  SUTRA_PORT_OFFSET=$((RANDOM % 900 + 13000)) # beside the ephemeral ports, which clients take
+  SUTRA_PORT_OFFSET=$(port_offset)
   export GATEWAY=127.0.0.1:$((8888 + SUTRA_PORT_OFFSET)) BALANCER=127.0.0.1:$((8887 + SUTRA_PORT_OFFSET))
   export STATS=127.0.0.1:$((9999 + SUTRA_PORT_OFFSET))
   start_engine || return 0

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 bats_require_minimum_version 1.5.0
+load daemon.bash
 # status, cache-stats, cache and validate-scaling on a real stack: replicas, HAProxy, shard,
 # gateway, real model. What is broken on purpose fails its own check and no other.
 
@@ -7,17 +8,8 @@ setup_file() {
   [ -e "${SUTRA_MODEL_DIR:-${XDG_DATA_HOME:-$HOME/.local/share}/sutra/models}/all-minilm-l6-v2/config.json" ] ||
     skip "no model: sutra model fetch"
   SUTRA_STATE_DIR=$(mktemp -d)
-  export SUTRA_STATE_DIR NO_COLOR=1
-  # An offset whose four published ports are free.
-  for _ in $(seq 50); do
-    SUTRA_PORT_OFFSET=$((RANDOM % 4000 + 11000))
-    busy=0
-    for port in 8887 8888 9999 50052; do
-      ! (exec 3<>"/dev/tcp/127.0.0.1/$((port + SUTRA_PORT_OFFSET))") 2>/dev/null || busy=1
-    done
-    [ "$busy" = 1 ] || break
-  done
-  export SUTRA_PORT_OFFSET
+  SUTRA_PORT_OFFSET=$(port_offset)
+  export SUTRA_STATE_DIR SUTRA_PORT_OFFSET NO_COLOR=1
   sutra deploy --yes --runtime native >"$BATS_FILE_TMPDIR/deploy" 2>&1 || {
     cat "$BATS_FILE_TMPDIR/deploy"
     false
