@@ -24,15 +24,16 @@ static const char style[] =
 	"h2{font-size:18px;margin:32px 0 10px}p{margin:2px 0}.dim{color:var(--dim)}\n"
 	".pill{font-size:13px;font-weight:600;padding:2px 10px;border-radius:99px;border:1px solid currentColor}"
 	".good{color:var(--good)}.bad{color:var(--bad)}.warn{color:var(--warn)}.plain{color:var(--dim)}\n"
-	".cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(106px,1fr));gap:10px;margin:18px 0}"
+	".cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(96px,1fr));gap:10px;margin:18px 0}"
 	".card{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:10px 12px}"
 	".card b{display:block;font-size:18px;font-weight:600;white-space:nowrap}.card span{font-size:13px;"
 	"color:var(--dim)}\n"
 	"figure{margin:0 0 14px;overflow-x:auto;background:var(--card);border:1px solid var(--line);border-radius:8px;"
 	"padding:12px 14px}figcaption{display:flex;gap:8px;flex-wrap:wrap;align-items:baseline;"
-	"margin-bottom:6px}.keys{margin-left:auto;display:flex;gap:14px;font-size:13px}"
+	"margin-bottom:6px}.keys{margin-left:auto;display:flex;flex-wrap:wrap;"
+	"gap:2px 14px;font-size:13px}.key{white-space:nowrap}"
 	".key i{display:inline-block;width:14px;height:4px;border-radius:2px;margin-right:6px;"
-	"vertical-align:middle}svg{display:block;width:100%;min-width:600px;height:auto}\n"
+	"vertical-align:middle}svg{display:block;width:100%;height:auto}svg.bars{min-width:600px}\n"
 	"text{font-size:12px;fill:var(--dim)}text.x{text-anchor:middle}text.y,text.name{text-anchor:end}"
 	"text.name,text.value{fill:var(--fg)}path{fill:none;stroke-linejoin:round;stroke-linecap:round}"
 	".grid{stroke:var(--line)}.axis{stroke:var(--dim)}rect.good{fill:var(--good)}rect.bad{fill:var(--bad)}\n"
@@ -44,6 +45,8 @@ static const char style[] =
 	"details{margin-bottom:14px}summary{cursor:pointer;color:var(--dim);margin-bottom:8px}"
 	"pre{overflow-x:auto;background:var(--bg);border:1px solid var(--line);border-radius:6px;padding:8px 10px;"
 	"font-size:12.5px;margin:6px 0}footer{margin-top:36px;color:var(--dim);font-size:13px}\n"
+	/* A telephone's width: all of a chart, its words drawn as much larger as it is smaller. */
+	"@media(max-width:560px){svg.lines text{font-size:21px}text.x{transform:translateY(6px)}}\n"
 	"@media print{body{max-width:none}figure,table{break-inside:avoid}}\n";
 
 static void add_colors(struct sutra_buf *b)

@@ -261,7 +261,7 @@ void sutra_chart_draw(const struct sutra_chart *c, struct sutra_buf *b)
 		sutra_buf_adds(b, "<p class=\"dim\">nothing was measured</p></figure>\n");
 		return;
 	}
-	sutra_buf_addf(b, "<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"", WIDTH, HEIGHT);
+	sutra_buf_addf(b, "<svg class=\"lines\" viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"", WIDTH, HEIGHT);
 	sutra_report_xml(b, c->title);
 	sutra_buf_adds(b, "\">");
 	axis_y(c, &s, b);
@@ -283,7 +283,7 @@ void sutra_chart_bars(const char *title, const struct sutra_chart_bar *bars, siz
 	zero = from + width / 2;
 	sutra_buf_adds(b, "<figure><figcaption><b>");
 	sutra_report_xml(b, title);
-	sutra_buf_addf(b, "</b></figcaption><svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"", WIDTH, height);
+	sutra_buf_addf(b, "</b></figcaption><svg class=\"bars\" viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"", WIDTH, height);
 	sutra_report_xml(b, title);
 	sutra_buf_adds(b, "\">");
 	for (double power = -most; power <= most; power++) {
