@@ -18,6 +18,7 @@ PREFIX  ?= /usr/local
 DESTDIR ?=
 V       ?= 0
 COUNT   ?= 1000000
+FUZZ_SECONDS ?= 60
 Q       := $(if $(filter 1,$(V)),,@)
 SAY     := $(if $(findstring s,$(firstword -$(MAKEFLAGS)))$(filter 1,$(V)),@:,@echo)
 
@@ -55,10 +56,11 @@ CMDS     := $(notdir $(patsubst %/,%,$(dir $(wildcard cmd/*/main.c))))
 PROGRAMS := $(CMDS:%=$(BIN)/%)
 UNIT     := $(patsubst tests/unit/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.c))
 FUZZ     := $(patsubst tests/fuzz/%.c,$(B)/tests/%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZERS  := $(FUZZ:$(B)/tests/%=$(B)/fuzzers/%)
 BENCH    := $(patsubst tests/bench/%.c,$(B)/tests/%,$(wildcard tests/bench/bench_*.c))
 HELPERS  := $(patsubst tests/integration/%.c,$(B)/tests/%,$(wildcard tests/integration/*.c))
 
-.PHONY: all help test test-unit test-cli test-integration test-fuzz lint bench fuzz parity \
+.PHONY: all help test test-unit test-cli test-integration test-fuzz lint bench fuzz run-fuzzers parity \
         install uninstall clean check-headers print-bin
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -95,6 +97,9 @@ $(B)/tests/test_%: $(B)/tests/unit/test_%.o $(LIB_A)
 $(B)/tests/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(LIB_A)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+$(B)/fuzzers/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(LIB_A)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 $(B)/tests/bench_%: $(B)/tests/bench/bench_%.o $(LIB_A)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
@@ -110,6 +115,10 @@ test-fuzz: $(FUZZ) ## replay the fuzz corpora and a bounded mutation of them
 	@SUTRA_BIN=$(abspath $(BIN)) SUTRA_TESTS=$(abspath $(B)/tests) tests/run fuzz
 parity: $(B)/tests/test_parity ## the tokenizer beside Hugging Face's on COUNT=1000000 texts, with Python
 	@SUTRA_TESTS=$(abspath $(B)/tests) COUNT=$(COUNT) tests/unit/parity
+fuzz: ## libFuzzer under ASan and UBSan, FUZZ_SECONDS=60 an entry; FILTER=word: those with it
+	$(Q)$(MAKE) CC=clang SAN=fuzzer-no-link,address,undefined run-fuzzers
+run-fuzzers: $(FUZZERS)
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run $^
 test-cli: all ## the golden cases of the command line
 	@SUTRA_BIN=$(abspath $(BIN)) SUTRA_TESTS=$(abspath $(B)/tests) tests/run cli
 test-integration: all $(HELPERS) ## real daemons, real HAProxy, real model

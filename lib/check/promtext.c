@@ -80,9 +80,11 @@ static const char *find(const char *text, const char *name)
 {
 	size_t n = strlen(name);
 
-	for (const char *s = text; s; s = strchr(s, '\n'), s += s != NULL)
+	for (const char *s = text; s; s = strchr(s, '\n')) {
+		s += *s == '\n';
 		if (!strncmp(s, name, n) && (s[n] == ' ' || s[n] == '{'))
 			return s;
+	}
 	return NULL;
 }
 

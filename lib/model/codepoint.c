@@ -1,5 +1,6 @@
 #include "model/codepoint.h"
 
+#include <string.h>
 #include <utf8proc.h>
 
 #define SPACE SUTRA_CP_SPACE
@@ -193,6 +194,14 @@ enum sutra_codepoint_class sutra_codepoint_class(uint32_t c)
 			high = mid;
 	}
 	return low < N_RANGES && c >= ranges[low].first ? ranges[low].is : SUTRA_CP_LETTER;
+}
+
+void sutra_codepoint_classes(uint8_t *out, uint32_t n)
+{
+	memset(out, SUTRA_CP_LETTER, n);
+	for (size_t i = 0; i < N_RANGES && ranges[i].first < n; i++)
+		memset(out + ranges[i].first, (int)ranges[i].is,
+		       (ranges[i].last < n ? ranges[i].last + 1 : n) - ranges[i].first);
 }
 
 uint32_t sutra_codepoint_lower(uint32_t c)

@@ -24,6 +24,8 @@ enum sutra_codepoint_class {
 };
 
 enum sutra_codepoint_class sutra_codepoint_class(uint32_t c);
+/* The classes of the first n code points, as bytes. */
+void sutra_codepoint_classes(uint8_t *out, uint32_t n);
 /* Simple lower case; c itself when it has none. */
 uint32_t sutra_codepoint_lower(uint32_t c);
 /* Canonical decomposition of one code point into out, not reordered; returns its length. */

@@ -222,12 +222,16 @@ static int make_room(struct sutra_wordpiece *wp, const char *vocab, size_t n, st
 	return 0;
 }
 
+static enum sutra_codepoint_class class_of(const struct sutra_wordpiece *wp, uint32_t c)
+{
+	return c < TABLE ? wp->classes[c] : sutra_codepoint_class(c);
+}
+
 static void make_tables(struct sutra_wordpiece *wp)
 {
-	for (uint32_t c = 0; c < TABLE; c++)
-		wp->classes[c] = (uint8_t)sutra_codepoint_class(c);
+	sutra_codepoint_classes(wp->classes, TABLE);
 	for (uint32_t c = 0; c < 128; c++) {
-		enum sutra_codepoint_class is = sutra_codepoint_class(c);
+		enum sutra_codepoint_class is = class_of(wp, c);
 
 		if (is == SUTRA_CP_LETTER)
 			wp->folded[c] = (uint8_t)(wp->options.lowercase ? sutra_codepoint_lower(c) : c);
@@ -403,11 +407,6 @@ static int32_t special_at(const struct sutra_wordpiece *wp, const char *s, size_
 		}
 	}
 	return NONE;
-}
-
-static enum sutra_codepoint_class class_of(const struct sutra_wordpiece *wp, uint32_t c)
-{
-	return c < TABLE ? wp->classes[c] : sutra_codepoint_class(c);
 }
 
 /* Blanks at s, then a word of ASCII, with no word begun before them: emits it and returns the

@@ -121,14 +121,18 @@ static void long_words_are_unknown(void **state)
  * then not come apart into anything that ends it: those that do are known. */
 static void letters_do_not_come_apart_into_word_ends(void **state)
 {
+	static uint8_t classes[0x30000];
 	struct sutra_wordpiece *wp = make(&uncased);
 	uint32_t parts[SUTRA_CP_NFD_MAX], ids[ROOM], slow[ROOM];
 	char text[256];
 	size_t n;
 
+	sutra_codepoint_classes(classes, sizeof(classes));
 	for (uint32_t c = 0; c < 0x110000; c++) {
 		enum sutra_codepoint_class is = sutra_codepoint_class(c), part;
 
+		if (c < sizeof(classes))
+			assert_int_equal(classes[c], is);
 		if (is != SUTRA_CP_LETTER && is != SUTRA_CP_MARK)
 			continue;
 		n = sutra_codepoint_nfd(c, parts);
