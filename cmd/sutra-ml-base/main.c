@@ -39,8 +39,8 @@ static const struct sutra_setting settings[] = {
 	  "the same as literal text" },
 	{ "SUTRA_MRL", NULL, SUTRA_SET_CHOICE, FIELD(mrl), "layer_norm", 0, 0, "layer_norm|plain",
 	  "what comes before the cut to a smaller dimension" },
-	{ "SUTRA_PRECISION", NULL, SUTRA_SET_CHOICE, FIELD(precision), "auto", 0, 0, "auto|fp32",
-	  "arithmetic of the encoder; auto is fp32" },
+	{ "SUTRA_PRECISION", NULL, SUTRA_SET_CHOICE, FIELD(precision), "auto", 0, 0, "auto|fp32|bf16|int8",
+	  "arithmetic of the encoder; auto: the fastest that is close enough to fp32" },
 	{ "SUTRA_THREADS", NULL, SUTRA_SET_INT, FIELD(threads), NULL, 1, 256, NULL,
 	  "inference threads (the cores divided by SUTRA_REPLICAS, at most the quota, rounded up)" },
 	{ "SUTRA_REPLICAS", NULL, SUTRA_SET_INT, FIELD(replicas), "1", 1, 256, NULL,
@@ -162,17 +162,19 @@ static int warm_up(struct ml_base *ml, struct sutra_err *err)
 
 static int load(struct ml_base *ml, struct sutra_err *err)
 {
+	struct sutra_model_options options = {
+		.mrl = strcmp(ml->settings.mrl, "plain") ? SUTRA_MRL_LAYER_NORM : SUTRA_MRL_PLAIN,
+		.keep = true,
+	};
 	struct sutra_batcher_options o;
 	int cores[MAX_CORES];
 	size_t n_cores = sutra_cores_list(cores, MAX_CORES);
 	char *folder = sutra_model_folder(ml->settings.model_path, ml->settings.model);
 	int rc = folder ? 0 : sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
 
+	sutra_precision_parse(ml->settings.precision, &options.precision);
 	if (!rc)
-		rc = sutra_model_open(folder,
-				      strcmp(ml->settings.mrl, "plain") ? SUTRA_MRL_LAYER_NORM :
-									  SUTRA_MRL_PLAIN,
-				      &ml->model, err);
+		rc = sutra_model_open(folder, &options, &ml->model, err);
 	sutra_free(folder);
 	if (!rc)
 		rc = choose_dimension(ml, err);
@@ -221,9 +223,10 @@ static int serve(struct ml_base *ml, char **argv, struct sutra_err *err)
 	if (rc)
 		return rc;
 	sutra_log(SUTRA_INFO, "ml-base", "listening",
-		  "addr=%s model=%s fingerprint=%s dimension=%zu threads=%u kernels=%s ready_s=%.3f",
+		  "addr=%s model=%s fingerprint=%s dimension=%zu precision=%s threads=%u kernels=%s ready_s=%.3f",
 		  sutra_http_server_address(server), ml->model->name, ml->model->fingerprint,
-		  ml->dimension, ml->threads, sutra_kernels_best()->name, sutra_service_uptime());
+		  ml->dimension, sutra_precision_name(ml->model->precision.precision), ml->threads,
+		  sutra_kernels_best()->name, sutra_service_uptime());
 	if (sutra_service_wait() == SUTRA_SIG_RESTART) {
 		sutra_log(SUTRA_INFO, "ml-base", "restarting", NULL);
 		sutra_http_server_stop(server, GRACE_NS);

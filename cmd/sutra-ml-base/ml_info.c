@@ -41,6 +41,7 @@ void ml_info(struct sutra_http_request *r, void *ctx)
 	const struct ml_base *ml = ctx;
 	const struct sutra_model *m = ml->model;
 	struct sutra_batcher_stats stats;
+	const struct sutra_precision_report *precision = &m->precision;
 	char allowed[SUTRA_MRL_LIST];
 	struct sutra_buf b;
 
@@ -52,18 +53,26 @@ void ml_info(struct sutra_http_request *r, void *ctx)
 	sutra_buf_addf(&b,
 		       ",\"fingerprint\":\"%s\",\"dimension\":%zu,\"native_dimension\":%zu,"
 		       "\"allowed_dimensions\":[%s],\"matryoshka_trained\":%s,\"mrl\":\"%s\","
-		       "\"pooling\":\"%s\",\"precision\":\"fp32\",\"kernels\":\"%s\",\"threads\":%u,"
-		       "\"pinned\":%s,\"tokens_per_second\":%llu,"
-		       "\"max_tokens\":%zu,\"vocab_size\":%zu,\"max_texts\":%d,\"max_queue\":%lld,\"max_queue_ms\":%lld,\"max_batch_tokens\":%lld,"
-		       "\"batch_size\":%lld,\"weights_sha256\":\"%s\",\"vocab_sha256\":\"%s\","
-		       "\"instance_id\":",
+		       "\"pooling\":\"%s\",\"kernels\":\"%s\",\"threads\":%u,"
+		       "\"pinned\":%s,\"tokens_per_second\":%llu,",
 		       m->fingerprint, ml->dimension, m->dimension, allowed,
 		       m->matryoshka_trained ? "true" : "false", sutra_mrl_name(m->mrl),
 		       sutra_pooling_name(m->pooling), sutra_kernels_best()->name, ml->threads,
-		       ml->settings.pin ? "true" : "false", (unsigned long long)stats.speed,
-		       m->max_tokens, sutra_wordpiece_size(m->tokenizer), SUTRA_MAX_TEXTS, (long long)ml->settings.max_queue, (long long)ml->settings.max_queue_ms,
+		       ml->settings.pin ? "true" : "false", (unsigned long long)stats.speed);
+	sutra_buf_addf(&b,
+		       "\"precision\":\"%s\",\"precision_why\":\"%s\","
+		       "\"cosine_to_fp32\":{\"min\":%.5f,\"mean\":%.5f},\"packed_weights\":\"%s\",",
+		       sutra_precision_name(precision->precision), precision->why,
+		       precision->cosine_min, precision->cosine_mean,
+		       precision->mapped ? "mapped" : "private");
+	sutra_buf_addf(&b,
+		       "\"max_tokens\":%zu,\"vocab_size\":%zu,\"max_texts\":%d,\"max_queue\":%lld,"
+		       "\"max_queue_ms\":%lld,\"max_batch_tokens\":%lld,\"batch_size\":%lld,\"weights_sha256\":\"%s\","
+		       "\"vocab_sha256\":\"%s\",\"instance_id\":",
+		       m->max_tokens, sutra_wordpiece_size(m->tokenizer), SUTRA_MAX_TEXTS,
+		       (long long)ml->settings.max_queue, (long long)ml->settings.max_queue_ms,
 		       (long long)ml->settings.batch_tokens, (long long)ml->settings.batch_size,
-		       m->weights_sha256, m->vocab_sha256);
+		        m->weights_sha256, m->vocab_sha256);
 	sutra_json_add_string(&b, ml->settings.instance_id, strlen(ml->settings.instance_id));
 	add_prompts(m, &b);
 	sutra_buf_adds(&b, "}\n");

@@ -59,8 +59,16 @@ static int write_all(int fd, const char *p, size_t n)
 	return 0;
 }
 
-int sutra_file_write(const char *path, const void *data, size_t n, mode_t mode,
-		     struct sutra_err *err)
+static int write_parts(int fd, const struct iovec *parts, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (write_all(fd, parts[i].iov_base, parts[i].iov_len))
+			return -1;
+	return 0;
+}
+
+int sutra_file_write_parts(const char *path, const struct iovec *parts, size_t n, mode_t mode,
+			   struct sutra_err *err)
 {
 	char *tmp = sutra_asprintf("%s.%ld.tmp", path, (long)getpid());
 	int fd, rc = 0;
@@ -72,7 +80,7 @@ int sutra_file_write(const char *path, const void *data, size_t n, mode_t mode,
 		rc = sutra_fail_errno(err, "cannot create %s", tmp);
 		goto out;
 	}
-	if (write_all(fd, data, n) || fchmod(fd, mode) || fsync(fd))
+	if (write_parts(fd, parts, n) || fchmod(fd, mode) || fsync(fd))
 		rc = sutra_fail_errno(err, "cannot write %s", path);
 	if (close(fd) && !rc)
 		rc = sutra_fail_errno(err, "cannot write %s", path);
@@ -83,6 +91,14 @@ int sutra_file_write(const char *path, const void *data, size_t n, mode_t mode,
 out:
 	sutra_free(tmp);
 	return rc;
+}
+
+int sutra_file_write(const char *path, const void *data, size_t n, mode_t mode,
+		     struct sutra_err *err)
+{
+	struct iovec whole = { (void *)(uintptr_t)data, n };
+
+	return sutra_file_write_parts(path, &whole, 1, mode, err);
 }
 
 int sutra_mkdirs(const char *path, mode_t mode, struct sutra_err *err)

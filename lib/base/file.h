@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 #include "base/err.h"
 
@@ -14,6 +15,9 @@ int sutra_file_read(const char *path, size_t max, char **ret_data, size_t *ret_l
 /* Written beside it, synced, renamed over it: readers see the old or the new. */
 int sutra_file_write(const char *path, const void *data, size_t n, mode_t mode,
 		     struct sutra_err *err);
+/* The same of n parts, one after the other. */
+int sutra_file_write_parts(const char *path, const struct iovec *parts, size_t n, mode_t mode,
+			   struct sutra_err *err);
 int sutra_mkdirs(const char *path, mode_t mode, struct sutra_err *err);	/* mkdir -p */
 /* A copy with the same mode, whole or not at all; what was at `to` is replaced. */
 int sutra_copy_file(const char *from, const char *to, struct sutra_err *err);

@@ -28,6 +28,7 @@ struct sutra_encoder_session {
 	const struct sutra_encoder *encoder;
 	const struct sutra_kernels *kernels;
 	size_t max_tokens;
+	float *reach;		/* of sutra_encoder_watch */
 	struct sutra_gemm_lane *lanes[PRODUCTS];
 	void *arena;
 	float *x;		/* [max_tokens + spare][hidden] */
@@ -38,7 +39,8 @@ struct sutra_encoder_session {
 	uint64_t pooling_ns;	/* of the last run */
 };
 
-static int make_plans(struct sutra_encoder *e, struct sutra_err *err)
+static int make_plans(struct sutra_encoder *e, enum sutra_precision precision,
+		      struct sutra_err *err)
 {
 	size_t h = e->config.hidden, inner = e->config.inner;
 	const struct { size_t k, n; enum sutra_activation act; } shapes[PRODUCTS] = {
@@ -49,7 +51,7 @@ static int make_plans(struct sutra_encoder *e, struct sutra_err *err)
 	int rc = 0;
 
 	for (int i = 0; !rc && i < PRODUCTS; i++)
-		rc = sutra_gemm_plan_new(shapes[i].k, shapes[i].n, shapes[i].act, SUTRA_FP32,
+		rc = sutra_gemm_plan_new(shapes[i].k, shapes[i].n, shapes[i].act, precision,
 					 &e->plans[i], err);
 	return rc;
 }
@@ -76,9 +78,11 @@ static int make_rotary(struct sutra_encoder *e, struct sutra_err *err)
 }
 
 int sutra_encoder_new(const struct sutra_safetensors *weights,
-		      const struct sutra_encoder_config *config, size_t max_tokens,
-		      struct sutra_encoder **ret, struct sutra_err *err)
+		      const struct sutra_encoder_config *config,
+		      const struct sutra_encoder_options *options, struct sutra_encoder **ret,
+		      struct sutra_err *err)
 {
+	size_t max_tokens = options->max_tokens;
 	struct sutra_encoder *e = sutra_calloc(1, sizeof(*e));
 	int rc = 0;
 
@@ -98,11 +102,11 @@ int sutra_encoder_new(const struct sutra_safetensors *weights,
 	}
 	rc = sutra_encoder_check_weights(e, weights, err);
 	if (!rc)
-		rc = make_plans(e, err);
+		rc = make_plans(e, options->precision, err);
 	if (!rc)
 		rc = make_rotary(e, err);
 	if (!rc)
-		rc = sutra_encoder_read_weights(e, weights, err);
+		rc = sutra_encoder_read_weights(e, weights, options, err);
 out:
 	if (rc)
 		sutra_encoder_free(e);
@@ -139,6 +143,33 @@ void sutra_encoder_free(struct sutra_encoder *e)
 const struct sutra_encoder_config *sutra_encoder_config(const struct sutra_encoder *e)
 {
 	return &e->config;
+}
+
+size_t sutra_encoder_packed_count(const struct sutra_encoder *e)
+{
+	return e->config.layers * PRODUCTS;
+}
+
+const void *sutra_encoder_packed(const struct sutra_encoder *e, size_t i, size_t *ret_bytes)
+{
+	*ret_bytes = sutra_gemm_packed_bytes(e->plans[i % PRODUCTS]);
+	return sutra_gemm_packed(e->layers[i / PRODUCTS].products[i % PRODUCTS]);
+}
+
+size_t sutra_encoder_reach_of(const struct sutra_encoder *e, size_t layer, int product,
+			      size_t *ret_columns)
+{
+	size_t h = e->config.hidden, inner = e->config.inner;
+
+	*ret_columns = product == DOWN ? inner : h;
+	return layer * (3 * h + inner) + (size_t)product * h;
+}
+
+size_t sutra_encoder_reach(const struct sutra_encoder *e)
+{
+	size_t columns;
+
+	return sutra_encoder_reach_of(e, e->config.layers, 0, &columns);
 }
 
 /* ---- running ---- */
@@ -207,6 +238,27 @@ void sutra_encoder_session_free(struct sutra_encoder_session *s)
 	sutra_free(s);
 }
 
+void sutra_encoder_watch(struct sutra_encoder_session *s, float *reach) { s->reach = reach; }
+
+static void note_reach(const struct sutra_encoder_session *s, size_t layer, int product,
+		       const float *x, size_t rows)
+{
+	size_t n, at = sutra_encoder_reach_of(s->encoder, layer, product, &n);
+
+	for (size_t r = 0; r < rows; r++, x += n)
+		for (size_t i = 0; i < n; i++)
+			s->reach[at + i] = fmaxf(s->reach[at + i], fabsf(x[i]));
+}
+
+static int multiply(struct sutra_encoder_session *s, size_t layer, int product, const float *x,
+		    size_t rows, float *y, struct sutra_err *err)
+{
+	if (s->reach)
+		note_reach(s, layer, product, x, rows);
+	return sutra_gemm(s->lanes[product], s->encoder->layers[layer].products[product], x, rows, y,
+			  err);
+}
+
 static int check_batch(const struct sutra_encoder_session *s, const uint32_t *ids,
 		       const uint32_t *lengths, size_t texts, size_t *ret_tokens,
 		       struct sutra_err *err)
@@ -249,12 +301,13 @@ static void embed(struct sutra_encoder_session *s, const uint32_t *ids, const ui
 	s->kernels->add_norm(s->x, NULL, e->norm.gamma, e->norm.beta, tokens, h, e->config.eps);
 }
 
-static int run_attention(struct sutra_encoder_session *s, const struct encoder_layer *layer,
-			 const uint32_t *lengths, size_t texts, size_t tokens, struct sutra_err *err)
+static int run_attention(struct sutra_encoder_session *s, size_t i, const uint32_t *lengths,
+			 size_t texts, size_t tokens, struct sutra_err *err)
 {
+	const struct encoder_layer *layer = &s->encoder->layers[i];
 	const struct sutra_encoder_config *c = &s->encoder->config;
 	size_t width = c->hidden / c->heads;
-	int rc = sutra_gemm(s->lanes[QKV], layer->products[QKV], s->x, tokens, s->qkv, err);
+	int rc = multiply(s, i, QKV, s->x, tokens, s->qkv, err);
 
 	for (size_t t = 0, at = 0; !rc && t < texts; at += lengths[t++]) {
 		float *qkv = s->qkv + at * 3 * c->hidden;
@@ -265,16 +318,17 @@ static int run_attention(struct sutra_encoder_session *s, const struct encoder_l
 				      s->ctx + at * c->hidden);
 	}
 	if (!rc)
-		rc = sutra_gemm(s->lanes[OUT], layer->products[OUT], s->ctx, tokens, s->qkv, err);
+		rc = multiply(s, i, OUT, s->ctx, tokens, s->qkv, err);
 	if (!rc)
 		s->kernels->add_norm(s->x, s->qkv, layer->attention_norm.gamma,
 				     layer->attention_norm.beta, tokens, c->hidden, c->eps);
 	return rc;
 }
 
-static int run_feed_forward(struct sutra_encoder_session *s, const struct encoder_layer *layer,
-			    size_t tokens, struct sutra_err *err)
+static int run_feed_forward(struct sutra_encoder_session *s, size_t i, size_t tokens,
+			    struct sutra_err *err)
 {
+	const struct encoder_layer *layer = &s->encoder->layers[i];
 	const struct sutra_encoder_config *c = &s->encoder->config;
 	int rc = 0;
 
@@ -282,12 +336,11 @@ static int run_feed_forward(struct sutra_encoder_session *s, const struct encode
 		size_t rows = tokens - at < CHUNK ? tokens - at : CHUNK;
 		float *x = s->x + at * c->hidden;
 
-		rc = sutra_gemm(s->lanes[UP], layer->products[UP], x, rows, s->in, err);
+		rc = multiply(s, i, UP, x, rows, s->in, err);
 		if (!rc && s->encoder->up > c->inner)
 			s->kernels->swiglu(s->in, rows, c->inner);
 		if (!rc)
-			rc = sutra_gemm(s->lanes[DOWN], layer->products[DOWN], s->in, rows, s->qkv,
-					err);
+			rc = multiply(s, i, DOWN, s->in, rows, s->qkv, err);
 		if (!rc)
 			s->kernels->add_norm(x, s->qkv, layer->output_norm.gamma,
 					     layer->output_norm.beta, rows, c->hidden, c->eps);
@@ -326,9 +379,9 @@ int sutra_encoder_run(struct sutra_encoder_session *s, const uint32_t *ids,
 		return rc;
 	embed(s, ids, lengths, texts, tokens);
 	for (size_t i = 0; !rc && i < e->config.layers; i++) {
-		rc = run_attention(s, &e->layers[i], lengths, texts, tokens, err);
+		rc = run_attention(s, i, lengths, texts, tokens, err);
 		if (!rc)
-			rc = run_feed_forward(s, &e->layers[i], tokens, err);
+			rc = run_feed_forward(s, i, tokens, err);
 	}
 	began = sutra_clock_ns();
 	for (size_t t = 0, at = 0; !rc && t < texts; at += lengths[t++])

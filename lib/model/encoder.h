@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "model/gemm.h"
 #include "model/kernel.h"
 #include "model/safetensors.h"
 
@@ -42,25 +43,43 @@ const char *sutra_architecture_name(enum sutra_architecture a);	/* as model_type
 int sutra_encoder_read_config(const char *json, size_t n, struct sutra_encoder_config *ret,
 			      struct sutra_err *err);
 
+struct sutra_encoder_options {
+	size_t max_tokens;		/* of a text, at most the config's */
+	enum sutra_precision precision;
+	const float *reach;		/* int8: of sutra_encoder_watch; NULL: columns all alike */
+	const void *packed;		/* what sutra_encoder_packed gave of an equal encoder, end to end, */
+	size_t packed_bytes;		/* aligned to 64, which must outlive this one; NULL: none */
+};
+
 /*
- * Packs the weights for `max_tokens` tokens a text (at most the config's). The names may be of
- * any layout known for the architecture (encoder_weights.c), behind any prefix. Every tensor is
- * found and its type and shape are checked before memory is taken for it; its numbers must be
- * finite. The word embeddings stay in `weights`, which must outlive the encoder; of everything
+ * Packs the weights. The names may be of any layout known for the architecture
+ * (encoder_weights.c), behind any prefix. Every tensor is found and its type and shape are
+ * checked before memory is taken for it; its numbers must be finite, unless they were packed
+ * before. The word embeddings stay in `weights`, which must outlive the encoder; of everything
  * else a copy is made and the mapped pages are given back. SUTRA_E_CORRUPT, SUTRA_E_INVALID name
  * tensor and fault.
  */
 int sutra_encoder_new(const struct sutra_safetensors *weights,
-		      const struct sutra_encoder_config *config, size_t max_tokens,
-		      struct sutra_encoder **ret, struct sutra_err *err);
+		      const struct sutra_encoder_config *config,
+		      const struct sutra_encoder_options *options, struct sutra_encoder **ret,
+		      struct sutra_err *err);
 void sutra_encoder_free(struct sutra_encoder *e);
 const struct sutra_encoder_config *sutra_encoder_config(const struct sutra_encoder *e);
+
+/* The packed products, of which there are `count`: the i-th one's block, a multiple of 64 bytes. */
+size_t sutra_encoder_packed_count(const struct sutra_encoder *e);
+const void *sutra_encoder_packed(const struct sutra_encoder *e, size_t i, size_t *ret_bytes);
 
 /* Scratch for batches of at most max_tokens tokens; kernels NULL: the best. */
 int sutra_encoder_session_new(const struct sutra_encoder *e, size_t max_tokens,
 			      const struct sutra_kernels *kernels,
 			      struct sutra_encoder_session **ret, struct sutra_err *err);
 void sutra_encoder_session_free(struct sutra_encoder_session *s);
+
+/* From now on the session keeps in reach, sutra_encoder_reach floats that begin as 0, the greatest
+ * magnitude of every column of what enters each product; NULL: no longer. */
+size_t sutra_encoder_reach(const struct sutra_encoder *e);
+void sutra_encoder_watch(struct sutra_encoder_session *s, float *reach);
 
 /* Encodes `texts` texts of lengths[i] > 0 ids each, end to end in ids, into out
  * [texts][hidden], not normalised. SUTRA_E_INVALID: an id beyond the vocabulary, a text longer

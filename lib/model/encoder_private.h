@@ -37,8 +37,12 @@ struct sutra_encoder {
 int sutra_encoder_check_weights(struct sutra_encoder *e, const struct sutra_safetensors *weights,
 				struct sutra_err *err);
 /* Fills e's tables and layers, whose plans are made, from the tensors by name, and gives their
- * pages back. What was filled before an error is freed with e. */
+ * pages back; products come from the packed ones, where there are some. What was filled before
+ * an error is freed with e. */
 int sutra_encoder_read_weights(struct sutra_encoder *e, const struct sutra_safetensors *weights,
-			       struct sutra_err *err);
+			       const struct sutra_encoder_options *options, struct sutra_err *err);
+/* Where in `reach` the columns of a layer's product begin, and how many they are. */
+size_t sutra_encoder_reach_of(const struct sutra_encoder *e, size_t layer, int product,
+			      size_t *ret_columns);
 
 #endif

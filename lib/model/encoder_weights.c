@@ -52,6 +52,8 @@ struct loader {
 	const struct layout *layout;
 	char prefix[PREFIX_LEN];	/* before every name; often empty */
 	bool dry;			/* only find and compare */
+	const struct sutra_encoder_options *options;	/* unless dry */
+	size_t taken;			/* bytes of the packed products */
 	float *matrix, *bias;		/* the largest product, unpacked; unless dry */
 	struct sutra_err *err;
 };
@@ -171,14 +173,29 @@ static int read_dense(const struct loader *l, const char *base, size_t row, size
 	return read_into(l, name, NULL, 0, n, l->dry ? NULL : l->bias + row);
 }
 
+/* The next one of the products that were packed before. */
+static int take_packed(struct loader *l, size_t i, int product)
+{
+	const struct sutra_gemm_plan *plan = l->e->plans[product];
+	size_t bytes = sutra_gemm_packed_bytes(plan);
+	const char *at = (const char *)l->options->packed + l->taken;
+
+	if (bytes > l->options->packed_bytes - l->taken)
+		return sutra_fail(l->err, SUTRA_E_CORRUPT, "the packed weights end early");
+	l->taken += bytes;
+	return sutra_gemm_weights_view(plan, at, &l->e->layers[i].products[product], l->err);
+}
+
 /* The product of n outputs and k inputs whose equal parts have these names. */
-static int read_product(const struct loader *l, size_t i, int product, const char *const *parts,
+static int read_product(struct loader *l, size_t i, int product, const char *const *parts,
 			size_t n, size_t k)
 {
-	size_t count = 0;
+	size_t count = 0, at, columns;
 	char base[NAME_LEN];
 	int rc = 0;
 
+	if (!l->dry && l->options->packed)
+		return take_packed(l, i, product);
 	while (count < PARTS && parts[count])
 		count++;
 	for (size_t p = 0; !rc && p < count; p++) {
@@ -187,11 +204,13 @@ static int read_product(const struct loader *l, size_t i, int product, const cha
 	}
 	if (rc || l->dry)
 		return rc;
-	return sutra_gemm_weights_new(l->e->plans[product], l->matrix, l->bias, NULL,
+	at = sutra_encoder_reach_of(l->e, i, product, &columns);
+	return sutra_gemm_weights_new(l->e->plans[product], l->matrix, l->bias,
+				      l->options->reach ? l->options->reach + at : NULL,
 				      &l->e->layers[i].products[product], l->err);
 }
 
-static int read_layer(const struct loader *l, size_t i)
+static int read_layer(struct loader *l, size_t i)
 {
 	const struct layout *names = l->layout;
 	size_t h = l->e->config.hidden;
@@ -255,7 +274,7 @@ static int read_offsets(const struct loader *l)
 	return rc;
 }
 
-static int walk(const struct loader *l)
+static int walk(struct loader *l)
 {
 	const struct sutra_encoder_config *c = &l->e->config;
 	const struct sutra_tensor *word;
@@ -263,7 +282,7 @@ static int walk(const struct loader *l)
 
 	if (!rc && !l->dry) {
 		l->e->word = *word;
-		rc = check_words(l);
+		rc = l->options->packed ? 0 : check_words(l);
 	}
 	if (!rc)
 		rc = read_offsets(l);
@@ -321,10 +340,10 @@ int sutra_encoder_check_weights(struct sutra_encoder *e, const struct sutra_safe
 }
 
 int sutra_encoder_read_weights(struct sutra_encoder *e, const struct sutra_safetensors *weights,
-			       struct sutra_err *err)
+			       const struct sutra_encoder_options *options, struct sutra_err *err)
 {
 	size_t h = e->config.hidden, wide = 3 * h > e->up ? 3 * h : e->up;
-	struct loader l = { .e = e, .weights = weights, .err = err };
+	struct loader l = { .e = e, .weights = weights, .options = options, .err = err };
 	int rc;
 
 	l.matrix = sutra_alloc(wide * h * sizeof(float));

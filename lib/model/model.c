@@ -1,13 +1,9 @@
 /*
- * Opening takes two threads: the weights' digest is computed (when it is not remembered)
- * while the encoder packs them.
- *
  * The fingerprint is the SHA-256 of one line that names everything a vector depends on; see
  * make_fingerprint. Changing how vectors are computed must change PIPELINE.
  */
 #include "model/model.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -204,48 +200,28 @@ out:
 	return rc;
 }
 
-struct digest_job {
-	const char *path;
-	char *hex;
-	struct sutra_err err;
-	int rc;
-};
-
-static void *digest_thread(void *arg)
-{
-	struct digest_job *job = arg;
-
-	job->rc = sutra_weightsum(job->path, job->hex, &job->err);
-	return NULL;
-}
-
-/* Packs the weights, while another thread digests them. */
 static int read_weights(struct sutra_model *m, const struct sutra_encoder_config *config,
-			struct sutra_err *err)
+			const struct sutra_model_options *options, struct sutra_err *err)
 {
 	char *path = file_in(m, "model.safetensors");
-	struct digest_job job = { .path = path, .hex = m->weights_sha256 };
-	pthread_t thread;
-	int rc;
+	struct sutra_encoder_source source = {
+		.weights_sha256 = m->weights_sha256,
+		.config = config,
+		.tokenizer = m->tokenizer,
+		.pooling = m->pooling,
+		.max_tokens = m->max_tokens,
+		.folder = options->keep ? m->folder : NULL,
+	};
+	int rc = path ? sutra_safetensors_open(path, &m->weights, err) :
+			sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
 
-	if (!path)
-		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
-	rc = sutra_safetensors_open(path, &m->weights, err);
-	if (rc)
-		goto out;
-	if (pthread_create(&thread, NULL, digest_thread, &job)) {
-		rc = sutra_fail(err, SUTRA_E_NOMEM, "cannot start a thread");
-		goto out;
-	}
-	rc = in_file(m, "model.safetensors",
-		     sutra_encoder_new(m->weights, config, m->max_tokens, &m->encoder, err), err);
-	pthread_join(thread, NULL);
-	if (!rc && job.rc) {
-		rc = job.rc;
-		if (err)
-			*err = job.err;
-	}
-out:
+	if (!rc)
+		rc = sutra_weightsum(path, m->weights_sha256, err);
+	source.weights = m->weights;
+	if (!rc)
+		rc = in_file(m, "model.safetensors",
+			     sutra_precision_open(&source, options->precision, &m->encoder, &m->packed,
+						  &m->precision, err), err);
 	sutra_free(path);
 	return rc;
 }
@@ -270,9 +246,10 @@ static int make_fingerprint(struct sutra_model *m, struct sutra_err *err)
 	sutra_buf_init(&line, MAX_JSON);
 	sutra_buf_addf(&line,
 		       "pipeline=%s weights=%s vocab=%s lowercase=%d strip_accents=%d split_han=%d "
-		       "pooling=%s mrl=%s precision=fp32 prefix=", PIPELINE, m->weights_sha256,
+		       "pooling=%s mrl=%s precision=%s prefix=", PIPELINE, m->weights_sha256,
 		       m->vocab_sha256, o->lowercase, o->strip_accents, o->split_han,
-		       sutra_pooling_name(m->pooling), sutra_mrl_name(m->mrl));
+		       sutra_pooling_name(m->pooling), sutra_mrl_name(m->mrl),
+		       sutra_precision_name(m->precision.precision));
 	add_prompts(m, &line);
 	sutra_buf_addf(&line, " max_tokens=%zu truncate=right", m->max_tokens);
 	if (!sutra_buf_error(&line)) {
@@ -326,15 +303,17 @@ static int find_folder(struct sutra_model *m, struct sutra_err *err)
 	return 0;
 }
 
-int sutra_model_open(const char *folder, enum sutra_mrl mrl, struct sutra_model **ret,
-		     struct sutra_err *err)
+int sutra_model_open(const char *folder, const struct sutra_model_options *options,
+		     struct sutra_model **ret, struct sutra_err *err)
 {
+	static const struct sutra_model_options defaults;
 	struct sutra_model *m = sutra_calloc(1, sizeof(*m));
 	struct sutra_encoder_config config;
 	int rc = 0;
 
+	options = options ? options : &defaults;
 	if (m) {
-		m->mrl = mrl;
+		m->mrl = options->mrl;
 		m->folder = sutra_strdup(folder);
 		m->name = last_part(folder);
 	}
@@ -355,7 +334,7 @@ int sutra_model_open(const char *folder, enum sutra_mrl mrl, struct sutra_model 
 	if (!rc)
 		rc = read_vocabulary(m, config.vocab, err);
 	if (!rc)
-		rc = read_weights(m, &config, err);
+		rc = read_weights(m, &config, options, err);
 	if (!rc)
 		rc = make_fingerprint(m, err);
 	if (rc) {
@@ -373,6 +352,7 @@ void sutra_model_close(struct sutra_model *m)
 	if (!m)
 		return;
 	sutra_encoder_free(m->encoder);
+	sutra_packed_free(m->packed);
 	sutra_safetensors_free(m->weights);
 	sutra_wordpiece_free(m->tokenizer);
 	sutra_prompts_release(&m->prompts);

@@ -17,6 +17,7 @@
 #include "model/encoder.h"
 #include "model/matryoshka.h"
 #include "model/pipeline.h"
+#include "model/precision.h"
 #include "model/prompt.h"
 #include "model/wordpiece.h"
 
@@ -25,7 +26,9 @@
 struct sutra_model {
 	char *folder, *name;			/* name: the folder's last part */
 	struct sutra_safetensors *weights;
+	struct sutra_packed *packed;		/* what the encoder stands on, or NULL */
 	struct sutra_encoder *encoder;
+	struct sutra_precision_report precision;
 	struct sutra_wordpiece *tokenizer;
 	struct sutra_wordpiece_options tokenizer_options;
 	enum sutra_architecture architecture;
@@ -47,10 +50,16 @@ struct sutra_model {
  * ~/.local/share/sutra/models. sutra_free it; NULL: out of memory. */
 char *sutra_model_folder(const char *path, const char *model);
 
-/* Opens a folder. SUTRA_E_NOTFOUND: no model there, with the ways to get one as hint;
- * SUTRA_E_CORRUPT, SUTRA_E_INVALID name the file and the fault. */
-int sutra_model_open(const char *folder, enum sutra_mrl mrl, struct sutra_model **ret,
-		     struct sutra_err *err);
+struct sutra_model_options {
+	enum sutra_mrl mrl;
+	enum sutra_precision precision;	/* or SUTRA_AUTO */
+	bool keep;			/* packed weights are read from and written to the folder */
+};
+
+/* Opens a folder; options NULL: all 0. SUTRA_E_NOTFOUND: no model there, with the ways to get one
+ * as hint; SUTRA_E_CORRUPT, SUTRA_E_INVALID name the file and the fault. */
+int sutra_model_open(const char *folder, const struct sutra_model_options *options,
+		     struct sutra_model **ret, struct sutra_err *err);
 void sutra_model_close(struct sutra_model *m);
 /* Another prefix than the folder's own default, before the model is shared; both strings live as
  * long as the model. Makes another fingerprint. */

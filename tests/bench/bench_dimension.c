@@ -139,7 +139,7 @@ int main(int argc, char **argv)
 	float *pooled;
 	size_t n;
 
-	if (!folder || sutra_model_open(folder, SUTRA_MRL_LAYER_NORM, &m, &err))
+	if (!folder || sutra_model_open(folder, NULL, &m, &err))
 		die(folder ? err.message : "out of memory");
 	if (sutra_json_read(file, MAX_FILE, &root, &err))
 		die(err.message);

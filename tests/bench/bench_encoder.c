@@ -118,7 +118,7 @@ int main(void)
 	json_t *file;
 
 	if (sutra_json_read("tests/data/texts_short.json", 1 << 20, &file, &err) ||
-	    sutra_model_open(folder, SUTRA_MRL_LAYER_NORM, &w.model, &err)) {
+	    sutra_model_open(folder, NULL, &w.model, &err)) {
 		fprintf(stderr, "bench_encoder: %s\n", err.message);
 		return 1;
 	}

@@ -96,7 +96,7 @@ int main(int argc, char **argv)
 	struct sutra_err err;
 	size_t n;
 
-	if (sutra_model_open(folder, SUTRA_MRL_LAYER_NORM, &m, &err) ||
+	if (sutra_model_open(folder, NULL, &m, &err) ||
 	    sutra_file_read(prose, MAX_FILE, &text, &n, &err)) {
 		fprintf(stderr, "bench_tokenizer: %s\n", err.message);
 		return 1;

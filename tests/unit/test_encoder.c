@@ -34,7 +34,8 @@ static void open_bert(const struct tiny *t, struct bert *b)
 	tiny_config(t, &config);
 	assert_int_equal(sutra_safetensors_parse(b->bytes.data, b->bytes.len, &b->weights, &err), 0);
 	assert_int_equal(sutra_encoder_read_config(config.data, config.len, &b->config, &err), 0);
-	assert_int_equal(sutra_encoder_new(b->weights, &b->config, t->positions, &b->encoder, &err), 0);
+	assert_int_equal(sutra_encoder_new(b->weights, &b->config,
+		&(struct sutra_encoder_options){ .max_tokens = t->positions }, &b->encoder, &err), 0);
 	sutra_buf_release(&config);
 }
 
@@ -277,16 +278,20 @@ static void weights_must_fit_the_config(void **state)
 	open_bert(&tiny_default, &b);
 	c = b.config;
 	c.inner = 63;
-	assert_int_equal(sutra_encoder_new(b.weights, &c, 40, &e, &err), SUTRA_E_CORRUPT);
+	assert_int_equal(sutra_encoder_new(b.weights, &c,
+		&(struct sutra_encoder_options){ .max_tokens = 40 }, &e, &err), SUTRA_E_CORRUPT);
 	assert_non_null(strstr(err.message, "encoder.layer.0.intermediate.dense.weight"));
 	c = b.config;
 	c.layers = 3;
-	assert_int_equal(sutra_encoder_new(b.weights, &c, 40, &e, &err), SUTRA_E_CORRUPT);
+	assert_int_equal(sutra_encoder_new(b.weights, &c,
+		&(struct sutra_encoder_options){ .max_tokens = 40 }, &e, &err), SUTRA_E_CORRUPT);
 	assert_non_null(strstr(err.message, "encoder.layer.2."));
 	c = b.config;
 	c.vocab = 201;
-	assert_int_equal(sutra_encoder_new(b.weights, &c, 40, &e, &err), SUTRA_E_CORRUPT);
-	assert_int_equal(sutra_encoder_new(b.weights, &b.config, 41, &e, &err), SUTRA_E_INVALID);
+	assert_int_equal(sutra_encoder_new(b.weights, &c,
+		&(struct sutra_encoder_options){ .max_tokens = 40 }, &e, &err), SUTRA_E_CORRUPT);
+	assert_int_equal(sutra_encoder_new(b.weights, &b.config,
+		&(struct sutra_encoder_options){ .max_tokens = 41 }, &e, &err), SUTRA_E_INVALID);
 	assert_null(e);
 	close_bert(&b);
 }
@@ -298,7 +303,8 @@ static void run_changed(const struct sutra_buf *bytes, const struct sutra_encode
 	struct sutra_err err;
 
 	assert_int_equal(sutra_safetensors_parse(bytes->data, bytes->len, &b.weights, &err), 0);
-	assert_int_equal(sutra_encoder_new(b.weights, c, c->max_tokens, &b.encoder, &err), 0);
+	assert_int_equal(sutra_encoder_new(b.weights, c,
+		&(struct sutra_encoder_options){ .max_tokens = c->max_tokens }, &b.encoder, &err), 0);
 	run(&b, NULL, 0, TEXTS, SUTRA_POOL_MEAN, out);
 	sutra_encoder_free(b.encoder);
 	sutra_safetensors_free(b.weights);
@@ -355,7 +361,8 @@ static void weights_that_are_no_numbers_are_found_and_named(void **state)
 
 			memcpy(&was, at, sizeof(was));
 			memcpy(at, &wrong[w], sizeof(was));
-			assert_int_equal(sutra_encoder_new(b.weights, &b.config, 40, &e, &err),
+			assert_int_equal(sutra_encoder_new(b.weights, &b.config,
+		&(struct sutra_encoder_options){ .max_tokens = 40 }, &e, &err),
 					 SUTRA_E_CORRUPT);
 			assert_non_null(strstr(err.message, names[i]));
 			assert_non_null(strstr(err.message, w ? "inf at place 5" : "nan at place 5"));
@@ -381,7 +388,8 @@ static void unreadable_dtypes_are_refused_when_needed(void **state)
 	at = memmem(bytes.data, bytes.len, "\"F32\"", 5);
 	memcpy(at, "\"I32\"", 5);
 	assert_int_equal(sutra_safetensors_parse(bytes.data, bytes.len, &st, &err), 0);
-	assert_int_equal(sutra_encoder_new(st, &c, 40, &e, &err), SUTRA_E_INVALID);
+	assert_int_equal(sutra_encoder_new(st, &c,
+		&(struct sutra_encoder_options){ .max_tokens = 40 }, &e, &err), SUTRA_E_INVALID);
 	assert_non_null(strstr(err.message, "I32"));
 	sutra_safetensors_free(st);
 	sutra_buf_release(&bytes);
@@ -399,7 +407,8 @@ static void every_failing_allocation_is_reported(void **state)
 	open_bert(&tiny_default, &b);
 	do {
 		sutra_alloc_fail_at(++n);
-		rc = sutra_encoder_new(b.weights, &b.config, 40, &e, &err);
+		rc = sutra_encoder_new(b.weights, &b.config,
+		&(struct sutra_encoder_options){ .max_tokens = 40 }, &e, &err);
 		assert_true(!rc || rc == SUTRA_E_NOMEM);
 	} while (sutra_alloc_failed());
 	assert_true(n > 40);

@@ -104,7 +104,7 @@ static struct sutra_model *open_model(enum sutra_mrl mrl)
 	struct sutra_model *m;
 	struct sutra_err err;
 
-	if (sutra_model_open(dir, mrl, &m, &err))
+	if (sutra_model_open(dir, &(struct sutra_model_options){ .mrl = mrl }, &m, &err))
 		fail_msg("%s", err.message);
 	return m;
 }
@@ -114,7 +114,7 @@ static void refused(int code, const char *word)
 	struct sutra_model *m = NULL;
 	struct sutra_err err;
 
-	assert_int_equal(sutra_model_open(dir, SUTRA_MRL_LAYER_NORM, &m, &err), code);
+	assert_int_equal(sutra_model_open(dir, NULL, &m, &err), code);
 	assert_null(m);
 	if (!strstr(err.message, word))
 		fail_msg("\"%s\" does not say \"%s\"", err.message, word);
@@ -319,7 +319,7 @@ static void no_model_names_the_ways_to_get_one(void **state)
 	struct sutra_model *m = NULL;
 	struct sutra_err err;
 
-	assert_int_equal(sutra_model_open("/nonexistent", SUTRA_MRL_PLAIN, &m, &err),
+	assert_int_equal(sutra_model_open("/nonexistent", &(struct sutra_model_options){ .mrl = SUTRA_MRL_PLAIN }, &m, &err),
 			 SUTRA_E_NOTFOUND);
 	assert_non_null(strstr(err.hint, "sutra model fetch`"));
 	assert_non_null(strstr(err.hint, "MODEL_PATH"));
@@ -382,7 +382,7 @@ static void every_failing_allocation_is_reported(void **state)
 
 	do {
 		sutra_alloc_fail_at(++n);
-		rc = sutra_model_open(dir, SUTRA_MRL_LAYER_NORM, &m, &err);
+		rc = sutra_model_open(dir, NULL, &m, &err);
 		if (rc)
 			assert_int_equal(rc, SUTRA_E_NOMEM);
 		else if (sutra_alloc_failed())	/* only the digest was not remembered */

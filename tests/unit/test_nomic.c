@@ -70,7 +70,8 @@ static void open_nomic(size_t which, size_t max_tokens, struct nomic *n)
 		fail_msg("%s", err.message);
 	if (max_tokens)
 		n->config.positions = n->config.max_tokens = max_tokens;
-	if (sutra_encoder_new(n->weights, &n->config, n->config.max_tokens, &n->encoder, &err))
+	if (sutra_encoder_new(n->weights, &n->config,
+		&(struct sutra_encoder_options){ .max_tokens = n->config.max_tokens }, &n->encoder, &err))
 		fail_msg("%s", err.message);
 	sutra_free(text);
 }
@@ -296,11 +297,13 @@ static void a_missing_tensor_is_named_as_stored(void **state)
 
 	open_nomic(1, 0, &n);
 	n.config.layers = 4;
-	assert_int_equal(sutra_encoder_new(n.weights, &n.config, 256, &e, &err), SUTRA_E_CORRUPT);
+	assert_int_equal(sutra_encoder_new(n.weights, &n.config,
+		&(struct sutra_encoder_options){ .max_tokens = 256 }, &e, &err), SUTRA_E_CORRUPT);
 	assert_non_null(strstr(err.message, "layers.3.self_attn.q_proj.weight"));
 	n.config.layers = 3;
 	n.config.inner = 191;
-	assert_int_equal(sutra_encoder_new(n.weights, &n.config, 256, &e, &err), SUTRA_E_CORRUPT);
+	assert_int_equal(sutra_encoder_new(n.weights, &n.config,
+		&(struct sutra_encoder_options){ .max_tokens = 256 }, &e, &err), SUTRA_E_CORRUPT);
 	assert_non_null(strstr(err.message,
 			       "\"layers.0.mlp.up_proj.weight\" has the shape [192, 64]; config.json "
 			       "asks for [191, 64]"));

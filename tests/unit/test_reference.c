@@ -36,7 +36,7 @@ static int setup(void **state)
 		return -1;
 	if (!folder)
 		return 0;
-	if (sutra_model_open(folder, SUTRA_MRL_LAYER_NORM, &model, &err)) {
+	if (sutra_model_open(folder, NULL, &model, &err)) {
 		fprintf(stderr, "%s\n", err.message);
 		return -1;
 	}
