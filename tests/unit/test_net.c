@@ -19,6 +19,7 @@
 #include "net/http.h"
 #include "net/port.h"
 #include "net/service.h"
+#include "net/texts.h"
 
 static struct sutra_http_server *server;
 
@@ -314,6 +315,41 @@ static void addresses_are_strict(void **state)
 	assert_string_equal(sutra_listen_for(6), "0.0.0.0:6");
 }
 
+/* What stands for a text on its way through the cache comes out as the JSON it came from. */
+static void ids_and_typed_texts_are_packed_and_unpacked(void **state)
+{
+	static const char body[] = "{\"texts\":[\"a\",[101,7],{\"text\":\"b\\u0000\\\"\",\"input_type\":\"q\"}]}";
+	static const char *const bad[] = {
+		"{\"texts\":[{\"text\":\"\"}]}", "{\"texts\":[{\"input_type\":\"q\"}]}",
+		"{\"texts\":[{\"text\":\"b\",\"input_type\":7}]}", "{\"text\":{\"text\":\"b\"}}",
+	};
+	const struct sutra_ids_limits limits = { 200, 10 };
+	struct sutra_texts t = { 0 };
+	struct sutra_buf packed, out;
+	struct sutra_err err;
+
+	assert_int_equal(sutra_texts_read_ids(body, strlen(body), &limits, &t, &err), 0);
+	assert_int_equal(json_array_size(t.list), 3);
+	sutra_buf_init(&packed, 64);
+	sutra_buf_init(&out, 1024);
+	sutra_ids_pack(json_array_get(t.list, 1), &packed);
+	sutra_text_add_json(packed.data, packed.len, &out);
+	sutra_buf_clear(&packed);
+	sutra_typed_pack("q", "b\0\"", 3, &packed);
+	assert_int_equal(packed.len, 3 + 1 + 2);
+	sutra_text_add_json(packed.data, packed.len, &out);
+	sutra_text_add_json("a", 1, &out);
+	assert_string_equal(sutra_buf_str(&out),
+			    "[101,7]{\"input_type\":\"q\",\"text\":\"b\\u0000\\\"\"}\"a\"");
+	sutra_buf_release(&packed);
+	sutra_buf_release(&out);
+	sutra_texts_release(&t);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(sutra_texts_read_ids(bad[i], strlen(bad[i]), &limits, &t, &err),
+				 SUTRA_E_INVALID);
+	assert_int_equal(sutra_texts_read(body, strlen(body), &t, &err), SUTRA_E_INVALID);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -324,6 +360,7 @@ int main(void)
 		cmocka_unit_test(failures_have_reasons),
 		cmocka_unit_test(fetcher_runs_in_the_background),
 		cmocka_unit_test(addresses_are_strict),
+		cmocka_unit_test(ids_and_typed_texts_are_packed_and_unpacked),
 	};
 
 	return cmocka_run_group_tests(tests, start, stop);
