@@ -326,8 +326,9 @@ static void adopt_model(struct gateway *g, const json_t *o)
 	sutra_json_get_int(o, "native_dimension", &native, NULL);
 	sutra_json_get_int(o, "vocab_size", &vocab, NULL);
 	sutra_json_get_int(o, "max_tokens", &max_tokens, NULL);
-	json_object_foreach(json_object_get(o, "prompts"), prompt, text)
+	json_object_foreach(json_object_get(o, "prompts"), prompt, text) {
 		sutra_input_type_add(&m.types, prompt);
+	}
 	if (!*fingerprint || native < 1)
 		return;
 	if (!sutra_matryoshka_allows((size_t)native, m.dimension)) {
