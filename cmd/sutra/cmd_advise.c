@@ -294,7 +294,8 @@ static int run(int n, char **argv)
 const struct command cmd_advise = {
 	.name = "advise",
 	.summary = "work out dimension, phases, replicas and cost, step by step",
-	.synopsis = "--users N | --rate R [--budget USD] [--tenants N] [--measure] [-o FORMAT]",
+	.synopsis = "--users N | --rate R [--budget USD] [--tenants N] [--dimension N] [--concepts N] [--per-user R] "
+		    "[--prices LIST] [--measure] [-o FORMAT]",
 	.examples = "sutra advise --users 3000\tas the reference's framework says\n"
 		    "sutra advise --users 3000 --dimension 256 --budget 500\twhat does the budget buy?\n"
 		    "sutra advise --rate 200 --measure\twith what the deployed stack can do\n",

@@ -302,7 +302,8 @@ static int run(int n, char **argv)
 const struct command cmd_deploy = {
 	.name = "deploy",
 	.summary = "start or change the stack, and wait until it is healthy",
-	.synopsis = "[--yes] [--runtime NAME] [--prune] [--timeout TIME] [--plan | --from PLAN]",
+	.synopsis = "[--plan | --dry-run | --from PLAN] [--prune] [--runtime NAME] [--timeout TIME] "
+		    "[--lock-wait TIME] [--no-rollback] [-y] [-o FORMAT]",
 	.examples = "sutra deploy\tstart everything, or change what differs\n"
 		    "MATRYOSHKA_DIM=128 sutra deploy\tchange a setting, one replica at a time\n"
 		    "sutra deploy --plan\tonly show what would change\n"

@@ -431,7 +431,8 @@ out:
 const struct command cmd_load = {
 	.name = "load",
 	.summary = "measure a gateway under a constant rate, or under N callers",
-	.synopsis = "[--rate R | --connections N] [--duration TIME] [--texts FILE | --mix MIX] [--url URL] [-o FORMAT]",
+	.synopsis = "[--rate R | --connections N] [--duration TIME] [--texts FILE | --mix MIX] [--dimension N] "
+		    "[--timeout TIME] [--interval TIME] [--max-late TIME] [--against FILE] [--url URL] [-o FORMAT]",
 	.examples = "sutra load\t100 requests a second for 30 s\n"
 		    "sutra load --rate 2000 --mix fresh\ttexts that no cache has seen\n"
 		    "sutra load --connections 20 --duration 10s\tas fast as 20 callers get answers\n"

@@ -328,7 +328,7 @@ static int run(int n, char **argv)
 const struct command cmd_logs = {
 	.name = "logs",
 	.summary = "show what the services said",
-	.synopsis = "[-f] [-n N] [SERVICE ...]",
+	.synopsis = "[-f] [-n N] [-o FORMAT] [SERVICE ...]",
 	.examples = "sutra logs -f\tall services, and go on\n"
 		    "sutra logs -n 100 ml-base-1\tthe last 100 lines of one\n",
 	.options = options,

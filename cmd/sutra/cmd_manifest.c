@@ -114,7 +114,7 @@ static int run(int n, char **argv)
 const struct command cmd_manifest = {
 	.name = "manifest",
 	.summary = "print the stack as a manifest for a swarm or Kubernetes",
-	.synopsis = "swarm | kubernetes [--registry NAME] [--file PATH]",
+	.synopsis = "swarm | kubernetes [--registry NAME] [--file PATH] [--cluster-domain NAME]",
 	.examples = "sutra manifest swarm >stack.yml\tdocker stack deploy -c stack.yml sutra\n"
 		    "sutra manifest kubernetes | kubectl apply -f -\tinto the current namespace\n",
 	.formats = "table",

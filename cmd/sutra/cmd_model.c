@@ -182,7 +182,8 @@ static int run(int n, char **argv)
 const struct command cmd_model = {
 	.name = "model",
 	.summary = "fetch, list, verify, measure models, or say where one is",
-	.synopsis = "fetch [MODEL] | list | verify [MODEL] | path [MODEL] | quality [MODEL]",
+	.synopsis = "fetch [-y] [--again] [MODEL] | list | verify [MODEL] | path [MODEL] | quality [--dims LIST] "
+		    "[--pairs FILE] [--timeout TIME] [MODEL]",
 	.examples = "sutra model fetch\tget the default model, all-minilm-l6-v2\n"
 		    "sutra model fetch OWNER/NAME\tget one of the Hugging Face hub\n"
 		    "sutra model verify\thash every file again\n"

@@ -87,7 +87,8 @@ static int run(int n, char **argv)
 const struct command cmd_monitor = {
 	.name = "monitor",
 	.summary = "watch services, hit rates, replica load and traffic",
-	.synopsis = "[-o FORMAT] [--interval TIME] [--once] [--size WxH] [--record FILE] [--replay FILE] [--admin]",
+	.synopsis = "[-o FORMAT] [--interval TIME] [--once] [--size WxH] [--count N] [--record FILE] "
+		    "[--replay FILE] [--admin] [--ascii] [--keys]",
 	.examples = "sutra monitor\ton the terminal; ? lists the keys\n"
 		    "sutra monitor --once --size 80x24\ta frame as text\n"
 		    "sutra monitor -o jsonl --record day.jsonl\ta sample a second, kept\n"

@@ -289,7 +289,9 @@ static int run(int n, char **argv)
 const struct command cmd_production_monitor = {
 	.name = "production-monitor",
 	.summary = "watch the stack for long: a line an interval, alerts, a report at the end",
-	.synopsis = "[--interval TIME] [--for TIME] [--max-p95 TIME] [--min-hit-rate PERCENT] [--exec HOOK]",
+	.synopsis = "[--interval TIME] [--for TIME] [--requests N] [--max-p95 TIME] [--min-hit-rate PERCENT] "
+		    "[--max-down N] [--bad N] [--good N] [--exec HOOK] [--webhook URL] [--serve ADDRESS:PORT] "
+		    "[-o FORMAT]",
 	.examples = "sutra production-monitor\tuntil Ctrl-C\n"
 		    "sutra production-monitor --for 1h --max-p95 50ms\texit 1 if an alert was raised\n"
 		    "sutra production-monitor --exec ./page-me\tSUTRA_ALERT, SUTRA_ALERT_STATE tell it what\n"

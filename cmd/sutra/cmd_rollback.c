@@ -183,7 +183,7 @@ static int run(int n, char **argv)
 const struct command cmd_rollback = {
 	.name = "rollback",
 	.summary = "bring an earlier state of the stack back",
-	.synopsis = "[--list] [--timeout TIME] [--lock-wait TIME] [GENERATION]",
+	.synopsis = "[--list] [--timeout TIME] [--lock-wait TIME] [--no-rollback] [-o FORMAT] [GENERATION]",
 	.examples = "sutra rollback --list\twhat is kept; * runs\n"
 		    "sutra rollback\tthe one before\n"
 		    "sutra rollback 4\tthat one\n",

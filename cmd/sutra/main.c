@@ -41,6 +41,26 @@ void command_rows(const struct command *c, struct sutra_option rows[COMMAND_MAX_
 	rows[n] = (struct sutra_option){ 0 };
 }
 
+/* The synopsis, broken between its parts; what stands in brackets stays together. */
+static void print_usage(const struct command *c, FILE *out)
+{
+	int start = fprintf(out, "usage: sutra %s", c->name), at = start;
+
+	for (const char *s = c->synopsis; *s;) {
+		int n = 0, depth = 0;
+
+		for (; s[n] && (depth || s[n] != ' '); n++)
+			depth += (s[n] == '[') - (s[n] == ']');
+		if (at + 1 + n > 80) {
+			fprintf(out, "\n%*s", start, "");
+			at = start;
+		}
+		at += fprintf(out, " %.*s", n, s);
+		s += n + (s[n] == ' ');
+	}
+	fputs("\n\n", out);
+}
+
 void command_help(const struct command *c, FILE *out)
 {
 	struct sutra_option rows[COMMAND_MAX_ROWS];
@@ -54,7 +74,8 @@ void command_help(const struct command *c, FILE *out)
 			left < n ? n - left - 1 : 0, line + left + 1);
 		line += n + (line[n] == '\n');
 	}
-	fprintf(out, "\nusage: sutra %s%s%s\n\n", c->name, *c->synopsis ? " " : "", c->synopsis);
+	fputc('\n', out);
+	print_usage(c, out);
 	sutra_options_help(rows, out);
 }
 
