@@ -36,8 +36,10 @@ teardown() {
   ! grep -hE 'runtime error|Sanitizer' "$BATS_FILE_TMPDIR/ml" "$BATS_FILE_TMPDIR/gateway"
 }
 
-# start_ml LOG [NAME=VALUE...]: sets PID and ADDR.
-start_ml() { daemon sutra-ml-base "$1" MODEL_PATH="$TINY" SUTRA_LISTEN_8887=127.0.0.1:0 "${@:2}"; }
+# start_ml LOG [NAME=VALUE...]: in fp32; sets PID and ADDR.
+start_ml() {
+  daemon sutra-ml-base "$1" MODEL_PATH="$TINY" SUTRA_LISTEN_8887=127.0.0.1:0 SUTRA_PRECISION=fp32 "${@:2}"
+}
 
 # vector URL BODY: the answer's first vector.
 vector() { curl -sf -m 60 "$1/embed" -d "$2" | jq -c '.embeddings[0]'; }
@@ -154,7 +156,7 @@ equals_reference() {
 
 # refused WORD [NAME=VALUE...]: does not start, with one line that says the word.
 refused() {
-  run -2 env MODEL_PATH="$BATS_TEST_TMPDIR/m" SUTRA_LISTEN_8887=127.0.0.1:0 "${@:2}" "$SUTRA_BIN/sutra-ml-base"
+  run -2 env MODEL_PATH="$BATS_TEST_TMPDIR/m" SUTRA_PRECISION=auto SUTRA_LISTEN_8887=127.0.0.1:0 "${@:2}" "$SUTRA_BIN/sutra-ml-base"
   [[ $output == *"$1"* && ${#lines[@]} = 1 ]] || {
     echo "wanted \"$1\", got: $output"
     return 1
@@ -187,7 +189,7 @@ refused() {
 @test "a native deployment serves it" {
   SUTRA_STATE_DIR=$(mktemp -d)
   export SUTRA_STATE_DIR SUTRA_PORT_OFFSET=$((RANDOM % 4000 + 11000)) SUTRA_RUNTIME=native
-  export MODEL_PATH=$TINY MATRYOSHKA_DIM=64 SUTRA_EDITION=simple SUTRA_INPUT_TYPE=search_document
+  export MODEL_PATH=$TINY MATRYOSHKA_DIM=64 SUTRA_PRECISION=fp32 SUTRA_EDITION=simple SUTRA_INPUT_TYPE=search_document
   run sutra deploy
   url=http://127.0.0.1:$((8888 + SUTRA_PORT_OFFSET))
   got=$(vector "$url" '{"text":"w9"}') asked=$(vector "$url" '{"text":"w9","input_type":"search_query"}')

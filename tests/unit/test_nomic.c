@@ -58,8 +58,9 @@ struct nomic {
 	struct sutra_encoder *encoder;
 };
 
-static void open_nomic(size_t which, size_t max_tokens, struct nomic *n)
+static void open_in(enum sutra_precision precision, size_t which, size_t max_tokens, struct nomic *n)
 {
+	struct sutra_encoder_options o = { .precision = precision };
 	struct sutra_err err = { 0 };
 	char *text;
 	size_t len;
@@ -70,10 +71,15 @@ static void open_nomic(size_t which, size_t max_tokens, struct nomic *n)
 		fail_msg("%s", err.message);
 	if (max_tokens)
 		n->config.positions = n->config.max_tokens = max_tokens;
-	if (sutra_encoder_new(n->weights, &n->config,
-		&(struct sutra_encoder_options){ .max_tokens = n->config.max_tokens }, &n->encoder, &err))
+	o.max_tokens = n->config.max_tokens;
+	if (sutra_encoder_new(n->weights, &n->config, &o, &n->encoder, &err))
 		fail_msg("%s", err.message);
 	sutra_free(text);
+}
+
+static void open_nomic(size_t which, size_t max_tokens, struct nomic *n)
+{
+	open_in(SUTRA_FP32, which, max_tokens, n);
 }
 
 static void close_nomic(struct nomic *n)
@@ -171,16 +177,24 @@ static void both_layouts_give_the_same_bits(void **state)
 static void a_text_does_not_know_its_batch(void **state)
 {
 	float all[CASES * WIDTH], part[CASES * WIDTH];
-	struct nomic n;
 
-	open_nomic(0, 0, &n);
-	run(&n, NULL, ids, lengths, n_cases, all);
-	for (size_t from = 0, at = 0; from < n_cases; at += lengths[from++])
-		for (size_t k = 1; from + k <= n_cases; k++) {
-			run(&n, NULL, ids + at, lengths + from, k, part);
-			assert_memory_equal(part, all + from * WIDTH, k * WIDTH * sizeof(float));
-		}
-	close_nomic(&n);
+	for (int p = SUTRA_FP32; p < SUTRA_PRECISIONS; p++) {
+		struct nomic n;
+
+		if (!sutra_precision_is_native((enum sutra_precision)p))
+			continue;
+		open_in((enum sutra_precision)p, 0, 0, &n);
+		run(&n, NULL, ids, lengths, n_cases, all);
+		for (size_t from = 0, at = 0; from < n_cases; at += lengths[from++])
+			for (size_t k = 1; from + k <= n_cases; k++) {
+				run(&n, NULL, ids + at, lengths + from, k, part);
+				assert_memory_equal(part, all + from * WIDTH, k * WIDTH * sizeof(float));
+			}
+		print_message("# %s: worst cosine %.6f\n", sutra_precision_name((enum sutra_precision)p),
+			      worst_of(all, "full", WIDTH, SUTRA_MRL_LAYER_NORM));
+		assert_true(worst_of(all, "full", WIDTH, SUTRA_MRL_LAYER_NORM) > 0.995);
+		close_nomic(&n);
+	}
 }
 
 /* As long as a text can be; beside a short one, whose bits stay what they are. */
