@@ -86,29 +86,6 @@ static int choose_dimension(struct ml_base *ml, struct sutra_err *err)
 			  ml->model->name, allowed);
 }
 
-/* What is put before texts by default: what a setting says, else what the folder says. */
-static int choose_prompt(struct ml_base *ml, struct sutra_err *err)
-{
-	const char *type = ml->settings.input_type, *prompt = ml->settings.prompt;
-	struct sutra_prompts *p = &ml->model->prompts;
-	size_t at;
-
-	if (type && prompt)
-		return sutra_fail(err, SUTRA_E_SETTING,
-				  "SUTRA_INPUT_TYPE is \"%.60s\" and SUTRA_PROMPT \"%.60s\"; one of them "
-				  "is allowed", type, prompt);
-	if (prompt && strlen(prompt) > SUTRA_MAX_PROMPT)
-		return sutra_fail(err, SUTRA_E_SETTING, "SUTRA_PROMPT has %zu bytes; %d are allowed",
-				  strlen(prompt), SUTRA_MAX_PROMPT);
-	if (prompt)
-		return sutra_model_use_prompt(ml->model, "", prompt, err);
-	if (!type)
-		return 0;
-	if (sutra_input_type_find(&p->types, "SUTRA_INPUT_TYPE", type, &at, err))
-		return err->code = SUTRA_E_SETTING;
-	return sutra_model_use_prompt(ml->model, p->types.names[at], p->texts[at], err);
-}
-
 /* This replica's part of the cores, or what its control group allows where that is less. */
 static unsigned choose_threads(const struct ml_settings *s, size_t cores)
 {
@@ -179,7 +156,7 @@ static int load(struct ml_base *ml, struct sutra_err *err)
 	if (!rc)
 		rc = choose_dimension(ml, err);
 	if (!rc)
-		rc = choose_prompt(ml, err);
+		rc = ml_choose_prompt(&ml->settings, ml->model, err);
 	if (rc)
 		return rc;
 	ml->threads = choose_threads(&ml->settings, n_cores);

@@ -85,6 +85,9 @@ struct ml_base {
 	atomic_bool stopping;
 };
 
+/* Makes what is put before texts by default what a setting says; without one it stays the folder's. */
+int ml_choose_prompt(const struct ml_settings *s, struct sutra_model *m, struct sutra_err *err);
+
 /* Prints what the model of the settings is worth on a file of graded pairs (model/quality.h) as
  * JSON: a row a precision, dimension and MRL mode. dims: "64,256", or NULL: all it has. */
 int ml_quality(const struct ml_settings *s, const char *pairs, const char *dims, struct sutra_err *err);

@@ -9,14 +9,12 @@
 
 enum { MAX_PAIRS_FILE = 16 << 20 };
 
-/* The first is what the others are compared with. */
-static const char *const precisions[] = { "fp32" };
-
 struct survey {
+	const struct ml_settings *settings;
 	struct sutra_quality_pairs *pairs;
 	size_t dims[SUTRA_MRL_MAX_DIMS], n_dims;
-	float *reference;	/* pooled vectors [2 n][width] of the first precision */
-	json_t *doc, *rows;
+	float *reference;	/* pooled vectors [2 n][width] in fp32 */
+	json_t *doc, *rows, *missing;
 };
 
 static bool chosen(const struct survey *s, size_t dimension)
@@ -55,8 +53,7 @@ static int choose_dims(struct survey *s, const struct sutra_model *m, const char
 	return rc;
 }
 
-static int add_row(struct survey *s, const struct sutra_model *m, const char *precision,
-		   const float *pooled, size_t dimension, enum sutra_mrl mrl, struct sutra_err *err)
+static int add_row(struct survey *s, const struct sutra_model *m, const float *pooled, size_t dimension, enum sutra_mrl mrl, struct sutra_err *err)
 {
 	struct sutra_quality q;
 	int rc = sutra_quality_measure(s->pairs, pooled, s->reference, m->dimension, dimension, mrl, &q, err);
@@ -64,7 +61,8 @@ static int add_row(struct survey *s, const struct sutra_model *m, const char *pr
 	if (rc)
 		return rc;
 	rc = json_array_append_new(
-		s->rows, json_pack("{s:s, s:s, s:I, s:f, s:f, s:f, s:f}", "precision", precision, "mrl",
+		s->rows, json_pack("{s:s, s:s, s:I, s:f, s:f, s:f, s:f}", "precision",
+				   sutra_precision_name(m->precision.precision), "mrl",
 				   dimension < m->dimension ? sutra_mrl_name(mrl) : "none", "dimension",
 				   (json_int_t)dimension, "spearman", q.spearman, "retrieval_at_10", q.retrieval10,
 				   "retrieval_at_1", q.retrieval1, "least_cosine", q.least_cosine));
@@ -72,49 +70,63 @@ static int add_row(struct survey *s, const struct sutra_model *m, const char *pr
 }
 
 /* The native dimension is not cut, so both modes are one there. */
-static int add_rows(struct survey *s, const struct sutra_model *m, const char *precision,
-		    const float *pooled, struct sutra_err *err)
+static int add_rows(struct survey *s, const struct sutra_model *m, const float *pooled, struct sutra_err *err)
 {
 	int rc = 0;
 
 	for (int mrl = SUTRA_MRL_LAYER_NORM; mrl <= SUTRA_MRL_PLAIN; mrl++)
 		for (size_t i = 0; !rc && i < s->n_dims; i++)
 			if (mrl == SUTRA_MRL_LAYER_NORM || s->dims[i] < m->dimension)
-				rc = add_row(s, m, precision, pooled, s->dims[i], (enum sutra_mrl)mrl, err);
+				rc = add_row(s, m, pooled, s->dims[i], (enum sutra_mrl)mrl, err);
 	return rc;
 }
 
 static int describe(struct survey *s, const struct sutra_model *m, struct sutra_err *err)
 {
 	s->rows = json_array();
-	s->doc = json_pack("{s:s, s:s, s:I, s:b, s:I, s:I, s:o}", "schema", "sutra.model-quality/1", "model",
-			   m->name, "dimension", (json_int_t)m->dimension, "matryoshka_trained",
-			   m->matryoshka_trained, "pairs", (json_int_t)s->pairs->n, "queries",
-			   (json_int_t)s->pairs->queries, "rows", s->rows);
+	s->missing = json_object();
+	s->doc = json_pack("{s:s, s:s, s:s, s:I, s:b, s:I, s:I, s:o, s:o}", "schema", "sutra.model-quality/1", "model",
+			   m->name, "prefix", m->prefix, "dimension", (json_int_t)m->dimension,
+			   "matryoshka_trained", m->matryoshka_trained, "pairs", (json_int_t)s->pairs->n, "queries",
+			   (json_int_t)s->pairs->queries, "rows", s->rows, "not_available", s->missing);
 	return s->doc ? 0 : sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
 }
 
-static int survey_precision(struct survey *s, const char *folder, const char *precision, const char *dims,
-			    struct sutra_err *err)
+static int survey_model(struct survey *s, const struct sutra_model *m, struct sutra_err *err)
 {
-	struct sutra_model *m = NULL;
-	float *pooled = NULL;
-	int rc = sutra_model_open(folder, SUTRA_MRL_LAYER_NORM, &m, err);
+	float *pooled = sutra_calloc(2 * s->pairs->n * m->dimension, sizeof(*pooled));
+	int rc = pooled ? 0 : sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
 
-	if (!rc && !s->doc)
-		rc = choose_dims(s, m, dims, err);
-	if (!rc && !s->doc)
-		rc = describe(s, m, err);
-	if (!rc && !(pooled = sutra_calloc(2 * s->pairs->n * m->dimension, sizeof(*pooled))))
-		rc = sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
 	if (!rc)
 		rc = sutra_quality_encode(m, s->pairs->texts, 2 * s->pairs->n, pooled, err);
 	if (!rc)
-		rc = add_rows(s, m, precision, pooled, err);
+		rc = add_rows(s, m, pooled, err);
 	if (!s->reference)
 		s->reference = pooled;
 	else
 		sutra_free(pooled);
+	return rc;
+}
+
+/* fp32 must open; another precision that does not is one that this processor has not. */
+static int survey_precision(struct survey *s, const char *folder, enum sutra_precision precision,
+			    const char *dims, struct sutra_err *err)
+{
+	const struct sutra_model_options options = { .precision = precision };
+	struct sutra_model *m = NULL;
+	int rc = sutra_model_open(folder, &options, &m, err);
+
+	if (rc == SUTRA_E_INVALID && precision != SUTRA_FP32)
+		return json_object_set_new(s->missing, sutra_precision_name(precision), json_string(err->message)) ?
+			       sutra_fail(err, SUTRA_E_NOMEM, "out of memory") : 0;
+	if (!rc)
+		rc = ml_choose_prompt(s->settings, m, err);
+	if (!rc && !s->doc)
+		rc = choose_dims(s, m, dims, err);
+	if (!rc && !s->doc)
+		rc = describe(s, m, err);
+	if (!rc)
+		rc = survey_model(s, m, err);
 	sutra_model_close(m);
 	return rc;
 }
@@ -147,14 +159,14 @@ static int read_pairs(const char *path, struct sutra_quality_pairs **ret, struct
 int ml_quality(const struct ml_settings *settings, const char *pairs, const char *dims,
 	       struct sutra_err *err)
 {
-	struct survey s = { 0 };
+	struct survey s = { .settings = settings };
 	char *folder = sutra_model_folder(settings->model_path, settings->model);
 	int rc = folder ? 0 : sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
 
 	if (!rc)
 		rc = read_pairs(pairs, &s.pairs, err);
-	for (size_t i = 0; !rc && i < sizeof(precisions) / sizeof(*precisions); i++)
-		rc = survey_precision(&s, folder, precisions[i], dims, err);
+	for (int p = SUTRA_FP32; !rc && p < SUTRA_PRECISIONS; p++)
+		rc = survey_precision(&s, folder, (enum sutra_precision)p, dims, err);
 	if (!rc)
 		rc = print(s.doc, err);
 	json_decref(s.doc);

@@ -1,8 +1,29 @@
-/* The text that a model is given: a request's text, behind the prefix of its input_type. */
+/* The text that a model is given: a text behind a prefix, its request's or the settings'. */
 #include <string.h>
 
 #include "base/jsonio.h"
 #include "ml_base.h"
+
+int ml_choose_prompt(const struct ml_settings *s, struct sutra_model *m, struct sutra_err *err)
+{
+	const char *type = s->input_type, *prompt = s->prompt;
+	size_t at;
+
+	if (type && prompt)
+		return sutra_fail(err, SUTRA_E_SETTING,
+				  "SUTRA_INPUT_TYPE is \"%.60s\" and SUTRA_PROMPT \"%.60s\"; one of them "
+				  "is allowed", type, prompt);
+	if (prompt && strlen(prompt) > SUTRA_MAX_PROMPT)
+		return sutra_fail(err, SUTRA_E_SETTING, "SUTRA_PROMPT has %zu bytes; %d are allowed",
+				  strlen(prompt), SUTRA_MAX_PROMPT);
+	if (prompt)
+		return sutra_model_use_prompt(m, "", prompt, err);
+	if (!type)
+		return 0;
+	if (sutra_input_type_find(&m->prompts.types, "SUTRA_INPUT_TYPE", type, &at, err))
+		return err->code = SUTRA_E_SETTING;
+	return sutra_model_use_prompt(m, m->prompts.types.names[at], m->prompts.texts[at], err);
+}
 
 int ml_read_prefix(const struct sutra_model *m, const json_t *o, const char **ret,
 		   struct sutra_err *err)

@@ -6,6 +6,8 @@
 #include "base/alloc.h"
 #include "base/jsonio.h"
 
+enum { MAX_TEXT = 16 << 20 };
+
 static int read_text(const json_t *pair, const char *key, const json_t **ret, struct sutra_err *err)
 {
 	const json_t *text = json_object_get(pair, key);
@@ -91,14 +93,25 @@ int sutra_quality_encode(const struct sutra_model *m, const json_t *const *texts
 {
 	uint32_t length, *ids = sutra_calloc(m->max_tokens, sizeof(*ids));
 	struct sutra_encoder_session *s = NULL;
+	struct sutra_buf text;
 	int rc = ids ? sutra_encoder_session_new(m->encoder, m->max_tokens, NULL, &s, err) :
 		       sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
 
+	sutra_buf_init(&text, MAX_TEXT);
 	for (size_t i = 0; !rc && i < n; i++) {
-		length = (uint32_t)sutra_wordpiece_encode(m->tokenizer, json_string_value(texts[i]),
-							  json_string_length(texts[i]), ids, m->max_tokens, NULL);
+		sutra_buf_clear(&text);
+		sutra_buf_adds(&text, m->prefix);
+		sutra_buf_add(&text, json_string_value(texts[i]), json_string_length(texts[i]));
+		if (sutra_buf_error(&text)) {
+			rc = sutra_fail(err, sutra_buf_error(&text), "text %zu has %zu bytes; room is for %d", i + 1,
+					json_string_length(texts[i]), MAX_TEXT);
+			break;
+		}
+		length = (uint32_t)sutra_wordpiece_encode(m->tokenizer, text.data, text.len, ids, m->max_tokens,
+							  NULL);
 		rc = sutra_encoder_run(s, ids, &length, 1, m->pooling, out + i * m->dimension, err);
 	}
+	sutra_buf_release(&text);
 	sutra_encoder_session_free(s);
 	sutra_free(ids);
 	return rc;

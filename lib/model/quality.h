@@ -38,7 +38,7 @@ int sutra_quality_pairs_parse(const char *json, size_t n, struct sutra_quality_p
 			      struct sutra_err *err);
 void sutra_quality_pairs_free(struct sutra_quality_pairs *p);
 
-/* The pooled vectors [n][m->dimension], not normalised, of n JSON strings. */
+/* The pooled vectors [n][m->dimension], not normalised, of n JSON strings behind m->prefix. */
 int sutra_quality_encode(const struct sutra_model *m, const json_t *const *texts, size_t n, float *out,
 			 struct sutra_err *err);
 
