@@ -29,6 +29,7 @@ NOT_RUN = {  # example: why it is parsed only
     "sutra model fetch": "asks the hub: model.bats has one of its own",
     "sutra model fetch nomic-ai/nomic-embed-text-v1.5": "asks the hub",
     "sutra model fetch OWNER/NAME": "asks the hub",
+    "sutra model quality --dims 64,128,256,384": "a minute of encoding: quality.bats",
     "sutra monitor": "a terminal's: monitor.bats",
     "sutra monitor --replay day.jsonl": "a terminal's: monitor.bats",
     "sutra production-monitor --serve 127.0.0.1:9100": "a fixed port: production-monitor.bats",
