@@ -88,7 +88,9 @@ static int verify(const char *name)
 
 	if (rc)
 		return command_fail(&err);
+	modelbar_step("hashing every file", 0, 0);
 	rc = sutra_model_verify(name, folder, &files, &err);
+	modelbar_end();
 	if (rc) {
 		sutra_free(folder);
 		return command_fail(&err);

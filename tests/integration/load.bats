@@ -23,7 +23,8 @@ field() { jq -r "$1" "$BATS_TEST_TMPDIR/report"; }
   field '.schema, .loop, .sent, .ok'
   [ "$(field '[.schema, .loop, .sent, .ok] | join(" ")')" = "sutra.load/1 open 1000 1000" ]
   field .response_ms
-  field '.response_ms | .p99 > 420 and .p99 < 520 and .p50 < 100' | grep -x true
+  # On a machine that lets the sender itself wait, answers are as late: only the lower bound holds.
+  field '.response_ms.p99 > 420 and (.lateness_ms.p99 > 5 or (.response_ms | .p99 < 520 and .p50 < 100))' | grep -x true
   field '[.timeline[].sent] | add == 1000 and length >= 10' | grep -x true
 }
 
