@@ -17,15 +17,20 @@ enum { FLOAT_TEXT = 16 };
 int answer_new(struct gateway *g, struct sutra_http_request *r, size_t n, struct answer **ret,
 	       struct sutra_err *err)
 {
-	/* One block: the answer, then its arrays. */
-	struct answer *a = sutra_calloc(1, sizeof(*a) + n * (sizeof(char *) + sizeof(size_t) +
-							      sizeof(struct sutra_vector *) +
-							      sizeof(enum sutra_cache_source)));
+	struct answer *a;
+	uint64_t deadline_ns;
+	int rc = sutra_http_deadline(r, &deadline_ns, err);
 
+	if (rc)
+		return rc;
+	/* One block: the answer, then its arrays. */
+	a = sutra_calloc(1, sizeof(*a) + n * (sizeof(char *) + sizeof(size_t) + sizeof(struct sutra_vector *) +
+					      sizeof(enum sutra_cache_source)));
 	if (!a)
 		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory for %zu texts", n);
 	a->g = g;
 	a->request = r;
+	a->get.deadline_ns = deadline_ns;
 	a->texts = (const char **)(a + 1);
 	a->lengths = (size_t *)(a->texts + n);
 	a->get.vectors = (struct sutra_vector **)(a->lengths + n);

@@ -38,8 +38,8 @@ struct call {
 	struct sutra_http_request *pass;
 	struct sutra_buf body;
 	uint64_t deadline_ns, delay_ns, due_ns;
-	const char *headers[3];
-	char id_header[160];
+	const char *headers[3];	/* the deadline, another one, the end */
+	char id_header[160], timeout_header[48];	/* what is left, in milliseconds */
 	struct call *next;
 };
 
@@ -102,6 +102,8 @@ static void submit(struct call *c)
 	uint64_t now = sutra_clock_ns();
 
 	c->fetch.timeout_ns = c->deadline_ns > now ? c->deadline_ns - now : 1000000;
+	snprintf(c->timeout_header, sizeof(c->timeout_header), "X-Request-Timeout: %llu",
+		 (unsigned long long)(c->fetch.timeout_ns + 999999) / 1000000);
 	sutra_fetcher_submit(c->u->fetcher, &c->fetch, on_answer);
 }
 
@@ -256,7 +258,15 @@ static struct call *call_new(struct upstream *u)
 	c->fetch.user = c;
 	c->fetch.url = u->embed_url;
 	c->fetch.headers = c->headers;
+	c->headers[0] = c->timeout_header;
 	return c;
+}
+
+/* What the client allows; 0: it has not said. */
+static void limit_deadline(struct call *c, uint64_t deadline_ns)
+{
+	if (deadline_ns && deadline_ns < c->deadline_ns)
+		c->deadline_ns = deadline_ns;
 }
 
 static void start(struct call *c)
@@ -288,7 +298,8 @@ void upstream_embed(void *gateway, struct sutra_upstream_batch *b)
 		return;
 	}
 	c->batch = b;
-	c->headers[0] = "Accept: application/octet-stream";
+	c->headers[1] = "Accept: application/octet-stream";
+	limit_deadline(c, b->deadline_ns);
 	start(c);
 }
 
@@ -298,15 +309,20 @@ void upstream_pass(struct upstream *u, struct sutra_http_request *r)
 	struct sutra_err err;
 	size_t n;
 	const char *body = sutra_http_body(r, &n);
+	uint64_t deadline_ns = 0;
 
-	if (!c) {
+	if (!c)
 		sutra_fail(&err, SUTRA_E_NOMEM, "out of memory");
+	if (!c || sutra_http_deadline(r, &deadline_ns, &err)) {
+		if (c)
+			call_free(c);
 		gw_fail(u->g, r, &err);
 		return;
 	}
 	sutra_buf_add(&c->body, body, n);
 	snprintf(c->id_header, sizeof(c->id_header), "X-Request-Id: %s", sutra_http_id(r));
-	c->headers[0] = c->id_header;
+	c->headers[1] = c->id_header;
+	limit_deadline(c, deadline_ns);
 	c->pass = r;
 	start(c);
 }

@@ -9,6 +9,9 @@
  * The flight borrows the text of the request that made it. That request is answered only after
  * all its flights are, so the text outlives the flight.
  *
+ * A flight's deadline is the latest of its waiters'. One that is over while it queues is not sent.
+ * One that upstream gave up on flies again if somebody with more time has joined meanwhile.
+ *
  * Upstream requests are not delayed to grow: while fewer than upstream_parallel are under way
  * a new one starts at once; beyond, texts queue and each answer takes up to 64 of them with it.
  */
@@ -132,20 +135,27 @@ static struct flight **flight_slot(struct sutra_cache *c, const struct sutra_cac
 	return &c->slots[sutra_cache_key_hash(k) % FLIGHT_SLOTS];
 }
 
-/* Ends a flight: nobody can join it any more, then all who waited are answered. */
-static void land_flight(struct sutra_cache *c, struct flight *f, struct sutra_vector *v,
-			enum sutra_cache_source source, const struct sutra_err *err)
+static bool is_later(uint64_t deadline_ns, uint64_t than_ns)
+{
+	return than_ns && (!deadline_ns || deadline_ns > than_ns);
+}
+
+/* Under the lock: nobody can join it any more. */
+static void close_flight(struct sutra_cache *c, struct flight *f)
 {
 	struct flight **at = flight_slot(c, &f->key);
-	struct waiter *w, *next;
 
-	if (v && c->o.enabled && !f->foreign)
-		sutra_l1_put(c->l1, v);
-	pthread_mutex_lock(&c->lock);
 	while (*at != f)
 		at = &(*at)->next_slot;
 	*at = f->next_slot;
-	pthread_mutex_unlock(&c->lock);
+}
+
+/* Answers all who wait for a closed flight. */
+static void answer_flight(struct sutra_cache *c, struct flight *f, struct sutra_vector *v,
+			  enum sutra_cache_source source, const struct sutra_err *err)
+{
+	struct waiter *w, *next;
+
 	count(c, M_FLIGHTS, -1);
 	for (w = f->more; w; w = next) {
 		next = w->next;
@@ -154,6 +164,17 @@ static void land_flight(struct sutra_cache *c, struct flight *f, struct sutra_ve
 	}
 	land(f->first.request, f->first.at, v, source, err);
 	sutra_free(f);
+}
+
+static void land_flight(struct sutra_cache *c, struct flight *f, struct sutra_vector *v,
+			enum sutra_cache_source source, const struct sutra_err *err)
+{
+	if (v && c->o.enabled && !f->foreign)
+		sutra_l1_put(c->l1, v);
+	pthread_mutex_lock(&c->lock);
+	close_flight(c, f);
+	pthread_mutex_unlock(&c->lock);
+	answer_flight(c, f, v, source, err);
 }
 
 static void start_upstream(struct sutra_cache *c);
@@ -165,6 +186,33 @@ struct upstream_call {
 };
 
 static void write_l2(struct sutra_cache *c, const struct sutra_vector *v);
+static void queue_flights(struct sutra_cache *c, struct flight *list);
+
+/* Upstream was not in time for the batch: whoever has joined with more time is tried for again. */
+static void upstream_late(struct upstream_call *call)
+{
+	struct sutra_cache *c = call->cache;
+	struct flight *again = NULL;
+
+	for (size_t i = 0; i < call->batch.n; i++) {
+		struct flight *f = call->flights[i];
+		bool later;
+
+		pthread_mutex_lock(&c->lock);
+		later = is_later(f->deadline_ns, call->batch.deadline_ns);
+		if (!later)
+			close_flight(c, f);
+		pthread_mutex_unlock(&c->lock);
+		if (later) {
+			f->next_queued = again;
+			again = f;
+		} else {
+			answer_flight(c, f, NULL, SUTRA_FROM_MODEL, &call->batch.err);
+		}
+	}
+	queue_flights(c, again);
+	sutra_free(call);
+}
 
 static void upstream_done(struct sutra_upstream_batch *b)
 {
@@ -179,6 +227,10 @@ static void upstream_done(struct sutra_upstream_batch *b)
 	c->upstream_running--;
 	pthread_mutex_unlock(&c->lock);
 	start_upstream(c);
+	if (b->err.code == SUTRA_E_TIMEOUT) {
+		upstream_late(call);
+		return;
+	}
 	for (size_t i = 0; i < b->n; i++) {
 		const struct model_space *space = call->flights[i]->space;
 		struct sutra_vector *v = NULL;
@@ -198,10 +250,25 @@ static void upstream_done(struct sutra_upstream_batch *b)
 	sutra_free(call);
 }
 
+/* Answers closed flights (by next_queued) that nobody could have been asked about in time. */
+static void answer_late(struct sutra_cache *c, struct flight *late)
+{
+	struct sutra_err err;
+
+	sutra_fail(&err, SUTRA_E_TIMEOUT, "the deadline passed while the text waited for ml-base");
+	for (struct flight *next; late; late = next) {
+		next = late->next_queued;
+		count(c, M_LATE, 1);
+		answer_flight(c, late, NULL, SUTRA_FROM_MODEL, &err);
+	}
+}
+
 /* Takes up to a batch off the queue, if another request may start. */
 static struct upstream_call *next_call(struct sutra_cache *c)
 {
 	struct upstream_call *call = sutra_calloc(1, sizeof(*call));
+	struct flight *late = NULL;
+	uint64_t now = sutra_clock_ns();
 	size_t bytes = 0;
 
 	if (!call)
@@ -214,16 +281,25 @@ static struct upstream_call *next_call(struct sutra_cache *c)
 		/* A huge text goes alone: strangers' texts must not share its refusal. */
 		if (call->batch.n && bytes + f->length > MAX_BATCH_BYTES)
 			break;
-		bytes += f->length;
 		c->queue = f->next_queued;
 		if (!c->queue)
 			c->queue_tail = &c->queue;
+		if (f->deadline_ns && now >= f->deadline_ns) {
+			close_flight(c, f);
+			f->next_queued = late;
+			late = f;
+			continue;
+		}
+		bytes += f->length;
+		if (!call->batch.n || is_later(f->deadline_ns, call->batch.deadline_ns))
+			call->batch.deadline_ns = f->deadline_ns;
 		call->flights[call->batch.n] = f;
 		call->batch.texts[call->batch.n] = f->text;
 		call->batch.lengths[call->batch.n++] = f->length;
 	}
 	c->upstream_running += call->batch.n > 0;
 	pthread_mutex_unlock(&c->lock);
+	answer_late(c, late);
 	if (!call->batch.n) {
 		sutra_free(call);
 		return NULL;
@@ -412,6 +488,8 @@ static int board(struct sutra_cache *c, struct sutra_cache_request *r, size_t at
 	for (f = *slot; f && memcmp(f->key.digest, k->digest, sizeof(k->digest)) != 0; f = f->next_slot)
 		;
 	if (!rc && f) {
+		if (is_later(r->deadline_ns, f->deadline_ns))
+			f->deadline_ns = r->deadline_ns;
 		*w = (struct waiter){ r, at, f->more };
 		f->more = w;
 		w = NULL;
@@ -422,6 +500,7 @@ static int board(struct sutra_cache *c, struct sutra_cache_request *r, size_t at
 		made->space = space;
 		made->text = r->texts[at];
 		made->length = r->lengths[at];
+		made->deadline_ns = r->deadline_ns;
 		made->first = (struct waiter){ r, at, NULL };
 		made->next_slot = *slot;
 		*slot = *ret_made = made;

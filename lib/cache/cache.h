@@ -25,6 +25,7 @@ struct sutra_upstream_batch {
 	size_t n;
 	const char *texts[SUTRA_CACHE_BATCH];
 	size_t lengths[SUTRA_CACHE_BATCH];
+	uint64_t deadline_ns;	/* of the one that waits longest, by sutra_clock_ns; 0: none */
 	/* answered */
 	struct sutra_err err;	/* code 0: done */
 	const float *rows;	/* [n][dimension] */
@@ -54,6 +55,7 @@ struct sutra_cache_request {
 	size_t n;
 	const char *const *texts;
 	const size_t *lengths;
+	uint64_t deadline_ns;	/* texts that nobody computes by then are SUTRA_E_TIMEOUT; 0: none */
 	void (*done)(struct sutra_cache_request *r);
 	void *user;
 	/* answered: n each; the caller unrefs the vectors, NULL where code says an error */

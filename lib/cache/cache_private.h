@@ -30,6 +30,7 @@ struct flight {
 	struct waiter first, *more;	/* first is the maker's; more: a list */
 	struct flight *next_slot, *next_queued;
 	const struct model_space *space;	/* of the key */
+	uint64_t deadline_ns;	/* the latest of those who wait; 0: none */
 	bool foreign;	/* another model has computed it: answered, not kept */
 };
 
@@ -44,6 +45,8 @@ struct flight {
 	X(COALESCED, "sutra_cache_coalesced_total", COUNTER, "texts that waited for an equal one under way") \
 	X(REQUESTS, "sutra_cache_texts_total", COUNTER, "texts asked for")                         \
 	X(UPSTREAM, "sutra_upstream_requests_total", COUNTER, "requests to ml-base")               \
+	X(LATE, "sutra_upstream_dropped_total{reason=\"deadline\"}", COUNTER,                       \
+	  "texts that were not sent to ml-base any more")                                          \
 	X(CLEARS, "sutra_cache_clears_total", COUNTER, "times the cache was emptied on request")   \
 	X(FULL, "sutra_cache_refused_total", COUNTER, "texts refused because too many were under way") \
 	X(FLIGHTS, "sutra_cache_flights", GAUGE, "texts under way")

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/lru.h"
 #include "cache/cache.h"
 #include "cache/l1.h"
@@ -226,6 +227,61 @@ static void a_failure_reaches_all_who_waited_and_is_not_kept(void **state)
 	sutra_cache_free(c);
 }
 
+static void ask_until(struct sutra_cache *c, struct ask *a, const char *const *texts, uint64_t deadline_ns)
+{
+	*a = (struct ask){ .lengths = { 1 }, .r = { .n = 1, .texts = texts, .done = on_answer,
+						    .deadline_ns = deadline_ns } };
+	a->r.lengths = a->lengths;
+	a->r.vectors = a->vectors;
+	a->r.sources = a->sources;
+	sutra_cache_get(c, &a->r);
+}
+
+static void a_deadline_goes_upstream_or_ends_the_text(void **state)
+{
+	static const char *const text[] = { "x" }, *const other[] = { "y" };
+	uint64_t later = sutra_clock_ns() + 3600000000000u;
+	struct sutra_cache *c = open_cache(true);
+	struct ask a, b, late;
+
+	ask_until(c, &late, other, 1);
+	assert_int_equal(late.r.err.code, SUTRA_E_TIMEOUT);
+	assert_int_equal(n_waiting, 0);
+	ask_until(c, &a, text, later);
+	assert_int_equal(n_waiting, 1);
+	assert_true(waiting[0]->deadline_ns == later);
+	ask_until(c, &b, text, later - 1);
+	answer_all(SUTRA_E_TIMEOUT);
+	assert_int_equal(answered, 3);
+	assert_int_equal(a.r.err.code, SUTRA_E_TIMEOUT);
+	assert_int_equal(b.r.err.code, SUTRA_E_TIMEOUT);
+	sutra_cache_free(c);
+}
+
+static void who_joins_with_more_time_is_not_given_up_on(void **state)
+{
+	static const char *const text[] = { "x" };
+	uint64_t later = sutra_clock_ns() + 3600000000000u;
+	struct sutra_cache *c = open_cache(true);
+	struct sutra_upstream_batch *first;
+	struct ask a, b;
+
+	ask_until(c, &a, text, later);
+	ask_until(c, &b, text, 0);
+	first = waiting[--n_waiting];
+	sutra_fail(&first->err, SUTRA_E_TIMEOUT, "late");
+	first->done(first);
+	assert_int_equal(answered, 0);
+	assert_int_equal(n_waiting, 1);
+	assert_true(waiting[0]->deadline_ns == 0);
+	answer_all(0);
+	assert_int_equal(answered, 2);
+	assert_int_equal(b.r.err.code, 0);
+	release(&a);
+	release(&b);
+	sutra_cache_free(c);
+}
+
 static void switched_off_it_keeps_nothing(void **state)
 {
 	static const char *const text[] = { "x" };
@@ -249,6 +305,8 @@ int main(void)
 		cmocka_unit_test(equal_texts_under_way_are_computed_once),
 		cmocka_unit_test(a_batch_sends_only_its_misses_and_duplicates_once),
 		cmocka_unit_test(a_failure_reaches_all_who_waited_and_is_not_kept),
+		cmocka_unit_test(a_deadline_goes_upstream_or_ends_the_text),
+		cmocka_unit_test(who_joins_with_more_time_is_not_given_up_on),
 		cmocka_unit_test(switched_off_it_keeps_nothing),
 	};
 
