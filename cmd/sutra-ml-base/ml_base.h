@@ -58,6 +58,7 @@ enum ml_stage {
 	  "time spent in the encoder, over all threads")                                      \
 	X(QUEUE, "sutra_ml_queue_texts", GAUGE, "texts waiting")                              \
 	X(QUEUE_TOKENS, "sutra_ml_queue_tokens", GAUGE, "tokens waiting")                     \
+	X(IDLE, "sutra_ml_idle_threads", GAUGE, "inference threads that wait for work")       \
 	X(SPEED, "sutra_ml_tokens_per_second", GAUGE,                                         \
 	  "tokens that all threads compute in a second of full batches, lately")              \
 	X(TIME_ALL, "sutra_ml_request_microseconds_total", COUNTER,                           \

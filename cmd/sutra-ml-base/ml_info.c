@@ -125,6 +125,7 @@ void ml_metrics(struct sutra_http_request *r, void *ctx)
 	sutra_metric_set(&m[ML_BATCH_ROOM], (long long)stats.batches * ml->settings.batch_tokens);
 	sutra_metric_set(&m[ML_QUEUE], (long long)stats.queued);
 	sutra_metric_set(&m[ML_QUEUE_TOKENS], (long long)stats.queued_tokens);
+	sutra_metric_set(&m[ML_IDLE], stats.idle);
 	sutra_metric_set(&m[ML_SPEED], (long long)stats.speed);
 	sutra_metric_set(&m[ML_DROPPED_LATE], (long long)stats.late);
 	sutra_metric_set(&m[ML_DROPPED_GONE], (long long)stats.gone);

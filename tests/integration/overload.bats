@@ -1,0 +1,239 @@
+#!/usr/bin/env bats
+# sutra-ml-base when more comes than it can compute: refusals, deadlines, clients that leave, liveness.
+#
+# One inference thread is held by one huge batch, so that what comes meanwhile waits; that it
+# still waited is asked of the metrics, not of a clock.
+bats_require_minimum_version 1.5.0
+
+load daemon.bash
+
+setup() {
+  find_model || return
+  cd "$BATS_TEST_TMPDIR" || return
+  PIDS=
+}
+
+teardown() {
+  local p
+  for p in $PIDS; do kill "$p" 2>/dev/null && wait_gone "$p"; done
+  return 0
+}
+
+# replica [NAME=VALUE...]: one thread whose batches have no bound; sets URL.
+replica() {
+  daemon sutra-ml-base "$BATS_TEST_TMPDIR/log" MODEL_PATH="$MODEL" SUTRA_LISTEN_8887=127.0.0.1:0 SUTRA_THREADS=1 \
+    SUTRA_PRECISION=fp32 MAX_BATCH_TOKENS=65536 BATCH_SIZE=2048 "$@"
+  URL=http://$ADDR
+  REPLICA=$PID
+  PIDS="$PIDS $PID"
+}
+
+# texts N FILE: a request of N texts of eight tokens.
+texts() {
+  local i
+  {
+    printf '{"texts":["number 0 of a few more"'
+    for ((i = 1; i < $1; i++)); do printf ',"number %d of a few more"' "$i"; done
+    printf ']}'
+  } >"$2"
+}
+
+metric() { curl -sf "$URL/metrics" | sed -n "s/^sutra_ml_$1 //p"; }
+
+# until_metric NAME VALUE; fails when the replica ends
+until_metric() { until [ "$(metric "$1")" = "$2" ]; do kill -0 "$REPLICA" || return 1; done; }
+
+# hold: a batch that keeps the only thread for seconds; sets HOLDER.
+hold() {
+  texts 1500 huge
+  curl -s -o /dev/null -w '%{http_code}' "$URL/embed" --data-binary @huge >held 3>&- &
+  HOLDER=$!
+  until [ "$(metric idle_threads) $(metric queue_texts)" = "0 0" ]; do kill -0 "$HOLDER" || return 1; done
+}
+
+# held: the batch of hold still runs.
+held() { kill -0 "$HOLDER" && [ "$(metric batches_total)" = "$BATCHES" ]; }
+
+@test "past its deadline a request is dropped, and another one computed" {
+  replica
+  BATCHES=$(metric batches_total)
+  hold
+  curl -s -w '\n%{http_code}' -H 'X-Request-Timeout: 1' "$URL/embed" -d '{"text":"late"}' >late 3>&- &
+  late=$!
+  until_metric queue_texts 1
+  curl -s -o /dev/null -w '%{http_code}' -H 'X-Request-Timeout: 600000' "$URL/embed" -d '{"text":"patient"}' >patient 3>&- &
+  patient=$!
+  until_metric queue_texts 2
+  held
+  wait "$HOLDER" "$late" "$patient"
+  [ "$(cat held) $(cat patient)" = "200 200" ]
+  [[ $(cat late) == *'"code":"timeout","message":"the deadline passed while 1 of 1 texts waited"'*504 ]]
+  [ "$(metric 'dropped_total{reason="deadline"}')" = 1 ]
+  [ "$(metric 'dropped_total{reason="gone"}')" = 0 ]
+  [ "$(metric requests_total)" = 2 ]
+}
+
+@test "what a client that left has asked for is not computed" {
+  replica
+  BATCHES=$(metric batches_total)
+  before=$(metric texts_total)
+  hold
+  texts 100 many
+  curl -s -o /dev/null "$URL/embed" --data-binary @many 3>&- &
+  client=$!
+  until_metric queue_texts 100
+  kill "$client"
+  curl -s -o /dev/null -w '%{http_code}' "$URL/embed" -d '{"text":"stays"}' >stays 3>&- &
+  stays=$!
+  until_metric queue_texts 101
+  held
+  wait "$HOLDER" "$stays"
+  [ "$(cat stays)" = 200 ]
+  [ "$(metric 'dropped_total{reason="gone"}')" = 1 ]
+  [ "$(($(metric texts_total) - before))" = 1501 ]
+}
+
+@test "a balancer passes on that the client left" {
+  command -v haproxy >/dev/null || skip "no haproxy"
+  replica
+  BATCHES=$(metric batches_total)
+  conf=$BATS_TEST_DIRNAME/../../compose/haproxy
+  port=$(free_port)
+  env SUTRA_LISTEN_8887="127.0.0.1:$port" SUTRA_LISTEN_9999="127.0.0.1:$(free_port)" ML_BASE_1="${URL#http://}" \
+    ML_BASE_2=127.0.0.1:1 ML_BASE_3=127.0.0.1:1 haproxy -db -f "$conf/common.cfg" -f "$conf/ml-base-lb.cfg" \
+    >haproxy.log 2>&1 3>&- &
+  PIDS="$PIDS $!"
+  until curl -sf -o /dev/null "http://127.0.0.1:$port/embed" -d '{"text":"there?"}'; do kill -0 "${PIDS##* }"; done
+  BATCHES=$(metric batches_total)
+  hold
+  curl -s -o /dev/null "http://127.0.0.1:$port/embed" -d '{"text":"leaves"}' 3>&- &
+  client=$!
+  until_metric queue_texts 1
+  kill "$client"
+  held
+  wait "$HOLDER"
+  until_metric queue_texts 0
+  [ "$(metric 'dropped_total{reason="gone"}')" = 1 ]
+}
+
+@test "the gateway sends its deadline on" {
+  replica
+  BATCHES=$(metric batches_total)
+  daemon sutra-embedding "$BATS_TEST_TMPDIR/gateway.log" ML_BASE_URL="$URL" SUTRA_LISTEN_8888=127.0.0.1:0 \
+    SUTRA_CACHE_ENABLED=false
+  PIDS="$PIDS $PID"
+  gateway=http://$ADDR
+  until curl -sf -o /dev/null "$gateway/health"; do kill -0 "$PID"; done
+  curl -sf -o /dev/null -H 'X-Request-Timeout: 60000' "$gateway/embed" -d '{"text":"in time"}'
+  BATCHES=$(metric batches_total)
+  hold
+  for body in '{"text":"late"}' '{"text":"late","normalize":false}'; do
+    run -0 curl -s -w '\n%{http_code}' -H 'X-Request-Timeout: 300' "$gateway/embed" -d "$body"
+    [ "${lines[-1]}" = 504 ]
+  done
+  run -0 curl -s -w '\n%{http_code}' -H 'X-Request-Timeout: 300' "$gateway/v1/embeddings" -d '{"input":"late"}'
+  [ "${lines[-1]}" = 504 ]
+  run -0 curl -s -w '\n%{http_code}' -H 'X-Request-Timeout: soon' "$gateway/embed" -d '{"text":"a"}'
+  [[ $output == *'X-Request-Timeout is \"soon\"; allowed are 1 to 86400000'*422 ]]
+  held
+  wait "$HOLDER"
+  until_metric queue_texts 0
+  # the deadline is over, and the gateway has hung up: the replica finds the one or the other
+  [ "$(($(metric 'dropped_total{reason="deadline"}') + $(metric 'dropped_total{reason="gone"}')))" = 3 ]
+}
+
+@test "more than MAX_QUEUE is refused whole and at once, and health answers meanwhile" {
+  replica MAX_QUEUE=1600
+  BATCHES=$(metric batches_total)
+  hold
+  texts 100 many
+  texts 1550 more
+  curl -s -o /dev/null -w '%{http_code}' "$URL/embed" --data-binary @many >queued 3>&- &
+  queued=$!
+  until_metric queue_texts 100
+  run -0 curl -s -D headers -w '\n%{http_code}' "$URL/embed" --data-binary @more
+  [ "${lines[-1]}" = 429 ]
+  [[ $output == *'100 texts are waiting; 1550 more do not fit into MAX_QUEUE, which is 1600'* ]]
+  grep -qi "^Retry-After: [1-9]" headers
+  for path in health ready ping metrics info; do
+    curl -sf -o /dev/null "$URL/$path"
+  done
+  [ "$(metric queue_texts)" = 100 ]
+  held
+  wait "$HOLDER" "$queued"
+  [ "$(cat held) $(cat queued)" = "200 200" ]
+  [ "$(metric busy_total)" = 1 ]
+}
+
+@test "what cannot be in time is refused at once when the speed is known" {
+  replica MAX_QUEUE_MS=10 MAX_BATCH_TOKENS=16384
+  texts 1500 huge
+  curl -sf -o /dev/null "$URL/embed" --data-binary @huge
+  [ "$(metric tokens_per_second)" -gt 0 ]
+  BATCHES=$(metric batches_total)
+  hold
+  curl -s -o /dev/null "$URL/embed" --data-binary @huge 3>&- &
+  queued=$!
+  until_metric queue_texts 1500
+  run -0 curl -s -w '\n%{http_code}' "$URL/embed" -d '{"text":"a"}'
+  held
+  [[ $output == *'1500 texts are waiting; the next would wait '*' s, above MAX_QUEUE_MS, which is 10'*429 ]]
+  wait "$HOLDER" "$queued"
+}
+
+@test "TERM under load: unhealthy, finished, exit 0" {
+  replica
+  hold
+  texts 100 many
+  clients= line=
+  for i in 1 2 3; do
+    curl -s -o /dev/null -w '%{http_code}\n' "$URL/embed" --data-binary @many >"answer$i" 3>&- &
+    clients="$clients $!"
+  done
+  until_metric queue_texts 300
+  exec 7<>"/dev/tcp/127.0.0.1/${URL##*:}" # accepted before the listening stops
+  printf 'GET /ping HTTP/1.1\r\nHost: x\r\n\r\n' >&7
+  until [[ $line == *pong* ]]; do read -r line <&7; done
+  kill "$REPLICA"
+  wait_line "$BATS_TEST_TMPDIR/log" stopping "$REPLICA"
+  printf 'GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n' >&7
+  [[ $(cat <&7) == *' 503 '*'"reason":"stopping"'* ]]
+  exec 7>&-
+  for c in $clients $HOLDER; do wait "$c"; done
+  [ "$(cat answer1 answer2 answer3 | sort | uniq -c | tr -s ' ')" = " 3 200" ]
+  wait_gone "$REPLICA"
+  rc=0
+  wait "$REPLICA" || rc=$?
+  PIDS=
+  [ "$rc" = 0 ]
+}
+
+@test "the stages' times are the requests' time" {
+  replica MAX_BATCH_TOKENS=512
+  texts 300 many
+  seq 8 | xargs -P 8 -I{} curl -sf -o /dev/null "$URL/embed" --data-binary @many
+  for i in 1 2 3 4 5 6 7 8 9 10; do
+    curl -sf -D headers -o /dev/null "$URL/embed" -d "{\"text\":\"number $i\"}"
+  done
+  grep -qE '^Server-Timing: receive;dur=[0-9.]+, parse;dur=[0-9.]+, tokenizer;dur=[0-9.]+, queue;dur=[0-9.]+, encoder;dur=[0-9.]+, pooling;dur=[0-9.]+' headers
+  curl -sf "$URL/metrics" >metrics
+  [ "$(grep -c '^sutra_ml_stage_microseconds_total{stage="' metrics)" = 7 ]
+  awk '/^sutra_ml_stage_microseconds_total/ { sum += $2; zero += $2 == 0 }
+    /^sutra_ml_request_microseconds_total/ { all = $2 }
+    END { print sum, all, zero; exit !(all > 0 && !zero && sum > all * 0.95 && sum < all * 1.05) }' metrics
+  grep -q '^sutra_ml_batch_room_tokens_total [1-9]' metrics
+}
+
+@test "threads: the cores by the replicas, pinned to their own when asked" {
+  cores=$(nproc)
+  for replicas in 1 2 3; do
+    daemon sutra-ml-base "$BATS_TEST_TMPDIR/log" MODEL_PATH="$MODEL" SUTRA_LISTEN_8887=127.0.0.1:0 \
+      SUTRA_REPLICAS=$replicas SUTRA_PIN=true INSTANCE_ID=$replicas
+    PIDS=$PID
+    want=$(((cores + replicas - 1) / replicas))
+    [ "$(curl -sf "http://$ADDR/info" | jq -c '[.threads, .pinned]')" = "[$want,true]" ]
+    [ "$(for t in /proc/"$PID"/task/*; do [ "$(cut -d' ' -f19 "$t/stat")" = 0 ] || sed -n 's/^Cpus_allowed_list:\t//p' "$t/status"; done |
+      grep -cx '[0-9]*')" = "$want" ]
+    kill "$PID" && wait_gone "$PID"
+  done
+}
