@@ -211,6 +211,7 @@ static int read_weights(struct sutra_model *m, const struct sutra_encoder_config
 		.pooling = m->pooling,
 		.max_tokens = m->max_tokens,
 		.folder = options->keep ? m->folder : NULL,
+		.floor = options->floor > 0 ? options->floor : SUTRA_PRECISION_FLOOR,
 	};
 	int rc = path ? sutra_safetensors_open(path, &m->weights, err) :
 			sutra_fail(err, SUTRA_E_NOMEM, "out of memory");

@@ -53,6 +53,7 @@ char *sutra_model_folder(const char *path, const char *model);
 struct sutra_model_options {
 	enum sutra_mrl mrl;
 	enum sutra_precision precision;	/* or SUTRA_AUTO */
+	double floor;			/* of SUTRA_AUTO; 0: SUTRA_PRECISION_FLOOR */
 	bool keep;			/* packed weights are read from and written to the folder */
 };
 

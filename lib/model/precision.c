@@ -212,6 +212,7 @@ static int open_best(struct maker *m, struct sutra_encoder **ret, struct sutra_p
 {
 	static const enum sutra_precision order[] = { SUTRA_INT8, SUTRA_BF16 };
 	struct sutra_precision_report *r = m->report;
+	double floor = m->source->floor;
 	size_t n = 0;
 	int rc;
 
@@ -229,9 +230,8 @@ static int open_best(struct maker *m, struct sutra_encoder **ret, struct sutra_p
 		n += (size_t)snprintf(r->why + n, sizeof(r->why) - n,
 				      "the least cosine of %s to fp32 is %.4f, %s %.3f", name,
 				      r->cosine_min,
-				      r->cosine_min >= SUTRA_PRECISION_FLOOR ? "at least" : "below",
-				      SUTRA_PRECISION_FLOOR);
-		if (r->cosine_min >= SUTRA_PRECISION_FLOOR)
+				      r->cosine_min >= floor ? "at least" : "below", floor);
+		if (r->cosine_min >= floor)
 			return 0;
 		n += (size_t)snprintf(r->why + n, sizeof(r->why) - n, "; ");
 		sutra_encoder_free(*ret);

@@ -3,7 +3,7 @@
  *
  * What a precision costs is measured, on a built-in sample of texts: the cosine of each text's vector
  * to that of fp32. SUTRA_AUTO takes the fastest precision that the processor has instructions for
- * and whose least cosine is at least SUTRA_PRECISION_FLOOR. For int8 half of the sample also tells
+ * and whose least cosine is at least the floor (SUTRA_PRECISION_FLOOR). For int8 half of the sample also tells
  * how far the columns reach (quantize.h). All this is done once: packed weights and figures are kept
  * in a file beside the model (packed.h), and made again when it does not fit.
  */
@@ -31,6 +31,7 @@ struct sutra_encoder_source {
 	enum sutra_pooling pooling;
 	size_t max_tokens;
 	const char *folder;		/* of packed weights; NULL: none is read or written */
+	double floor;			/* of the least cosine, for SUTRA_AUTO */
 };
 
 struct sutra_precision_report {

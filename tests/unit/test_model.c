@@ -8,7 +8,7 @@
 #include <math.h>
 
 #include "model/matryoshka.h"
-#include "model_files.h"
+#include "model_folder.h"
 
 static void matryoshka_follows_the_steps(void **state)
 {
@@ -50,54 +50,6 @@ static void matryoshka_offers_steps_and_the_native_width(void **state)
 }
 
 /* ---- folders ---- */
-
-static char dir[32];
-
-static void put(const char *name, const void *data, size_t n)
-{
-	char path[128];
-	struct sutra_err err;
-
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	assert_int_equal(sutra_file_write(path, data, n, 0644, &err), 0);
-}
-
-static void puts_in(const char *name, const char *text) { put(name, text, strlen(text)); }
-
-static void drop(const char *name)
-{
-	char path[128];
-	struct sutra_err err;
-
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	assert_int_equal(sutra_remove_tree(path, &err), 0);
-}
-
-static int make_folder(void **state)
-{
-	struct sutra_buf b;
-	char path[64];
-	struct sutra_err err;
-
-	strcpy(dir, "/tmp/sutra-test-XXXXXX");
-	assert_non_null(mkdtemp(dir));
-	tiny_weights(&tiny_default, &b);
-	put("model.safetensors", b.data, b.len);
-	sutra_buf_release(&b);
-	tiny_config(&tiny_default, &b);
-	put("config.json", b.data, b.len);
-	sutra_buf_release(&b);
-	puts_in("vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nhello\nworld\n");
-	snprintf(path, sizeof(path), "%s/1_Pooling", dir);
-	return sutra_mkdirs(path, 0755, &err);
-}
-
-static int remove_folder(void **state)
-{
-	struct sutra_err err;
-
-	return sutra_remove_tree(dir, &err);
-}
 
 static struct sutra_model *open_model(enum sutra_mrl mrl)
 {
@@ -391,8 +343,6 @@ static void every_failing_allocation_is_reported(void **state)
 	sutra_alloc_fail_at(0);
 	sutra_model_close(m);
 }
-
-#define FOLDER_TEST(f) cmocka_unit_test_setup_teardown(f, make_folder, remove_folder)
 
 int main(void)
 {
