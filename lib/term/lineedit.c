@@ -41,6 +41,17 @@ static int drop_line(void)
 	return 0;
 }
 
+/* The hook runs when reading is interrupted; a signal that came together with a key (text that is
+ * pasted) is met here, before that key counts. */
+static int next_key(FILE *in)
+{
+	int key = rl_getc(in);
+
+	rl_check_signals();
+	drop_line();
+	return key;
+}
+
 static char *next_match(const char *text, int state)
 {
 	(void)text;
@@ -85,6 +96,7 @@ void sutra_lineedit_start(const struct sutra_lineedit *e)
 	rl_change_environment = 0;	/* commands must not inherit LINES and COLUMNS */
 	rl_attempted_completion_function = complete;
 	rl_signal_event_hook = drop_line;
+	rl_getc_function = next_key;
 	rl_completer_word_break_characters = " \t\n";
 	rl_completer_quote_characters = "'\"";
 	using_history();
