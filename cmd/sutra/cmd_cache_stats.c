@@ -40,15 +40,24 @@ static void cell_us(struct sutra_table *t, double us)
 	sutra_table_cell(t, us >= 0 ? SUTRA_ROLE_PLAIN : SUTRA_ROLE_DIM, text);
 }
 
-static void row(struct sutra_table *t, const char *name, const struct sutra_cache_level *l)
+static void cell_count(struct sutra_table *t, int64_t n, bool known)
+{
+	if (known)
+		sutra_table_cellf(t, SUTRA_ROLE_PLAIN, "%lld", (long long)n);
+	else
+		sutra_table_cell(t, SUTRA_ROLE_DIM, "-");
+}
+
+/* answers: whether the one that holds the entries does. */
+static void row(struct sutra_table *t, const char *name, const struct sutra_cache_level *l, bool answers)
 {
 	sutra_table_cell(t, SUTRA_ROLE_HEAD, name);
-	sutra_table_cellf(t, SUTRA_ROLE_PLAIN, "%lld", (long long)l->size);
-	sutra_table_cellf(t, SUTRA_ROLE_PLAIN, "%lld", (long long)l->max_size);
+	cell_count(t, l->size, answers);
+	cell_count(t, l->max_size, answers);
 	sutra_table_cellf(t, SUTRA_ROLE_PLAIN, "%lld", (long long)l->hits);
 	sutra_table_cellf(t, SUTRA_ROLE_PLAIN, "%lld", (long long)l->misses);
 	cell_rate(t, l->hit_rate, l->hits + l->misses > 0);
-	sutra_table_cellf(t, SUTRA_ROLE_PLAIN, "%lld", (long long)l->evictions);
+	cell_count(t, l->evictions, answers);
 	cell_us(t, l->hits || l->misses ? l->p50_us : -1);
 	cell_us(t, l->hits || l->misses ? l->p99_us : -1);
 }
@@ -63,9 +72,9 @@ static void print_text(const struct sutra_cache_stats *s, const struct sutra_ter
 	struct sutra_table *t = sutra_table_new(columns);
 	char ttl[32];
 
-	row(t, "L1", &s->l1);
+	row(t, "L1", &s->l1, true);
 	if (s->l2_enabled)
-		row(t, "L2", &s->l2);
+		row(t, "L2", &s->l2, s->l2_up);
 	sutra_table_print(t, term, width);
 	sutra_table_free(t);
 	sutra_clock_human((double)s->ttl_seconds, ttl, sizeof(ttl));
@@ -74,7 +83,10 @@ static void print_text(const struct sutra_cache_stats *s, const struct sutra_ter
 		fprintf(term->out, " (%.1f %%)", 100 * s->hit_rate);
 	fprintf(term->out, ", %lld computed, %lld shared under way\n", (long long)s->misses,
 	       (long long)s->coalesced);
-	if (s->l2_enabled)
+	if (s->l2_enabled && !s->l2_up)
+		fprintf(term->out, "L2: %s at %s does not answer: its entries are not known; sutra status says why\n",
+			s->backend, s->shard);
+	else if (s->l2_enabled)
 		fprintf(term->out, "L2: %s at %s; %lld errors, %lld expired; TTL %s\n", s->backend, s->shard,
 		       (long long)s->l2.errors, (long long)s->l2.expired, ttl);
 	else

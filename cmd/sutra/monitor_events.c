@@ -39,7 +39,7 @@ long monitor_events_rows(const struct monitor_view *v)
 	return n;
 }
 
-/* "never" for a moment that is not known; whole seconds: a list is read, not watched. */
+/* "-" for a moment that is not known; one unit: a list is read, not watched. */
 static const char *age_of(const struct sutra_snap_event *e, int64_t now_us, char *out, size_t size)
 {
 	double s = (double)(now_us - e->at_us) / 1e6;
@@ -48,8 +48,10 @@ static const char *age_of(const struct sutra_snap_event *e, int64_t now_us, char
 		snprintf(out, size, "-");
 	else if (s < 120)
 		snprintf(out, size, "%.0f s", s > 0 ? s : 0);
+	else if (s < 7200)
+		snprintf(out, size, "%.0f min", s / 60);
 	else
-		sutra_clock_human(s, out, size);
+		snprintf(out, size, s < 172800 ? "%.0f h" : "%.0f d", s < 172800 ? s / 3600 : s / 86400);
 	return out;
 }
 

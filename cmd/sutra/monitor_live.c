@@ -51,6 +51,7 @@ static void keep(struct live *l, const struct sutra_snapshot *s)
 static void take_sample(struct live *l)
 {
 	struct sutra_snapshot *s = sampler_newest(l->sampler);
+	struct log_text log;
 
 	if (s) {
 		keep(l, s);
@@ -60,7 +61,8 @@ static void take_sample(struct live *l)
 		else
 			show(l, s);
 	}
-	monitor_log_take(&l->v, sampler_log(l->sampler));
+	if (sampler_log(l->sampler, &log))
+		monitor_log_take(&l->v, &log);
 }
 
 /* Shows what is due of the recording; the time between two samples is as it was, scaled by + and -. */

@@ -2,67 +2,53 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "sutra/logline.h"
 #include "sutra/monitor.h"
 
-enum { MAX_LINES = 2048 };
+enum { MAX_LINES = 2048, MAX_LINE = 2048 };
 
-/* How many lines of `now` come after the last line of `shown`. */
-static long lines_after(const char *shown, const char *now)
-{
-	size_t n = strlen(shown);
-	const char *last = n > 1 ? memrchr(shown, '\n', n - 1) : NULL, *at = NULL;
-	long count = 0;
-
-	last = last ? last + 1 : shown;
-	for (const char *found = *last ? strstr(now, last) : NULL; found; found = strstr(found + 1, last))
-		at = found;
-	for (at = at ? at + strlen(last) : now; *at; at++)
-		count += *at == '\n';
-	return count;
-}
-
-void monitor_log_take(struct monitor_view *v, char *text)
+void monitor_log_take(struct monitor_view *v, const struct log_text *text)
 {
 	struct monitor_log *l = &v->log;
+	bool held = l->shown.text && (l->scroll || v->paused);
+	struct log_text *to = held ? &l->waiting : &l->shown;
 
-	if (!text)
-		return;
-	if (l->text && (l->scroll || v->paused)) {
-		l->new_lines = lines_after(l->text, text);
-		sutra_free(l->waiting);
-		l->waiting = text;
-		return;
-	}
-	sutra_free(l->text);
-	l->text = text;
-	l->new_lines = 0;
+	sutra_free(to->text);
+	*to = *text;
 }
 
 void monitor_log_release(struct monitor_log *l)
 {
-	sutra_free(l->text);
-	sutra_free(l->waiting);
+	sutra_free(l->shown.text);
+	sutra_free(l->waiting.text);
 	*l = (struct monitor_log){ 0 };
 }
 
-/* Lines that pass the filter, newest last; returns how many. */
+static bool line_passes(const struct monitor_view *v, const char *line, size_t n)
+{
+	char text[MAX_LINE];
+
+	if (!n || !v->filter[0])
+		return n > 0;
+	snprintf(text, sizeof(text), "%.*s", (int)n, line);
+	return monitor_passes(v, text);
+}
+
+/* The newest lines that pass the filter, newest last; returns how many. */
 static long passing(const struct monitor_view *v, const char **list, long max)
 {
-	const char *text = v->log.text ? v->log.text : "";
+	const char *text = v->log.shown.text ? v->log.shown.text : "", *end = text + strlen(text);
 	long n = 0;
 
-	while (*text) {
-		size_t len = strcspn(text, "\n");
-		char line[2048];
+	while (end > text && n < max) {
+		const char *stop = end[-1] == '\n' ? end - 1 : end, *line = memrchr(text, '\n', (size_t)(stop - text));
 
-		snprintf(line, sizeof(line), "%.*s", (int)len, text);
-		if (len && monitor_passes(v, line)) {
-			if (n == max)
-				memmove(list, list + 1, (size_t)--n * sizeof(*list));
-			list[n++] = text;
-		}
-		text += len + (text[len] == '\n');
+		line = line ? line + 1 : text;
+		if (line_passes(v, line, (size_t)(stop - line)))
+			list[max - ++n] = line;
+		end = line;
 	}
+	memmove(list, list + max - n, (size_t)n * sizeof(*list));
 	return n;
 }
 
@@ -76,11 +62,10 @@ void monitor_log_scroll(struct monitor_view *v, long by)
 	if (v->log.scroll > 0)
 		return;
 	v->log.scroll = 0;
-	if (v->log.waiting && !v->paused) {
-		sutra_free(v->log.text);
-		v->log.text = v->log.waiting;
-		v->log.waiting = NULL;
-		v->log.new_lines = 0;
+	if (v->log.waiting.text && !v->paused) {
+		sutra_free(v->log.shown.text);
+		v->log.shown = v->log.waiting;
+		v->log.waiting.text = NULL;
 	}
 }
 
@@ -91,28 +76,52 @@ static enum sutra_role role_of(const char *line)
 									SUTRA_ROLE_PLAIN;
 }
 
+/* Right in the title: what came while it is held still, or what has left the window. */
+static void say_counts(const struct monitor_log *l, struct sutra_screen *s, struct sutra_rect at)
+{
+	const struct log_text *newest = l->waiting.text ? &l->waiting : &l->shown;
+	int64_t more = newest->lines - l->shown.lines, kept = 0;
+	const char *plus = newest->at_least ? "+" : "";
+	char text[64] = "";
+	int n = 0;
+
+	for (const char *t = l->shown.text; t && (t = strchr(t, '\n')); t++)
+		kept++;
+	if (l->waiting.text && more)
+		n = snprintf(text, sizeof(text), " %lld%s new lines ", (long long)more, plus);
+	else if (l->shown.text && l->shown.lines > kept)
+		n = snprintf(text, sizeof(text), " %lld%s lines let go ", (long long)(l->shown.lines - kept), plus);
+	sutra_screen_text(s, at.row, at.column + at.width - n, n, l->waiting.text ? SUTRA_ROLE_WARN : SUTRA_ROLE_DIM, text);
+}
+
+/* With the time of day alone; a stamp of the service's own is the same again. */
+static void draw_line(struct sutra_screen *s, struct sutra_rect at, const char *line)
+{
+	size_t n = strcspn(line, "\n"), said = n;
+	const char *message = log_message(line, &said);
+	char text[MAX_LINE];
+
+	if (n > LOG_STAMP && line[4] == '-' && line[10] == 'T')
+		snprintf(text, sizeof(text), "%.12s %.*s", line + 11, (int)said, message);
+	else
+		snprintf(text, sizeof(text), "%.*s", (int)n, line);
+	sutra_screen_text(s, at.row, at.column, at.width, role_of(text), text);
+}
+
 void monitor_draw_log(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at)
 {
 	static const char *list[MAX_LINES];
 	long n = passing(v, list, MAX_LINES), room = at.height - 1, end = n - v->log.scroll, first;
-	const char *line = s->utf8 ? "\u2500" : "-";
 
-	sutra_screen_fill(s, at.row, at.column, at.width, SUTRA_ROLE_DIM, line);
+	sutra_screen_fill(s, at.row, at.column, at.width, SUTRA_ROLE_DIM, s->utf8 ? "\u2500" : "-");
 	sutra_screen_textf(s, at.row, at.column + 1, at.width - 2, SUTRA_ROLE_TITLE, " log of %s%s ",
 			   v->service[0] ? v->service : "no service", v->log.scroll ? ", held still" : "");
-	if (v->log.new_lines)
-		sutra_screen_textf(s, at.row, at.column + at.width - 16, 16, SUTRA_ROLE_WARN, " %ld new lines ",
-				   v->log.new_lines);
+	say_counts(&v->log, s, at);
 	if (!n)
 		sutra_screen_text(s, at.row + 1, at.column, at.width, SUTRA_ROLE_DIM,
 				  v->replay ? "a recording holds no logs" : v->filter[0] ? "no line passes the filter" :
 										       "nothing said yet");
 	first = end > room ? end - room : 0;
-	for (long i = first; i < end; i++) {
-		char text[2048];
-		size_t len = strcspn(list[i], "\n");
-
-		snprintf(text, sizeof(text), "%.*s", (int)len, list[i]);
-		sutra_screen_text(s, at.row + 1 + (int)(i - first), at.column, at.width, role_of(text), text);
-	}
+	for (long i = first; i < end; i++)
+		draw_line(s, sutra_rect_below(at, 1 + (int)(i - first)), list[i]);
 }

@@ -98,27 +98,35 @@ static void gateway_cells(struct sutra_grid *g, const struct sutra_snap_cache *c
 	sutra_grid_cell(g, c->errors ? SUTRA_ROLE_WARN : SUTRA_ROLE_PLAIN, "%lld", (long long)c->errors);
 }
 
-static void level_cells(struct sutra_grid *g, const char *gateway, const char *level, int64_t size, int64_t max,
-			int64_t evicted, double p50, double p99)
+/* Entries of L2 older than the rest: the shard did not answer the gateway. */
+static void level_cells(struct sutra_grid *g, const struct monitor_view *v, const struct sutra_snap_cache *c, bool l2)
 {
-	char text[64], low[32], high[32];
+	bool stale = l2 && c->l2_at_us < c->detail_at_us;
+	enum sutra_role role = stale ? SUTRA_ROLE_DIM : SUTRA_ROLE_PLAIN;
+	char text[64], low[32], high[32], age[48];
 
-	entries_text(text, sizeof(text), size, max);
-	monitor_figure(low, sizeof(low), p50, " us");
-	monitor_figure(high, sizeof(high), p99, " us");
-	sutra_grid_cell(g, SUTRA_ROLE_PLAIN, "%s", gateway);
-	sutra_grid_cell(g, SUTRA_ROLE_PLAIN, "%s", level);
-	sutra_grid_cell(g, SUTRA_ROLE_PLAIN, "%s", text);
-	sutra_grid_cell(g, SUTRA_ROLE_PLAIN, "%lld", (long long)evicted);
+	entries_text(text, sizeof(text), l2 ? c->l2_size : c->l1_size, l2 ? c->l2_max : c->l1_max);
+	monitor_figure(low, sizeof(low), l2 ? c->l2_p50_us : c->l1_p50_us, " us");
+	monitor_figure(high, sizeof(high), l2 ? c->l2_p99_us : c->l1_p99_us, " us");
+	sutra_grid_cell(g, SUTRA_ROLE_PLAIN, "%s", c->service);
+	sutra_grid_cell(g, SUTRA_ROLE_PLAIN, "%s", l2 ? "L2" : "L1");
+	sutra_grid_cell(g, role, "%s", text);
+	sutra_grid_cell(g, role, "%lld", (long long)(l2 ? c->l2_evictions : c->l1_evictions));
 	sutra_grid_cell(g, SUTRA_ROLE_PLAIN, "%s", low);
 	sutra_grid_cell(g, SUTRA_ROLE_PLAIN, "%s", high);
+	if (stale)
+		sutra_grid_cell(g, SUTRA_ROLE_WARN, "stale %s: the shard does not answer",
+				monitor_age(c->l2_at_us, v->now_us, age, sizeof(age)));
+	else
+		sutra_grid_cell(g, SUTRA_ROLE_PLAIN, "%s", "");
 }
 
 static int draw_levels(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at)
 {
 	static const struct sutra_grid_column columns[] = {
 		{ "GATEWAY", false, 1, 10 }, { "LEVEL", false, 0, 0 }, { "ENTRIES", true, 0, 0 },
-		{ "EVICTED", true, 2, 0 },   { "P50", true, 4, 0 },	{ "P99", true, 3, 0 }, { NULL, false, 0, 0 },
+		{ "EVICTED", true, 2, 0 },   { "P50", true, 4, 0 },	{ "P99", true, 3, 0 },
+		{ "", false, 0, 5 },	     { NULL, false, 0, 0 },
 	};
 	int64_t oldest = v->snap->n_caches ? v->snap->caches[0].detail_at_us : 0;
 	struct sutra_grid g;
@@ -130,10 +138,9 @@ static int draw_levels(const struct monitor_view *v, struct sutra_screen *s, str
 		const struct sutra_snap_cache *c = &v->snap->caches[i];
 
 		oldest = c->detail_at_us < oldest ? c->detail_at_us : oldest;
-		level_cells(&g, c->service, "L1", c->l1_size, c->l1_max, c->l1_evictions, c->l1_p50_us, c->l1_p99_us);
+		level_cells(&g, v, c, false);
 		if (c->l2_enabled)
-			level_cells(&g, c->service, "L2", c->l2_size, c->l2_max, c->l2_evictions, c->l2_p50_us,
-				    c->l2_p99_us);
+			level_cells(&g, v, c, true);
 	}
 	rows = (int)sutra_grid_rows(&g) + 2;
 	rows = rows < at.height ? rows : at.height;
@@ -251,7 +258,7 @@ static void memory_fact(struct facts *f, const struct sutra_snap_service *p, int
 
 static void service_facts(struct facts *f, const struct sutra_snap_service *p, int64_t now_us)
 {
-	char latency[24], cpu[24], up[32] = "-", text[400];
+	char latency[24], cpu[24], up[32] = "-", last[24] = "none", text[400];
 
 	snprintf(text, sizeof(text), "%s%s%s%s%s", p->state, p->reason[0] ? ": " : "", p->reason,
 		 p->detail[0] ? ", " : "", p->detail);
@@ -264,8 +271,9 @@ static void service_facts(struct facts *f, const struct sutra_snap_service *p, i
 	snprintf(text, sizeof(text), "%s   cpu %s   up %s", latency, cpu, up);
 	fact(f, "latency", SUTRA_ROLE_PLAIN, text);
 	memory_fact(f, p, now_us);
-	snprintf(text, sizeof(text), "%lld   pid %lld   last exit %lld", (long long)p->restarts, (long long)p->pid,
-		 (long long)p->last_exit);
+	if (p->last_exit >= 0)
+		snprintf(last, sizeof(last), "%lld", (long long)p->last_exit);
+	snprintf(text, sizeof(text), "%lld   pid %lld   last exit %s", (long long)p->restarts, (long long)p->pid, last);
 	fact(f, "restarts", p->restarts > 0 ? SUTRA_ROLE_WARN : SUTRA_ROLE_PLAIN, text);
 	snprintf(text, sizeof(text), "%s%s%s   %s %s", p->address, p->published[0] ? ", published " : "", p->published,
 		 p->program, p->version);
@@ -317,6 +325,7 @@ void monitor_draw_body(const struct monitor_view *v, struct sutra_screen *s, str
 		draw_overview, draw_cache, draw_replicas, draw_services, monitor_draw_events,
 		monitor_draw_log, draw_service,
 	};
+	char age[48];
 
 	if (!v->snap->deployed && !v->snap->n_services) {
 		sutra_screen_text(s, at.row + 1, at.column, at.width, SUTRA_ROLE_WARN,
@@ -324,6 +333,12 @@ void monitor_draw_body(const struct monitor_view *v, struct sutra_screen *s, str
 		sutra_screen_text(s, at.row + 2, at.column, at.width, SUTRA_ROLE_DIM,
 				  "it is looked for at each interval");
 		return;
+	}
+	if (v->snap->trouble[0] && at.height > 6) {
+		sutra_screen_textf(s, at.row, at.column, at.width, SUTRA_ROLE_WARN, "stale %s, what %s knows: %s",
+				   monitor_age(v->snap->looked_at_us, v->now_us, age, sizeof(age)), v->snap->runtime,
+				   v->snap->trouble);
+		at = sutra_rect_below(at, 1);
 	}
 	if (v->snap->cause[0] && at.height > 6) {
 		sutra_screen_textf(s, at.row, at.column, at.width, SUTRA_ROLE_BAD, "root cause: %s", v->snap->cause);

@@ -10,12 +10,13 @@
 #include "base/clock.h"
 #include "probe/observe.h"
 #include "stack/audit.h"
+#include "stack/engine_api.h"
 #include "sutra/health.h"
 #include "sutra/sampler_fill.h"
 
-enum { COMMANDS = 16, MAX_LOG = 96 << 10, LOG_LINES = 400, MAX_ANSWER = 1 << 20 };
+enum { COMMANDS = 16, MAX_ANSWER = 1 << 20 };
 
-static const uint64_t FIRST_AGAIN_NS = 150000000, LONGEST_NS = 2000000000, SHORTEST_NS = 300000000;
+static const uint64_t FIRST_AGAIN_NS = 150000000, LONGEST_NS = 2000000000, SHORTEST_NS = 300000000, ENGINE_NS = 1000000000;
 static const int64_t DETAIL_US = 10000000, SIZES_US = 5000000;
 
 struct sampler {
@@ -26,8 +27,11 @@ struct sampler {
 	struct timespec record_time;
 	ino_t record_inode;
 	int64_t sizes_us;	/* when memory was read last */
+	int64_t looked_us;	/* when the runtime answered last */
+	char lost[256];		/* why it does not now; "" */
 	struct sutra_snapshot *before;
 	struct sutra_audit_reader audit;
+	struct logtail *tail;
 	/* shared */
 	pthread_t thread;
 	bool started;
@@ -37,7 +41,8 @@ struct sampler {
 	bool stopping, hurry;
 	uint64_t interval_ns;
 	struct sutra_snapshot *newest;	/* not taken yet */
-	char log_service[64], *log;
+	char log_service[64];
+	struct log_text log;	/* text NULL: none since it was taken */
 	int wake_fd;
 };
 
@@ -64,6 +69,7 @@ int sampler_new(const char *state_dir, uint64_t interval_ns, struct sampler **re
 		return rc;
 	}
 	s->state_dir = xstrdup(state_dir);
+	s->tail = logtail_new();
 	s->interval_ns = interval_ns;
 	s->wake_fd = -1;
 	pthread_mutex_init(&s->lock, NULL);
@@ -88,7 +94,8 @@ void sampler_free(struct sampler *s)
 	sutra_snapshot_unref(s->newest);
 	pthread_cond_destroy(&s->changed);
 	pthread_mutex_destroy(&s->lock);
-	sutra_free(s->log);
+	logtail_free(s->tail);
+	sutra_free(s->log.text);
 	sutra_free(s->state_dir);
 	sutra_free(s);
 }
@@ -106,7 +113,7 @@ static void refresh(struct sampler *s)
 	s->sizes_us = now;
 }
 
-/* Loads the record again when it is another one, and what runs in any case. */
+/* Loads the record again when it is another one, and what runs in any case, if the runtime answers. */
 static int look_up(struct sampler *s, struct sutra_err *err)
 {
 	char *path = xasprintf("%s/deployment.json", s->state_dir);
@@ -116,14 +123,17 @@ static int look_up(struct sampler *s, struct sutra_err *err)
 	int rc = 0;
 
 	sutra_free(path);
-	if (same && s->d->rt->reach)
-		rc = s->d->rt->reach(err);
-	if (same && !rc) {
+	s->lost[0] = '\0';
+	if (same && s->d->rt->reach && s->d->rt->reach(err)) {
+		/* The services are where they were, and can be asked themselves. */
+		SAMPLE_COPY(s->lost, err->message);
+		return 0;
+	}
+	s->looked_us = sutra_clock_wall_us();
+	if (same) {
 		refresh(s);
 		return 0;
 	}
-	if (rc)
-		return rc;
 	sutra_deployment_free(s->d);
 	s->d = NULL;
 	rc = sutra_deployment_load(s->state_dir, &s->d, err);
@@ -168,7 +178,8 @@ static void plan_gateway(struct round *r, size_t i, const struct sutra_deployed 
 		if (!strcmp(before->caches[c].service, g->name))
 			asked = before->caches[c].detail_at_us;
 	r->detail[i] = NONE;
-	if (sutra_clock_wall_us() - asked < DETAIL_US && sutra_clock_wall_us() >= asked)
+	/* When something has happened, at once: a shard that is gone, a cache that was cleared. */
+	if (sutra_clock_wall_us() - asked < DETAIL_US && sutra_clock_wall_us() >= asked && !before->n_events)
 		return;
 	snprintf(url, sizeof(url), "http://%s/cache/stats", g->address);
 	r->detail[i] = ask(r, url, timeout_ns);
@@ -257,7 +268,11 @@ static void fill(struct sutra_snapshot *to, const struct round *r, int64_t now_u
 	for (size_t i = 0; i < d->n; i++)
 		sample_service(&to->services[i], &d->services[i], r->probes, &r->probes[i], now_us,
 			     r->s->sizes_us);
+	for (size_t i = 0; i < d->n && r->s->lost[0]; i++)
+		to->services[i].cpu_us = -1;
 	sample_cause(to, r->probes, d->n);
+	SAMPLE_COPY(to->trouble, r->s->lost);
+	to->looked_at_us = r->s->looked_us;
 	SAMPLE_COPY(to->project, d->project);
 	SAMPLE_COPY(to->runtime, d->runtime);
 	SAMPLE_COPY(to->edition, d->edition);
@@ -296,6 +311,7 @@ static struct sutra_snapshot *without_deployment(struct sampler *s, uint64_t int
 	to->deployed = old->deployed;
 	to->dimension = old->dimension;
 	to->generation = old->generation;
+	to->looked_at_us = old->looked_at_us;
 	to->complete = old->complete;
 	to->supervised = old->supervised;
 	SAMPLE_COPY(to->project, old->project);
@@ -352,42 +368,22 @@ static struct sutra_snapshot *sample(struct sampler *s, uint64_t interval_ns)
 	return to;
 }
 
-struct sutra_snapshot *sampler_take(struct sampler *s) { return sample(s, s->interval_ns); }
-
-/* The end of the log: of a file its last bytes, else as many lines of the runtime's. */
-static char *read_log(const struct sampler *s, const char *service)
+struct sutra_snapshot *sampler_take(struct sampler *s)
 {
-	const struct sutra_deployed *of = s->d ? sutra_deployment_find(s->d, service) : NULL;
-	char *path = of ? xasprintf("%s/current", of->log_dir) : NULL, *text = NULL;
-	FILE *f = path ? fopen(path, "re") : NULL;
-	size_t n = 0;
-
-	sutra_free(path);
-	if (!of)
-		return xstrdup("");
-	if (!f)
-		return s->d->rt->log_tail(s->state_dir, service, LOG_LINES);
-	text = xalloc(MAX_LOG + 1);
-	if (fseek(f, -MAX_LOG, SEEK_END))
-		rewind(f);
-	n = fread(text, 1, MAX_LOG, f);
-	for (size_t i = 0; i < n; i++)
-		text[i] = text[i] ? text[i] : '?';
-	text[n] = '\0';
-	fclose(f);
-	return text;
+	sutra_engine_limit(ENGINE_NS);
+	return sample(s, s->interval_ns);
 }
 
-static void publish(struct sampler *s, struct sutra_snapshot *snap, char *log)
+static void publish(struct sampler *s, struct sutra_snapshot *snap, const struct log_text *log)
 {
 	uint64_t one = 1;
 
 	pthread_mutex_lock(&s->lock);
 	sutra_snapshot_unref(s->newest);
 	s->newest = snap;
-	if (log) {
-		sutra_free(s->log);
-		s->log = log;
+	if (log->text) {
+		sutra_free(s->log.text);
+		s->log = *log;
 	}
 	pthread_mutex_unlock(&s->lock);
 	if (s->wake_fd >= 0 && write(s->wake_fd, &one, sizeof(one)) < 0)
@@ -400,18 +396,21 @@ static void *run_sampler(void *arg)
 	uint64_t next = sutra_clock_ns();
 	unsigned taken = 0;
 
+	sutra_engine_limit(ENGINE_NS);
 	pthread_mutex_lock(&s->lock);
 	while (!s->stopping) {
 		uint64_t interval = s->interval_ns, now;
-		char service[64], *log = NULL;
+		char service[64];
+		struct log_text log = { 0 };
 		struct sutra_snapshot *snap;
 
 		memcpy(service, s->log_service, sizeof(service));
 		s->hurry = false;
 		pthread_mutex_unlock(&s->lock);
 		snap = sample(s, interval);
-		log = service[0] ? read_log(s, service) : NULL;
-		publish(s, snap, log);
+		if (service[0])
+			logtail_look(s->tail, s->d, service, &log);
+		publish(s, snap, &log);
 		now = sutra_clock_ns();
 		next += taken++ || interval < FIRST_AGAIN_NS ? interval : FIRST_AGAIN_NS;
 		next = next < now ? now + interval : next;	/* late: no burst to catch up */
@@ -465,20 +464,18 @@ void sampler_watch_log(struct sampler *s, const char *service)
 	pthread_mutex_lock(&s->lock);
 	if (strcmp(s->log_service, service) != 0) {
 		SAMPLE_COPY(s->log_service, service);
-		sutra_free(s->log);
-		s->log = NULL;
+		sutra_free(s->log.text);
+		s->log.text = NULL;
 		hurry(s);
 	}
 	pthread_mutex_unlock(&s->lock);
 }
 
-char *sampler_log(struct sampler *s)
+bool sampler_log(struct sampler *s, struct log_text *ret)
 {
-	char *text;
-
 	pthread_mutex_lock(&s->lock);
-	text = s->log;
-	s->log = NULL;
+	*ret = s->log;
+	s->log.text = NULL;
 	pthread_mutex_unlock(&s->lock);
-	return text;
+	return ret->text != NULL;
 }

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "probe/snapshot.h"
+#include "sutra/logtail.h"
 
 struct sampler;
 
@@ -28,7 +29,7 @@ struct sutra_snapshot *sampler_newest(struct sampler *s);
 void sampler_set_interval(struct sampler *s, uint64_t interval_ns);
 /* From now on also reads the last lines of that service's log ("": none), at once. */
 void sampler_watch_log(struct sampler *s, const char *service);
-/* Its newest text if there is one since the last call, to be freed; else NULL. */
-char *sampler_log(struct sampler *s);
+/* Its newest text if there is one since the last call; the caller frees it. */
+bool sampler_log(struct sampler *s, struct log_text *ret);
 
 #endif

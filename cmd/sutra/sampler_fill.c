@@ -54,7 +54,8 @@ static void fill_replica(struct sutra_snap_replica *to, const struct sutra_hapro
 {
 	SAMPLE_COPY(to->name, row->name);
 	SAMPLE_COPY(to->status, row->status);
-	SAMPLE_COPY(to->check_code, row->check_code);
+	/* "* L7OK": another check is under way, which is always so now and then */
+	SAMPLE_COPY(to->check_code, row->check_code + (row->check_code[0] == '*' ? strspn(row->check_code, "* ") : 0));
 	SAMPLE_COPY(to->check_text, row->check_text[0] ? row->check_text : row->check_says);
 	to->sessions = row->sessions;
 	to->sessions_max = row->sessions_max;
@@ -192,10 +193,15 @@ void sample_detail(struct sutra_snap_cache *to, const struct sutra_fetch *f, con
 	to->l1_evictions = c.l1.evictions;
 	to->l1_p50_us = c.l1.p50_us;
 	to->l1_p99_us = c.l1.p99_us;
-	to->l2_size = c.l2.size;
-	to->l2_max = c.l2.max_size;
-	to->l2_evictions = c.l2.evictions;
-	to->l2_expired = c.l2.expired;
+	if (c.l2_up) {
+		to->l2_at_us = now_us;
+		to->l2_size = c.l2.size;
+		to->l2_max = c.l2.max_size;
+		to->l2_evictions = c.l2.evictions;
+		to->l2_expired = c.l2.expired;
+	} else {
+		sutra_snapshot_keep_l2(to, before);
+	}
 	to->l2_p50_us = c.l2.p50_us;
 	to->l2_p99_us = c.l2.p99_us;
 	fill_minutes(to, &f->answer, &c, now_us);

@@ -177,6 +177,7 @@ static int read_stats(const json_t *doc, struct sutra_cache_stats *s, struct sut
 	rc = rc ? rc : read_level(json_object_get(doc, "l1"), &s->l1, err);
 	rc = rc ? rc : read_level(l2, &s->l2, err);
 	rc = rc ? rc : sutra_json_get_bool(l2, "enabled", &s->l2_enabled, err);
+	rc = rc ? rc : sutra_json_get_bool(l2, "up", &s->l2_up, err);
 	rc = rc ? rc : sutra_json_get_string(l2, "shard", &shard, err);
 	rc = rc ? rc : sutra_json_get_string(l2, "backend", &backend, err);
 	rc = rc ? rc : sutra_json_get_int(total, "requests", &s->requests, err);

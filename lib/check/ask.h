@@ -48,7 +48,7 @@ struct sutra_cache_level {
 struct sutra_cache_stats {
 	bool enabled;
 	struct sutra_cache_level l1, l2;
-	bool l2_enabled;
+	bool l2_enabled, l2_up;	/* not up: the shard did not answer, its sizes are not known */
 	char shard[64], backend[64];
 	int64_t requests, hits, misses, coalesced, ttl_seconds;
 	double hit_rate;

@@ -174,10 +174,6 @@ int sutra_snapshot_keep_detail(struct sutra_snap_cache *c, const struct sutra_sn
 	c->l1_size = old->l1_size;
 	c->l1_max = old->l1_max;
 	c->l1_evictions = old->l1_evictions;
-	c->l2_size = old->l2_size;
-	c->l2_max = old->l2_max;
-	c->l2_evictions = old->l2_evictions;
-	c->l2_expired = old->l2_expired;
 	c->ttl_seconds = old->ttl_seconds;
 	c->l1_p50_us = old->l1_p50_us;
 	c->l1_p99_us = old->l1_p99_us;
@@ -185,7 +181,21 @@ int sutra_snapshot_keep_detail(struct sutra_snap_cache *c, const struct sutra_sn
 	c->l2_p99_us = old->l2_p99_us;
 	c->minutes = minutes;
 	c->n_minutes = old->n_minutes;
+	sutra_snapshot_keep_l2(c, before);
 	return 0;
+}
+
+void sutra_snapshot_keep_l2(struct sutra_snap_cache *c, const struct sutra_snapshot *before)
+{
+	const struct sutra_snap_cache *old = sutra_snapshot_cache(before, c->service);
+
+	if (!old)
+		return;
+	c->l2_at_us = old->l2_at_us;
+	c->l2_size = old->l2_size;
+	c->l2_max = old->l2_max;
+	c->l2_evictions = old->l2_evictions;
+	c->l2_expired = old->l2_expired;
 }
 
 /* What was added to a counter; one that went back began again at 0. */

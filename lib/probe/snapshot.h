@@ -64,6 +64,7 @@ struct sutra_snap_cache {
 	int64_t l1_hits, l2_hits, misses, texts, requests, errors, coalesced, l2_errors, clears;
 	double texts_rate, requests_rate, error_rate;
 	int64_t detail_at_us;	/* of what follows */
+	int64_t l2_at_us;	/* of the shard's sizes, evictions and expired: it may not answer the gateway */
 	bool enabled, l2_enabled;
 	int64_t l1_size, l1_max, l1_evictions, l2_size, l2_max, l2_evictions, l2_expired, ttl_seconds;
 	double l1_p50_us, l1_p99_us, l2_p50_us, l2_p99_us;
@@ -87,8 +88,9 @@ struct sutra_snapshot {
 	double interval_s;	/* at which samples are taken */
 	char project[64], runtime[16], edition[16];
 	int64_t dimension, generation;
+	int64_t looked_at_us;	/* when the runtime was asked last that answered: restarts, CPU, what runs */
 	bool deployed, complete, supervised;
-	char trouble[256];	/* why the deployment itself cannot be read; "" */
+	char trouble[256];	/* why the deployment, or its runtime, cannot be asked; "" */
 	char cause[256];	/* the root cause that brings about the most; "" */
 	struct sutra_snap_service *services;	/* in start order */
 	size_t n_services;
@@ -115,6 +117,7 @@ int sutra_snapshot_events(struct sutra_snapshot *s, size_t n);
 /* Takes over the last good figures of what was not read this time; 0 or SUTRA_E_NOMEM. */
 int sutra_snapshot_keep_balancer(struct sutra_snap_balancer *b, const struct sutra_snapshot *before);
 int sutra_snapshot_keep_detail(struct sutra_snap_cache *c, const struct sutra_snapshot *before);
+void sutra_snapshot_keep_l2(struct sutra_snap_cache *c, const struct sutra_snapshot *before);
 void sutra_snapshot_keep_counters(struct sutra_snap_cache *c, const struct sutra_snapshot *before);
 /* Fills rates, shares and balance from the sample before (NULL: none). A counter that went back
  * was reset by a restart: it counts from 0, and no rate is negative. */

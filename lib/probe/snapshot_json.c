@@ -74,7 +74,7 @@ static const struct field cache_fields[] = {
 	F(sutra_snap_cache, WHOLE, "coalesced", coalesced), F(sutra_snap_cache, WHOLE, "l2_errors", l2_errors),
 	F(sutra_snap_cache, WHOLE, "clears", clears), F(sutra_snap_cache, REAL, "texts_per_s", texts_rate), F(sutra_snap_cache, REAL, "requests_per_s", requests_rate),
 	F(sutra_snap_cache, REAL, "errors_per_s", error_rate), F(sutra_snap_cache, MOMENT, "detail_age_ms", detail_at_us),
-	F(sutra_snap_cache, YES, "enabled", enabled), F(sutra_snap_cache, YES, "l2_enabled", l2_enabled),
+	F(sutra_snap_cache, MOMENT, "l2_age_ms", l2_at_us), F(sutra_snap_cache, YES, "enabled", enabled), F(sutra_snap_cache, YES, "l2_enabled", l2_enabled),
 	F(sutra_snap_cache, WHOLE, "l1_size", l1_size), F(sutra_snap_cache, WHOLE, "l1_max_size", l1_max),
 	F(sutra_snap_cache, WHOLE, "l1_evictions", l1_evictions), F(sutra_snap_cache, WHOLE, "l2_size", l2_size),
 	F(sutra_snap_cache, WHOLE, "l2_max_size", l2_max), F(sutra_snap_cache, WHOLE, "l2_evictions", l2_evictions),
@@ -94,7 +94,7 @@ static const struct field top_fields[] = {
 	F(sutra_snapshot, TEXT, "project", project), F(sutra_snapshot, TEXT, "runtime", runtime),
 	F(sutra_snapshot, TEXT, "edition", edition), F(sutra_snapshot, WHOLE, "dimension", dimension),
 	F(sutra_snapshot, WHOLE, "generation", generation), F(sutra_snapshot, WHOLE, "events_lost", events_lost),
-	F(sutra_snapshot, YES, "deployed", deployed), F(sutra_snapshot, YES, "complete", complete),
+	F(sutra_snapshot, MOMENT, "lookup_age_ms", looked_at_us), F(sutra_snapshot, YES, "deployed", deployed), F(sutra_snapshot, YES, "complete", complete),
 	F(sutra_snapshot, YES, "supervised", supervised), F(sutra_snapshot, TEXT, "trouble", trouble),
 	F(sutra_snapshot, TEXT, "root_cause", cause), END,
 };
@@ -271,8 +271,13 @@ static int read_inner(const json_t *o, struct sutra_snapshot *s, struct sutra_er
 		rc = read_array(replica_fields, b, "replicas", s->balancers[i].replicas, s->balancers[i].n,
 				sizeof(struct sutra_snap_replica), s->time_us, err);
 	}
-	for (size_t i = 0; i < s->n_caches && !rc; i++)
-		rc = read_minutes(json_array_get(json_object_get(o, "caches"), i), &s->caches[i], err);
+	for (size_t i = 0; i < s->n_caches && !rc; i++) {
+		const json_t *c = json_array_get(json_object_get(o, "caches"), i);
+
+		if (!json_object_get(c, "l2_age_ms"))	/* recorded before it was told apart */
+			s->caches[i].l2_at_us = s->caches[i].detail_at_us;
+		rc = read_minutes(c, &s->caches[i], err);
+	}
 	return rc;
 }
 

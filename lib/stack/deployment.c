@@ -245,6 +245,8 @@ static void refresh(struct sutra_deployment *d, bool sizes)
 		struct sutra_supervised now;
 
 		d->rt->observe(d->state_dir, s->name, &now);
+		if (now.unknown)	/* what was known stays; nor will it answer about the others */
+			break;
 		set_addresses(s, now.ip);
 		s->state = !now.supervised ? SUTRA_RUN_ABSENT :
 			   now.running	   ? SUTRA_RUN_RUNNING :

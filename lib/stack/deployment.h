@@ -73,7 +73,8 @@ void sutra_deployment_free(struct sutra_deployment *d);
 const struct sutra_deployed *sutra_deployment_find(const struct sutra_deployment *d, const char *name);
 /* URL of the statistics of the balancer in front of a group of replicas, or NULL. */
 const char *sutra_deployment_csv(const struct sutra_deployment *d, const char *group);
-/* Reads the supervisor's and /proc's live part again. */
+/* Reads the supervisor's and /proc's live part again; from where the runtime does not answer, what was
+ * known stays. */
 void sutra_deployment_refresh(struct sutra_deployment *d);
 /* The same, but memory and limits stay as they were read last: they cost the kernel most. */
 void sutra_deployment_refresh_state(struct sutra_deployment *d);

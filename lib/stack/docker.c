@@ -149,15 +149,21 @@ static void read_inspection(const json_t *o, struct sutra_supervised *ret)
 
 static void observe(const char *state_dir, const char *name, struct sutra_supervised *ret)
 {
-	char id[80], path[128];
-	json_t *o = NULL;
+	json_t *list = NULL, *o = NULL;
+	char path[128];
+	const char *id;
+	int rc = list_containers(state_dir, name, &list, NULL);
 
 	*ret = (struct sutra_supervised){ .last_exit = -1 };
-	if (!sutra_docker_container(state_dir, name, id))
-		return;
-	snprintf(path, sizeof(path), "/containers/%s/json", id);
-	if (!sutra_engine_call("GET", path, NULL, &o, NULL))
+	id = json_string_value(json_object_get(json_array_get(list, 0), "Id"));
+	if (!rc && id) {
+		snprintf(path, sizeof(path), "/containers/%s/json", id);
+		rc = sutra_engine_call("GET", path, NULL, &o, NULL);
+	}
+	if (!rc && o)
 		read_inspection(o, ret);
+	ret->unknown = rc == SUTRA_E_UNAVAILABLE;
+	json_decref(list);
 	json_decref(o);
 }
 

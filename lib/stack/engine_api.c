@@ -11,6 +11,10 @@
 
 #define LIMIT_NS 60000000000u
 
+static _Thread_local uint64_t limit_ns = LIMIT_NS;
+
+void sutra_engine_limit(uint64_t ns) { limit_ns = ns ? ns : LIMIT_NS; }
+
 static const char *socket_path(void)
 {
 	const char *host = getenv("DOCKER_HOST");
@@ -41,7 +45,7 @@ static int call(struct sutra_fetch *f, const char *path, struct sutra_err *err)
 	snprintf(url, sizeof(url), "http://engine/v1.41%s", path);
 	f->url = url;
 	f->unix_socket = socket_path();
-	f->timeout_ns = f->on_data ? UINT64_MAX : LIMIT_NS;
+	f->timeout_ns = f->on_data ? UINT64_MAX : limit_ns;
 	rc = sutra_fetch_one(f, NULL);
 	f->url = NULL;
 	if (!rc)

@@ -9,10 +9,13 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/buf.h"
 #include "base/err.h"
 
+/* Most that a call of this thread takes, streams apart; 0: a minute, as restarts need. */
+void sutra_engine_limit(uint64_t ns);
 /* One call. body NULL: none. *ret_json (may be NULL) is the answer's document, NULL when it has
  * none. SUTRA_E_UNAVAILABLE: no engine answers; SUTRA_E_NOTFOUND: 404; else SUTRA_E_IO with the
  * engine's own words. */

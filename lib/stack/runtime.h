@@ -20,6 +20,7 @@
 
 /* One service as its supervisor sees it. */
 struct sutra_supervised {
+	bool unknown;		/* the runtime did not answer: nothing below was read */
 	bool supervised;	/* somebody watches it */
 	bool running, wants_up;
 	pid_t pid;

@@ -3,6 +3,7 @@ bats_require_minimum_version 1.5.0
 # sutra monitor on a terminal (tmux, a pty that changes its size) and over a real stack.
 
 load daemon.bash
+load tmux.bash
 
 setup_file() {
   SUTRA_STATE_DIR=$(mktemp -d)
@@ -20,33 +21,11 @@ teardown_file() {
   rm -rf "$SUTRA_STATE_DIR"
 }
 
-setup() { T=(tmux -L "sutra-$$-$BATS_TEST_NUMBER" -f /dev/null); }
-
 teardown() {
   [ -z "${STOPPED:-}" ] || kill -CONT "$STOPPED" 2>/dev/null
-  "${T[@]}" kill-server 2>/dev/null || true
+  [ -z "${FLOOD:-}" ] || kill "$FLOOD" 2>/dev/null
+  end_tmux
 }
-
-# start COLUMNS ROWS COMMAND: in a tmux of its own, whose shell stays.
-start() {
-  "${T[@]}" new-session -d -x "$1" -y "$2" "$3; echo CODE \$?; stty -a | grep -oE -- '-?(icanon|echo) '; exec sleep 600"
-}
-
-frame() { "${T[@]}" capture-pane -p; }
-
-# shows PATTERN: until the screen holds it (an extended expression), 10 s at most.
-shows() {
-  local i
-  for ((i = 0; i < 100; i++)); do
-    frame | grep -qE -- "$1" && return
-    sleep 0.1
-  done
-  echo "never shown: $1"
-  frame
-  return 1
-}
-
-press() { "${T[@]}" send-keys "$@"; }
 
 pid_of() { sutra status --json | jq ".services[] | select(.name == \"$1\").pid"; }
 
@@ -159,12 +138,21 @@ sample() {
 }
 
 @test "a killed replica shows within two samples" {
-  local pid
+  local pid stream=$BATS_TEST_TMPDIR/stream seen
   pid=$(pid_of ml-base-3)
-  (sleep 1.2 && kill -9 "$pid") 3>&- &
-  # samples 500 ms apart: killed after the third, so seen by the fifth
-  run -0 sample '.services[] | select(.name == "ml-base-3") | .pid != '"$pid"
-  [ "$output" -le 5 ]
+  sutra monitor -o jsonl --interval 500ms >"$stream" 3>&- &
+  local monitor=$!
+  wait_line "$stream" '"restarts"' "$monitor"
+  kill -9 "$pid"
+  # samples that began before it was dead
+  seen=$(wc -l <"$stream")
+  until jq -e 'any(.services[]; .name == "ml-base-3" and .pid != '"$pid"')' "$stream" | grep -q true; do kill -0 "$monitor"; done
+  run -0 jq -n '[inputs | any(.services[]; .name == "ml-base-3" and .pid != '"$pid"')] | index(true)' "$stream"
+  # one may be under way; the next must show it
+  echo "killed after $seen samples, seen in the one after $output"
+  [ "$output" -le $((seen + 1)) ]
+  kill "$monitor"
+  wait "$monitor" || true
   run -0 sample 'all(.services[]; .state == "up") and ([.services[].restarts] | max) > 0'
 }
 
@@ -207,8 +195,47 @@ sample() {
     shows "^$name +down"
     kill -CONT "$STOPPED"
     shows "^$name +up"
-    run -1 grep -q stale <(frame)
+    run -1 grep -qE 'stale [0-9]' <(frame)
   done
+}
+
+@test "a stopped cache shard: what it holds is stale on the cache's screen, and comes back" {
+  start 120 40 "sutra monitor --interval 500ms"
+  shows '^storage-cache-shard +up'
+  press Tab; shows '^embedding-single +L2 +[0-9]+/100'
+  STOPPED=$(pid_of storage-cache-shard)
+  kill -STOP "$STOPPED"
+  shows '^embedding-single +L2 +[0-9]+/100.* stale [0-9.]+ s: the shard does not answer'
+  run -0 sutra cache-stats
+  [[ $output == *'does not answer'* ]]
+  kill -CONT "$STOPPED"
+  # its end is an event, upon which the levels are read again
+  shows '^embedding-single +L2 +[0-9]+/100.*us *$'
+  press Escape; shows 'storage-cache-shard +up, was down'
+}
+
+@test "a log of 100,000 lines a second, with a line of 10 MB: keys are answered, memory is bounded" {
+  local log=$SUTRA_STATE_DIR/native/log/noisy record=$SUTRA_STATE_DIR/deployment.json
+  cp "$record" "$BATS_TEST_TMPDIR/record"
+  jq '.services += [.services[0] | .name = "noisy" | .group = "noisy"]' "$BATS_TEST_TMPDIR/record" >"$record"
+  mkdir -p "$log"
+  printf 's4194304\nn5\n' >"$log/config"
+  "$SUTRA_TESTS/log_flood" "${LOG_RATE:-100000}" 10000000 2>"$BATS_TEST_TMPDIR/flood" > >(exec svlogd -ttt "$log" 3>&-) 3>&- &
+  FLOOD=$!
+  run -0 "$SUTRA_TESTS/pty_keys" 30 $'/noisy\nl' sutra monitor
+  echo "$output"
+  grep -qE 'lib[atu]b?san' <(ldd "$(command -v sutra)") ||
+    [ "$(sed 's/.* \([0-9]*\) KiB at most.*/\1/' <<<"$output")" -le 20480 ]
+  # held still: what comes is counted, through the log's rotations
+  start 120 20 "sutra monitor"
+  shows '^noisy'
+  press / n o i s y Enter l; shows 'lines let go'
+  press k; shows 'held still.* [0-9]+ new lines'
+  press q; shows 'CODE 0'
+  kill "$FLOOD"
+  wait "$FLOOD"
+  cat "$BATS_TEST_TMPDIR/flood"
+  cp "$BATS_TEST_TMPDIR/record" "$record"
 }
 
 @test "status --watch draws in place; without a terminal, frames one after another" {

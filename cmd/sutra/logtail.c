@@ -1,0 +1,208 @@
+/*
+ * svlogd writes <dir>/current and renames it to <dir>/@<time>.s when it is full, so the file that
+ * was open stays the right one until its end; then come those rotated after it, by name, then the
+ * new current. It keeps a few only: where ours is not among them any more, what was between is lost,
+ * and said to be. A look reads at most MAX_LOOK, the newest.
+ */
+#include "sutra/logtail.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+
+enum { TAIL_LINES = 400, MAX_LOOK = 32 << 20, BLOCK = 64 << 10, MAX_FILES = 32 };
+
+struct logtail {
+	char service[64];
+	int fd;			/* of the file that is read; -1 */
+	char window[2 * LOGTAIL_WINDOW + BLOCK];
+	size_t n;
+	char *before;		/* of a runtime's log: what the last look gave */
+	int64_t lines;
+	bool at_least;
+};
+
+struct logtail *logtail_new(void)
+{
+	struct logtail *t = xcalloc(1, sizeof(*t));
+
+	t->fd = -1;
+	return t;
+}
+
+static void begin(struct logtail *t, const char *service)
+{
+	if (t->fd >= 0)
+		close(t->fd);
+	sutra_free(t->before);
+	t->fd = -1;
+	t->before = NULL;
+	t->n = 0;
+	t->lines = 0;
+	t->at_least = false;
+	snprintf(t->service, sizeof(t->service), "%s", service);
+}
+
+void logtail_free(struct logtail *t)
+{
+	if (!t)
+		return;
+	begin(t, "");
+	sutra_free(t);
+}
+
+static int64_t count_lines(const char *text, size_t n)
+{
+	int64_t lines = 0;
+
+	for (const char *at = text; (at = memchr(at, '\n', (size_t)(text + n - at))); at++)
+		lines++;
+	return lines;
+}
+
+/* Everything from where the file was read to; more than MAX_LOOK: its end only. */
+static void read_on(struct logtail *t)
+{
+	off_t at = lseek(t->fd, 0, SEEK_CUR), end = lseek(t->fd, 0, SEEK_END);
+	ssize_t n;
+
+	if (end - at > MAX_LOOK) {
+		at = end - MAX_LOOK;
+		t->at_least = true;
+	}
+	lseek(t->fd, at, SEEK_SET);
+	while ((n = read(t->fd, t->window + t->n, BLOCK)) > 0) {
+		t->lines += count_lines(t->window + t->n, (size_t)n);
+		t->n += (size_t)n;
+		if (t->n < 2 * LOGTAIL_WINDOW)
+			continue;
+		memmove(t->window, t->window + t->n - LOGTAIL_WINDOW, LOGTAIL_WINDOW);
+		t->n = LOGTAIL_WINDOW;
+	}
+}
+
+static void open_at(struct logtail *t, const char *dir, const char *name, off_t from_end)
+{
+	char path[1024];
+
+	if (t->fd >= 0)
+		close(t->fd);
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	t->fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (t->fd >= 0 && from_end && lseek(t->fd, -from_end, SEEK_END) < 0)
+		lseek(t->fd, 0, SEEK_SET);
+}
+
+static int rotated(const struct dirent *e) { return e->d_name[0] == '@'; }
+
+/* The files that were rotated after the one that is open, then the current one. */
+static void follow_rotation(struct logtail *t, const char *dir, ino_t inode)
+{
+	struct dirent **list = NULL;
+	int n = scandir(dir, &list, rotated, alphasort), from = n;
+
+	for (int i = 0; i < n && from == n; i++)
+		from = list[i]->d_ino == inode ? i + 1 : n;
+	if (n > 0 && from == n && list[n - 1]->d_ino != inode) {
+		t->at_least = true;	/* ours is gone: whether others were after it nobody knows */
+		from = 0;
+	}
+	for (int i = from; i < n; i++) {
+		open_at(t, dir, list[i]->d_name, 0);
+		if (t->fd >= 0)
+			read_on(t);
+	}
+	for (int i = 0; i < n; i++)
+		sutra_free(list[i]);
+	sutra_free(list);
+	open_at(t, dir, "current", 0);
+}
+
+static void look_at_file(struct logtail *t, const char *dir)
+{
+	struct stat open_one, current;
+	char path[1024];
+
+	if (t->fd < 0)
+		open_at(t, dir, "current", LOGTAIL_WINDOW);
+	if (t->fd < 0)
+		return;
+	read_on(t);
+	snprintf(path, sizeof(path), "%s/current", dir);
+	if (!fstat(t->fd, &open_one) && !stat(path, &current) && open_one.st_ino != current.st_ino) {
+		read_on(t);	/* what came before it was renamed */
+		follow_rotation(t, dir, open_one.st_ino);
+		if (t->fd >= 0)
+			read_on(t);
+	}
+}
+
+/* The window's whole lines, or the end of the only one. */
+static char *window_text(const struct logtail *t)
+{
+	size_t n = t->n < LOGTAIL_WINDOW ? t->n : LOGTAIL_WINDOW - 1;
+	const char *from = t->window + t->n - n, *line = t->n > n ? memchr(from, '\n', n) : NULL;
+	char *text;
+
+	if (line && line + 1 < from + n) {
+		n -= (size_t)(line + 1 - from);
+		from = line + 1;
+	}
+	text = xalloc(n + 1);
+	for (size_t i = 0; i < n; i++)
+		text[i] = from[i] ? from[i] : '?';
+	text[n] = '\0';
+	return text;
+}
+
+/* How many lines of `now` come after the last one of `before`; it is not in it: all, at least. */
+static int64_t lines_after(const char *before, const char *now, bool *ret_all)
+{
+	size_t n = strlen(before), m = strlen(now);
+	const char *last = n > 1 ? memrchr(before, '\n', n - 1) : NULL, *found = NULL;
+
+	last = last ? last + 1 : before;
+	n -= (size_t)(last - before);
+	for (const char *at = now; n && at; at = strchr(at, '\n'), at += at != NULL)
+		if ((size_t)(now + m - at) >= n && !memcmp(at, last, n))
+			found = at + n;
+	*ret_all = n && !found;
+	return count_lines(found ? found : now, (size_t)(now + m - (found ? found : now)));
+}
+
+static char *look_at_runtime(struct logtail *t, const struct sutra_deployment *d)
+{
+	char *text = d->rt->log_tail(d->state_dir, t->service, TAIL_LINES);
+	bool all = false;
+
+	t->lines += t->before ? lines_after(t->before, text, &all) : count_lines(text, strlen(text));
+	t->at_least |= all;
+	sutra_free(t->before);
+	t->before = xstrdup(text);
+	return text;
+}
+
+void logtail_look(struct logtail *t, const struct sutra_deployment *d, const char *service, struct log_text *ret)
+{
+	const struct sutra_deployed *of = d ? sutra_deployment_find(d, service) : NULL;
+
+	if (strcmp(t->service, service) != 0)
+		begin(t, service);
+	if (!of) {
+		*ret = (struct log_text){ .text = xstrdup("") };
+		return;
+	}
+	if (d->rt->log_follow) {	/* it keeps them itself */
+		ret->text = look_at_runtime(t, d);
+	} else {
+		look_at_file(t, of->log_dir);
+		ret->text = window_text(t);
+	}
+	ret->lines = t->lines;
+	ret->at_least = t->at_least;
+}

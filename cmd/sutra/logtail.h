@@ -1,0 +1,31 @@
+/*
+ * logtail - the end of one service's log, looked at again and again.
+ *
+ * A file (svlogd's folder) is read on from where it was, through its rotations, into a window of
+ * fixed size: what a look costs is what was written since. A runtime's own log is asked for its
+ * last lines, and what is new in them counted. Of one thread.
+ */
+#ifndef SUTRA_CMD_LOGTAIL_H
+#define SUTRA_CMD_LOGTAIL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "stack/deployment.h"
+
+enum { LOGTAIL_WINDOW = 96 << 10 };
+
+struct log_text {
+	char *text;		/* at most LOGTAIL_WINDOW bytes, without a NUL; sutra_free'd by whoever has it */
+	int64_t lines;		/* seen since the first look, those in text too */
+	bool at_least;		/* there were more: they went by faster than they can be read */
+};
+
+struct logtail;
+
+struct logtail *logtail_new(void);	/* x-allocated */
+void logtail_free(struct logtail *t);	/* NULL is fine */
+/* Looks; another service than the last time begins anew. d NULL, or no such service: "". */
+void logtail_look(struct logtail *t, const struct sutra_deployment *d, const char *service, struct log_text *ret);
+
+#endif

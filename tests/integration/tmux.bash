@@ -1,0 +1,26 @@
+# shellcheck shell=bash
+# A program on a terminal, by tmux: what it shows, keys.
+
+# start COLUMNS ROWS COMMAND: in a tmux of its own, whose shell stays.
+start() {
+  T=(tmux -L "sutra-$$-$BATS_TEST_NUMBER" -f /dev/null)
+  "${T[@]}" new-session -d -x "$1" -y "$2" "$3; echo CODE \$?; stty -a | grep -oE -- '-?(icanon|echo) '; exec sleep 600"
+}
+
+frame() { "${T[@]}" capture-pane -p; }
+
+# shows PATTERN: until the screen holds it (an extended expression), 10 s at most.
+shows() {
+  local i
+  for ((i = 0; i < 100; i++)); do
+    frame | grep -qE -- "$1" && return
+    sleep 0.1
+  done
+  echo "never shown: $1"
+  frame
+  return 1
+}
+
+press() { "${T[@]}" send-keys "$@"; }
+
+end_tmux() { [ -z "${T:-}" ] || "${T[@]}" kill-server 2>/dev/null || true; }
