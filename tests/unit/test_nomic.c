@@ -58,7 +58,8 @@ struct nomic {
 	struct sutra_encoder *encoder;
 };
 
-static void open_in(enum sutra_precision precision, size_t which, size_t max_tokens, struct nomic *n)
+static void open_in(enum sutra_precision precision, size_t which, size_t max_tokens,
+		    struct nomic *n)
 {
 	struct sutra_encoder_options o = { .precision = precision };
 	struct sutra_err err = { 0 };
