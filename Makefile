@@ -121,7 +121,7 @@ run-fuzzers: $(FUZZERS)
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run $^
 test-cli: all ## the golden cases of the command line
 	@SUTRA_BIN=$(abspath $(BIN)) SUTRA_TESTS=$(abspath $(B)/tests) tests/run cli
-test-integration: all $(HELPERS) ## real daemons, real HAProxy, real model
+test-integration: all $(UNIT) $(HELPERS) ## real daemons, real HAProxy, real model
 	@SUTRA_BIN=$(abspath $(BIN)) SUTRA_TESTS=$(abspath $(B)/tests) tests/run integration
 bench: all $(BENCH) $(HELPERS) ## measure, beside peers in the same run; prints ratios
 	@SUTRA_BIN=$(abspath $(BIN)) SUTRA_TESTS=$(abspath $(B)/tests) tests/bench/run

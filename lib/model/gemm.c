@@ -315,6 +315,11 @@ bool sutra_precision_is_native(enum sutra_precision p)
 	return p == SUTRA_FP32 || has(dnnl_cpu_isa_avx512_core_vnni) || has(dnnl_cpu_isa_avx2_vnni);
 }
 
+unsigned sutra_gemm_vector_bits(void)
+{
+	return has(dnnl_cpu_isa_avx512_core) ? 512 : has(dnnl_cpu_isa_avx2) ? 256 : 128;
+}
+
 void sutra_gemm_layout(char ret[SUTRA_GEMM_LAYOUT_MAX])
 {
 	const dnnl_version_t *v = dnnl_version();

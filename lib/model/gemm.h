@@ -29,6 +29,10 @@ const char *sutra_precision_name(enum sutra_precision p);
 /* Whether the processor has instructions of its own for such products. */
 bool sutra_precision_is_native(enum sutra_precision p);
 
+/* Width in bits of the vectors that may be used, 128, 256 (AVX2) or 512 (AVX-512): what the processor
+ * has, unless the environment's ONEDNN_MAX_CPU_ISA takes some of it away. */
+unsigned sutra_gemm_vector_bits(void);
+
 /* Rows are computed in blocks: x and y must have room for this many rows beyond the last,
  * which are read (any numbers) and written. */
 #define SUTRA_GEMM_SPARE_ROWS 64

@@ -1,5 +1,6 @@
 #include "model/kernel.h"
 
+#include "model/gemm.h"
 #include "model/kernel_scalar.h"
 
 #define SIMD_LANES 4
@@ -47,10 +48,12 @@ const struct sutra_kernels *const *sutra_kernels_all(void)
 	size_t first = 0;
 
 #ifdef __x86_64__
-	if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512dq") ||
+	unsigned bits = sutra_gemm_vector_bits();	/* one mask for products and kernels */
+
+	if (bits < 512 || !__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512dq") ||
 	    !__builtin_cpu_supports("avx512vl"))
 		first = 1;
-	if (first && !(__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")))
+	if (first && (bits < 256 || !__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")))
 		first = 2;
 #endif
 	return all + first;

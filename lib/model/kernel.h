@@ -1,9 +1,9 @@
 /*
  * kernel - the encoder's arithmetic that is not a product with weights.
  *
- * A set of kernels is chosen once by what the processor can do (AVX-512, AVX2, else what the
- * compiler's baseline has); the scalar set is the referee that the tests hold the others to.
- * Each row of a result depends on its own text alone. Pure functions; any thread.
+ * A set of kernels is chosen once by what the processor can do and ONEDNN_MAX_CPU_ISA leaves of it
+ * (AVX-512, AVX2, else what the compiler's baseline has); the scalar set is the referee that the
+ * tests hold the others to. Each row of a result depends on its own text alone. Pure functions; any thread.
  */
 #ifndef SUTRA_MODEL_KERNEL_H
 #define SUTRA_MODEL_KERNEL_H
@@ -43,7 +43,7 @@ struct sutra_kernels {
 
 const struct sutra_kernels *sutra_kernels_best(void);
 const struct sutra_kernels *sutra_kernels_scalar(void);
-/* Every set that this processor can run, ending with NULL. */
+/* Every set that this processor can run and sutra_gemm_vector_bits allows, ending with NULL. */
 const struct sutra_kernels *const *sutra_kernels_all(void);
 
 /* Floats of scratch that attention over at most `rows` rows needs. */

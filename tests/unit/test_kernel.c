@@ -289,8 +289,11 @@ static void gemm_equals_the_referee(void **state)
 		{ 3, 8, 24, SUTRA_ACT_NONE },	   { 70, 384, 384, SUTRA_ACT_GELU },
 		{ 130, 32, 100, SUTRA_ACT_GELU },  { 17, 1536, 384, SUTRA_ACT_NONE },
 	};
+	char layout[SUTRA_GEMM_LAYOUT_MAX];
 	struct sutra_err err;
 
+	sutra_gemm_layout(layout);
+	print_message("# %s, %s kernels\n", layout, sutra_kernels_best()->name);
 	for (size_t i = 0; i < SUTRA_PRECISIONS * sizeof(shapes) / sizeof(shapes[0]); i++) {
 		enum sutra_precision precision = i % SUTRA_PRECISIONS;
 		size_t at = i / SUTRA_PRECISIONS, rows = shapes[at].rows, k = shapes[at].k, n = shapes[at].n;
