@@ -74,7 +74,8 @@ def onnx_runtime(file):
 def llama_cpp(folder, work, threads):
     import llama_cpp
 
-    model = llama_cpp.Llama(os.path.join(work, GGUF), embedding=True, n_ctx=8192, n_batch=8192, n_ubatch=8192,
+    # Attention is masked over a whole micro-batch, so a larger one is slower.
+    model = llama_cpp.Llama(os.path.join(work, GGUF), embedding=True, n_ctx=512, n_batch=512, n_ubatch=512,
                             n_seq_max=32, n_threads=threads, n_threads_batch=threads, verbose=False)
     return lambda texts: numpy.array(model.embed(texts, normalize=True), dtype=numpy.float32)
 
