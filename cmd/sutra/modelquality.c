@@ -35,7 +35,7 @@ static void print_table(const json_t *doc)
 		{ "COSINE TO FP32", true, 0 }, { NULL, false, 0 },
 	};
 	struct sutra_table *t = sutra_table_new(columns);
-	const json_t *row, *why;
+	json_t *missing = json_object_get(doc, "not_available"), *row, *why;
 	struct sutra_term term;
 	const char *precision;
 	size_t i;
@@ -53,8 +53,9 @@ static void print_table(const json_t *doc)
 	       number(doc, "queries"), number(doc, "pairs"));
 	sutra_term_init(&term, stdout, common.color);
 	sutra_table_print(t, &term, 0);
-	json_object_foreach (json_object_get(doc, "not_available"), precision, why)
+	json_object_foreach (missing, precision, why) {
 		printf("%s is not measured: %s\n", precision, json_string_value(why));
+	}
 	sutra_table_free(t);
 }
 
