@@ -8,6 +8,7 @@
 #   SAN=address,undefined|thread   sanitizers
 #   DEV=1                the long list of warnings, as errors
 #   COV=1                coverage
+#   ONEDNN=prefix        another oneDNN than the system's, 2.6 or 3.x
 #   V=1                  show the commands
 
 CC      ?= gcc
@@ -45,6 +46,11 @@ CFLAGS_ALL  += --coverage
 LDFLAGS_ALL += --coverage
 endif
 
+ifneq ($(ONEDNN),)
+CFLAGS_ALL  += -I$(ONEDNN)/include
+LDFLAGS_ALL += -L$(ONEDNN)/lib -Wl,-rpath,$(ONEDNN)/lib
+endif
+
 HASH := $(shell printf '%s' '$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL)' | cksum | cut -d' ' -f1)
 B    := build/$(HASH)
 BIN  := $(B)/bin
@@ -60,7 +66,7 @@ FUZZERS  := $(FUZZ:$(B)/tests/%=$(B)/fuzzers/%)
 BENCH    := $(patsubst tests/bench/%.c,$(B)/tests/%,$(wildcard tests/bench/bench_*.c))
 HELPERS  := $(patsubst tests/integration/%.c,$(B)/tests/%,$(wildcard tests/integration/*.c))
 
-.PHONY: all help test test-unit test-cli test-integration test-fuzz lint bench fuzz run-fuzzers parity \
+.PHONY: all help test test-unit test-cli test-integration test-fuzz lint bench fuzz run-fuzzers parity onednn3 \
         install uninstall clean check-headers print-bin
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -125,6 +131,12 @@ test-integration: all $(UNIT) $(HELPERS) ## real daemons, real HAProxy, real mod
 	@SUTRA_BIN=$(abspath $(BIN)) SUTRA_TESTS=$(abspath $(B)/tests) tests/run integration
 bench: all $(BENCH) $(HELPERS) ## measure, beside peers in the same run; prints ratios
 	@SUTRA_BIN=$(abspath $(BIN)) SUTRA_TESTS=$(abspath $(B)/tests) tests/bench/run
+
+onednn3: build/onednn3/include/dnnl.h ## oneDNN 3.x for the tests, which use it when it is there
+build/onednn3/include/dnnl.h:
+	$(Q)python3 -m venv build/onednn3
+	$(Q)build/onednn3/bin/pip install -q --disable-pip-version-check onednn-devel-cpu-gomp==2023.2.0
+	$(Q)touch $@
 
 check-headers: ## every header compiles alone
 	$(Q)for h in $$(find lib cmd -name '*.h'); do \

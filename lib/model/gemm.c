@@ -1,6 +1,6 @@
 /*
- * The only file that knows oneDNN; written for 2.6, the version of Debian 12. 3.x differs in
- * make_primitive (no operation descriptor) and in memory descriptors being pointers.
+ * The only file that knows oneDNN: 2.6, the version of Debian 12, and 3.x; onednn.h has what they
+ * spell differently.
  *
  * Batch invariance. A text must get the same bits alone and in any batch, so a row's result must
  * not depend on the number of rows. oneDNN promises nothing of the kind: it may choose
@@ -28,7 +28,6 @@
  */
 #include "model/gemm.h"
 
-#include <dnnl.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -37,6 +36,7 @@
 
 #include "base/alloc.h"
 #include "model/kernel.h"
+#include "model/onednn.h"
 #include "model/quantize.h"
 
 /* libgomp's, which oneDNN is linked with; <omp.h> comes with one compiler only. */
@@ -62,7 +62,7 @@ struct sutra_gemm_plan {
 	enum sutra_activation act;
 	enum sutra_precision precision;
 	int top;				/* int8: the greatest byte of x */
-	dnnl_memory_desc_t weights;		/* the layout all steps share */
+	onednn_desc *weights;			/* the layout all steps share */
 	size_t scratch[STEPS];			/* bytes */
 	dnnl_primitive_t steps[STEPS];		/* NULL: not in the ladder */
 };
@@ -98,13 +98,26 @@ static int check(dnnl_status_t s, const char *what, struct sutra_err *err)
 }
 
 /* Descriptor of a dense matrix, or of a vector when rows is 0. */
-static dnnl_status_t dense(dnnl_memory_desc_t *d, size_t rows, size_t columns, dnnl_data_type_t type)
+static dnnl_status_t dense(size_t rows, size_t columns, dnnl_data_type_t type, onednn_desc **ret)
 {
 	dnnl_dims_t matrix = { (dnnl_dim_t)rows, (dnnl_dim_t)columns },
 		    vector = { (dnnl_dim_t)columns };
 
-	return rows ? dnnl_memory_desc_init_by_tag(d, 2, matrix, type, dnnl_ab) :
-		      dnnl_memory_desc_init_by_tag(d, 1, vector, type, dnnl_a);
+	return rows ? onednn_desc_new(ret, 2, matrix, type, dnnl_ab) :
+		      onednn_desc_new(ret, 1, vector, type, dnnl_a);
+}
+
+/* The same with its numbers, which are at `at`. */
+static dnnl_status_t dense_memory(const struct sutra_gemm_plan *p, size_t rows, size_t columns,
+				  dnnl_data_type_t type, const void *at, dnnl_memory_t *ret)
+{
+	onednn_desc *d = NULL;
+	dnnl_status_t s = dense(rows, columns, type, &d);
+
+	if (!s)
+		s = dnnl_memory_create(ret, d, p->engine, (void *)(uintptr_t)at);
+	onednn_desc_free(d);
+	return s;
 }
 
 static dnnl_status_t make_attributes(const struct sutra_gemm_plan *p, dnnl_primitive_attr_t *ret)
@@ -118,7 +131,7 @@ static dnnl_status_t make_attributes(const struct sutra_gemm_plan *p, dnnl_primi
 		return s;
 	s = dnnl_post_ops_create(&ops);
 	if (!s)
-		s = dnnl_post_ops_append_eltwise(ops, 1.0f, dnnl_eltwise_gelu_erf, 0.0f, 0.0f);
+		s = onednn_append_gelu(ops);
 	if (!s)
 		s = dnnl_primitive_attr_set_post_ops(*ret, ops);
 	dnnl_post_ops_destroy(ops);
@@ -126,36 +139,37 @@ static dnnl_status_t make_attributes(const struct sutra_gemm_plan *p, dnnl_primi
 }
 
 /* Compiles step i; the first one chooses the weights' layout, the others take it. */
-static dnnl_status_t make_primitive(struct sutra_gemm_plan *p, size_t i, bool choose)
+static dnnl_status_t make_primitive(struct sutra_gemm_plan *p, size_t i)
 {
 	dnnl_dims_t wdims = { (dnnl_dim_t)p->n, (dnnl_dim_t)p->k };
-	dnnl_memory_desc_t x, y, b, w = p->weights;
-	dnnl_inner_product_desc_t op;
+	onednn_desc *x = NULL, *y = NULL, *b = NULL, *any = NULL;
 	dnnl_primitive_attr_t attr = NULL;
 	dnnl_primitive_desc_t pd = NULL;
 	dnnl_status_t s = make_attributes(p, &attr);
 
 	if (!s)
-		s = dense(&x, ladder[i], p->k, kinds[p->precision].x);
+		s = dense(ladder[i], p->k, kinds[p->precision].x, &x);
 	if (!s)
-		s = dense(&y, ladder[i], p->n, kinds[p->precision].y);
+		s = dense(ladder[i], p->n, kinds[p->precision].y, &y);
+	if (!s && p->precision != SUTRA_INT8)
+		s = dense(0, p->n, dnnl_f32, &b);
+	if (!s && !p->weights)
+		s = onednn_desc_new(&any, 2, wdims, kinds[p->precision].w, dnnl_format_tag_any);
 	if (!s)
-		s = dense(&b, 0, p->n, dnnl_f32);
-	if (!s && choose)
-		s = dnnl_memory_desc_init_by_tag(&w, 2, wdims, kinds[p->precision].w,
-						 dnnl_format_tag_any);
-	if (!s)
-		s = dnnl_inner_product_forward_desc_init(&op, dnnl_forward_inference, &x, &w,
-							 p->precision == SUTRA_INT8 ? NULL : &b, &y);
-	if (!s)
-		s = dnnl_primitive_desc_create(&pd, &op, attr, p->engine, NULL);
+		s = onednn_product(&pd, p->engine, x, any ? any : p->weights, b, y, attr);
+	if (!s && any)
+		s = onednn_desc_copy(&p->weights,
+				     dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0));
 	if (!s) {
-		p->weights = *dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
 		p->scratch[i] = dnnl_memory_desc_get_size(
 			dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0));
 		s = dnnl_primitive_create(&p->steps[i], pd);
 	}
 	dnnl_primitive_desc_destroy(pd);
+	onednn_desc_free(x);
+	onednn_desc_free(y);
+	onednn_desc_free(b);
+	onednn_desc_free(any);
 	dnnl_primitive_attr_destroy(attr);
 	return s;
 }
@@ -187,6 +201,8 @@ static int run_step(struct sutra_gemm_lane *lane, const struct sutra_gemm_weight
 		s = dnnl_memory_set_data_handle(lane->y[i], y);
 	if (!s)
 		s = dnnl_primitive_execute(lane->plan->steps[i], lane->stream, n, args);
+	if (!s)
+		s = dnnl_stream_wait(lane->stream);	/* only a SYCL build of oneDNN has work to wait for */
 	return check(s, "run a product", err);
 }
 
@@ -330,7 +346,7 @@ void sutra_gemm_layout(char ret[SUTRA_GEMM_LAYOUT_MAX])
 
 static int compile_step(struct sutra_gemm_plan *p, size_t i, struct sutra_err *err)
 {
-	dnnl_status_t s = make_primitive(p, i, !i);
+	dnnl_status_t s = make_primitive(p, i);
 
 	if (s == dnnl_unimplemented)
 		return sutra_fail(err, SUTRA_E_INVALID,
@@ -372,13 +388,14 @@ void sutra_gemm_plan_free(struct sutra_gemm_plan *p)
 		return;
 	for (size_t i = 0; i < STEPS; i++)
 		dnnl_primitive_destroy(p->steps[i]);
+	onednn_desc_free(p->weights);
 	dnnl_engine_destroy(p->engine);
 	sutra_free(p);
 }
 
 static dnnl_status_t reorder(const struct sutra_gemm_plan *p, dnnl_memory_t from, dnnl_memory_t to)
 {
-	const dnnl_memory_desc_t *a, *b;
+	const onednn_desc *a, *b;
 	dnnl_exec_arg_t args[] = { { DNNL_ARG_FROM, from }, { DNNL_ARG_TO, to } };
 	dnnl_primitive_desc_t pd = NULL;
 	dnnl_primitive_t move = NULL;
@@ -423,7 +440,7 @@ static const void *view(const struct sutra_gemm_plan *p, struct sutra_gemm_weigh
 
 size_t sutra_gemm_packed_bytes(const struct sutra_gemm_plan *p)
 {
-	size_t bytes = aligned(p->n * sizeof(float)) + aligned(dnnl_memory_desc_get_size(&p->weights));
+	size_t bytes = aligned(p->n * sizeof(float)) + aligned(dnnl_memory_desc_get_size(p->weights));
 
 	if (p->precision == SUTRA_INT8)
 		bytes += 2 * aligned(p->n * sizeof(float)) + aligned(p->k * sizeof(float));
@@ -436,7 +453,6 @@ int sutra_gemm_weights_view(const struct sutra_gemm_plan *p, const void *packed,
 			    struct sutra_gemm_weights **ret, struct sutra_err *err)
 {
 	struct sutra_gemm_weights *g = sutra_calloc(1, sizeof(*g));
-	dnnl_memory_desc_t vector;
 	const void *matrix;
 	dnnl_status_t s;
 	int rc;
@@ -445,11 +461,9 @@ int sutra_gemm_weights_view(const struct sutra_gemm_plan *p, const void *packed,
 		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory for the weights");
 	g->block = packed;
 	matrix = view(p, g);
-	s = dense(&vector, 0, p->n, dnnl_f32);
+	s = dense_memory(p, 0, p->n, dnnl_f32, g->bias, &g->bias_mem);
 	if (!s)
-		s = dnnl_memory_create(&g->bias_mem, &vector, p->engine, (void *)(uintptr_t)g->bias);
-	if (!s)
-		s = dnnl_memory_create(&g->weights_mem, &p->weights, p->engine,
+		s = dnnl_memory_create(&g->weights_mem, p->weights, p->engine,
 				       (void *)(uintptr_t)matrix);
 	rc = check(s, "take packed weights", err);
 	if (rc)
@@ -463,12 +477,9 @@ int sutra_gemm_weights_view(const struct sutra_gemm_plan *p, const void *packed,
 static int pack(const struct sutra_gemm_plan *p, const void *w, dnnl_data_type_t type,
 		struct sutra_gemm_weights *g, struct sutra_err *err)
 {
-	dnnl_memory_desc_t plain;
 	dnnl_memory_t source = NULL;
-	dnnl_status_t s = dense(&plain, p->n, p->k, type);
+	dnnl_status_t s = dense_memory(p, p->n, p->k, type, w, &source);
 
-	if (!s)
-		s = dnnl_memory_create(&source, &plain, p->engine, (void *)(uintptr_t)w);
 	if (!s)
 		s = reorder(p, source, g->weights_mem);
 	dnnl_memory_destroy(source);
@@ -532,20 +543,13 @@ void sutra_gemm_weights_free(struct sutra_gemm_weights *g)
 static dnnl_status_t make_step_memory(struct sutra_gemm_lane *lane, size_t i)
 {
 	const struct sutra_gemm_plan *p = lane->plan;
-	dnnl_dims_t bytes = { (dnnl_dim_t)p->scratch[i] };
-	dnnl_memory_desc_t x, y, scratch;
-	dnnl_status_t s = dense(&x, ladder[i], p->k, kinds[p->precision].x);
+	dnnl_status_t s = dense_memory(p, ladder[i], p->k, kinds[p->precision].x, DNNL_MEMORY_NONE,
+				       &lane->x[i]);
 
 	if (!s)
-		s = dense(&y, ladder[i], p->n, kinds[p->precision].y);
+		s = dense_memory(p, ladder[i], p->n, kinds[p->precision].y, DNNL_MEMORY_NONE, &lane->y[i]);
 	if (!s)
-		s = dnnl_memory_desc_init_by_tag(&scratch, 1, bytes, dnnl_u8, dnnl_a);
-	if (!s)
-		s = dnnl_memory_create(&lane->x[i], &x, p->engine, DNNL_MEMORY_NONE);
-	if (!s)
-		s = dnnl_memory_create(&lane->y[i], &y, p->engine, DNNL_MEMORY_NONE);
-	if (!s)
-		s = dnnl_memory_create(&lane->scratch_mem[i], &scratch, p->engine, lane->scratch);
+		s = dense_memory(p, 0, p->scratch[i], dnnl_u8, lane->scratch, &lane->scratch_mem[i]);
 	return s;
 }
 
