@@ -46,7 +46,7 @@ static void draw_overview(const struct monitor_view *v, struct sutra_screen *s, 
 		rows[i] = wanted(v, i, levels);
 	spare = at.height - total_of(v, levels, beside);
 	/* Rows that are left go to the history, then to the events. */
-	if (levels[P_CACHE] == 2 ? spare > 0 : levels[P_CACHE] == 1 && spare >= 4) {
+	if (levels[P_CACHE] == 2 && spare > 0) {
 		rows[P_CACHE] += spare < 16 ? spare : 16;
 		spare -= spare < 16 ? spare : 16;
 	}
