@@ -425,17 +425,17 @@ static size_t aligned(size_t bytes) { return (bytes + ALIGN - 1) / ALIGN * ALIGN
 /* Sets the block's views but the matrix; the result is where that begins. */
 static const void *view(const struct sutra_gemm_plan *p, struct sutra_gemm_weights *g)
 {
-	size_t outputs = aligned(p->n * sizeof(float));
-	const char *at = g->block;
+	size_t outputs = aligned(p->n * sizeof(float)) / sizeof(float);
+	const float *at = g->block;
 
-	g->bias = (const float *)at;
+	g->bias = at;
 	at += outputs;
 	if (p->precision != SUTRA_INT8)
 		return at;
-	g->scale = (const float *)at;
-	g->sum = (const int32_t *)(at + outputs);
-	g->inverse = (const float *)(at + 2 * outputs);
-	return at + 2 * outputs + aligned(p->k * sizeof(float));
+	g->scale = at;
+	g->sum = (const int32_t *)(const void *)(at + outputs);
+	g->inverse = at + 2 * outputs;
+	return g->inverse + aligned(p->k * sizeof(float)) / sizeof(float);
 }
 
 size_t sutra_gemm_packed_bytes(const struct sutra_gemm_plan *p)

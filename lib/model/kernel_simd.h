@@ -360,7 +360,7 @@ static SIMD_TARGET void SIMD_(dequantize)(float *y, size_t rows, size_t n, const
 
 	for (size_t r = 0; r < rows; r++, y += n) {
 		for (size_t i = 0; i < whole; i += SIMD_LANES) {
-			ints sum = *(const ints *)(y + i) - zero[r] * *(const ints *)(weight_sum + i);
+			ints sum = *(const ints *)(const void *)(y + i) - zero[r] * *(const ints *)(weight_sum + i);
 			vec v = __builtin_convertvector(sum, vec) * (scale[r] * LOAD(weight_scale + i)) +
 				LOAD(bias + i);
 

@@ -185,7 +185,7 @@ held() { kill -0 "$HOLDER" && [ "$(metric batches_total)" = "$BATCHES" ]; }
   replica
   hold
   texts 100 many
-  clients= line=
+  clients='' line=''
   for i in 1 2 3; do
     curl -s -o /dev/null -w '%{http_code}\n' "$URL/embed" --data-binary @many >"answer$i" 3>&- &
     clients="$clients $!"
