@@ -237,3 +237,17 @@ held() { kill -0 "$HOLDER" && [ "$(metric batches_total)" = "$BATCHES" ]; }
     kill "$PID" && wait_gone "$PID"
   done
 }
+
+# FLOOD_REQUESTS=1000000 for the long run.
+@test "resident memory is flat over requests of mixed lengths" {
+  daemon sutra-ml-base "$BATS_TEST_TMPDIR/log" MODEL_PATH="$MODEL" SUTRA_LISTEN_8887=127.0.0.1:0
+  PIDS=$PID
+  resident() { sed -n 's/^VmRSS:[^0-9]*\([0-9]*\) kB/\1/p' "/proc/$PID/status"; }
+  "$SUTRA_TESTS/flood" "${ADDR##*:}" 400 - mixed 20 >warm
+  before=$(resident)
+  run -0 "$SUTRA_TESTS/flood" "${ADDR##*:}" "${FLOOD_REQUESTS:-600}" - mixed 20
+  after=$(resident)
+  echo "$output; resident $before, then $after kB"
+  [[ $output == *" ok ${FLOOD_REQUESTS:-600} refused 0 failed 0 "* ]]
+  [ "$((after - before))" -le 4096 ]
+}

@@ -42,7 +42,7 @@ static int open_model(void **state)
 	put("config.json", b.data, b.len);
 	sutra_buf_release(&b);
 	put("vocab.txt", vocab, sizeof(vocab) - 1);
-	return sutra_model_open(dir, SUTRA_MRL_LAYER_NORM, &model, &err);
+	return sutra_model_open(dir, NULL, &model, &err);
 }
 
 static int close_model(void **state)
