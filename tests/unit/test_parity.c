@@ -45,7 +45,7 @@ static const uint32_t blocks[][2] = {
 static const char *const words[] = {
 	"the", "of", "and", "Embedding", "tokenizers", "unaffable", "Internationalization", "don't",
 	"e.g.", "COVID-19", "3,141.59", "http://x.org/a?b=c", "caf\xC3\xA9", "na\xC3\xAFve", "nai\xCC\x88ve",
-	"\xC4\xB0stanbul", "STRASSE", "stra\xC3\x9F" "e", "\xED\x95\x9C\xEA\xB5\xAD", "\xE1\x84\x92\xE1\x85\xA1",
+	"\xC4\xB0stanbul", "STRASSE", "stra\xC3\x9F\x65", "\xED\x95\x9C\xEA\xB5\xAD", "\xE1\x84\x92\xE1\x85\xA1",
 	"\xE6\x97\xA5\xE6\x9C\xAC", "\xE3\x82\xAB\xE3\x82\x99", "\xF0\x9F\x91\xA9\xE2\x80\x8D\xF0\x9F\x92\xBB",
 	"\xE1\xBF\xAF", "\xE2\x89\xA0", "[SEP]", "[CLS]", "[MASK]", "[PAD]", "[UNK]", "[sep]", "[SEP", "##ing",
 	"[[SEP]]", "\xEF\xBF\xBD", "\xC2\xAD", "\xEF\xBB\xBF", "...", "$=<>^`|~",
