@@ -10,6 +10,13 @@
  * weights pass through the processor once a batch; its speed counts only where it is higher than
  * the known one, which must have been measured in bad times then.
  *
+ * Nothing waits for company. A thread that took only a text or two, while more are about to come,
+ * could gain by waiting: up to some 50 tokens a batch costs little more than a text. Measured
+ * (short texts; 2, 4, 20 callers; waits of 1/8 and 1/4 of the last batch): one thread computes -19 to
+ * +10 % texts a processor second more, for by the time it has answered a batch the next one is there,
+ * 2.0 of 2 and 12.5 of 20 callers' texts; two threads halve their texts a second, since what both
+ * would have computed one of them collects.
+ *
  * Sharing: a worker that finds others idle leaves them their part. Two halves on two cores take
  * half the time; below MIN_SHARE tokens the weights' passing twice eats the gain.
  */
@@ -498,9 +505,10 @@ int sutra_batcher_submit(struct sutra_batcher *b, struct sutra_batch_job *job,
 		b->stats.queued += job->texts;
 		b->stats.queued_tokens += job->tokens;
 		enter_line(b, job);
-		pthread_cond_signal(&b->filled);
 	}
 	pthread_mutex_unlock(&b->lock);
+	if (!rc)	/* behind the lock, so that who wakes finds it free */
+		pthread_cond_signal(&b->filled);
 	return rc;
 }
 
