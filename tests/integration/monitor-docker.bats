@@ -71,7 +71,7 @@ teardown() {
   # names are the engine's to resolve: the balancer keeps what it had, and serves
   shows '^stale ([6-9]|[0-9]{2})'
   shows '^ml-base-lb +up'
-  run -0 curl -sf -m 10 "127.0.0.1:$((8888 + SUTRA_PORT_OFFSET))/embed" -d "{\"text\":\"while the engine hangs $RANDOM\"}"
+  run -0 curl -sf -m 10 "127.0.0.1:$((8887 + SUTRA_PORT_OFFSET))/embed" -d "{\"text\":\"while the engine hangs $RANDOM\"}"
   press Tab Tab Tab Tab; shows 'deployment +cannot be looked up'
   kill -CONT "$STOPPED"
   shows 'deployment +can be looked up again'

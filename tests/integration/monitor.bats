@@ -11,7 +11,7 @@ setup_file() {
   SESSION=$(cd "$BATS_TEST_DIRNAME/../data" && pwd)/monitor.jsonl
   export SUTRA_STATE_DIR SUTRA_PORT_OFFSET SESSION SUTRA_RUNTIME=native LC_ALL=C.UTF-8
   export GATEWAY=127.0.0.1:$((8888 + SUTRA_PORT_OFFSET))
-  # so many sizes the terminal takes; by hand 10000
+  # so many sizes the terminal takes, LINES and COLUMNS exported; by hand RESIZES=10000, with SAN= programs
   export RESIZES=${RESIZES:-300}
   sutra deploy --yes >/dev/null 2>&1
 }
@@ -109,6 +109,18 @@ sample() {
   shows '^ml-base-1 +up'
   run -1 grep -qE $'\033\\[([0-9;]*;)?(3[0-7]|9[0-7]|38;[0-9;]+)m' <("${T[@]}" capture-pane -p -e)
   run -1 grep -qP '[^\x00-\x7F]' <(frame)
+}
+
+@test "256 colours, 16 or 8: what the terminal says it has" {
+  local term=(python3 "$BATS_TEST_DIRNAME/terminal.py" sutra monitor --replay "$SESSION" -- Replicas q)
+  run -0 env -u NO_COLOR TERM=xterm-256color "${term[@]}"
+  [[ $output == *'[38;5;'* ]]
+  for name in xterm linux xterm-16color; do
+    infocmp "$name" >/dev/null 2>&1 || continue # a terminal that this machine does not know
+    run -0 env -u NO_COLOR TERM=$name "${term[@]}"
+    [[ $output != *'[38;5;'* ]]
+    grep -qE $'\033\\[([0-9;]*;)?3[2-6]m' <<<"$output"
+  done
 }
 
 @test "a frame of the stack, and the stream: ages, rates, no negative figure" {
@@ -225,7 +237,7 @@ sample() {
   run -0 "$SUTRA_TESTS/pty_keys" 30 $'/noisy\nl' sutra monitor
   echo "$output"
   grep -qE 'lib[atu]b?san' <(ldd "$(command -v sutra)") ||
-    [ "$(sed 's/.* \([0-9]*\) KiB at most.*/\1/' <<<"$output")" -le 20480 ]
+    [ "$(sed -n 's/.* \([0-9]*\) KiB at most.*/\1/p' <<<"$output")" -le 20480 ]
   # held still: what comes is counted, through the log's rotations
   start 120 20 "sutra monitor"
   shows '^noisy'

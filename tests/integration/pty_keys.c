@@ -1,11 +1,13 @@
 /*
- * pty_keys - presses a key of a program on a terminal, again and again, and says how long each takes.
+ * pty_keys - presses keys of sutra monitor on a terminal, and says how long their answers take.
  *
  * usage: pty_keys ROUNDS KEYS PROGRAM [ARGUMENT...]
- * KEYS are pressed once to begin with (with 300 ms between them); then ? opens the help and ? closes it, so many times: from the
- * press to the screen that shows it is what it takes. The moments between are random, so that
- * samples and logs come in between. Then q, which must end it. Prints the time of keys, how much
- * memory the program held at most and what CPU it took; exits with 1 when a key was not answered within 10 s.
+ * KEYS are pressed once to begin with, 300 ms apart; then ? opens the help and ? closes it, so many
+ * times: an answer takes from the press until the help is shown. The moments between are random, so
+ * that samples and logs come in between. Then q, which must end it. Prints when the first picture
+ * came, the time of keys, the most memory and the CPU of the program; exits with 1 when a key was
+ * not answered within 10 s. A byte that another process echoes, in turn with the keys, tells what of
+ * that is the machine's.
  */
 #include <poll.h>
 #include <pty.h>
@@ -14,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -79,6 +82,33 @@ static void rest(int fd, int ms)
 			return;
 }
 
+/* A process that echoes bytes; returns our end. */
+static int start_echo(pid_t *ret)
+{
+	int end[2];
+	char byte;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, end))
+		return -1;
+	*ret = fork();
+	if (!*ret) {
+		close(end[0]);
+		while (read(end[1], &byte, 1) == 1 && write(end[1], &byte, 1) == 1)
+			;
+		_exit(0);
+	}
+	close(end[1]);
+	return end[0];
+}
+
+static double echo(int fd)
+{
+	double began = now_ms();
+	char byte = 'x';
+
+	return write(fd, &byte, 1) == 1 && read(fd, &byte, 1) == 1 ? now_ms() - began : -1;
+}
+
 static int compare(const void *a, const void *b)
 {
 	double x = *(const double *)a, y = *(const double *)b;
@@ -91,29 +121,35 @@ int main(int argc, char **argv)
 	/* Rows of the help, and what takes their place; any of them, as a picture is sent as its difference. */
 	static const char *const help[] = { "up a page", "down a page", "the last row", "end", NULL },
 				 *const back[] = { "log of", "noisy", "Services", "INFO", NULL };
-	static double took[MAX_ROUNDS];
+	static const char *const first[] = { "Services", NULL };
+	static double took[MAX_ROUNDS], echoed[MAX_ROUNDS];
 	struct winsize w = { .ws_row = 40, .ws_col = 120 };
 	struct rusage use;
 	long rounds, done = 0;
 	double cpu, began;
-	int fd, status = 1;
-	pid_t pid;
+	int fd, echo_fd, status = 1;
+	pid_t pid, echo_pid = 0;
 
 	rounds = argc < 4 ? 0 : strtol(argv[1], NULL, 10);
 	if (rounds < 1 || rounds > MAX_ROUNDS)
 		return 2;
+	echo_fd = start_echo(&echo_pid);
 	began = now_ms();
 	pid = forkpty(&fd, NULL, NULL, &w);
 	if (!pid) {
 		execvp(argv[3], argv + 3);
 		_exit(127);
 	}
+	while (!shown(first) && now_ms() - began < LIMIT_MS && take(fd, 100))
+		;
+	printf("first picture after %.0f ms\n", now_ms() - began);
 	rest(fd, 1000);
 	for (const char *k = argv[2]; *k && write(fd, k, 1) == 1; k++)
 		rest(fd, 300);
 	srandom(7);
 	for (; done < rounds; done++) {
 		took[done] = press(fd, '?', help);
+		echoed[done] = echo(echo_fd);
 		rest(fd, (int)(random() % 50));
 		if (took[done] < 0 || press(fd, '?', back) < 0)
 			break;
@@ -131,13 +167,17 @@ int main(int argc, char **argv)
 		}
 	}
 	getrusage(RUSAGE_CHILDREN, &use);
+	close(echo_fd);
+	waitpid(echo_pid, NULL, 0);
 	cpu = (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) +
 	      (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6;
 	qsort(took, (size_t)done, sizeof(*took), compare);
+	qsort(echoed, (size_t)done, sizeof(*echoed), compare);
 	if (done)
-		printf("%ld keys: P50 %.1f ms, P99 %.1f ms, most %.1f ms; %ld KiB at most, %.1f %% of a core\n", done,
-		       took[done / 2], took[done * 99 / 100], took[done - 1], use.ru_maxrss,
-		       cpu * 1e5 / (now_ms() - began));
+		printf("%ld keys: P50 %.1f ms, P99 %.1f ms, most %.1f ms; %ld KiB at most, %.1f %% of a core\n"
+		       "a byte echoed by another process: P50 %.1f ms, P99 %.1f ms, most %.1f ms\n",
+		       done, took[done / 2], took[done * 99 / 100], took[done - 1], use.ru_maxrss,
+		       cpu * 1e5 / (now_ms() - began), echoed[done / 2], echoed[done * 99 / 100], echoed[done - 1]);
 	if (done < rounds)
 		printf("a key was not answered within %d ms, after %ld\n%.*s\n", LIMIT_MS, done, (int)n_seen, seen);
 	return done < rounds || !WIFEXITED(status) || WEXITSTATUS(status);
