@@ -44,7 +44,7 @@ const struct sutra_setting sutra_operator_settings[] = {
 	ONE_OF("SUTRA_MRL", "layer_norm", "layer_norm|plain", "how vectors are shortened"),
 	INT("SUTRA_PORT_OFFSET", "0", 0, 65535 - LAST_PORT, "added to every published port"),
 	FLAG("SUTRA_PIN", NULL, "inference threads stay on cores of their own"),
-	ONE_OF("SUTRA_PRECISION", "auto", "auto|fp32", "arithmetic of the encoder"),
+	ONE_OF("SUTRA_PRECISION", "auto", "auto|fp32|bf16|int8", "arithmetic of the encoder; auto: the fastest near fp32"),
 	TEXT("SUTRA_PROMPT", NULL, "the same as literal text; one of the two"),
 	INT("SUTRA_REPLICAS", NULL, 1, 256, "replicas that share a machine's cores; the edition's number"),
 	ONE_OF("SUTRA_RUNTIME", "auto", "auto|docker|native", "what runs the services"),

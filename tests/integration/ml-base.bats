@@ -43,7 +43,9 @@ refused() {
 @test "the default dimension is 256, the native one has no layer norm" {
   run -0 curl -sf "$URL/embed" -d '{"texts":["a b c"]}'
   [[ $output == *'"dimension":256'* ]]
+  start "$BATS_TEST_TMPDIR/exact" SUTRA_PRECISION=fp32
   run -0 curl -sf "$URL/embed" -d '{"texts":["The Eiffel Tower is in Paris"],"dimension":384}'
+  kill "$PID" && wait_gone "$PID"
   [[ $output == '{"embeddings":[[0.0668'*'"dimension":384'* ]]	# as in tests/data/minilm-reference.json
 }
 
@@ -95,7 +97,7 @@ refused() {
 
 @test "info, health and metrics tell what runs" {
   run -0 curl -sf "$URL/info"
-  [[ $output == *'"model":"all-minilm-l6-v2"'*'"native_dimension":384,"allowed_dimensions":[64, 128, 256, 384],"matryoshka_trained":false'*'"precision":"fp32"'*'"max_tokens":256'*'"weights_sha256":"53aa51172d142c89'* ]]
+  [[ $output == *'"model":"all-minilm-l6-v2"'*'"native_dimension":384,"allowed_dimensions":[64, 128, 256, 384],"matryoshka_trained":false'*'"precision":"'*'"precision_why":"'*'"cosine_to_fp32":{"min":'*'"max_tokens":256'*'"weights_sha256":"53aa51172d142c89'* ]]
   run -0 curl -sf "$URL/health"
   [[ $output == '{"status":"healthy","service":"ml-base","version":"'*'"uptime_seconds":'* ]]
   run -0 curl -sf "$URL/ping"
@@ -103,6 +105,20 @@ refused() {
   curl -sf "$URL/embed" -d '{"texts":["a","b","c"]}' >/dev/null
   after=$(curl -sf "$URL/metrics" | sed -n 's/^sutra_ml_texts_total //p')
   [ "$((after - before))" = 3 ]
+}
+
+@test "auto is close to fp32 and says why; what it packed is damaged: packed again" {
+  cp -rL "$MODEL" "$BATS_TEST_TMPDIR/own"
+  rm -f "$BATS_TEST_TMPDIR"/own/packed-*
+  for precision in fp32 auto auto; do
+    start "$BATS_TEST_TMPDIR/own-$precision" MODEL_PATH="$BATS_TEST_TMPDIR/own" SUTRA_PRECISION="$precision"
+    curl -sf "$URL/info" >"$BATS_TEST_TMPDIR/info"
+    curl -sf "$URL/embed" -d '{"text":"The Eiffel Tower is in Paris"}' >>"$BATS_TEST_TMPDIR/vectors"
+    kill "$PID" && wait_gone "$PID"
+    [ "$precision" = fp32 ] || jq -e '.cosine_to_fp32.min >= 0.995 and (.precision_why | length > 20)' "$BATS_TEST_TMPDIR/info"
+    for f in "$BATS_TEST_TMPDIR"/own/packed-*; do printf x | dd of="$f" bs=1 seek=9000 conv=notrunc status=none; done
+  done
+  jq -se 'map(.embeddings[0]) | .[1] == .[2] and ([.[0], .[1]] | transpose | map(.[0] * .[1]) | add) >= 0.99' "$BATS_TEST_TMPDIR/vectors"
 }
 
 @test "the request id comes back" {
@@ -266,7 +282,7 @@ refused() {
   wrong() { run -2 env MODEL_PATH="$MODEL" "$1" "$SUTRA_BIN/sutra-ml-base" && [[ $output == *"$2"* ]] && [ "${#lines[@]}" = 1 ]; }
   wrong MATRYOSHKA_DIM=257 'MATRYOSHKA_DIM is 257; all-minilm-l6-v2 allows 64, 128, 256, 384'
   wrong MATRYOSHKA_DIM=big 'MATRYOSHKA_DIM is "big"'
-  wrong SUTRA_PRECISION=int8 'SUTRA_PRECISION is "int8"; allowed are auto|fp32'
+  wrong SUTRA_PRECISION=int4 'SUTRA_PRECISION is "int4"; allowed are auto|fp32|bf16|int8'
   wrong SUTRA_MRL=none 'SUTRA_MRL is "none"; allowed are layer_norm|plain'
   wrong SUTRA_THREADS=0 'SUTRA_THREADS is "0"; allowed are whole numbers from 1 to 256'
 }
