@@ -137,15 +137,12 @@ static int warm_up(struct ml_base *ml, struct sutra_err *err)
 	return rc;
 }
 
-static int load(struct ml_base *ml, struct sutra_err *err)
+static int open_model(struct ml_base *ml, struct sutra_err *err)
 {
 	struct sutra_model_options options = {
 		.mrl = strcmp(ml->settings.mrl, "plain") ? SUTRA_MRL_LAYER_NORM : SUTRA_MRL_PLAIN,
 		.keep = true,
 	};
-	struct sutra_batcher_options o;
-	int cores[MAX_CORES];
-	size_t n_cores = sutra_cores_list(cores, MAX_CORES);
 	char *folder = sutra_model_folder(ml->settings.model_path, ml->settings.model);
 	int rc = folder ? 0 : sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
 
@@ -153,6 +150,33 @@ static int load(struct ml_base *ml, struct sutra_err *err)
 	if (!rc)
 		rc = sutra_model_open(folder, &options, &ml->model, err);
 	sutra_free(folder);
+	return rc;
+}
+
+/* Opening packs, and keeps what it packed. */
+static int pack(struct ml_base *ml, struct sutra_err *err)
+{
+	const struct sutra_precision_report *r;
+	int rc = open_model(ml, err);
+
+	if (rc)
+		return rc;
+	r = &ml->model->precision;
+	printf("%s: %s: %s%s\n", ml->model->name, sutra_precision_name(r->precision), r->why,
+	       r->mapped ? "" : "; not kept");
+	return *r->unkept ? sutra_fail(err, SUTRA_E_IO, "%s", r->unkept) : 0;
+}
+
+static int load(struct ml_base *ml, struct sutra_err *err)
+{
+	struct sutra_batcher_options o;
+	int cores[MAX_CORES];
+	size_t n_cores = sutra_cores_list(cores, MAX_CORES);
+	int rc = open_model(ml, err);
+
+	if (!rc && *ml->model->precision.unkept)
+		sutra_log(SUTRA_INFO, "ml-base", "packed weights are not kept", "reason=\"%s\"",
+			  ml->model->precision.unkept);
 	if (!rc)
 		rc = choose_dimension(ml, err);
 	if (!rc)
@@ -221,7 +245,7 @@ static int serve(struct ml_base *ml, char **argv, struct sutra_err *err)
 
 static int usage(FILE *out, int code)
 {
-	fputs("usage: sutra-ml-base [--settings | --version | --help | --quality PAIRS [DIMENSIONS]]\n"
+	fputs("usage: sutra-ml-base [--settings | --version | --help | --pack | --quality PAIRS [DIMENSIONS]]\n"
 	      "serves text embeddings on port 8887; configured by environment variables\n", out);
 	return code;
 }
@@ -235,7 +259,8 @@ static int load_and_serve(struct ml_base *ml, char **argv, struct sutra_err *err
 
 int main(int argc, char **argv)
 {
-	bool quality = argc > 2 && argc < 5 && !strcmp(argv[1], "--quality");
+	bool quality = argc > 2 && argc < 5 && !strcmp(argv[1], "--quality"),
+	     packing = argc == 2 && !strcmp(argv[1], "--pack");
 	struct ml_base ml = { 0 };
 	struct sutra_err err = { 0 };
 	int rc;
@@ -244,13 +269,15 @@ int main(int argc, char **argv)
 		return sutra_settings_print(settings, stdout), 0;
 	if (argc > 1 && !strcmp(argv[1], "--version"))
 		return puts("sutra-ml-base " SUTRA_VERSION) < 0;
-	if (argc > 1 && !quality)
+	if (argc > 1 && !quality && !packing)
 		return strcmp(argv[1], "--help") && strcmp(argv[1], "-h") ? usage(stderr, 2) :
 									    usage(stdout, 0);
-	rc = quality ? 0 : sutra_service_init("ml-base", &err);
+	rc = quality || packing ? 0 : sutra_service_init("ml-base", &err);
 	if (!rc)
 		rc = sutra_settings_load(settings, &ml.settings, &err);
-	if (!rc)
+	if (!rc && packing)
+		rc = pack(&ml, &err);
+	else if (!rc)
 		rc = quality ? ml_quality(&ml.settings, argv[2], argc > 3 ? argv[3] : NULL, &err) :
 			       load_and_serve(&ml, argv, &err);
 	unload(&ml);

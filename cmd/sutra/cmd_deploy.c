@@ -14,6 +14,7 @@
 #include "sutra/habits.h"
 #include "sutra/images.h"
 #include "sutra/modelbar.h"
+#include "sutra/modelpack.h"
 #include "sutra/stackio.h"
 
 enum { MAX_PLAN = 4 << 20 };
@@ -94,6 +95,8 @@ static int settle_model(struct sutra_config *config, struct sutra_err *err)
 		sutra_free(folder);
 		folder = slash;
 	}
+	if (!rc && !plan_only)
+		model_pack(folder, sutra_config_get(config, "SUTRA_PRECISION"));
 	slash = folder ? strrchr(folder, '/') : NULL;
 	if (!rc && slash && slash > folder) {
 		*slash = '\0';

@@ -110,6 +110,9 @@ refused() {
 @test "auto is close to fp32 and says why; what it packed is damaged: packed again" {
   cp -rL "$MODEL" "$BATS_TEST_TMPDIR/own"
   rm -f "$BATS_TEST_TMPDIR"/own/packed-*
+  run -0 env MODEL_PATH="$BATS_TEST_TMPDIR/own" SUTRA_PRECISION=int8 "$SUTRA_BIN/sutra-ml-base" --pack
+  [ "$output" = 'own: int8: it was asked for' ]
+  [ -s "$(echo "$BATS_TEST_TMPDIR"/own/packed-int8-*.bin)" ]
   for precision in fp32 auto auto; do
     start "$BATS_TEST_TMPDIR/own-$precision" MODEL_PATH="$BATS_TEST_TMPDIR/own" SUTRA_PRECISION="$precision"
     curl -sf "$URL/info" >"$BATS_TEST_TMPDIR/info"

@@ -55,6 +55,26 @@ static inline int remove_folder(void **state)
 	return sutra_remove_tree(dir, &err);
 }
 
+/* Opens the folder's model with the first, the second, ... allocation failing, until none does. */
+static inline void open_with_failing_allocations(const struct sutra_model_options *options)
+{
+	struct sutra_model *m = NULL;
+	struct sutra_err err;
+	long n = 0;
+	int rc;
+
+	do {
+		sutra_alloc_fail_at(++n);
+		rc = sutra_model_open(dir, options, &m, &err);
+		if (rc)
+			assert_int_equal(rc, SUTRA_E_NOMEM);
+		else if (sutra_alloc_failed())	/* only something was not remembered */
+			sutra_model_close(m);
+	} while (sutra_alloc_failed());
+	sutra_alloc_fail_at(0);
+	sutra_model_close(m);
+}
+
 #define FOLDER_TEST(f) cmocka_unit_test_setup_teardown(f, make_folder, remove_folder)
 
 #endif

@@ -327,21 +327,7 @@ static void store_is_found_by_environment(void **state)
 
 static void every_failing_allocation_is_reported(void **state)
 {
-	struct sutra_model *m = NULL;
-	struct sutra_err err;
-	long n = 0;
-	int rc;
-
-	do {
-		sutra_alloc_fail_at(++n);
-		rc = sutra_model_open(dir, NULL, &m, &err);
-		if (rc)
-			assert_int_equal(rc, SUTRA_E_NOMEM);
-		else if (sutra_alloc_failed())	/* only the digest was not remembered */
-			sutra_model_close(m);
-	} while (sutra_alloc_failed());
-	sutra_alloc_fail_at(0);
-	sutra_model_close(m);
+	open_with_failing_allocations(NULL);
 }
 
 int main(void)

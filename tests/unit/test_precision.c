@@ -254,22 +254,7 @@ static void what_cannot_be_kept_still_runs(void **state)
 
 static void every_failing_allocation_is_reported(void **state)
 {
-	struct sutra_model_options o = { .precision = SUTRA_AUTO, .keep = true };
-	struct sutra_model *m = NULL;
-	struct sutra_err err;
-	long n = 0;
-	int rc;
-
-	do {
-		sutra_alloc_fail_at(++n);
-		rc = sutra_model_open(dir, &o, &m, &err);
-		if (rc)
-			assert_int_equal(rc, SUTRA_E_NOMEM);
-		else if (sutra_alloc_failed())	/* only something was not kept, or not taken from a file */
-			sutra_model_close(m);
-	} while (sutra_alloc_failed());
-	sutra_alloc_fail_at(0);
-	sutra_model_close(m);
+	open_with_failing_allocations(&(struct sutra_model_options){ .precision = SUTRA_AUTO, .keep = true });
 }
 
 int main(void)
