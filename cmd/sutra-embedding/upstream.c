@@ -38,6 +38,7 @@ struct call {
 	struct sutra_http_request *pass;
 	struct sutra_buf body;
 	uint64_t deadline_ns, delay_ns, due_ns;
+	bool hurried;		/* by the client, to less than our own deadline */
 	const char *headers[3];	/* the deadline, another one, the end */
 	char id_header[160], timeout_header[48];	/* what is left, in milliseconds */
 	struct call *next;
@@ -228,6 +229,14 @@ static void set_up(struct upstream *u, bool up)
 	pthread_mutex_unlock(&u->lock);
 }
 
+static bool is_late(const struct sutra_fetch *f)
+{
+	return f->reason ? f->reason == SUTRA_FETCH_CONNECT_TIMEOUT ||
+				   f->reason == SUTRA_FETCH_FIRST_BYTE_TIMEOUT ||
+				   f->reason == SUTRA_FETCH_TRANSFER_TIMEOUT :
+			   f->status == 504;
+}
+
 static void on_answer(struct sutra_fetch *f)
 {
 	struct call *c = f->user;
@@ -236,7 +245,8 @@ static void on_answer(struct sutra_fetch *f)
 		try_later(c);
 		return;
 	}
-	set_up(c->u, !f->reason && f->status < 500);
+	if (!(c->hurried && is_late(f)))	/* the client's haste says nothing about ml-base */
+		set_up(c->u, !f->reason && f->status < 500);
 	if (c->batch)
 		finish_batch(c);
 	else
@@ -265,8 +275,10 @@ static struct call *call_new(struct upstream *u)
 /* What the client allows; 0: it has not said. */
 static void limit_deadline(struct call *c, uint64_t deadline_ns)
 {
-	if (deadline_ns && deadline_ns < c->deadline_ns)
-		c->deadline_ns = deadline_ns;
+	if (!deadline_ns || deadline_ns >= c->deadline_ns)
+		return;
+	c->deadline_ns = deadline_ns;
+	c->hurried = true;
 }
 
 static void start(struct call *c)

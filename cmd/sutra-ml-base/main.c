@@ -163,7 +163,7 @@ static int pack(struct ml_base *ml, struct sutra_err *err)
 		return rc;
 	r = &ml->model->precision;
 	printf("%s: %s: %s%s\n", ml->model->name, sutra_precision_name(r->precision), r->why,
-	       r->mapped ? "" : "; not kept");
+	       *r->unkept ? "; not kept" : "");
 	return *r->unkept ? sutra_fail(err, SUTRA_E_IO, "%s", r->unkept) : 0;
 }
 

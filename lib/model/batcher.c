@@ -222,6 +222,7 @@ static bool take_batch(struct worker *w)
 {
 	struct sutra_batcher *b = w->batcher;
 	struct sutra_batch_job *dropped;
+	bool more;
 
 	do {
 		dropped = NULL;
@@ -230,12 +231,13 @@ static bool take_batch(struct worker *w)
 		while (!b->head && !b->stopping)
 			pthread_cond_wait(&b->filled, &b->lock);
 		b->stats.idle--;
+		more = b->head;		/* else it is stopping, and nothing is left */
 		fill_batch(w, &dropped);
 		if (b->head)	/* a submit wakes one thread, which may leave work for others */
 			pthread_cond_signal(&b->filled);
 		pthread_mutex_unlock(&b->lock);
 		report(dropped);
-	} while (dropped && !w->texts);
+	} while (more && !w->texts);	/* what there was may all have been dropped */
 	return w->texts > 0;
 }
 
@@ -275,6 +277,8 @@ static struct sutra_batch_job *settle(struct worker *w, int rc, const struct sut
 		stamp(job, now);
 		job->running--;
 		job->pooling_ns += pooling;
+		if (job->pooling_ns > job->compute_ns)	/* batches side by side share that time */
+			job->pooling_ns = job->compute_ns;
 		job->left -= w->slices[i].n;
 		if (!job->left) {
 			job->next = complete;
@@ -358,16 +362,17 @@ static int start_thread(struct worker *w, struct sutra_err *err)
 static int start_worker(struct sutra_batcher *b, struct worker *w, struct sutra_err *err)
 {
 	const struct sutra_batcher_options *o = &b->o;
+	size_t most = o->max_tokens > o->max_text_tokens ? o->max_tokens : o->max_text_tokens;
 	int rc;
 
 	w->batcher = b;
-	w->ids = sutra_calloc(o->max_tokens, sizeof(*w->ids));
+	w->ids = sutra_calloc(most, sizeof(*w->ids));
 	w->lengths = sutra_calloc(o->max_texts, sizeof(*w->lengths));
 	w->out = sutra_calloc(o->max_texts * b->hidden, sizeof(*w->out));
 	w->slices = sutra_calloc(o->max_texts, sizeof(*w->slices));
 	if (!w->ids || !w->lengths || !w->out || !w->slices)
 		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory for an inference thread");
-	rc = sutra_encoder_session_new(o->encoder, o->max_tokens, NULL, &w->session, err);
+	rc = sutra_encoder_session_new(o->encoder, most, NULL, &w->session, err);
 	if (rc)
 		return rc;
 	return start_thread(w, err);
@@ -382,8 +387,6 @@ int sutra_batcher_new(const struct sutra_batcher_options *options, struct sutra_
 	if (!b)
 		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
 	b->o = *options;
-	if (b->o.max_tokens < b->o.max_text_tokens)
-		b->o.max_tokens = b->o.max_text_tokens;
 	if (b->o.max_texts > b->o.max_tokens)	/* a text has a token at least */
 		b->o.max_texts = b->o.max_tokens;
 	b->hidden = sutra_encoder_config(options->encoder)->hidden;
@@ -435,6 +438,10 @@ static int admit(const struct sutra_batcher *b, size_t texts, uint64_t tokens, u
 {
 	uint64_t wait = time_of(b, tokens > b->o.max_tokens ? b->stats.queued_tokens : b->turn_tokens);
 
+	if (texts > b->o.max_queue)
+		return sutra_fail(err, SUTRA_E_INVALID,
+				  "%zu texts in one request; the queue (MAX_QUEUE) holds %zu", texts,
+				  b->o.max_queue);
 	if (b->stats.queued + texts > b->o.max_queue) {
 		sutra_fail(err, SUTRA_E_BUSY,
 			   "%llu texts are waiting; %zu more do not fit into MAX_QUEUE, which is %zu",
@@ -483,10 +490,6 @@ int sutra_batcher_submit(struct sutra_batcher *b, struct sutra_batch_job *job,
 	uint64_t now = sutra_clock_ns(), left = UINT64_MAX;
 	int rc;
 
-	if (job->texts > b->o.max_queue)
-		return sutra_fail(err, SUTRA_E_INVALID,
-				  "%zu texts in one request; the queue (MAX_QUEUE) holds %zu", job->texts,
-				  b->o.max_queue);
 	if (job->deadline_ns && job->deadline_ns <= now)
 		return sutra_fail(err, SUTRA_E_TIMEOUT, "the deadline passed before the texts were read");
 	if (job->deadline_ns)

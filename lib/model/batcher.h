@@ -72,7 +72,8 @@ int sutra_batcher_new(const struct sutra_batcher_options *options, struct sutra_
 void sutra_batcher_free(struct sutra_batcher *b);
 
 /* Thread-safe. SUTRA_E_BUSY: the texts do not fit into the queue now, or would wait too long;
- * SUTRA_E_INVALID: they never will fit. done() is then not called. */
+ * SUTRA_E_INVALID: they never will fit; SUTRA_E_TIMEOUT: the deadline has passed. done() is then
+ * not called. */
 int sutra_batcher_submit(struct sutra_batcher *b, struct sutra_batch_job *job,
 			 struct sutra_err *err);
 /* Whether so many texts would be refused now whatever their lengths, with submit's error: asked

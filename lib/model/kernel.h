@@ -31,7 +31,8 @@ struct sutra_kernels {
 	/* Rounded to bfloat16, ties to even; x finite. */
 	void (*to_bf16)(const float *x, size_t n, uint16_t *out);
 	/* Rows to bytes for a product in int8: x [rows][width] times inverse [width] (quantize.h), then by
-	 * row q = round(x / scale + zero) in 0..top, where 0.0 falls on zero; top 127 or 255. */
+	 * row q = round(x / scale + zero) in 0..top, where 0.0 falls on zero; top 127 or 255,
+	 * scale 1e-30 or more. */
 	void (*quantize)(const float *x, const float *inverse, size_t rows, size_t width, int top,
 			 uint8_t *q, float *scale, int32_t *zero);
 	/* Sums of such a product to numbers, in place: y [rows][n] holds int32 sums s and becomes

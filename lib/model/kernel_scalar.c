@@ -109,7 +109,7 @@ static void quantize(const float *x, const float *inverse, size_t rows, size_t w
 			low = fminf(low, x[i] * inverse[i]);
 			high = fmaxf(high, x[i] * inverse[i]);
 		}
-		scale[r] = high > low ? (high - low) / (float)top : 1;
+		scale[r] = high > low ? fmaxf((high - low) / (float)top, 1e-30f) : 1;
 		zero[r] = (int32_t)rintf(-low / scale[r]);
 		for (size_t i = 0; i < width; i++) {
 			float v = rintf(x[i] * inverse[i] / scale[r] + (float)zero[r]);

@@ -332,7 +332,7 @@ static SIMD_TARGET void SIMD_(quantize)(const float *x, const float *inverse, si
 		float low, high, times, shift;
 
 		SIMD_(range)(x, inverse, width, &low, &high);
-		scale[r] = high > low ? (high - low) / most : 1;
+		scale[r] = high > low ? fmaxf((high - low) / most, 1e-30f) : 1;
 		times = 1 / scale[r];
 		shift = rintf(-low * times);
 		zero[r] = (int32_t)shift;

@@ -1,6 +1,7 @@
 /*
  * The fingerprint is the SHA-256 of one line that names everything a vector depends on; see
- * make_fingerprint. Changing how vectors are computed must change PIPELINE.
+ * make_fingerprint. Of config.json it names nothing: shapes are the weights' own, and heads, eps and
+ * rotary base go with them. Changing how vectors are computed must change PIPELINE.
  */
 #include "model/model.h"
 
@@ -203,11 +204,13 @@ out:
 static int read_weights(struct sutra_model *m, const struct sutra_encoder_config *config,
 			const struct sutra_model_options *options, struct sutra_err *err)
 {
-	char *path = file_in(m, "model.safetensors");
+	const struct sutra_wordpiece_options *o = &m->tokenizer_options;
+	char *path = file_in(m, "model.safetensors"), tokens_by[160];
 	struct sutra_encoder_source source = {
 		.weights_sha256 = m->weights_sha256,
 		.config = config,
 		.tokenizer = m->tokenizer,
+		.tokens_by = tokens_by,
 		.pooling = m->pooling,
 		.max_tokens = m->max_tokens,
 		.folder = options->keep ? m->folder : NULL,
@@ -216,6 +219,8 @@ static int read_weights(struct sutra_model *m, const struct sutra_encoder_config
 	int rc = path ? sutra_safetensors_open(path, &m->weights, err) :
 			sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
 
+	snprintf(tokens_by, sizeof(tokens_by), "vocab=%s lowercase=%d strip_accents=%d split_han=%d",
+		 m->vocab_sha256, o->lowercase, o->strip_accents, o->split_han);
 	if (!rc)
 		rc = sutra_weightsum(path, m->weights_sha256, err);
 	source.weights = m->weights;
@@ -243,6 +248,7 @@ static int make_fingerprint(struct sutra_model *m, struct sutra_err *err)
 	const struct sutra_wordpiece_options *o = &m->tokenizer_options;
 	uint8_t digest[SUTRA_SHA256_LEN];
 	struct sutra_buf line;
+	int rc;
 
 	sutra_buf_init(&line, MAX_JSON);
 	sutra_buf_addf(&line,
@@ -253,22 +259,31 @@ static int make_fingerprint(struct sutra_model *m, struct sutra_err *err)
 		       sutra_precision_name(m->precision.precision));
 	add_prompts(m, &line);
 	sutra_buf_addf(&line, " max_tokens=%zu truncate=right", m->max_tokens);
-	if (!sutra_buf_error(&line)) {
+	rc = sutra_buf_error(&line);
+	if (!rc) {
 		sutra_sha256(line.data, line.len, digest);
 		sutra_hex(digest, (SUTRA_FINGERPRINT_LEN - 1) / 2, m->fingerprint);
 	} else {
-		sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
+		sutra_fail(err, rc, "no room for what the fingerprint is of");
 	}
 	sutra_buf_release(&line);
-	return *m->fingerprint ? 0 : SUTRA_E_NOMEM;
+	return rc;
 }
 
 int sutra_model_use_prompt(struct sutra_model *m, const char *input_type, const char *prefix,
 			   struct sutra_err *err)
 {
+	const char *old_type = m->input_type, *old_prefix = m->prefix;
+	int rc;
+
 	m->input_type = input_type;
 	m->prefix = prefix;
-	return make_fingerprint(m, err);
+	rc = make_fingerprint(m, err);
+	if (rc) {
+		m->input_type = old_type;
+		m->prefix = old_prefix;
+	}
+	return rc;
 }
 
 static char *last_part(const char *path)

@@ -8,9 +8,9 @@
 #include "model/sample.h"
 
 /* Part of the key of packed weights: to be changed with how they are computed. */
-#define PACKING "1"
+#define PACKING "2"
 
-enum { KEY_MAX = 512 };
+enum { KEY_MAX = 1024 };
 
 struct maker {
 	const struct sutra_encoder_source *source;
@@ -23,10 +23,14 @@ struct maker {
 
 bool sutra_precision_parse(const char *name, enum sutra_precision *ret)
 {
-	for (*ret = 0; *ret < SUTRA_PRECISIONS; (*ret)++)
-		if (!strcmp(name, sutra_precision_name(*ret)))
-			return true;
-	return !strcmp(name, "auto");	/* SUTRA_AUTO */
+	enum sutra_precision p = 0;
+
+	while (p < SUTRA_PRECISIONS && strcmp(name, sutra_precision_name(p)))
+		p++;
+	if (p == SUTRA_PRECISIONS && strcmp(name, "auto"))
+		return false;
+	*ret = p;	/* past the others: SUTRA_AUTO */
+	return true;
 }
 
 /* Vectors of the sample, [SUTRA_SAMPLE_TEXTS][hidden]. Every other text is watched, when reach is
@@ -81,7 +85,9 @@ static double cosine(const float *a, const float *b, size_t n)
 		aa += (double)a[i] * (double)a[i];
 		bb += (double)b[i] * (double)b[i];
 	}
-	return aa > 0 && bb > 0 ? ab / sqrt(aa * bb) : aa == bb;
+	if (!(aa > 0 && bb > 0))
+		return aa == bb;
+	return isfinite(ab / sqrt(aa * bb)) ? ab / sqrt(aa * bb) : 0;
 }
 
 /* notes: the least and the mean cosine of e's vectors to those of fp32. */
@@ -114,10 +120,11 @@ static void make_key(const struct maker *m, enum sutra_precision p, char key[KEY
 	snprintf(key, KEY_MAX,
 		 "packing=" PACKING " sample=" SUTRA_SAMPLE_VERSION " precision=%s layout=%s kernels=%s "
 		 "weights=%s architecture=%s hidden=%zu layers=%zu heads=%zu inner=%zu eps=%g rotary=%g "
-		 "max_tokens=%zu pooling=%d",
+		 "max_tokens=%zu pooling=%d %s",
 		 sutra_precision_name(p), layout, sutra_kernels_best()->name, m->source->weights_sha256,
 		 sutra_architecture_name(c->architecture), c->hidden, c->layers, c->heads, c->inner,
-		 (double)c->eps, (double)c->rotary_base, m->source->max_tokens, (int)m->source->pooling);
+		 (double)c->eps, (double)c->rotary_base, m->source->max_tokens, (int)m->source->pooling,
+		 m->source->tokens_by);
 }
 
 /* NULL when there is no folder, or no memory: then nothing is kept. */
@@ -225,6 +232,10 @@ static int open_best(struct maker *m, struct sutra_encoder **ret, struct sutra_p
 			continue;
 		}
 		rc = open_precision(m, order[i], ret, ret_packed);
+		if (rc == SUTRA_E_INVALID) {	/* what is wrong with the weights, fp32 says again */
+			n += (size_t)snprintf(r->why + n, sizeof(r->why) - n, "no products in %s here; ", name);
+			continue;
+		}
 		if (rc)
 			return rc;
 		n += (size_t)snprintf(r->why + n, sizeof(r->why) - n,

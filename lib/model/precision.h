@@ -28,6 +28,7 @@ struct sutra_encoder_source {
 	const char *weights_sha256;
 	const struct sutra_encoder_config *config;
 	const struct sutra_wordpiece *tokenizer;
+	const char *tokens_by;		/* names the vocabulary and what the tokenizer does */
 	enum sutra_pooling pooling;
 	size_t max_tokens;
 	const char *folder;		/* of packed weights; NULL: none is read or written */

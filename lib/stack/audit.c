@@ -25,8 +25,9 @@ void sutra_audit(const char *state_dir, const char *command, const char *outcome
 		       command);
 	sutra_json_add_string(&line, outcome, strlen(outcome));	/* Compose's words are several lines */
 	sutra_buf_addc(&line, '\n');
-	if (fd >= 0 && write(fd, sutra_buf_str(&line), line.len) < 0)
-		sutra_buf_clear(&line);
+	if (fd >= 0 && !sutra_buf_error(&line) && write(fd, line.data, line.len) < 0) {
+		/* an audit that cannot be kept stops nobody */
+	}
 	if (fd >= 0)
 		close(fd);
 	sutra_buf_release(&line);
@@ -86,6 +87,7 @@ size_t sutra_audit_read(struct sutra_audit_reader *r, const char *state_dir, str
 	char *path = xasprintf("%s/audit.log", state_dir), *text = NULL;
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	size_t n = 0, len = 0;
+	struct sutra_audit_line one;
 	struct stat st;
 
 	sutra_free(path);
@@ -102,9 +104,11 @@ size_t sutra_audit_read(struct sutra_audit_reader *r, const char *state_dir, str
 	for (char *at = text; at && at < text + len;) {
 		char *end = memchr(at, '\n', (size_t)(text + len - at));
 
-		if (n == most)
-			memmove(ret, ret + 1, --n * sizeof(*ret));
-		n += sutra_audit_parse(at, (size_t)(end - at), &ret[n]);
+		if (most && sutra_audit_parse(at, (size_t)(end - at), &one)) {
+			if (n == most)
+				memmove(ret, ret + 1, --n * sizeof(*ret));
+			ret[n++] = one;
+		}
 		at = end + 1;
 	}
 	sutra_free(text);

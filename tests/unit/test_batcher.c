@@ -391,6 +391,33 @@ static void the_rest_of_a_begun_job_is_dropped(void **state)
 	sutra_batcher_free(b);
 }
 
+/* A thread that finds nothing but a rest whose deadline has passed, while another one computes a part
+ * of the same job, goes on: deadlines from 10 to 800 us meet that moment again and again. */
+static void no_thread_ends_over_a_dropped_rest(void **state)
+{
+	enum { ROUNDS = 800, STEPS = 80, STEP_NS = 10000 };
+	struct sutra_batcher_options o = queue_options(2);
+	struct sutra_batcher *b = start(&o);
+	struct sutra_batcher_stats stats = { 0 };
+	static struct test_job large;
+	struct sutra_err err;
+	uint64_t limit;
+	int submitted = 0;
+
+	for (int i = 0; i < ROUNDS; i++) {
+		fill_job(&large, MANY, 2);
+		large.job.deadline_ns = sutra_clock_ns() + (uint64_t)(i % STEPS + 1) * STEP_NS;
+		if (!sutra_batcher_submit(b, &large.job, &err))
+			wait_done(++submitted);
+	}
+	limit = sutra_clock_ns() + 10000000000u;
+	while (stats.idle < 2 && sutra_clock_ns() < limit)
+		sutra_batcher_stats(b, &stats);
+	assert_int_equal(stats.idle, 2);
+	assert_true(stats.late > 0);
+	sutra_batcher_free(b);
+}
+
 /* Once the speed is known, what would wait too long is refused, but never by an empty line. */
 static void the_estimated_wait_refuses(void **state)
 {
@@ -500,6 +527,7 @@ int main(void)
 		cmocka_unit_test(late_jobs_are_dropped),
 		cmocka_unit_test(jobs_nobody_waits_for_are_dropped),
 		cmocka_unit_test(the_rest_of_a_begun_job_is_dropped),
+		cmocka_unit_test(no_thread_ends_over_a_dropped_rest),
 		cmocka_unit_test(the_estimated_wait_refuses),
 		cmocka_unit_test(times_add_up),
 		cmocka_unit_test(a_failed_batch_fails_its_job),
