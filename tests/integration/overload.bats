@@ -133,6 +133,8 @@ held() { kill -0 "$HOLDER" && [ "$(metric batches_total)" = "$BATCHES" ]; }
   done
   run -0 curl -s -w '\n%{http_code}' -H 'X-Request-Timeout: 300' "$gateway/v1/embeddings" -d '{"input":"late"}'
   [ "${lines[-1]}" = 504 ]
+  run -0 curl -sf "$gateway/health"	# a client's haste says nothing about ml-base
+  [[ $output == *'"ml_base":"up"'* ]]
   run -0 curl -s -w '\n%{http_code}' -H 'X-Request-Timeout: soon' "$gateway/embed" -d '{"text":"a"}'
   [[ $output == *'X-Request-Timeout is \"soon\"; allowed are 1 to 86400000'*422 ]]
   held
