@@ -1,10 +1,16 @@
 # shellcheck shell=bash
 # A program on a terminal, by tmux: what it shows, keys.
 
-# start COLUMNS ROWS COMMAND: in a tmux of its own, whose shell stays.
+# start COLUMNS ROWS COMMAND: in a tmux of its own, whose shell stays. A server of tmux that another one
+# meets at its own start or end may exit at once: another name then.
 start() {
-  T=(tmux -L "sutra-$$-$BATS_TEST_NUMBER" -f /dev/null)
-  "${T[@]}" new-session -d -x "$1" -y "$2" "$3; echo CODE \$?; stty -a | grep -oE -- '-?(icanon|echo) '; exec sleep 600"
+  local try
+  for try in 1 2 3; do
+    T=(tmux -L "sutra-$$-$BATS_TEST_NUMBER-$try" -f /dev/null)
+    "${T[@]}" new-session -d -x "$1" -y "$2" \
+      "$3; echo CODE \$?; stty -a | grep -oE -- '-?(icanon|echo) '; exec sleep 600" && return
+  done
+  return 1
 }
 
 frame() { "${T[@]}" capture-pane -p; }
