@@ -1,7 +1,7 @@
 /*
- * The fingerprint is the SHA-256 of one line that names everything a vector depends on; see
- * make_fingerprint. Of config.json it names nothing: shapes are the weights' own, and heads, eps and
- * rotary base go with them. Changing how vectors are computed must change PIPELINE.
+ * The fingerprint is the SHA-256 of one line: weights, vocabulary, and what is done with them; see
+ * make_fingerprint. It trusts that a config.json goes with its weights, and names nothing of it (heads,
+ * eps, rotary base): two folders that differ in that alone share one. Changing how vectors are computed must change PIPELINE.
  */
 #include "model/model.h"
 

@@ -42,7 +42,7 @@ struct sutra_model {
 	size_t max_tokens;			/* of a text, with [CLS] and [SEP] */
 	bool matryoshka_trained;		/* config.json says so */
 	char weights_sha256[SUTRA_SHA256_HEX], vocab_sha256[SUTRA_SHA256_HEX];
-	char fingerprint[SUTRA_FINGERPRINT_LEN];	/* of all that decides about a vector */
+	char fingerprint[SUTRA_FINGERPRINT_LEN];	/* what a vector depends on; see model.c */
 };
 
 /* Which folder: `path` if not NULL or empty; else <store>/<model>, where model NULL is

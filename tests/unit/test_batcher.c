@@ -11,46 +11,23 @@
 
 #include "base/clock.h"
 #include "model/batcher.h"
-#include "model_files.h"
+#include "model_folder.h"
 
 enum { JOBS = 40, MOST = 9, MANY = 60, WIDTH = 32 };
 
-static char dir[32];
 static struct sutra_model *model;
-
-static void put(const char *name, const char *data, size_t n)
-{
-	char path[128];
-	struct sutra_err err;
-
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	assert_int_equal(sutra_file_write(path, data, n, 0644, &err), 0);
-}
 
 static int open_model(void **state)
 {
-	static const char vocab[] = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nhello\nworld\n";
-	struct sutra_buf b;
 	struct sutra_err err;
 
-	strcpy(dir, "/tmp/sutra-test-XXXXXX");
-	assert_non_null(mkdtemp(dir));
-	tiny_weights(&tiny_default, &b);
-	put("model.safetensors", b.data, b.len);
-	sutra_buf_release(&b);
-	tiny_config(&tiny_default, &b);
-	put("config.json", b.data, b.len);
-	sutra_buf_release(&b);
-	put("vocab.txt", vocab, sizeof(vocab) - 1);
-	return sutra_model_open(dir, NULL, &model, &err);
+	return make_folder(state) ? -1 : sutra_model_open(dir, NULL, &model, &err);
 }
 
 static int close_model(void **state)
 {
-	struct sutra_err err;
-
 	sutra_model_close(model);
-	return sutra_remove_tree(dir, &err);
+	return remove_folder(state);
 }
 
 struct test_job {
