@@ -7,8 +7,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/histogram.h"
 #include "check/check.h"
 #include "check/ask.h"
@@ -46,10 +48,21 @@ static int clear_cache(const struct sutra_check_run *r, struct sutra_err *err)
 	return sutra_cache_empty(r->env->gateway, sutra_check_time(r, REQUEST_NS), err);
 }
 
+/* The figures once L2 answers: a shard that has just started is connected to within moments. */
+static int stats_when_up(const struct sutra_check_run *r, struct sutra_cache_stats *ret, struct sutra_err *err)
+{
+	uint64_t until = sutra_clock_ns() + sutra_check_time(r, SETTLE_NS);
+	int rc;
+
+	while (!(rc = stats(r, ret, err)) && ret->l2_enabled && !ret->l2_up && sutra_clock_ns() < until)
+		nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
+	return rc;
+}
+
 static int run_enabled(struct sutra_check_run *r, struct sutra_err *err)
 {
 	struct sutra_cache_stats s;
-	int rc = stats(r, &s, err);
+	int rc = stats_when_up(r, &s, err);
 
 	if (rc)
 		return rc;
@@ -59,6 +72,8 @@ static int run_enabled(struct sutra_check_run *r, struct sutra_err *err)
 		return sutra_check_no(r, "the L1 has room for no entry");
 	if (!s.l2_enabled)
 		return sutra_check_no(r, "the gateway has no L2 (shard \"%s\")", s.shard);
+	if (!s.l2_up)
+		return sutra_check_no(r, "the L2 at %s does not answer: sutra logs storage-cache-shard", s.shard);
 	sutra_check_say(r, "L1 %lld entries, L2 %s at %s", (long long)s.l1.max_size, s.backend, s.shard);
 	return 0;
 }

@@ -37,7 +37,7 @@
 #include "wire/frame.h"
 
 #define BACKOFF_MIN_NS 50000000u
-#define BACKOFF_MAX_NS 5000000000u
+#define BACKOFF_MAX_NS 500000000u	/* below the second that Retry-After promises */
 enum { READ_CHUNK = 65536, KEEP_INPUT = 1 << 20 };
 
 struct call {

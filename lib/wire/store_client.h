@@ -3,7 +3,7 @@
  *
  * One thread owns the connection. Calls are thread-safe, never block, and are answered
  * on that thread by their callback, exactly once, in order. A connection that is down
- * is retried with back-off (50 ms doubling to 5 s); meanwhile calls fail at once with
+ * is retried with back-off (50 ms doubling to 500 ms); meanwhile calls fail at once with
  * SUTRA_E_UNAVAILABLE. A call over its time limit answers SUTRA_E_TIMEOUT. The
  * queue is bounded: beyond it SUTRA_E_BUSY.
  *
