@@ -1,52 +1,79 @@
 /*
- * One layer over T tokens of width H (shapes beside the products):
+ * One layer over T tokens of width H, in parts p (shapes beside the products):
  *
- *	qkv [T][3H] = x [T][H] * Wqkv [3H][H]		query, key and value in one product
- *	ctx [T][H]  = attention(qkv), text by text
- *	y   [T][H]  = ctx * Wo [H][H]
- *	x           = layer_norm(x + y)
- *	in  [C][I]  = gelu(x * Wi [I][H])		C rows at a time: `in` stays in the cache
- *	y   [C][H]  = in * Wd [H][I]
- *	x           = layer_norm(x + y)
+ *	qkv_p [T][3H/2] = x [T][H] * Wqkv_p [3H/2][H]	q, k and v of half of the heads
+ *	ctx_p [T][H/2]  = attention(qkv_p), text by text
+ *	y_p   [T][H]    = ctx_p * Wo_p [H][H/2]
+ *	x               = layer_norm(x + y_0 + y_1)	part p: half of the rows
+ *	in_p  [C][I/2]  = gelu(x * Wi_p [I/2][H])	C rows at a time: in_p stays in the cache
+ *	y_p   [C][H]    = in_p * Wd_p [H][I/2]
+ *	x               = layer_norm(x + y_0 + y_1)	part p: half of the rows
  *
  * before it x = layer_norm(word[id] + position[i] + type[0]), after it the pooling. Four plans
  * serve the four products of every layer.
  *
  * nomic_bert embeds no positions but turns q and k by them before the attention, has no biases,
  * and gates: Wi is [2I][H], its product values beside gates, and in = value * silu(gate).
+ *
+ * Threads. The four lines above that end a phase make a layer's phases, of a part an item each;
+ * within a phase items touch nothing in common, and a phase begins when the one before is done. A
+ * layer always has two parts (one, where heads or inner is odd), so that the bits of a vector do not
+ * tell how many threads there were. Items are taken by tickets, `left` counting down to 0: who has
+ * one waits until all items of earlier phases are `done` and computes it. One thread alone computes
+ * all in order and never waits. A helper is never waited for before it holds a ticket; as the run
+ * cannot end before the ticket's item is done, whoever holds none touches nothing but `left`, and may
+ * come at any moment, between two runs as well. Waits are a phase's imbalance, so they spin; after
+ * SPINS they yield, for the other may have lost its processor.
  */
 #include "model/encoder_private.h"
 
 #include <math.h>
+#include <sched.h>
+#include <stdatomic.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
 
-enum { CHUNK = 256, ALIGN_FLOATS = 16 };
+enum { CHUNK = 256, ALIGN_FLOATS = 16, SPINS = 2000 };
+
+enum phase { ATTEND, ATTEND_NORM, FEED, FEED_NORM, PHASES };
+
+/* What the items of one part write, one at a time. */
+struct part {
+	struct sutra_gemm_lane *lanes[PRODUCTS];
+	float *qkv;		/* [max_tokens + spare][3 hidden / parts]; its front serves as y */
+	float *ctx;		/* [max_tokens + spare][hidden / parts] */
+	float *in;		/* [CHUNK + spare][up / parts] */
+	float *attention;
+	int rc;			/* of the run's items */
+	struct sutra_err err;
+};
 
 struct sutra_encoder_session {
 	const struct sutra_encoder *encoder;
 	const struct sutra_kernels *kernels;
 	size_t max_tokens;
 	float *reach;		/* of sutra_encoder_watch */
-	struct sutra_gemm_lane *lanes[PRODUCTS];
 	void *arena;
 	float *x;		/* [max_tokens + spare][hidden] */
-	float *qkv;		/* [max_tokens + spare][3 hidden]; its front serves as y */
-	float *ctx;		/* [max_tokens + spare][hidden] */
-	float *in;		/* [CHUNK + spare][up] */
-	float *attention;
-	uint64_t pooling_ns;	/* of the last run */
+	struct part parts[PARTS];
+	/* the run */
+	const uint32_t *lengths;
+	size_t texts, tokens;
+	long items, own;	/* of it; those that its own thread computed */
+	uint64_t pooling_ns;
+	atomic_bool failed;	/* what is left is not computed */
+	atomic_long left, done;	/* items without a ticket, 0 or less between runs; items computed */
 };
 
 static int make_plans(struct sutra_encoder *e, enum sutra_precision precision,
 		      struct sutra_err *err)
 {
-	size_t h = e->config.hidden, inner = e->config.inner;
+	size_t h = e->config.hidden, inner = e->config.inner, parts = e->parts;
 	const struct { size_t k, n; enum sutra_activation act; } shapes[PRODUCTS] = {
-		[QKV] = { h, 3 * h, SUTRA_ACT_NONE }, [OUT] = { h, h, SUTRA_ACT_NONE },
-		[UP] = { h, e->up, e->up > inner ? SUTRA_ACT_NONE : SUTRA_ACT_GELU },
-		[DOWN] = { inner, h, SUTRA_ACT_NONE },
+		[QKV] = { h, 3 * h / parts, SUTRA_ACT_NONE }, [OUT] = { h / parts, h, SUTRA_ACT_NONE },
+		[UP] = { h, e->up / parts, e->up > inner ? SUTRA_ACT_NONE : SUTRA_ACT_GELU },
+		[DOWN] = { inner / parts, h, SUTRA_ACT_NONE },
 	};
 	int rc = 0;
 
@@ -94,6 +121,7 @@ int sutra_encoder_new(const struct sutra_safetensors *weights,
 	}
 	e->config = *config;
 	e->max_tokens = max_tokens;
+	e->parts = config->heads % PARTS || config->inner % PARTS ? 1 : PARTS;
 	e->up = config->architecture == SUTRA_ARCH_NOMIC_BERT ? 2 * config->inner : config->inner;
 	if (max_tokens < 2 || max_tokens > config->max_tokens) {
 		rc = sutra_fail(err, SUTRA_E_INVALID, "a maximum length of %zu tokens; allowed are 2 to %zu",
@@ -126,8 +154,8 @@ void sutra_encoder_free(struct sutra_encoder *e)
 	if (!e)
 		return;
 	for (size_t i = 0; e->layers && i < e->config.layers; i++) {
-		for (int p = 0; p < PRODUCTS; p++)
-			sutra_gemm_weights_free(e->layers[i].products[p]);
+		for (int p = 0; p < PRODUCTS * PARTS; p++)
+			sutra_gemm_weights_free(e->layers[i].products[p / PARTS][p % PARTS]);
 		release_norm(&e->layers[i].attention_norm);
 		release_norm(&e->layers[i].output_norm);
 	}
@@ -147,29 +175,34 @@ const struct sutra_encoder_config *sutra_encoder_config(const struct sutra_encod
 
 size_t sutra_encoder_packed_count(const struct sutra_encoder *e)
 {
-	return e->config.layers * PRODUCTS;
+	return e->config.layers * PRODUCTS * e->parts;
 }
 
 const void *sutra_encoder_packed(const struct sutra_encoder *e, size_t i, size_t *ret_bytes)
 {
-	*ret_bytes = sutra_gemm_packed_bytes(e->plans[i % PRODUCTS]);
-	return sutra_gemm_packed(e->layers[i / PRODUCTS].products[i % PRODUCTS]);
+	size_t product = i / e->parts % PRODUCTS;
+
+	*ret_bytes = sutra_gemm_packed_bytes(e->plans[product]);
+	return sutra_gemm_packed(
+		e->layers[i / e->parts / PRODUCTS].products[product][i % e->parts]);
 }
 
-size_t sutra_encoder_reach_of(const struct sutra_encoder *e, size_t layer, int product,
+size_t sutra_encoder_reach_of(const struct sutra_encoder *e, size_t layer, int product, size_t part,
 			      size_t *ret_columns)
 {
 	size_t h = e->config.hidden, inner = e->config.inner;
+	size_t at = layer * (3 * h + inner) + (size_t)product * h;
 
 	*ret_columns = product == DOWN ? inner : h;
-	return layer * (3 * h + inner) + (size_t)product * h;
+	if (product == QKV || product == UP)	/* whose parts take all columns */
+		return at;
+	*ret_columns /= e->parts;
+	return at + part * *ret_columns;
 }
 
 size_t sutra_encoder_reach(const struct sutra_encoder *e)
 {
-	size_t columns;
-
-	return sutra_encoder_reach_of(e, e->config.layers, 0, &columns);
+	return e->config.layers * (3 * e->config.hidden + e->config.inner);
 }
 
 /* ---- running ---- */
@@ -182,26 +215,33 @@ static size_t whole_lines(size_t floats)
 /* All scratch in one block of zero pages, so that only what batches touch becomes resident. */
 static int make_arena(struct sutra_encoder_session *s, struct sutra_err *err)
 {
-	const struct sutra_encoder_config *c = &s->encoder->config;
+	enum { KINDS = 4 };
+	const struct sutra_encoder *e = s->encoder;
+	const struct sutra_encoder_config *c = &e->config;
 	size_t rows = s->max_tokens + SUTRA_GEMM_SPARE_ROWS;
-	size_t sizes[] = {
-		rows * c->hidden, rows * 3 * c->hidden, rows * c->hidden,
-		(CHUNK + SUTRA_GEMM_SPARE_ROWS) * s->encoder->up,
-		sutra_attention_scratch(s->encoder->max_tokens, c->hidden / c->heads),
+	size_t sizes[KINDS] = {
+		rows * 3 * c->hidden / e->parts, rows * c->hidden / e->parts,
+		(CHUNK + SUTRA_GEMM_SPARE_ROWS) * e->up / e->parts,
+		sutra_attention_scratch(e->max_tokens, c->hidden / c->heads),
 	};
-	float **to[] = { &s->x, &s->qkv, &s->ctx, &s->in, &s->attention };
-	size_t total = ALIGN_FLOATS, at;
+	size_t x = whole_lines(rows * c->hidden), total = ALIGN_FLOATS + x, at;
 
-	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
-		total += whole_lines(sizes[i]);
+	for (size_t i = 0; i < KINDS; i++)
+		total += whole_lines(sizes[i]) * e->parts;
 	s->arena = sutra_calloc(total, sizeof(float));
 	if (!s->arena)
 		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory for %zu tokens of scratch",
 				  s->max_tokens);
 	at = (64 - (uintptr_t)s->arena % 64) % 64 / sizeof(float);
-	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-		*to[i] = (float *)s->arena + at;
-		at += whole_lines(sizes[i]);
+	s->x = (float *)s->arena + at;
+	at += x;
+	for (struct part *p = s->parts; p < s->parts + e->parts; p++) {
+		float **to[KINDS] = { &p->qkv, &p->ctx, &p->in, &p->attention };
+
+		for (size_t i = 0; i < KINDS; i++) {
+			*to[i] = (float *)s->arena + at;
+			at += whole_lines(sizes[i]);
+		}
 	}
 	return 0;
 }
@@ -219,8 +259,9 @@ int sutra_encoder_session_new(const struct sutra_encoder *e, size_t max_tokens,
 	s->kernels = kernels ? kernels : sutra_kernels_best();
 	s->max_tokens = max_tokens;
 	rc = make_arena(s, err);
-	for (int i = 0; !rc && i < PRODUCTS; i++)
-		rc = sutra_gemm_lane_new(e->plans[i], &s->lanes[i], err);
+	for (size_t i = 0; !rc && i < PRODUCTS * e->parts; i++)
+		rc = sutra_gemm_lane_new(e->plans[i % PRODUCTS],
+					 &s->parts[i / PRODUCTS].lanes[i % PRODUCTS], err);
 	if (rc)
 		sutra_encoder_session_free(s);
 	else
@@ -232,31 +273,33 @@ void sutra_encoder_session_free(struct sutra_encoder_session *s)
 {
 	if (!s)
 		return;
-	for (int i = 0; i < PRODUCTS; i++)
-		sutra_gemm_lane_free(s->lanes[i]);
+	for (int i = 0; i < PRODUCTS * PARTS; i++)
+		sutra_gemm_lane_free(s->parts[i / PRODUCTS].lanes[i % PRODUCTS]);
 	sutra_free(s->arena);
 	sutra_free(s);
 }
 
 void sutra_encoder_watch(struct sutra_encoder_session *s, float *reach) { s->reach = reach; }
 
-static void note_reach(const struct sutra_encoder_session *s, size_t layer, int product,
+static void note_reach(const struct sutra_encoder_session *s, size_t layer, int product, size_t p,
 		       const float *x, size_t rows)
 {
-	size_t n, at = sutra_encoder_reach_of(s->encoder, layer, product, &n);
+	size_t n, at = sutra_encoder_reach_of(s->encoder, layer, product, p, &n);
 
 	for (size_t r = 0; r < rows; r++, x += n)
 		for (size_t i = 0; i < n; i++)
 			s->reach[at + i] = fmaxf(s->reach[at + i], fabsf(x[i]));
 }
 
-static int multiply(struct sutra_encoder_session *s, size_t layer, int product, const float *x,
-		    size_t rows, float *y, struct sutra_err *err)
+static int multiply(struct sutra_encoder_session *s, size_t layer, int product, size_t p,
+		    const float *x, size_t rows, float *y)
 {
-	if (s->reach)
-		note_reach(s, layer, product, x, rows);
-	return sutra_gemm(s->lanes[product], s->encoder->layers[layer].products[product], x, rows, y,
-			  err);
+	struct part *part = &s->parts[p];
+
+	if (s->reach && (!p || product == OUT || product == DOWN))	/* the others take the same x */
+		note_reach(s, layer, product, p, x, rows);
+	return sutra_gemm(part->lanes[product], s->encoder->layers[layer].products[product][p], x,
+			  rows, y, &part->err);
 }
 
 static int check_batch(const struct sutra_encoder_session *s, const uint32_t *ids,
@@ -283,69 +326,160 @@ static int check_batch(const struct sutra_encoder_session *s, const uint32_t *id
 	return 0;
 }
 
-static void embed(struct sutra_encoder_session *s, const uint32_t *ids, const uint32_t *lengths,
-		  size_t texts, size_t tokens)
+static void embed(struct sutra_encoder_session *s, const uint32_t *ids)
 {
 	const struct sutra_encoder *e = s->encoder;
 	size_t h = e->config.hidden;
 	float *x = s->x;
 
-	for (size_t t = 0; t < texts; t++)
-		for (size_t i = 0; i < lengths[t]; i++, x += h) {
+	for (size_t t = 0; t < s->texts; t++)
+		for (size_t i = 0; i < s->lengths[t]; i++, x += h) {
 			const float *offset = e->offsets + i * e->offset_stride;
 
 			sutra_tensor_read(&e->word, (uint64_t)*ids++ * h, h, x);
 			for (size_t c = 0; c < h; c++)
 				x[c] += offset[c];
 		}
-	s->kernels->add_norm(s->x, NULL, e->norm.gamma, e->norm.beta, tokens, h, e->config.eps);
+	s->kernels->add_norm(s->x, NULL, NULL, e->norm.gamma, e->norm.beta, s->tokens, h,
+			     e->config.eps);
 }
 
-static int run_attention(struct sutra_encoder_session *s, size_t i, const uint32_t *lengths,
-			 size_t texts, size_t tokens, struct sutra_err *err)
+static int attend(struct sutra_encoder_session *s, size_t layer, size_t p)
 {
-	const struct encoder_layer *layer = &s->encoder->layers[i];
 	const struct sutra_encoder_config *c = &s->encoder->config;
-	size_t width = c->hidden / c->heads;
-	int rc = multiply(s, i, QKV, s->x, tokens, s->qkv, err);
+	size_t heads = c->heads / s->encoder->parts, width = c->hidden / c->heads;
+	struct part *part = &s->parts[p];
+	float *qkv = part->qkv, *ctx = part->ctx;
+	int rc = multiply(s, layer, QKV, p, s->x, s->tokens, qkv);
 
-	for (size_t t = 0, at = 0; !rc && t < texts; at += lengths[t++]) {
-		float *qkv = s->qkv + at * 3 * c->hidden;
+	if (rc)
+		return rc;
+	for (size_t t = 0; t < s->texts; t++) {
+		size_t rows = s->lengths[t];
 
 		if (s->encoder->rotary)
-			s->kernels->rotate(qkv, lengths[t], c->heads, width, s->encoder->rotary);
-		s->kernels->attention(qkv, lengths[t], c->heads, width, s->attention,
-				      s->ctx + at * c->hidden);
+			s->kernels->rotate(qkv, rows, heads, width, s->encoder->rotary);
+		s->kernels->attention(qkv, rows, heads, width, part->attention, ctx);
+		qkv += rows * 3 * heads * width;
+		ctx += rows * heads * width;
 	}
-	if (!rc)
-		rc = multiply(s, i, OUT, s->ctx, tokens, s->qkv, err);
-	if (!rc)
-		s->kernels->add_norm(s->x, s->qkv, layer->attention_norm.gamma,
-				     layer->attention_norm.beta, tokens, c->hidden, c->eps);
+	return multiply(s, layer, OUT, p, part->ctx, s->tokens, part->qkv);
+}
+
+static int feed_forward(struct sutra_encoder_session *s, size_t layer, size_t p)
+{
+	const struct sutra_encoder *e = s->encoder;
+	size_t h = e->config.hidden, inner = e->config.inner;
+	struct part *part = &s->parts[p];
+	int rc = 0;
+
+	for (size_t at = 0; !rc && at < s->tokens; at += CHUNK) {
+		size_t rows = s->tokens - at < CHUNK ? s->tokens - at : CHUNK;
+
+		rc = multiply(s, layer, UP, p, s->x + at * h, rows, part->in);
+		if (!rc && e->up > inner)
+			s->kernels->swiglu(part->in, rows, inner / e->parts);
+		if (!rc)
+			rc = multiply(s, layer, DOWN, p, part->in, rows, part->qkv + at * h);
+	}
 	return rc;
 }
 
-static int run_feed_forward(struct sutra_encoder_session *s, size_t i, size_t tokens,
-			    struct sutra_err *err)
+/* Adds the parts' y to x, in part p of the rows. */
+static void merge(struct sutra_encoder_session *s, const struct encoder_norm *norm, size_t p)
 {
+	size_t parts = s->encoder->parts, h = s->encoder->config.hidden;
+	size_t from = s->tokens * p / parts, to = s->tokens * (p + 1) / parts;
+
+	s->kernels->add_norm(s->x + from * h, s->parts[0].qkv + from * h,
+			     parts > 1 ? s->parts[1].qkv + from * h : NULL, norm->gamma, norm->beta,
+			     to - from, h, s->encoder->config.eps);
+}
+
+static void compute(struct sutra_encoder_session *s, size_t item)
+{
+	size_t parts = s->encoder->parts, p = item % parts, i = item / parts / PHASES;
 	const struct encoder_layer *layer = &s->encoder->layers[i];
-	const struct sutra_encoder_config *c = &s->encoder->config;
 	int rc = 0;
 
-	for (size_t at = 0; !rc && at < tokens; at += CHUNK) {
-		size_t rows = tokens - at < CHUNK ? tokens - at : CHUNK;
-		float *x = s->x + at * c->hidden;
-
-		rc = multiply(s, i, UP, x, rows, s->in, err);
-		if (!rc && s->encoder->up > c->inner)
-			s->kernels->swiglu(s->in, rows, c->inner);
-		if (!rc)
-			rc = multiply(s, i, DOWN, s->in, rows, s->qkv, err);
-		if (!rc)
-			s->kernels->add_norm(x, s->qkv, layer->output_norm.gamma,
-					     layer->output_norm.beta, rows, c->hidden, c->eps);
+	switch ((enum phase)(item / parts % PHASES)) {
+	case ATTEND:
+		rc = attend(s, i, p);
+		break;
+	case FEED:
+		rc = feed_forward(s, i, p);
+		break;
+	case ATTEND_NORM:
+		merge(s, &layer->attention_norm, p);
+		break;
+	default:
+		merge(s, &layer->output_norm, p);
 	}
-	return rc;
+	if (rc) {
+		s->parts[p].rc = rc;
+		atomic_store_explicit(&s->failed, true, memory_order_relaxed);
+	}
+}
+
+/* ---- threads ---- */
+
+static void wait_done(struct sutra_encoder_session *s, long items)
+{
+	for (int i = 0; atomic_load_explicit(&s->done, memory_order_acquire) < items; i += i < SPINS) {
+		if (i == SPINS)
+			sched_yield();
+#ifdef __x86_64__
+		else
+			__builtin_ia32_pause();
+#endif
+	}
+}
+
+/* Takes a ticket and computes its item; false: there is none. */
+static bool take_part(struct sutra_encoder_session *s)
+{
+	long left = atomic_fetch_sub_explicit(&s->left, 1, memory_order_acquire), item;
+
+	if (left <= 0)
+		return false;
+	item = s->items - left;
+	wait_done(s, item - item % (long)s->encoder->parts);
+	if (!atomic_load_explicit(&s->failed, memory_order_relaxed))
+		compute(s, (size_t)item);
+	atomic_fetch_add_explicit(&s->done, 1, memory_order_release);
+	return true;
+}
+
+bool sutra_encoder_help(struct sutra_encoder_session *s, bool (*enough)(void *), void *arg)
+{
+	while (!enough(arg))
+		if (!take_part(s))
+			return false;
+	return true;
+}
+
+/* All layers over x. */
+static int run_layers(struct sutra_encoder_session *s, struct sutra_err *err)
+{
+	size_t parts = s->encoder->parts;
+
+	s->items = (long)(s->encoder->config.layers * PHASES * parts);
+	s->own = 0;
+	for (size_t p = 0; p < parts; p++)
+		s->parts[p].rc = 0;
+	atomic_store_explicit(&s->failed, false, memory_order_relaxed);
+	atomic_store_explicit(&s->done, 0, memory_order_relaxed);
+	atomic_store_explicit(&s->left, s->items, memory_order_release);
+	while (take_part(s))
+		s->own++;
+	wait_done(s, s->items);
+	for (size_t p = 0; p < parts; p++)
+		if (s->parts[p].rc) {
+			if (err)
+				*err = s->parts[p].err;
+			return s->parts[p].rc;
+		}
+	return 0;
 }
 
 /* Sums in double, in the order of the tokens. */
@@ -369,20 +503,18 @@ int sutra_encoder_run(struct sutra_encoder_session *s, const uint32_t *ids,
 		      const uint32_t *lengths, size_t texts, enum sutra_pooling pooling, float *out,
 		      struct sutra_err *err)
 {
-	const struct sutra_encoder *e = s->encoder;
-	size_t h = e->config.hidden, tokens = 0;
+	size_t h = s->encoder->config.hidden, tokens = 0;
 	uint64_t began;
 	int rc = check_batch(s, ids, lengths, texts, &tokens, err);
 
 	s->pooling_ns = 0;
 	if (rc)
 		return rc;
-	embed(s, ids, lengths, texts, tokens);
-	for (size_t i = 0; !rc && i < e->config.layers; i++) {
-		rc = run_attention(s, i, lengths, texts, tokens, err);
-		if (!rc)
-			rc = run_feed_forward(s, i, tokens, err);
-	}
+	s->lengths = lengths;
+	s->texts = texts;
+	s->tokens = tokens;
+	embed(s, ids);
+	rc = run_layers(s, err);
 	began = sutra_clock_ns();
 	for (size_t t = 0, at = 0; !rc && t < texts; at += lengths[t++])
 		pool_mean(s->x + at * h, pooling == SUTRA_POOL_CLS ? 1 : lengths[t], h, out + t * h);
@@ -391,3 +523,8 @@ int sutra_encoder_run(struct sutra_encoder_session *s, const uint32_t *ids,
 }
 
 uint64_t sutra_encoder_session_pooling_ns(const struct sutra_encoder_session *s) { return s->pooling_ns; }
+
+double sutra_encoder_session_helped(const struct sutra_encoder_session *s)
+{
+	return s->items ? 1 - (double)s->own / (double)s->items : 0;
+}

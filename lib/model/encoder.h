@@ -2,14 +2,17 @@
  * encoder - BERT and nomic_bert: token ids in, one pooled vector a text out.
  *
  * The encoder is the engine: packed weights and tables, made once, read-only, shared by
- * threads. A session is one thread's scratch; it allocates everything when it is made.
+ * threads. A session is one thread's scratch, in whose runs another one may help; it allocates
+ * everything when it is made.
  * A batch is its texts' tokens end to end; no padding is computed. A text gives the same
- * vector, to the bit, alone and in any batch and place (on one machine, with one build):
- * products are invariant by gemm.h, everything else works on a row or a text alone.
+ * vector, to the bit, alone and in any batch and place, with help and without (on one machine,
+ * with one build): products are invariant by gemm.h, everything else works on a row or a text
+ * alone, and a layer is computed in the same parts by however many threads.
  */
 #ifndef SUTRA_MODEL_ENCODER_H
 #define SUTRA_MODEL_ENCODER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -66,7 +69,9 @@ int sutra_encoder_new(const struct sutra_safetensors *weights,
 void sutra_encoder_free(struct sutra_encoder *e);
 const struct sutra_encoder_config *sutra_encoder_config(const struct sutra_encoder *e);
 
-/* The packed products, of which there are `count`: the i-th one's block, a multiple of 64 bytes. */
+/* The packed products, of which there are `count`: the i-th one's block, a multiple of 64 bytes.
+ * They depend on how a layer is cut, which the layout names. */
+#define SUTRA_ENCODER_LAYOUT "parts=2"
 size_t sutra_encoder_packed_count(const struct sutra_encoder *e);
 const void *sutra_encoder_packed(const struct sutra_encoder *e, size_t i, size_t *ret_bytes);
 
@@ -87,7 +92,13 @@ void sutra_encoder_watch(struct sutra_encoder_session *s, float *reach);
 int sutra_encoder_run(struct sutra_encoder_session *s, const uint32_t *ids,
 		      const uint32_t *lengths, size_t texts, enum sutra_pooling pooling, float *out,
 		      struct sutra_err *err);
-/* Of the last run, the time that pooling took. */
+/* Another thread's help with the session's run, if one is under way: returns when there is nothing
+ * left to begin (false), or between two pieces of work as soon as `enough` says so (true). May be
+ * called at any time until the session is freed, and by several threads, of which a layer's parts
+ * keep one busy. */
+bool sutra_encoder_help(struct sutra_encoder_session *s, bool (*enough)(void *), void *arg);
+/* Of the last run, the time that pooling took, and the share of the work that others did, 0 to 1. */
 uint64_t sutra_encoder_session_pooling_ns(const struct sutra_encoder_session *s);
+double sutra_encoder_session_helped(const struct sutra_encoder_session *s);
 
 #endif

@@ -11,25 +11,29 @@
 /* The products with weights of one layer. */
 enum { QKV, OUT, UP, DOWN, PRODUCTS };
 
+/* A layer's most parts (encoder.c); SUTRA_ENCODER_LAYOUT names it. */
+enum { PARTS = 2 };
+
 struct encoder_norm {
 	float *gamma, *beta;	/* [hidden] */
 };
 
 struct encoder_layer {
-	struct sutra_gemm_weights *products[PRODUCTS];
+	struct sutra_gemm_weights *products[PRODUCTS][PARTS];
 	struct encoder_norm attention_norm, output_norm;
 };
 
 struct sutra_encoder {
 	struct sutra_encoder_config config;
 	size_t max_tokens;
+	size_t parts;			/* of every layer: PARTS, or 1 */
 	size_t up;			/* outputs of UP: inner, twice that where it is gated */
 	struct sutra_tensor word;	/* [vocab][hidden], in the file's mapping */
 	float *offsets;			/* added to words: position + type 0; [max_tokens][hidden] */
 	size_t offset_stride;		/* hidden, or 0: one row serves every position */
 	float *rotary;			/* [max_tokens][hidden / heads] for rotate, or NULL */
 	struct encoder_norm norm;
-	struct sutra_gemm_plan *plans[PRODUCTS];
+	struct sutra_gemm_plan *plans[PRODUCTS];	/* each for a part */
 	struct encoder_layer *layers;
 };
 
@@ -41,8 +45,8 @@ int sutra_encoder_check_weights(struct sutra_encoder *e, const struct sutra_safe
  * an error is freed with e. */
 int sutra_encoder_read_weights(struct sutra_encoder *e, const struct sutra_safetensors *weights,
 			       const struct sutra_encoder_options *options, struct sutra_err *err);
-/* Where in `reach` the columns of a layer's product begin, and how many they are. */
-size_t sutra_encoder_reach_of(const struct sutra_encoder *e, size_t layer, int product,
+/* Where in `reach` the columns of a part of a layer's product begin, and how many they are. */
+size_t sutra_encoder_reach_of(const struct sutra_encoder *e, size_t layer, int product, size_t part,
 			      size_t *ret_columns);
 
 #endif

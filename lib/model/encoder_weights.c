@@ -14,19 +14,19 @@
 
 #include "base/alloc.h"
 
-enum { NAME_LEN = 160, PREFIX_LEN = 64, PARTS = 3 };
+enum { NAME_LEN = 160, PREFIX_LEN = 64, PIECES = 3 };
 
 #define WORD "embeddings.word_embeddings.weight"
 
-/* Where a layout keeps what. A layer's names follow "<layer><number>."; the parts of a list lie
+/* Where a layout keeps what. A layer's names follow "<layer><number>."; the pieces of a list lie
  * one below the other in one product. */
 struct layout {
 	enum sutra_architecture architecture;
 	bool bias;				/* beside every product */
 	const char *norm;			/* of the embeddings */
 	const char *layer;
-	const char *qkv[PARTS], *out[PARTS];	/* NULL ends a list */
-	const char *up[PARTS], *down[PARTS];	/* up of a gated layer: values, then gates */
+	const char *qkv[PIECES], *out[PIECES];	/* NULL ends a list */
+	const char *up[PIECES], *down[PIECES];	/* up of a gated layer: values, then gates */
 	const char *attention_norm, *output_norm;
 };
 
@@ -55,6 +55,7 @@ struct loader {
 	const struct sutra_encoder_options *options;	/* unless dry */
 	size_t taken;			/* bytes of the packed products */
 	float *matrix, *bias;		/* the largest product, unpacked; unless dry */
+	float *part, *part_bias;	/* and a part of it */
 	struct sutra_err *err;
 };
 
@@ -174,40 +175,79 @@ static int read_dense(const struct loader *l, const char *base, size_t row, size
 }
 
 /* The next one of the products that were packed before. */
-static int take_packed(struct loader *l, size_t i, int product)
+static int take_packed(struct loader *l, const struct sutra_gemm_plan *plan,
+		       struct sutra_gemm_weights **ret)
 {
-	const struct sutra_gemm_plan *plan = l->e->plans[product];
 	size_t bytes = sutra_gemm_packed_bytes(plan);
 	const char *at = (const char *)l->options->packed + l->taken;
 
 	if (bytes > l->options->packed_bytes - l->taken)
 		return sutra_fail(l->err, SUTRA_E_CORRUPT, "the packed weights end early");
 	l->taken += bytes;
-	return sutra_gemm_weights_view(plan, at, &l->e->layers[i].products[product], l->err);
+	return sutra_gemm_weights_view(plan, at, ret, l->err);
 }
 
-/* The product of n outputs and k inputs whose equal parts have these names. */
-static int read_product(struct loader *l, size_t i, int product, const char *const *parts,
+/* Part p by outputs: its share of each of `groups` groups of them. */
+static void cut_outputs(struct loader *l, size_t p, size_t groups, size_t n, size_t k)
+{
+	size_t parts = l->e->parts, rows = n / groups / parts;
+
+	for (size_t g = 0; g < groups; g++) {
+		size_t from = (g * parts + p) * rows;
+
+		memcpy(l->part + g * rows * k, l->matrix + from * k, rows * k * sizeof(float));
+		memcpy(l->part_bias + g * rows, l->bias + from, rows * sizeof(float));
+	}
+}
+
+/* Part p by inputs. The parts' products are added, so that the first one's has all the bias. */
+static void cut_inputs(struct loader *l, size_t p, size_t n, size_t k)
+{
+	size_t columns = k / l->e->parts;
+
+	for (size_t r = 0; r < n; r++)
+		memcpy(l->part + r * columns, l->matrix + r * k + p * columns,
+		       columns * sizeof(float));
+	memcpy(l->part_bias, l->bias, n * sizeof(float));
+	if (p)
+		memset(l->part_bias, 0, n * sizeof(float));
+}
+
+/* Packs part p of the product that has been read. */
+static int pack_part(struct loader *l, size_t i, int product, size_t p, size_t n, size_t k)
+{
+	const float *reach = l->options->reach;
+	size_t columns, at = sutra_encoder_reach_of(l->e, i, product, p, &columns);
+
+	if (product == QKV || product == UP)
+		cut_outputs(l, p, product == QKV ? 3 : l->e->up / l->e->config.inner, n, k);
+	else
+		cut_inputs(l, p, n, k);
+	return sutra_gemm_weights_new(l->e->plans[product], l->part, l->part_bias,
+				      reach ? reach + at : NULL,
+				      &l->e->layers[i].products[product][p], l->err);
+}
+
+/* The product of n outputs and k inputs whose equal pieces have these names. */
+static int read_product(struct loader *l, size_t i, int product, const char *const *pieces,
 			size_t n, size_t k)
 {
-	size_t count = 0, at, columns;
+	bool packed = !l->dry && l->options->packed;
+	size_t count = 0;
 	char base[NAME_LEN];
 	int rc = 0;
 
-	if (!l->dry && l->options->packed)
-		return take_packed(l, i, product);
-	while (count < PARTS && parts[count])
+	while (count < PIECES && pieces[count])
 		count++;
-	for (size_t p = 0; !rc && p < count; p++) {
-		snprintf(base, sizeof(base), "%s%zu.%s", l->layout->layer, i, parts[p]);
+	for (size_t p = 0; !rc && !packed && p < count; p++) {
+		snprintf(base, sizeof(base), "%s%zu.%s", l->layout->layer, i, pieces[p]);
 		rc = read_dense(l, base, p * (n / count), n / count, k);
 	}
-	if (rc || l->dry)
-		return rc;
-	at = sutra_encoder_reach_of(l->e, i, product, &columns);
-	return sutra_gemm_weights_new(l->e->plans[product], l->matrix, l->bias,
-				      l->options->reach ? l->options->reach + at : NULL,
-				      &l->e->layers[i].products[product], l->err);
+	for (size_t p = 0; !rc && !l->dry && p < l->e->parts; p++)
+		rc = packed ? take_packed(l, l->e->plans[product],
+					  &l->e->layers[i].products[product][p]) :
+			      pack_part(l, i, product, p, n, k);
+	return rc;
 }
 
 static int read_layer(struct loader *l, size_t i)
@@ -348,7 +388,9 @@ int sutra_encoder_read_weights(struct sutra_encoder *e, const struct sutra_safet
 
 	l.matrix = sutra_alloc(wide * h * sizeof(float));
 	l.bias = sutra_calloc(wide, sizeof(float));	/* zero where a layout has none */
-	if (!l.matrix || !l.bias) {
+	l.part = sutra_alloc(wide / e->parts * h * sizeof(float));
+	l.part_bias = sutra_alloc(wide * sizeof(float));
+	if (!l.matrix || !l.bias || !l.part || !l.part_bias) {
 		rc = sutra_fail(err, SUTRA_E_NOMEM, "out of memory for the weights");
 		goto out;
 	}
@@ -359,5 +401,7 @@ int sutra_encoder_read_weights(struct sutra_encoder *e, const struct sutra_safet
 out:
 	sutra_free(l.matrix);
 	sutra_free(l.bias);
+	sutra_free(l.part);
+	sutra_free(l.part_bias);
 	return rc;
 }

@@ -14,9 +14,10 @@
 
 struct sutra_kernels {
 	const char *name;	/* "avx512", "avx2", "generic", "scalar" */
-	/* x [rows][width] = layer_norm(x + delta) * gamma + beta; delta NULL: nothing added. */
-	void (*add_norm)(float *x, const float *delta, const float *gamma, const float *beta,
-			 size_t rows, size_t width, float eps);
+	/* x [rows][width] = layer_norm(x + delta + more) * gamma + beta, added in this order; NULL:
+	 * nothing is. */
+	void (*add_norm)(float *x, const float *delta, const float *more, const float *gamma,
+			 const float *beta, size_t rows, size_t width, float eps);
 	/* Self-attention of one text: qkv [rows][3 * heads * width] holds q, k and v side by side,
 	 * each heads * width wide; out [rows][heads * width]. scratch: see below. */
 	void (*attention)(const float *qkv, size_t rows, size_t heads, size_t width,

@@ -4,8 +4,8 @@
 #include <math.h>
 #include <string.h>
 
-static void add_norm(float *x, const float *delta, const float *gamma, const float *beta,
-		     size_t rows, size_t width, float eps)
+static void add_norm(float *x, const float *delta, const float *more, const float *gamma,
+		     const float *beta, size_t rows, size_t width, float eps)
 {
 	for (size_t r = 0; r < rows; r++, x += width) {
 		double mean = 0, variance = 0;
@@ -13,6 +13,8 @@ static void add_norm(float *x, const float *delta, const float *gamma, const flo
 		for (size_t i = 0; i < width; i++) {
 			if (delta)
 				x[i] += delta[r * width + i];
+			if (more)
+				x[i] += more[r * width + i];
 			mean += (double)x[i];
 		}
 		mean /= (double)width;

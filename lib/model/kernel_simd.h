@@ -114,8 +114,20 @@ static inline SIMD_TARGET vec SIMD_(gelu)(vec x)
 	return x * (a * p + 0.5f);
 }
 
-static SIMD_TARGET void SIMD_(add_norm)(float *x, const float *delta, const float *gamma,
-					const float *beta, size_t rows, size_t width, float eps)
+/* x [width] += delta. */
+static inline SIMD_TARGET void SIMD_(add)(float *x, const float *delta, size_t width)
+{
+	size_t whole = width / SIMD_LANES * SIMD_LANES;
+
+	for (size_t i = 0; i < whole; i += SIMD_LANES)
+		STORE(x + i, LOAD(x + i) + LOAD(delta + i));
+	for (size_t i = whole; i < width; i++)
+		x[i] += delta[i];
+}
+
+static SIMD_TARGET void SIMD_(add_norm)(float *x, const float *delta, const float *more,
+					const float *gamma, const float *beta, size_t rows,
+					size_t width, float eps)
 {
 	size_t whole = width / SIMD_LANES * SIMD_LANES;
 
@@ -123,13 +135,10 @@ static SIMD_TARGET void SIMD_(add_norm)(float *x, const float *delta, const floa
 		vec sums = { 0 }, squares = { 0 };
 		float mean = 0, variance = 0, scale;
 
-		if (delta) {
-			for (size_t i = 0; i < whole; i += SIMD_LANES)
-				STORE(x + i, LOAD(x + i) + LOAD(delta + i));
-			for (size_t i = whole; i < width; i++)
-				x[i] += delta[i];
-			delta += width;
-		}
+		if (delta)
+			SIMD_(add)(x, delta + r * width, width);
+		if (more)
+			SIMD_(add)(x, more + r * width, width);
 		for (size_t i = 0; i < whole; i += SIMD_LANES)
 			sums += LOAD(x + i);
 		for (size_t i = whole; i < width; i++)

@@ -118,7 +118,8 @@ static void make_key(const struct maker *m, enum sutra_precision p, char key[KEY
 
 	sutra_gemm_layout(layout);
 	snprintf(key, KEY_MAX,
-		 "packing=" PACKING " sample=" SUTRA_SAMPLE_VERSION " precision=%s layout=%s kernels=%s "
+		 "packing=" PACKING " " SUTRA_ENCODER_LAYOUT " sample=" SUTRA_SAMPLE_VERSION
+		 " precision=%s layout=%s kernels=%s "
 		 "weights=%s architecture=%s hidden=%zu layers=%zu heads=%zu inner=%zu eps=%g rotary=%g "
 		 "max_tokens=%zu pooling=%d %s",
 		 sutra_precision_name(p), layout, sutra_kernels_best()->name, m->source->weights_sha256,

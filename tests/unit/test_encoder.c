@@ -79,7 +79,7 @@ static void norm(const struct bert *b, const char *weight, const char *bias, siz
 {
 	float *w = tensor(b, weight, layer), *v = tensor(b, bias, layer);
 
-	sutra_kernels_scalar()->add_norm(x, delta, w, v, rows, b->config.hidden, b->config.eps);
+	sutra_kernels_scalar()->add_norm(x, delta, NULL, w, v, rows, b->config.hidden, b->config.eps);
 	sutra_free(w);
 	sutra_free(v);
 }

@@ -52,19 +52,25 @@ static void add_norm_equals_the_referee(void **state)
 	for (const struct sutra_kernels *const *k = sutra_kernels_all(); *k; k++)
 		for (size_t w = 0; w < sizeof(widths) / sizeof(widths[0]); w++) {
 			size_t width = widths[w], n = 5 * width;
-			float *x = numbers(n, 3), *delta = numbers(n, 1), *gamma = numbers(width, 1),
-			      *beta = numbers(width, 1), *want = sutra_memdup(x, n * sizeof(*x));
+			float *delta = numbers(n, 1), *more = numbers(n, 1), *gamma = numbers(width, 1),
+			      *beta = numbers(width, 1);
 
-			(*k)->add_norm(x, w % 2 ? delta : NULL, gamma, beta, 5, width, 1e-12f);
-			sutra_kernels_scalar()->add_norm(want, w % 2 ? delta : NULL, gamma, beta, 5,
-							 width, 1e-12f);
-			if (width > 1)	/* one number has no variance: only rounding is normalised */
-				assert_true(worst(x, want, n) < 2e-5);
-			sutra_free(x);
+			for (int deltas = 0; deltas < 3; deltas++) {
+				float *x = numbers(n, 3), *want = sutra_memdup(x, n * sizeof(*x)),
+				      *one = deltas > 0 ? delta : NULL, *two = deltas > 1 ? more : NULL;
+
+				(*k)->add_norm(x, one, two, gamma, beta, 5, width, 1e-12f);
+				sutra_kernels_scalar()->add_norm(want, one, two, gamma, beta, 5, width,
+								 1e-12f);
+				if (width > 1)	/* one number has no variance: only rounding is normalised */
+					assert_true(worst(x, want, n) < 2e-5);
+				sutra_free(x);
+				sutra_free(want);
+			}
 			sutra_free(delta);
+			sutra_free(more);
 			sutra_free(gamma);
 			sutra_free(beta);
-			sutra_free(want);
 		}
 }
 
