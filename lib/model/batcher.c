@@ -19,12 +19,21 @@
  *
  * Sharing: a worker that finds others idle leaves them their part. Two halves on two cores take
  * half the time; below MIN_SHARE tokens the weights' passing twice eats the gain.
+ *
+ * Helping: what is not shared out, one text above all, is still computed by two. A batch is open to
+ * one idle worker, which is woken for it or finds it on becoming idle, and computes parts of it in
+ * the session of the worker that took it (sutra_encoder_help). It counts as idle all the while: at
+ * `waiting`, that a job is in line, it comes back between two parts, and the batch is open again. The
+ * batch is settled by who took it, who waits for no helper that has nothing in hand; so a helper may
+ * come back when the next batch is under way, which `since_ns` tells. A helped batch took two
+ * threads' time: the speed counts it so.
  */
 #include "model/batcher.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -55,6 +64,7 @@ struct worker {
 	struct slice *slices;		/* [max_texts] */
 	size_t texts, tokens, n_slices;
 	uint64_t since_ns;		/* when the batch under way was taken; 0: none */
+	bool open;			/* it wants a helper */
 };
 
 struct sutra_batcher {
@@ -63,6 +73,7 @@ struct sutra_batcher {
 	pthread_mutex_t lock;
 	pthread_cond_t filled;
 	struct sutra_batch_job *head, **tail;
+	atomic_bool waiting;		/* whether there is a head, for helpers, without the lock */
 	bool stopping;
 	uint64_t turn_tokens;		/* of the jobs in line, a batch each at most */
 	double full_ns, full_tokens;	/* decayed sums over full batches; tokens 0: none yet */
@@ -81,6 +92,7 @@ static void enter_line(struct sutra_batcher *b, struct sutra_batch_job *job)
 	job->next = NULL;
 	*b->tail = job;
 	b->tail = &job->next;
+	atomic_store_explicit(&b->waiting, true, memory_order_relaxed);
 	b->turn_tokens += turn_of(b, job);
 }
 
@@ -89,8 +101,10 @@ static struct sutra_batch_job *leave_line(struct sutra_batcher *b)
 	struct sutra_batch_job *job = b->head;
 
 	b->head = job->next;
-	if (!b->head)
+	if (!b->head) {
 		b->tail = &b->head;
+		atomic_store_explicit(&b->waiting, false, memory_order_relaxed);
+	}
 	b->turn_tokens -= turn_of(b, job);
 	return job;
 }
@@ -217,6 +231,32 @@ static void fill_batch(struct worker *w, struct sutra_batch_job **dropped)
 	w->since_ns = w->texts ? now : 0;
 }
 
+static bool has_waiting(void *batcher)
+{
+	return atomic_load_explicit(&((struct sutra_batcher *)batcher)->waiting, memory_order_relaxed);
+}
+
+/* Helps with a batch that wants it, the lock given away meanwhile; false: none does. */
+static bool help(struct sutra_batcher *b)
+{
+	struct worker *w = b->workers, *end = w + b->o.threads;
+	uint64_t since;
+	bool early;
+
+	while (w < end && !w->open)
+		w++;
+	if (w == end)
+		return false;
+	w->open = false;
+	since = w->since_ns;
+	pthread_mutex_unlock(&b->lock);
+	early = sutra_encoder_help(w->session, has_waiting, b);
+	pthread_mutex_lock(&b->lock);
+	if (early && w->since_ns == since)
+		w->open = true;
+	return true;
+}
+
 /* Waits for work and takes a batch; false: the end. What it finds dropped meanwhile it reports. */
 static bool take_batch(struct worker *w)
 {
@@ -229,7 +269,8 @@ static bool take_batch(struct worker *w)
 		pthread_mutex_lock(&b->lock);
 		b->stats.idle++;
 		while (!b->head && !b->stopping)
-			pthread_cond_wait(&b->filled, &b->lock);
+			if (!help(b))
+				pthread_cond_wait(&b->filled, &b->lock);
 		b->stats.idle--;
 		more = b->head;		/* else it is stopping, and nothing is left */
 		fill_batch(w, &dropped);
@@ -241,15 +282,42 @@ static bool take_batch(struct worker *w)
 	return w->texts > 0;
 }
 
-/* What the batch says about the speed. */
+/* Lets others help with the batch, which has begun. */
+static void open_batch(struct worker *w)
+{
+	struct sutra_batcher *b = w->batcher;
+	bool call;
+
+	pthread_mutex_lock(&b->lock);
+	w->open = true;
+	call = b->stats.idle;
+	pthread_mutex_unlock(&b->lock);
+	if (call)
+		pthread_cond_signal(&b->filled);
+}
+
+static int run_batch(struct worker *w, struct sutra_err *err)
+{
+	int rc = sutra_encoder_begin(w->session, w->ids, w->lengths, w->texts, err);
+
+	if (rc)
+		return rc;
+	if (w->batcher->o.threads > 1)
+		open_batch(w);
+	return sutra_encoder_finish(w->session, w->batcher->o.pooling, w->out, err);
+}
+
+/* What the batch says about the speed of a thread. */
 static void learn_speed(struct worker *w, uint64_t took)
 {
 	struct sutra_batcher *b = w->batcher;
 	bool full = w->tokens >= b->o.max_tokens / 4 || w->texts == b->o.max_texts;
+	double helped = sutra_encoder_session_helped(w->session);
+	double ns = (double)took * (helped < 0.5 ? 1 / (1 - helped) : 2);
 
-	if (!full && (double)w->tokens * b->full_ns <= b->full_tokens * (double)took)
+	if (!full && (double)w->tokens * b->full_ns <= b->full_tokens * ns)
 		return;
-	b->full_ns = b->full_ns * 0.875 + (double)took;
+	b->full_ns = b->full_ns * 0.875 + ns;
 	b->full_tokens = b->full_tokens * 0.875 + (double)w->tokens;
 }
 
@@ -309,7 +377,9 @@ static void finish_batch(struct worker *w, int rc, const struct sutra_err *err)
 	took = now - w->since_ns;
 	complete = settle(w, rc, err, now);
 	w->since_ns = 0;
+	w->open = false;
 	b->stats.batches++;
+	b->stats.helped += sutra_encoder_session_helped(w->session) > 0;
 	b->stats.texts += w->texts;
 	b->stats.tokens += w->tokens;
 	b->stats.inference_ns += took;
@@ -329,8 +399,7 @@ static void *run_worker(void *arg)
 		setpriority(PRIO_PROCESS, self, getpriority(PRIO_PROCESS, self) + nice);
 	while (take_batch(w)) {
 		struct sutra_err err;
-		int rc = sutra_encoder_run(w->session, w->ids, w->lengths, w->texts,
-					   w->batcher->o.pooling, w->out, &err);
+		int rc = run_batch(w, &err);
 
 		finish_batch(w, rc, &err);
 	}
@@ -414,11 +483,12 @@ void sutra_batcher_free(struct sutra_batcher *b)
 	b->stopping = true;
 	pthread_cond_broadcast(&b->filled);
 	pthread_mutex_unlock(&b->lock);
-	for (unsigned i = 0; b->workers && i < b->o.threads; i++) {
+	for (unsigned i = 0; b->workers && i < b->o.threads; i++)
+		if (b->workers[i].started)
+			pthread_join(b->workers[i].thread, NULL);
+	for (unsigned i = 0; b->workers && i < b->o.threads; i++) {	/* where no helper is any more */
 		struct worker *w = &b->workers[i];
 
-		if (w->started)
-			pthread_join(w->thread, NULL);
 		sutra_encoder_session_free(w->session);
 		sutra_free(w->ids);
 		sutra_free(w->lengths);

@@ -6,7 +6,8 @@
  * What is waited is estimated from the tokens ahead of it and the threads' measured speed.
  *
  * A thread takes as many texts as its token budget holds, from several jobs when they are small,
- * and leaves their shares to the threads that are idle. What is left of a large job goes to the
+ * and leaves their shares to the threads that are idle; one that stays idle helps with a batch
+ * that another has taken, until there is work of its own. What is left of a large job goes to the
  * end of the line after each batch, so that a small one never waits for all of it. A job whose
  * deadline has passed, or that nobody waits for any more, is dropped before it is computed, and
  * so is the rest of one that is partly done.
@@ -86,8 +87,9 @@ int sutra_batcher_run(struct sutra_batcher *b, struct sutra_batch_job *job, stru
 
 struct sutra_batcher_stats {
 	uint64_t queued, queued_tokens;	/* texts and tokens waiting now */
-	unsigned idle;			/* threads that wait for work */
+	unsigned idle;			/* threads that wait for work, or help meanwhile */
 	uint64_t batches, texts, tokens;	/* done so far */
+	uint64_t helped;		/* of these batches, computed by two threads */
 	uint64_t inference_ns;		/* sum over batches */
 	uint64_t late, gone;		/* jobs dropped: past their deadline; nobody waits */
 	uint64_t longest_ns;		/* age of the oldest batch under way; 0: idle */

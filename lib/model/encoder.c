@@ -458,30 +458,6 @@ bool sutra_encoder_help(struct sutra_encoder_session *s, bool (*enough)(void *),
 	return true;
 }
 
-/* All layers over x. */
-static int run_layers(struct sutra_encoder_session *s, struct sutra_err *err)
-{
-	size_t parts = s->encoder->parts;
-
-	s->items = (long)(s->encoder->config.layers * PHASES * parts);
-	s->own = 0;
-	for (size_t p = 0; p < parts; p++)
-		s->parts[p].rc = 0;
-	atomic_store_explicit(&s->failed, false, memory_order_relaxed);
-	atomic_store_explicit(&s->done, 0, memory_order_relaxed);
-	atomic_store_explicit(&s->left, s->items, memory_order_release);
-	while (take_part(s))
-		s->own++;
-	wait_done(s, s->items);
-	for (size_t p = 0; p < parts; p++)
-		if (s->parts[p].rc) {
-			if (err)
-				*err = s->parts[p].err;
-			return s->parts[p].rc;
-		}
-	return 0;
-}
-
 /* Sums in double, in the order of the tokens. */
 static void pool_mean(const float *x, size_t rows, size_t width, float *out)
 {
@@ -499,27 +475,57 @@ static void pool_mean(const float *x, size_t rows, size_t width, float *out)
 	}
 }
 
-int sutra_encoder_run(struct sutra_encoder_session *s, const uint32_t *ids,
-		      const uint32_t *lengths, size_t texts, enum sutra_pooling pooling, float *out,
-		      struct sutra_err *err)
+int sutra_encoder_begin(struct sutra_encoder_session *s, const uint32_t *ids,
+			const uint32_t *lengths, size_t texts, struct sutra_err *err)
 {
-	size_t h = s->encoder->config.hidden, tokens = 0;
-	uint64_t began;
-	int rc = check_batch(s, ids, lengths, texts, &tokens, err);
+	size_t parts = s->encoder->parts;
+	int rc = check_batch(s, ids, lengths, texts, &s->tokens, err);
 
 	s->pooling_ns = 0;
+	s->items = s->own = 0;
 	if (rc)
 		return rc;
 	s->lengths = lengths;
 	s->texts = texts;
-	s->tokens = tokens;
 	embed(s, ids);
-	rc = run_layers(s, err);
+	for (size_t p = 0; p < parts; p++)
+		s->parts[p].rc = 0;
+	s->items = (long)(s->encoder->config.layers * PHASES * parts);
+	atomic_store_explicit(&s->failed, false, memory_order_relaxed);
+	atomic_store_explicit(&s->done, 0, memory_order_relaxed);
+	atomic_store_explicit(&s->left, s->items, memory_order_release);
+	return 0;
+}
+
+int sutra_encoder_finish(struct sutra_encoder_session *s, enum sutra_pooling pooling, float *out,
+			 struct sutra_err *err)
+{
+	size_t h = s->encoder->config.hidden;
+	uint64_t began;
+
+	while (take_part(s))
+		s->own++;
+	wait_done(s, s->items);
+	for (struct part *p = s->parts; p < s->parts + s->encoder->parts; p++)
+		if (p->rc) {
+			if (err)
+				*err = p->err;
+			return p->rc;
+		}
 	began = sutra_clock_ns();
-	for (size_t t = 0, at = 0; !rc && t < texts; at += lengths[t++])
-		pool_mean(s->x + at * h, pooling == SUTRA_POOL_CLS ? 1 : lengths[t], h, out + t * h);
+	for (size_t t = 0, at = 0; t < s->texts; at += s->lengths[t++])
+		pool_mean(s->x + at * h, pooling == SUTRA_POOL_CLS ? 1 : s->lengths[t], h, out + t * h);
 	s->pooling_ns = sutra_clock_ns() - began;
-	return rc;
+	return 0;
+}
+
+int sutra_encoder_run(struct sutra_encoder_session *s, const uint32_t *ids,
+		      const uint32_t *lengths, size_t texts, enum sutra_pooling pooling, float *out,
+		      struct sutra_err *err)
+{
+	int rc = sutra_encoder_begin(s, ids, lengths, texts, err);
+
+	return rc ? rc : sutra_encoder_finish(s, pooling, out, err);
 }
 
 uint64_t sutra_encoder_session_pooling_ns(const struct sutra_encoder_session *s) { return s->pooling_ns; }

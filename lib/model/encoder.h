@@ -92,10 +92,15 @@ void sutra_encoder_watch(struct sutra_encoder_session *s, float *reach);
 int sutra_encoder_run(struct sutra_encoder_session *s, const uint32_t *ids,
 		      const uint32_t *lengths, size_t texts, enum sutra_pooling pooling, float *out,
 		      struct sutra_err *err);
-/* Another thread's help with the session's run, if one is under way: returns when there is nothing
- * left to begin (false), or between two pieces of work as soon as `enough` says so (true). May be
- * called at any time until the session is freed, and by several threads, of which a layer's parts
- * keep one busy. */
+/* The same in two steps, between which and during the second of which other threads may help. What
+ * has begun must be finished; lengths stay the caller's until then. */
+int sutra_encoder_begin(struct sutra_encoder_session *s, const uint32_t *ids,
+			const uint32_t *lengths, size_t texts, struct sutra_err *err);
+int sutra_encoder_finish(struct sutra_encoder_session *s, enum sutra_pooling pooling, float *out,
+			 struct sutra_err *err);
+/* Another thread's help with a run that has begun: returns when there is nothing left to begin
+ * (false), or between two pieces of work as soon as `enough` says so (true). May be called at any
+ * time until the session is freed, and by several threads, of which a layer's parts keep one busy. */
 bool sutra_encoder_help(struct sutra_encoder_session *s, bool (*enough)(void *), void *arg);
 /* Of the last run, the time that pooling took, and the share of the work that others did, 0 to 1. */
 uint64_t sutra_encoder_session_pooling_ns(const struct sutra_encoder_session *s);

@@ -277,6 +277,70 @@ static void idle_threads_share_a_job(void **state)
 	sutra_batcher_free(b);
 }
 
+/* One text of 39 tokens at a time: an idle thread computes parts of it, sooner or later. */
+static void an_idle_thread_helps_with_a_text(void **state)
+{
+	static struct test_job job;
+	struct sutra_batcher_options o = queue_options(3);
+	struct sutra_batcher *b = start(&o);
+	struct sutra_batcher_stats stats = { 0 };
+	uint64_t limit = sutra_clock_ns() + 20000000000u;
+	struct sutra_encoder_session *s;
+	struct sutra_err err;
+	uint32_t length = 39;
+	float want[WIDTH];
+	size_t texts = 0;
+
+	fill_job(&job, MANY, 7);
+	job.job.texts = 1;
+	job.job.lengths = &length;
+	assert_int_equal(sutra_encoder_session_new(model->encoder, 40, NULL, &s, &err), 0);
+	assert_int_equal(sutra_encoder_run(s, job.ids, &length, 1, model->pooling, want, &err), 0);
+	sutra_encoder_session_free(s);
+	while (stats.helped < 20 && sutra_clock_ns() < limit) {
+		memset(job.out, 0, sizeof(want));
+		assert_int_equal(sutra_batcher_run(b, &job.job, &err), 0);
+		assert_memory_equal(job.out, want, sizeof(want));
+		sutra_batcher_stats(b, &stats);
+		texts++;
+	}
+	assert_true(stats.helped >= 20);
+	assert_int_equal(stats.batches, texts);
+	sutra_batcher_free(b);
+}
+
+/* Jobs that come while others are helped with get their own vectors, and freeing drains them. */
+static void helpers_come_back_for_work(void **state)
+{
+	enum { TIMES = 60, AT_ONCE = 6 };
+	static struct test_job jobs[AT_ONCE];
+	struct sutra_batcher_options o = queue_options(3);
+	struct sutra_encoder_session *s;
+	struct sutra_err err;
+	float want[WIDTH];
+
+	assert_int_equal(sutra_encoder_session_new(model->encoder, 40, NULL, &s, &err), 0);
+	for (size_t round = 0; round < TIMES; round++) {
+		struct sutra_batcher *b = start(&o);
+
+		for (size_t i = 0; i < AT_ONCE; i++) {
+			fill_job(&jobs[i], 1 + (i + round) % 5, (uint32_t)(round + i));
+			submit(b, &jobs[i]);
+			if (i == round % AT_ONCE)
+				wait_done((int)i + 1);
+		}
+		sutra_batcher_free(b);
+		assert_int_equal(atomic_load(&jobs_done), AT_ONCE);
+		for (size_t i = 0; i < AT_ONCE; i++)
+			for (size_t t = 0; t < jobs[i].job.texts; t++) {
+				assert_int_equal(sutra_encoder_run(s, jobs[i].ids + t * 3, jobs[i].lengths,
+								   1, model->pooling, want, &err), 0);
+				assert_memory_equal(jobs[i].out + t * WIDTH, want, sizeof(want));
+			}
+	}
+	sutra_encoder_session_free(s);
+}
+
 static void late_jobs_are_dropped(void **state)
 {
 	struct test_job holder, late, whole;
@@ -501,6 +565,8 @@ int main(void)
 		cmocka_unit_test(large_jobs_take_turns),
 		cmocka_unit_test(a_long_text_is_not_overtaken),
 		cmocka_unit_test(idle_threads_share_a_job),
+		cmocka_unit_test(an_idle_thread_helps_with_a_text),
+		cmocka_unit_test(helpers_come_back_for_work),
 		cmocka_unit_test(late_jobs_are_dropped),
 		cmocka_unit_test(jobs_nobody_waits_for_are_dropped),
 		cmocka_unit_test(the_rest_of_a_begun_job_is_dropped),

@@ -6,6 +6,9 @@
 
 #include <cmocka.h>
 #include <math.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 
 #include "model/encoder.h"
 #include "model/gemm.h"
@@ -241,6 +244,170 @@ static void batches_beyond_the_limits_are_refused(void **state)
 	close_bert(&b);
 }
 
+/* The product that fails next, counted down to 0; less: none does. */
+static atomic_int fail_product;
+
+int __real_sutra_gemm(struct sutra_gemm_lane *lane, const struct sutra_gemm_weights *weights,
+		      const float *x, size_t rows, float *y, struct sutra_err *err);
+int __wrap_sutra_gemm(struct sutra_gemm_lane *lane, const struct sutra_gemm_weights *weights,
+		      const float *x, size_t rows, float *y, struct sutra_err *err);
+
+int __wrap_sutra_gemm(struct sutra_gemm_lane *lane, const struct sutra_gemm_weights *weights,
+		      const float *x, size_t rows, float *y, struct sutra_err *err)
+{
+	if (atomic_fetch_sub(&fail_product, 1) == 1)
+		return sutra_fail(err, SUTRA_E_INTERNAL, "this product was to fail");
+	return __real_sutra_gemm(lane, weights, x, rows, y, err);
+}
+
+/* Of sizes that have two parts, and of heads that cannot be halved. */
+static const struct tiny halved = { 32, 2, 4, 64, 40, 200, "F32", "", false },
+			 whole = { 20, 3, 5, 28, 40, 200, "F32", "", false };
+
+static bool after_some(void *left) { return (*(int *)left)-- == 0; }
+
+/* A helper, here the same thread, that does the first items of a run and leaves the others. */
+static void a_helper_may_leave_at_any_point(void **state)
+{
+	const struct tiny *const shapes[] = { &halved, &whole };
+	float want[TEXTS * 32], out[TEXTS * 32];
+
+	for (int i = 0; i < 2; i++) {
+		int items = (int)shapes[i]->layers * 4 * (i ? 1 : 2);
+		struct sutra_encoder_session *s;
+		struct sutra_err err;
+		struct bert b;
+
+		open_bert(shapes[i], &b);
+		run(&b, NULL, 0, TEXTS, SUTRA_POOL_MEAN, want);
+		assert_int_equal(sutra_encoder_session_new(b.encoder, TOKENS, NULL, &s, &err), 0);
+		for (int some = 0; some <= items + 1; some++) {
+			int left = some;
+
+			assert_int_equal(sutra_encoder_begin(s, ids, lengths, TEXTS, &err), 0);
+			assert_int_equal(sutra_encoder_help(s, after_some, &left), some <= items);
+			memset(out, 0, sizeof(out));
+			assert_int_equal(sutra_encoder_finish(s, SUTRA_POOL_MEAN, out, &err), 0);
+			assert_memory_equal(out, want, TEXTS * shapes[i]->hidden * sizeof(float));
+			assert_true(fabs(sutra_encoder_session_helped(s) -
+					 fmin(1, (double)some / items)) < 1e-9);
+			left = 1;	/* nothing is under way */
+			assert_false(sutra_encoder_help(s, after_some, &left));
+		}
+		sutra_encoder_session_free(s);
+		close_bert(&b);
+	}
+}
+
+enum { HELPERS = 2, ROUNDS = 400 };
+
+/* Threads that help whenever they can, and leave when a die says so. */
+struct crew {
+	struct sutra_encoder_session *session;
+	pthread_t threads[HELPERS];
+	atomic_bool over;
+	atomic_uint throws;
+};
+
+static bool throw_die(void *arg)
+{
+	unsigned n = atomic_fetch_add(&((struct crew *)arg)->throws, 1);
+
+	return (n * 2654435761u >> 16) % 5 == 0;
+}
+
+static void *keep_helping(void *arg)
+{
+	struct crew *c = arg;
+
+	while (!atomic_load(&c->over))
+		if (!sutra_encoder_help(c->session, throw_die, c))
+			sched_yield();
+	return NULL;
+}
+
+static void open_crew(struct crew *c, const struct bert *b)
+{
+	struct sutra_err err;
+
+	assert_int_equal(sutra_encoder_session_new(b->encoder, TOKENS, NULL, &c->session, &err), 0);
+	atomic_store(&c->over, false);
+	for (int i = 0; i < HELPERS; i++)
+		assert_int_equal(pthread_create(&c->threads[i], NULL, keep_helping, c), 0);
+}
+
+static void close_crew(struct crew *c)
+{
+	atomic_store(&c->over, true);
+	for (int i = 0; i < HELPERS; i++)
+		pthread_join(c->threads[i], NULL);
+	sutra_encoder_session_free(c->session);
+}
+
+/* Batches of a text or more; in every other one the helpers have come before the own thread goes on. */
+static void help_changes_no_bit(void **state)
+{
+	const struct tiny *const shapes[] = { &halved, &whole };
+	float want[TEXTS * 32], out[TEXTS * 32];
+	static struct crew c;
+
+	for (int i = 0; i < 2; i++) {
+		size_t h = shapes[i]->hidden;
+		double helped = 0;
+		struct sutra_err err;
+		struct bert b;
+
+		open_bert(shapes[i], &b);
+		run(&b, NULL, 0, TEXTS, SUTRA_POOL_MEAN, want);
+		open_crew(&c, &b);
+		for (unsigned round = 0; round < ROUNDS; round++) {
+			size_t from = round % TEXTS, n = 1 + round / TEXTS % (TEXTS - from), at = 0;
+			unsigned throws;
+
+			for (size_t t = 0; t < from; t++)
+				at += lengths[t];
+			assert_int_equal(sutra_encoder_begin(c.session, ids + at, lengths + from, n,
+							     &err), 0);
+			throws = atomic_load(&c.throws);
+			while (round % 8 < 4 && atomic_load(&c.throws) - throws < 8)
+				sched_yield();
+			assert_int_equal(sutra_encoder_finish(c.session, SUTRA_POOL_MEAN, out, &err), 0);
+			assert_memory_equal(out, want + from * h, n * h * sizeof(float));
+			helped += sutra_encoder_session_helped(c.session);
+		}
+		assert_true(helped > 1);
+		close_crew(&c);
+		close_bert(&b);
+	}
+}
+
+/* Whichever product fails, and whoever computes it, its error is the run's; the next run knows
+ * nothing of it. */
+static void a_failed_product_fails_the_run(void **state)
+{
+	const int products = (int)halved.layers * 4 * 2;
+	float want[TEXTS * 32], out[TEXTS * 32];
+	static struct crew c;
+	struct sutra_err err;
+	struct bert b;
+
+	open_bert(&halved, &b);
+	run(&b, NULL, 0, TEXTS, SUTRA_POOL_MEAN, want);
+	open_crew(&c, &b);
+	for (int n = 1; n <= 10 * products; n++) {
+		atomic_store(&fail_product, 1 + n % products);
+		assert_int_equal(sutra_encoder_run(c.session, ids, lengths, TEXTS, SUTRA_POOL_MEAN, out,
+						   &err), SUTRA_E_INTERNAL);
+		assert_string_equal(err.message, "this product was to fail");
+		atomic_store(&fail_product, 0);
+		assert_int_equal(sutra_encoder_run(c.session, ids, lengths, TEXTS, SUTRA_POOL_MEAN, out,
+						   &err), 0);
+		assert_memory_equal(out, want, sizeof(want));
+	}
+	close_crew(&c);
+	close_bert(&b);
+}
+
 static void configs_are_refused_by_name(void **state)
 {
 #define SIZES "\"hidden_size\":32,\"num_hidden_layers\":2,\"intermediate_size\":64,\"vocab_size\":200"
@@ -431,6 +598,9 @@ int main(void)
 		cmocka_unit_test(dtypes_prefixes_and_old_names_change_nothing),
 		cmocka_unit_test(a_text_does_not_know_its_batch),
 		cmocka_unit_test(batches_beyond_the_limits_are_refused),
+		cmocka_unit_test(a_helper_may_leave_at_any_point),
+		cmocka_unit_test(help_changes_no_bit),
+		cmocka_unit_test(a_failed_product_fails_the_run),
 		cmocka_unit_test(configs_are_refused_by_name),
 		cmocka_unit_test(weights_must_fit_the_config),
 		cmocka_unit_test(models_without_token_types_are_read),
