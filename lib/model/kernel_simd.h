@@ -6,6 +6,7 @@
  *	SIMD_TARGET	the functions' target attribute, or nothing
  *	SIMD_(name)	name with the set's suffix
  *	SIMD_MIN, _MAX	the set's instruction for the lesser and the greater, if it has one
+ *	SIMD_LOW, _HIGH	the lanes of a's and b's lower and upper halves by turns: a0 b0 a1 b1 ...
  *
  * No include guard, on purpose; the defaults below only let the file compile alone.
  *
@@ -23,6 +24,8 @@
 #define SIMD_LANES 4
 #define SIMD_TARGET
 #define SIMD_(name) name##_alone
+#define SIMD_LOW 0, 4, 1, 5
+#define SIMD_HIGH 2, 6, 3, 7
 #endif
 
 #define PANEL (2 * SIMD_LANES)
@@ -71,14 +74,13 @@ static inline SIMD_TARGET vec SIMD_(select)(bits mask, vec yes, vec no)
 #endif
 #define ALL(number) ((vec){ 0 } + (number))
 
-/* exp(x) for x <= 0; below exp(-87): 0. Cody and Waite's reduction to [-ln2/2, ln2/2], then a
+/* exp(x) for x <= 0, of -87 below that. Cody and Waite's reduction to [-ln2/2, ln2/2], then a
  * polynomial (coefficients of Cephes expf). */
 static inline SIMD_TARGET vec SIMD_(exp)(vec x)
 {
-	bits keep = (bits)(x > -87.0f);
-	vec shifted, whole, r, y, scale;
+	vec shifted, whole, r, y;
 
-	x = (vec)((bits)x & keep);
+	x = MAX(x, ALL(-87.0f));
 	shifted = x * 1.44269504088896341f + MAGIC;
 	whole = shifted - MAGIC;
 	r = x - whole * 0.693359375f + whole * 2.12194440e-4f;
@@ -88,8 +90,7 @@ static inline SIMD_TARGET vec SIMD_(exp)(vec x)
 	y = y * r + 1.6666665459e-1f;
 	y = y * r + 5.0000001201e-1f;
 	y = y * r * r + r + 1.0f;
-	scale = (vec)(((bits)shifted << 23) + (127u << 23));
-	return (vec)((bits)(y * scale) & keep);
+	return y * (vec)(((bits)shifted << 23) + (127u << 23));
 }
 
 /* GELU by erf: x * (1/2 + a * p(u)), a = x within [-5, 5], u = a^2 * 2/25 - 1. The polynomial is the
@@ -160,6 +161,45 @@ static SIMD_TARGET void SIMD_(add_norm)(float *x, const float *delta, const floa
 	}
 }
 
+/* Turns a block: lane j of at[i] goes to lane i of at[j]. Each round puts the rows' lower halves by turns,
+ * then the upper ones, as one shuffles cards. */
+static inline SIMD_TARGET void SIMD_(turn)(vec at[SIMD_LANES])
+{
+#pragma GCC unroll 4
+	for (size_t round = 0; 1u << round < SIMD_LANES; round++) {
+		vec to[SIMD_LANES];
+
+#pragma GCC unroll 8
+		for (size_t i = 0; i < SIMD_LANES / 2; i++) {
+			to[2 * i] = __builtin_shufflevector(at[i], at[i + SIMD_LANES / 2], SIMD_LOW);
+			to[2 * i + 1] = __builtin_shufflevector(at[i], at[i + SIMD_LANES / 2], SIMD_HIGH);
+		}
+#pragma GCC unroll 16
+		for (size_t i = 0; i < SIMD_LANES; i++)
+			at[i] = to[i];
+	}
+}
+
+/* q [width][SIMD_LANES] = from [rows][width], rows `stride` apart, times `by`; rows <= SIMD_LANES. */
+static inline SIMD_TARGET void SIMD_(turn_queries)(const float *from, size_t stride, size_t rows,
+						   size_t width, float by, float *q)
+{
+	size_t c = 0;
+
+	for (; c + SIMD_LANES <= width; c += SIMD_LANES) {
+		vec block[SIMD_LANES] = { { 0 } };
+
+		for (size_t i = 0; i < rows; i++)
+			block[i] = LOAD(from + i * stride + c) * by;
+		SIMD_(turn)(block);
+		for (size_t i = 0; i < SIMD_LANES; i++)
+			STORE(q + (c + i) * SIMD_LANES, block[i]);
+	}
+	for (; c < width; c++)
+		for (size_t i = 0; i < rows; i++)
+			q[c * SIMD_LANES + i] = from[i * stride + c] * by;
+}
+
 /* s [rows][SIMD_LANES] = the products of `rows` keys with SIMD_LANES queries; q [width][SIMD_LANES]. */
 static inline SIMD_TARGET void SIMD_(scores)(const float *q, const float *k, size_t stride,
 					     size_t width, size_t rows, float *s)
@@ -206,8 +246,8 @@ static inline SIMD_TARGET vec SIMD_(softmax)(float *s, size_t rows)
 	return 1.0f / sums;
 }
 
-/* o [QROWS][padded] = s [rows][QROWS of SIMD_LANES], turned, times v [rows][padded]. */
-static inline SIMD_TARGET void SIMD_(mix)(const float *s, const float *v, size_t rows,
+/* o [QROWS][padded] = s [rows][QROWS of SIMD_LANES], turned, times v [rows][padded], rows `stride` apart. */
+static inline SIMD_TARGET void SIMD_(mix)(const float *s, const float *v, size_t stride, size_t rows,
 					  size_t padded, float *o)
 {
 	for (size_t c = 0; c < padded; c += PANEL) {
@@ -216,7 +256,7 @@ static inline SIMD_TARGET void SIMD_(mix)(const float *s, const float *v, size_t
 
 		for (size_t j = 0; j < rows; j++) {
 			const float *p = s + j * SIMD_LANES;
-			vec v0 = LOAD(v + j * padded + c), v1 = LOAD(v + j * padded + c + SIMD_LANES);
+			vec v0 = LOAD(v + j * stride + c), v1 = LOAD(v + j * stride + c + SIMD_LANES);
 
 			a0 += p[0] * v0;
 			a1 += p[0] * v1;
@@ -249,32 +289,49 @@ static inline SIMD_TARGET void SIMD_(scale)(const float *from, float by, size_t 
 		to[i] = from[i] * by;
 }
 
-/* A lane is a query, so that the softmax needs no sums across lanes; keys are read where they lie. */
+/* to [rows][padded] = from [rows][width], rows `stride` apart; what is padded stays. */
+static inline SIMD_TARGET void SIMD_(gather)(const float *from, size_t stride, size_t rows,
+					     size_t width, float *to, size_t padded)
+{
+	for (size_t i = 0; i < rows; i++)
+		SIMD_(scale)(from + i * stride, 1, width, to + i * padded);
+}
+
+/* A lane is a query, so that the softmax needs no sums across lanes. Where there is more than one block of
+ * queries k and v are gathered first: where they lie, 3 * hidden apart, they share few sets of
+ * the first cache. */
 static SIMD_TARGET void SIMD_(attention)(const float *qkv, size_t rows, size_t heads, size_t width,
 					 float *scratch, float *out)
 {
-	size_t hidden = heads * width, stride = 3 * hidden;
+	size_t hidden = heads * width, stride = 3 * hidden, between = stride;
 	size_t padded = (width + PANEL - 1) / PANEL * PANEL;
+	bool in_place = rows <= SIMD_LANES && padded == width;
 	float *q = scratch, *s = q + width * SIMD_LANES, *o = s + rows * SIMD_LANES,
-	      *v = o + QROWS * padded, share[SIMD_LANES];
+	      *ks = o + QROWS * padded, *vs = ks + rows * padded, share[SIMD_LANES];
 	float scale = 1.0f / sqrtf((float)width);
 
 	memset(q, 0, width * SIMD_LANES * sizeof(*q));
-	memset(v, 0, rows * padded * sizeof(*v));
+	if (!in_place)
+		memset(vs, 0, rows * padded * sizeof(*vs));
 	for (size_t h = 0; h < heads; h++, qkv += width, out += width) {
-		for (size_t i = 0; i < rows; i++)
-			SIMD_(scale)(qkv + i * stride + 2 * hidden, 1, width, v + i * padded);
+		const float *k = qkv + hidden, *v = qkv + 2 * hidden;
+
+		if (!in_place) {
+			SIMD_(gather)(k, stride, rows, width, ks, padded);
+			SIMD_(gather)(v, stride, rows, width, vs, padded);
+			k = ks;
+			v = vs;
+			between = padded;
+		}
 		for (size_t from = 0; from < rows; from += SIMD_LANES) {
 			size_t n = rows - from < SIMD_LANES ? rows - from : SIMD_LANES;
 
-			for (size_t i = 0; i < n; i++)
-				for (size_t c = 0; c < width; c++)
-					q[c * SIMD_LANES + i] = qkv[(from + i) * stride + c] * scale;
-			SIMD_(scores)(q, qkv + hidden, stride, width, rows, s);
+			SIMD_(turn_queries)(qkv + from * stride, stride, n, width, scale, q);
+			SIMD_(scores)(q, k, between, width, rows, s);
 			STORE(share, SIMD_(softmax)(s, rows));
 			for (size_t i = 0; i < n; i++) {
 				if (i % QROWS == 0)
-					SIMD_(mix)(s + i, v, rows, padded, o);
+					SIMD_(mix)(s + i, v, between, rows, padded, o);
 				SIMD_(scale)(o + i % QROWS * padded, share[i], width,
 					     out + (from + i) * hidden);
 			}
@@ -444,6 +501,8 @@ static SIMD_TARGET void SIMD_(swiglu)(float *x, size_t rows, size_t width)
 #undef MIN
 #undef MAX
 #undef ALL
+#undef SIMD_LOW
+#undef SIMD_HIGH
 #undef SIMD_MIN
 #undef SIMD_MAX
 #undef LOAD
