@@ -14,8 +14,8 @@
 
 struct sutra_kernels {
 	const char *name;	/* "avx512", "avx2", "generic", "scalar" */
-	/* x [rows][width] = layer_norm(x + delta + more) * gamma + beta, added in this order; NULL:
-	 * nothing is. */
+	/* x [rows][width] = layer_norm(x + delta + more) * gamma + beta, added in this order. Without
+	 * more (NULL), or without both, nothing else is. */
 	void (*add_norm)(float *x, const float *delta, const float *more, const float *gamma,
 			 const float *beta, size_t rows, size_t width, float eps);
 	/* Self-attention of one text: qkv [rows][3 * heads * width] holds q, k and v side by side,

@@ -115,49 +115,66 @@ static inline SIMD_TARGET vec SIMD_(gelu)(vec x)
 	return x * (a * p + 0.5f);
 }
 
-/* x [width] += delta. */
-static inline SIMD_TARGET void SIMD_(add)(float *x, const float *delta, size_t width)
+/* One row; four sums, so that no addition waits for the one before. */
+static inline SIMD_TARGET void SIMD_(norm_row)(float *x, const float *gamma, const float *beta,
+					       size_t width, float eps)
 {
-	size_t whole = width / SIMD_LANES * SIMD_LANES;
+	enum { SUMS = 4, STEP = SUMS * SIMD_LANES };
+	size_t steps = width / STEP * STEP, whole = width / SIMD_LANES * SIMD_LANES, i;
+	vec sums[SUMS] = { 0 }, squares[SUMS] = { 0 };
+	float mean = 0, variance = 0, scale;
 
-	for (size_t i = 0; i < whole; i += SIMD_LANES)
+	for (i = 0; i < steps; i += STEP)
+#pragma GCC unroll 4
+		for (size_t k = 0; k < SUMS; k++)
+			sums[k] += LOAD(x + i + k * SIMD_LANES);
+	for (; i < whole; i += SIMD_LANES)
+		sums[0] += LOAD(x + i);
+	for (; i < width; i++)
+		mean += x[i];
+	mean += SIMD_(total)((sums[0] + sums[1]) + (sums[2] + sums[3]));
+	mean /= (float)width;
+	for (i = 0; i < steps; i += STEP)
+#pragma GCC unroll 4
+		for (size_t k = 0; k < SUMS; k++) {
+			vec d = LOAD(x + i + k * SIMD_LANES) - mean;
+
+			squares[k] += d * d;
+		}
+	for (; i < whole; i += SIMD_LANES)
+		squares[0] += (LOAD(x + i) - mean) * (LOAD(x + i) - mean);
+	for (; i < width; i++)
+		variance += (x[i] - mean) * (x[i] - mean);
+	variance += SIMD_(total)((squares[0] + squares[1]) + (squares[2] + squares[3]));
+	scale = 1.0f / sqrtf(variance / (float)width + eps);
+	for (i = 0; i < whole; i += SIMD_LANES)
+		STORE(x + i, (LOAD(x + i) - mean) * scale * LOAD(gamma + i) + LOAD(beta + i));
+	for (; i < width; i++)
+		x[i] = (x[i] - mean) * scale * gamma[i] + beta[i];
+}
+
+/* x [width] = x + delta, + more unless it is NULL. */
+static inline SIMD_TARGET void SIMD_(add_row)(float *x, const float *delta, const float *more,
+					      size_t width)
+{
+	size_t whole = width / SIMD_LANES * SIMD_LANES, i = 0;
+
+	for (; more && i < whole; i += SIMD_LANES)
+		STORE(x + i, LOAD(x + i) + LOAD(delta + i) + LOAD(more + i));
+	for (; i < whole; i += SIMD_LANES)
 		STORE(x + i, LOAD(x + i) + LOAD(delta + i));
-	for (size_t i = whole; i < width; i++)
-		x[i] += delta[i];
+	for (; i < width; i++)
+		x[i] = more ? x[i] + delta[i] + more[i] : x[i] + delta[i];
 }
 
 static SIMD_TARGET void SIMD_(add_norm)(float *x, const float *delta, const float *more,
 					const float *gamma, const float *beta, size_t rows,
 					size_t width, float eps)
 {
-	size_t whole = width / SIMD_LANES * SIMD_LANES;
-
 	for (size_t r = 0; r < rows; r++, x += width) {
-		vec sums = { 0 }, squares = { 0 };
-		float mean = 0, variance = 0, scale;
-
 		if (delta)
-			SIMD_(add)(x, delta + r * width, width);
-		if (more)
-			SIMD_(add)(x, more + r * width, width);
-		for (size_t i = 0; i < whole; i += SIMD_LANES)
-			sums += LOAD(x + i);
-		for (size_t i = whole; i < width; i++)
-			mean += x[i];
-		mean = (mean + SIMD_(total)(sums)) / (float)width;
-		for (size_t i = 0; i < whole; i += SIMD_LANES) {
-			vec d = LOAD(x + i) - mean;
-
-			squares += d * d;
-		}
-		for (size_t i = whole; i < width; i++)
-			variance += (x[i] - mean) * (x[i] - mean);
-		variance = (variance + SIMD_(total)(squares)) / (float)width;
-		scale = 1.0f / sqrtf(variance + eps);
-		for (size_t i = 0; i < whole; i += SIMD_LANES)
-			STORE(x + i, (LOAD(x + i) - mean) * scale * LOAD(gamma + i) + LOAD(beta + i));
-		for (size_t i = whole; i < width; i++)
-			x[i] = (x[i] - mean) * scale * gamma[i] + beta[i];
+			SIMD_(add_row)(x, delta + r * width, more ? more + r * width : NULL, width);
+		SIMD_(norm_row)(x, gamma, beta, width, eps);
 	}
 }
 
