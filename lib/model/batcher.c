@@ -298,13 +298,14 @@ static void open_batch(struct worker *w)
 
 static int run_batch(struct worker *w, struct sutra_err *err)
 {
-	int rc = sutra_encoder_begin(w->session, w->ids, w->lengths, w->texts, err);
+	int rc = sutra_encoder_begin(w->session, w->ids, w->lengths, w->texts, w->batcher->o.pooling,
+				     w->out, err);
 
 	if (rc)
 		return rc;
 	if (w->batcher->o.threads > 1)
 		open_batch(w);
-	return sutra_encoder_finish(w->session, w->batcher->o.pooling, w->out, err);
+	return sutra_encoder_finish(w->session, err);
 }
 
 /* What the batch says about the speed of a thread. */

@@ -93,11 +93,10 @@ int sutra_encoder_run(struct sutra_encoder_session *s, const uint32_t *ids,
 		      const uint32_t *lengths, size_t texts, enum sutra_pooling pooling, float *out,
 		      struct sutra_err *err);
 /* The same in two steps, between which and during the second of which other threads may help. What
- * has begun must be finished; lengths stay the caller's until then. */
-int sutra_encoder_begin(struct sutra_encoder_session *s, const uint32_t *ids,
-			const uint32_t *lengths, size_t texts, struct sutra_err *err);
-int sutra_encoder_finish(struct sutra_encoder_session *s, enum sutra_pooling pooling, float *out,
-			 struct sutra_err *err);
+ * has begun must be finished; ids, lengths and out are the session's until then. */
+int sutra_encoder_begin(struct sutra_encoder_session *s, const uint32_t *ids, const uint32_t *lengths,
+			size_t texts, enum sutra_pooling pooling, float *out, struct sutra_err *err);
+int sutra_encoder_finish(struct sutra_encoder_session *s, struct sutra_err *err);
 /* Another thread's help with a run that has begun: returns when there is nothing left to begin
  * (false), or between two pieces of work as soon as `enough` says so (true). May be called at any
  * time until the session is freed, and by several threads, of which a layer's parts keep one busy. */

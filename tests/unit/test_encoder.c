@@ -264,6 +264,39 @@ int __wrap_sutra_gemm(struct sutra_gemm_lane *lane, const struct sutra_gemm_weig
 static const struct tiny halved = { 32, 2, 4, 64, 40, 200, "F32", "", false },
 			 whole = { 20, 3, 5, 28, 40, 200, "F32", "", false };
 
+/* More texts than go through the layers together, in every order of lengths. */
+static void a_large_batch_changes_no_bit(void **state)
+{
+	enum { MANY = 120, MOST = MANY * 15 };
+	static float want[TEXTS * 32], out[MANY * 32];
+	static uint32_t many_ids[MOST], many_lengths[MANY];
+	size_t tokens = 0, which[MANY];
+	struct sutra_encoder_session *s;
+	struct sutra_err err;
+	struct bert b;
+
+	open_bert(&halved, &b);
+	run(&b, NULL, 0, TEXTS, SUTRA_POOL_MEAN, want);
+	for (size_t i = 0; i < MANY; i++) {
+		size_t at = 0;
+
+		which[i] = (i * i + i / 7) % TEXTS;
+		for (size_t t = 0; t < which[i]; t++)
+			at += lengths[t];
+		many_lengths[i] = lengths[which[i]];
+		memcpy(many_ids + tokens, ids + at, many_lengths[i] * sizeof(*ids));
+		tokens += many_lengths[i];
+	}
+	assert_int_equal(sutra_encoder_session_new(b.encoder, tokens, NULL, &s, &err), 0);
+	for (size_t n = 1; n <= MANY; n += 7) {
+		assert_int_equal(sutra_encoder_run(s, many_ids, many_lengths, n, SUTRA_POOL_MEAN, out, &err), 0);
+		for (size_t i = 0; i < n; i++)
+			assert_memory_equal(out + i * 32, want + which[i] * 32, 32 * sizeof(float));
+	}
+	sutra_encoder_session_free(s);
+	close_bert(&b);
+}
+
 static bool after_some(void *left) { return (*(int *)left)-- == 0; }
 
 /* A helper, here the same thread, that does the first items of a run and leaves the others. */
@@ -273,7 +306,7 @@ static void a_helper_may_leave_at_any_point(void **state)
 	float want[TEXTS * 32], out[TEXTS * 32];
 
 	for (int i = 0; i < 2; i++) {
-		int items = (int)shapes[i]->layers * 4 * (i ? 1 : 2);
+		int items = ((int)shapes[i]->layers * 4 + 2) * (i ? 1 : 2);
 		struct sutra_encoder_session *s;
 		struct sutra_err err;
 		struct bert b;
@@ -284,10 +317,10 @@ static void a_helper_may_leave_at_any_point(void **state)
 		for (int some = 0; some <= items + 1; some++) {
 			int left = some;
 
-			assert_int_equal(sutra_encoder_begin(s, ids, lengths, TEXTS, &err), 0);
-			assert_int_equal(sutra_encoder_help(s, after_some, &left), some <= items);
 			memset(out, 0, sizeof(out));
-			assert_int_equal(sutra_encoder_finish(s, SUTRA_POOL_MEAN, out, &err), 0);
+			assert_int_equal(sutra_encoder_begin(s, ids, lengths, TEXTS, SUTRA_POOL_MEAN, out, &err), 0);
+			assert_int_equal(sutra_encoder_help(s, after_some, &left), some <= items);
+			assert_int_equal(sutra_encoder_finish(s, &err), 0);
 			assert_memory_equal(out, want, TEXTS * shapes[i]->hidden * sizeof(float));
 			assert_true(fabs(sutra_encoder_session_helped(s) -
 					 fmin(1, (double)some / items)) < 1e-9);
@@ -367,11 +400,11 @@ static void help_changes_no_bit(void **state)
 			for (size_t t = 0; t < from; t++)
 				at += lengths[t];
 			assert_int_equal(sutra_encoder_begin(c.session, ids + at, lengths + from, n,
-							     &err), 0);
+							     SUTRA_POOL_MEAN, out, &err), 0);
 			throws = atomic_load(&c.throws);
 			while (round % 8 < 4 && atomic_load(&c.throws) - throws < 8)
 				sched_yield();
-			assert_int_equal(sutra_encoder_finish(c.session, SUTRA_POOL_MEAN, out, &err), 0);
+			assert_int_equal(sutra_encoder_finish(c.session, &err), 0);
 			assert_memory_equal(out, want + from * h, n * h * sizeof(float));
 			helped += sutra_encoder_session_helped(c.session);
 		}
@@ -598,6 +631,7 @@ int main(void)
 		cmocka_unit_test(dtypes_prefixes_and_old_names_change_nothing),
 		cmocka_unit_test(a_text_does_not_know_its_batch),
 		cmocka_unit_test(batches_beyond_the_limits_are_refused),
+		cmocka_unit_test(a_large_batch_changes_no_bit),
 		cmocka_unit_test(a_helper_may_leave_at_any_point),
 		cmocka_unit_test(help_changes_no_bit),
 		cmocka_unit_test(a_failed_product_fails_the_run),
