@@ -26,7 +26,8 @@
  * `waiting`, that a job is in line, it comes back between two parts, and the batch is open again. The
  * batch is settled by who took it, who waits for no helper that has nothing in hand; so a helper may
  * come back when the next batch is under way, which `since_ns` tells. A helped batch took two
- * threads' time: the speed counts it so.
+ * threads' time: the speed counts it so. No batch is too small for help: a text of 2 tokens takes
+ * 0.7 of the time in a model of width 64 (0.1 ms alone), one of 8 in all-MiniLM-L6-v2 0.6.
  */
 #include "model/batcher.h"
 
