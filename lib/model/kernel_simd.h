@@ -30,6 +30,8 @@
 
 #define PANEL (2 * SIMD_LANES)
 #define QROWS 4
+#define SIDE (SIMD_LANES / 2)
+#define INLINE __attribute__((always_inline))
 
 #define vec SIMD_(vec)
 #define bits SIMD_(bits)
@@ -74,45 +76,54 @@ static inline SIMD_TARGET vec SIMD_(select)(bits mask, vec yes, vec no)
 #endif
 #define ALL(number) ((vec){ 0 } + (number))
 
-/* exp(x) for x <= 0, of -87 below that. Cody and Waite's reduction to [-ln2/2, ln2/2], then a
- * polynomial (coefficients of Cephes expf). */
-static inline SIMD_TARGET vec SIMD_(exp)(vec x)
-{
-	vec shifted, whole, r, y;
+/* Long chains of arithmetic go over SIDE vectors side by side: the processor looks ahead over fewer
+ * instructions than one chain has. */
+#define EACH _Pragma("GCC unroll 8") for (size_t i = 0; i < SIDE; i++)
 
-	x = MAX(x, ALL(-87.0f));
-	shifted = x * 1.44269504088896341f + MAGIC;
-	whole = shifted - MAGIC;
-	r = x - whole * 0.693359375f + whole * 2.12194440e-4f;
-	y = r * 1.9875691500e-4f + 1.3981999507e-3f;
-	y = y * r + 8.3334519073e-3f;
-	y = y * r + 4.1665795894e-2f;
-	y = y * r + 1.6666665459e-1f;
-	y = y * r + 5.0000001201e-1f;
-	y = y * r * r + r + 1.0f;
-	return y * (vec)(((bits)shifted << 23) + (127u << 23));
+/* x = exp(x) for x <= 0, of -87 below that. Cody and Waite's reduction to [-ln2/2, ln2/2], then a
+ * polynomial (coefficients of Cephes expf). */
+static inline SIMD_TARGET INLINE void SIMD_(exp)(vec x[SIDE])
+{
+	vec shifted[SIDE], whole[SIDE], r[SIDE], r2[SIDE], y[SIDE], low[SIDE];
+
+	EACH shifted[i] = MAX(x[i], ALL(-87.0f));
+	EACH r[i] = shifted[i];
+	EACH shifted[i] = shifted[i] * 1.44269504088896341f + MAGIC;
+	EACH whole[i] = shifted[i] - MAGIC;
+	EACH r[i] -= whole[i] * 0.693359375f;
+	EACH r[i] += whole[i] * 2.12194440e-4f;
+	EACH r2[i] = r[i] * r[i];
+	EACH y[i] = r[i] * 1.9875691500e-4f + 1.3981999507e-3f;
+	EACH low[i] = r[i] * 8.3334519073e-3f + 4.1665795894e-2f;
+	EACH y[i] = y[i] * r2[i] + low[i];
+	EACH low[i] = r[i] * 1.6666665459e-1f + 5.0000001201e-1f;
+	EACH y[i] = y[i] * r2[i] + low[i];
+	EACH y[i] = y[i] * r2[i] + (r[i] + 1.0f);
+	EACH x[i] = y[i] * (vec)(((bits)shifted[i] << 23) + (127u << 23));
 }
 
 /* GELU by erf: x * (1/2 + a * p(u)), a = x within [-5, 5], u = a^2 * 2/25 - 1. The polynomial is the
  * minimax one of degree 12 for the error of the whole, which is below 2e-6 for |x| <= 8 and below 3e-7
  * of x beyond; in u the coefficients are small, so that nothing cancels. */
-static inline SIMD_TARGET vec SIMD_(gelu)(vec x)
+static inline SIMD_TARGET INLINE void SIMD_(gelu)(vec x[SIDE])
 {
-	vec a = MAX(MIN(x, ALL(5.0f)), ALL(-5.0f)), u = a * a * 0.08f - 1.0f, p;
+	vec a[SIDE], u[SIDE], p[SIDE];
 
-	p = u * 0.000492969237f - 0.00151415425f;
-	p = p * u + 0.00200186111f;
-	p = p * u - 0.00291567203f;
-	p = p * u + 0.00616542948f;
-	p = p * u - 0.0109732328f;
-	p = p * u + 0.0164976567f;
-	p = p * u - 0.0233367309f;
-	p = p * u + 0.0314262286f;
-	p = p * u - 0.0404329486f;
-	p = p * u + 0.0515214205f;
-	p = p * u - 0.0702966526f;
-	p = p * u + 0.141363785f;
-	return x * (a * p + 0.5f);
+	EACH a[i] = MAX(MIN(x[i], ALL(5.0f)), ALL(-5.0f));
+	EACH u[i] = a[i] * a[i] * 0.08f - 1.0f;
+	EACH p[i] = u[i] * 0.000492969237f - 0.00151415425f;
+	EACH p[i] = p[i] * u[i] + 0.00200186111f;
+	EACH p[i] = p[i] * u[i] - 0.00291567203f;
+	EACH p[i] = p[i] * u[i] + 0.00616542948f;
+	EACH p[i] = p[i] * u[i] - 0.0109732328f;
+	EACH p[i] = p[i] * u[i] + 0.0164976567f;
+	EACH p[i] = p[i] * u[i] - 0.0233367309f;
+	EACH p[i] = p[i] * u[i] + 0.0314262286f;
+	EACH p[i] = p[i] * u[i] - 0.0404329486f;
+	EACH p[i] = p[i] * u[i] + 0.0515214205f;
+	EACH p[i] = p[i] * u[i] - 0.0702966526f;
+	EACH p[i] = p[i] * u[i] + 0.141363785f;
+	EACH x[i] *= a[i] * p[i] + 0.5f;
 }
 
 /* One row; four sums, so that no addition waits for the one before. */
@@ -247,19 +258,35 @@ static inline SIMD_TARGET void SIMD_(scores)(const float *q, const float *k, siz
 	}
 }
 
+/* s [n][SIMD_LANES] = exp(s - top), n <= SIDE a constant; the result is their sum, begun with `sums`. */
+static inline SIMD_TARGET INLINE vec SIMD_(exp_sum)(float *s, const size_t n, vec top, vec sums)
+{
+	vec e[SIDE] = { { 0 } };
+
+#pragma GCC unroll 8
+	for (size_t i = 0; i < n; i++)
+		e[i] = LOAD(s + i * SIMD_LANES) - top;
+	SIMD_(exp)(e);
+#pragma GCC unroll 8
+	for (size_t i = 0; i < n; i++) {
+		STORE(s + i * SIMD_LANES, e[i]);
+		sums += e[i];
+	}
+	return sums;
+}
+
 /* s [rows][SIMD_LANES] = exp(s - the greatest of its column); the result is 1 / the column's sum. */
 static inline SIMD_TARGET vec SIMD_(softmax)(float *s, size_t rows)
 {
 	vec top = LOAD(s), sums = { 0 };
+	size_t j = 0;
 
-	for (size_t j = 1; j < rows; j++)
-		top = MAX(top, LOAD(s + j * SIMD_LANES));
-	for (size_t j = 0; j < rows; j++) {
-		vec e = SIMD_(exp)(LOAD(s + j * SIMD_LANES) - top);
-
-		STORE(s + j * SIMD_LANES, e);
-		sums += e;
-	}
+	for (size_t i = 1; i < rows; i++)
+		top = MAX(top, LOAD(s + i * SIMD_LANES));
+	for (; j + SIDE <= rows; j += SIDE)
+		sums = SIMD_(exp_sum)(s + j * SIMD_LANES, SIDE, top, sums);
+	for (; j < rows; j++)
+		sums = SIMD_(exp_sum)(s + j * SIMD_LANES, 1, top, sums);
 	return 1.0f / sums;
 }
 
@@ -356,34 +383,54 @@ static SIMD_TARGET void SIMD_(attention)(const float *qkv, size_t rows, size_t h
 	}
 }
 
+/* The least of the lanes. */
+static inline SIMD_TARGET float SIMD_(least)(vec v)
+{
+	float lanes[SIMD_LANES], m[4];
+
+	STORE(lanes, v);
+	memcpy(m, lanes, sizeof(m));
+	for (size_t i = 4; i < SIMD_LANES; i += 4)
+		for (size_t j = 0; j < 4; j++)
+			m[j] = lanes[i + j] < m[j] ? lanes[i + j] : m[j];
+	m[0] = m[1] < m[0] ? m[1] : m[0];
+	m[2] = m[3] < m[2] ? m[3] : m[2];
+	return m[2] < m[0] ? m[2] : m[0];
+}
+
 /* The least and the greatest of a row that has been evened out, and 0. */
 static inline SIMD_TARGET void SIMD_(range)(const float *x, const float *inverse, size_t width,
 					    float *ret_low, float *ret_high)
 {
-	vec low = { 0 }, high = { 0 };
-	float lows[SIMD_LANES], highs[SIMD_LANES];
-	size_t whole = width / SIMD_LANES * SIMD_LANES;
+	enum { AHEAD = 4 };
+	vec low[AHEAD] = { { 0 } }, high[AHEAD] = { { 0 } };
+	float least, greatest;
+	size_t i = 0;
 
-	for (size_t i = 0; i < whole; i += SIMD_LANES) {
+	for (; i + AHEAD * SIMD_LANES <= width; i += AHEAD * SIMD_LANES)
+#pragma GCC unroll 4
+		for (size_t k = 0; k < AHEAD; k++) {
+			vec v = LOAD(x + i + k * SIMD_LANES) * LOAD(inverse + i + k * SIMD_LANES);
+
+			low[k] = MIN(v, low[k]);
+			high[k] = MAX(v, high[k]);
+		}
+	for (; i + SIMD_LANES <= width; i += SIMD_LANES) {
 		vec v = LOAD(x + i) * LOAD(inverse + i);
 
-		low = MIN(v, low);
-		high = MAX(v, high);
+		low[0] = MIN(v, low[0]);
+		high[0] = MAX(v, high[0]);
 	}
-	STORE(lows, low);
-	STORE(highs, high);
-	for (size_t i = 1; i < SIMD_LANES; i++) {
-		lows[0] = lows[i] < lows[0] ? lows[i] : lows[0];
-		highs[0] = highs[i] > highs[0] ? highs[i] : highs[0];
-	}
-	for (size_t i = whole; i < width; i++) {
+	least = SIMD_(least)(MIN(MIN(low[0], low[1]), MIN(low[2], low[3])));
+	greatest = -SIMD_(least)(-MAX(MAX(high[0], high[1]), MAX(high[2], high[3])));
+	for (; i < width; i++) {
 		float v = x[i] * inverse[i];
 
-		lows[0] = v < lows[0] ? v : lows[0];
-		highs[0] = v > highs[0] ? v : highs[0];
+		least = v < least ? v : least;
+		greatest = v > greatest ? v : greatest;
 	}
-	*ret_low = lows[0];
-	*ret_high = highs[0];
+	*ret_low = least;
+	*ret_high = greatest;
 }
 
 static SIMD_TARGET void SIMD_(to_bf16)(const float *x, size_t n, uint16_t *out)
@@ -415,17 +462,16 @@ static SIMD_TARGET void SIMD_(quantize)(const float *x, const float *inverse, si
 		float low, high, times, shift;
 
 		SIMD_(range)(x, inverse, width, &low, &high);
-		scale[r] = high > low ? fmaxf((high - low) / most, 1e-30f) : 1;
+		scale[r] = high > low ? (high - low) / most : 1;
+		scale[r] = scale[r] > 1e-30f ? scale[r] : 1e-30f;
 		times = 1 / scale[r];
 		shift = rintf(-low * times);
 		zero[r] = (int32_t)shift;
 		for (size_t i = 0; i < whole; i += SIMD_LANES) {
-			vec v = LOAD(x + i) * LOAD(inverse + i) * times + shift;
-			ints n;
+			vec v = LOAD(x + i) * LOAD(inverse + i) * times + (shift + MAGIC);
 
-			v = MIN(MAX(v, ALL(0.0f)), ALL(most)) + MAGIC;
-			n = (ints)v & 0xff;
-			*(bytes *)(q + i) = __builtin_convertvector(n, bytes);
+			v = MIN(MAX(v, ALL(MAGIC)), ALL(most + MAGIC));
+			*(bytes *)(q + i) = __builtin_convertvector((ints)v & 0xff, bytes);
 		}
 		for (size_t i = whole; i < width; i++) {
 			float v = rintf(x[i] * inverse[i] * times + shift);
@@ -435,21 +481,44 @@ static SIMD_TARGET void SIMD_(quantize)(const float *x, const float *inverse, si
 	}
 }
 
+/* n <= SIDE vectors of dequantize, n a constant. */
+static inline SIMD_TARGET INLINE void SIMD_(dequantize_some)(float *y, const size_t n, float scale,
+							     int32_t zero, const float *weight_scale,
+							     const int32_t *weight_sum,
+							     const float *bias, bool gelu)
+{
+	vec v[SIDE] = { { 0 } };
+
+#pragma GCC unroll 8
+	for (size_t i = 0; i < n; i++) {
+		size_t at = i * SIMD_LANES;
+		ints sum = *(const ints *)(const void *)(y + at) - zero * *(const ints *)(weight_sum + at);
+
+		v[i] = __builtin_convertvector(sum, vec) * (scale * LOAD(weight_scale + at)) + LOAD(bias + at);
+	}
+	if (gelu)
+		SIMD_(gelu)(v);
+#pragma GCC unroll 8
+	for (size_t i = 0; i < n; i++)
+		STORE(y + i * SIMD_LANES, v[i]);
+}
+
 static SIMD_TARGET void SIMD_(dequantize)(float *y, size_t rows, size_t n, const float *scale,
 					  const int32_t *zero, const float *weight_scale,
 					  const int32_t *weight_sum, const float *bias, bool gelu)
 {
-	size_t whole = n / SIMD_LANES * SIMD_LANES;
+	size_t whole = n / SIMD_LANES * SIMD_LANES, quads = n / (SIDE * SIMD_LANES) * SIDE * SIMD_LANES;
 
 	for (size_t r = 0; r < rows; r++, y += n) {
-		for (size_t i = 0; i < whole; i += SIMD_LANES) {
-			ints sum = *(const ints *)(const void *)(y + i) - zero[r] * *(const ints *)(weight_sum + i);
-			vec v = __builtin_convertvector(sum, vec) * (scale[r] * LOAD(weight_scale + i)) +
-				LOAD(bias + i);
+		size_t i = 0;
 
-			STORE(y + i, gelu ? SIMD_(gelu)(v) : v);
-		}
-		for (size_t i = whole; i < n; i++) {
+		for (; i < quads; i += SIDE * SIMD_LANES)
+			SIMD_(dequantize_some)(y + i, SIDE, scale[r], zero[r], weight_scale + i,
+					       weight_sum + i, bias + i, gelu);
+		for (; i < whole; i += SIMD_LANES)
+			SIMD_(dequantize_some)(y + i, 1, scale[r], zero[r], weight_scale + i,
+					       weight_sum + i, bias + i, gelu);
+		for (; i < n; i++) {
 			int32_t sum;
 			float v;
 
@@ -486,22 +555,41 @@ static SIMD_TARGET void SIMD_(rotate)(float *qkv, size_t rows, size_t heads, siz
 		}
 }
 
-/* In place: a row is written over what earlier rows have been read from, or itself was. With
- * e = exp(-|gate|), which cannot overflow, the sigmoid is 1 / (1 + e), or e / (1 + e) of a negative
- * gate. */
+/* n <= SIDE vectors of swiglu, n a constant. With e = exp(-|gate|), which cannot overflow, the sigmoid is
+ * 1 / (1 + e), or e / (1 + e) of a negative gate. */
+static inline SIMD_TARGET INLINE void SIMD_(swiglu_some)(const float *value, const float *gate,
+							 const size_t n, float *x)
+{
+	vec e[SIDE] = { { 0 } };
+
+#pragma GCC unroll 8
+	for (size_t i = 0; i < n; i++)
+		e[i] = (vec)((bits)LOAD(gate + i * SIMD_LANES) | 0x80000000u);
+	SIMD_(exp)(e);
+#pragma GCC unroll 8
+	for (size_t i = 0; i < n; i++) {
+		vec g = LOAD(gate + i * SIMD_LANES);
+		vec top = SIMD_(select)((bits)(g >= 0.0f), ALL(1.0f), e[i]);
+
+		STORE(x + i * SIMD_LANES, LOAD(value + i * SIMD_LANES) * g * top / (1.0f + e[i]));
+	}
+}
+
+/* In place: a row is written over what earlier rows have been read from, or itself was. */
 static SIMD_TARGET void SIMD_(swiglu)(float *x, size_t rows, size_t width)
 {
 	size_t whole = width / SIMD_LANES * SIMD_LANES;
+	size_t quads = width / (SIDE * SIMD_LANES) * SIDE * SIMD_LANES;
 	const float *value = x, *gate = x + width;
 
 	for (size_t r = 0; r < rows; r++, value += 2 * width, gate += 2 * width, x += width) {
-		for (size_t i = 0; i < whole; i += SIMD_LANES) {
-			vec g = LOAD(gate + i), e = SIMD_(exp)((vec)((bits)g | 0x80000000u));
-			vec top = SIMD_(select)((bits)(g >= 0.0f), ALL(1.0f), e);
+		size_t i = 0;
 
-			STORE(x + i, LOAD(value + i) * g * top / (1.0f + e));
-		}
-		for (size_t i = whole; i < width; i++) {
+		for (; i < quads; i += SIDE * SIMD_LANES)
+			SIMD_(swiglu_some)(value + i, gate + i, SIDE, x + i);
+		for (; i < whole; i += SIMD_LANES)
+			SIMD_(swiglu_some)(value + i, gate + i, 1, x + i);
+		for (; i < width; i++) {
 			float e = expf(-fabsf(gate[i]));
 
 			x[i] = value[i] * gate[i] * (gate[i] >= 0 ? 1.0f : e) / (1.0f + e);
@@ -526,6 +614,9 @@ static SIMD_TARGET void SIMD_(swiglu)(float *x, size_t rows, size_t width)
 #undef STORE
 #undef PANEL
 #undef QROWS
+#undef SIDE
+#undef INLINE
+#undef EACH
 #undef SIMD_LANES
 #undef SIMD_TARGET
 #undef SIMD_
