@@ -38,13 +38,14 @@
 #include "model/kernel.h"
 #include "model/onednn.h"
 #include "model/quantize.h"
+#include "model/vnni.h"
 
 /* libgomp's, which oneDNN is linked with; <omp.h> comes with one compiler only. */
 void omp_set_num_threads(int n);
 
 /* The last step is used only when no other one is consistent. */
 static const size_t ladder[] = { 64, 48, 32, 24, 16, 8, 1 };
-enum { STEPS = sizeof(ladder) / sizeof(ladder[0]), LARGEST = 64, ALIGN = 64 };
+enum { STEPS = sizeof(ladder) / sizeof(ladder[0]), LARGEST = 64, ALIGN = 64, BLOCK = 128 };
 
 /* How a precision keeps its numbers. */
 static const struct {
@@ -62,6 +63,7 @@ struct sutra_gemm_plan {
 	enum sutra_activation act;
 	enum sutra_precision precision;
 	int top;				/* int8: the greatest byte of x */
+	bool panels;				/* int8: by vnni.h; what follows is not there then */
 	onednn_desc *weights;			/* the layout all steps share */
 	size_t scratch[STEPS];			/* bytes */
 	dnnl_primitive_t steps[STEPS];		/* NULL: not in the ladder */
@@ -74,7 +76,8 @@ struct sutra_gemm_weights {
 	void *owned;			/* the block, when it is ours */
 	const float *bias, *scale, *inverse;
 	const int32_t *sum;
-	dnnl_memory_t weights_mem, bias_mem;
+	const void *matrix;
+	dnnl_memory_t weights_mem, bias_mem;	/* unless in panels */
 };
 
 struct sutra_gemm_lane {
@@ -82,9 +85,9 @@ struct sutra_gemm_lane {
 	const struct sutra_kernels *kernels;
 	dnnl_stream_t stream;
 	void *scratch;
-	void *narrow;			/* bf16, int8: x, [LARGEST][k] */
-	float scale[LARGEST];		/* int8: of the rows of x */
-	int32_t zero[LARGEST];
+	void *narrow;			/* bf16, int8: x, [BLOCK][k] */
+	float scale[BLOCK];		/* int8: of the rows of x */
+	int32_t zero[BLOCK];
 	dnnl_memory_t x[STEPS], y[STEPS], scratch_mem[STEPS];
 };
 
@@ -206,11 +209,13 @@ static int run_step(struct sutra_gemm_lane *lane, const struct sutra_gemm_weight
 	return check(s, "run a product", err);
 }
 
-/* Step i for a block of at most as many rows as it holds. */
+/* A block of at most BLOCK rows in panels, or of as many as step i holds. */
 static int run_block(struct sutra_gemm_lane *lane, const struct sutra_gemm_weights *w, size_t i,
 		     const float *x, size_t rows, float *y, struct sutra_err *err)
 {
 	const struct sutra_gemm_plan *p = lane->plan;
+	const struct sutra_dequantizer d = { lane->scale, lane->zero, w->scale, w->sum, w->bias,
+					     p->act == SUTRA_ACT_GELU };
 	int rc;
 
 	switch (p->precision) {
@@ -220,10 +225,14 @@ static int run_block(struct sutra_gemm_lane *lane, const struct sutra_gemm_weigh
 	case SUTRA_INT8:
 		lane->kernels->quantize(x, w->inverse, rows, p->k, p->top, lane->narrow,
 					lane->scale, lane->zero);
+		if (p->panels) {
+			sutra_vnni_multiply(lane->narrow, rows, p->k, w->matrix, p->n, lane->kernels, &d, y);
+			return 0;
+		}
 		rc = run_step(lane, w, i, lane->narrow, y, err);
 		if (!rc)
-			lane->kernels->dequantize(y, rows, p->n, lane->scale, lane->zero, w->scale,
-						  w->sum, w->bias, p->act == SUTRA_ACT_GELU);
+			lane->kernels->dequantize(&d, (const int32_t *)(const void *)y, p->n, rows, p->n, y,
+						  p->n);
 		return rc;
 	default:
 		return run_step(lane, w, i, x, y, err);
@@ -236,13 +245,16 @@ int sutra_gemm(struct sutra_gemm_lane *lane, const struct sutra_gemm_weights *we
 	const struct sutra_gemm_plan *p = lane->plan;
 
 	omp_set_num_threads(1);
-	for (size_t at = 0, step; at < rows; at += ladder[step]) {
+	for (size_t at = 0, step = 0, block = BLOCK; at < rows; at += block) {
 		size_t left = rows - at;
 		int rc;
 
-		step = choose_step(p, left);
-		rc = run_block(lane, weights, step, x + at * p->k,
-			       left < ladder[step] ? left : ladder[step], y + at * p->n, err);
+		if (!p->panels) {
+			step = choose_step(p, left);
+			block = ladder[step];
+		}
+		rc = run_block(lane, weights, step, x + at * p->k, left < block ? left : block,
+			       y + at * p->n, err);
 		if (rc)
 			return rc;
 	}
@@ -334,6 +346,13 @@ bool sutra_precision_is_native(enum sutra_precision p)
 	return p == SUTRA_FP32 || has(dnnl_cpu_isa_avx512_core_vnni) || has(dnnl_cpu_isa_avx2_vnni);
 }
 
+/* Where there are tiles oneDNN uses them. */
+static bool has_panels(void)
+{
+	return has(dnnl_cpu_isa_avx512_core_vnni) && !has(dnnl_cpu_isa_avx512_core_amx) &&
+	       sutra_vnni_is_there();
+}
+
 unsigned sutra_gemm_vector_bits(void)
 {
 	return has(dnnl_cpu_isa_avx512_core) ? 512 : has(dnnl_cpu_isa_avx2) ? 256 : 128;
@@ -343,8 +362,8 @@ void sutra_gemm_layout(char ret[SUTRA_GEMM_LAYOUT_MAX])
 {
 	const dnnl_version_t *v = dnnl_version();
 
-	snprintf(ret, SUTRA_GEMM_LAYOUT_MAX, "onednn-%d.%d.%d-isa-%x", v->major, v->minor, v->patch,
-		 (unsigned)dnnl_get_effective_cpu_isa());
+	snprintf(ret, SUTRA_GEMM_LAYOUT_MAX, "onednn-%d.%d.%d-isa-%x%s", v->major, v->minor, v->patch,
+		 (unsigned)dnnl_get_effective_cpu_isa(), has_panels() ? "-panels" : "");
 }
 
 static int compile_step(struct sutra_gemm_plan *p, size_t i, struct sutra_err *err)
@@ -373,8 +392,9 @@ int sutra_gemm_plan_new(size_t k, size_t n, enum sutra_activation act,
 	p->act = act;
 	p->precision = precision;
 	p->top = sutra_precision_is_native(SUTRA_INT8) ? 255 : 127;
+	p->panels = precision == SUTRA_INT8 && has_panels() && sutra_vnni_fits(k);
 	rc = check(dnnl_engine_create(&p->engine, dnnl_cpu, 0), "start", err);
-	for (size_t i = 0; !rc && i < STEPS; i++)
+	for (size_t i = 0; !rc && !p->panels && i < STEPS; i++)
 		rc = compile_step(p, i, err);
 	if (!rc && precision != SUTRA_INT8)
 		rc = check_ladder(p, err);
@@ -425,26 +445,28 @@ static dnnl_status_t reorder(const struct sutra_gemm_plan *p, dnnl_memory_t from
 
 static size_t aligned(size_t bytes) { return (bytes + ALIGN - 1) / ALIGN * ALIGN; }
 
-/* Sets the block's views but the matrix; the result is where that begins. */
-static const void *view(const struct sutra_gemm_plan *p, struct sutra_gemm_weights *g)
+static void set_views(const struct sutra_gemm_plan *p, struct sutra_gemm_weights *g)
 {
 	size_t outputs = aligned(p->n * sizeof(float)) / sizeof(float);
 	const float *at = g->block;
 
 	g->bias = at;
 	at += outputs;
-	if (p->precision != SUTRA_INT8)
-		return at;
-	g->scale = at;
-	g->sum = (const int32_t *)(const void *)(at + outputs);
-	g->inverse = at + 2 * outputs;
-	return g->inverse + aligned(p->k * sizeof(float)) / sizeof(float);
+	if (p->precision == SUTRA_INT8) {
+		g->scale = at;
+		g->sum = (const int32_t *)(const void *)(at + outputs);
+		g->inverse = at + 2 * outputs;
+		at = g->inverse + aligned(p->k * sizeof(float)) / sizeof(float);
+	}
+	g->matrix = at;
 }
 
 size_t sutra_gemm_packed_bytes(const struct sutra_gemm_plan *p)
 {
-	size_t bytes = aligned(p->n * sizeof(float)) + aligned(dnnl_memory_desc_get_size(p->weights));
+	size_t bytes = aligned(p->panels ? sutra_vnni_bytes(p->n, p->k) :
+					   dnnl_memory_desc_get_size(p->weights));
 
+	bytes += aligned(p->n * sizeof(float));
 	if (p->precision == SUTRA_INT8)
 		bytes += 2 * aligned(p->n * sizeof(float)) + aligned(p->k * sizeof(float));
 	return bytes;
@@ -456,18 +478,18 @@ int sutra_gemm_weights_view(const struct sutra_gemm_plan *p, const void *packed,
 			    struct sutra_gemm_weights **ret, struct sutra_err *err)
 {
 	struct sutra_gemm_weights *g = sutra_calloc(1, sizeof(*g));
-	const void *matrix;
-	dnnl_status_t s;
+	dnnl_status_t s = dnnl_success;
 	int rc;
 
 	if (!g)
 		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory for the weights");
 	g->block = packed;
-	matrix = view(p, g);
-	s = dense_memory(p, 0, p->n, dnnl_f32, g->bias, &g->bias_mem);
-	if (!s)
+	set_views(p, g);
+	if (!p->panels)
+		s = dense_memory(p, 0, p->n, dnnl_f32, g->bias, &g->bias_mem);
+	if (!s && !p->panels)
 		s = dnnl_memory_create(&g->weights_mem, p->weights, p->engine,
-				       (void *)(uintptr_t)matrix);
+				       (void *)(uintptr_t)g->matrix);
 	rc = check(s, "take packed weights", err);
 	if (rc)
 		sutra_gemm_weights_free(g);
@@ -493,13 +515,16 @@ static int pack_bytes(const struct sutra_gemm_plan *p, const float *w, const flo
 		      struct sutra_gemm_weights *g, struct sutra_err *err)
 {
 	int8_t *bytes = sutra_alloc(p->n * p->k);
-	int rc;
+	int rc = 0;
 
 	if (!bytes)
 		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory for the weights");
 	sutra_quantize_weights(w, p->n, p->k, reach, bytes, (float *)(uintptr_t)g->scale,
 			       (int32_t *)(uintptr_t)g->sum, (float *)(uintptr_t)g->inverse);
-	rc = pack(p, bytes, dnnl_s8, g, err);
+	if (p->panels)
+		sutra_vnni_pack(bytes, p->n, p->k, (int8_t *)(uintptr_t)g->matrix);
+	else
+		rc = pack(p, bytes, dnnl_s8, g, err);
 	sutra_free(bytes);
 	return rc;
 }
@@ -570,7 +595,7 @@ int sutra_gemm_lane_new(const struct sutra_gemm_plan *plan, struct sutra_gemm_la
 	if (lane) {
 		lane->scratch = sutra_alloc_aligned(ALIGN, largest);
 		if (plan->precision != SUTRA_FP32)
-			lane->narrow = sutra_alloc_aligned(ALIGN, LARGEST * plan->k * sizeof(uint16_t));
+			lane->narrow = sutra_alloc_aligned(ALIGN, BLOCK * plan->k * sizeof(uint16_t));
 	}
 	if (!lane || !lane->scratch || (plan->precision != SUTRA_FP32 && !lane->narrow)) {
 		sutra_gemm_lane_free(lane);

@@ -12,6 +12,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What makes numbers of the sums of a product in int8. */
+struct sutra_dequantizer {
+	const float *scale;		/* of the rows of x */
+	const int32_t *zero;
+	const float *weight_scale;	/* of the outputs */
+	const int32_t *weight_sum;
+	const float *bias;
+	bool gelu;			/* act: GELU by erf; else nothing */
+};
+
 struct sutra_kernels {
 	const char *name;	/* "avx512", "avx2", "generic", "scalar" */
 	/* x [rows][width] = layer_norm(x + delta + more) * gamma + beta, added in this order. Without
@@ -36,11 +46,10 @@ struct sutra_kernels {
 	 * scale 1e-30 or more. */
 	void (*quantize)(const float *x, const float *inverse, size_t rows, size_t width, int top,
 			 uint8_t *q, float *scale, int32_t *zero);
-	/* Sums of such a product to numbers, in place: y [rows][n] holds int32 sums s and becomes
-	 * act((s - zero * weight_sum) * scale * weight_scale + bias); gelu: act is GELU by erf. */
-	void (*dequantize)(float *y, size_t rows, size_t n, const float *scale, const int32_t *zero,
-			   const float *weight_scale, const int32_t *weight_sum, const float *bias,
-			   bool gelu);
+	/* Sums of such a product, rows `from` apart, to numbers, rows `to` apart:
+	 * y = act((s - zero * weight_sum) * scale * weight_scale + bias). y may be where s is. */
+	void (*dequantize)(const struct sutra_dequantizer *d, const int32_t *s, size_t from,
+			   size_t rows, size_t n, float *y, size_t to);
 };
 
 const struct sutra_kernels *sutra_kernels_best(void);

@@ -121,20 +121,19 @@ static void quantize(const float *x, const float *inverse, size_t rows, size_t w
 	}
 }
 
-static void dequantize(float *y, size_t rows, size_t n, const float *scale, const int32_t *zero,
-		       const float *weight_scale, const int32_t *weight_sum, const float *bias,
-		       bool gelu)
+static void dequantize(const struct sutra_dequantizer *d, const int32_t *s, size_t from, size_t rows,
+		       size_t n, float *y, size_t to)
 {
-	for (size_t r = 0; r < rows; r++, y += n)
+	for (size_t r = 0; r < rows; r++, s += from, y += to)
 		for (size_t i = 0; i < n; i++) {
 			int32_t sum;
 			double v;
 
-			memcpy(&sum, &y[i], sizeof(sum));
-			v = (double)(sum - zero[r] * weight_sum[i]) * (double)scale[r] *
-				    (double)weight_scale[i] +
-			    (double)bias[i];
-			y[i] = (float)(gelu ? 0.5 * v * (1 + erf(v * M_SQRT1_2)) : v);
+			memcpy(&sum, s + i, sizeof(sum));	/* it may be where y is */
+			v = (double)(sum - d->zero[r] * d->weight_sum[i]) * (double)d->scale[r] *
+				    (double)d->weight_scale[i] +
+			    (double)d->bias[i];
+			y[i] = (float)(d->gelu ? 0.5 * v * (1 + erf(v * M_SQRT1_2)) : v);
 		}
 }
 

@@ -20,6 +20,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "model/kernel.h"
+
 #ifndef SIMD_LANES
 #define SIMD_LANES 4
 #define SIMD_TARGET
@@ -481,50 +483,48 @@ static SIMD_TARGET void SIMD_(quantize)(const float *x, const float *inverse, si
 	}
 }
 
-/* n <= SIDE vectors of dequantize, n a constant. */
-static inline SIMD_TARGET INLINE void SIMD_(dequantize_some)(float *y, const size_t n, float scale,
-							     int32_t zero, const float *weight_scale,
-							     const int32_t *weight_sum,
-							     const float *bias, bool gelu)
+/* n <= SIDE vectors of a row from column `at` on, n a constant. */
+static inline SIMD_TARGET INLINE void SIMD_(dequantize_some)(const struct sutra_dequantizer *d, size_t row,
+							     size_t at, const size_t n,
+							     const int32_t *s, float *y)
 {
+	float scale = d->scale[row];
+	int32_t zero = d->zero[row];
 	vec v[SIDE] = { { 0 } };
 
 #pragma GCC unroll 8
 	for (size_t i = 0; i < n; i++) {
-		size_t at = i * SIMD_LANES;
-		ints sum = *(const ints *)(const void *)(y + at) - zero * *(const ints *)(weight_sum + at);
+		size_t c = at + i * SIMD_LANES;
+		ints sum = *(const ints *)(s + c) - zero * *(const ints *)(d->weight_sum + c);
 
-		v[i] = __builtin_convertvector(sum, vec) * (scale * LOAD(weight_scale + at)) + LOAD(bias + at);
+		v[i] = __builtin_convertvector(sum, vec) * (scale * LOAD(d->weight_scale + c)) +
+		       LOAD(d->bias + c);
 	}
-	if (gelu)
+	if (d->gelu)
 		SIMD_(gelu)(v);
 #pragma GCC unroll 8
 	for (size_t i = 0; i < n; i++)
-		STORE(y + i * SIMD_LANES, v[i]);
+		STORE(y + at + i * SIMD_LANES, v[i]);
 }
 
-static SIMD_TARGET void SIMD_(dequantize)(float *y, size_t rows, size_t n, const float *scale,
-					  const int32_t *zero, const float *weight_scale,
-					  const int32_t *weight_sum, const float *bias, bool gelu)
+static SIMD_TARGET void SIMD_(dequantize)(const struct sutra_dequantizer *d, const int32_t *s,
+					  size_t from, size_t rows, size_t n, float *y, size_t to)
 {
-	size_t whole = n / SIMD_LANES * SIMD_LANES, quads = n / (SIDE * SIMD_LANES) * SIDE * SIMD_LANES;
-
-	for (size_t r = 0; r < rows; r++, y += n) {
+	for (size_t r = 0; r < rows; r++, s += from, y += to) {
 		size_t i = 0;
 
-		for (; i < quads; i += SIDE * SIMD_LANES)
-			SIMD_(dequantize_some)(y + i, SIDE, scale[r], zero[r], weight_scale + i,
-					       weight_sum + i, bias + i, gelu);
-		for (; i < whole; i += SIMD_LANES)
-			SIMD_(dequantize_some)(y + i, 1, scale[r], zero[r], weight_scale + i,
-					       weight_sum + i, bias + i, gelu);
+		for (; i + SIDE * SIMD_LANES <= n; i += SIDE * SIMD_LANES)
+			SIMD_(dequantize_some)(d, r, i, SIDE, s, y);
+		for (; i + SIMD_LANES <= n; i += SIMD_LANES)
+			SIMD_(dequantize_some)(d, r, i, 1, s, y);
 		for (; i < n; i++) {
 			int32_t sum;
 			float v;
 
-			memcpy(&sum, y + i, sizeof(sum));
-			v = (float)(sum - zero[r] * weight_sum[i]) * (scale[r] * weight_scale[i]) + bias[i];
-			y[i] = gelu ? 0.5f * v * (1 + erff(v * 0.70710678f)) : v;
+			memcpy(&sum, s + i, sizeof(sum));	/* it may be where y is */
+			v = (float)(sum - d->zero[r] * d->weight_sum[i]) *
+				    (d->scale[r] * d->weight_scale[i]) + d->bias[i];
+			y[i] = d->gelu ? 0.5f * v * (1 + erff(v * 0.70710678f)) : v;
 		}
 	}
 }

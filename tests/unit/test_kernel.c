@@ -12,6 +12,7 @@
 #include "base/alloc.h"
 #include "model/gemm.h"
 #include "model/kernel.h"
+#include "model/vnni.h"
 
 static uint32_t seed = 2463534242u;
 
@@ -198,6 +199,8 @@ static void quantize_equals_the_referee(void **state)
 		}
 }
 
+static const int32_t *as_sums(const float *y) { return (const int32_t *)(const void *)y; }
+
 static void dequantize_equals_the_referee(void **state)
 {
 	enum { ROWS = 3 };
@@ -209,6 +212,7 @@ static void dequantize_equals_the_referee(void **state)
 			float *y = numbers(n, 1), *weight_scale = numbers(width, 1e-3f),
 			      *bias = numbers(width, 1), *want, scale[ROWS] = { 1e-2f, 2e-2f, 3e-2f };
 			int32_t zero[ROWS] = { 0, 100, 255 }, *sum = sutra_alloc(width * sizeof(*sum));
+			struct sutra_dequantizer d = { scale, zero, weight_scale, sum, bias, w % 2 };
 
 			for (size_t i = 0; i < n; i++) {
 				int32_t v = (int32_t)(y[i] * 1e5f);
@@ -218,9 +222,8 @@ static void dequantize_equals_the_referee(void **state)
 			for (size_t i = 0; i < width; i++)
 				sum[i] = (int32_t)(next() * 1e3f);
 			want = sutra_memdup(y, n * sizeof(*y));
-			(*k)->dequantize(y, ROWS, width, scale, zero, weight_scale, sum, bias, w % 2);
-			sutra_kernels_scalar()->dequantize(want, ROWS, width, scale, zero, weight_scale, sum,
-							   bias, w % 2);
+			(*k)->dequantize(&d, as_sums(y), width, ROWS, width, y, width);
+			sutra_kernels_scalar()->dequantize(&d, as_sums(want), width, ROWS, width, want, width);
 			assert_true(worst(y, want, n) < 1e-5);
 			sutra_free(y);
 			sutra_free(weight_scale);
@@ -238,12 +241,13 @@ static void gelu_is_the_erf_form(void **state)
 	static const float scale = 1;
 	float *y = numbers(N, 1), *weight_scale = numbers(N, 1), *bias = numbers(N, 1);
 	int32_t *sum = sutra_calloc(N, sizeof(*sum));
+	struct sutra_dequantizer d = { &scale, &zero, weight_scale, sum, bias, true };
 
 	for (const struct sutra_kernels *const *k = sutra_kernels_all(); *k; k++) {
 		memset(y, 0, N * sizeof(*y));
 		for (size_t i = 0; i < N; i++)
 			bias[i] = (float)i / 1000 - 12;
-		(*k)->dequantize(y, 1, N, &scale, &zero, weight_scale, sum, bias, true);
+		(*k)->dequantize(&d, as_sums(y), N, 1, N, y, N);
 		for (size_t i = 0; i < N; i++) {
 			double x = (double)bias[i], want = 0.5 * x * (1 + erf(x * M_SQRT1_2));
 
@@ -324,6 +328,44 @@ static void gemm_equals_the_referee(void **state)
 }
 
 /* A column a hundred times as large as the others drowns them in bytes, unless it is evened out. */
+/* Every height of a tile, panels that are not full, strips that are not: sums are exact. */
+static void vnni_sums_are_exact(void **state)
+{
+	enum { K = 20, MOST_ROWS = 26, MOST = 300 };
+	static const size_t widths[] = { 1, 31, 32, 33, 256, MOST };
+	static uint8_t x[MOST_ROWS * K];
+	static int8_t w[MOST * K];
+	static float y[MOST_ROWS * MOST], ones[MOST], bias[MOST];
+	static int32_t zero[MOST_ROWS], sum[MOST];
+	struct sutra_dequantizer d = { ones, zero, ones, sum, bias, false };
+
+	if (!sutra_vnni_is_there())
+		skip();
+	for (size_t i = 0; i < sizeof(x); i++)
+		x[i] = (uint8_t)(i * 37 + 5);
+	for (size_t i = 0; i < sizeof(w); i++)
+		w[i] = (int8_t)(i * 91 - 3);
+	for (size_t i = 0; i < MOST; i++)
+		ones[i] = 1;
+	for (size_t v = 0; v < sizeof(widths) / sizeof(widths[0]); v++) {
+		size_t n = widths[v];
+		int8_t *panels = sutra_alloc_aligned(64, sutra_vnni_bytes(n, K));
+
+		sutra_vnni_pack(w, n, K, panels);
+		for (size_t rows = 1; rows <= MOST_ROWS; rows++) {
+			sutra_vnni_multiply(x, rows, K, panels, n, sutra_kernels_best(), &d, y);
+			for (size_t i = 0; i < rows * n; i++) {
+				int32_t want = 0;
+
+				for (size_t c = 0; c < K; c++)
+					want += x[i / n * K + c] * w[i % n * K + c];
+				assert_true(y[i] == (float)want);
+			}
+		}
+		sutra_free(panels);
+	}
+}
+
 static void reach_evens_columns_out(void **state)
 {
 	enum { K = 64, N = 32, ROWS = 20 };
@@ -407,6 +449,7 @@ int main(void)
 		cmocka_unit_test(dequantize_equals_the_referee),
 		cmocka_unit_test(gelu_is_the_erf_form),
 		cmocka_unit_test(gemm_equals_the_referee),
+		cmocka_unit_test(vnni_sums_are_exact),
 		cmocka_unit_test(reach_evens_columns_out),
 		cmocka_unit_test(gemm_rows_do_not_know_their_batch),
 	};
