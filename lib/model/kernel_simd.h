@@ -195,8 +195,7 @@ static SIMD_TARGET void SIMD_(add_norm)(float *x, const float *delta, const floa
  * then the upper ones, as one shuffles cards. */
 static inline SIMD_TARGET void SIMD_(turn)(vec at[SIMD_LANES])
 {
-#pragma GCC unroll 4
-	for (size_t round = 0; 1u << round < SIMD_LANES; round++) {
+	for (size_t round = 1; round < SIMD_LANES; round *= 2) {
 		vec to[SIMD_LANES];
 
 #pragma GCC unroll 8
