@@ -1,6 +1,6 @@
 /*
- * encoder_private - what an encoder is made of; for encoder.c, which runs it, and
- * encoder_weights.c, which reads it from a file. Use it through model/encoder.h.
+ * encoder_private - what an encoder is made of; for encoder.c, which makes it, encoder_weights.c,
+ * which reads it from a file, and encoder_run.c, which runs it. Use it through model/encoder.h.
  */
 #ifndef SUTRA_MODEL_ENCODER_PRIVATE_H
 #define SUTRA_MODEL_ENCODER_PRIVATE_H
@@ -11,7 +11,7 @@
 /* The products with weights of one layer. */
 enum { QKV, OUT, UP, DOWN, PRODUCTS };
 
-/* A layer's most parts (encoder.c); SUTRA_ENCODER_LAYOUT names it. */
+/* A layer's most parts (encoder_run.c); SUTRA_ENCODER_LAYOUT names it. */
 enum { PARTS = 2 };
 
 struct encoder_norm {
