@@ -1,5 +1,6 @@
 /*
- * gemm - products with packed weights, y = act(x * W^T + b), by oneDNN, in three precisions.
+ * gemm - products with packed weights, y = act(x * W^T + b), in three precisions: bytes by vnni.h on
+ * AVX-512 VNNI, everything else by onednn.h.
  *
  * fp32: as written. bf16: x and W are rounded to bfloat16, sums are fp32. int8: W in bytes with a scale
  * per output, a row of x in bytes with a scale and a zero point of its own (quantize.h); sums are
@@ -11,7 +12,7 @@
  * of which each thread has its own.
  *
  * A row of y depends on its row of x alone, to the last bit: not on how many rows go
- * with it, nor on its place among them (gemm.c says how that is made sure).
+ * with it, nor on its place among them (onednn.c says how that is made sure).
  */
 #ifndef SUTRA_MODEL_GEMM_H
 #define SUTRA_MODEL_GEMM_H

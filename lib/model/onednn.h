@@ -1,90 +1,60 @@
 /*
- * onednn - what gemm.c needs of oneDNN and what 2.6 (Debian 12) and 3.x spell differently. Nothing
- * else includes it.
+ * onednn - products with packed weights, by oneDNN: what gemm.c does not compute itself. Only
+ * onednn.c knows the library.
  *
- * A memory descriptor is an open struct in 2.6 and opaque, made and destroyed, in 3.x: here it
- * is an onednn_desc in memory of its own, behind pointers, in both. 2.6 compiles a product from an
- * operation's descriptor, 3.x straight from the matrices'. Everything else gemm.c calls has
- * one spelling; oneDNN's scales and zero points, which changed most, are not used.
+ * A plan is compiled for one shape and precision; matrices and lanes belong to a plan, which must
+ * outlive them. Plan and matrix are read-only once made and packed, and shared by threads; a lane is
+ * one thread's. A row of y depends on its row of x alone, to the last bit.
+ *
+ * x and y are as the precision keeps them: fp32 floats and floats; bf16 bfloat16 and floats; int8
+ * u8 and the s32 sums of u8 * s8, without bias and activation, which are the caller's.
  */
 #ifndef SUTRA_MODEL_ONEDNN_H
 #define SUTRA_MODEL_ONEDNN_H
 
-#include <dnnl.h>
+#include <stdbool.h>
+#include <stddef.h>
 
-#include "base/alloc.h"
+#include "base/err.h"
+#include "model/gemm.h"
 
-#if DNNL_VERSION_MAJOR < 3
-#define onednn_desc dnnl_memory_desc_t
+/* What the processor has, unless ONEDNN_MAX_CPU_ISA takes it away: bits of a vector, instructions of
+ * their own for a precision, AVX-512 VNNI, tiles (AMX). */
+unsigned sutra_onednn_vector_bits(void);
+bool sutra_onednn_is_native(enum sutra_precision p);
+bool sutra_onednn_has_vnni(void);
+bool sutra_onednn_has_tiles(void);
+/* Names what packed bytes depend on, in letters, digits, dots and dashes. */
+#define SUTRA_ONEDNN_LAYOUT_MAX 56
+void sutra_onednn_layout(char ret[SUTRA_ONEDNN_LAYOUT_MAX]);
 
-static inline dnnl_status_t onednn_desc_copy(onednn_desc **ret, const onednn_desc *d)
-{
-	*ret = sutra_alloc(sizeof(**ret));
-	if (!*ret)
-		return dnnl_out_of_memory;
-	**ret = *d;
-	return dnnl_success;
-}
+struct sutra_onednn_plan;
+struct sutra_onednn_matrix;
+struct sutra_onednn_lane;
 
-static inline dnnl_status_t onednn_desc_new(onednn_desc **ret, int n, const dnnl_dims_t dims,
-					    dnnl_data_type_t type, dnnl_format_tag_t tag)
-{
-	onednn_desc d;
-	dnnl_status_t s = dnnl_memory_desc_init_by_tag(&d, n, dims, type, tag);
+/* For k inputs and n outputs; gelu: of the sums with bias. SUTRA_E_INVALID: this processor and library
+ * cannot multiply in that precision. */
+int sutra_onednn_plan_new(size_t k, size_t n, bool gelu, enum sutra_precision precision,
+			  struct sutra_onednn_plan **ret, struct sutra_err *err);
+void sutra_onednn_plan_free(struct sutra_onednn_plan *plan);
 
-	return s ? s : onednn_desc_copy(ret, &d);
-}
+/* The view of a packed matrix of sutra_onednn_matrix_bytes, aligned to 64, and of its bias [n] (int8:
+ * not read), which must outlive it. */
+size_t sutra_onednn_matrix_bytes(const struct sutra_onednn_plan *plan);
+int sutra_onednn_matrix_new(const struct sutra_onednn_plan *plan, const void *packed, const float *bias,
+			    struct sutra_onednn_matrix **ret, struct sutra_err *err);
+/* Writes what it views, from w [n][k]: floats, of int8 bytes. */
+int sutra_onednn_matrix_pack(struct sutra_onednn_matrix *matrix, const void *w, struct sutra_err *err);
+void sutra_onednn_matrix_free(struct sutra_onednn_matrix *matrix);
 
-static inline void onednn_desc_free(onednn_desc *d) { sutra_free(d); }
+int sutra_onednn_lane_new(const struct sutra_onednn_plan *plan, struct sutra_onednn_lane **ret,
+			  struct sutra_err *err);
+void sutra_onednn_lane_free(struct sutra_onednn_lane *lane);
 
-static inline dnnl_status_t onednn_product(dnnl_primitive_desc_t *ret, dnnl_engine_t engine,
-					   const onednn_desc *x, const onednn_desc *w,
-					   const onednn_desc *bias, const onednn_desc *y,
-					   dnnl_primitive_attr_t attr)
-{
-	dnnl_inner_product_desc_t op;
-	dnnl_status_t s = dnnl_inner_product_forward_desc_init(&op, dnnl_forward_inference, x, w, bias, y);
-
-	return s ? s : dnnl_primitive_desc_create(ret, &op, attr, engine, NULL);
-}
-
-static inline dnnl_status_t onednn_append_gelu(dnnl_post_ops_t ops)
-{
-	return dnnl_post_ops_append_eltwise(ops, 1.0f, dnnl_eltwise_gelu_erf, 0.0f, 0.0f);
-}
-#else
-#define onednn_desc struct dnnl_memory_desc
-
-static inline dnnl_status_t onednn_desc_copy(onednn_desc **ret, const onednn_desc *d)
-{
-	return dnnl_memory_desc_clone(ret, d);
-}
-
-static inline dnnl_status_t onednn_desc_new(onednn_desc **ret, int n, const dnnl_dims_t dims,
-					    dnnl_data_type_t type, dnnl_format_tag_t tag)
-{
-	return dnnl_memory_desc_create_with_tag(ret, n, dims, type, tag);
-}
-
-static inline void onednn_desc_free(onednn_desc *d)
-{
-	if (d)
-		dnnl_memory_desc_destroy(d);
-}
-
-static inline dnnl_status_t onednn_product(dnnl_primitive_desc_t *ret, dnnl_engine_t engine,
-					   const onednn_desc *x, const onednn_desc *w,
-					   const onednn_desc *bias, const onednn_desc *y,
-					   dnnl_primitive_attr_t attr)
-{
-	return dnnl_inner_product_forward_primitive_desc_create(ret, engine, dnnl_forward_inference, x,
-								w, bias, y, attr);
-}
-
-static inline dnnl_status_t onednn_append_gelu(dnnl_post_ops_t ops)
-{
-	return dnnl_post_ops_append_eltwise(ops, dnnl_eltwise_gelu_erf, 0.0f, 0.0f);
-}
-#endif
+/* y [rows][n] from x [rows][k], both with SUTRA_GEMM_SPARE_ROWS more. It goes in blocks of at most
+ * SUTRA_ONEDNN_ROWS, so more at a time gain nothing. */
+#define SUTRA_ONEDNN_ROWS 64
+int sutra_onednn_run(struct sutra_onednn_lane *lane, const struct sutra_onednn_matrix *matrix,
+		     const void *x, size_t rows, void *y, struct sutra_err *err);
 
 #endif
