@@ -143,7 +143,8 @@ static int send_pass(struct sutra_check_run *r, uint32_t first, uint32_t n, stru
 	return rc;
 }
 
-/* One pass whose n texts must all be answered by `level`, with the counters to prove it. */
+/* One pass whose n texts must all be answered by `level`, with the counters to prove it. Of L2's
+ * look-ups a tenth may be late: that says nothing about what L2 holds, and the gateway counts it. */
 static int prove_pass(struct sutra_check_run *r, enum sutra_level level, struct sutra_err *err)
 {
 	uint32_t n = r->shared->pass_count;
@@ -151,12 +152,16 @@ static int prove_pass(struct sutra_check_run *r, enum sutra_level level, struct 
 	struct sutra_cache_stats before, after;
 	struct pass p;
 	double faster;
+	int64_t late;
 	int rc = stats(r, &before, err);
 
 	rc = rc ? rc : send_pass(r, r->shared->pass_first, n, &p, err);
 	rc = rc ? rc : stats(r, &after, err);
 	if (rc)
 		return rc;
+	late = after.l2.errors - before.l2.errors;
+	if (level == SUTRA_LEVEL_L2 && late <= n / 10)
+		want2 -= late;
 	sutra_check_set(r, "p50_ms", p.p50_ms);
 	sutra_check_say(r, "%lld L1, %lld L2, %lld computed; P50 %.2f ms", (long long)p.l1,
 			(long long)p.l2, (long long)p.computed, p.p50_ms);
@@ -180,8 +185,8 @@ static int prove_pass(struct sutra_check_run *r, enum sutra_level level, struct 
 		return 0;
 	faster = r->shared->cold_p50_ms / (p.p50_ms > 0 ? p.p50_ms : 1e-3);
 	sutra_check_set(r, "faster", faster);
-	sutra_check_say(r, "%u of %u from %s, P50 %.2f ms, %.1f x faster than computing", n, n,
-			level == SUTRA_LEVEL_L1 ? "L1" : "L2", p.p50_ms, faster);
+	sutra_check_say(r, "%lld of %u from %s, P50 %.2f ms, %.1f x faster than computing",
+			(long long)(want1 + want2), n, level == SUTRA_LEVEL_L1 ? "L1" : "L2", p.p50_ms, faster);
 	return 0;
 }
 
