@@ -151,6 +151,7 @@ static int read_level(const json_t *o, struct sutra_cache_level *l, struct sutra
 		{ "evictions", offsetof(struct sutra_cache_level, evictions) },
 		{ "expired", offsetof(struct sutra_cache_level, expired) },
 		{ "errors", offsetof(struct sutra_cache_level, errors) },
+		{ "write_errors", offsetof(struct sutra_cache_level, write_errors) },
 	};
 	const json_t *latency = json_object_get(o, "latency_us");
 	int rc = 0;

@@ -42,7 +42,8 @@ int sutra_embed(const char *base, const struct sutra_embed_request *q, uint64_t 
 void sutra_embed_release(struct sutra_embed_answer *a);
 
 struct sutra_cache_level {
-	int64_t size, max_size, hits, misses, evictions, expired, errors;
+	int64_t size, max_size, hits, misses, evictions, expired;
+	int64_t errors, write_errors;	/* calls that failed or were late; of them writes */
 	double hit_rate, p50_us, p99_us;	/* -1: unknown */
 };
 struct sutra_cache_stats {
@@ -53,6 +54,14 @@ struct sutra_cache_stats {
 	int64_t requests, hits, misses, coalesced, ttl_seconds;
 	double hit_rate;
 };
+/* Look-ups among `n` that failed or were late, as long as they are a tenth at most, which says nothing
+ * about what the level holds; else 0. */
+static inline int64_t sutra_cache_late(const struct sutra_cache_level *l, int64_t n)
+{
+	int64_t late = l->errors - l->write_errors;
+
+	return late <= n / 10 ? late : 0;
+}
 /* The document of GET /cache/stats; what it lacks stays 0, rates and times -1. */
 int sutra_cache_stats_parse(const char *json, size_t n, struct sutra_cache_stats *ret,
 			    struct sutra_err *err);

@@ -304,7 +304,7 @@ static int run_batch(struct worker *w, struct sutra_err *err)
 
 	if (rc)
 		return rc;
-	if (w->batcher->o.threads > 1)
+	if (w->batcher->o.threads > 1 && sutra_encoder_takes_help(w->batcher->o.encoder))
 		open_batch(w);
 	return sutra_encoder_finish(w->session, err);
 }

@@ -97,6 +97,8 @@ int sutra_encoder_run(struct sutra_encoder_session *s, const uint32_t *ids,
 int sutra_encoder_begin(struct sutra_encoder_session *s, const uint32_t *ids, const uint32_t *lengths,
 			size_t texts, enum sutra_pooling pooling, float *out, struct sutra_err *err);
 int sutra_encoder_finish(struct sutra_encoder_session *s, struct sutra_err *err);
+/* Whether a second thread can make a run shorter: a layer has two parts. */
+bool sutra_encoder_takes_help(const struct sutra_encoder *e);
 /* Another thread's help with a run that has begun: returns when there is nothing left to begin
  * (false), or between two pieces of work as soon as `enough` says so (true). May be called at any
  * time until the session is freed, and by several threads, of which a layer's parts keep one busy. */

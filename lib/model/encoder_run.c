@@ -20,10 +20,10 @@
  * which costs less: int8, 32 texts of 31 and of 123 tokens took 93 and 112 us a token at once, 85 and
  * 96 in groups of 128; 96 and 192 are no better.
  *
- * Threads. The four lines above that end a phase make a layer's phases; a group's steps are the
- * embedding, these phases and the pooling, an item of each part a step. Within a step items touch
- * nothing in common, and it begins when the one before is done. A layer always has two parts (one,
- * where heads or inner is odd), so that the bits of a vector do not tell how many threads there
+ * Threads. A layer's phases are: attention (the first three lines), norm, feed (the next two), norm.
+ * A group's steps are the embedding, these phases and the pooling, an item of each part a step.
+ * Within a step items touch nothing in common, and it begins when the one before is done. A layer
+ * always has two parts (one, where heads or inner is odd), so that the bits of a vector do not tell how many threads there
  * were. Items are taken by tickets, `left` counting down to 0: who has one waits until all items of
  * earlier phases are `done` and computes it. One thread alone computes all in order and never waits.
  * A helper is never waited for before it holds a ticket; as the run cannot end before the ticket's
@@ -399,6 +399,8 @@ static bool take_part(struct sutra_encoder_session *s)
 	atomic_fetch_add_explicit(&s->done, 1, memory_order_release);
 	return true;
 }
+
+bool sutra_encoder_takes_help(const struct sutra_encoder *e) { return e->parts > 1; }
 
 bool sutra_encoder_help(struct sutra_encoder_session *s, bool (*enough)(void *), void *arg)
 {

@@ -41,7 +41,7 @@ struct sutra_kernels {
 	void (*swiglu)(float *x, size_t rows, size_t width);
 	/* Rounded to bfloat16, ties to even; x finite. */
 	void (*to_bf16)(const float *x, size_t n, uint16_t *out);
-	/* Rows to bytes for a product in int8: x [rows][width] times inverse [width] (quantize.h), then by
+	/* Rows to bytes for a product in int8: x [rows][width], finite, times inverse [width] (quantize.h), then by
 	 * row q = round(x / scale + zero) in 0..top, where 0.0 falls on zero; top 127 or 255,
 	 * scale 1e-30 or more. */
 	void (*quantize)(const float *x, const float *inverse, size_t rows, size_t width, int top,

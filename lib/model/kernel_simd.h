@@ -11,8 +11,7 @@
  * No include guard, on purpose; the defaults below only let the file compile alone.
  *
  * Attention works head by head: a block of SIMD_LANES queries is scaled and turned, so that each
- * lane is a query; its scores [key][lane] then need no sums across lanes. v is copied with rows
- * padded to whole panels.
+ * lane is a query; its scores [key][lane] then need no sums across lanes.
  */
 #include <math.h>
 #include <stdbool.h>
@@ -342,9 +341,9 @@ static inline SIMD_TARGET void SIMD_(gather)(const float *from, size_t stride, s
 		SIMD_(scale)(from + i * stride, 1, width, to + i * padded);
 }
 
-/* A lane is a query, so that the softmax needs no sums across lanes. Where there is more than one block of
- * queries k and v are gathered first: where they lie, 3 * hidden apart, they share few sets of
- * the first cache. */
+/* A lane is a query, so that the softmax needs no sums across lanes. Where there is more than one
+ * block of queries, or a row is no whole number of panels, k and v are gathered first: where they
+ * lie, 3 * hidden apart, they share few sets of the first cache. */
 static SIMD_TARGET void SIMD_(attention)(const float *qkv, size_t rows, size_t heads, size_t width,
 					 float *scratch, float *out)
 {
@@ -578,13 +577,13 @@ static inline SIMD_TARGET INLINE void SIMD_(swiglu_some)(const float *value, con
 static SIMD_TARGET void SIMD_(swiglu)(float *x, size_t rows, size_t width)
 {
 	size_t whole = width / SIMD_LANES * SIMD_LANES;
-	size_t quads = width / (SIDE * SIMD_LANES) * SIDE * SIMD_LANES;
+	size_t sides = width / (SIDE * SIMD_LANES) * SIDE * SIMD_LANES;
 	const float *value = x, *gate = x + width;
 
 	for (size_t r = 0; r < rows; r++, value += 2 * width, gate += 2 * width, x += width) {
 		size_t i = 0;
 
-		for (; i < quads; i += SIDE * SIMD_LANES)
+		for (; i < sides; i += SIDE * SIMD_LANES)
 			SIMD_(swiglu_some)(value + i, gate + i, SIDE, x + i);
 		for (; i < whole; i += SIMD_LANES)
 			SIMD_(swiglu_some)(value + i, gate + i, 1, x + i);

@@ -1,7 +1,8 @@
 /*
  * The fingerprint is the SHA-256 of one line: weights, vocabulary, and what is done with them; see
  * make_fingerprint. It trusts that a config.json goes with its weights, and names nothing of it (heads,
- * eps, rotary base): two folders that differ in that alone share one. Changing how vectors are computed must change PIPELINE.
+ * eps, rotary base): two folders that differ in that alone share one. Changing how vectors are
+ * computed must change PIPELINE.
  */
 #include "model/model.h"
 

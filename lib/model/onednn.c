@@ -19,7 +19,7 @@
  * the kernels run at full speed (97 of 100 GFLOP/s on one Cascade Lake core).
  *
  * Threads: oneDNN here runs on libgomp; every entry sets the calling thread's OpenMP team to
- * one, since parallelism is by texts, above.
+ * one, since parallelism is by texts and parts, above.
  */
 #include "model/onednn.h"
 

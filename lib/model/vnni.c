@@ -1,17 +1,17 @@
 /*
- * A tile is up to 12 rows by one panel of 32 outputs: 24 accumulators of 16 sums, and per four inputs two
- * vectors of W and, for each row, a broadcast of its four bytes: 38 instructions for 24 vpdpbusd, of
- * which two go a cycle. Rows are divided evenly: 13 are 7 and 6, not 12 and 1, whose one chain of sums
- * would wait for itself. A strip of panels is done before its sums are made numbers, since that
- * goes over eight vectors of a row side by side (kernel_simd.h); strips are the outer loop, so that W
- * passes through the processor once. Measured and rejected: fetching the next strip ahead (a text of 8 tokens
- * 84 to 121 us a token), strips of 1 and 2 panels (10 % slower).
+ * A tile is up to 12 rows by one panel of 32 outputs: 24 accumulators of 16 sums, and per four
+ * inputs two vectors of W and, for each row, a broadcast of its four bytes: 38 instructions for 24
+ * vpdpbusd, of which two go a cycle. Rows are divided evenly: 13 are 7 and 6, not 12 and 1, whose
+ * one chain of sums would wait for itself. A strip of panels is done before its sums are made
+ * numbers, since that goes over eight vectors of a row side by side (kernel_simd.h); strips are the
+ * outer loop, so that W passes through the processor once. Measured and rejected: fetching the next
+ * strip ahead (a text of 8 tokens 84 to 121 us a token), strips of 1 and 2 panels (10 % slower).
  *
- * Why not oneDNN's product, which is as fast in the first cache (550 Gop/s on one Cascade Lake core): a
- * call of it costs 3 us, and a short text makes 48 in 1 ms; its number of rows is fixed when it is
- * compiled, so 33 rows cost 48 (onednn.c); its sums are written out and read again. All in all 8 tokens
- * took 119 us each and take 84, 31 tokens 95 and 73, 32 texts of 31 tokens 79 and 69. Where there are
- * tiles (AMX) oneDNN uses them and wins.
+ * Why not oneDNN's product, which is as fast in the first cache (550 Gop/s on one Cascade Lake
+ * core): a call of it costs 3 us, and a short text makes 48 in 1 ms; its number of rows is fixed
+ * when it is compiled, so 33 rows cost 48 (onednn.c); its sums are written out and read again. All
+ * in all 8 tokens took 119 us each and take 84, 31 tokens 95 and 73, 32 texts of 31 tokens 79 and
+ * 69. Where there are tiles (AMX) oneDNN uses them and wins.
  */
 #include "model/vnni.h"
 
@@ -40,7 +40,8 @@ bool sutra_vnni_is_there(void)
 	return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vnni");
 }
 
-/* sums [rows][STRIP], of which PANEL; rows is a constant wherever this is inlined, so that accumulators are registers. */
+/* sums [rows][STRIP], of which PANEL; rows is a constant wherever this is inlined, so that
+ * accumulators are registers. */
 static inline __attribute__((always_inline)) TARGET void
 tile(const uint8_t *x, size_t k, const int8_t *panel, const size_t rows, int32_t *sums)
 {
@@ -93,7 +94,7 @@ void sutra_vnni_multiply(const uint8_t *x, size_t rows, size_t k, const int8_t *
 	int32_t sums[MAX_ROWS * STRIP] __attribute__((aligned(64)));
 	size_t count = (rows + MAX_ROWS - 1) / MAX_ROWS;
 
-	for (size_t column = 0; column < n; column += STRIP, panels += STRIP * k)
+	for (size_t column = 0; column < n; column += STRIP)
 		for (size_t i = 0; i < count; i++) {
 			size_t row = rows * i / count, height = rows * (i + 1) / count - row;
 			size_t width = n - column < STRIP ? n - column : STRIP;
@@ -103,7 +104,7 @@ void sutra_vnni_multiply(const uint8_t *x, size_t rows, size_t k, const int8_t *
 			};
 
 			for (size_t at = 0; at < width; at += PANEL)
-				tiles[height](x + row * k, k, panels + at * k, sums + at);
+				tiles[height](x + row * k, k, panels + (column + at) * k, sums + at);
 			kernels->dequantize(&part, sums, STRIP, height, width, y + row * n + column, n);
 		}
 }

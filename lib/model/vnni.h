@@ -1,6 +1,6 @@
 /*
- * vnni - products of bytes on AVX-512 VNNI, whose sums become numbers while they are in the first cache.
- * Sums are exact, so a row's numbers depend on nothing but the row.
+ * vnni - products of bytes on AVX-512 VNNI, whose sums become numbers while they are in the first
+ * cache. Sums are exact, so a row's numbers depend on nothing but the row.
  *
  * W is kept in panels: [n / 32][k / 4][32 outputs][4 inputs], the last panel filled up with zeros.
  */

@@ -14,7 +14,7 @@
 #include "model/gemm.h"
 #include "model_files.h"
 
-enum { TOKENS = 30, TEXTS = 4 };
+enum { TOKENS = 30, TEXTS = 4, LONG = 290 };
 
 static const uint32_t ids[TOKENS] = { 2, 7, 150, 3, 2, 199, 3, 2, 9, 8, 7, 6, 5, 4, 3,
 				      2, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 110, 120, 130, 3 };
@@ -28,7 +28,7 @@ struct bert {
 	struct sutra_encoder *encoder;
 };
 
-static void open_bert(const struct tiny *t, struct bert *b)
+static void open_bert_in(const struct tiny *t, enum sutra_precision precision, struct bert *b)
 {
 	struct sutra_buf config;
 	struct sutra_err err;
@@ -38,9 +38,12 @@ static void open_bert(const struct tiny *t, struct bert *b)
 	assert_int_equal(sutra_safetensors_parse(b->bytes.data, b->bytes.len, &b->weights, &err), 0);
 	assert_int_equal(sutra_encoder_read_config(config.data, config.len, &b->config, &err), 0);
 	assert_int_equal(sutra_encoder_new(b->weights, &b->config,
-		&(struct sutra_encoder_options){ .max_tokens = t->positions }, &b->encoder, &err), 0);
+		&(struct sutra_encoder_options){ .max_tokens = t->positions, .precision = precision },
+		&b->encoder, &err), 0);
 	sutra_buf_release(&config);
 }
+
+static void open_bert(const struct tiny *t, struct bert *b) { open_bert_in(t, SUTRA_FP32, b); }
 
 static void close_bert(struct bert *b)
 {
@@ -262,39 +265,47 @@ int __wrap_sutra_gemm(struct sutra_gemm_lane *lane, const struct sutra_gemm_weig
 
 /* Of sizes that have two parts, and of heads that cannot be halved. */
 static const struct tiny halved = { 32, 2, 4, 64, 40, 200, "F32", "", false },
-			 whole = { 20, 3, 5, 28, 40, 200, "F32", "", false };
+			 whole = { 20, 3, 5, 28, 40, 200, "F32", "", false },
+			 roomy = { 32, 2, 4, 64, 300, 200, "F32", "", false };
 
-/* More texts than go through the layers together, in every order of lengths. */
+/* More texts than go through the layers together, in every order of lengths, and one that is longer than
+ * all that do. */
 static void a_large_batch_changes_no_bit(void **state)
 {
-	enum { MANY = 120, MOST = MANY * 15 };
-	static float want[TEXTS * 32], out[MANY * 32];
-	static uint32_t many_ids[MOST], many_lengths[MANY];
-	size_t tokens = 0, which[MANY];
+	enum { MANY = 120, MOST = MANY * 15 + LONG };
+	static float want[(TEXTS + 1) * 32], out[(MANY + 1) * 32];
+	static uint32_t many_ids[MOST], many_lengths[MANY + 1];
+	size_t tokens = 0, which[MANY + 1];
 	struct sutra_encoder_session *s;
 	struct sutra_err err;
 	struct bert b;
 
-	open_bert(&halved, &b);
-	run(&b, NULL, 0, TEXTS, SUTRA_POOL_MEAN, want);
-	for (size_t i = 0; i < MANY; i++) {
-		size_t at = 0;
+	for (size_t i = 0; i <= MANY; i++) {
+		size_t at = 0, n;
 
-		which[i] = (i * i + i / 7) % TEXTS;
-		for (size_t t = 0; t < which[i]; t++)
+		which[i] = i == MANY / 2 ? TEXTS : (i * i + i / 7) % TEXTS;	/* one is the long one */
+		for (size_t t = 0; t < which[i] && which[i] < TEXTS; t++)
 			at += lengths[t];
-		many_lengths[i] = lengths[which[i]];
-		memcpy(many_ids + tokens, ids + at, many_lengths[i] * sizeof(*ids));
-		tokens += many_lengths[i];
+		n = which[i] == TEXTS ? LONG : lengths[which[i]];
+		for (size_t k = 0; k < n; k++)
+			many_ids[tokens++] = which[i] == TEXTS ? (uint32_t)(k * 7 % 200) : ids[at + k];
+		many_lengths[i] = (uint32_t)n;
 	}
-	assert_int_equal(sutra_encoder_session_new(b.encoder, tokens, NULL, &s, &err), 0);
-	for (size_t n = 1; n <= MANY; n += 7) {
-		assert_int_equal(sutra_encoder_run(s, many_ids, many_lengths, n, SUTRA_POOL_MEAN, out, &err), 0);
-		for (size_t i = 0; i < n; i++)
-			assert_memory_equal(out + i * 32, want + which[i] * 32, 32 * sizeof(float));
+	for (int p = 0; p < SUTRA_PRECISIONS; p += SUTRA_INT8) {
+		open_bert_in(&roomy, (enum sutra_precision)p, &b);
+		assert_int_equal(sutra_encoder_session_new(b.encoder, tokens, NULL, &s, &err), 0);
+		for (size_t i = 0, at = 0; i <= MANY; at += many_lengths[i++])	/* alone */
+			assert_int_equal(sutra_encoder_run(s, many_ids + at, many_lengths + i, 1, SUTRA_POOL_MEAN,
+							   want + which[i] * 32, &err), 0);
+		for (size_t n = 1; n <= MANY + 1; n += 8) {
+			assert_int_equal(sutra_encoder_run(s, many_ids, many_lengths, n, SUTRA_POOL_MEAN, out,
+							   &err), 0);
+			for (size_t i = 0; i < n; i++)
+				assert_memory_equal(out + i * 32, want + which[i] * 32, 32 * sizeof(float));
+		}
+		sutra_encoder_session_free(s);
+		close_bert(&b);
 	}
-	sutra_encoder_session_free(s);
-	close_bert(&b);
 }
 
 static bool after_some(void *left) { return (*(int *)left)-- == 0; }
@@ -380,17 +391,19 @@ static void close_crew(struct crew *c)
 /* Batches of a text or more; in every other one the helpers have come before the own thread goes on. */
 static void help_changes_no_bit(void **state)
 {
-	const struct tiny *const shapes[] = { &halved, &whole };
+	const struct { const struct tiny *shape; enum sutra_precision precision; } kinds[] = {
+		{ &halved, SUTRA_FP32 }, { &halved, SUTRA_INT8 }, { &whole, SUTRA_FP32 },
+	};
 	float want[TEXTS * 32], out[TEXTS * 32];
 	static struct crew c;
 
-	for (int i = 0; i < 2; i++) {
-		size_t h = shapes[i]->hidden;
+	for (int i = 0; i < 3; i++) {
+		size_t h = kinds[i].shape->hidden;
 		double helped = 0;
 		struct sutra_err err;
 		struct bert b;
 
-		open_bert(shapes[i], &b);
+		open_bert_in(kinds[i].shape, kinds[i].precision, &b);
 		run(&b, NULL, 0, TEXTS, SUTRA_POOL_MEAN, want);
 		open_crew(&c, &b);
 		for (unsigned round = 0; round < ROUNDS; round++) {

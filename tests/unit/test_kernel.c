@@ -298,6 +298,7 @@ static void gemm_equals_the_referee(void **state)
 	static const struct { size_t rows, k, n; enum sutra_activation act; } shapes[] = {
 		{ 3, 8, 24, SUTRA_ACT_NONE },	   { 70, 384, 384, SUTRA_ACT_GELU },
 		{ 130, 32, 100, SUTRA_ACT_GELU },  { 17, 1536, 384, SUTRA_ACT_NONE },
+		{ 9, 30, 40, SUTRA_ACT_GELU },	   { 33, 20, 300, SUTRA_ACT_NONE },
 	};
 	char layout[SUTRA_GEMM_LAYOUT_MAX];
 	struct sutra_err err;
@@ -327,7 +328,6 @@ static void gemm_equals_the_referee(void **state)
 	}
 }
 
-/* A column a hundred times as large as the others drowns them in bytes, unless it is evened out. */
 /* Every height of a tile, panels that are not full, strips that are not: sums are exact. */
 static void vnni_sums_are_exact(void **state)
 {
@@ -366,6 +366,7 @@ static void vnni_sums_are_exact(void **state)
 	}
 }
 
+/* A column a hundred times as large as the others drowns them in bytes, unless it is evened out. */
 static void reach_evens_columns_out(void **state)
 {
 	enum { K = 64, N = 32, ROWS = 20 };
