@@ -38,17 +38,17 @@
 #include "base/jsonio.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "net/http_private.h"
 #include "net/port.h"
 #include "net/service.h"
 
 enum {
 	MAX_SOCKETS = 16,
 	MAX_TIMEOUT_MS = 86400000,
-	ID_LEN = 129,
 	QUIET_NS = 250000000,	/* no request for so long: idle connections may be closed */
 };
 
-enum { RUNNING, SUSPENDED, ANSWERED };
+enum { RUNNING, SUSPENDED, ANSWERED };	/* state */
 
 struct sutra_http_server {
 	struct sutra_http_options o;
@@ -62,27 +62,6 @@ struct sutra_http_server {
 	uint32_t id_prefix;
 	pthread_mutex_t lock;	/* only for changed */
 	pthread_cond_t changed;	/* a request or connection ended */
-};
-
-struct sutra_http_request {
-	struct sutra_http_server *server;
-	struct MHD_Connection *connection;
-	const char *method, *path;
-	const struct sutra_http_route *route;
-	struct sutra_buf body;
-	uint64_t started_ns, dropped;
-	bool ended;		/* the whole body is here */
-	bool answer_at_once;	/* the body is so large that it is not read */
-	atomic_int state;
-	int status;
-	struct MHD_Response *response;
-	struct sutra_err refusal;	/* code 0: none */
-	char id[ID_LEN];
-	struct {
-		const char *name;
-		char value[512];
-	} extra[8];
-	size_t n_extra;
 };
 
 const char *sutra_http_id(const struct sutra_http_request *r) { return r->id; }
@@ -256,125 +235,11 @@ void sutra_http_reply_error(struct sutra_http_request *r, const struct sutra_err
 	send_body(r, sutra_err_http(err->code), "application/json", &b);
 }
 
-static bool path_matches(const char *pattern, const char *path)
-{
-	size_t n = strlen(pattern);
-
-	if (n && pattern[n - 1] == '*')
-		return !strncmp(pattern, path, n - 1);
-	return !strcmp(pattern, path);
-}
-
-/* "GET /health, POST /embed ..." of a service, as many as fit. */
-static void hint_routes(struct sutra_http_request *r)
-{
-	struct sutra_buf b;
-
-	sutra_buf_init(&b, 4096);
-	for (const struct sutra_http_route *t = r->server->o.routes; t->method; t++)
-		sutra_buf_addf(&b, "%s%s %s", b.len ? ", " : "", t->method, t->path);
-	sutra_hint(&r->refusal, "here are %s", sutra_buf_str(&b));
-	sutra_buf_release(&b);
-}
-
-/* Finds the route, or fills the refusal: 404, or 405 with Allow. */
-static void find_route(struct sutra_http_request *r)
-{
-	const char *method = strcmp(r->method, "HEAD") ? r->method : "GET";
-	char allow[96] = "";
-
-	for (const struct sutra_http_route *t = r->server->o.routes; t->method; t++) {
-		if (!path_matches(t->path, r->path))
-			continue;
-		if (!strcmp(t->method, method)) {
-			r->route = t;
-			return;
-		}
-		snprintf(allow + strlen(allow), sizeof(allow) - strlen(allow), "%s%s", *allow ? ", " : "",
-			 t->method);
-	}
-	if (!strcmp(r->path, "/ping")) {
-		if (!strcmp(method, "GET"))
-			return;
-		snprintf(allow, sizeof(allow), "GET");
-	}
-	if (*allow) {
-		sutra_http_add_header(r, MHD_HTTP_HEADER_ALLOW, allow);
-		sutra_fail(&r->refusal, SUTRA_E_METHOD, "%s does not take %s", r->path, r->method);
-		sutra_hint(&r->refusal, "it takes %s", allow);
-	} else {
-		sutra_fail(&r->refusal, SUTRA_E_NOTFOUND, "there is nothing at %.200s", r->path);
-		hint_routes(r);
-	}
-}
-
-static bool media_type_ok(const char *type)
-{
-	static const char *const known[] = { "application/json", "application/x-ndjson",
-					     "application/octet-stream", "text/",
-					     "application/x-www-form-urlencoded" };
-
-	for (size_t i = 0; type && i < sizeof(known) / sizeof(*known); i++)
-		if (!strncasecmp(type, known[i], strlen(known[i])))
-			return true;
-	return !type;
-}
-
-struct framing {
-	const char *length;	/* the first Content-Length */
-	bool differs, chunked;
-};
-
-static enum MHD_Result see_header(void *cls, enum MHD_ValueKind kind, const char *key, const char *value)
-{
-	struct framing *f = cls;
-
-	if (!strcasecmp(key, "Transfer-Encoding")) {
-		f->chunked = true;
-	} else if (!strcasecmp(key, "Content-Length")) {
-		f->differs |= f->length && strcmp(f->length, value ? value : "") != 0;
-		f->length = f->length ? f->length : value;
-	}
-	return MHD_YES;
-}
-
-/* Two lengths of one body: what stands before this server may have believed the other one
- * (RFC 9112, 6.3). */
-static bool is_smuggling(struct sutra_http_request *r)
-{
-	struct framing f = { 0 };
-
-	MHD_get_connection_values(r->connection, MHD_HEADER_KIND, see_header, &f);
-	return f.differs || (f.length && f.chunked);
-}
-
-static void check_body_headers(struct sutra_http_request *r)
-{
-	const char *length = sutra_http_header(r, "Content-Length");
-	const char *type = sutra_http_header(r, "Content-Type");
-	size_t max = r->server->o.max_body;
-	int64_t n;
-
-	if (is_smuggling(r)) {
-		sutra_fail(&r->refusal, SUTRA_E_SYNTAX, "the headers give the body more than one length");
-		sutra_hint(&r->refusal, "send one Content-Length, or Transfer-Encoding: chunked");
-		r->answer_at_once = true;
-	} else if (!strcmp(r->method, "POST") && !media_type_ok(type)) {
-		sutra_fail(&r->refusal, SUTRA_E_MEDIA, "Content-Type \"%.100s\" is not understood", type);
-		sutra_hint(&r->refusal, "send application/json");
-	} else if (length && !sutra_str_int(length, 0, INT64_MAX, &n) && (uint64_t)n > max) {
-		sutra_fail(&r->refusal, SUTRA_E_TOOBIG, "the body has %lld bytes; at most %zu are taken",
-			   (long long)n, max);
-		sutra_hint(&r->refusal, "send it in several requests");
-		r->answer_at_once = (uint64_t)n > 4 * (uint64_t)max;
-	}
-}
-
 static void set_id(struct sutra_http_request *r)
 {
 	const char *id = sutra_http_header(r, "X-Request-Id");
 	size_t n = id ? strlen(id) : 0;
-	bool good = n && n < ID_LEN;
+	bool good = n && n < sizeof(r->id);
 
 	for (size_t i = 0; good && i < n; i++)
 		good = isgraph((unsigned char)id[i]) && id[i] != '"' && id[i] != '\\';
@@ -401,9 +266,7 @@ static struct sutra_http_request *request_new(struct sutra_http_server *s, struc
 	r->started_ns = sutra_clock_ns();
 	sutra_buf_init(&r->body, s->o.max_body);
 	set_id(r);
-	find_route(r);
-	if (!r->refusal.code)
-		check_body_headers(r);
+	sutra_http_admit(r, &s->o);
 	atomic_fetch_add(&s->active, 1);
 	return r;
 }
