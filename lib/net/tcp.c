@@ -6,13 +6,6 @@
  * Buffers. All connections read into one buffer of the loop; only an unfinished message is
  * copied into its connection. An output buffer is lent from a pool when a connection
  * has something to say and goes back when it is sent, usually within the same turn.
- *
- * Positions in the output stream are counted from the connection's first byte: out.data[0]
- * is `base`, out_at bytes of it are sent. holds[holds_at..] are sorted by position.
- *
- * Lists. `dirty`: connections with something to do at the end of the turn. `held`: those
- * with waiting answers. A connection's memory goes only when libuv has closed its handle,
- * after the turn, so a list walk may cut what it stands on.
  */
 #include "net/tcp.h"
 
@@ -24,60 +17,11 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include <uv.h>
 
 #include "base/alloc.h"
-#include "base/clock.h"
+#include "net/tcp_private.h"
 
-enum { READ_SIZE = 256 << 10, POOL = 64, POOL_KEEP = 256 << 10, ACCEPT_BURST = 64, MAX_LISTEN = 16,
-       TICK_MS = 100 };
-
-struct hold {
-	uint64_t ticket, start, end;
-};
-
-struct link {
-	struct link *next, *prev;
-};
-
-struct sutra_tcp_conn {
-	uv_poll_t poll;			/* first: the handle is the connection */
-	struct sutra_tcp *tcp;
-	int fd, events;
-	bool ending, closing;
-	enum sutra_tcp_end why;		/* of ending */
-	struct link all, dirty, held;
-	struct sutra_buf rest, out;
-	size_t out_at, counted;		/* counted: share of tcp->held */
-	uint64_t base, progress;
-	struct hold *holds;
-	size_t holds_at, n_holds, cap_holds;
-	max_align_t state[];
-};
-
-struct listener {
-	uv_poll_t poll;
-	struct sutra_tcp *tcp;
-	int fd;
-};
-
-struct sutra_tcp {
-	struct sutra_tcp_options o;
-	uv_loop_t loop;
-	uv_check_t check;
-	uv_async_t async;
-	uv_timer_t timer;
-	struct listener listeners[MAX_LISTEN];
-	struct link all, dirty, held;
-	struct sutra_buf pool[POOL];
-	unsigned n_pool, open, turn;
-	int spare_fd;			/* given up to accept when descriptors run out */
-	size_t held_bytes;
-	uint64_t accepted, ends[SUTRA_TCP_END_COUNT], now;
-	_Atomic uint64_t stop_grace;	/* 0: run on */
-	uint64_t stop_at;		/* 0: not draining */
-	char *input;
-};
+enum { READ_SIZE = 256 << 10, POOL_KEEP = 256 << 10, ACCEPT_BURST = 64, TICK_MS = 100 };
 
 static const char *const end_names[] = {
 #define X(sym, name) name,
@@ -86,29 +30,6 @@ static const char *const end_names[] = {
 };
 
 const char *sutra_tcp_end_name(enum sutra_tcp_end end) { return end_names[end]; }
-
-#define conn_of(link_, field) \
-	((struct sutra_tcp_conn *)(void *)((char *)(link_) - offsetof(struct sutra_tcp_conn, field)))
-
-static void link_init(struct link *l) { l->next = l->prev = l; }
-static bool linked(const struct link *l) { return l->next != l; }
-
-static void link_add(struct link *list, struct link *l)
-{
-	if (linked(l))
-		return;
-	l->prev = list->prev;
-	l->next = list;
-	list->prev->next = l;
-	list->prev = l;
-}
-
-static void link_remove(struct link *l)
-{
-	l->prev->next = l->next;
-	l->next->prev = l->prev;
-	link_init(l);
-}
 
 /* ---- one connection ---- */
 
@@ -137,7 +58,7 @@ static void return_out(struct sutra_tcp_conn *c)
 	}
 }
 
-static void account(struct sutra_tcp_conn *c)
+void sutra_tcp_account(struct sutra_tcp_conn *c)
 {
 	size_t now = c->rest.cap + c->out.cap + c->cap_holds * sizeof(struct hold);
 
@@ -153,7 +74,7 @@ static void conn_freed(uv_handle_t *h)
 	sutra_free(c);
 }
 
-static void cut(struct sutra_tcp_conn *c, enum sutra_tcp_end why)
+void sutra_tcp_cut(struct sutra_tcp_conn *c, enum sutra_tcp_end why)
 {
 	struct sutra_tcp *t = c->tcp;
 
@@ -167,7 +88,7 @@ static void cut(struct sutra_tcp_conn *c, enum sutra_tcp_end why)
 	sutra_free(c->holds);
 	c->holds = NULL;
 	c->n_holds = c->holds_at = c->cap_holds = 0;
-	account(c);
+	sutra_tcp_account(c);
 	link_remove(&c->all);
 	link_remove(&c->dirty);
 	link_remove(&c->held);
@@ -177,16 +98,20 @@ static void cut(struct sutra_tcp_conn *c, enum sutra_tcp_end why)
 
 static void on_ready(uv_poll_t *p, int status, int events);
 
+/* How much of out may leave: up to the first answer that waits. */
+static size_t sendable(const struct sutra_tcp_conn *c)
+{
+	return c->n_holds > c->holds_at ? (size_t)(c->holds[c->holds_at].start - c->base) : c->out.len;
+}
+
 /* Asks for the events the connection's state calls for. */
 static void watch(struct sutra_tcp_conn *c)
 {
-	size_t sendable = c->n_holds > c->holds_at ? (size_t)(c->holds[c->holds_at].start - c->base) :
-						     c->out.len;
 	int events = 0;
 
 	if (!c->ending && !c->tcp->stop_at && !sutra_tcp_full(c))
 		events |= UV_READABLE;
-	if (c->out_at < sendable)
+	if (c->out_at < sendable(c))
 		events |= UV_WRITABLE;
 	if (!events && !c->ending)
 		events = UV_DISCONNECT;
@@ -213,8 +138,7 @@ static void trim_out(struct sutra_tcp_conn *c)
 /* Sends what may leave. False: the connection is gone. */
 static bool flush(struct sutra_tcp_conn *c)
 {
-	size_t end = c->n_holds > c->holds_at ? (size_t)(c->holds[c->holds_at].start - c->base) :
-						c->out.len;
+	size_t end = sendable(c);
 
 	while (c->out_at < end) {
 		ssize_t n = send(c->fd, c->out.data + c->out_at, end - c->out_at,
@@ -223,7 +147,7 @@ static bool flush(struct sutra_tcp_conn *c)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
-			cut(c, SUTRA_TCP_BROKEN);
+			sutra_tcp_cut(c, SUTRA_TCP_BROKEN);
 			return false;
 		}
 		if (n < 0)
@@ -251,9 +175,9 @@ static bool feed(struct sutra_tcp_conn *c, const char *p, size_t n)
 		sutra_buf_add(&c->rest, p + done, n - done);
 	}
 	link_add(&t->dirty, &c->dirty);
-	account(c);
+	sutra_tcp_account(c);
 	if (sutra_buf_error(&c->rest) || sutra_buf_error(&c->out) || t->held_bytes > t->o.max_held) {
-		cut(c, SUTRA_TCP_OVERLOAD);
+		sutra_tcp_cut(c, SUTRA_TCP_OVERLOAD);
 		return false;
 	}
 	return true;
@@ -267,7 +191,7 @@ static void read_some(struct sutra_tcp_conn *c)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n < 0) {
-		cut(c, SUTRA_TCP_BROKEN);
+		sutra_tcp_cut(c, SUTRA_TCP_BROKEN);
 		return;
 	}
 	if (!n) {	/* it may still wait for answers */
@@ -291,7 +215,7 @@ static void on_ready(uv_poll_t *p, int status, int events)
 
 	c->tcp->now = uv_now(&c->tcp->loop);
 	if (status < 0 || (events & UV_DISCONNECT && c->events == UV_DISCONNECT)) {
-		cut(c, status < 0 ? SUTRA_TCP_BROKEN : SUTRA_TCP_PEER);
+		sutra_tcp_cut(c, status < 0 ? SUTRA_TCP_BROKEN : SUTRA_TCP_PEER);
 		return;
 	}
 	if (events & UV_WRITABLE)
@@ -314,98 +238,6 @@ bool sutra_tcp_full(const struct sutra_tcp_conn *c)
 	return c->out.len - c->out_at > c->tcp->o.soft_output;
 }
 
-/* ---- answers that wait ---- */
-
-int sutra_tcp_hold_room(struct sutra_tcp_conn *c)
-{
-	if (c->holds_at == c->n_holds)
-		c->holds_at = c->n_holds = 0;
-	if (c->n_holds == c->cap_holds) {
-		size_t cap = c->cap_holds ? c->cap_holds * 2 : 8;
-		struct hold *p = sutra_realloc_array(c->holds, cap, sizeof(*p));
-
-		if (!p)
-			return SUTRA_E_NOMEM;
-		c->holds = p;
-		c->cap_holds = cap;
-	}
-	return 0;
-}
-
-void sutra_tcp_hold(struct sutra_tcp_conn *c, uint64_t ticket, size_t n)
-{
-	uint64_t end = c->base + c->out.len;
-
-	c->holds[c->n_holds++] = (struct hold){ ticket, end - n, end };
-	link_add(&c->tcp->held, &c->held);
-}
-
-static void forget_holds(struct sutra_tcp_conn *c)
-{
-	link_remove(&c->held);
-	c->holds_at = c->n_holds = 0;
-	if (c->cap_holds > 64) {
-		sutra_free(c->holds);
-		c->holds = NULL;
-		c->cap_holds = 0;
-	}
-}
-
-void sutra_tcp_settle(struct sutra_tcp *t, uint64_t ticket)
-{
-	for (struct link *l = t->held.next, *next; l != &t->held; l = next) {
-		struct sutra_tcp_conn *c = conn_of(l, held);
-		size_t before = c->holds_at;
-
-		next = l->next;
-		while (c->holds_at < c->n_holds && c->holds[c->holds_at].ticket <= ticket)
-			c->holds_at++;
-		if (c->holds_at != before)
-			link_add(&t->dirty, &c->dirty);
-		if (c->holds_at == c->n_holds)
-			forget_holds(c);
-	}
-}
-
-/* Writes the output anew, `answer` in the place of each waiting answer. */
-static void replace_held(struct sutra_tcp_conn *c, const void *answer, size_t n)
-{
-	struct sutra_buf old = c->out;
-	size_t at = c->out_at;
-
-	sutra_buf_init(&c->out, old.max);
-	for (size_t i = c->holds_at; i < c->n_holds; i++) {
-		size_t start = (size_t)(c->holds[i].start - c->base);
-
-		sutra_buf_add(&c->out, old.data + at, start - at);
-		sutra_buf_add(&c->out, answer, n);
-		at = (size_t)(c->holds[i].end - c->base);
-	}
-	sutra_buf_add(&c->out, old.data + at, old.len - at);
-	c->base += c->out_at;
-	c->out_at = 0;
-	sutra_buf_release(&old);
-}
-
-bool sutra_tcp_refuse(struct sutra_tcp *t, const void *answer, size_t n)
-{
-	bool any = linked(&t->held);
-
-	while (linked(&t->held)) {
-		struct sutra_tcp_conn *c = conn_of(t->held.next, held);
-
-		if (answer)
-			replace_held(c, answer, n);
-		forget_holds(c);
-		account(c);
-		if (!answer || sutra_buf_error(&c->out))
-			cut(c, SUTRA_TCP_OVERLOAD);
-		else
-			link_add(&t->dirty, &c->dirty);
-	}
-	return any;
-}
-
 /* ---- the loop ---- */
 
 /* End of a turn for one connection: send, read on where it had been stopped, or end. */
@@ -416,14 +248,14 @@ static void finish(struct sutra_tcp_conn *c)
 	if (!flush(c))
 		return;
 	if (c->out_at == c->out.len && (c->ending || c->tcp->stop_at)) {
-		cut(c, c->ending ? c->why : SUTRA_TCP_SERVER);
+		sutra_tcp_cut(c, c->ending ? c->why : SUTRA_TCP_SERVER);
 		return;
 	}
 	if (was_full && !sutra_tcp_full(c) && c->rest.len && !c->ending && !c->tcp->stop_at) {
 		if (!feed(c, c->rest.data, c->rest.len))	/* dirty again: next round */
 			return;
 	}
-	account(c);
+	sutra_tcp_account(c);
 	watch(c);
 }
 
@@ -530,11 +362,11 @@ static void patrol(struct sutra_tcp *t)
 
 		next = l->next;
 		if (t->stop_at && (c->out_at == c->out.len || t->now >= t->stop_at))
-			cut(c, SUTRA_TCP_SERVER);
+			sutra_tcp_cut(c, SUTRA_TCP_SERVER);
 		else if (silent && c->out_at < c->out.len && c->holds_at == c->n_holds)
-			cut(c, SUTRA_TCP_STALLED_READER);
+			sutra_tcp_cut(c, SUTRA_TCP_STALLED_READER);
 		else if (silent && c->rest.len && !sutra_tcp_full(c))
-			cut(c, SUTRA_TCP_SLOW_SENDER);
+			sutra_tcp_cut(c, SUTRA_TCP_SLOW_SENDER);
 	}
 }
 
