@@ -1,14 +1,6 @@
 /*
- * One lock guards the line of jobs and the counters; it is held for moments, never while a
- * batch is computed or done() runs. A job's `left` counts texts that are queued or in a batch;
- * several workers may hold texts of one job, and the one that takes `left` to 0 reports it.
- * A job that is dropped, or that a batch of its texts has failed, loses those that still wait.
- *
- * The line is round: a job gives a batch at most and what is left of it goes to the end. So a job
- * of one batch waits for one batch of each job ahead (`turn_tokens`), a larger one for everything.
- * Tokens become time by the speed of full batches. A small batch is slower by the token, since the
- * weights pass through the processor once a batch; its speed counts only where it is higher than
- * the known one, which must have been measured in bad times then.
+ * One lock guards the line of jobs (batch_line.h) and the counters; it is held for moments, never
+ * while a batch is computed or done() runs.
  *
  * Nothing waits for company. A thread that took only a text or two, while more are about to come,
  * could gain by waiting: up to some 50 tokens a batch costs little more than a text. Measured
@@ -16,9 +8,6 @@
  * +10 % texts a processor second more, for by the time it has answered a batch the next one is there,
  * 2.0 of 2 and 12.5 of 20 callers' texts; two threads halve their texts a second, since what both
  * would have computed one of them collects.
- *
- * Sharing: a worker that finds others idle leaves them their part. Two halves on two cores take
- * half the time; below MIN_SHARE tokens the weights' passing twice eats the gain.
  *
  * Helping: what is not shared out, one text above all, is still computed by two. A batch is open to
  * one idle worker, which is woken for it or finds it on becoming idle, and computes parts of it in
@@ -34,7 +23,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -42,30 +30,18 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "model/batch_line.h"
 
-enum {
-	MIN_SHARE = 64,
-	MAX_RETRY_S = 60,
-	LOOK_NS = 1000000,	/* a job is asked no more often whether it is gone: that is a system call */
-};
-
-/* The texts of one job in one batch. */
-struct slice {
-	struct sutra_batch_job *job;
-	size_t first, n;
-};
+enum { MAX_RETRY_S = 60 };
 
 struct worker {
 	struct sutra_batcher *batcher;
 	pthread_t thread;
 	bool started;
 	struct sutra_encoder_session *session;
-	uint32_t *ids, *lengths;	/* [max_tokens], [max_texts] */
+	struct batch batch;
 	float *out;			/* [max_texts][hidden] */
-	struct slice *slices;		/* [max_texts] */
-	size_t texts, tokens, n_slices;
-	uint64_t since_ns;		/* when the batch under way was taken; 0: none */
-	bool open;			/* it wants a helper */
+	bool open;			/* the batch wants a helper */
 };
 
 struct sutra_batcher {
@@ -73,132 +49,12 @@ struct sutra_batcher {
 	size_t hidden;
 	pthread_mutex_t lock;
 	pthread_cond_t filled;
-	struct sutra_batch_job *head, **tail;
-	atomic_bool waiting;		/* whether there is a head, for helpers, without the lock */
+	struct batch_line line;
 	bool stopping;
-	uint64_t turn_tokens;		/* of the jobs in line, a batch each at most */
-	double full_ns, full_tokens;	/* decayed sums over full batches; tokens 0: none yet */
-	struct sutra_batcher_stats stats;
+	struct sutra_batcher_stats stats;	/* but what the line and the workers know */
 	struct sutra_histogram *times;
 	struct worker *workers;		/* [threads] */
 };
-
-static uint64_t turn_of(const struct sutra_batcher *b, const struct sutra_batch_job *job)
-{
-	return job->tokens < b->o.max_tokens ? job->tokens : b->o.max_tokens;
-}
-
-static void enter_line(struct sutra_batcher *b, struct sutra_batch_job *job)
-{
-	job->next = NULL;
-	*b->tail = job;
-	b->tail = &job->next;
-	atomic_store_explicit(&b->waiting, true, memory_order_relaxed);
-	b->turn_tokens += turn_of(b, job);
-}
-
-static struct sutra_batch_job *leave_line(struct sutra_batcher *b)
-{
-	struct sutra_batch_job *job = b->head;
-
-	b->head = job->next;
-	if (!b->head) {
-		b->tail = &b->head;
-		atomic_store_explicit(&b->waiting, false, memory_order_relaxed);
-	}
-	b->turn_tokens -= turn_of(b, job);
-	return job;
-}
-
-/* Ends one of the job's times: it was in a batch, or it was not. */
-static void stamp(struct sutra_batch_job *job, uint64_t now)
-{
-	*(job->running ? &job->compute_ns : &job->queue_ns) += now - job->since_ns;
-	job->since_ns = now;
-}
-
-/* Why the first job is not to be computed; 0: it is. */
-static int fault_of(struct sutra_batcher *b, uint64_t now)
-{
-	struct sutra_batch_job *job = b->head;
-
-	if (job->rc)
-		return job->rc;
-	if (job->deadline_ns && now >= job->deadline_ns) {
-		b->stats.late++;
-		return sutra_fail(&job->err, SUTRA_E_TIMEOUT,
-				  "the deadline passed while %zu of %zu texts waited",
-				  job->texts - job->taken, job->texts);
-	}
-	if (!job->gone || now - job->looked_ns < LOOK_NS)
-		return 0;
-	job->looked_ns = now;
-	if (!job->gone(job))
-		return 0;
-	b->stats.gone++;
-	return sutra_fail(&job->err, SUTRA_E_CLOSED, "nobody waits for the answer any more");
-}
-
-/* Takes what still waits of the first job out of the line; *complete: jobs to report. */
-static void drop_first(struct sutra_batcher *b, int rc, uint64_t now, struct sutra_batch_job **complete)
-{
-	struct sutra_batch_job *job = leave_line(b);
-	size_t rest = job->texts - job->taken;
-
-	job->rc = rc;
-	b->stats.queued -= rest;
-	b->stats.queued_tokens -= job->tokens;
-	job->left -= rest;
-	job->taken = job->texts;
-	job->tokens = 0;
-	if (job->left)
-		return;		/* the batch that holds the others reports it */
-	stamp(job, now);
-	job->next = *complete;
-	*complete = job;
-}
-
-static bool fits(const struct worker *w, uint32_t length, size_t budget)
-{
-	return w->texts < w->batcher->o.max_texts && (!w->texts || w->tokens + length <= budget);
-}
-
-/* Takes what the budget allows of the first job; whether the batch may grow further. */
-static bool take_some(struct worker *w, size_t budget, uint64_t now)
-{
-	struct sutra_batcher *b = w->batcher;
-	struct sutra_batch_job *job = b->head;
-	size_t first = job->taken, tokens = w->tokens;
-
-	if (!fits(w, job->lengths[first], budget))
-		return false;	/* it stays the first */
-	leave_line(b);
-	do {
-		uint32_t len = job->lengths[job->taken++];
-
-		memcpy(w->ids + w->tokens, job->ids + job->at, len * sizeof(*w->ids));
-		w->lengths[w->texts++] = len;
-		w->tokens += len;
-		job->at += len;
-	} while (job->taken < job->texts && fits(w, job->lengths[job->taken], budget));
-	job->tokens -= w->tokens - tokens;
-	stamp(job, now);
-	job->running++;
-	w->slices[w->n_slices++] = (struct slice){ job, first, job->taken - first };
-	if (job->taken == job->texts)
-		return true;
-	enter_line(b, job);
-	return false;
-}
-
-/* What a batch may hold now. */
-static size_t budget_of(const struct sutra_batcher *b)
-{
-	size_t share = (b->stats.queued_tokens + b->stats.idle) / (b->stats.idle + 1);
-
-	share = share > MIN_SHARE ? share : MIN_SHARE;
-	return share < b->o.max_tokens ? share : b->o.max_tokens;
-}
 
 static void report(struct sutra_batch_job *complete)
 {
@@ -210,31 +66,9 @@ static void report(struct sutra_batch_job *complete)
 	}
 }
 
-/* Fills a batch from the line, under the lock. */
-static void fill_batch(struct worker *w, struct sutra_batch_job **dropped)
+static bool has_waiting(void *line)
 {
-	struct sutra_batcher *b = w->batcher;
-	size_t budget = budget_of(b);
-	uint64_t now = sutra_clock_ns();
-	bool more = true;
-
-	w->texts = w->tokens = w->n_slices = 0;
-	while (b->head && more) {
-		int rc = fault_of(b, now);
-
-		if (rc)
-			drop_first(b, rc, now, dropped);
-		else
-			more = take_some(w, budget, now);
-	}
-	b->stats.queued -= w->texts;
-	b->stats.queued_tokens -= w->tokens;
-	w->since_ns = w->texts ? now : 0;
-}
-
-static bool has_waiting(void *batcher)
-{
-	return atomic_load_explicit(&((struct sutra_batcher *)batcher)->waiting, memory_order_relaxed);
+	return atomic_load_explicit(&((struct batch_line *)line)->waiting, memory_order_relaxed);
 }
 
 /* Helps with a batch that wants it, the lock given away meanwhile; false: none does. */
@@ -249,11 +83,11 @@ static bool help(struct sutra_batcher *b)
 	if (w == end)
 		return false;
 	w->open = false;
-	since = w->since_ns;
+	since = w->batch.since_ns;
 	pthread_mutex_unlock(&b->lock);
-	early = sutra_encoder_help(w->session, has_waiting, b);
+	early = sutra_encoder_help(w->session, has_waiting, &b->line);
 	pthread_mutex_lock(&b->lock);
-	if (early && w->since_ns == since)
+	if (early && w->batch.since_ns == since)
 		w->open = true;
 	return true;
 }
@@ -269,18 +103,18 @@ static bool take_batch(struct worker *w)
 		dropped = NULL;
 		pthread_mutex_lock(&b->lock);
 		b->stats.idle++;
-		while (!b->head && !b->stopping)
+		while (!b->line.head && !b->stopping)
 			if (!help(b))
 				pthread_cond_wait(&b->filled, &b->lock);
 		b->stats.idle--;
-		more = b->head;		/* else it is stopping, and nothing is left */
-		fill_batch(w, &dropped);
-		if (b->head)	/* a submit wakes one thread, which may leave work for others */
+		more = b->line.head;		/* else it is stopping, and nothing is left */
+		sutra_batch_line_fill(&b->line, &w->batch, b->stats.idle, &dropped);
+		if (b->line.head)	/* a submit wakes one thread, which may leave work for others */
 			pthread_cond_signal(&b->filled);
 		pthread_mutex_unlock(&b->lock);
 		report(dropped);
-	} while (more && !w->texts);	/* what there was may all have been dropped */
-	return w->texts > 0;
+	} while (more && !w->batch.texts);	/* what there was may all have been dropped */
+	return w->batch.texts > 0;
 }
 
 /* Lets others help with the batch, which has begun. */
@@ -299,7 +133,8 @@ static void open_batch(struct worker *w)
 
 static int run_batch(struct worker *w, struct sutra_err *err)
 {
-	int rc = sutra_encoder_begin(w->session, w->ids, w->lengths, w->texts, w->batcher->o.pooling,
+	const struct batch *t = &w->batch;
+	int rc = sutra_encoder_begin(w->session, t->ids, t->lengths, t->texts, w->batcher->o.pooling,
 				     w->out, err);
 
 	if (rc)
@@ -309,65 +144,17 @@ static int run_batch(struct worker *w, struct sutra_err *err)
 	return sutra_encoder_finish(w->session, err);
 }
 
-/* What the batch says about the speed of a thread. */
-static void learn_speed(struct worker *w, uint64_t took)
-{
-	struct sutra_batcher *b = w->batcher;
-	bool full = w->tokens >= b->o.max_tokens / 4 || w->texts == b->o.max_texts;
-	double helped = sutra_encoder_session_helped(w->session);
-	double ns = (double)took * (helped < 0.5 ? 1 / (1 - helped) : 2);
-
-	if (!full && (double)w->tokens * b->full_ns <= b->full_tokens * ns)
-		return;
-	b->full_ns = b->full_ns * 0.875 + ns;
-	b->full_tokens = b->full_tokens * 0.875 + (double)w->tokens;
-}
-
-/* Nanoseconds until so many tokens are computed; 0 while the speed is not known. */
-static uint64_t time_of(const struct sutra_batcher *b, uint64_t tokens)
-{
-	if (b->full_tokens <= 0)
-		return 0;
-	return (uint64_t)((double)tokens * b->full_ns / b->full_tokens / b->o.threads);
-}
-
-/* Ends a batch for its jobs; the complete ones. */
-static struct sutra_batch_job *settle(struct worker *w, int rc, const struct sutra_err *err, uint64_t now)
-{
-	uint64_t pooling = sutra_encoder_session_pooling_ns(w->session);
-	struct sutra_batch_job *complete = NULL;
-
-	for (size_t i = w->n_slices; i-- > 0;) {	/* the first to come is the first in the list */
-		struct sutra_batch_job *job = w->slices[i].job;
-
-		if (rc && !job->rc) {
-			job->rc = rc;
-			job->err = *err;
-		}
-		stamp(job, now);
-		job->running--;
-		job->pooling_ns += pooling;
-		if (job->pooling_ns > job->compute_ns)	/* batches side by side share that time */
-			job->pooling_ns = job->compute_ns;
-		job->left -= w->slices[i].n;
-		if (!job->left) {
-			job->next = complete;
-			complete = job;
-		}
-	}
-	return complete;
-}
-
 /* Hands the vectors out, and reports the jobs that are complete. */
 static void finish_batch(struct worker *w, int rc, const struct sutra_err *err)
 {
 	struct sutra_batcher *b = w->batcher;
+	double helped = sutra_encoder_session_helped(w->session);
+	uint64_t pooling = sutra_encoder_session_pooling_ns(w->session), now, took;
 	struct sutra_batch_job *complete;
 	const float *from = w->out;
-	uint64_t now, took;
 
-	for (size_t i = 0; i < w->n_slices; i++) {
-		const struct slice *s = &w->slices[i];
+	for (size_t i = 0; i < w->batch.n_slices; i++) {
+		const struct batch_slice *s = &w->batch.slices[i];
 
 		if (!rc)
 			memcpy(s->job->out + s->first * b->hidden, from,
@@ -376,16 +163,16 @@ static void finish_batch(struct worker *w, int rc, const struct sutra_err *err)
 	}
 	pthread_mutex_lock(&b->lock);
 	now = sutra_clock_ns();
-	took = now - w->since_ns;
-	complete = settle(w, rc, err, now);
-	w->since_ns = 0;
+	took = now - w->batch.since_ns;
+	complete = sutra_batch_settle(&w->batch, rc, err, pooling, now);
 	w->open = false;
 	b->stats.batches++;
-	b->stats.helped += sutra_encoder_session_helped(w->session) > 0;
-	b->stats.texts += w->texts;
-	b->stats.tokens += w->tokens;
+	b->stats.helped += helped > 0;
+	b->stats.texts += w->batch.texts;
+	b->stats.tokens += w->batch.tokens;
 	b->stats.inference_ns += took;
-	learn_speed(w, took);
+	sutra_batch_line_learn(&b->line, &w->batch,
+			       (double)took * (helped < 0.5 ? 1 / (1 - helped) : 2));
 	pthread_mutex_unlock(&b->lock);
 	sutra_histogram_record(b->times, took);
 	report(complete);
@@ -434,14 +221,15 @@ static int start_worker(struct sutra_batcher *b, struct worker *w, struct sutra_
 {
 	const struct sutra_batcher_options *o = &b->o;
 	size_t most = o->max_tokens > o->max_text_tokens ? o->max_tokens : o->max_text_tokens;
+	struct batch *t = &w->batch;
 	int rc;
 
 	w->batcher = b;
-	w->ids = sutra_calloc(most, sizeof(*w->ids));
-	w->lengths = sutra_calloc(o->max_texts, sizeof(*w->lengths));
+	t->ids = sutra_calloc(most, sizeof(*t->ids));
+	t->lengths = sutra_calloc(o->max_texts, sizeof(*t->lengths));
+	t->slices = sutra_calloc(o->max_texts, sizeof(*t->slices));
 	w->out = sutra_calloc(o->max_texts * b->hidden, sizeof(*w->out));
-	w->slices = sutra_calloc(o->max_texts, sizeof(*w->slices));
-	if (!w->ids || !w->lengths || !w->out || !w->slices)
+	if (!t->ids || !t->lengths || !t->slices || !w->out)
 		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory for an inference thread");
 	rc = sutra_encoder_session_new(o->encoder, most, NULL, &w->session, err);
 	if (rc)
@@ -461,7 +249,7 @@ int sutra_batcher_new(const struct sutra_batcher_options *options, struct sutra_
 	if (b->o.max_texts > b->o.max_tokens)	/* a text has a token at least */
 		b->o.max_texts = b->o.max_tokens;
 	b->hidden = sutra_encoder_config(options->encoder)->hidden;
-	b->tail = &b->head;
+	sutra_batch_line_init(&b->line, &b->o);
 	pthread_mutex_init(&b->lock, NULL);
 	pthread_cond_init(&b->filled, NULL);
 	b->times = sutra_histogram_new();
@@ -492,10 +280,10 @@ void sutra_batcher_free(struct sutra_batcher *b)
 		struct worker *w = &b->workers[i];
 
 		sutra_encoder_session_free(w->session);
-		sutra_free(w->ids);
-		sutra_free(w->lengths);
+		sutra_free(w->batch.ids);
+		sutra_free(w->batch.lengths);
+		sutra_free(w->batch.slices);
 		sutra_free(w->out);
-		sutra_free(w->slices);
 	}
 	pthread_cond_destroy(&b->filled);
 	pthread_mutex_destroy(&b->lock);
@@ -504,44 +292,12 @@ void sutra_batcher_free(struct sutra_batcher *b)
 	sutra_free(b);
 }
 
-/* Whether a job may enter now, under the lock. Behind an empty line it always may. */
-static int admit(const struct sutra_batcher *b, size_t texts, uint64_t tokens, uint64_t left_ns,
-		 struct sutra_err *err)
-{
-	uint64_t wait = time_of(b, tokens > b->o.max_tokens ? b->stats.queued_tokens : b->turn_tokens);
-
-	if (texts > b->o.max_queue)
-		return sutra_fail(err, SUTRA_E_INVALID,
-				  "%zu texts in one request; the queue (MAX_QUEUE) holds %zu", texts,
-				  b->o.max_queue);
-	if (b->stats.queued + texts > b->o.max_queue) {
-		sutra_fail(err, SUTRA_E_BUSY,
-			   "%llu texts are waiting; %zu more do not fit into MAX_QUEUE, which is %zu",
-			   (unsigned long long)b->stats.queued, texts, b->o.max_queue);
-	} else if (!b->stats.queued) {
-		return 0;
-	} else if (b->o.max_wait_ns && wait > b->o.max_wait_ns) {
-		sutra_fail(err, SUTRA_E_BUSY,
-			   "%llu texts are waiting; the next would wait %.1f s, above MAX_QUEUE_MS, which is %llu",
-			   (unsigned long long)b->stats.queued, (double)wait / 1e9,
-			   (unsigned long long)(b->o.max_wait_ns / 1000000));
-	} else if (wait + time_of(b, tokens) > left_ns) {
-		sutra_fail(err, SUTRA_E_BUSY,
-			   "%llu texts are waiting; the answer would take %.1f s, and the request allows %.1f s",
-			   (unsigned long long)b->stats.queued, (double)(wait + time_of(b, tokens)) / 1e9,
-			   (double)left_ns / 1e9);
-	} else {
-		return 0;
-	}
-	return sutra_hint(err, "try again later, or with fewer texts");
-}
-
 int sutra_batcher_admits(struct sutra_batcher *b, size_t texts, struct sutra_err *err)
 {
 	int rc;
 
 	pthread_mutex_lock(&b->lock);
-	rc = admit(b, texts, 0, UINT64_MAX, err);
+	rc = sutra_batch_line_admit(&b->line, texts, 0, UINT64_MAX, err);
 	pthread_mutex_unlock(&b->lock);
 	return rc;
 }
@@ -551,7 +307,7 @@ unsigned sutra_batcher_retry_s(struct sutra_batcher *b)
 	uint64_t s;
 
 	pthread_mutex_lock(&b->lock);
-	s = (time_of(b, b->turn_tokens) + 999999999) / 1000000000;
+	s = (sutra_batch_line_time(&b->line, b->line.turn_tokens) + 999999999) / 1000000000;
 	pthread_mutex_unlock(&b->lock);
 	return s < 1 ? 1 : s > MAX_RETRY_S ? MAX_RETRY_S : (unsigned)s;
 }
@@ -575,12 +331,9 @@ int sutra_batcher_submit(struct sutra_batcher *b, struct sutra_batch_job *job,
 	for (size_t i = 0; i < job->texts; i++)
 		job->tokens += job->lengths[i];
 	pthread_mutex_lock(&b->lock);
-	rc = admit(b, job->texts, job->tokens, left, err);
-	if (!rc) {
-		b->stats.queued += job->texts;
-		b->stats.queued_tokens += job->tokens;
-		enter_line(b, job);
-	}
+	rc = sutra_batch_line_admit(&b->line, job->texts, job->tokens, left, err);
+	if (!rc)
+		sutra_batch_line_enter(&b->line, job);
 	pthread_mutex_unlock(&b->lock);
 	if (!rc)	/* behind the lock, so that who wakes finds it free */
 		pthread_cond_signal(&b->filled);
@@ -635,11 +388,14 @@ void sutra_batcher_stats(struct sutra_batcher *b, struct sutra_batcher_stats *re
 	pthread_mutex_lock(&b->lock);
 	now = sutra_clock_ns();
 	*ret = b->stats;
-	ret->longest_ns = 0;
-	ret->speed = b->full_ns > 0 ? (uint64_t)(b->full_tokens * 1e9 / b->full_ns * b->o.threads) : 0;
+	ret->queued = b->line.queued;
+	ret->queued_tokens = b->line.queued_tokens;
+	ret->late = b->line.late;
+	ret->gone = b->line.gone;
+	ret->speed = sutra_batch_line_speed(&b->line);
 	for (unsigned i = 0; i < b->o.threads; i++)
-		if (b->workers[i].since_ns && now - b->workers[i].since_ns > ret->longest_ns)
-			ret->longest_ns = now - b->workers[i].since_ns;
+		if (b->workers[i].batch.since_ns && now - b->workers[i].batch.since_ns > ret->longest_ns)
+			ret->longest_ns = now - b->workers[i].batch.since_ns;
 	pthread_mutex_unlock(&b->lock);
 }
 
