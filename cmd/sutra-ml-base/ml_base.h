@@ -52,6 +52,8 @@ enum ml_stage {
 	X(TEXTS, "sutra_ml_texts_total", COUNTER, "texts embedded")                           \
 	X(TOKENS, "sutra_ml_tokens_total", COUNTER, "tokens embedded")                        \
 	X(BATCHES, "sutra_ml_batches_total", COUNTER, "batches run")                          \
+	X(HELPED, "sutra_ml_helped_batches_total", COUNTER,                                   \
+	  "of these, computed by two threads, one of which had nothing else to do")           \
 	X(BATCH_ROOM, "sutra_ml_batch_room_tokens_total", COUNTER,                            \
 	  "tokens these batches could have held; sutra_ml_tokens_total of it is their fill")  \
 	X(INFERENCE, "sutra_ml_inference_microseconds_total", COUNTER,                        \

@@ -121,6 +121,7 @@ void ml_metrics(struct sutra_http_request *r, void *ctx)
 	sutra_metric_set(&m[ML_TEXTS], (long long)stats.texts);
 	sutra_metric_set(&m[ML_TOKENS], (long long)stats.tokens);
 	sutra_metric_set(&m[ML_BATCHES], (long long)stats.batches);
+	sutra_metric_set(&m[ML_HELPED], (long long)stats.helped);
 	sutra_metric_set(&m[ML_INFERENCE], (long long)(stats.inference_ns / 1000));
 	sutra_metric_set(&m[ML_BATCH_ROOM], (long long)stats.batches * ml->settings.batch_tokens);
 	sutra_metric_set(&m[ML_QUEUE], (long long)stats.queued);

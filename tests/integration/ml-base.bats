@@ -107,6 +107,22 @@ refused() {
   [ "$((after - before))" = 3 ]
 }
 
+@test "metrics: batches that an idle thread helped with" {
+  start "$BATS_TEST_TMPDIR/two" SUTRA_THREADS=2
+  counts() { curl -sf "$URL/metrics" | sed -nE 's/^sutra_ml_(batches|helped_batches)_total //p' | paste -sd' '; }
+  text=$(printf 'word %.0s' {1..250})
+  read -r before helped <<<"$(counts)"
+  # A long text at a time: the other thread gets to help with one of them, sooner or later.
+  for ((n = 1; n <= 200; n++)); do
+    curl -sf -o /dev/null "$URL/embed" -d "{\"text\":\"$text\"}"
+    read -r batches after <<<"$(counts)"
+    [ "$after" = "$helped" ] || break
+  done
+  kill "$PID" && wait_gone "$PID"
+  [ "$((batches - before))" = "$n" ]
+  [ "$((after - helped))" = 1 ]
+}
+
 @test "auto is close to fp32 and says why; what it packed is damaged: packed again" {
   cp -rL "$MODEL" "$BATS_TEST_TMPDIR/own"
   rm -f "$BATS_TEST_TMPDIR"/own/packed-*
