@@ -1,5 +1,6 @@
 #include "model/packed.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -12,6 +13,7 @@
 #include "base/alloc.h"
 #include "base/digest.h"
 #include "base/file.h"
+#include "base/str.h"
 
 #define MAGIC "SUTRAPK1"
 
@@ -137,4 +139,21 @@ out:
 	XXH3_freeState(sum);
 	sutra_free(parts);
 	return rc;
+}
+
+void sutra_packed_clear(const char *folder, const char *stem, const char *path)
+{
+	const char *kept = strrchr(path, '/') + 1;
+	DIR *d = opendir(folder);
+	struct dirent *e;
+
+	while (d && (e = readdir(d))) {
+		const char *rest = sutra_str_starts(e->d_name, stem) ? e->d_name + strlen(stem) : "";
+
+		if ((!strcmp(rest, ".bin") || (*rest == '-' && sutra_str_ends(rest, ".bin"))) &&
+		    strcmp(e->d_name, kept))
+			unlinkat(dirfd(d), e->d_name, 0);
+	}
+	if (d)
+		closedir(d);
 }

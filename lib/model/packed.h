@@ -33,5 +33,8 @@ const double *sutra_packed_notes(const struct sutra_packed *p);	/* [2] */
 
 int sutra_packed_write(const char *path, const char *key, const double notes[2],
 		       const struct sutra_encoder *e, struct sutra_err *err);
+/* Removes the folder's files whose names are `stem`, then nothing or a dash and more, then ".bin", but
+ * for the one at `path`. Who has one mapped keeps it; what cannot be removed stays. */
+void sutra_packed_clear(const char *folder, const char *stem, const char *path);
 
 #endif

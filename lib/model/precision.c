@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "model/onednn.h"
 #include "model/sample.h"
 
 /* Part of the key of packed weights: to be changed with how they are computed. */
@@ -139,6 +140,18 @@ static char *packed_path(const struct maker *m, enum sutra_precision p)
 				   NULL;
 }
 
+/* Removes what other versions of this program packed for this oneDNN and processor: what follows these in
+ * a layout's name is the version's choice. Files of another oneDNN or processor may be a replica's in an
+ * image or on another machine, and stay. */
+static void clear_packed(const struct maker *m, enum sutra_precision p, const char *path)
+{
+	char onednn[SUTRA_ONEDNN_LAYOUT_MAX], stem[SUTRA_ONEDNN_LAYOUT_MAX + 16];
+
+	sutra_onednn_layout(onednn);
+	snprintf(stem, sizeof(stem), "packed-%s-%s", sutra_precision_name(p), onednn);
+	sutra_packed_clear(m->source->folder, stem, path);
+}
+
 /* The encoder of a file of packed weights; an error of any kind means that it has to be made. */
 static int open_packed(const struct maker *m, enum sutra_precision p, const char *path,
 		       const char *key, struct sutra_encoder **ret, struct sutra_packed **ret_packed)
@@ -190,7 +203,10 @@ static int make_packed(struct maker *m, enum sutra_precision p, const char *path
 	if (sutra_packed_write(path, key, notes, made, &unkept)) {
 		snprintf(m->report->unkept, sizeof(m->report->unkept), "%.*s",
 			 (int)sizeof(m->report->unkept) - 1, unkept.message);
-	} else if (!open_packed(m, p, path, key, &mapped, ret_packed)) {
+		return 0;
+	}
+	clear_packed(m, p, path);
+	if (!open_packed(m, p, path, key, &mapped, ret_packed)) {
 		sutra_encoder_free(made);
 		*ret = mapped;
 	}

@@ -9,6 +9,7 @@
 #include <math.h>
 
 #include "base/str.h"
+#include "model/onednn.h"
 #include "model_folder.h"
 
 enum { TOKENS = 12, WIDTH = 32 };
@@ -231,6 +232,48 @@ static void other_weights_are_packed_again(void **state)
 	}
 }
 
+/* A new file takes the place of those that only another version of this program can have made for the
+ * same oneDNN and processor; who has one mapped keeps it. */
+static void what_other_versions_packed_goes(void **state)
+{
+	struct sutra_model *m = open_as(SUTRA_INT8, true);
+	char *path = packed_file(), onednn[SUTRA_ONEDNN_LAYOUT_MAX], names[6][80], older[128];
+	float want[3 * WIDTH];
+
+	sutra_onednn_layout(onednn);
+	snprintf(names[0], sizeof(names[0]), "packed-int8-%s-older.bin", onednn);
+	snprintf(names[1], sizeof(names[1]), "packed-int8-%s0.bin", onednn);	/* another processor's */
+	snprintf(names[2], sizeof(names[2]), "packed-int8-onednn-0.1.0-isa-67.bin");
+	snprintf(names[3], sizeof(names[3]), "packed-fp32-%s-older.bin", onednn);
+	snprintf(names[4], sizeof(names[4]), "packed-int8-%s-older.bin.txt", onednn);
+	snprintf(names[5], sizeof(names[5]), "packed-int8-%s%s.bin", onednn,
+		 strstr(path, "-panels.bin") ? "" : "-panels");
+	snprintf(older, sizeof(older), "%s/%s", dir, names[0]);
+	assert_int_equal(rename(path, older), 0);
+	for (size_t i = 1; i < 6; i++)
+		puts_in(names[i], "x");
+	embed(m, 0, 3, want);
+	for (int i = 0; i < 2; i++) {	/* one writes its file, one finds it there and touches nothing */
+		struct sutra_model *other = open_as(SUTRA_INT8, true);
+
+		assert_true(other->precision.mapped);
+		same_vectors(other, want);
+		same_vectors(m, want);
+		sutra_model_close(other);
+		assert_int_equal(sutra_is_file(path), true);
+		for (size_t j = 0; j < 6; j++) {
+			char at[128];
+
+			snprintf(at, sizeof(at), "%s/%s", dir, names[j]);
+			assert_int_equal(sutra_is_file(at), i || (j > 0 && j < 5));
+		}
+		puts_in(names[0], "x");
+		puts_in(names[5], "x");
+	}
+	sutra_model_close(m);
+	sutra_free(path);
+}
+
 static void what_cannot_be_kept_still_runs(void **state)
 {
 	struct sutra_model *m = open_as(SUTRA_INT8, true);
@@ -268,6 +311,7 @@ int main(void)
 		FOLDER_TEST(kept_weights_give_the_same_bits),
 		FOLDER_TEST(damaged_files_are_made_again),
 		FOLDER_TEST(other_weights_are_packed_again),
+		FOLDER_TEST(what_other_versions_packed_goes),
 		FOLDER_TEST(what_cannot_be_kept_still_runs),
 		FOLDER_TEST(every_failing_allocation_is_reported),
 	};
