@@ -20,11 +20,9 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "base/digest.h"
 #include "cache/cache_private.h"
 
 enum {
@@ -185,7 +183,6 @@ struct upstream_call {
 	struct flight *flights[SUTRA_CACHE_BATCH];
 };
 
-static void write_l2(struct sutra_cache *c, const struct sutra_vector *v);
 static void queue_flights(struct sutra_cache *c, struct flight *list);
 
 /* Upstream was not in time for the batch: whoever has joined with more time is tried for again. */
@@ -244,7 +241,7 @@ static void upstream_done(struct sutra_upstream_batch *b)
 		}
 		land_flight(c, call->flights[i], v, SUTRA_FROM_MODEL, b->err.code ? &b->err : &none);
 		if (v && !foreign)
-			write_l2(c, v);
+			sutra_cache_l2_write(c, v);
 		sutra_vector_unref(v);
 	}
 	sutra_free(call);
@@ -335,68 +332,6 @@ static void queue_flights(struct sutra_cache *c, struct flight *list)
 	start_upstream(c);
 }
 
-static void put_done(void *user, int code, uint64_t sequence)
-{
-	struct sutra_cache *c = user;
-
-	count(c, code ? M_L2_WRITE_ERRORS : M_L2_WRITES, 1);
-	atomic_store(&c->l2_refuses, code == SUTRA_E_FULL || code == SUTRA_E_READONLY);
-	if (code)
-		count(c, M_L2_ERRORS, 1);
-}
-
-/* content: "<model>:<first 16 of the key>", then the whole key, then tokens: compared on reading. */
-static size_t l2_content(const struct sutra_cache *c, const struct sutra_cache_key *k, uint32_t tokens,
-			 bool truncated, char *out, size_t size)
-{
-	const struct model_space *s = atomic_load(&c->space);
-	char hex[SUTRA_SHA256_HEX];
-
-	sutra_hex(k->digest, sizeof(k->digest), hex);
-	return (size_t)snprintf(out, size, "%s:%.16s %s %u%s", s ? s->name : "", hex, hex, tokens,
-				truncated ? " t" : "");
-}
-
-static void write_l2(struct sutra_cache *c, const struct sutra_vector *v)
-{
-	char id[SUTRA_CACHE_ID_LEN], content[320];
-	struct sutra_concept concept = { .id = id,
-					 .id_len = SUTRA_CACHE_ID_LEN - 1,
-					 .content = content,
-					 .embedding = v->values,
-					 .dimension = v->dimension,
-					 .strength = 1,
-					 .confidence = 1,
-					 .ttl_seconds = c->o.ttl_seconds };
-
-	if (!c->l2)
-		return;
-	sutra_cache_key_id(&v->key, id);
-	concept.content_len = l2_content(c, &v->key, v->tokens, v->truncated, content, sizeof(content));
-	sutra_store_put(c->l2, &concept, put_done, c);
-}
-
-/* The vector of a stored concept, if it is this key's and of this dimension. */
-static struct sutra_vector *from_concept(struct sutra_cache *c, const struct flight *f,
-					 const struct sutra_concept *stored)
-{
-	char hex[SUTRA_SHA256_HEX], text[400], *key;
-	unsigned tokens = 0;
-	char mark = 0;
-
-	if (!stored || !stored->embedding || stored->dimension != c->o.dimension ||
-	    stored->content_len >= sizeof(text))
-		return NULL;
-	memcpy(text, stored->content, stored->content_len);
-	text[stored->content_len] = '\0';
-	sutra_hex(f->key.digest, sizeof(f->key.digest), hex);
-	key = strstr(text, hex);
-	if (!key || sscanf(key + 64, " %u %c", &tokens, &mark) < 1)
-		return NULL;	/* another text's, by a collision of 64 bits */
-	return sutra_vector_new(&f->key, stored->embedding, c->o.dimension, tokens, mark == 't',
-				sutra_clock_ns() + c->o.ttl_seconds * 1000000000u);
-}
-
 struct l2_call {
 	struct sutra_cache *cache;
 	uint64_t began_ns;
@@ -416,7 +351,7 @@ static void l2_done(void *user, int code, const struct sutra_concept *const *fou
 		sutra_histogram_record(c->l2_times, sutra_clock_ns() - call->began_ns);
 	for (size_t i = 0; i < call->n; i++) {
 		struct sutra_vector *v =
-			code || i >= n ? NULL : from_concept(c, call->flights[i], found[i]);
+			code || i >= n ? NULL : sutra_cache_l2_read(c, &call->flights[i]->key, found[i]);
 
 		if (v) {
 			count(c, M_L2_HITS, 1);
@@ -571,10 +506,6 @@ void sutra_cache_get(struct sutra_cache *c, struct sutra_cache_request *r)
 		r->done(r);
 }
 
-bool sutra_cache_l2_writes(const struct sutra_cache *c) { return !atomic_load(&c->l2_refuses); }
-
-bool sutra_cache_l2_up(const struct sutra_cache *c) { return c->l2 && sutra_store_client_up(c->l2); }
-
 /* One call that changes both levels: L1's share is done, L2's is awaited. */
 struct both_call {
 	void (*done)(void *user, uint64_t l1, uint64_t l2, int l2_code);
@@ -626,54 +557,4 @@ void sutra_cache_invalidate(struct sutra_cache *c, const char *text, size_t n,
 		return;
 	sutra_cache_key_id(&key, id);
 	sutra_store_delete(c->l2, id, both_done, call);
-}
-
-/* Outlives the waiter when the shard does not answer in time: whoever comes last frees it. */
-struct flush_call {
-	pthread_mutex_t lock;
-	pthread_cond_t done;
-	bool answered, abandoned;
-};
-
-static void flush_free(struct flush_call *call)
-{
-	pthread_cond_destroy(&call->done);
-	pthread_mutex_destroy(&call->lock);
-	sutra_free(call);
-}
-
-static void flushed(void *user, int code, uint64_t value)
-{
-	struct flush_call *call = user;
-	bool abandoned;
-
-	pthread_mutex_lock(&call->lock);
-	call->answered = true;
-	abandoned = call->abandoned;
-	pthread_cond_signal(&call->done);
-	pthread_mutex_unlock(&call->lock);
-	if (abandoned)
-		flush_free(call);
-}
-
-void sutra_cache_flush(struct sutra_cache *c, uint64_t limit_ns)
-{
-	struct flush_call *call = sutra_cache_l2_up(c) ? sutra_calloc(1, sizeof(*call)) : NULL;
-	uint64_t end = sutra_clock_ns() + limit_ns;
-	const struct timespec t = sutra_clock_timespec(end);
-	bool answered;
-
-	if (!call)
-		return;
-	pthread_mutex_init(&call->lock, NULL);
-	sutra_clock_cond_init(&call->done);
-	sutra_store_flush(c->l2, flushed, call);
-	pthread_mutex_lock(&call->lock);
-	while (!call->answered && !pthread_cond_timedwait(&call->done, &call->lock, &t))
-		;
-	answered = call->answered;
-	call->abandoned = !answered;
-	pthread_mutex_unlock(&call->lock);
-	if (answered)
-		flush_free(call);
 }

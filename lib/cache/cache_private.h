@@ -1,4 +1,4 @@
-/* cache_private - the cache's inside, for cache.c and cache_stats.c. */
+/* cache_private - the cache's inside, for cache.c, cache_l2.c and cache_stats.c. */
 #ifndef SUTRA_CACHE_CACHE_PRIVATE_H
 #define SUTRA_CACHE_CACHE_PRIVATE_H
 
@@ -75,5 +75,12 @@ struct sutra_cache {
 	char shard[300];
 	atomic_bool l2_refuses;	/* the last write to L2 found no space */
 };
+
+/* Writes a computed vector to the shard, if there is one; counted, never awaited. */
+void sutra_cache_l2_write(struct sutra_cache *c, const struct sutra_vector *v);
+/* The vector of what the shard holds under k's id; NULL: nothing, not of this dimension, another
+ * text's (ids may collide), or out of memory. */
+struct sutra_vector *sutra_cache_l2_read(struct sutra_cache *c, const struct sutra_cache_key *k,
+					 const struct sutra_concept *stored);
 
 #endif
