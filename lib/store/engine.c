@@ -25,15 +25,14 @@
 #include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/lru.h"
 #include "base/str.h"
 #include "store/changes.h"
+#include "store/concept_table.h"
 #include "store/entry.h"
 
 enum {
@@ -49,10 +48,9 @@ struct sutra_engine {
 	char *dir;
 	int lock_fd;
 	struct sutra_wal *wal;
-	struct sutra_lru lru;
-	struct entry **entries;	/* by node */
+	struct concept_table table;
 	struct changes changes;	/* of the pending frame */
-	uint64_t live_bytes, last_lsn, written, dropped, hits, misses, evictions, expired, reconciliations;
+	uint64_t last_lsn, written, dropped, hits, misses, expired, reconciliations;
 	uint64_t pending, unsynced;
 	uint32_t expire_cursor;
 	/* rewriting */
@@ -65,72 +63,9 @@ struct sutra_engine {
 	uint64_t retry_at_ns;
 };
 
-static uint64_t hash_id(const char *id, size_t n) { return XXH3_64bits(id, n); }
-
-struct wanted {
-	const struct sutra_engine *store;
-	const char *id;
-	size_t id_len;
-};
-
-static bool same_id(const void *ctx, uint32_t node)
-{
-	const struct wanted *w = ctx;
-	const struct entry *e = w->store->entries[node];
-
-	return e->id_len == w->id_len && !memcmp(entry_id(e), w->id, w->id_len);
-}
-
-static uint32_t find(const struct sutra_engine *s, const char *id, size_t n)
-{
-	const struct wanted w = { s, id, n };
-
-	return sutra_lru_find(&s->lru, hash_id(id, n), same_id, &w);
-}
-
-static struct entry *take_node(struct sutra_engine *s, uint32_t node)
-{
-	struct entry *e = s->entries[node];
-
-	s->live_bytes -= entry_bytes(e) + sizeof(*e);
-	sutra_lru_remove(&s->lru, node);
-	s->entries[node] = NULL;
-	return e;
-}
-
-static void drop_node(struct sutra_engine *s, uint32_t node) { sutra_free(take_node(s, node)); }
-
-/* Puts e in the place of its id; what was there, or the one that made room for it, is the caller's. */
-static struct entry *insert(struct sutra_engine *s, struct entry *e)
-{
-	uint32_t node = find(s, entry_id(e), e->id_len);
-	struct entry *old = NULL;
-
-	if (node) {
-		old = s->entries[node];
-		s->live_bytes -= entry_bytes(old) + sizeof(*old);
-		sutra_lru_touch(&s->lru, node);
-	} else {
-		if (s->lru.used == s->lru.capacity) {
-			old = take_node(s, sutra_lru_oldest(&s->lru));
-			s->evictions++;
-		}
-		node = sutra_lru_add(&s->lru, hash_id(entry_id(e), e->id_len));
-	}
-	s->entries[node] = e;
-	s->live_bytes += entry_bytes(e) + sizeof(*e);
-	return old;
-}
-
 static uint64_t now_us(void) { return (uint64_t)sutra_clock_wall_us(); }
 
 static bool is_dead(const struct entry *e, uint64_t now) { return e->expires_us && e->expires_us <= now; }
-
-static void remove_all(struct sutra_engine *s)
-{
-	while (s->lru.used)
-		drop_node(s, sutra_lru_oldest(&s->lru));
-}
 
 static int replay(void *user, uint64_t lsn, enum sutra_log_record type, const void *body, size_t n)
 {
@@ -150,22 +85,22 @@ static int replay(void *user, uint64_t lsn, enum sutra_log_record type, const vo
 		if (rc)
 			return rc;
 		if (is_dead(e, now_us())) {
-			node = find(s, entry_id(e), e->id_len);
+			node = concept_table_find(&s->table, entry_id(e), e->id_len);
 			if (node)
-				drop_node(s, node);
+				concept_table_drop(&s->table, node);
 			sutra_free(e);
 			s->expired++;
 			return 0;
 		}
-		sutra_free(insert(s, e));
+		sutra_free(concept_table_insert(&s->table, e));
 		return 0;
 	case SUTRA_LOG_DELETE:
-		node = find(s, body, n);
+		node = concept_table_find(&s->table, body, n);
 		if (node)
-			drop_node(s, node);
+			concept_table_drop(&s->table, node);
 		return 0;
 	case SUTRA_LOG_CLEAR:
-		remove_all(s);
+		concept_table_clear(&s->table);
 		return 0;
 	}
 	s->dropped++;
@@ -211,8 +146,7 @@ int sutra_engine_open(const struct sutra_engine_options *o, struct sutra_engine 
 	}
 	s->o = *o;
 	s->lock_fd = -1;
-	s->entries = sutra_calloc(o->max_concepts + 1, sizeof(struct entry *));
-	if (!s->entries || sutra_lru_init(&s->lru, o->max_concepts))
+	if (concept_table_init(&s->table, o->max_concepts))
 		rc = sutra_fail(err, SUTRA_E_NOMEM, "out of memory for %zu concepts", o->max_concepts);
 	rc = rc ? rc : lock_folder(s, err);
 	rc = rc ? rc : sutra_wal_replay(s->dir, 1, replay, s, ret_report, err);
@@ -296,15 +230,15 @@ static void take_back(struct sutra_engine *s, struct change *c)
 {
 	const char *id = c->old ? entry_id(c->old) : c->id;
 	size_t n = c->old ? c->old->id_len : c->id_len;
-	uint32_t node = find(s, id, n);
+	uint32_t node = concept_table_find(&s->table, id, n);
 
 	if (node && !c->old) {
-		drop_node(s, node);
+		concept_table_drop(&s->table, node);
 	} else if (c->old) {
-		sutra_free(insert(s, c->old));
+		sutra_free(concept_table_insert(&s->table, c->old));
 		c->old = NULL;
 		if (!node)
-			rewrite_too(s, find(s, id, n));
+			rewrite_too(s, concept_table_find(&s->table, id, n));
 	}
 }
 
@@ -321,7 +255,7 @@ static void undo(struct sutra_engine *s)
 /* Into memory, with what it displaces noted; the room for that is reserved. */
 static void apply_put(struct sutra_engine *s, struct entry *e, char *id)
 {
-	struct entry *old = insert(s, e);
+	struct entry *old = concept_table_insert(&s->table, e);
 	bool same = old && old->id_len == e->id_len && !memcmp(entry_id(old), entry_id(e), e->id_len);
 
 	if (old)
@@ -360,10 +294,10 @@ int sutra_engine_put(struct sutra_engine *s, const struct sutra_record *r, uint6
 
 bool sutra_engine_get(struct sutra_engine *s, const char *id, size_t id_len, struct sutra_record *ret)
 {
-	uint32_t node = find(s, id, id_len);
+	uint32_t node = concept_table_find(&s->table, id, id_len);
 
-	if (node && is_dead(s->entries[node], now_us())) {
-		drop_node(s, node);
+	if (node && is_dead(s->table.entries[node], now_us())) {
+		concept_table_drop(&s->table, node);
 		s->expired++;
 		node = 0;
 	}
@@ -372,15 +306,15 @@ bool sutra_engine_get(struct sutra_engine *s, const char *id, size_t id_len, str
 		return false;
 	}
 	s->hits++;
-	sutra_lru_touch(&s->lru, node);
-	entry_view(s->entries[node], ret);
+	sutra_lru_touch(&s->table.lru, node);
+	entry_view(s->table.entries[node], ret);
 	return true;
 }
 
 int sutra_engine_delete(struct sutra_engine *s, const char *id, size_t id_len, bool *ret_found,
 		       struct sutra_err *err)
 {
-	uint32_t node = find(s, id, id_len);
+	uint32_t node = concept_table_find(&s->table, id, id_len);
 	uint64_t lsn;
 	int rc;
 
@@ -389,7 +323,7 @@ int sutra_engine_delete(struct sutra_engine *s, const char *id, size_t id_len, b
 		rc = rc ? rc : sutra_wal_append(s->wal, SUTRA_LOG_DELETE, id, id_len, &lsn, err);
 		if (rc)
 			return rc;
-		changes_add(&s->changes, take_node(s, node), NULL, 0);
+		changes_add(&s->changes, concept_table_take(&s->table, node), NULL, 0);
 		s->pending++;
 	}
 	*ret_found = node != 0;
@@ -398,14 +332,15 @@ int sutra_engine_delete(struct sutra_engine *s, const char *id, size_t id_len, b
 
 int sutra_engine_clear(struct sutra_engine *s, uint64_t *ret_n, struct sutra_err *err)
 {
-	uint64_t lsn, n = s->lru.used;
+	struct concept_table *t = &s->table;
+	uint64_t lsn, n = t->lru.used;
 	int rc = s->broken ? refuse_broken(s, err) : changes_reserve(&s->changes, n, err);
 
 	rc = rc ? rc : sutra_wal_append(s->wal, SUTRA_LOG_CLEAR, "", 0, &lsn, err);
 	if (rc)
 		return rc;
-	while (s->lru.used)	/* newest first: taken back, the order of use is the same */
-		changes_add(&s->changes, take_node(s, sutra_lru_newest(&s->lru)), NULL, 0);
+	while (t->lru.used)	/* newest first: taken back, the order of use is the same */
+		changes_add(&s->changes, concept_table_take(t, sutra_lru_newest(&t->lru)), NULL, 0);
 	s->pending++;
 	*ret_n = n;
 	return 0;
@@ -493,13 +428,14 @@ int sutra_engine_sync_end(struct sutra_engine *s, int fd, int sync_errno, struct
 static void begin_rewrite(struct sutra_engine *s)
 {
 	uint64_t bytes = sutra_wal_bytes(s->wal);
+	const struct sutra_lru *lru = &s->table.lru;
 	struct sutra_err why;
 	size_t n = 0;
 	int rc;
 
-	if (s->order || (!s->broken && (bytes < MIN_GARBAGE || bytes < 2 * s->live_bytes + MIN_GARBAGE)))
+	if (s->order || (!s->broken && (bytes < MIN_GARBAGE || bytes < 2 * s->table.bytes + MIN_GARBAGE)))
 		return;
-	s->order = sutra_calloc(s->lru.used + 1, sizeof(*s->order));
+	s->order = sutra_calloc(lru->used + 1, sizeof(*s->order));
 	if (!s->order)
 		return;
 	/* What waits for its sync stays in the segment that is left. */
@@ -516,7 +452,7 @@ static void begin_rewrite(struct sutra_engine *s)
 		return;
 	}
 	s->unsynced = 0;
-	for (uint32_t node = sutra_lru_oldest(&s->lru); node; node = sutra_lru_newer(&s->lru, node))
+	for (uint32_t node = sutra_lru_oldest(lru); node; node = sutra_lru_newer(lru, node))
 		s->order[n++] = node;
 	s->n_order = n;
 	s->at_order = 0;
@@ -553,7 +489,7 @@ static int step_rewrite(struct sutra_engine *s)
 	int rc;
 
 	for (int left = REWRITE_STEP; left && at < s->n_order; left--, at++) {
-		const struct entry *e = s->entries[s->order[at]];
+		const struct entry *e = s->table.entries[s->order[at]];
 
 		if (!e)
 			continue;
@@ -589,10 +525,7 @@ void sutra_engine_close(struct sutra_engine *s)
 		mend(s);
 	}
 	sutra_wal_close(s->wal);
-	for (uint32_t n = 1; s->entries && n <= s->lru.capacity; n++)
-		sutra_free(s->entries[n]);
-	sutra_free(s->entries);
-	sutra_lru_release(&s->lru);
+	concept_table_release(&s->table);
 	changes_release(&s->changes);
 	sutra_free(s->order);
 	if (s->lock_fd >= 0)
@@ -603,12 +536,13 @@ void sutra_engine_close(struct sutra_engine *s)
 
 void sutra_engine_tick(struct sutra_engine *s)
 {
+	struct concept_table *t = &s->table;
 	uint64_t now = now_us();
 
-	for (int left = EXPIRE_STEP; left && s->lru.used; left--) {
-		s->expire_cursor = s->expire_cursor % s->lru.capacity + 1;
-		if (s->entries[s->expire_cursor] && is_dead(s->entries[s->expire_cursor], now)) {
-			drop_node(s, s->expire_cursor);
+	for (int left = EXPIRE_STEP; left && t->lru.used; left--) {
+		s->expire_cursor = s->expire_cursor % t->lru.capacity + 1;
+		if (t->entries[s->expire_cursor] && is_dead(t->entries[s->expire_cursor], now)) {
+			concept_table_drop(t, s->expire_cursor);
 			s->expired++;
 		}
 	}
@@ -622,18 +556,18 @@ void sutra_engine_tick(struct sutra_engine *s)
 void sutra_engine_stats(const struct sutra_engine *s, struct sutra_engine_stats *ret)
 {
 	*ret = (struct sutra_engine_stats){
-		.concepts = s->lru.used,
-		.max_concepts = s->lru.capacity,
-		.vectors = s->lru.used,
+		.concepts = s->table.lru.used,
+		.max_concepts = s->table.lru.capacity,
+		.vectors = s->table.lru.used,
 		.written = s->written,
 		.dropped = s->dropped,
 		.pending = s->pending,
 		.reconciliations = s->reconciliations,
-		.memory_bytes = s->live_bytes + (uint64_t)s->lru.used * (sizeof(void *) + 32),
+		.memory_bytes = s->table.bytes + (uint64_t)s->table.lru.used * (sizeof(void *) + 32),
 		.wal_bytes = sutra_wal_bytes(s->wal),
 		.hits = s->hits,
 		.misses = s->misses,
-		.evictions = s->evictions,
+		.evictions = s->table.evictions,
 		.expired = s->expired,
 		.read_only = s->reason[0] ? s->reason : NULL,
 	};
