@@ -19,11 +19,8 @@
 #include "wire/store_client.h"
 
 #include <errno.h>
-#include <netdb.h>
-#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -35,74 +32,30 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "wire/frame.h"
+#include "wire/reconnect.h"
+#include "wire/store_call.h"
 
-#define BACKOFF_MIN_NS 50000000u
-#define BACKOFF_MAX_NS 500000000u	/* below the second that Retry-After promises */
 enum { READ_CHUNK = 65536, KEEP_INPUT = 1 << 20 };
-
-struct call {
-	struct call *next;
-	enum sutra_op op;
-	int code;		/* of a call in `failed` */
-	bool husk;		/* told TIMEOUT already */
-	size_t n;		/* ids asked for */
-	uint64_t deadline;
-	union {
-		sutra_get_done *get;
-		sutra_call_done *call;
-		sutra_stats_done *stats;
-	};
-	void *user;
-};
-
-struct queue {
-	struct call *head, **tail;
-	size_t n;
-};
 
 struct sutra_store_client {
 	char *host;
-	int port, epoll, wake, timer;
+	int epoll, wake, timer;
 	uint64_t timeout_ns;
 	size_t max_queued;
 	pthread_t thread;
 	struct sutra_buf in;		/* the thread's alone */
 	struct sutra_answer *answer;
 	const struct sutra_concept **found;
-	uint64_t backoff_ns, retry_at, connect_deadline;
-	int connecting;			/* descriptor, or -1 */
+	struct reconnect reconnect;	/* while fd is -1 */
 	atomic_bool up, stop;
 	atomic_ullong calls, answered, failures, timeouts, busy, connects, disconnects;
 	pthread_mutex_t lock;
 	int fd;				/* -1: down */
-	struct queue waiting, failed;
+	struct store_calls waiting, failed;
 	struct sutra_buf out;
 	size_t out_at;			/* bytes of out already sent */
 	bool timer_armed, want_write;
 };
-
-static void queue_init(struct queue *q) { *q = (struct queue){ .tail = &q->head }; }
-
-static void queue_push(struct queue *q, struct call *c)
-{
-	c->next = NULL;
-	*q->tail = c;
-	q->tail = &c->next;
-	q->n++;
-}
-
-static struct call *queue_pop(struct queue *q)
-{
-	struct call *c = q->head;
-
-	if (!c)
-		return NULL;
-	q->head = c->next;
-	if (!q->head)
-		q->tail = &q->head;
-	q->n--;
-	return c;
-}
 
 static void count(atomic_ullong *counter)
 {
@@ -118,15 +71,10 @@ static void wake_thread(struct sutra_store_client *c)
 }
 
 /* Tells the caller that its call failed. Not under the lock. */
-static void tell_failure(struct sutra_store_client *c, const struct call *call, int code)
+static void tell_failure(struct sutra_store_client *c, const struct store_call *call, int code)
 {
 	count(&c->failures);
-	if (call->op == SUTRA_OP_GET_CONCEPTS && call->get)
-		call->get(call->user, code, NULL, 0);
-	else if (call->op == SUTRA_OP_GET_STATS && call->stats)
-		call->stats(call->user, code, NULL, 0);
-	else if (call->op != SUTRA_OP_GET_CONCEPTS && call->op != SUTRA_OP_GET_STATS && call->call)
-		call->call(call->user, code, 0);
+	store_call_fail(call, code);
 }
 
 /* ---- callers ---- */
@@ -174,7 +122,7 @@ static int submit_begin(struct sutra_store_client *c, size_t *ret_begin)
 
 /* Notes the call whose frame stands at the end of out, sends, unlocks. With a code, takes
  * the frame back and has the thread tell it. call NULL: no memory for it. */
-static void submit_end(struct sutra_store_client *c, struct call *call, size_t begin, int code)
+static void submit_end(struct sutra_store_client *c, struct store_call *call, size_t begin, int code)
 {
 	bool alone = c->out_at == begin, overflow = false;
 
@@ -187,11 +135,11 @@ static void submit_end(struct sutra_store_client *c, struct call *call, size_t b
 		call->code = code;
 		overflow = c->failed.n >= c->max_queued;
 		if (!overflow)
-			queue_push(&c->failed, call);
+			store_calls_push(&c->failed, call);
 		wake_thread(c);
 	} else {
 		call->deadline = sutra_clock_ns() + c->timeout_ns;
-		queue_push(&c->waiting, call);
+		store_calls_push(&c->waiting, call);
 		if (!c->timer_armed)
 			arm_timer(c, call->deadline);
 		if (alone)
@@ -212,9 +160,9 @@ static void submit_end(struct sutra_store_client *c, struct call *call, size_t b
 }
 
 /* A copy of *call on the heap; without memory the caller is told at once. */
-static struct call *note(struct sutra_store_client *c, const struct call *call)
+static struct store_call *note(struct sutra_store_client *c, const struct store_call *call)
 {
-	struct call *copy = sutra_memdup(call, sizeof(*call));
+	struct store_call *copy = sutra_memdup(call, sizeof(*call));
 
 	if (!copy)
 		tell_failure(c, call, SUTRA_E_NOMEM);
@@ -224,8 +172,8 @@ static struct call *note(struct sutra_store_client *c, const struct call *call)
 void sutra_store_get(struct sutra_store_client *c, const char *const *ids, size_t n,
 		     sutra_get_done *done, void *user)
 {
-	struct call *made = note(c, &(struct call){ .op = SUTRA_OP_GET_CONCEPTS, .n = n, .get = done,
-						    .user = user });
+	struct store_call *made = note(c, &(struct store_call){ .op = SUTRA_OP_GET_CONCEPTS, .n = n,
+								.get = done, .user = user });
 	size_t begin;
 	int code;
 
@@ -240,8 +188,8 @@ void sutra_store_get(struct sutra_store_client *c, const char *const *ids, size_
 void sutra_store_put(struct sutra_store_client *c, const struct sutra_concept *concept,
 		     sutra_call_done *done, void *user)
 {
-	struct call *made = note(c, &(struct call){ .op = SUTRA_OP_LEARN_CONCEPT, .call = done,
-						    .user = user });
+	struct store_call *made = note(c, &(struct store_call){ .op = SUTRA_OP_LEARN_CONCEPT,
+								.call = done, .user = user });
 	size_t begin;
 	int code;
 
@@ -256,8 +204,8 @@ void sutra_store_put(struct sutra_store_client *c, const struct sutra_concept *c
 void sutra_store_delete(struct sutra_store_client *c, const char *id, sutra_call_done *done,
 			void *user)
 {
-	struct call *made = note(c, &(struct call){ .op = SUTRA_OP_DELETE_CONCEPT, .call = done,
-						    .user = user });
+	struct store_call *made = note(c, &(struct store_call){ .op = SUTRA_OP_DELETE_CONCEPT,
+								.call = done, .user = user });
 	size_t begin;
 	int code;
 
@@ -269,9 +217,9 @@ void sutra_store_delete(struct sutra_store_client *c, const char *id, sutra_call
 	submit_end(c, made, begin, code);
 }
 
-static void submit_bare(struct sutra_store_client *c, const struct call *prototype)
+static void submit_bare(struct sutra_store_client *c, const struct store_call *prototype)
 {
-	struct call *call = note(c, prototype);
+	struct store_call *call = note(c, prototype);
 	size_t begin;
 	int code;
 
@@ -285,17 +233,17 @@ static void submit_bare(struct sutra_store_client *c, const struct call *prototy
 
 void sutra_store_clear(struct sutra_store_client *c, sutra_call_done *done, void *user)
 {
-	submit_bare(c, &(struct call){ .op = SUTRA_OP_CLEAR, .call = done, .user = user });
+	submit_bare(c, &(struct store_call){ .op = SUTRA_OP_CLEAR, .call = done, .user = user });
 }
 
 void sutra_store_flush(struct sutra_store_client *c, sutra_call_done *done, void *user)
 {
-	submit_bare(c, &(struct call){ .op = SUTRA_OP_FLUSH, .call = done, .user = user });
+	submit_bare(c, &(struct store_call){ .op = SUTRA_OP_FLUSH, .call = done, .user = user });
 }
 
 void sutra_store_stats(struct sutra_store_client *c, sutra_stats_done *done, void *user)
 {
-	submit_bare(c, &(struct call){ .op = SUTRA_OP_GET_STATS, .stats = done, .user = user });
+	submit_bare(c, &(struct store_call){ .op = SUTRA_OP_GET_STATS, .stats = done, .user = user });
 }
 
 /* ---- the thread ---- */
@@ -308,11 +256,11 @@ static void watch(struct sutra_store_client *c, int fd, uint32_t events, int op)
 }
 
 /* Tells every call of the queue, oldest first. */
-static void fail_all(struct sutra_store_client *c, struct queue *q, int code)
+static void fail_all(struct sutra_store_client *c, struct store_calls *q, int code)
 {
-	struct call *call;
+	struct store_call *call;
 
-	while ((call = queue_pop(q))) {
+	while ((call = store_calls_pop(q))) {
 		if (!call->husk)
 			tell_failure(c, call, code ? code : call->code);
 		sutra_free(call);
@@ -321,16 +269,13 @@ static void fail_all(struct sutra_store_client *c, struct queue *q, int code)
 
 static void disconnect(struct sutra_store_client *c, int code)
 {
-	struct queue lost;
+	struct store_calls lost;
 	int fd;
 
 	pthread_mutex_lock(&c->lock);
 	fd = c->fd;
 	c->fd = -1;
-	lost = c->waiting;
-	if (!lost.head)
-		queue_init(&lost);
-	queue_init(&c->waiting);
+	store_calls_take(&c->waiting, &lost);
 	sutra_buf_clear(&c->out);
 	c->out_at = 0;
 	c->want_write = false;
@@ -341,52 +286,12 @@ static void disconnect(struct sutra_store_client *c, int code)
 		close(fd);
 	}
 	sutra_buf_release(&c->in);
-	c->retry_at = sutra_clock_ns() + c->backoff_ns;
+	reconnect_later(&c->reconnect);
 	fail_all(c, &lost, code);
 }
 
-/* The next attempt later, and twice as late the time after. */
-static void connect_failed(struct sutra_store_client *c)
+static void connected(struct sutra_store_client *c, int fd)
 {
-	if (c->connecting >= 0)
-		close(c->connecting);
-	c->connecting = -1;
-	c->backoff_ns = c->backoff_ns * 2 < BACKOFF_MAX_NS ? c->backoff_ns * 2 : BACKOFF_MAX_NS;
-	c->retry_at = sutra_clock_ns() + c->backoff_ns;
-}
-
-static void connect_start(struct sutra_store_client *c)
-{
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_family = AF_UNSPEC }, *list;
-	char port[16];
-
-	snprintf(port, sizeof(port), "%d", c->port);
-	if (getaddrinfo(c->host, port, &hints, &list)) {
-		connect_failed(c);
-		return;
-	}
-	c->connecting = socket(list->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	c->connect_deadline = sutra_clock_ns() + c->timeout_ns;
-	if (c->connecting < 0 || (connect(c->connecting, list->ai_addr, list->ai_addrlen) &&
-				  errno != EINPROGRESS))
-		connect_failed(c);
-	else
-		watch(c, c->connecting, EPOLLOUT, EPOLL_CTL_ADD);
-	freeaddrinfo(list);
-}
-
-static void connect_finish(struct sutra_store_client *c)
-{
-	int error = 0, one = 1, fd = c->connecting;
-	socklen_t len = sizeof(error);
-
-	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) || error) {
-		connect_failed(c);
-		return;
-	}
-	c->connecting = -1;
-	c->backoff_ns = BACKOFF_MIN_NS;
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	watch(c, fd, EPOLLIN, EPOLL_CTL_MOD);
 	count(&c->connects);
 	pthread_mutex_lock(&c->lock);
@@ -395,30 +300,20 @@ static void connect_finish(struct sutra_store_client *c)
 	atomic_store(&c->up, true);
 }
 
-static void tell_get(struct sutra_store_client *c, const struct call *call)
-{
-	const struct sutra_answer *a = c->answer;
-
-	for (size_t i = 0; i < a->n; i++)
-		c->found[i] = a->found[i] ? &a->concepts[i] : NULL;
-	call->get(call->user, 0, c->found, a->n);
-}
-
 /* Gives the answer to the call it belongs to. 0, or why the connection is no use. */
 static int deliver(struct sutra_store_client *c, const char *payload, size_t n)
 {
 	struct sutra_answer *a = c->answer;
-	struct call *call;
+	struct store_call *call;
 	int rc;
 
 	pthread_mutex_lock(&c->lock);
-	call = queue_pop(&c->waiting);
+	call = store_calls_pop(&c->waiting);
 	pthread_mutex_unlock(&c->lock);
 	if (!call)
 		return SUTRA_E_CORRUPT;	/* an answer nobody asked for */
 	rc = call->husk ? 0 : sutra_answer_decode(a, payload, n);
-	if (!rc && !call->husk && !a->code &&
-	    (a->op != call->op || (a->op == SUTRA_OP_GET_CONCEPTS && a->n != call->n)))
+	if (!rc && !call->husk && !a->code && !store_call_fits(call, a))
 		rc = SUTRA_E_CORRUPT;
 	if (call->husk) {
 		;
@@ -426,13 +321,7 @@ static int deliver(struct sutra_store_client *c, const char *payload, size_t n)
 		tell_failure(c, call, rc ? SUTRA_E_CORRUPT : a->code);
 	} else {
 		count(&c->answered);
-		if (call->op == SUTRA_OP_GET_CONCEPTS && call->get)
-			tell_get(c, call);
-		else if (call->op == SUTRA_OP_GET_STATS && call->stats)
-			call->stats(call->user, 0, sutra_buf_str(&a->text), a->text.len);
-		else if (call->op != SUTRA_OP_GET_CONCEPTS && call->op != SUTRA_OP_GET_STATS &&
-			 call->call)
-			call->call(call->user, 0, a->value);
+		store_call_answer(call, a, c->found);
 	}
 	sutra_free(call);
 	return rc;
@@ -477,7 +366,7 @@ static void expire(struct sutra_store_client *c)
 
 	pthread_mutex_lock(&c->lock);
 	c->timer_armed = false;
-	for (struct call *call = c->waiting.head; call; call = call->next) {
+	for (struct store_call *call = c->waiting.head; call; call = call->next) {
 		dead |= call->husk && now >= call->deadline + 3 * c->timeout_ns;
 		if (call->husk)
 			continue;
@@ -512,13 +401,10 @@ static void write_more(struct sutra_store_client *c)
 
 static void tell_failed(struct sutra_store_client *c)
 {
-	struct queue q;
+	struct store_calls q;
 
 	pthread_mutex_lock(&c->lock);
-	q = c->failed;
-	if (!q.head)
-		queue_init(&q);
-	queue_init(&c->failed);
+	store_calls_take(&c->failed, &q);
 	pthread_mutex_unlock(&c->lock);
 	fail_all(c, &q, 0);
 }
@@ -526,6 +412,7 @@ static void tell_failed(struct sutra_store_client *c)
 static void handle(struct sutra_store_client *c, const struct epoll_event *e)
 {
 	uint64_t n;
+	int fd;
 
 	if (e->data.fd == c->wake) {
 		if (read(c->wake, &n, sizeof(n)) > 0)
@@ -533,25 +420,16 @@ static void handle(struct sutra_store_client *c, const struct epoll_event *e)
 	} else if (e->data.fd == c->timer) {
 		if (read(c->timer, &n, sizeof(n)) > 0)
 			expire(c);
-	} else if (e->data.fd == c->connecting) {
-		connect_finish(c);
+	} else if (e->data.fd == c->reconnect.fd) {
+		fd = reconnect_finish(&c->reconnect);
+		if (fd >= 0)
+			connected(c, fd);
 	} else if (e->data.fd == c->fd) {
 		if (e->events & EPOLLOUT)
 			write_more(c);
 		if (e->events & (EPOLLIN | EPOLLHUP | EPOLLERR))
 			read_answers(c);
 	}
-}
-
-/* Milliseconds until the connection needs care; -1 while it is up. */
-static int patience(const struct sutra_store_client *c)
-{
-	uint64_t now = sutra_clock_ns();
-	uint64_t at = c->connecting >= 0 ? c->connect_deadline : c->retry_at;
-
-	if (c->fd >= 0)
-		return -1;
-	return at > now ? (int)((at - now) / 1000000u) + 1 : 0;
 }
 
 static void *run(void *arg)
@@ -562,17 +440,14 @@ static void *run(void *arg)
 	while (!atomic_load(&c->stop)) {
 		int n;
 
-		if (c->fd < 0 && c->connecting < 0 && sutra_clock_ns() >= c->retry_at)
-			connect_start(c);
-		else if (c->connecting >= 0 && sutra_clock_ns() >= c->connect_deadline)
-			connect_failed(c);
-		n = epoll_wait(c->epoll, events, 4, patience(c));
+		if (c->fd < 0 && reconnect_step(&c->reconnect))
+			watch(c, c->reconnect.fd, EPOLLOUT, EPOLL_CTL_ADD);
+		n = epoll_wait(c->epoll, events, 4, c->fd < 0 ? reconnect_patience_ms(&c->reconnect) : -1);
 		for (int i = 0; i < n; i++)
 			handle(c, &events[i]);
 		tell_failed(c);
 	}
-	if (c->connecting >= 0)
-		close(c->connecting);
+	reconnect_release(&c->reconnect);
 	disconnect(c, SUTRA_E_CLOSED);
 	tell_failed(c);
 	return NULL;
@@ -605,16 +480,15 @@ int sutra_store_client_new(const struct sutra_store_client_options *o,
 	if (!c)
 		return sutra_fail(err, SUTRA_E_NOMEM, "no memory for the storage client");
 	pthread_mutex_init(&c->lock, NULL);
-	c->fd = c->connecting = -1;
-	c->port = o->port;
+	c->fd = -1;
 	c->timeout_ns = o->timeout_ns ? o->timeout_ns : 1000000000u;
 	c->max_queued = o->max_queued ? o->max_queued : 65536;
-	c->backoff_ns = BACKOFF_MIN_NS;
-	queue_init(&c->waiting);
-	queue_init(&c->failed);
+	store_calls_init(&c->waiting);
+	store_calls_init(&c->failed);
 	sutra_buf_init(&c->in, (size_t)SUTRA_FRAME_MAX + READ_CHUNK + SUTRA_FRAME_HEAD);
 	sutra_buf_init(&c->out, o->max_queued_bytes ? o->max_queued_bytes : SUTRA_FRAME_MAX);
 	c->host = sutra_strdup(o->host);
+	reconnect_init(&c->reconnect, c->host, o->port, c->timeout_ns);
 	c->answer = sutra_calloc(1, sizeof(*c->answer));
 	c->found = sutra_calloc(SUTRA_LIMIT_BATCH, sizeof(*c->found));
 	if (c->answer)
