@@ -22,6 +22,8 @@ teardown_file() {
   rm -rf "$SUTRA_STATE_DIR"
 }
 
+teardown() { [ -z "${MOUNT:-}" ] || umount -l "$MOUNT"; } # of a room that failed
+
 # failed_checks: ids of the checks that failed in the JSON report on standard input.
 failed_checks() {
   jq -r '.results[] | select(.status != "pass" and .status != "skip") | .id' | paste -sd' '
@@ -169,6 +171,40 @@ checklist_fails() {
     .status == "skip")'
   for i in 1 2 3; do printf u >"$SUTRA_STATE_DIR/native/services/ml-base-$i/supervise/control"; done
   wait_status up ml-base-lb
+}
+
+@test "checklist: a shard whose disk is full; what a restart would lose is told" {
+  shard=$(sutra status --json | jq -r '.services[] | select(.name == "storage-cache-shard").address')
+  control=$SUTRA_STATE_DIR/native/services/storage-cache-shard/supervise/control
+  mount -t tmpfs -o size=1m sutra-test "$SUTRA_STATE_DIR/volumes/storage-cache-data" 2>/dev/null ||
+    skip "no right to mount a tmpfs"
+  MOUNT=$SUTRA_STATE_DIR/volumes/storage-cache-data
+  printf d >"$control"
+  wait_status down storage-cache-shard
+  printf u >"$control"
+  wait_status up storage-cache-shard
+  dd if=/dev/zero of="$MOUNT/fill" bs=4k >/dev/null 2>&1 || true
+  # What the last page has room for is written; then nothing is.
+  for ((n = 0; n < 2000; n++)); do
+    curl -sf -o /dev/null "http://127.0.0.1:$((8888 + SUTRA_PORT_OFFSET))/embed" -d "{\"text\":\"full $n\"}"
+    ! curl -sf "http://$shard/health" | grep -q '"writes":"read_only"' || break
+  done
+  checklist_fails checklist.healthy checklist.shard checklist.log-errors
+  jq -e '.results[] | select(.id == "checklist.cache-kept") | .status == "skip"' "$BATS_TEST_TMPDIR/checklist"
+  jq '.checks |= map(select(.id | test("cache-(hit|kept)")) | .needs -= ["checklist.cache-on", "checklist.batch"])' \
+    "$BATS_TEST_DIRNAME/../../validate/checklist.json" >"$BATS_TEST_TMPDIR/kept.json"
+  run -1 --separate-stderr sutra validate "$BATS_TEST_TMPDIR/kept.json" --json
+  echo "$output" | jq -e '.results | map([.id, .status]) ==
+    [["checklist.cache-hit", "pass"], ["checklist.cache-kept", "fail"]]'
+  echo "$output" | jq -e '.results[1] | (.hint | contains("cannot write to the shard")) and
+    any(.values[]; .name == "lost" and .found > 0) and
+    (.reason | endswith("of 20 cached texts were computed again: a restart of the gateway loses them"))'
+  printf d >"$control"
+  wait_status down storage-cache-shard
+  umount "$MOUNT"
+  MOUNT=
+  printf u >"$control"
+  wait_status up storage-cache-shard
 }
 
 @test "checklist: files, logs, limits and ports that are wrong, each by its own check" {
