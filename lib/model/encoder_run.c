@@ -39,6 +39,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "model/vnni.h"
 
 enum { GROUP = 128, ALIGN_FLOATS = 16, SPINS = 2000 };
 
@@ -254,6 +255,7 @@ static int attend(struct sutra_encoder_session *s, const struct group *g, size_t
 	size_t heads = c->heads / s->encoder->parts, width = c->hidden / c->heads;
 	struct part *part = &s->parts[p];
 	float *qkv = part->qkv, *ctx = part->ctx;
+	bool narrow = sutra_gemm_plan_is_vnni(s->encoder->plans[QKV]);
 	int rc = multiply(s, layer, QKV, p, s->x, g->tokens, qkv);
 
 	if (rc)
@@ -263,7 +265,10 @@ static int attend(struct sutra_encoder_session *s, const struct group *g, size_t
 
 		if (s->encoder->rotary)
 			s->kernels->rotate(qkv, rows, heads, width, s->encoder->rotary);
-		s->kernels->attention(qkv, rows, heads, width, part->attention, ctx);
+		if (narrow && sutra_vnni_attends(rows, width))
+			sutra_vnni_attention(qkv, rows, heads, width, part->attention, ctx);
+		else
+			s->kernels->attention(qkv, rows, heads, width, part->attention, ctx);
 		qkv += rows * 3 * heads * width;
 		ctx += rows * heads * width;
 	}

@@ -115,6 +115,8 @@ void sutra_gemm_plan_free(struct sutra_gemm_plan *p)
 	sutra_free(p);
 }
 
+bool sutra_gemm_plan_is_vnni(const struct sutra_gemm_plan *p) { return !p->onednn; }
+
 static size_t aligned(size_t bytes) { return (bytes + ALIGN - 1) / ALIGN * ALIGN; }
 
 static void set_views(const struct sutra_gemm_plan *p, struct sutra_gemm_weights *g)

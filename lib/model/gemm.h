@@ -47,6 +47,8 @@ int sutra_gemm_plan_new(size_t k, size_t n, enum sutra_activation act,
 			enum sutra_precision precision, struct sutra_gemm_plan **ret,
 			struct sutra_err *err);
 void sutra_gemm_plan_free(struct sutra_gemm_plan *plan);
+/* Whether its products go by vnni.h. */
+bool sutra_gemm_plan_is_vnni(const struct sutra_gemm_plan *plan);
 
 /* Packs w [n][k] row-major and b [n]. int8: reach [k] is the greatest magnitude that each column of
  * x is expected to have; NULL: all alike. */

@@ -1,6 +1,7 @@
 /*
  * vnni - products of bytes on AVX-512 VNNI, whose sums become numbers while they are in the first
- * cache. Sums are exact, so a row's numbers depend on nothing but the row.
+ * cache, and attention in whole numbers. Sums are exact, so a row's numbers depend on nothing but the
+ * row, a text's on nothing but the text.
  *
  * W is kept in panels: [n / 32][k / 4][32 outputs][4 inputs], the last panel filled up with zeros.
  */
@@ -26,5 +27,12 @@ void sutra_vnni_pack(const int8_t *w, size_t n, size_t k, int8_t *panels);
 void sutra_vnni_multiply(const uint8_t *x, size_t rows, size_t k, const int8_t *panels, size_t n,
 			 const struct sutra_kernels *kernels, const struct sutra_dequantizer *d,
 			 float *y);
+
+/* Whether sutra_vnni_attention takes a text of so many rows: not a short one, for which it is no faster. */
+bool sutra_vnni_attends(size_t rows, size_t width);
+/* As kernel.h's attention, in whole numbers: a number is off by a twentieth of the greatest at most. Only
+ * where sutra_vnni_is_there. */
+void sutra_vnni_attention(const float *qkv, size_t rows, size_t heads, size_t width, float *scratch,
+			  float *out);
 
 #endif
