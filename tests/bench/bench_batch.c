@@ -14,6 +14,8 @@
 
 enum { ROUNDS = 15, KINDS = 3, TOKENS = 2048 };
 
+static const uint32_t lengths[KINDS] = { 8, 32, 128 };
+
 struct work {
 	size_t texts, tokens;
 	uint32_t lengths[TOKENS], ids[TOKENS * KINDS];
@@ -69,11 +71,44 @@ static void run(struct sutra_batcher *b, struct work *w, float *out, int round)
 	w->took[round] = sutra_clock_ns() - began;
 }
 
+/* One text of each kind in turn, as long as there are. */
+static void mix(struct work *mixed, const struct work alike[KINDS])
+{
+	for (size_t left = 1, i = 0; left; i++) {
+		left = 0;
+		for (int k = 0; k < KINDS; k++)
+			if (i < alike[k].texts) {
+				add_text(mixed, lengths[k]);
+				left++;
+			}
+	}
+}
+
+/* What a batch's size is worth. */
+static void print_sizes(const struct sutra_model *m, float *out)
+{
+	static const size_t budgets[] = { 256, 512, 1024, 2048 };	/* one text of 256 must fit */
+	static struct work sizes[4];
+	struct sutra_batcher *b;
+
+	for (int r = 0; r < ROUNDS; r++)
+		for (size_t i = 0; i < 4; i++) {
+			if (!r)
+				while (sizes[i].tokens < TOKENS)
+					add_text(&sizes[i], 32);
+			b = open_queue(m, budgets[i]);
+			run(b, &sizes[i], out, r);
+			run(b, &sizes[i], out, r);
+			sutra_batcher_free(b);
+		}
+	for (size_t i = 0; i < 4; i++)
+		printf("batches of %4zu tokens  %6.1f us a token\n", budgets[i],
+		       median_ms(&sizes[i]) * 1000 / TOKENS);
+}
+
 int main(void)
 {
-	static const uint32_t lengths[KINDS] = { 8, 32, 128 };
-	static const size_t budgets[] = { 256, 512, 1024, 2048 };	/* one text of 256 must fit */
-	static struct work alike[KINDS], mixed, sizes[4];
+	static struct work alike[KINDS], mixed;
 	char *folder = sutra_model_folder(getenv("MODEL_PATH"), NULL);
 	struct sutra_batcher *b;
 	struct sutra_model_options options = { .keep = true };
@@ -91,14 +126,7 @@ int main(void)
 	for (int k = 0; k < KINDS; k++)
 		while (alike[k].tokens < TOKENS / KINDS)
 			add_text(&alike[k], lengths[k]);
-	for (size_t left = 1, i = 0; left; i++) {	/* one of each in turn, as long as there are */
-		left = 0;
-		for (int k = 0; k < KINDS; k++)
-			if (i < alike[k].texts) {
-				add_text(&mixed, lengths[k]);
-				left++;
-			}
-	}
+	mix(&mixed, alike);
 	b = open_queue(m, 1024);
 	for (int r = -1; r < ROUNDS; r++) {	/* the first one warms up */
 		for (int k = 0; k < KINDS; k++)
@@ -115,19 +143,7 @@ int main(void)
 	}
 	printf("the same, mixed           %8.2f ms  ratio to their sum %.2f (target 1.10)\n", median_ms(&mixed),
 	       median_ms(&mixed) / sum);
-	for (int r = 0; r < ROUNDS; r++)
-		for (size_t i = 0; i < 4; i++) {
-			if (!r)
-				while (sizes[i].tokens < TOKENS)
-					add_text(&sizes[i], 32);
-			b = open_queue(m, budgets[i]);
-			run(b, &sizes[i], out, r);
-			run(b, &sizes[i], out, r);
-			sutra_batcher_free(b);
-		}
-	for (size_t i = 0; i < 4; i++)
-		printf("batches of %4zu tokens  %6.1f us a token\n", budgets[i],
-		       median_ms(&sizes[i]) * 1000 / TOKENS);
+	print_sizes(m, out);
 	sutra_free(out);
 	sutra_model_close(m);
 	sutra_free(folder);

@@ -116,18 +116,50 @@ static int compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-int main(int argc, char **argv)
+/* Opens and closes the help so many times, a byte's echo between; how many were answered. */
+static long measure(int fd, int echo_fd, long rounds, double *took, double *echoed)
 {
 	/* Rows of the help, and what takes their place; any of them, as a picture is sent as its difference. */
 	static const char *const help[] = { "up a page", "down a page", "the last row", "end", NULL },
 				 *const back[] = { "log of", "noisy", "Services", "INFO", NULL };
+	long done = 0;
+
+	srandom(7);
+	for (; done < rounds; done++) {
+		took[done] = press(fd, '?', help);
+		echoed[done] = echo(echo_fd);
+		rest(fd, (int)(random() % 50));
+		if (took[done] < 0 || press(fd, '?', back) < 0)
+			break;
+		rest(fd, (int)(random() % 200));
+	}
+	return done;
+}
+
+/* The status of a program whose terminal is gone, or that has not ended in time: then it is killed. */
+static int reap(pid_t pid)
+{
+	int status = 1;
+
+	if (waitpid(pid, &status, WNOHANG) == pid)
+		return status;
+	usleep(200000);
+	if (waitpid(pid, &status, WNOHANG) != pid) {
+		kill(pid, SIGKILL);
+		waitpid(pid, &status, 0);
+	}
+	return status;
+}
+
+int main(int argc, char **argv)
+{
 	static const char *const first[] = { "Services", NULL };
 	static double took[MAX_ROUNDS], echoed[MAX_ROUNDS];
 	struct winsize w = { .ws_row = 40, .ws_col = 120 };
 	struct rusage use;
-	long rounds, done = 0;
+	long rounds, done;
 	double cpu, began;
-	int fd, echo_fd, status = 1;
+	int fd, echo_fd, status;
 	pid_t pid, echo_pid = 0;
 
 	rounds = argc < 4 ? 0 : strtol(argv[1], NULL, 10);
@@ -146,26 +178,12 @@ int main(int argc, char **argv)
 	rest(fd, 1000);
 	for (const char *k = argv[2]; *k && write(fd, k, 1) == 1; k++)
 		rest(fd, 300);
-	srandom(7);
-	for (; done < rounds; done++) {
-		took[done] = press(fd, '?', help);
-		echoed[done] = echo(echo_fd);
-		rest(fd, (int)(random() % 50));
-		if (took[done] < 0 || press(fd, '?', back) < 0)
-			break;
-		rest(fd, (int)(random() % 200));
-	}
+	done = measure(fd, echo_fd, rounds, took, echoed);
 	if (write(fd, "q", 1) != 1 || done < rounds)
 		kill(pid, SIGKILL);
 	for (double until = now_ms() + LIMIT_MS; now_ms() < until && take(fd, 100);)
 		;
-	if (waitpid(pid, &status, WNOHANG) != pid) {
-		usleep(200000);
-		if (waitpid(pid, &status, WNOHANG) != pid) {
-			kill(pid, SIGKILL);
-			waitpid(pid, &status, 0);
-		}
-	}
+	status = reap(pid);
 	getrusage(RUSAGE_CHILDREN, &use);
 	close(echo_fd);
 	waitpid(echo_pid, NULL, 0);
