@@ -305,11 +305,16 @@ static int kill_service(const char *state_dir, const char *name, int sig, struct
 	return rc;
 }
 
+/* A container that is stopped, or between two starts of the engine's, has nothing to drain. */
 static int drain(const char *state_dir, const char *name, struct sutra_err *err)
 {
 	char id[80];
+	int rc;
 
-	return sutra_docker_container(state_dir, name, id) ? kill_service(state_dir, name, SIGUSR1, err) : 0;
+	if (!sutra_docker_container(state_dir, name, id))
+		return 0;
+	rc = kill_service(state_dir, name, SIGUSR1, err);
+	return rc == SUTRA_E_EXISTS || rc == SUTRA_E_NOTFOUND ? 0 : rc;
 }
 
 static int remove_container(const char *id, struct sutra_err *err)

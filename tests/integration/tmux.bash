@@ -15,10 +15,10 @@ start() {
 
 frame() { "${T[@]}" capture-pane -p; }
 
-# shows PATTERN: until the screen holds it (an extended expression), 10 s at most.
+# shows PATTERN: until the screen holds it (an extended expression), 30 s at most.
 shows() {
   local i
-  for ((i = 0; i < 100; i++)); do
+  for ((i = 0; i < 300; i++)); do
     frame | grep -qE -- "$1" && return
     sleep 0.1
   done
