@@ -70,6 +70,38 @@ stop_engine() {
   kill "$pid" && wait_gone "$pid"
 }
 
+# docker_stack: what a file's tests of the docker runtime stand on: a state folder, project and ports of
+# a stack's own, images of this tree; nothing is deployed yet. has_engine: whether there is one to do so.
+docker_stack() {
+  # A busy machine must not turn a hit in L2 into a miss.
+  export SUTRA_STATE_DIR SUTRA_PORT_OFFSET PROJECT SUTRA_RUNTIME=docker NO_COLOR=1 CACHE_TIMEOUT_MS=2000
+  SUTRA_STATE_DIR=$(mktemp -d)
+  SUTRA_PORT_OFFSET=$(port_offset)
+  PROJECT=sutra-$(printf %s "$(realpath "$SUTRA_STATE_DIR")" | sha256sum | cut -c1-8)
+  export GATEWAY=127.0.0.1:$((8888 + SUTRA_PORT_OFFSET)) BALANCER=127.0.0.1:$((8887 + SUTRA_PORT_OFFSET))
+  start_engine || { touch "$BATS_FILE_TMPDIR/no-engine"; return 0; }
+  build_images
+}
+
+has_engine() { [ ! -e "$BATS_FILE_TMPDIR/no-engine" ]; }
+
+# docker_test: before each test on a docker_stack. An engine that has gone since is no reason to skip.
+docker_test() {
+  has_engine || skip "no Docker engine answers, and none could be started"
+  find_model
+}
+
+# end_docker_stack: nothing of it is left.
+end_docker_stack() {
+  sutra down --volumes --confirm=sutra >/dev/null 2>&1 || true
+  stop_engine
+  rm -rf "$SUTRA_STATE_DIR"
+}
+
+# containers, id_of SERVICE: the stack's, one's.
+containers() { docker ps -aq --filter "label=com.docker.compose.project=$PROJECT"; }
+id_of() { docker ps -aq --filter "label=com.docker.compose.project=$PROJECT" --filter "label=com.docker.compose.service=$1"; }
+
 # load_until FILE PORT [RATE]: requests in the background until the file is there; sets LOAD.
 load_until() {
   python3 "$BATS_TEST_DIRNAME/load.py" "$2" "$1" "${3:-200}" >"$1.result" 3>&- &

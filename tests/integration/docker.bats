@@ -4,29 +4,11 @@
 bats_require_minimum_version 1.5.0
 load daemon.bash
 
-setup_file() {
-  # A busy machine must not turn a hit in L2 into a miss.
-  export SUTRA_STATE_DIR SUTRA_PORT_OFFSET SUTRA_RUNTIME=docker NO_COLOR=1 CACHE_TIMEOUT_MS=2000
-  SUTRA_STATE_DIR=$(mktemp -d)
-  SUTRA_PORT_OFFSET=$(port_offset)
-  export GATEWAY=127.0.0.1:$((8888 + SUTRA_PORT_OFFSET)) BALANCER=127.0.0.1:$((8887 + SUTRA_PORT_OFFSET))
-  start_engine || return 0
-  build_images
-}
+setup_file() { docker_stack; }
 
-teardown_file() {
-  sutra down --volumes --confirm=sutra >/dev/null 2>&1
-  stop_engine
-  rm -rf "$SUTRA_STATE_DIR"
-}
+teardown_file() { end_docker_stack; }
 
-setup() {
-  docker version >/dev/null 2>&1 || skip "no Docker engine answers, and none could be started"
-}
-
-containers() { docker ps -aq --filter "label=com.docker.compose.project=$PROJECT"; }
-id_of() { docker ps -aq --filter "label=com.docker.compose.project=$PROJECT" --filter "label=com.docker.compose.service=$1"; }
-PROJECT=sutra-$(printf %s "$(realpath "${SUTRA_STATE_DIR:-/}")" | sha256sum | cut -c1-8)
+setup() { docker_test; }
 
 @test "images: at most 150 MB above the base, labelled, no root" {
   base=$(docker image inspect debian:bookworm-slim --format '{{.Size}}')

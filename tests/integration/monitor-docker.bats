@@ -5,23 +5,13 @@ load daemon.bash
 load tmux.bash
 
 setup_file() {
-  export SUTRA_STATE_DIR SUTRA_PORT_OFFSET SUTRA_RUNTIME=docker NO_COLOR=1 CACHE_TIMEOUT_MS=2000
-  SUTRA_STATE_DIR=$(mktemp -d)
-  SUTRA_PORT_OFFSET=$((RANDOM % 4000 + 11000)) # beyond the ephemeral ports, which clients take
-  start_engine || return 0
-  build_images && sutra deploy --yes >/dev/null
+  docker_stack
+  ! has_engine || sutra deploy --yes >/dev/null
 }
 
-teardown_file() {
-  sutra down --volumes --confirm=sutra >/dev/null 2>&1
-  stop_engine
-  rm -rf "$SUTRA_STATE_DIR"
-}
+teardown_file() { end_docker_stack; }
 
-setup() {
-  docker version >/dev/null 2>&1 || skip "no Docker engine answers, and none could be started"
-  find_model
-}
+setup() { docker_test; }
 
 teardown() {
   [ -z "${STOPPED:-}" ] || kill -CONT "$STOPPED" 2>/dev/null
@@ -71,7 +61,7 @@ teardown() {
   # names are the engine's to resolve: the balancer keeps what it had, and serves
   shows '^stale ([6-9]|[0-9]{2})'
   shows '^ml-base-lb +up'
-  run -0 curl -sf -m 10 "127.0.0.1:$((8887 + SUTRA_PORT_OFFSET))/embed" -d "{\"text\":\"while the engine hangs $RANDOM\"}"
+  run -0 curl -sf -m 10 "$BALANCER/embed" -d "{\"text\":\"while the engine hangs $RANDOM\"}"
   press Tab Tab Tab Tab; shows 'deployment +cannot be looked up'
   kill -CONT "$STOPPED"
   shows 'deployment +can be looked up again'
