@@ -35,7 +35,7 @@ pid_of() {
 
 # wait_status WORD SERVICE: until status shows the service in that state.
 wait_status() {
-  for _ in $(seq 200); do
+  for _ in $(seq 600); do
     sutra status --json --timeout 300ms | jq -e --arg w "$1" --arg s "$2" \
       'any(.services[]; .name == $s and .state == $w)' >/dev/null && return 0
     sleep 0.05
