@@ -223,7 +223,7 @@ void TARGET sutra_vnni_attention(const float *qkv, size_t rows, size_t heads, si
 {
 	size_t hidden = heads * width, stride = 3 * hidden, padded = (rows + KEYS - 1) / KEYS * KEYS;
 	float *v_scale = scratch, share[LANES], to_log2 = 1.44269504f / sqrtf((float)width);
-	int32_t *q = (int32_t *)(v_scale + width), *s = q + width / FOUR * LANES, *v = s + padded * LANES;
+	int32_t *q = (int32_t *)(void *)(v_scale + width), *s = q + width / FOUR * LANES, *v = s + padded * LANES;
 	uint8_t *k_bytes = (uint8_t *)(v + padded / 2 * width), *q_bytes = k_bytes + padded * width;
 
 	for (size_t h = 0; h < heads; h++, qkv += width, out += width) {
