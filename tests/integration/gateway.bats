@@ -108,7 +108,7 @@ refused() {
   while read -r some; do # so that no request takes long
     run -0 embed "{\"texts\":[$some]}"
     jq -e '.cache.miss == 100' <<<"$output"
-  done < <(seq 1500 | sed 's/.*/"number &"/' | paste -d, $(yes - | head -n 100))
+  done < <(seq 1500 | sed 's/.*/"number &"/' | xargs -d '\n' -n 100 | sed 's/" "/","/g')
   until_stat '.l2.writes == 1500'
   kill -HUP "$PID"
   wait_line "$LOG" restarting "$PID"
