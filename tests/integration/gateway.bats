@@ -7,8 +7,7 @@ load daemon.bash
 PARIS='{"texts":["The Eiffel Tower is in Paris"]}'
 
 setup_file() {
-  export MODEL
-  find_model
+  has_model || return 0
   daemon sutra-ml-base "$BATS_FILE_TMPDIR/ml" MODEL_PATH="$MODEL" SUTRA_LISTEN_8887=127.0.0.1:0
   export ML_PID=$PID ML=http://$ADDR
 }
@@ -19,6 +18,7 @@ teardown_file() {
 
 # Every test has its own shard and gateway, so that one may break them.
 setup() {
+  find_model
   LOG=$BATS_TEST_TMPDIR/gateway SHARD_LOG=$BATS_TEST_TMPDIR/shard SHARD=127.0.0.1:$(free_port) PID=''
   start_shard
   start_gateway

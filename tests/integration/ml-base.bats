@@ -5,10 +5,12 @@ bats_require_minimum_version 1.5.0
 load daemon.bash
 
 setup_file() {
-  find_model || return
+  has_model || return 0
   start "$BATS_FILE_TMPDIR/main"
   export URL PID
 }
+
+setup() { find_model; }
 
 teardown_file() {
   [ -z "${PID:-}" ] || { kill "$PID" && wait_gone "$PID"; }

@@ -8,9 +8,11 @@ setup_file() {
   SUTRA_PORT_OFFSET=$(port_offset)
   export SUTRA_STATE_DIR SUTRA_PORT_OFFSET NO_COLOR=1 PATH=$SUTRA_BIN:$PATH
   export SUTRA_RUNTIME=native SUTRA_EDITION=simple GATEWAY=127.0.0.1:$((8888 + SUTRA_PORT_OFFSET))
-  find_model || return
+  has_model || return 0
   sutra deploy --yes >"$BATS_FILE_TMPDIR/deploy" 2>&1 || { cat "$BATS_FILE_TMPDIR/deploy" && false; }
 }
+
+setup() { find_model; }
 
 teardown_file() {
   sutra down >/dev/null 2>&1

@@ -17,7 +17,7 @@ setup_file() {
   if [ "$(docker info --format '{{.Swarm.LocalNodeState}}')" = inactive ]; then
     docker swarm init --advertise-addr 127.0.0.1 >/dev/null && touch "$BATS_FILE_TMPDIR/own-swarm"
   fi
-  find_model
+  has_model || return 0
   sutra manifest swarm >"$BATS_FILE_TMPDIR/stack.yml"
 }
 
@@ -33,6 +33,7 @@ teardown_file() {
 
 setup() {
   docker version >/dev/null 2>&1 || skip "no Docker engine answers, and none could be started"
+  find_model
 }
 
 # eventually COMMAND...: until it says yes, for two minutes.

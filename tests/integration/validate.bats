@@ -5,11 +5,10 @@ load daemon.bash
 # gateway, real model. What is broken on purpose fails its own check and no other.
 
 setup_file() {
-  [ -e "${SUTRA_MODEL_DIR:-${XDG_DATA_HOME:-$HOME/.local/share}/sutra/models}/all-minilm-l6-v2/config.json" ] ||
-    skip "no model: sutra model fetch"
   SUTRA_STATE_DIR=$(mktemp -d)
   SUTRA_PORT_OFFSET=$(port_offset)
   export SUTRA_STATE_DIR SUTRA_PORT_OFFSET NO_COLOR=1
+  has_model || return 0
   sutra deploy --yes --runtime native >"$BATS_FILE_TMPDIR/deploy" 2>&1 || {
     cat "$BATS_FILE_TMPDIR/deploy"
     false
@@ -17,10 +16,11 @@ setup_file() {
 }
 
 teardown_file() {
-  [ -n "${SUTRA_STATE_DIR:-}" ] || return 0
   sutra down >/dev/null 2>&1
   rm -rf "$SUTRA_STATE_DIR"
 }
+
+setup() { find_model; }
 
 teardown() { [ -z "${MOUNT:-}" ] || umount -l "$MOUNT"; } # of a room that failed
 
