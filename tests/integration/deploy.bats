@@ -189,9 +189,10 @@ EOF
   [[ $output == *"locked by ada@here"* ]]
   sutra deploy --lock-wait 1m 3>&- 8>&- 2>"$BATS_TEST_TMPDIR/waiting" &
   local waiter=$! code=0
-  until find "/proc/$waiter/fd" -lname "$SUTRA_STATE_DIR/lock" | grep -q .; do kill -0 $waiter; done
+  until [[ $(readlink "/proc/$waiter/exe") == */sutra ]] && # no shell any more, which holds the lock, too
+    find "/proc/$waiter/fd" -lname "$SUTRA_STATE_DIR/lock" | grep -q .; do kill -0 $waiter; done
   kill -INT $waiter # the first one ends the wait
-  timeout 5 tail -s 0.05 -f --pid=$waiter /dev/null
+  timeout 60 tail -s 0.05 -f --pid=$waiter /dev/null
   wait $waiter || code=$?
   [ "$code" = 130 ]
   grep -q 'interrupted while waiting for the lock' "$BATS_TEST_TMPDIR/waiting"
