@@ -9,6 +9,8 @@
 #include "sutra/validate_run.h"
 #include "term/table.h"
 
+enum { MAX_JSON = 1 << 20 };
+
 enum { MAX_PHASES = 3 };
 
 static const char *phases = "0,1,2", *url;
@@ -112,7 +114,7 @@ static int run_compare(const struct validate_suites *suites, struct validate_env
 	if (rc)
 		return rc;
 	if (common.json) {
-		sutra_buf_init(&b, 1 << 20);
+		sutra_buf_init(&b, MAX_JSON);
 		sutra_compare_json(&m, &b);
 		fwrite(sutra_buf_str(&b), 1, b.len, stdout);
 		sutra_buf_release(&b);

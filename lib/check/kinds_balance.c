@@ -251,7 +251,7 @@ static int run_parallel(struct sutra_check_run *r, struct sutra_err *err)
 	int rc;
 
 	while (!(rc = burst(r, n, words < limit ? words : limit, &most, &t, err)) && most >= 0 &&
-	       most < (double)n && !t.failed && words < limit) {
+	       most < (double)n && !t.failed && t.sent == n && words < limit) {
 		sutra_load_result_release(&t);
 		words *= 2;
 	}
@@ -260,13 +260,15 @@ static int run_parallel(struct sutra_check_run *r, struct sutra_err *err)
 	bad = t.failed + n - t.sent;
 	second = (double)(n - bad) / ((double)t.wall_ns / 1e9);
 	p95 = (double)sutra_histogram_quantile(t.all, 0.95) / 1e6;
+	words = words < limit ? words : limit;
 	sutra_check_set(r, "ok", (double)(n - bad));
+	sutra_check_set(r, "words", words);
 	sutra_check_set(r, "per_second", second);
 	sutra_check_set(r, "p95_ms", p95);
 	if (most >= 0)
 		sutra_check_set(r, "overlap", most);
-	sutra_check_say(r, "%zu/%zu, %.0f req/s, P95 %.0f ms, %.0f at once in the gateway",
-			n - (size_t)bad, n, second, p95, most);
+	sutra_check_say(r, "%zu/%zu of %u words, %.0f req/s, P95 %.0f ms, %.0f at once in the gateway",
+			n - (size_t)bad, n, words, second, p95, most);
 	if (bad)
 		rc = sutra_check_no(r, "%llu of %zu failed, the first with %s", (unsigned long long)bad, n,
 				    t.failed ? t.first_failure : "the time limit");
@@ -284,6 +286,7 @@ const struct sutra_check_kind sutra_kind_parallel = {
 						      { "words", 8, 400, 320, true },
 						      { 0 } },
 	.values = (const struct sutra_check_value[]){ { "ok", "", 1 },
+						      { "words", "", 0 },
 						      { "overlap", "", 1 },
 						      { "p95_ms", "ms", -1 },
 						      { "per_second", "1/s", 1 },

@@ -75,7 +75,8 @@ const struct sutra_encoder_config *sutra_encoder_config(const struct sutra_encod
 size_t sutra_encoder_packed_count(const struct sutra_encoder *e);
 const void *sutra_encoder_packed(const struct sutra_encoder *e, size_t i, size_t *ret_bytes);
 
-/* Scratch for batches of at most max_tokens tokens; kernels NULL: the best. */
+/* Scratch for batches of at most max_tokens tokens; kernels NULL: the best. Where products are vnni.h's, so is
+ * the attention of the texts that it takes, whichever kernels. */
 int sutra_encoder_session_new(const struct sutra_encoder *e, size_t max_tokens,
 			      const struct sutra_kernels *kernels,
 			      struct sutra_encoder_session **ret, struct sutra_err *err);

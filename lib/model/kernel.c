@@ -69,6 +69,7 @@ const struct sutra_kernels *sutra_kernels_best(void) { return sutra_kernels_all(
 
 const struct sutra_kernels *sutra_kernels_scalar(void) { return &sutra_kernels_scalar_set; }
 
+/* Of the widest vectors; vnni_attention.c lives on it, too, and takes less wherever it is called. */
 size_t sutra_attention_scratch(size_t rows, size_t width)
 {
 	size_t padded = (width + 2 * WIDEST - 1) / (2 * WIDEST) * 2 * WIDEST;

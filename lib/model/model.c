@@ -15,7 +15,7 @@
 #include "base/jsonio.h"
 #include "base/weightsum.h"
 
-#define PIPELINE "2"
+#define PIPELINE "3"
 
 /* PADDING: rows of the embeddings that no token may have; models round their vocabulary up. */
 enum { MAX_JSON = 1 << 20, MAX_VOCAB = 16 << 20, PADDING = 255 };

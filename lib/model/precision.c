@@ -8,8 +8,9 @@
 #include "model/onednn.h"
 #include "model/sample.h"
 
-/* Part of the key of packed weights: to be changed with how they are computed. */
-#define PACKING "2"
+/* Part of the key of packed weights: to be changed with how they, or the cosines kept with them, are
+ * computed. */
+#define PACKING "3"
 
 enum { KEY_MAX = 1024 };
 

@@ -28,10 +28,11 @@ void sutra_vnni_multiply(const uint8_t *x, size_t rows, size_t k, const int8_t *
 			 const struct sutra_kernels *kernels, const struct sutra_dequantizer *d,
 			 float *y);
 
-/* Whether sutra_vnni_attention takes a text of so many rows: not a short one, for which it is no faster. */
+/* Whether sutra_vnni_attention takes such a text: of 17 rows or more, fewer are no faster; of 512 at most, so
+ * that sums fit into 32 bits; with heads of 32 or 64. */
 bool sutra_vnni_attends(size_t rows, size_t width);
-/* As kernel.h's attention, in whole numbers: a number is off by a twentieth of the greatest at most. Only
- * where sutra_vnni_is_there. */
+/* As kernel.h's attention, in whole numbers: q and k in bytes, v in ten bits, qkv finite. Only where
+ * sutra_vnni_is_there. */
 void sutra_vnni_attention(const float *qkv, size_t rows, size_t heads, size_t width, float *scratch,
 			  float *out);
 

@@ -2,7 +2,7 @@
  * Per head, with keys j, queries i of a block of LANES, columns c:
  *
  *	K [j][c]	bytes about 128, a scale per column
- *	Q [i][c]	K's scales multiplied in, then signed bytes with one scale, in words of four columns: [c / 4][i]
+ *	Q [i][c]	K's scales multiplied in, then signed bytes, a scale per query, in words of four columns: [c / 4][i]
  *	S [j][i]	their products, exact integers: a lane is a query
  *	P [j][i]	2^PEAK * exp(S - the greatest of the query), rounded
  *	V [j][c]	within V_TOP, a scale per column
@@ -12,19 +12,19 @@
  * scale per column, since columns differ by more than keys do. Bytes for P would lose what many
  * keys of little weight bring together.
  *
- * Cosine to kernel.h's attention .9998; on one Cascade Lake core, 12 heads of 32 (us): 31 rows 30 and
- * 20, 64 rows 88 and 54, 123 rows 314 and 171, 512 rows 6,900 and 3,200.
+ * On one Cascade Lake core, 12 heads of 32, kernel.h's attention and this one (us): 16 rows 7.7 and 8, 31
+ * rows 30 and 20, 64 rows 88 and 54, 123 rows 314 and 173, 512 rows 6,900 and 3,200.
  */
 #include "model/vnni.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { LANES = 16, KEYS = 8, QUERIES = 8, FOUR = 4, PEAK = 13, V_TOP = 511, MIN_ROWS = 16, MAX_ROWS = 512 };
+enum { LANES = 16, KEYS = 8, QUERIES = 8, FOUR = 4, PEAK = 13, V_TOP = 511, MIN_ROWS = 17, MAX_ROWS = 512, MAX_WIDTH = 64 };
 
 bool sutra_vnni_attends(size_t rows, size_t width)
 {
-	return rows >= MIN_ROWS && rows <= MAX_ROWS && width % (2 * LANES) == 0 && width <= 4 * LANES;
+	return rows >= MIN_ROWS && rows <= MAX_ROWS && width % (2 * LANES) == 0 && width <= MAX_WIDTH;
 }
 
 #ifdef __x86_64__
@@ -43,59 +43,60 @@ static INLINE __m512 reach(const float *x, size_t stride, size_t rows)
 	return most;
 }
 
-/* bytes [padded][width] = round(x * times by column) + zero; rows of x `stride` apart. */
-static TARGET void narrow(const float *x, size_t stride, size_t rows, size_t padded, size_t width,
-			  const float *times, int zero, uint8_t *bytes)
+/* k [rows][width], rows `stride` apart, in bytes [padded][width]. */
+static TARGET void narrow_keys(const float *k, size_t stride, size_t rows, size_t padded, size_t width,
+			       uint8_t *bytes, float *scale)
 {
 	memset(bytes + rows * width, 0, (padded - rows) * width);
 	for (size_t c = 0; c < width; c += LANES) {
-		__m512 by = _mm512_loadu_ps(times + c);
+		__m512 most = reach(k + c, stride, rows), times = 127 / most;
 
+		_mm512_storeu_ps(scale + c, most * (1.0f / 127));
 		for (size_t j = 0; j < rows; j++) {
-			__m512i v = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x + j * stride + c), by));
+			__m512i v = _mm512_cvtps_epi32(_mm512_loadu_ps(k + j * stride + c) * times);
 
-			v = _mm512_add_epi32(v, _mm512_set1_epi32(zero));
+			v = _mm512_add_epi32(v, _mm512_set1_epi32(128));
 			_mm_storeu_si128((__m128i *)(bytes + j * width + c), _mm512_cvtepi32_epi8(v));
 		}
 	}
 }
 
-/* Q and K in bytes; what a product of theirs is to be multiplied by. */
-static TARGET float narrow_both(const float *q, const float *k, size_t stride, size_t rows, size_t padded,
-				size_t width, uint8_t *q_bytes, uint8_t *k_bytes)
+/* q * times by column [rows][width] likewise, signed: a scale of its own for each, so that one of great reach costs only itself. */
+static TARGET void narrow_queries(const float *q, size_t stride, size_t rows, size_t width,
+				  const float *times, int8_t *bytes, float *scale)
 {
-	__m512 top = _mm512_set1_ps(1e-30f);
-	float times[4 * LANES], scale[4 * LANES], most;
+	for (size_t i = 0; i < rows; i++, q += stride, bytes += width) {
+		__m512 even[MAX_WIDTH / LANES], most = _mm512_set1_ps(1e-30f);
+		float top;
 
-	for (size_t c = 0; c < width; c += LANES) {
-		__m512 r = reach(k + c, stride, rows);
+		for (size_t c = 0; c < width / LANES; c++) {
+			even[c] = _mm512_loadu_ps(q + c * LANES) * _mm512_loadu_ps(times + c * LANES);
+			most = _mm512_max_ps(most, _mm512_abs_ps(even[c]));
+		}
+		top = _mm512_reduce_max_ps(most);
+		scale[i] = top / 127;
+		for (size_t c = 0; c < width / LANES; c++) {
+			__m512i v = _mm512_cvtps_epi32(even[c] * _mm512_set1_ps(127 / top));
 
-		_mm512_storeu_ps(times + c, _mm512_div_ps(_mm512_set1_ps(127), r));
-		_mm512_storeu_ps(scale + c, _mm512_mul_ps(r, _mm512_set1_ps(1.0f / 127)));
-		top = _mm512_max_ps(top, _mm512_mul_ps(_mm512_loadu_ps(scale + c), reach(q + c, stride, rows)));
+			_mm_storeu_si128((__m128i *)(bytes + c * LANES), _mm512_cvtepi32_epi8(v));
+		}
 	}
-	narrow(k, stride, rows, padded, width, times, 128, k_bytes);
-	most = _mm512_reduce_max_ps(top);
-	for (size_t c = 0; c < width; c++)
-		scale[c] *= 127 / most;
-	narrow(q, stride, rows, (rows + LANES - 1) / LANES * LANES, width, scale, 0, q_bytes);
-	return most / 127;
 }
 
-/* v likewise in words [padded / 2][width]. */
+/* v in words [padded / 2][width]. */
 static TARGET void narrow_values(const float *v, size_t stride, size_t rows, size_t padded,
 				 size_t width, int32_t *words, float *scale)
 {
 	memset(words + rows / 2 * width, 0, (padded - rows + 1) / 2 * width * sizeof(*words));
 	for (size_t c = 0; c < width; c += LANES) {
-		__m512 most = reach(v + c, stride, rows), times = _mm512_div_ps(_mm512_set1_ps(V_TOP), most);
+		__m512 most = reach(v + c, stride, rows), times = V_TOP / most;
 
-		_mm512_storeu_ps(scale + c, _mm512_mul_ps(most, _mm512_set1_ps(1.0f / V_TOP)));
+		_mm512_storeu_ps(scale + c, most * (1.0f / V_TOP));
 		for (size_t j = 0; j < rows; j += 2) {
 			const float *at = v + j * stride + c;
 			__m512 second = j + 1 < rows ? _mm512_loadu_ps(at + stride) : _mm512_setzero_ps();
-			__m512i a = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(at), times));
-			__m512i b = _mm512_cvtps_epi32(_mm512_mul_ps(second, times));
+			__m512i a = _mm512_cvtps_epi32(_mm512_loadu_ps(at) * times);
+			__m512i b = _mm512_cvtps_epi32(second * times);
 
 			a = _mm512_and_si512(a, _mm512_set1_epi32(0xffff));
 			_mm512_storeu_si512(words + j / 2 * width + c,
@@ -105,7 +106,7 @@ static TARGET void narrow_values(const float *v, size_t stride, size_t rows, siz
 }
 
 /* LANES queries in words [width / 4][LANES]; the result is the sums of their bytes. */
-static TARGET __m512i turn(const uint8_t *q, size_t width, int32_t *words)
+static TARGET __m512i turn(const int8_t *q, size_t width, int32_t *words)
 {
 	__m512i sum = _mm512_setzero_si512();
 	__m512i lines = _mm512_mullo_epi32(_mm512_set1_epi32((int)width),
@@ -150,17 +151,17 @@ static TARGET void scores(const uint8_t *k, size_t padded, size_t width, const i
 }
 
 /* In place: s [padded][LANES], of which `rows` count, becomes P in words [padded / 2][LANES]; the result is
- * 1 / the sum of P. scale: of a query, times log2 e. 2^x by a polynomial for the fraction within
+ * 1 / their sum. scale: of a query, times log2 e. 2^x by a polynomial for the fraction within
  * [-1/2, 1/2] (Chebyshev's nodes, within 4e-6 of it, while P has steps of 1e-4). */
 static TARGET __m512 peaks(int32_t *s, size_t rows, size_t padded, __m512 scale)
 {
 	const __m512 magic = _mm512_set1_ps(12582912.0f);	/* kernel_simd.h */
-	__m512i top = _mm512_loadu_si512(s), sums = _mm512_setzero_si512();
+	__m512i top = _mm512_loadu_si512(s), sums = _mm512_set1_epi32(-((int)(padded - rows) << PEAK));
 
 	for (size_t j = 1; j < rows; j++)
 		top = _mm512_max_epi32(top, _mm512_loadu_si512(s + j * LANES));
 	for (size_t j = rows; j < padded; j++)
-		_mm512_storeu_si512(s + j * LANES, _mm512_set1_epi32(INT32_MIN / 2));
+		_mm512_storeu_si512(s + j * LANES, top);	/* whose P of 2^PEAK meets V of 0 */
 	for (size_t j = 0; j < padded; j += KEYS) {
 		__m512 x[KEYS], whole[KEYS], y[KEYS];
 		__m512i p[KEYS];
@@ -222,19 +223,25 @@ void TARGET sutra_vnni_attention(const float *qkv, size_t rows, size_t heads, si
 				 float *out)
 {
 	size_t hidden = heads * width, stride = 3 * hidden, padded = (rows + KEYS - 1) / KEYS * KEYS;
-	float *v_scale = scratch, share[LANES], to_log2 = 1.44269504f / sqrtf((float)width);
-	int32_t *q = (int32_t *)(void *)(v_scale + width), *s = q + width / FOUR * LANES, *v = s + padded * LANES;
-	uint8_t *k_bytes = (uint8_t *)(v + padded / 2 * width), *q_bytes = k_bytes + padded * width;
+	size_t blocks = (rows + LANES - 1) / LANES;
+	float *k_scale = scratch, *v_scale = k_scale + width, *q_scale = v_scale + width, share[LANES];
+	int32_t *q = (int32_t *)(void *)(q_scale + blocks * LANES), *s = q + width / FOUR * LANES;
+	int32_t *v = s + padded * LANES;
+	uint8_t *k_bytes = (uint8_t *)(v + padded / 2 * width);
+	int8_t *q_bytes = (int8_t *)(k_bytes + padded * width);
+	__m512 to_log2 = _mm512_set1_ps(1.44269504f / sqrtf((float)width));
 
+	memset(q_scale, 0, blocks * LANES * sizeof(*q_scale));
+	memset(q_bytes, 0, blocks * LANES * width);
 	for (size_t h = 0; h < heads; h++, qkv += width, out += width) {
-		float scale = to_log2 * narrow_both(qkv, qkv + hidden, stride, rows, padded, width, q_bytes, k_bytes);
-
+		narrow_keys(qkv + hidden, stride, rows, padded, width, k_bytes, k_scale);
+		narrow_queries(qkv, stride, rows, width, k_scale, q_bytes, q_scale);
 		narrow_values(qkv + 2 * hidden, stride, rows, padded, width, v, v_scale);
 		for (size_t from = 0; from < rows; from += LANES) {
 			__m512i sum = turn(q_bytes + from * width, width, q);
 
 			scores(k_bytes, padded, width, q, sum, s);
-			_mm512_storeu_ps(share, peaks(s, rows, padded, _mm512_set1_ps(scale)));
+			_mm512_storeu_ps(share, peaks(s, rows, padded, _mm512_loadu_ps(q_scale + from) * to_log2));
 			for (size_t i = 0; i < LANES && from + i < rows; i += QUERIES)
 				mix(s + i, v, padded / 2, width, rows - from - i, v_scale, share + i,
 				    out + (from + i) * hidden, hidden);

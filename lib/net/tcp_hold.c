@@ -3,8 +3,6 @@
 
 #include "base/alloc.h"
 
-/* ---- answers that wait ---- */
-
 int sutra_tcp_hold_room(struct sutra_tcp_conn *c)
 {
 	if (c->holds_at == c->n_holds)

@@ -305,16 +305,24 @@ static int kill_service(const char *state_dir, const char *name, int sig, struct
 	return rc;
 }
 
-/* A container that is stopped, or between two starts of the engine's, has nothing to drain. */
+/* A container that does not run, or is between two starts of the engine's (409), has nothing to drain; one
+ * that is paused (409, too) has. */
 static int drain(const char *state_dir, const char *name, struct sutra_err *err)
 {
+	enum { TRIES = 3 };
+	struct sutra_supervised now;
 	char id[80];
-	int rc;
+	int rc = 0;
 
-	if (!sutra_docker_container(state_dir, name, id))
-		return 0;
-	rc = kill_service(state_dir, name, SIGUSR1, err);
-	return rc == SUTRA_E_EXISTS || rc == SUTRA_E_NOTFOUND ? 0 : rc;
+	for (int i = 0; i < TRIES && sutra_docker_container(state_dir, name, id); i++) {
+		rc = kill_service(state_dir, name, SIGUSR1, err);
+		if (rc != SUTRA_E_EXISTS && rc != SUTRA_E_NOTFOUND)
+			return rc;
+		observe(state_dir, name, &now);
+		if (now.pid <= 0)
+			return 0;
+	}
+	return rc;
 }
 
 static int remove_container(const char *id, struct sutra_err *err)

@@ -11,7 +11,7 @@ enum { TOKENS = 30, TEXTS = 4 };
 
 static const uint32_t ids[TOKENS] = { 2, 7, 150, 3, 2, 199, 3, 2, 9, 8, 7, 6, 5, 4, 3,
 				      2, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 110, 120, 130, 3 };
-static const uint32_t lengths[TEXTS] = { 4, 3, 7, 16 };
+static const uint32_t lengths[TEXTS] = { 4, 3, 6, 17 };
 
 /* An encoder and the bytes it lives on. */
 struct bert {

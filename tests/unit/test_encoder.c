@@ -221,7 +221,7 @@ static const struct tiny halved = { 32, 2, 4, 64, 40, 200, "F32", "", false },
  * all that do. */
 static void a_large_batch_changes_no_bit(void **state)
 {
-	enum { WIDTH = 64, MANY = 120, MOST = MANY * 16 + LONG };
+	enum { WIDTH = 64, MANY = 120, MOST = MANY * 17 + LONG };
 	static float want[(TEXTS + 1) * WIDTH], out[(MANY + 1) * WIDTH];
 	static uint32_t many_ids[MOST], many_lengths[MANY + 1];
 	size_t tokens = 0, which[MANY + 1];
