@@ -9,9 +9,7 @@
 #include "sutra/validate_run.h"
 #include "term/table.h"
 
-enum { MAX_JSON = 1 << 20 };
-
-enum { MAX_PHASES = 3 };
+enum { MAX_PHASES = 3, MAX_JSON = 1 << 20 };
 
 static const char *phases = "0,1,2", *url;
 static uint64_t timeout_ns = 600000000000u;

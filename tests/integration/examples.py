@@ -111,8 +111,9 @@ def bash(line, limit=60):
 def run_one(line):
     """None, or how it went wrong."""
     if line in ENDLESS:
-        # A lane of tests/run is a background job, whose programs are born deaf to INT.
-        code, out = bash("env --default-signal=INT timeout -s INT --preserve-status 1 " + line)
+        # A lane of tests/run is a background job, whose programs are born deaf to INT. Not in the foreground,
+        # timeout sends CONT as well, which takes back the leak checker's STOP.
+        code, out = bash("env --default-signal=INT timeout --foreground -s INT --preserve-status 1 " + line)
         return None if code == ENDLESS[line] else "exit %d, not %d\n%s" % (code, ENDLESS[line], out)
     for pattern, by in SHORTER:
         line = re.sub(pattern, by, line)

@@ -255,7 +255,7 @@ sample() {
   sleep 1
   [ "$(frame | grep -c '^ml-base-1')" = 1 ]
   press C-c; shows 'CODE 130'
-  run -124 timeout 3 sutra cache-stats --watch 300ms
+  run -124 timeout --foreground 3 sutra cache-stats --watch 300ms
   [ "$(grep -c '^LEVEL' <<<"$output")" -ge 2 ]
   [[ $output != *$'\033'* ]]
 }
