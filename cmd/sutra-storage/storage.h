@@ -39,6 +39,7 @@ struct storage {
 	/* the loop's */
 	bool syncing;
 	uint64_t syncing_ticket;
+	bool said_read_only;		/* in the log, last */
 };
 
 /* Answers one request: frames (serve.c) and HTTP (plain_routes.c). */

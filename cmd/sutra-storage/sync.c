@@ -150,12 +150,28 @@ void sync_woken(void *storage)
 	begin_sync(s);	/* what was committed meanwhile */
 }
 
+/* Rewriting the log may find the disk full where no client's write has. */
+static void tell_read_only(struct storage *s)
+{
+	struct sutra_engine_stats e;
+
+	sutra_engine_stats(s->engine, &e);
+	if (s->said_read_only == (e.read_only != NULL))
+		return;
+	s->said_read_only = e.read_only != NULL;
+	if (e.read_only)
+		sutra_log(SUTRA_ERROR, "storage", "takes no writes now", "reason=\"%s\"", e.read_only);
+	else
+		sutra_log(SUTRA_INFO, "storage", "takes writes again", NULL);
+}
+
 void sync_tick(void *storage)
 {
 	struct storage *s = storage;
 	uint64_t interval = (uint64_t)s->settings.sync_interval_ms * 1000000u;
 
 	sutra_engine_tick(s->engine);
+	tell_read_only(s);
 	/* 100 ms early: the next tick would be too late for the promise. */
 	if (s->always || sutra_clock_ns() - s->last_sync_ns + 100000000u >= interval)
 		begin_sync(s);

@@ -245,12 +245,14 @@ crash() {
   run -0 client verify k "$n"
   run -0 curl -sf "http://$ADDR/health"
   [[ $output == *'"status":"healthy"'*'"writes":"read_only"'*'"degraded":"'*"No space left"* ]]
+  wait_line "$LOG" 'takes no writes now' "$PID"
   mount -o remount,size=64m "$DIR"
   until client put more y >/dev/null; do :; done
   run -0 client get more
   [[ $output == more=y ]]
   run -0 curl -sf "http://$ADDR/health"
   [[ $output == *'"writes":"ok"'* ]]
+  wait_line "$LOG" 'takes writes again' "$PID"
   stop
   start
   run -0 client get early more

@@ -189,6 +189,7 @@ checklist_fails() {
     curl -sf -o /dev/null "http://127.0.0.1:$((8888 + SUTRA_PORT_OFFSET))/embed" -d "{\"text\":\"full $n\"}"
     ! curl -sf "http://$shard/health" | grep -q '"writes":"read_only"' || break
   done
+  wait_line "$SUTRA_STATE_DIR/native/log/storage-cache-shard/current" 'takes no writes now' "$(pid_of storage-cache-shard)"
   checklist_fails checklist.healthy checklist.shard checklist.log-errors
   jq -e '.results[] | select(.id == "checklist.cache-kept") | .status == "skip"' "$BATS_TEST_TMPDIR/checklist"
   jq '.checks |= map(select(.id | test("cache-(hit|kept)")) | .needs -= ["checklist.cache-on", "checklist.batch"])' \
