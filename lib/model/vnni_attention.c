@@ -2,7 +2,7 @@
  * Per head, with keys j, queries i of a block of LANES, columns c:
  *
  *	K [j][c]	bytes about 128, a scale per column
- *	Q [i][c]	K's scales multiplied in, then signed bytes, a scale per query, in words of four columns: [c / 4][i]
+ *	Q [i][c]	times K's scales, in signed bytes, a scale per query; words of four columns, [c / 4][i]
  *	S [j][i]	their products, exact integers: a lane is a query
  *	P [j][i]	2^PEAK * exp(S - the greatest of the query), rounded
  *	V [j][c]	within V_TOP, a scale per column
@@ -20,7 +20,8 @@
 #include <math.h>
 #include <string.h>
 
-enum { LANES = 16, KEYS = 8, QUERIES = 8, FOUR = 4, PEAK = 13, V_TOP = 511, MIN_ROWS = 17, MAX_ROWS = 512, MAX_WIDTH = 64 };
+enum { LANES = 16, KEYS = 8, QUERIES = 8, FOUR = 4, PEAK = 13, V_TOP = 511 };
+enum { MIN_ROWS = 17, MAX_ROWS = 512, MAX_WIDTH = 64 };
 
 bool sutra_vnni_attends(size_t rows, size_t width)
 {
@@ -61,7 +62,8 @@ static TARGET void narrow_keys(const float *k, size_t stride, size_t rows, size_
 	}
 }
 
-/* q * times by column [rows][width] likewise, signed: a scale of its own for each, so that one of great reach costs only itself. */
+/* q [rows][width], rows `stride` apart, times `times` by column, in signed bytes [rows][width]: a scale for
+ * each query, so that one of great reach costs only itself. */
 static TARGET void narrow_queries(const float *q, size_t stride, size_t rows, size_t width,
 				  const float *times, int8_t *bytes, float *scale)
 {
@@ -83,7 +85,7 @@ static TARGET void narrow_queries(const float *q, size_t stride, size_t rows, si
 	}
 }
 
-/* v in words [padded / 2][width]. */
+/* v likewise in words of two rows, [padded / 2][width]; what is padded is 0. */
 static TARGET void narrow_values(const float *v, size_t stride, size_t rows, size_t padded,
 				 size_t width, int32_t *words, float *scale)
 {
