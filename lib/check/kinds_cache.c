@@ -1,7 +1,7 @@
 /*
  * Phase 1: that the cache works is proved by cause, not by appearance. Texts that no cache has seen are
  * computed; the same ones again must be answered by the level whose turn it is, say so in every
- * answer, move exactly that level's counters; how much faster than computing they are is told.
+ * answer, move exactly that level's counters, and be faster than computing was.
  */
 #include <math.h>
 #include <signal.h>

@@ -41,8 +41,10 @@ teardown() {
   press d; shows 'y/N'; press y
   shows 'ml-base-1 is ready again'
   shows '^ml-base-1 +UP'
+  before=$(docker inspect -f '{{.State.Pid}}' "$(id_of ml-base-1)")
   press r; shows 'restart ml-base-1\?'; press y
   shows 'ml-base-1 is healthy again'
+  [ "$before" != "$(docker inspect -f '{{.State.Pid}}' "$(id_of ml-base-1)")" ]
   press Tab Tab; shows '^sutra events'
   shows 'ml-base-1 +NOLB in ml-base-lb, was UP'
   shows 'ml-base-1 +(runs anew: process|up, was down)' # a look may fall between the two processes
