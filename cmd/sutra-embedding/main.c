@@ -108,6 +108,7 @@ static int serve(struct gateway *g, char **argv, struct sutra_err *err)
 		.service = "embedding",
 		.listen = sutra_listen_for((int)g->settings.port),
 		.routes = routes,
+		.noticed = sutra_service_noticed,
 		.ctx = g,
 	};
 	struct sutra_http_server *server;
@@ -128,7 +129,7 @@ static int serve(struct gateway *g, char **argv, struct sutra_err *err)
 		  g->settings.cache_enabled ? "on" : "off");
 	if (sutra_service_wait() == SUTRA_SIG_RESTART) {
 		sutra_log(SUTRA_INFO, "gateway", "restarting", NULL);
-		sutra_http_server_stop(server, GRACE_NS);
+		sutra_http_server_pause(server, GRACE_NS);
 		sutra_cache_flush(g->cache, GRACE_NS);
 		rc = sutra_http_server_sockets(server, &fds);
 		return sutra_service_reexec(fds, rc, argv, err);

@@ -215,6 +215,7 @@ static int serve(struct ml_base *ml, char **argv, struct sutra_err *err)
 		.service = "ml-base",
 		.listen = sutra_listen_for(ML_PORT),
 		.routes = routes,
+		.noticed = sutra_service_noticed,
 		.ctx = ml,
 	};
 	struct sutra_http_server *server;
@@ -230,7 +231,7 @@ static int serve(struct ml_base *ml, char **argv, struct sutra_err *err)
 		  sutra_kernels_best()->name, sutra_service_uptime());
 	if (sutra_service_wait() == SUTRA_SIG_RESTART) {
 		sutra_log(SUTRA_INFO, "ml-base", "restarting", NULL);
-		sutra_http_server_stop(server, GRACE_NS);
+		sutra_http_server_pause(server, GRACE_NS);
 		rc = sutra_http_server_sockets(server, &fds);
 		return sutra_service_reexec(fds, rc, argv, err);
 	}

@@ -45,8 +45,12 @@
 enum {
 	MAX_SOCKETS = 16,
 	MAX_TIMEOUT_MS = 86400000,
-	QUIET_NS = 250000000,	/* no request for so long: idle connections may be closed */
+	QUIET_NS = 250000000,	/* no event for so long: idle connections may be closed */
+	EMPTY_NS = QUIET_NS / 10,	/* the same, without a connection */
 };
+
+/* For so long at most a server that ends takes new connections. */
+static const uint64_t farewell_ns = 3000000000;
 
 enum { RUNNING, SUSPENDED, ANSWERED };	/* state */
 
@@ -56,9 +60,11 @@ struct sutra_http_server {
 	int fds[MAX_SOCKETS];
 	int n;
 	char address[SUTRA_ADDR_LEN];
-	atomic_bool draining;
+	atomic_bool leaving;	/* answers carry Connection: close */
+	atomic_bool sealed;	/* no request begins any more */
+	bool accepting;		/* the stopping thread's */
 	atomic_uint active, connections;
-	atomic_ullong last_request_ns, next_id;
+	atomic_ullong last_event_ns, next_id;	/* a request's end, a connection's beginning */
 	uint32_t id_prefix;
 	pthread_mutex_t lock;	/* only for changed */
 	pthread_cond_t changed;	/* a request or connection ended */
@@ -129,7 +135,7 @@ static bool has_header(const struct sutra_http_request *r, const char *name)
 
 static void wake(struct sutra_http_server *s)
 {
-	if (!atomic_load_explicit(&s->draining, memory_order_relaxed))
+	if (!atomic_load_explicit(&s->leaving, memory_order_relaxed))
 		return;
 	pthread_mutex_lock(&s->lock);
 	pthread_cond_broadcast(&s->changed);
@@ -156,7 +162,7 @@ static void send_response(struct sutra_http_request *r, int status, const char *
 		MHD_add_response_header(response, "X-Request-Id", r->id);
 		for (size_t i = 0; i < r->n_extra; i++)
 			MHD_add_response_header(response, r->extra[i].name, r->extra[i].value);
-		if (atomic_load_explicit(&r->server->draining, memory_order_relaxed))
+		if (atomic_load_explicit(&r->server->leaving, memory_order_relaxed))
 			MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
 	}
 	answered(r, status, response);
@@ -267,7 +273,22 @@ static struct sutra_http_request *request_new(struct sutra_http_server *s, struc
 	sutra_buf_init(&r->body, s->o.max_body);
 	set_id(r);
 	sutra_http_admit(r, &s->o);
+	return r;
+}
+
+/* NULL closes the connection: no memory, or the server has ended. */
+static struct sutra_http_request *request_begin(struct sutra_http_server *s, struct MHD_Connection *c,
+						const char *path, const char *method)
+{
+	struct sutra_http_request *r = NULL;
+
 	atomic_fetch_add(&s->active, 1);
+	if (!atomic_load(&s->sealed))
+		r = request_new(s, c, path, method);
+	if (!r) {
+		atomic_fetch_sub(&s->active, 1);
+		wake(s);
+	}
 	return r;
 }
 
@@ -323,7 +344,7 @@ static enum MHD_Result on_access(void *cls, struct MHD_Connection *c, const char
 	int running = RUNNING;
 
 	if (!r) {
-		*con_cls = r = request_new(cls, c, path, method);
+		*con_cls = r = request_begin(cls, c, path, method);
 		if (r && r->answer_at_once) {
 			dispatch(r);
 			return queue_answer(r);
@@ -366,7 +387,7 @@ static void on_completed(void *cls, struct MHD_Connection *c, void **con_cls,
 		MHD_destroy_response(r->response);
 	sutra_buf_release(&r->body);
 	sutra_free(r);
-	atomic_store_explicit(&s->last_request_ns, sutra_clock_ns(), memory_order_relaxed);
+	atomic_store_explicit(&s->last_event_ns, sutra_clock_ns(), memory_order_relaxed);
 	atomic_fetch_sub(&s->active, 1);
 	wake(s);
 }
@@ -377,6 +398,7 @@ static void on_connection(void *cls, struct MHD_Connection *c, void **socket_ctx
 	struct sutra_http_server *s = cls;
 
 	if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+		atomic_store_explicit(&s->last_event_ns, sutra_clock_ns(), memory_order_relaxed);
 		atomic_fetch_add(&s->connections, 1);
 	} else {
 		atomic_fetch_sub(&s->connections, 1);
@@ -415,6 +437,7 @@ int sutra_http_server_start(const struct sutra_http_options *options,
 	if (!s)
 		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory for the HTTP server");
 	s->o = *options;
+	s->accepting = true;
 	s->o.threads = s->o.threads ? s->o.threads : 2;
 	s->o.max_connections = s->o.max_connections ? s->o.max_connections : 8192;
 	s->o.max_body = s->o.max_body ? s->o.max_body : 16u << 20;
@@ -453,46 +476,82 @@ int sutra_http_server_sockets(const struct sutra_http_server *s, const int **ret
 	return s->n;
 }
 
-void sutra_http_server_drain(struct sutra_http_server *s)
+/* What comes now waits in the backlog of the sockets, which stay open. */
+static void stop_accepting(struct sutra_http_server *s)
 {
-	if (atomic_exchange(&s->draining, true))
+	if (!s->accepting)
 		return;
+	s->accepting = false;
 	for (int i = 0; i < s->n; i++)
 		if (s->daemons[i])
 			MHD_quiesce_daemon(s->daemons[i]);
 }
 
-/* Nothing under way, and what is still open has been quiet for a while. */
-static bool is_quiet(const struct sutra_http_server *s, uint64_t now)
+/* Closing a socket resets who waits in its backlog: they are taken in first. */
+static void close_listeners(struct sutra_http_server *s)
 {
-	if (atomic_load(&s->active))
-		return false;
-	return !atomic_load(&s->connections) || now - atomic_load(&s->last_request_ns) > QUIET_NS;
+	stop_accepting(s);
+	for (int i = 0; i < s->n; i++) {
+		struct sockaddr_storage sa;
+		socklen_t len = sizeof(sa);
+		int fd;
+
+		while (s->daemons[i] && (fd = accept4(s->fds[i], (struct sockaddr *)&sa, &len,
+						      SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0) {
+			atomic_store(&s->last_event_ns, sutra_clock_ns());
+			MHD_add_connection(s->daemons[i], fd, (struct sockaddr *)&sa, len);
+			len = sizeof(sa);
+		}
+		close(s->fds[i]);
+		s->fds[i] = -1;
+	}
 }
 
-static void wait_until_quiet(struct sutra_http_server *s, uint64_t grace_ns)
+/* Nothing under way, and what may still bring something has been quiet for a while. */
+static bool is_quiet(const struct sutra_http_server *s, uint64_t now)
 {
-	uint64_t now = sutra_clock_ns(), end = now + grace_ns;
+	int64_t idle = (int64_t)(now - atomic_load(&s->last_event_ns));
 
-	atomic_store(&s->last_request_ns, now);
+	if (atomic_load(&s->active) || (s->accepting && s->o.noticed && !s->o.noticed()))
+		return false;
+	return idle > (s->accepting || atomic_load(&s->connections) ? QUIET_NS : EMPTY_NS);
+}
+
+/* Whether it was quiet before the end. */
+static bool wait_until_quiet(struct sutra_http_server *s, uint64_t end)
+{
+	uint64_t now = sutra_clock_ns();
+
 	pthread_mutex_lock(&s->lock);
 	while (!is_quiet(s, now) && now < end) {
-		uint64_t until = now + QUIET_NS / 4 < end ? now + QUIET_NS / 4 : end;
+		uint64_t until = now + EMPTY_NS < end ? now + EMPTY_NS : end;
 		struct timespec t = sutra_clock_timespec(until);
 
 		pthread_cond_timedwait(&s->changed, &s->lock, &t);
 		now = sutra_clock_ns();
 	}
 	pthread_mutex_unlock(&s->lock);
+	return now < end;
 }
 
-void sutra_http_server_stop(struct sutra_http_server *s, uint64_t grace_ns)
+/* A request that came in the last moment is waited for, as the others were. */
+static bool seal(struct sutra_http_server *s)
 {
-	if (!s)
-		return;
-	sutra_http_server_drain(s);
-	wait_until_quiet(s, grace_ns);
-	if (atomic_load(&s->active)) {
+	atomic_store(&s->sealed, true);
+	if (!atomic_load(&s->active))
+		return true;
+	atomic_store(&s->sealed, false);
+	return false;
+}
+
+static void end_daemons(struct sutra_http_server *s, uint64_t end)
+{
+	bool sealed;
+
+	do
+		sealed = wait_until_quiet(s, end) && seal(s);
+	while (!sealed && sutra_clock_ns() < end);
+	if (!sealed && !seal(s)) {
 		/* libmicrohttpd may not be stopped with suspended requests: their owners still
 		 * hold them. The process is about to end; leave everything standing. */
 		sutra_log(SUTRA_WARN, "http", "stopped with requests under way", "requests=%u",
@@ -506,12 +565,35 @@ void sutra_http_server_stop(struct sutra_http_server *s, uint64_t grace_ns)
 	}
 }
 
+void sutra_http_server_pause(struct sutra_http_server *s, uint64_t grace_ns)
+{
+	uint64_t now = sutra_clock_ns();
+
+	stop_accepting(s);
+	atomic_store(&s->last_event_ns, now);	/* open connections get their while */
+	atomic_store(&s->leaving, true);
+	end_daemons(s, now + grace_ns);
+}
+
+void sutra_http_server_stop(struct sutra_http_server *s, uint64_t grace_ns)
+{
+	uint64_t now = sutra_clock_ns();
+
+	if (!s)
+		return;
+	atomic_store(&s->leaving, true);
+	wait_until_quiet(s, now + (grace_ns < farewell_ns ? grace_ns : farewell_ns));
+	close_listeners(s);
+	end_daemons(s, now + grace_ns);
+}
+
 void sutra_http_server_free(struct sutra_http_server *s)
 {
 	if (!s)
 		return;
 	for (int i = 0; i < s->n; i++)
-		close(s->fds[i]);
+		if (s->fds[i] >= 0)
+			close(s->fds[i]);
 	pthread_cond_destroy(&s->changed);
 	pthread_mutex_destroy(&s->lock);
 	sutra_free(s);

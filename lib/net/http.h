@@ -43,6 +43,7 @@ struct sutra_http_options {
 	unsigned max_connections;	/* 0: 8192 */
 	size_t max_body;		/* bytes; 0: 16 MiB */
 	unsigned idle_timeout_s;	/* connection without progress; 0: 30 */
+	bool (*noticed)(void);		/* whether balancers know that it leaves; NULL: there are none */
 };
 
 /* Binds, listens and starts the threads. A port in use is SUTRA_E_EXISTS;
@@ -51,20 +52,22 @@ int sutra_http_server_start(const struct sutra_http_options *options,
 			    struct sutra_http_server **ret, struct sutra_err *err);
 /* The first bound address as "127.0.0.1:8888" (a port 0 is resolved). */
 const char *sutra_http_server_address(const struct sutra_http_server *s);
-/* Stops accepting: new connections wait in the backlog of the sockets, which stay open.
- * Open connections are served on; answers carry Connection: close. */
-void sutra_http_server_drain(struct sutra_http_server *s);
 /* Requests under way now. */
 unsigned sutra_http_server_active(const struct sutra_http_server *s);
 /* Open connections now. */
 unsigned sutra_http_server_connections(const struct sutra_http_server *s);
-/* Drains; waits at most grace_ns until no request is under way and open connections are
- * gone or quiet; closes them. Requests that are still under way then keep the server's
- * threads standing (their owners hold them): free nothing they use, end the process. */
+/* For good. Answers carry Connection: close from now on. New connections are taken until balancers
+ * have noticed and no request came for a quarter of a second, for three seconds at most; then the
+ * sockets are closed, and open connections once they are gone or quiet. Requests that are still under
+ * way after grace_ns keep the server's threads standing (their owners hold them): free nothing they
+ * use, end the process. */
 void sutra_http_server_stop(struct sutra_http_server *s, uint64_t grace_ns);
+/* For sutra_service_reexec: as stop, but new connections wait in the backlog of the sockets, which
+ * stay open, from the first moment on. */
+void sutra_http_server_pause(struct sutra_http_server *s, uint64_t grace_ns);
 /* The listening sockets, for sutra_service_reexec; returns their number. */
 int sutra_http_server_sockets(const struct sutra_http_server *s, const int **ret_fds);
-/* After stop: closes the sockets and frees. */
+/* After stop or pause: closes the sockets and frees. */
 void sutra_http_server_free(struct sutra_http_server *s);
 
 /* Of a request; strings live until it is answered. */

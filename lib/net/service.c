@@ -23,10 +23,14 @@
 
 enum { FIRST_FD = 3, MAX_INHERITED = 16 };
 
+/* Balancers look every 500 ms (compose/haproxy); one that has not for so long is gone. */
+static const uint64_t look_ns = 1000000000;
+
 static const char *service_name = "sutra";
 static uint64_t started_ns;
 static sigset_t handled;
-static atomic_bool draining;
+static atomic_bool draining, told;
+static atomic_ullong asked_ns;	/* when a balancer last looked at /ready; 0: never */
 
 int sutra_service_init(const char *service, struct sutra_err *err)
 {
@@ -75,12 +79,21 @@ void sutra_service_ready(struct sutra_http_request *r, void *ctx,
 	struct sutra_buf b;
 
 	if (!atomic_load(&draining)) {
+		atomic_store(&asked_ns, sutra_clock_ns());
 		health(r, ctx);
 		return;
 	}
+	atomic_store(&told, true);
 	sutra_buf_init(&b, 256);
 	sutra_buf_adds(&b, "{\"status\":\"draining\"}\n");
 	sutra_http_reply_json(r, 404, &b);
+}
+
+bool sutra_service_noticed(void)
+{
+	uint64_t asked = atomic_load(&asked_ns);
+
+	return !asked || atomic_load(&told) || sutra_clock_ns() - asked > look_ns;
 }
 
 enum sutra_service_signal sutra_service_wait(void)
@@ -93,6 +106,7 @@ enum sutra_service_signal sutra_service_wait(void)
 			atomic_store(&draining, true);
 	if (sig == SIGHUP)
 		return SUTRA_SIG_RESTART;
+	atomic_store(&draining, true);
 	if (!pthread_create(&thread, NULL, exit_on_second, NULL))
 		pthread_detach(thread);
 	return SUTRA_SIG_STOP;

@@ -27,13 +27,15 @@ enum sutra_service_signal { SUTRA_SIG_STOP, SUTRA_SIG_RESTART };
 /* First call of main, before any thread: blocks the signals, ignores PIPE, raises the
  * descriptor limit to its hard value, sets up the log from LOG_LEVEL and LOG_FORMAT. */
 int sutra_service_init(const char *service, struct sutra_err *err);
-/* Waits for TERM, INT or HUP; USR1 meanwhile asks for draining. A TERM after the first one
- * exits the process at once. */
+/* Waits for TERM, INT or HUP; USR1 meanwhile asks for draining, which TERM and INT begin too.
+ * A TERM after the first one exits the process at once. */
 enum sutra_service_signal sutra_service_wait(void);
 /* For balancers: 404 once drained, which HAProxy takes as "no new sessions"; else health's answer. */
 struct sutra_http_request;
 void sutra_service_ready(struct sutra_http_request *r, void *ctx,
 			 void (*health)(struct sutra_http_request *r, void *ctx));
+/* Whether the balancer knows of the draining: it has had its 404, or has not looked for a second. */
+bool sutra_service_noticed(void);
 /* "addr:port,..." for the program's port P; points to static memory or environment. */
 const char *sutra_listen_for(int port);
 /* Opens (or takes over from LISTEN_FDS) the sockets of "addr:port,..."; at most max.

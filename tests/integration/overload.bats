@@ -51,6 +51,17 @@ hold() {
   until [ "$(metric idle_threads) $(metric queue_texts)" = "0 0" ]; do kill -0 "$HOLDER" || return 1; done
 }
 
+# balance ADDRESS...: the balancer as it is deployed, in front of up to three; sets BALANCER and STATS.
+balance() {
+  local conf=$BATS_TEST_DIRNAME/../../compose/haproxy
+  BALANCER=127.0.0.1:$(free_port)
+  STATS=127.0.0.1:$(free_port)
+  env SUTRA_LISTEN_8887="$BALANCER" SUTRA_LISTEN_9999="$STATS" ML_BASE_1="$1" ML_BASE_2="${2:-127.0.0.1:1}" \
+    ML_BASE_3="${3:-127.0.0.1:1}" haproxy -db -f "$conf/common.cfg" -f "$conf/ml-base-lb.cfg" >haproxy.log 2>&1 3>&- &
+  PIDS="$PIDS $!"
+  until curl -sf -o /dev/null "http://$BALANCER/embed" -d '{"text":"there?"}'; do kill -0 "${PIDS##* }"; done
+}
+
 # held: the batch of hold still runs.
 held() { kill -0 "$HOLDER" && [ "$(metric batches_total)" = "$BATCHES" ]; }
 
@@ -97,16 +108,10 @@ held() { kill -0 "$HOLDER" && [ "$(metric batches_total)" = "$BATCHES" ]; }
   command -v haproxy >/dev/null || skip "no haproxy"
   replica
   BATCHES=$(metric batches_total)
-  conf=$BATS_TEST_DIRNAME/../../compose/haproxy
-  port=$(free_port)
-  env SUTRA_LISTEN_8887="127.0.0.1:$port" SUTRA_LISTEN_9999="127.0.0.1:$(free_port)" ML_BASE_1="${URL#http://}" \
-    ML_BASE_2=127.0.0.1:1 ML_BASE_3=127.0.0.1:1 haproxy -db -f "$conf/common.cfg" -f "$conf/ml-base-lb.cfg" \
-    >haproxy.log 2>&1 3>&- &
-  PIDS="$PIDS $!"
-  until curl -sf -o /dev/null "http://127.0.0.1:$port/embed" -d '{"text":"there?"}'; do kill -0 "${PIDS##* }"; done
+  balance "${URL#http://}"
   BATCHES=$(metric batches_total)
   hold
-  curl -s -o /dev/null "http://127.0.0.1:$port/embed" -d '{"text":"leaves"}' 3>&- &
+  curl -s -o /dev/null "http://$BALANCER/embed" -d '{"text":"leaves"}' 3>&- &
   client=$!
   until_metric queue_texts 1
   kill "$client"
@@ -208,6 +213,25 @@ held() { kill -0 "$HOLDER" && [ "$(metric batches_total)" = "$BATCHES" ]; }
   wait "$REPLICA" || rc=$?
   PIDS=
   [ "$rc" = 0 ]
+}
+
+@test "TERM alone, behind a balancer: requests come until it has noticed, and none fails" {
+  command -v haproxy >/dev/null || skip "no haproxy"
+  replica
+  first=$REPLICA address=${URL#http://}
+  replica
+  balance "$address" "${URL#http://}"
+  load_until "$BATS_TEST_TMPDIR/stop" "${BALANCER##*:}"
+  is() { [ "$(curl -sf "http://$STATS/stats;csv" | awk -F, -v s="$1" '$2 == s { print $18 }')" = "$2" ]; }
+  for _ in 1 2 3; do
+    kill "$first"
+    wait "$first"
+    until is ml-base-1 DOWN; do kill -0 "$LOAD"; done
+    replica SUTRA_LISTEN_8887="$address"
+    first=$REPLICA
+    until is ml-base-1 UP; do kill -0 "$LOAD"; done
+  done
+  load_failed_none "$BATS_TEST_TMPDIR/stop" || { cat haproxy.log; return 1; }
 }
 
 @test "the stages' times are the requests' time" {
