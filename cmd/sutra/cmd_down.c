@@ -12,6 +12,7 @@
 #include "stack/record.h"
 #include "sutra/command.h"
 #include "sutra/stackio.h"
+#include "term/progress.h"
 
 static bool volumes;
 static const char *confirm;
@@ -65,19 +66,21 @@ static void report(size_t n, int killed)
 static int end_all(const char *state_dir, size_t *ended, int *killed, struct sutra_err *err)
 {
 	const struct sutra_runtime *rt = NULL;
+	struct sutra_progress progress;
 	json_t *record = NULL;
 	size_t more = 0;
 	int rc;
 
+	sutra_progress_init(&progress, common.color, common.quiet);
+	sutra_progress_busy(&progress, "ending the services");
 	if (!sutra_record_load(state_dir, &record, NULL))
 		rt = sutra_runtime_named(json_string_value(json_object_get(record, "runtime")));
 	json_decref(record);
-	if (rt)
-		return sutra_deploy_down(rt, state_dir, volumes, ended, killed, err);
-	rc = sutra_deploy_down(&sutra_native, state_dir, volumes, ended, killed, err);
-	if (!rc && sutra_docker_answers())
+	rc = sutra_deploy_down(rt ? rt : &sutra_native, state_dir, volumes, ended, killed, err);
+	if (!rc && !rt && sutra_docker_answers())
 		rc = sutra_deploy_down(&sutra_docker, state_dir, volumes, &more, killed, err);
 	*ended += more;
+	sutra_progress_clear(&progress);
 	return rc;
 }
 

@@ -43,7 +43,7 @@ void model_pack(const char *folder, const char *precision)
 	as = xasprintf("SUTRA_PRECISION=%s", precision ? precision : "auto");
 	sutra_buf_init(&said, MAX_SAID);
 	sutra_progress_init(&progress, common.color, common.quiet);
-	sutra_progress_state(&progress, "packing weights", folder);
+	sutra_progress_busy(&progress, "packing weights");
 	sutra_proc_run((const char *const[]){ "env", path, as, program, "--pack", NULL }, &said, LIMIT_NS,
 		       &status, &err);
 	sutra_progress_clear(&progress);

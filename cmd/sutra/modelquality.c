@@ -112,7 +112,7 @@ int model_quality(const char *folder, const char *dims, const char *pairs, uint6
 		return command_usage("the folder with validate/ is not found; SUTRA_DATA_DIR names it");
 	sutra_buf_init(&answer, MAX_ANSWER);
 	sutra_progress_init(&progress, common.color, common.quiet);
-	sutra_progress_state(&progress, "measuring", folder);
+	sutra_progress_busy(&progress, "measuring with fp32, then with each other precision");
 	rc = measure(folder, dims, file, timeout_ns, &answer, &err);
 	sutra_progress_clear(&progress);
 	if (!rc)

@@ -1,10 +1,11 @@
 #include "term/progress.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/clock.h"
 
-static const uint64_t REDRAW_NS = 100000000, HEARTBEAT_NS = 10000000000u;
+static const uint64_t PATIENCE_NS = 500000000, REDRAW_NS = 100000000, HEARTBEAT_NS = 10000000000u;
 
 void sutra_progress_init(struct sutra_progress *p, const char *color_flag, bool quiet)
 {
@@ -15,6 +16,16 @@ void sutra_progress_init(struct sutra_progress *p, const char *color_flag, bool 
 
 void sutra_progress_clear(struct sutra_progress *p)
 {
+	if (p->busy) {
+		pthread_mutex_lock(&p->lock);
+		p->done = true;
+		pthread_cond_signal(&p->ended);
+		pthread_mutex_unlock(&p->lock);
+		pthread_join(p->thread, NULL);
+		p->busy = false;
+		pthread_cond_destroy(&p->ended);
+		pthread_mutex_destroy(&p->lock);
+	}
 	if (p->drawn)
 		fputs("\r\033[K", stderr);
 	p->drawn = false;
@@ -60,4 +71,34 @@ void sutra_progress_state(struct sutra_progress *p, const char *state, const cha
 	}
 	if (fresh || now - p->shown_ns >= (p->term.tty ? REDRAW_NS : HEARTBEAT_NS))
 		draw(p, detail, now);
+}
+
+static void *keep_drawing(void *arg)
+{
+	struct sutra_progress *p = arg;
+	uint64_t next = p->started_ns + PATIENCE_NS;
+
+	pthread_mutex_lock(&p->lock);
+	while (!p->done) {
+		struct timespec t = sutra_clock_timespec(next);
+
+		if (pthread_cond_timedwait(&p->ended, &p->lock, &t) != ETIMEDOUT)
+			continue;
+		draw(p, NULL, sutra_clock_ns());
+		next = p->shown_ns + (p->term.tty ? REDRAW_NS : HEARTBEAT_NS);
+	}
+	pthread_mutex_unlock(&p->lock);
+	return NULL;
+}
+
+void sutra_progress_busy(struct sutra_progress *p, const char *state)
+{
+	if (p->quiet)
+		return;
+	snprintf(p->state, sizeof(p->state), "%s", state);
+	p->started_ns = sutra_clock_ns();
+	p->done = false;
+	pthread_mutex_init(&p->lock, NULL);
+	sutra_clock_cond_init(&p->ended);
+	p->busy = !pthread_create(&p->thread, NULL, keep_drawing, p);
 }

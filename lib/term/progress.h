@@ -8,6 +8,7 @@
 #ifndef SUTRA_TERM_PROGRESS_H
 #define SUTRA_TERM_PROGRESS_H
 
+#include <pthread.h>
 #include <stdint.h>
 
 #include "term/term.h"
@@ -18,11 +19,18 @@ struct sutra_progress {
 	bool drawn;		/* a line stands that must be erased */
 	uint64_t started_ns, shown_ns;
 	char state[96];
+	bool busy, done;	/* a thread redraws; it is to end (under lock) */
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t ended;
 };
 
 void sutra_progress_init(struct sutra_progress *p, const char *color_flag, bool quiet);
 /* A new state ("phase 1: cold"), or the same one with other detail ("312 of 3000"; NULL: none). */
 void sutra_progress_state(struct sutra_progress *p, const char *state, const char *detail);
+/* A state that lasts while the caller waits for something that says nothing: the line stands after half
+ * a second and counts the time by itself, until sutra_progress_clear. Nothing else of p meanwhile. */
+void sutra_progress_busy(struct sutra_progress *p, const char *state);
 /* Erases the line, so that other text may be printed. */
 void sutra_progress_clear(struct sutra_progress *p);
 
