@@ -42,6 +42,18 @@ pid_of() {
   sutra status --json | jq -r --arg s "$1" '.services[] | select(.name == $s) | .pid'
 }
 
+# ended NAME..., begun NAME...: by their supervisor; who ends is gone, for it answers until no more comes.
+ended() {
+  local name pids=()
+  for name; do pids+=("$(pid_of "$name")"); done
+  for name; do printf d >"$SUTRA_STATE_DIR/native/services/$name/supervise/control"; done
+  for name in "${pids[@]}"; do wait_gone "$name"; done
+}
+begun() {
+  local name
+  for name; do printf u >"$SUTRA_STATE_DIR/native/services/$name/supervise/control"; done
+}
+
 # wait_status WORD SERVICE: until status shows the service in that state.
 wait_status() {
   for _ in $(seq 600); do
@@ -161,36 +173,34 @@ checklist_fails() {
 }
 
 @test "checklist: a replica down, with its root cause" {
-  printf d >"$SUTRA_STATE_DIR/native/services/ml-base-3/supervise/control"
+  ended ml-base-3
   wait_status down ml-base-3
   wait_status degraded ml-base-lb
   checklist_fails checklist.healthy checklist.replicas checklist.restart checklist.metrics
   jq -e '.results[0].reason | contains("root cause: ml-base-3 (stopped), which degrades ml-base-lb")' \
     "$BATS_TEST_TMPDIR/checklist"
-  printf u >"$SUTRA_STATE_DIR/native/services/ml-base-3/supervise/control"
+  begun ml-base-3
   wait_status up ml-base-lb
 }
 
 @test "checklist: no replica at all; what needs one is skipped, not passed" {
-  for i in 1 2 3; do printf d >"$SUTRA_STATE_DIR/native/services/ml-base-$i/supervise/control"; done
+  ended ml-base-1 ml-base-2 ml-base-3
   wait_status down ml-base-lb
   run -1 --separate-stderr sutra validate checklist --json
   echo "$output" | jq -e '[.results[] | select(.id == "checklist.batch" or .id == "checklist.replicas").status] ==
     ["fail", "fail"] and all(.results[] | select(.id | test("distribution|cache-hit|cache-kept|volume|latency|parallel"));
     .status == "skip")'
-  for i in 1 2 3; do printf u >"$SUTRA_STATE_DIR/native/services/ml-base-$i/supervise/control"; done
+  begun ml-base-1 ml-base-2 ml-base-3
   wait_status up ml-base-lb
 }
 
 @test "checklist: a shard whose disk is full; what a restart would lose is told" {
   shard=$(sutra status --json | jq -r '.services[] | select(.name == "storage-cache-shard").address')
-  control=$SUTRA_STATE_DIR/native/services/storage-cache-shard/supervise/control
   mount -t tmpfs -o size=1m sutra-test "$SUTRA_STATE_DIR/volumes/storage-cache-data" 2>/dev/null ||
     skip "no right to mount a tmpfs"
   MOUNT=$SUTRA_STATE_DIR/volumes/storage-cache-data
-  printf d >"$control"
-  wait_status down storage-cache-shard
-  printf u >"$control"
+  ended storage-cache-shard
+  begun storage-cache-shard
   wait_status up storage-cache-shard
   dd if=/dev/zero of="$MOUNT/fill" bs=4k >/dev/null 2>&1 || true
   # What the last page has room for is written; then nothing is.
@@ -209,11 +219,10 @@ checklist_fails() {
   echo "$output" | jq -e '.results[1] | (.hint | contains("cannot write to the shard")) and
     any(.values[]; .name == "lost" and .found > 0) and
     (.reason | endswith("of 20 cached texts were computed again: a restart of the gateway loses them"))'
-  printf d >"$control"
-  wait_status down storage-cache-shard
+  ended storage-cache-shard
   umount "$MOUNT"
   MOUNT=
-  printf u >"$control"
+  begun storage-cache-shard
   wait_status up storage-cache-shard
 }
 
@@ -267,12 +276,11 @@ signal.pause()' >"$BATS_TEST_TMPDIR/open" 3>&- &
   url=http://127.0.0.1:$((8888 + SUTRA_PORT_OFFSET))
   run -0 --separate-stderr sutra validate checklist --url "$url" --json
   echo "$output" | jq -e '.results[] | select(.id == "checklist.memory").status == "skip"'
-  printf d >"$SUTRA_STATE_DIR/native/services/embedding-single/supervise/control"
-  wait_status down embedding-single
+  ended embedding-single
   run -6 sutra validate smoke
   run -1 "$BATS_TEST_DIRNAME/../../scripts/health-check-all"
   [[ $output == *'embedding-single     down'*stopped* ]]
-  printf u >"$SUTRA_STATE_DIR/native/services/embedding-single/supervise/control"
+  begun embedding-single
   wait_status up embedding-single
   run -0 "$BATS_TEST_DIRNAME/../../scripts/health-check-all" --json
   run -0 "$BATS_TEST_DIRNAME/../../scripts/health-check-all" -h
@@ -302,19 +310,17 @@ signal.pause()' >"$BATS_TEST_TMPDIR/open" 3>&- &
 }
 
 @test "root cause first: all replicas stopped take down what needs them, through addresses alone, too" {
-  for i in 1 2 3; do printf d >"$SUTRA_STATE_DIR/native/services/ml-base-$i/supervise/control"; done
+  ended ml-base-1 ml-base-2 ml-base-3
   wait_status down ml-base-lb
   run -1 sutra status
   [[ ${lines[0]} == "root cause: ml-base-1 (stopped), ml-base-2 (stopped), ml-base-3 (stopped), which take down ml-base-lb"* ]]
   sutra status --json | jq -e '.root_causes | length == 1 and (.[0].services | map(.name) ==
     ["ml-base-1", "ml-base-2", "ml-base-3"]) and (.[0].affected[0] == {"name": "ml-base-lb", "state": "down"})'
-  printf d >"$SUTRA_STATE_DIR/native/services/storage-cache-shard/supervise/control"
+  ended storage-cache-shard
   wait_status down embedding-single # with neither replica nor shard; the compose file has no such edge
   sutra status --json | jq -e '[.root_causes[] | select(.services[0].name == "storage-cache-shard").affected[].name] ==
     ["embedding-single"]'
-  for s in ml-base-1 ml-base-2 ml-base-3 storage-cache-shard; do
-    printf u >"$SUTRA_STATE_DIR/native/services/$s/supervise/control"
-  done
+  begun ml-base-1 ml-base-2 ml-base-3 storage-cache-shard
   for s in ml-base-lb storage-cache-shard embedding-single; do wait_status up "$s"; done
   run -0 sutra status
   [[ $output != *"root cause"* ]]
