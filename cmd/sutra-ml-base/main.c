@@ -237,8 +237,7 @@ static int serve(struct ml_base *ml, char **argv, struct sutra_err *err)
 	}
 	atomic_store(&ml->stopping, true);
 	sutra_log(SUTRA_INFO, "ml-base", "stopping", "requests=%u", sutra_http_server_active(server));
-	sutra_http_server_stop(server, GRACE_NS);
-	if (sutra_http_server_active(server))	/* said by the server; the process just ends */
+	if (!sutra_http_server_stop(server, GRACE_NS))	/* said by the server; the process just ends */
 		_exit(0);
 	sutra_http_server_free(server);
 	return 0;

@@ -142,10 +142,9 @@ void pm_serve_end(struct pm_server *s)
 {
 	if (!s)
 		return;
-	if (s->http) {
-		sutra_http_server_stop(s->http, 1000000000);
-		sutra_http_server_free(s->http);
-	}
+	if (s->http && !sutra_http_server_stop(s->http, 1000000000))
+		return;	/* its threads still use s */
+	sutra_http_server_free(s->http);
 	json_decref(s->health);
 	sutra_buf_release(&s->metrics);
 	pthread_mutex_destroy(&s->lock);

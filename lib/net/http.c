@@ -17,6 +17,11 @@
  * An answer is never queued in the first call of the access handler: libmicrohttpd 0.9.75
  * closes the connection then. Bodies over the limit are read and dropped, up to four times
  * the limit, so that the client is there to read its 413.
+ *
+ * The end (sutra_http_server_stop) is one thread's: leaving, then refusing, then no listening, then
+ * sealed. A request counts as active before it looks at sealed, and sealed is set before active is
+ * looked at: so none is under way when libmicrohttpd is stopped, which aborts over suspended ones.
+ * Its threads use the listening sockets until then: these are shut down first and closed last.
  */
 #include "net/http.h"
 
@@ -61,8 +66,9 @@ struct sutra_http_server {
 	int n;
 	char address[SUTRA_ADDR_LEN];
 	atomic_bool leaving;	/* answers carry Connection: close */
+	atomic_bool refusing;	/* who brings work gets 503 */
 	atomic_bool sealed;	/* no request begins any more */
-	bool accepting;		/* the stopping thread's */
+	bool accepting, ended;	/* the stopping thread's */
 	atomic_uint active, connections;
 	atomic_ullong last_event_ns, next_id;	/* a request's end, a connection's beginning */
 	uint32_t id_prefix;
@@ -272,7 +278,7 @@ static struct sutra_http_request *request_new(struct sutra_http_server *s, struc
 	r->started_ns = sutra_clock_ns();
 	sutra_buf_init(&r->body, s->o.max_body);
 	set_id(r);
-	sutra_http_admit(r, &s->o);
+	sutra_http_admit(r, &s->o, atomic_load_explicit(&s->refusing, memory_order_relaxed));
 	return r;
 }
 
@@ -448,9 +454,10 @@ int sutra_http_server_start(const struct sutra_http_options *options,
 	rc = sutra_listen_open(options->listen, 4096, s->fds, MAX_SOCKETS, &s->n, err);
 	for (int i = 0; i < s->n && !rc; i++) {
 		s->daemons[i] = start_daemon(s, s->fds[i]);
-		if (!s->daemons[i])
-			rc = sutra_fail(err, SUTRA_E_IO, "cannot start the HTTP server on %s",
-					options->listen);
+		if (!s->daemons[i]) {
+			s->fds[i] = -1;	/* libmicrohttpd has closed it */
+			rc = sutra_fail(err, SUTRA_E_IO, "cannot start the HTTP server on %s", options->listen);
+		}
 	}
 	if (rc) {
 		sutra_http_server_stop(s, 0);
@@ -487,24 +494,12 @@ static void stop_accepting(struct sutra_http_server *s)
 			MHD_quiesce_daemon(s->daemons[i]);
 }
 
-/* Closing a socket resets who waits in its backlog: they are taken in first. */
-static void close_listeners(struct sutra_http_server *s)
+/* Refuses connections. libmicrohttpd's threads know the sockets yet: they are closed later. */
+static void stop_listening(struct sutra_http_server *s)
 {
 	stop_accepting(s);
-	for (int i = 0; i < s->n; i++) {
-		struct sockaddr_storage sa;
-		socklen_t len = sizeof(sa);
-		int fd;
-
-		while (s->daemons[i] && (fd = accept4(s->fds[i], (struct sockaddr *)&sa, &len,
-						      SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0) {
-			atomic_store(&s->last_event_ns, sutra_clock_ns());
-			MHD_add_connection(s->daemons[i], fd, (struct sockaddr *)&sa, len);
-			len = sizeof(sa);
-		}
-		close(s->fds[i]);
-		s->fds[i] = -1;
-	}
+	for (int i = 0; i < s->n; i++)
+		shutdown(s->fds[i], SHUT_RDWR);
 }
 
 /* Nothing under way, and what may still bring something has been quiet for a while. */
@@ -517,13 +512,16 @@ static bool is_quiet(const struct sutra_http_server *s, uint64_t now)
 	return idle > (s->accepting || atomic_load(&s->connections) ? QUIET_NS : EMPTY_NS);
 }
 
-/* Whether it was quiet before the end. */
-static bool wait_until_quiet(struct sutra_http_server *s, uint64_t end)
+static bool is_idle(const struct sutra_http_server *s, uint64_t now) { return !atomic_load(&s->active); }
+
+/* Whether it came true before the end. */
+static bool wait_until(struct sutra_http_server *s, uint64_t end,
+		       bool (*is)(const struct sutra_http_server *s, uint64_t now))
 {
 	uint64_t now = sutra_clock_ns();
 
 	pthread_mutex_lock(&s->lock);
-	while (!is_quiet(s, now) && now < end) {
+	while (!is(s, now) && now < end) {
 		uint64_t until = now + EMPTY_NS < end ? now + EMPTY_NS : end;
 		struct timespec t = sutra_clock_timespec(until);
 
@@ -544,52 +542,51 @@ static bool seal(struct sutra_http_server *s)
 	return false;
 }
 
-static void end_daemons(struct sutra_http_server *s, uint64_t end)
+static bool end_daemons(struct sutra_http_server *s, uint64_t end)
 {
-	bool sealed;
-
 	do
-		sealed = wait_until_quiet(s, end) && seal(s);
-	while (!sealed && sutra_clock_ns() < end);
-	if (!sealed && !seal(s)) {
+		s->ended = wait_until(s, end, is_quiet) && seal(s);
+	while (!s->ended && sutra_clock_ns() < end);
+	s->ended = s->ended || seal(s);
+	if (!s->ended) {
 		/* libmicrohttpd may not be stopped with suspended requests: their owners still
 		 * hold them. The process is about to end; leave everything standing. */
 		sutra_log(SUTRA_WARN, "http", "stopped with requests under way", "requests=%u",
 			  atomic_load(&s->active));
-		return;
+		return false;
 	}
-	for (int i = 0; i < s->n; i++) {
+	for (int i = 0; i < s->n; i++)
 		if (s->daemons[i])
 			MHD_stop_daemon(s->daemons[i]);
-		s->daemons[i] = NULL;
-	}
+	return true;
 }
 
-void sutra_http_server_pause(struct sutra_http_server *s, uint64_t grace_ns)
+bool sutra_http_server_pause(struct sutra_http_server *s, uint64_t grace_ns)
 {
 	uint64_t now = sutra_clock_ns();
 
 	stop_accepting(s);
 	atomic_store(&s->last_event_ns, now);	/* open connections get their while */
 	atomic_store(&s->leaving, true);
-	end_daemons(s, now + grace_ns);
+	return end_daemons(s, now + grace_ns);
 }
 
-void sutra_http_server_stop(struct sutra_http_server *s, uint64_t grace_ns)
+bool sutra_http_server_stop(struct sutra_http_server *s, uint64_t grace_ns)
 {
 	uint64_t now = sutra_clock_ns();
 
-	if (!s)
-		return;
 	atomic_store(&s->leaving, true);
-	wait_until_quiet(s, now + (grace_ns < farewell_ns ? grace_ns : farewell_ns));
-	close_listeners(s);
-	end_daemons(s, now + grace_ns);
+	wait_until(s, now + (grace_ns / 2 < farewell_ns ? grace_ns / 2 : farewell_ns), is_quiet);
+	/* A balancer whose checks are refused takes the server for dead, and cuts what is under way. */
+	atomic_store(&s->refusing, true);
+	wait_until(s, now + grace_ns / 4 * 3, is_idle);
+	stop_listening(s);
+	return end_daemons(s, now + grace_ns);
 }
 
 void sutra_http_server_free(struct sutra_http_server *s)
 {
-	if (!s)
+	if (!s || !s->ended)
 		return;
 	for (int i = 0; i < s->n; i++)
 		if (s->fds[i] >= 0)

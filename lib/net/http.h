@@ -57,17 +57,17 @@ unsigned sutra_http_server_active(const struct sutra_http_server *s);
 /* Open connections now. */
 unsigned sutra_http_server_connections(const struct sutra_http_server *s);
 /* For good. Answers carry Connection: close from now on. New connections are taken until balancers
- * have noticed and no request came for a quarter of a second, for three seconds at most; then the
- * sockets are closed, and open connections once they are gone or quiet. Requests that are still under
- * way after grace_ns keep the server's threads standing (their owners hold them): free nothing they
- * use, end the process. */
-void sutra_http_server_stop(struct sutra_http_server *s, uint64_t grace_ns);
+ * have noticed and no request came for a quarter of a second, for three seconds at most; what is under
+ * way then is finished, while others get 503. Then connections are refused and the open ones closed.
+ * False: requests are under way even after grace_ns. The server's threads stand (their owners hold
+ * them): free nothing they use, end the process. */
+bool sutra_http_server_stop(struct sutra_http_server *s, uint64_t grace_ns);
 /* For sutra_service_reexec: as stop, but new connections wait in the backlog of the sockets, which
  * stay open, from the first moment on. */
-void sutra_http_server_pause(struct sutra_http_server *s, uint64_t grace_ns);
+bool sutra_http_server_pause(struct sutra_http_server *s, uint64_t grace_ns);
 /* The listening sockets, for sutra_service_reexec; returns their number. */
 int sutra_http_server_sockets(const struct sutra_http_server *s, const int **ret_fds);
-/* After stop or pause: closes the sockets and frees. */
+/* After stop or pause: closes the sockets and frees; nothing when they returned false. */
 void sutra_http_server_free(struct sutra_http_server *s);
 
 /* Of a request; strings live until it is answered. */

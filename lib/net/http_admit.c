@@ -122,9 +122,13 @@ static void check_body_headers(struct sutra_http_request *r, const struct sutra_
 	}
 }
 
-void sutra_http_admit(struct sutra_http_request *r, const struct sutra_http_options *o)
+void sutra_http_admit(struct sutra_http_request *r, const struct sutra_http_options *o, bool refusing)
 {
 	find_route(r, o);
+	if (!r->refusal.code && refusing && !strcmp(r->method, "POST")) {
+		sutra_fail(&r->refusal, SUTRA_E_UNAVAILABLE, "the service is stopping");
+		sutra_hint(&r->refusal, "try again: another instance, or the next one, takes it");
+	}
 	if (!r->refusal.code)
 		check_body_headers(r, o);
 }

@@ -31,7 +31,7 @@ struct sutra_http_request {
 };
 
 /* Fills the route (left NULL for /ping), or the refusal: 404, 405 with Allow, 413, 415, 400 where the
- * body has two lengths. */
-void sutra_http_admit(struct sutra_http_request *r, const struct sutra_http_options *o);
+ * body has two lengths; refusing: 503 to every POST. */
+void sutra_http_admit(struct sutra_http_request *r, const struct sutra_http_options *o, bool refusing);
 
 #endif

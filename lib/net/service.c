@@ -198,7 +198,6 @@ int sutra_service_reexec(const int *fds, int n, char **argv, struct sutra_err *e
 {
 	const char *command = getenv("SUTRA_REEXEC");
 	char number[16];
-	sigset_t none;
 
 	if (n > MAX_INHERITED || place_descriptors(fds, n))
 		return sutra_fail_errno(err, "cannot keep %d sockets over a restart", n);
@@ -206,8 +205,7 @@ int sutra_service_reexec(const int *fds, int n, char **argv, struct sutra_err *e
 	setenv("LISTEN_FDS", number, 1);
 	snprintf(number, sizeof(number), "%ld", (long)getpid());
 	setenv("LISTEN_PID", number, 1);
-	sigemptyset(&none);
-	pthread_sigmask(SIG_SETMASK, &none, NULL);
+	/* Signals stay blocked: one that comes now is met by the next program's sutra_service_wait. */
 	if (command && *command)
 		execl(command, command, (char *)NULL);
 	else

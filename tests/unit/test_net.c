@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include <arpa/inet.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -116,24 +117,27 @@ static const struct sutra_http_route routes[] = {
 	{ 0 },
 };
 
-static int start(void **state)
+static int start_server(struct sutra_http_server **ret)
 {
 	struct sutra_http_options o = { .service = "test", .listen = "127.0.0.1:0", .routes = routes,
 					.max_body = 1 << 16 };
 	struct sutra_err err;
 
-	if (sutra_http_server_start(&o, &server, &err)) {
+	if (sutra_http_server_start(&o, ret, &err)) {
 		print_error("%s\n", err.message);
 		return -1;
 	}
 	return 0;
 }
 
+static int start(void **state) { return start_server(&server); }
+
 static int stop(void **state)
 {
-	sutra_http_server_stop(server, 2000000000u);
+	bool ended = sutra_http_server_stop(server, 2000000000u);
+
 	sutra_http_server_free(server);
-	return 0;
+	return ended ? 0 : -1;
 }
 
 static void prepare_fetch(struct sutra_fetch *f, const char *path, char url[128])
@@ -227,6 +231,60 @@ static void many_overlap(void **state)
 		assert_int_equal(f[i].status, 200);
 		sutra_fetch_release(&f[i]);
 	}
+}
+
+static void *stop_thread(void *s)
+{
+	return (void *)(intptr_t)sutra_http_server_stop(s, 30000000000u);
+}
+
+static void *hold_thread(void *unused)
+{
+	expect(NULL, "/hold", NULL, 0, NULL, 200, "released");
+	return NULL;
+}
+
+static int post(void)
+{
+	struct sutra_fetch f;
+	char url[128];
+	int status;
+
+	prepare_fetch(&f, "/echo", url);
+	f.body = "x";
+	f.body_len = 1;
+	sutra_fetch_one(&f, NULL);
+	status = f.status;
+	sutra_fetch_release(&f);
+	return status;
+}
+
+/* The one request is answered however long it takes; others see a refusal, a balancer's checks none. */
+static void what_is_under_way_is_finished(void **state)
+{
+	struct sutra_http_server *usual = server;
+	pthread_t holder, stopper;
+	void *ended = NULL;
+	int status;
+
+	assert_int_equal(start_server(&server), 0);
+	assert_int_equal(pthread_create(&holder, NULL, hold_thread, NULL), 0);
+	while (!atomic_load(&n_held))
+		sched_yield();
+	assert_int_equal(pthread_create(&stopper, NULL, stop_thread, server), 0);
+	while ((status = post()) == 200)
+		;
+	assert_int_equal(status, 503);
+	expect(NULL, "/hello", NULL, 0, NULL, 200, "nobody");
+	pthread_mutex_lock(&held_lock);
+	reply_text(held[--n_held], "released");
+	pthread_mutex_unlock(&held_lock);
+	pthread_join(holder, NULL);
+	pthread_join(stopper, &ended);
+	assert_true((intptr_t)ended);
+	assert_int_equal(post(), 0);
+	sutra_http_server_free(server);
+	server = usual;
 }
 
 static void failures_have_reasons(void **state)
@@ -356,7 +414,7 @@ int main(void)
 		cmocka_unit_test(routes_and_refusals),
 		cmocka_unit_test(headers_and_request_id),
 		cmocka_unit_test(an_answer_that_cannot_be_written_is_an_error),
-		cmocka_unit_test(many_overlap),
+		cmocka_unit_test(many_overlap), cmocka_unit_test(what_is_under_way_is_finished),
 		cmocka_unit_test(failures_have_reasons),
 		cmocka_unit_test(fetcher_runs_in_the_background),
 		cmocka_unit_test(addresses_are_strict),

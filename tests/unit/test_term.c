@@ -7,8 +7,10 @@
 #include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
+#include "term/progress.h"
 #include "term/table.h"
 #include "term/term.h"
 
@@ -136,11 +138,35 @@ static void table_fits_the_width(void **state)
 	sutra_table_free(t);
 }
 
+/* Off a terminal: the state once, by itself, while the caller does nothing. */
+static void a_state_that_lasts_is_said(void **state)
+{
+	struct sutra_progress p;
+	int fds[2], before = dup(STDERR_FILENO);
+	char line[128] = "";
+
+	assert_int_equal(pipe(fds), 0);
+	dup2(fds[1], STDERR_FILENO);
+	sutra_progress_init(&p, NULL, false);
+	sutra_progress_busy(&p, "waiting for it");
+	assert_true(read(fds[0], line, sizeof(line) - 1) > 0);
+	sutra_progress_clear(&p);
+	dup2(before, STDERR_FILENO);
+	assert_true(!strncmp(line, "waiting for it  ", 16));
+	sutra_progress_init(&p, NULL, true);
+	sutra_progress_busy(&p, "quiet");
+	sutra_progress_clear(&p);
+	close(before);
+	close(fds[0]);
+	close(fds[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(color_is_decided_in_order), cmocka_unit_test(width_counts_columns),
 		cmocka_unit_test(fit_cuts_and_defuses), cmocka_unit_test(table_fits_the_width),
+		cmocka_unit_test(a_state_that_lasts_is_said),
 	};
 
 	return cmocka_run_group_tests_name("term", tests, NULL, NULL);
