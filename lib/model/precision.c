@@ -35,26 +35,29 @@ bool sutra_precision_parse(const char *name, enum sutra_precision *ret)
 	return true;
 }
 
-/* Vectors of the sample, [SUTRA_SAMPLE_TEXTS][hidden]. Every other text is watched, when reach is
- * not NULL. */
+/* Vectors of the sample, [SUTRA_SAMPLE_TEXTS][hidden]. Every other short text is watched, when reach
+ * is not NULL. */
 static int embed_sample(const struct maker *m, const struct sutra_encoder *e, float *reach,
 			float *vectors)
 {
 	size_t most = m->source->max_tokens;
 	uint32_t length, *ids = sutra_calloc(most, sizeof(*ids));
 	struct sutra_encoder_session *s = NULL;
+	struct sutra_buf text;
 	int rc = ids ? sutra_encoder_session_new(e, most, NULL, &s, m->err) :
 		       sutra_fail(m->err, SUTRA_E_NOMEM, "out of memory");
 
+	sutra_buf_init(&text, 1 << 16);
 	for (size_t i = 0; !rc && i < SUTRA_SAMPLE_TEXTS; i++) {
-		const char *text = sutra_sample_text(i);
-
-		length = (uint32_t)sutra_wordpiece_encode(m->source->tokenizer, text, strlen(text), ids,
-							  most, NULL);
-		sutra_encoder_watch(s, i % 2 ? NULL : reach);
+		sutra_buf_clear(&text);
+		sutra_sample_add(&text, i);
+		length = (uint32_t)sutra_wordpiece_encode(m->source->tokenizer, sutra_buf_str(&text), text.len,
+							  ids, most, NULL);
+		sutra_encoder_watch(s, i % 2 || i >= SUTRA_SAMPLE_SHORT ? NULL : reach);
 		rc = sutra_encoder_run(s, ids, &length, 1, m->source->pooling,
 				       vectors + i * m->source->config->hidden, m->err);
 	}
+	sutra_buf_release(&text);
 	sutra_encoder_session_free(s);
 	sutra_free(ids);
 	return rc;

@@ -1,6 +1,6 @@
 #include "model/sample.h"
 
-static const char *const texts[SUTRA_SAMPLE_TEXTS] = {
+static const char *const texts[SUTRA_SAMPLE_SHORT] = {
 	"disk full",
 	"yes",
 	"How do I reset my password?",
@@ -61,4 +61,15 @@ static const char *const texts[SUTRA_SAMPLE_TEXTS] = {
 	"only then roll it out to the rest. If anything looks wrong, go back to the copy made in step 1.",
 };
 
-const char *sutra_sample_text(size_t i) { return texts[i]; }
+/* The long ones: a dozen of the others each, and the last of them all there are. */
+void sutra_sample_add(struct sutra_buf *b, size_t i)
+{
+	size_t from = i, to = i + 1;
+
+	if (i >= SUTRA_SAMPLE_SHORT) {
+		from = (i - SUTRA_SAMPLE_SHORT) * 12 % SUTRA_SAMPLE_SHORT;
+		to = i < SUTRA_SAMPLE_TEXTS - 1 ? from + 12 : SUTRA_SAMPLE_SHORT;
+	}
+	for (size_t k = from; k < to; k++)
+		sutra_buf_addf(b, "%s%s", k > from ? " " : "", texts[k]);
+}

@@ -4,9 +4,13 @@
 
 #include <stddef.h>
 
-enum { SUTRA_SAMPLE_TEXTS = 48 };
-#define SUTRA_SAMPLE_VERSION "1"	/* to be changed with the texts */
+#include "base/buf.h"
 
-const char *sutra_sample_text(size_t i);	/* i < SUTRA_SAMPLE_TEXTS */
+/* 48 of a word to 75, and five long ones, of up to a model's most tokens. */
+enum { SUTRA_SAMPLE_SHORT = 48, SUTRA_SAMPLE_TEXTS = SUTRA_SAMPLE_SHORT + 5 };
+#define SUTRA_SAMPLE_VERSION "2"	/* to be changed with the texts */
+
+/* Appends text i < SUTRA_SAMPLE_TEXTS. */
+void sutra_sample_add(struct sutra_buf *b, size_t i);
 
 #endif
