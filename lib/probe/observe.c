@@ -55,27 +55,32 @@ static const char *level_of(const char *state)
 	return !strcmp(state, "up") ? "ok" : !strcmp(state, "down") ? "bad" : "warn";
 }
 
-static void service_events(struct sutra_snapshot *now, const struct sutra_snap_service *s,
+static void service_events(struct sutra_snapshot *now, struct sutra_snap_service *s,
 			   const struct sutra_snap_service *old)
 {
+	int64_t last = old->pid > 0 ? old->pid : old->last_pid;	/* a look may fall between two processes */
 	bool root = !s->affected_by[0];
 
+	s->last_pid = last;
 	if (strcmp(s->state, old->state) != 0)
 		SEEN(now, "state", s->name, level_of(s->state), "%s, was %s%s%s%s%s%s", s->state, old->state,
 		     !root ? "; affected by " : s->reason[0] ? ": " : "", root ? s->reason : s->affected_by,
 		     s->detail[0] && root ? " (" : "", root ? s->detail : "", s->detail[0] && root ? ")" : "");
-	if (old->restarts >= 0 && s->restarts > old->restarts)
+	if (old->restarts >= 0 && s->restarts > old->restarts) {
 		SEEN(now, "restart", s->name, "warn", "%lld restarts by its supervisor, were %lld; last exit %lld",
 		     (long long)s->restarts, (long long)old->restarts, (long long)s->last_exit);
-	else if (s->pid > 0 && old->pid > 0 && s->pid != old->pid)
+		s->last_pid = 0;	/* that is said */
+	} else if (s->pid > 0 && last > 0 && s->pid != last) {
 		SEEN(now, "restart", s->name, "info", "runs anew: process %lld, was %lld", (long long)s->pid,
-		     (long long)old->pid);
+		     (long long)last);
+	}
 }
 
 static void services_events(struct sutra_snapshot *now, const struct sutra_snapshot *before)
 {
 	for (size_t i = 0; i < now->n_services; i++) {
-		const struct sutra_snap_service *s = &now->services[i], *old = sutra_snapshot_service(before, s->name);
+		struct sutra_snap_service *s = &now->services[i];
+		const struct sutra_snap_service *old = sutra_snapshot_service(before, s->name);
 
 		if (old)
 			service_events(now, s, old);

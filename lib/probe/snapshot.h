@@ -32,6 +32,7 @@ struct sutra_snap_service {
 	int64_t memory_bytes;	/* proportional set size */
 	int64_t rss_bytes, memory_limit;
 	int64_t pid, restarts, last_exit;
+	int64_t last_pid;	/* of the process seen last, where pid tells none; set with the events */
 };
 
 struct sutra_snap_replica {

@@ -174,6 +174,28 @@ static void what_changed_is_told_once(void **state)
 		sutra_snapshot_unref(s[i]);
 }
 
+/* A process that ends and the next one: of one look, or with looks in between that found none. */
+static void another_process_is_told_over_a_gap(void **state)
+{
+	static const int64_t pids[] = { 70, -1, -1, 71, 71, 72 }, restarts[] = { 0, 0, 0, 0, 0, 1 };
+	static const bool anew[] = { false, false, false, true, false, false };
+	struct sutra_snapshot *s[6];
+
+	for (int i = 0; i < 6; i++) {
+		s[i] = sample(i, 100, 10, (int64_t[]){ 1, 1, 1 });
+		s[i]->deployed = true;
+		s[i]->services[0].pid = pids[i];
+		s[i]->services[0].restarts = restarts[i];
+		sutra_observe(s[i], i ? s[i - 1] : NULL);
+		if (anew[i])
+			assert_string_equal(only(s[i], "gateway", "restart")->text, "runs anew: process 71, was 70");
+	}
+	assert_int_equal(s[1]->n_events + s[2]->n_events + s[4]->n_events, 0);
+	assert_non_null(strstr(only(s[5], "gateway", "restart")->text, "1 restarts"));
+	for (int i = 0; i < 6; i++)
+		sutra_snapshot_unref(s[i]);
+}
+
 static void events_are_bounded_and_newest_first(void **state)
 {
 	struct sutra_events *e = xcalloc(1, sizeof(*e));
@@ -308,6 +330,7 @@ int main(void)
 		cmocka_unit_test(what_was_not_read_keeps_its_age),
 		cmocka_unit_test(windows_count_hits),
 		cmocka_unit_test(what_changed_is_told_once),
+		cmocka_unit_test(another_process_is_told_over_a_gap),
 		cmocka_unit_test(events_are_bounded_and_newest_first),
 		cmocka_unit_test(text_stays_inside),
 		cmocka_unit_test(charts_show_parts),
