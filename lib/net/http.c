@@ -70,7 +70,9 @@ struct sutra_http_server {
 	atomic_bool sealed;	/* no request begins any more */
 	bool accepting, ended;	/* the stopping thread's */
 	atomic_uint active, connections;
-	atomic_ullong last_event_ns, next_id;	/* a request's end, a connection's beginning */
+	atomic_ullong last_event_ns;	/* a request's end, a connection's beginning */
+	atomic_ullong last_work_ns;	/* a POST's end: probes go on */
+	atomic_ullong next_id;
 	uint32_t id_prefix;
 	pthread_mutex_t lock;	/* only for changed */
 	pthread_cond_t changed;	/* a request or connection ended */
@@ -392,8 +394,10 @@ static void on_completed(void *cls, struct MHD_Connection *c, void **con_cls,
 	if (r->response)
 		MHD_destroy_response(r->response);
 	sutra_buf_release(&r->body);
-	sutra_free(r);
 	atomic_store_explicit(&s->last_event_ns, sutra_clock_ns(), memory_order_relaxed);
+	if (!strcmp(r->method, "POST"))
+		atomic_store_explicit(&s->last_work_ns, sutra_clock_ns(), memory_order_relaxed);
+	sutra_free(r);
 	atomic_fetch_sub(&s->active, 1);
 	wake(s);
 }
@@ -505,11 +509,12 @@ static void stop_listening(struct sutra_http_server *s)
 /* Nothing under way, and what may still bring something has been quiet for a while. */
 static bool is_quiet(const struct sutra_http_server *s, uint64_t now)
 {
-	int64_t idle = (int64_t)(now - atomic_load(&s->last_event_ns));
+	bool unnoticed = s->accepting && s->o.noticed && !s->o.noticed();
+	uint64_t last = atomic_load(s->accepting ? &s->last_work_ns : &s->last_event_ns);
 
-	if (atomic_load(&s->active) || (s->accepting && s->o.noticed && !s->o.noticed()))
+	if (atomic_load(&s->active) || unnoticed)
 		return false;
-	return idle > (s->accepting || atomic_load(&s->connections) ? QUIET_NS : EMPTY_NS);
+	return (int64_t)(now - last) > (s->accepting || atomic_load(&s->connections) ? QUIET_NS : EMPTY_NS);
 }
 
 static bool is_idle(const struct sutra_http_server *s, uint64_t now) { return !atomic_load(&s->active); }

@@ -57,7 +57,7 @@ unsigned sutra_http_server_active(const struct sutra_http_server *s);
 /* Open connections now. */
 unsigned sutra_http_server_connections(const struct sutra_http_server *s);
 /* For good. Answers carry Connection: close from now on. New connections are taken until balancers
- * have noticed and no request came for a quarter of a second, for three seconds at most; what is under
+ * have noticed and no POST came for a quarter of a second, for three seconds at most; what is under
  * way then is finished, while others get 503. Then connections are refused and the open ones closed.
  * False: requests are under way even after grace_ns. The server's threads stand (their owners hold
  * them): free nothing they use, end the process. */
