@@ -118,7 +118,10 @@ PYTHON
   wait "$loader"
   cat "$BATS_TEST_TMPDIR/load"
   read -r good bad _ <"$BATS_TEST_TMPDIR/load"
-  [ "$good" -gt 50 ] && [ "$bad" = 0 ]
+  [ "$good" -gt 50 ] && [ "$bad" = 0 ] || {
+    docker service logs --tail 40 "${STACK}_ml-base-lb"
+    return 1
+  }
 }
 
 @test "deployed again, nothing is replaced; another dimension replaces what it touches" {
