@@ -490,8 +490,6 @@ int sutra_http_server_sockets(const struct sutra_http_server *s, const int **ret
 /* What comes now waits in the backlog of the sockets, which stay open. */
 static void stop_accepting(struct sutra_http_server *s)
 {
-	if (!s->accepting)
-		return;
 	s->accepting = false;
 	for (int i = 0; i < s->n; i++)
 		if (s->daemons[i])
