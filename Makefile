@@ -98,6 +98,7 @@ endef
 $(foreach c,$(CMDS),$(eval $(call program,$(c))))
 
 $(B)/tests/test_encoder: LDFLAGS_ALL += -Wl,--wrap=sutra_gemm	# which it lets fail
+$(B)/tests/test_reconnect: LDFLAGS_ALL += -Wl,--wrap=getaddrinfo,--wrap=freeaddrinfo	# its own resolver
 $(B)/tests/test_%: $(B)/tests/unit/test_%.o $(LIB_A)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka

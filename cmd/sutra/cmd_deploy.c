@@ -19,12 +19,11 @@
 
 enum { MAX_PLAN = 4 << 20 };
 
-static bool yes, dry_run, plan_only, prune, no_return;
+static bool dry_run, plan_only, prune, no_return;
 static const char *runtime, *from;
 static uint64_t timeout_ns = 60000000000u, lock_wait_ns = 1;
 
 static const struct sutra_option rows[] = {
-	{ 'y', "yes", SUTRA_OPT_FLAG, &yes, NULL, "answer every question with yes", 0, 0, NULL },
 	{ 0, "runtime", SUTRA_OPT_CHOICE, &runtime, "NAME", "what runs the services", 0, 0,
 	  "auto|native|docker" },
 	{ 0, "timeout", SUTRA_OPT_DURATION, &timeout_ns, "TIME", "longest wait for health (60s; none)", 0, 0,
@@ -306,7 +305,7 @@ const struct command cmd_deploy = {
 	.name = "deploy",
 	.summary = "start or change the stack, and wait until it is healthy",
 	.synopsis = "[--plan | --dry-run | --from PLAN] [--prune] [--runtime NAME] [--timeout TIME] "
-		    "[--lock-wait TIME] [--no-rollback] [-y] [-o FORMAT]",
+		    "[--lock-wait TIME] [--no-rollback] [-o FORMAT]",
 	.examples = "sutra deploy\tstart everything, or change what differs\n"
 		    "MATRYOSHKA_DIM=128 sutra deploy\tchange a setting, one replica at a time\n"
 		    "sutra deploy --plan\tonly show what would change\n"

@@ -10,7 +10,7 @@
 #include "sutra/modelquality.h"
 #include "sutra/stackio.h"
 
-static bool again, yes;
+static bool again;
 static const char *dims, *pairs;
 static uint64_t timeout_ns = 600000000000u;
 
@@ -20,7 +20,6 @@ static const struct sutra_option rows[] = {
 	{ 0, "pairs", SUTRA_OPT_STRING, &pairs, "FILE", "quality: on these graded pairs (the installed ones)", 0, 0,
 	  NULL },
 	{ 0, "timeout", SUTRA_OPT_DURATION, &timeout_ns, "TIME", "quality: limit of the measuring (10m)", 0, 0, NULL },
-	{ 'y', "yes", SUTRA_OPT_FLAG, &yes, NULL, "answer every question with yes", 0, 0, NULL },
 	{ 0 },
 };
 
@@ -184,7 +183,7 @@ static int run(int n, char **argv)
 const struct command cmd_model = {
 	.name = "model",
 	.summary = "fetch, list, verify, measure models, or say where one is",
-	.synopsis = "fetch [-y] [--again] [MODEL] | list | verify [MODEL] | path [MODEL] | quality [--dims LIST] "
+	.synopsis = "fetch [--again] [MODEL] | list | verify [MODEL] | path [MODEL] | quality [--dims LIST] "
 		    "[--pairs FILE] [--timeout TIME] [MODEL]",
 	.examples = "sutra model fetch\tget the default model, all-minilm-l6-v2\n"
 		    "sutra model fetch OWNER/NAME\tget one of the Hugging Face hub\n"

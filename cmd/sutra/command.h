@@ -38,7 +38,7 @@ struct command {
 	int (*run)(int n, char **argv);
 };
 
-/* What the common options say (-o, --json, -q, -v, --color, -h). */
+/* What the common options say (-o, --json, -q, -v, --color, -y, -h). */
 struct common {
 	const char *output;	/* "table" unless asked otherwise */
 	bool json;

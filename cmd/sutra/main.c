@@ -12,7 +12,7 @@
 
 extern const struct command cmd_help, cmd_version;
 
-static bool json;
+static bool json, yes;
 
 static const struct sutra_option common_rows[] = {
 	{ 'o', "output", SUTRA_OPT_CHOICE, &common.output, "FORMAT", "output format", 0, 0, NULL },
@@ -21,6 +21,7 @@ static const struct sutra_option common_rows[] = {
 	{ 'v', "verbose", SUTRA_OPT_COUNT, &common.verbose, NULL, "say more; twice: every request", 0,
 	  0, NULL },
 	{ 0, "color", SUTRA_OPT_CHOICE, &common.color, "WHEN", "colour", 0, 0, "auto|always|never" },
+	{ 'y', "yes", SUTRA_OPT_FLAG, &yes, NULL, "answer yes; the launcher installs packages unasked", 0, 0, NULL },
 	{ 'h', "help", SUTRA_OPT_FLAG, &common.help, NULL, "show this help", 0, 0, NULL },
 	{ 0 },
 };

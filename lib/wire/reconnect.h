@@ -1,5 +1,6 @@
 /*
  * reconnect - a TCP connection, tried until it stands, with back-off (50 ms doubling to 500 ms).
+ * Every address of the name is tried in the resolver's order before the back-off begins.
  * Internal to lib/wire; one thread owns it, and nothing but the resolver makes that thread wait.
  *
  * Its owner calls step whenever patience is over, watches fd for writing while there is an attempt,
@@ -14,7 +15,8 @@
 struct reconnect {
 	const char *host;	/* borrowed */
 	int port, fd;		/* fd: of the attempt under way, or -1 */
-	uint64_t timeout_ns;	/* of one attempt */
+	struct addrinfo *addresses, *next;	/* of the name while they are tried; the one after fd's */
+	uint64_t timeout_ns;	/* of one address */
 	uint64_t backoff_ns, retry_at, deadline;
 };
 
@@ -22,7 +24,7 @@ void reconnect_init(struct reconnect *r, const char *host, int port, uint64_t ti
 void reconnect_release(struct reconnect *r);
 /* Begins the attempt that is due, gives up the one whose time is over. True: fd is new. */
 bool reconnect_step(struct reconnect *r);
-/* The attempt has come to something: the connection, or -1 and the next one later. */
+/* The attempt has come to something: the connection, or -1; step tries the next address then. */
 int reconnect_finish(struct reconnect *r);
 /* A connection that stood is lost: the next attempt begins after the back-off. */
 void reconnect_later(struct reconnect *r);
