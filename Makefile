@@ -31,6 +31,9 @@ CFLAGS_ALL := -std=gnu11 $(CFLAGS) -pthread -fno-omit-frame-pointer \
            -D_GNU_SOURCE -Ilib -Icmd -Wall -Wextra -Wno-unused-parameter \
            -Wno-format-truncation $(if $(findstring clang,$(CC)),-Wno-unknown-warning-option)
 LDFLAGS_ALL := $(LDFLAGS) -pthread -Wl,--as-needed
+# What an overwritten pointer or return address meets; sanitizers check the same calls themselves.
+CFLAGS_ALL  += -fPIE -fstack-protector-strong $(if $(SAN),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+LDFLAGS_ALL += -pie -Wl,-z,relro,-z,now,-z,noexecstack
 LIBS    := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -ldnnl -lgomp -lm
 
 ifneq ($(DEV),)

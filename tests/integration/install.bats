@@ -54,3 +54,17 @@ make_it() {
   make_it uninstall
   [ -z "$(find "$dest/stage" -type f -o -type l)" ]
 }
+
+# The loader resolves everything first and makes the table read-only; code lies anywhere, no stack
+# is executable; smashed stacks and buffers end the program. (Sanitizers have their own checks.)
+@test "every program is hardened" {
+  for main in cmd/*/main.c; do
+    program=$SUTRA_BIN/$(basename "$(dirname "$main")")
+    headers=$(readelf -hldW --dyn-syms "$program")
+    [[ $headers == *"Type: "*"DYN (Position-Independent Executable"* ]]
+    [[ $headers == *"Flags: NOW PIE"* && $headers == *GNU_RELRO* ]]
+    grep -E 'GNU_STACK.* RW ' <<<"$headers"
+    [[ $headers == *__stack_chk_fail* ]]
+    [[ $headers == *__asan_init* || $headers == *__tsan_init* ]] || grep -E '__[a-z]+_chk(@| )' <<<"$headers"
+  done
+}
