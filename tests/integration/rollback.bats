@@ -166,7 +166,7 @@ break_command() {
   pid_of() { sutra status --json | jq ".services[] | select(.name == \"$1\").pid"; }
   killed=$(pid_of embedding-2)
   kill -9 "$killed"
-  until [ "$(pid_of embedding-2)" -gt "$killed" ] && sutra status >/dev/null; do :; done
+  until [[ $(pid_of embedding-2) != @(null|"$killed") ]] && sutra status >/dev/null; do :; done
   touch "$BATS_TEST_TMPDIR/stop"
   wait "$LOAD"
   read -r ok bad first <"$BATS_TEST_TMPDIR/stop.result"

@@ -19,6 +19,9 @@
 #include "wire/frame.h"
 #include "wire/store_client.h"
 
+/* Both ends are this process's, whose limit may be 1,024 descriptors. */
+enum { MAX_CONNECTIONS = 400 };
+
 /* The server: each byte is a command. 'a' answers "A", 'h' answers "H" that waits, 's' settles
  * what waits, 'r' refuses it with "R", 'n' asks for room to wait when memory is out and answers
  * "Y" or "N", 'b' answers 256 KiB, 'e' ends, '?' is not consumed. */
@@ -100,7 +103,7 @@ static int start_with(const struct sutra_tcp_options *base)
 
 static int start(void **state)
 {
-	return start_with(&(struct sutra_tcp_options){ .max_connections = 600, .soft_output = 1 << 20,
+	return start_with(&(struct sutra_tcp_options){ .max_connections = MAX_CONNECTIONS, .soft_output = 1 << 20,
 						       .stall_ns = 200000000u });
 }
 
@@ -259,21 +262,21 @@ static void an_unfinished_message_is_cut(void **state)
 
 static void too_many_connections_are_refused(void **state)
 {
-	int fds[600], last;
+	int fds[MAX_CONNECTIONS], last;
 	char c;
 
-	for (int i = 0; i < 600; i++)
+	for (int i = 0; i < MAX_CONNECTIONS; i++)
 		fds[i] = dial();
-	say(fds[599], "a");
-	hear(fds[599], "A");
+	say(fds[MAX_CONNECTIONS - 1], "a");
+	hear(fds[MAX_CONNECTIONS - 1], "A");
 	last = dial();
 	assert_true(recv(last, &c, 1, 0) <= 0);
 	close(last);
 	count_now();
-	assert_int_equal(counts.open, 600);
+	assert_int_equal(counts.open, MAX_CONNECTIONS);
 	assert_int_equal(counts.ends[SUTRA_TCP_TOO_MANY], 1);
 	assert_true(counts.held_bytes == 0);	/* idle ones hold no buffer */
-	for (int i = 0; i < 600; i++) {
+	for (int i = 0; i < MAX_CONNECTIONS; i++) {
 		say(fds[i], "a");
 		hear(fds[i], "A");
 		close(fds[i]);

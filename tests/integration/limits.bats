@@ -1,0 +1,60 @@
+#!/usr/bin/env bats
+# tests/run in a tree of its own whose tests hang: each is ended at its time limit and named, and the
+# others run.
+bats_require_minimum_version 1.5.0
+
+setup() {
+  cd "$BATS_TEST_TMPDIR" || return
+  mkdir -p tests/integration tests/cli/hangs programs
+  cp "$BATS_TEST_DIRNAME/../run" tests/run
+  cp "$BATS_TEST_DIRNAME/../cli/run" tests/cli/run
+  export SUTRA_BIN=$PWD/programs SUTRA_TESTS=$PWD/programs LANES=1 TEST_SECONDS=1
+  unset FILTER SKIP BATS_TEST_TIMEOUT BATS_NUMBER_OF_PARALLEL_JOBS
+}
+
+@test "a test that hangs fails by its name, and the next one runs" {
+  printf '@test "%s" { %s; }\n' 'waits for ever' 'until false; do :; done' 'comes after' true \
+    'is stuck in a program' 'sleep 600' >tests/integration/hang.bats
+  run -1 tests/run integration
+  [[ $output == *$'\n'"    not ok 1 waits for ever # timeout after 1s"$'\n'* ]]
+  [[ $output == *'ok 2 comes after'*'not ok 3 is stuck in a program'* ]]
+  [ "${lines[-1]}" = "1 passed, 2 failed" ]
+}
+
+@test "a file that hangs outside its tests is ended and named" {
+  printf '%s\n' 'setup_file() { until false; do :; done; }' '@test "never begun" { true; }' >tests/integration/hang.bats
+  run -1 tests/run integration
+  [[ $output == *'# time limit: integration/hang.bats was ended after '* ]]
+}
+
+@test "so is a case of the command line, and a fuzz entry" {
+  echo 'until false; do :; done' >tests/cli/hangs/cmd
+  run -1 tests/run cli
+  [[ $output == *'# hangs: exit 124, expected 0: ended by its time limit'*'not ok 1 - hangs'* ]]
+  printf '#!/bin/sh\necho ok - begun\nsleep 600\n' >programs/fuzz_hangs
+  chmod +x programs/fuzz_hangs
+  run -1 tests/run fuzz
+  [[ $output == *'# time limit: fuzz/fuzz_hangs was ended after '* && ${lines[-1]} == "1 passed, 1 failed" ]]
+}
+
+@test "a unit test that hangs fails by its name, and the next one runs" {
+  cat >hang.c <<'C'
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <unistd.h>
+static void hangs(void **state) { for (;;) pause(); }
+static void comes_after(void **state) { }
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(hangs), cmocka_unit_test(comes_after) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
+C
+  gcc -o programs/test_hang hang.c -lcmocka
+  run -1 tests/run unit
+  [[ $output == *'not ok 1 - hangs'*'ok 2 - comes_after'* && ${lines[-1]} == "1 passed, 1 failed" ]]
+}
