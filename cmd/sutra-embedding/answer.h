@@ -15,6 +15,7 @@ struct answer {
 	size_t *lengths;
 	struct gw_model model;
 	size_t dimension;
+	int asked;	/* times the cache was asked */
 	bool binary, base64;
 };
 
@@ -24,6 +25,12 @@ int answer_new(struct gateway *g, struct sutra_http_request *r, size_t n, struct
 void answer_free(struct answer *a);
 /* The texts of body, all of them of this type (NULL: of none); ids where they are lists. */
 int answer_take_texts(struct answer *a, const char *type, struct sutra_err *err);
+/* Asks the cache for the vectors of a->model; a->get.done follows, on any thread. */
+void answer_ask(struct answer *a);
+/* The first thing in done. True: an error, or vectors of one model, which is a->model now. False: they
+ * were of several models, or of one that is not known yet; they are asked for anew, and done is called
+ * once more, with an error in the end. */
+bool answer_is_whole(struct answer *a);
 int answer_model(struct gateway *g, struct gw_model *ret, struct sutra_err *err);
 void answer_add_vector(const struct answer *a, size_t i, struct sutra_buf *b);	/* as JSON */
 void answer_count(const struct answer *a, size_t *ret_tokens, size_t *ret_truncated);

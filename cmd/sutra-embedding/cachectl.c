@@ -84,8 +84,7 @@ void gw_cache_invalidate(struct sutra_http_request *r, void *ctx)
 	rc = rc ? rc : sutra_json_get_string(o, "text", &text, &err);
 	if (!rc && (!text || !*text))
 		rc = sutra_fail(&err, SUTRA_E_INVALID, "field \"text\" is missing or empty");
-	if (!rc && json_object_get(o, "input_type"))
-		rc = answer_model(g, &model, &err);
+	rc = rc ? rc : answer_model(g, &model, &err);
 	rc = rc ? rc : gw_read_type(&model, o, &type, &err);
 	n = json_string_length(json_object_get(o, "text"));
 	if (!rc && type) {
@@ -97,7 +96,7 @@ void gw_cache_invalidate(struct sutra_http_request *r, void *ctx)
 	if (rc)
 		gw_fail(g, r, &err);
 	else
-		sutra_cache_invalidate(g->cache, text, n, invalidated, r);
+		sutra_cache_invalidate(g->cache, model.fingerprint, text, n, invalidated, r);
 	sutra_buf_release(&typed);
 	json_decref(o);
 }
@@ -176,13 +175,14 @@ void gw_cache_warm(struct sutra_http_request *r, void *ctx)
 		return;
 	}
 	a->body = texts;
+	a->model = model;
 	a->get.done = warmed;
 	if (answer_take_texts(a, input_type, &err)) {
 		answer_free(a);
 		gw_fail(g, r, &err);
 		return;
 	}
-	sutra_cache_get(g->cache, &a->get);
+	answer_ask(a);
 }
 
 void gw_health(struct sutra_http_request *r, void *ctx)

@@ -12,7 +12,9 @@
 #include "base/clock.h"
 #include "base/jsonio.h"
 
-enum { FLOAT_TEXT = 16 };
+#define AGAIN_NS 10000000u	/* doubled at each try */
+
+enum { FLOAT_TEXT = 16, MAX_ASKED = 8 };
 
 int answer_new(struct gateway *g, struct sutra_http_request *r, size_t n, struct answer **ret,
 	       struct sutra_err *err)
@@ -98,6 +100,20 @@ int gw_read_type(const struct gw_model *m, const json_t *body, const char **ret,
 	return rc;
 }
 
+bool gw_model_of(struct gateway *g, const char *fingerprint, struct gw_model *ret)
+{
+	bool known;
+
+	pthread_mutex_lock(&g->model_lock);
+	known = !strcmp(g->model.fingerprint, fingerprint);
+	if (known)
+		*ret = g->model;
+	else if ((known = !strcmp(g->former.fingerprint, fingerprint)))
+		*ret = g->former;
+	pthread_mutex_unlock(&g->model_lock);
+	return known;
+}
+
 bool gw_model_get(struct gateway *g, struct gw_model *ret)
 {
 	pthread_mutex_lock(&g->model_lock);
@@ -159,6 +175,73 @@ void answer_add_vector(const struct answer *a, size_t i, struct sutra_buf *b)
 	}
 	gw_shape(&a->model, v, a->dimension, shaped);
 	sutra_json_add_floats(b, shaped, a->dimension);
+}
+
+void answer_ask(struct answer *a)
+{
+	a->asked++;
+	a->get.model = a->model.name;
+	a->get.fingerprint = a->model.fingerprint;
+	sutra_cache_get(a->g->cache, &a->get);
+}
+
+/* Of the model that is known by now. */
+static void ask_later(void *answer)
+{
+	struct answer *a = answer;
+
+	gw_model_get(a->g, &a->model);
+	if (gw_check_dimension(&a->model, (int64_t)a->dimension, &a->get.err))
+		a->get.done(&a->get);
+	else
+		answer_ask(a);
+}
+
+/* Drops the vectors and asks for those of other, or (NULL) of what is known a little later. */
+static bool ask_again(struct answer *a, const struct gw_model *other)
+{
+	for (size_t i = 0; i < a->get.n; i++) {
+		sutra_vector_unref(a->get.vectors[i]);
+		a->get.vectors[i] = NULL;
+	}
+	if (a->asked == MAX_ASKED) {
+		sutra_fail(&a->get.err, SUTRA_E_UNAVAILABLE, "the replicas of ml-base serve different models");
+		sutra_hint(&a->get.err, "try again when all of them have changed");
+		return false;
+	}
+	if (other) {
+		a->model = *other;
+		answer_ask(a);
+	} else if (upstream_later(a->g->upstream, AGAIN_NS << a->asked, ask_later, a)) {
+		sutra_fail(&a->get.err, SUTRA_E_NOMEM, "out of memory");
+		return false;
+	}
+	return true;
+}
+
+bool answer_is_whole(struct answer *a)
+{
+	const char *stranger = NULL;
+	struct gw_model other;
+	size_t strangers = 0;
+	bool known;
+
+	for (size_t i = 0; !a->get.err.code && i < a->get.n; i++) {
+		const char *of = a->get.vectors[i]->key.fingerprint;
+
+		if (!strcmp(of, a->model.fingerprint))
+			continue;
+		stranger = stranger ? stranger : of;
+		strangers += !strcmp(of, stranger);
+	}
+	if (!stranger)
+		return true;
+	known = gw_model_of(a->g, stranger, &other) &&
+		!gw_check_dimension(&other, (int64_t)a->dimension, NULL);
+	if (!known || strangers < a->get.n)
+		return !ask_again(a, known ? &other : NULL);
+	a->model = other;
+	return true;
 }
 
 static void reply_binary(struct answer *a)
@@ -237,6 +320,8 @@ static void embedded(struct sutra_cache_request *get)
 {
 	struct answer *a = get->user;
 
+	if (!answer_is_whole(a))
+		return;
 	if (get->err.code) {
 		gw_fail(a->g, a->request, &get->err);
 	} else {
@@ -303,5 +388,5 @@ void gw_embed(struct sutra_http_request *r, void *ctx)
 		gw_fail(g, r, &err);
 		return;
 	}
-	sutra_cache_get(g->cache, &a->get);
+	answer_ask(a);
 }

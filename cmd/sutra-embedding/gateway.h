@@ -37,7 +37,7 @@ enum gw_metric {
 
 /* What /info of ml-base said. */
 struct gw_model {
-	char name[128], fingerprint[65];
+	char name[128], fingerprint[SUTRA_CACHE_MODEL_LEN];
 	size_t native, dimension;	/* dimension: of this deployment */
 	bool plain_mrl;
 	struct sutra_ids_limits ids;
@@ -53,7 +53,7 @@ struct gateway {
 	struct sutra_metric metrics[GW_METRIC_COUNT];
 	pthread_mutex_t model_lock;
 	pthread_cond_t model_known;	/* monotonic */
-	struct gw_model model;		/* under model_lock; fingerprint "": not known yet */
+	struct gw_model model, former;	/* under model_lock; fingerprint "": not known yet */
 	atomic_bool stopping;
 };
 
@@ -63,6 +63,8 @@ sutra_http_handler gw_embed, gw_openai, gw_models, gw_health, gw_ready, gw_metri
 
 /* A copy of the model; false while it is not known. */
 bool gw_model_get(struct gateway *g, struct gw_model *ret);
+/* The model of that fingerprint; false: it is neither the one of now nor the one before. */
+bool gw_model_of(struct gateway *g, const char *fingerprint, struct gw_model *ret);
 /* Waits at most limit_ns for it. */
 void gw_model_wait(struct gateway *g, uint64_t limit_ns);
 void gw_fail(struct gateway *g, struct sutra_http_request *r, const struct sutra_err *err);
@@ -80,6 +82,8 @@ int upstream_new(struct gateway *g, struct upstream **ret, struct sutra_err *err
 void upstream_free(struct upstream *u);
 void upstream_embed(void *gateway, struct sutra_upstream_batch *b);
 bool upstream_up(const struct upstream *u);	/* the last word of ml-base was a good one */
+/* Calls fn on the upstream's thread after delay_ns; SUTRA_E_NOMEM: never. */
+int upstream_later(struct upstream *u, uint64_t delay_ns, void (*fn)(void *arg), void *arg);
 /* Passes a request body on as it is, and the answer back (normalize:false). */
 void upstream_pass(struct upstream *u, struct sutra_http_request *r);
 

@@ -94,6 +94,8 @@ static void embedded(struct sutra_cache_request *get)
 	size_t tokens, truncated;
 	struct sutra_buf b;
 
+	if (!answer_is_whole(a))
+		return;
 	if (get->err.code) {
 		fail_openai(a->g, a->request, &get->err, NULL);
 		answer_free(a);
@@ -188,7 +190,7 @@ void gw_openai(struct sutra_http_request *r, void *ctx)
 		fail_openai(g, r, &err, NULL);
 		return;
 	}
-	sutra_cache_get(g->cache, &a->get);
+	answer_ask(a);
 }
 
 void gw_models(struct sutra_http_request *r, void *ctx)

@@ -35,7 +35,9 @@ struct call {
 	struct sutra_fetch fetch;
 	struct upstream *u;
 	struct sutra_upstream_batch *batch;	/* or */
-	struct sutra_http_request *pass;
+	struct sutra_http_request *pass;	/* or */
+	void (*later)(void *arg);	/* no request: a call of this when it is due */
+	void *later_arg;
 	struct sutra_buf body;
 	uint64_t deadline_ns, delay_ns, due_ns;
 	bool hurried;		/* by the client, to less than our own deadline */
@@ -108,18 +110,25 @@ static void submit(struct call *c)
 	sutra_fetcher_submit(c->u->fetcher, &c->fetch, on_answer);
 }
 
-static void try_later(struct call *c)
+static void wait_due(struct call *c, uint64_t delay_ns)
 {
 	struct upstream *u = c->u;
 
-	sutra_metric_add(&u->g->metrics[GW_RETRIES], 1);
-	c->due_ns = sutra_clock_ns() + c->delay_ns;
-	c->delay_ns = c->delay_ns * 2 < MAX_DELAY_NS ? c->delay_ns * 2 : MAX_DELAY_NS;
+	c->due_ns = sutra_clock_ns() + delay_ns;
 	pthread_mutex_lock(&u->lock);
 	c->next = u->waiting;
 	u->waiting = c;
 	pthread_cond_signal(&u->wake);
 	pthread_mutex_unlock(&u->lock);
+}
+
+static void try_later(struct call *c)
+{
+	uint64_t delay_ns = c->delay_ns;
+
+	sutra_metric_add(&c->u->g->metrics[GW_RETRIES], 1);
+	c->delay_ns = delay_ns * 2 < MAX_DELAY_NS ? delay_ns * 2 : MAX_DELAY_NS;
+	wait_due(c, delay_ns);
 }
 
 /* The error of an answer that is none, in our words; ml-base's own when it sent some. */
@@ -166,15 +175,13 @@ static void read_lengths(const struct sutra_fetch *f, struct sutra_upstream_batc
 	}
 }
 
-static void check_fingerprint(struct upstream *u, const struct sutra_fetch *f)
+/* Another model than the known one is asked for its /info at once. */
+static void check_fingerprint(struct upstream *u, const char *fingerprint)
 {
-	char fingerprint[128];
 	struct gw_model m;
 
-	if (sutra_fetch_header(f, "X-Embedding-Fingerprint", fingerprint, sizeof(fingerprint)) ||
-	    !gw_model_get(u->g, &m) || !strcmp(m.fingerprint, fingerprint))
+	if (!gw_model_get(u->g, &m) || !strcmp(m.fingerprint, fingerprint))
 		return;
-	sutra_cache_set_model(u->g->cache, m.name, fingerprint);
 	pthread_mutex_lock(&u->lock);
 	u->info_due_ns = 0;
 	pthread_cond_signal(&u->wake);
@@ -185,19 +192,22 @@ static void finish_batch(struct call *c)
 {
 	struct sutra_upstream_batch *b = c->batch;
 	size_t want = b->n * (size_t)c->u->g->settings.dimension * sizeof(float);
+	char fingerprint[128] = "";
 
+	sutra_fetch_header(&c->fetch, "X-Embedding-Fingerprint", fingerprint, sizeof(fingerprint));
 	if (c->fetch.reason || c->fetch.status != 200) {
 		describe(c, &b->err);
 	} else if (c->fetch.answer.len != want) {
 		sutra_fail(&b->err, SUTRA_E_UNAVAILABLE, "ml-base answered %zu bytes; %zu were expected",
 			   c->fetch.answer.len, want);
+	} else if (!*fingerprint || strlen(fingerprint) >= sizeof(b->fingerprint)) {
+		sutra_fail(&b->err, SUTRA_E_UNAVAILABLE, "ml-base answered without saying of which model");
 	} else {
 		b->err.code = 0;
 		b->rows = (const float *)(const void *)c->fetch.answer.data;
 		read_lengths(&c->fetch, b);
-		if (sutra_fetch_header(&c->fetch, "X-Embedding-Fingerprint", b->fingerprint, sizeof(b->fingerprint)))
-			b->fingerprint[0] = '\0';
-		check_fingerprint(c->u, &c->fetch);
+		memcpy(b->fingerprint, fingerprint, strlen(fingerprint) + 1);
+		check_fingerprint(c->u, fingerprint);
 	}
 	b->done(b);
 }
@@ -315,6 +325,18 @@ void upstream_embed(void *gateway, struct sutra_upstream_batch *b)
 	start(c);
 }
 
+int upstream_later(struct upstream *u, uint64_t delay_ns, void (*fn)(void *arg), void *arg)
+{
+	struct call *c = call_new(u);
+
+	if (!c)
+		return SUTRA_E_NOMEM;
+	c->later = fn;
+	c->later_arg = arg;
+	wait_due(c, delay_ns);
+	return 0;
+}
+
 void upstream_pass(struct upstream *u, struct sutra_http_request *r)
 {
 	struct call *c = call_new(u);
@@ -357,7 +379,7 @@ static void adopt_model(struct gateway *g, const json_t *o)
 	json_object_foreach(json_object_get(o, "prompts"), prompt, text) {
 		sutra_input_type_add(&m.types, prompt);
 	}
-	if (!*fingerprint || native < 1)
+	if (!*fingerprint || strlen(fingerprint) >= sizeof(m.fingerprint) || native < 1)
 		return;
 	if (!sutra_matryoshka_allows((size_t)native, m.dimension)) {
 		struct gw_model known;
@@ -377,11 +399,13 @@ static void adopt_model(struct gateway *g, const json_t *o)
 	m.native = (size_t)native;
 	m.ids = (struct sutra_ids_limits){ (size_t)vocab, (size_t)max_tokens };
 	m.plain_mrl = !strcmp(mrl, "plain");
-	sutra_cache_set_model(g->cache, name, fingerprint);
 	pthread_mutex_lock(&g->model_lock);
-	if (strcmp(g->model.fingerprint, fingerprint) != 0)
-		sutra_log(SUTRA_INFO, "gateway", "model", "name=%s fingerprint=%s native=%lld", name, fingerprint,
-			  (long long)native);
+	if (strcmp(g->model.fingerprint, fingerprint) != 0) {
+		if (strcmp(g->former.fingerprint, fingerprint) != 0)	/* replicas that differ would fill the log */
+			sutra_log(SUTRA_INFO, "gateway", "model", "name=%s fingerprint=%s native=%lld", name,
+				  fingerprint, (long long)native);
+		g->former = g->model;
+	}
 	g->model = m;
 	pthread_cond_broadcast(&g->model_known);
 	pthread_mutex_unlock(&g->model_lock);
@@ -428,7 +452,12 @@ static void submit_all(struct call *list)
 {
 	for (struct call *next; list; list = next) {
 		next = list->next;
-		submit(list);
+		if (list->later) {
+			list->later(list->later_arg);
+			call_free(list);
+		} else {
+			submit(list);
+		}
 	}
 }
 

@@ -83,33 +83,6 @@ void sutra_cache_free(struct sutra_cache *c)
 	sutra_free(c);
 }
 
-void sutra_cache_set_model(struct sutra_cache *c, const char *name, const char *fingerprint)
-{
-	struct model_space *now;
-
-	pthread_mutex_lock(&c->lock);
-	now = NULL;
-	for (size_t i = 0; i < c->n_spaces && !now; i++)
-		if (!strcmp(c->spaces[i].fingerprint, fingerprint))
-			now = &c->spaces[i];
-	if (now) {
-		atomic_store(&c->space, now);
-	} else if (c->n_spaces < MAX_MODELS) {
-		now = &c->spaces[c->n_spaces++];
-		snprintf(now->name, sizeof(now->name), "%s", name);
-		snprintf(now->fingerprint, sizeof(now->fingerprint), "%s", fingerprint);
-		atomic_store(&c->space, now);
-	}
-	pthread_mutex_unlock(&c->lock);
-}
-
-static const char *fingerprint_of(const struct sutra_cache *c)
-{
-	const struct model_space *s = atomic_load(&c->space);
-
-	return s ? s->fingerprint : "";
-}
-
 /* Gives one text of a request its answer; the last one answers the request. */
 static void land(struct sutra_cache_request *r, size_t at, struct sutra_vector *v,
 		 enum sutra_cache_source source, const struct sutra_err *err)
@@ -167,7 +140,7 @@ static void answer_flight(struct sutra_cache *c, struct flight *f, struct sutra_
 static void land_flight(struct sutra_cache *c, struct flight *f, struct sutra_vector *v,
 			enum sutra_cache_source source, const struct sutra_err *err)
 {
-	if (v && c->o.enabled && !f->foreign)
+	if (v && c->o.enabled)
 		sutra_l1_put(c->l1, v);
 	pthread_mutex_lock(&c->lock);
 	close_flight(c, f);
@@ -229,19 +202,23 @@ static void upstream_done(struct sutra_upstream_batch *b)
 		return;
 	}
 	for (size_t i = 0; i < b->n; i++) {
-		const struct model_space *space = call->flights[i]->space;
+		struct flight *f = call->flights[i];
+		struct sutra_cache_key key = f->key;
 		struct sutra_vector *v = NULL;
-		bool foreign = *b->fingerprint && (!space || strcmp(space->fingerprint, b->fingerprint) != 0);
+		char model[sizeof(f->model)];
+		bool foreign = *b->fingerprint && strcmp(f->key.fingerprint, b->fingerprint) != 0;
 
-		call->flights[i]->foreign = foreign;
+		memcpy(model, f->model, sizeof(model));
+		if (foreign)
+			sutra_cache_key_make(b->fingerprint, c->o.dimension, f->text, f->length, &key);
 		if (!b->err.code) {
-			v = sutra_vector_new(&call->flights[i]->key, b->rows + i * c->o.dimension,
-					     c->o.dimension, b->tokens[i], b->truncated[i], expires);
+			v = sutra_vector_new(&key, b->rows + i * c->o.dimension, c->o.dimension, b->tokens[i],
+					     b->truncated[i], expires);
 			count(c, M_MISSES, 1);
 		}
-		land_flight(c, call->flights[i], v, SUTRA_FROM_MODEL, b->err.code ? &b->err : &none);
-		if (v && !foreign)
-			sutra_cache_l2_write(c, v);
+		land_flight(c, f, v, SUTRA_FROM_MODEL, b->err.code ? &b->err : &none);
+		if (v && !foreign)	/* the shard wants the model's name, and this one's is not known */
+			sutra_cache_l2_write(c, v, model);
 		sutra_vector_unref(v);
 	}
 	sutra_free(call);
@@ -412,7 +389,7 @@ static void ask(struct sutra_cache *c, struct flight *list, size_t n)
 
 /* Joins the flight of the key, or makes one (*ret_made). SUTRA_E_NOMEM, SUTRA_E_BUSY. */
 static int board(struct sutra_cache *c, struct sutra_cache_request *r, size_t at,
-		 const struct model_space *space, const struct sutra_cache_key *k, struct flight **ret_made)
+		 const struct sutra_cache_key *k, struct flight **ret_made)
 {
 	struct flight **slot = flight_slot(c, k), *f, *made = sutra_calloc(1, sizeof(*made));
 	struct waiter *w = sutra_calloc(1, sizeof(*w));
@@ -420,7 +397,7 @@ static int board(struct sutra_cache *c, struct sutra_cache_request *r, size_t at
 
 	*ret_made = NULL;
 	pthread_mutex_lock(&c->lock);
-	for (f = *slot; f && memcmp(f->key.digest, k->digest, sizeof(k->digest)) != 0; f = f->next_slot)
+	for (f = *slot; f && !sutra_cache_key_equal(&f->key, k); f = f->next_slot)
 		;
 	if (!rc && f) {
 		if (is_later(r->deadline_ns, f->deadline_ns))
@@ -432,7 +409,7 @@ static int board(struct sutra_cache *c, struct sutra_cache_request *r, size_t at
 		rc = SUTRA_E_BUSY;
 	} else if (!rc) {
 		made->key = *k;
-		made->space = space;
+		snprintf(made->model, sizeof(made->model), "%s", r->model);
 		made->text = r->texts[at];
 		made->length = r->lengths[at];
 		made->deadline_ns = r->deadline_ns;
@@ -462,7 +439,6 @@ static struct sutra_vector *look_up(struct sutra_cache *c, const struct sutra_ca
 
 void sutra_cache_get(struct sutra_cache *c, struct sutra_cache_request *r)
 {
-	const struct model_space *space = atomic_load(&c->space);
 	struct flight *fresh = NULL, **end = &fresh;
 	size_t n_fresh = 0;
 	struct sutra_err err;
@@ -477,14 +453,14 @@ void sutra_cache_get(struct sutra_cache *c, struct sutra_cache_request *r)
 		struct flight *made;
 		int rc;
 
-		sutra_cache_key_make(space ? space->fingerprint : "", r->texts[i], r->lengths[i], &key);
+		sutra_cache_key_make(r->fingerprint, c->o.dimension, r->texts[i], r->lengths[i], &key);
 		v = look_up(c, &key);
 		if (v) {
 			land(r, i, v, SUTRA_FROM_L1, NULL);
 			sutra_vector_unref(v);
 			continue;
 		}
-		rc = board(c, r, i, space, &key, &made);
+		rc = board(c, r, i, &key, &made);
 		if (rc) {
 			sutra_fail(&err, rc, rc == SUTRA_E_BUSY ? "%d texts are under way already" :
 								  "out of memory for a text (%d)",
@@ -544,14 +520,14 @@ void sutra_cache_clear(struct sutra_cache *c,
 		sutra_store_clear(c->l2, both_done, call);
 }
 
-void sutra_cache_invalidate(struct sutra_cache *c, const char *text, size_t n,
+void sutra_cache_invalidate(struct sutra_cache *c, const char *fingerprint, const char *text, size_t n,
 			    void (*done)(void *user, uint64_t l1, uint64_t l2, int l2_code), void *user)
 {
 	char id[SUTRA_CACHE_ID_LEN];
 	struct sutra_cache_key key;
 	struct both_call *call;
 
-	sutra_cache_key_make(fingerprint_of(c), text, n, &key);
+	sutra_cache_key_make(fingerprint, c->o.dimension, text, n, &key);
 	call = both_new(c, sutra_l1_remove(c->l1, &key), done, user);
 	if (!call)
 		return;

@@ -4,7 +4,8 @@
  * A request is a batch of texts. Each is looked up in L1; the misses of the batch go to L2 in
  * one GetConcepts; what is still missing is computed upstream, together with other callers'
  * texts. A text that is already under way, for whichever caller, is waited for, not computed
- * again. Found and computed vectors go into L1; computed ones are written to L2 behind the answer's
+ * again. The request names the model it is for. Should another one have computed a text, as while
+ * replicas change, its vector carries that one's fingerprint and is kept under that one's key. Found and computed vectors go into L1; computed ones are written to L2 behind the answer's
  * back. L2 that is slow, down, full or wrong is a miss and a counter, never a failure.
  *
  * Threads: calls from any thread; done() runs on the caller's thread (all in L1), L2's or upstream's.
@@ -31,7 +32,7 @@ struct sutra_upstream_batch {
 	const float *rows;	/* [n][dimension] */
 	uint32_t tokens[SUTRA_CACHE_BATCH];
 	bool truncated[SUTRA_CACHE_BATCH];
-	char fingerprint[65];	/* of the model that computed them; "": the one that is known */
+	char fingerprint[SUTRA_CACHE_MODEL_LEN];	/* of the model that computed them; "": who asked's */
 	void (*done)(struct sutra_upstream_batch *b);
 	void *user;		/* the upstream's own */
 };
@@ -55,10 +56,12 @@ struct sutra_cache_request {
 	size_t n;
 	const char *const *texts;
 	const size_t *lengths;
+	const char *model, *fingerprint;	/* whose vectors are wanted; borrowed as texts are */
 	uint64_t deadline_ns;	/* texts that nobody computes by then are SUTRA_E_TIMEOUT; 0: none */
 	void (*done)(struct sutra_cache_request *r);
 	void *user;
-	/* answered: n each; the caller unrefs the vectors, NULL where code says an error */
+	/* answered: n each; the caller unrefs the vectors, NULL where code says an error, and looks at
+	 * their keys' fingerprints: those of one request need not agree */
 	struct sutra_vector **vectors;
 	enum sutra_cache_source *sources;
 	struct sutra_err err;	/* of the first text that failed; code 0: all are there */
@@ -67,12 +70,10 @@ struct sutra_cache_request {
 
 int sutra_cache_new(const struct sutra_cache_options *o, struct sutra_cache **ret, struct sutra_err *err);
 void sutra_cache_free(struct sutra_cache *c);	/* after the last request was answered */
-/* The key space: the model's fingerprint. A new one leaves the old entries to age out. */
-void sutra_cache_set_model(struct sutra_cache *c, const char *name, const char *fingerprint);
 void sutra_cache_get(struct sutra_cache *c, struct sutra_cache_request *r);
-/* Removes one text from both levels; done gets what each held (0 or 1), and l2_code: 0, or why L2 has not
+/* Removes one text of a model from both levels; done gets what each held (0 or 1), and l2_code: 0, or why L2 has not
  * said that the text is gone. */
-void sutra_cache_invalidate(struct sutra_cache *c, const char *text, size_t n,
+void sutra_cache_invalidate(struct sutra_cache *c, const char *fingerprint, const char *text, size_t n,
 			    void (*done)(void *user, uint64_t l1, uint64_t l2, int l2_code), void *user);
 /* Empties both levels; l2_code is 0 or why L2 could not be emptied. */
 void sutra_cache_clear(struct sutra_cache *c,

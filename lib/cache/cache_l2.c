@@ -26,18 +26,17 @@ static void put_done(void *user, int code, uint64_t sequence)
 		sutra_metric_add(&c->metrics[M_L2_ERRORS], 1);
 }
 
-static size_t l2_content(const struct sutra_cache *c, const struct sutra_cache_key *k, uint32_t tokens,
+static size_t l2_content(const char *model, const struct sutra_cache_key *k, uint32_t tokens,
 			 bool truncated, char *out, size_t size)
 {
-	const struct model_space *s = atomic_load(&c->space);
 	char hex[SUTRA_SHA256_HEX];
 
 	sutra_hex(k->digest, sizeof(k->digest), hex);
-	return (size_t)snprintf(out, size, "%s:%.16s %s %u%s", s ? s->name : "", hex, hex, tokens,
+	return (size_t)snprintf(out, size, "%s:%.16s %s %u%s", model, hex, hex, tokens,
 				truncated ? " t" : "");
 }
 
-void sutra_cache_l2_write(struct sutra_cache *c, const struct sutra_vector *v)
+void sutra_cache_l2_write(struct sutra_cache *c, const struct sutra_vector *v, const char *model)
 {
 	char id[SUTRA_CACHE_ID_LEN], content[320];
 	struct sutra_concept concept = { .id = id,
@@ -52,7 +51,7 @@ void sutra_cache_l2_write(struct sutra_cache *c, const struct sutra_vector *v)
 	if (!c->l2)
 		return;
 	sutra_cache_key_id(&v->key, id);
-	concept.content_len = l2_content(c, &v->key, v->tokens, v->truncated, content, sizeof(content));
+	concept.content_len = l2_content(model, &v->key, v->tokens, v->truncated, content, sizeof(content));
 	sutra_store_put(c->l2, &concept, put_done, c);
 }
 

@@ -11,16 +11,12 @@
 #include "cache/l1.h"
 #include "wire/store_client.h"
 
-enum { FLIGHT_SLOTS = 4096, MAX_MODELS = 64 };
+enum { FLIGHT_SLOTS = 4096 };
 
 struct waiter {
 	struct sutra_cache_request *request;
 	size_t at;
 	struct waiter *next;
-};
-
-struct model_space {
-	char name[128], fingerprint[65];
 };
 
 struct flight {
@@ -29,9 +25,8 @@ struct flight {
 	size_t length;
 	struct waiter first, *more;	/* first is the maker's; more: a list */
 	struct flight *next_slot, *next_queued;
-	const struct model_space *space;	/* of the key */
+	char model[128];	/* the name of the key's model */
 	uint64_t deadline_ns;	/* the latest of those who wait; 0: none */
-	bool foreign;	/* another model has computed it: answered, not kept */
 };
 
 #define CACHE_METRICS(X)                                                                          \
@@ -64,9 +59,6 @@ struct sutra_cache {
 	struct sutra_store_client *l2;
 	struct sutra_histogram *l1_times, *l2_times;
 	struct sutra_history *history;
-	struct model_space spaces[MAX_MODELS];	/* never reused: readers hold no lock */
-	_Atomic(struct model_space *) space;
-	size_t n_spaces;
 	pthread_mutex_t lock;
 	struct flight *slots[FLIGHT_SLOTS];
 	struct flight *queue, **queue_tail;
@@ -76,8 +68,9 @@ struct sutra_cache {
 	atomic_bool l2_refuses;	/* the last write to L2 found no space */
 };
 
-/* Writes a computed vector to the shard, if there is one; counted, never awaited. */
-void sutra_cache_l2_write(struct sutra_cache *c, const struct sutra_vector *v);
+/* Writes a computed vector of the model of that name to the shard, if there is one; counted, never
+ * awaited. */
+void sutra_cache_l2_write(struct sutra_cache *c, const struct sutra_vector *v, const char *model);
 /* The vector of what the shard holds under k's id; NULL: nothing, not of this dimension, another
  * text's (ids may collide), or out of memory. */
 struct sutra_vector *sutra_cache_l2_read(struct sutra_cache *c, const struct sutra_cache_key *k,

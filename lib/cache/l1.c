@@ -80,7 +80,7 @@ static bool same_key(const void *ctx, uint32_t node)
 {
 	const struct wanted *w = ctx;
 
-	return !memcmp(w->shard->vectors[node]->key.digest, w->key->digest, sizeof(w->key->digest));
+	return sutra_cache_key_equal(&w->shard->vectors[node]->key, w->key);
 }
 
 static uint32_t find(const struct shard *s, const struct sutra_cache_key *k)

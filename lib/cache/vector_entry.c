@@ -7,15 +7,24 @@
 #include "base/digest.h"
 #include "base/jsonio.h"
 
-void sutra_cache_key_make(const char *fingerprint, const char *text, size_t n,
+void sutra_cache_key_make(const char *fingerprint, uint32_t dimension, const char *text, size_t n,
 			  struct sutra_cache_key *ret)
 {
-	uint8_t both[96];
-	size_t len = strnlen(fingerprint, 64);
+	uint8_t all[SUTRA_CACHE_MODEL_LEN + sizeof(dimension) + SUTRA_SHA256_LEN];
+	size_t len = strnlen(fingerprint, SUTRA_CACHE_MODEL_LEN - 1);
 
-	memcpy(both, fingerprint, len);
-	sutra_sha256(text, n, both + len);
-	sutra_sha256(both, len + SUTRA_SHA256_LEN, ret->digest);
+	memset(ret->fingerprint, 0, sizeof(ret->fingerprint));
+	memcpy(ret->fingerprint, fingerprint, len);
+	memcpy(all, fingerprint, len);
+	for (size_t i = 0; i < sizeof(dimension); i++)
+		all[len++] = (uint8_t)(dimension >> 8 * i);
+	sutra_sha256(text, n, all + len);
+	sutra_sha256(all, len + SUTRA_SHA256_LEN, ret->digest);
+}
+
+bool sutra_cache_key_equal(const struct sutra_cache_key *a, const struct sutra_cache_key *b)
+{
+	return !memcmp(a->digest, b->digest, sizeof(a->digest));
 }
 
 uint64_t sutra_cache_key_hash(const struct sutra_cache_key *k)

@@ -1,9 +1,11 @@
 /*
  * vector_entry - a cached vector: immutable, counted references, its JSON made once.
  *
- * The key is SHA-256 over the model's fingerprint and the SHA-256 of the text as received. Its
+ * The key is SHA-256 over the model's fingerprint (weights, tokenizer, pooling, MRL mode, precision,
+ * prompts, maximum length), the dimension that is kept, and the SHA-256 of the text as received. Its
  * first 64 bits make the concept id and the place in tables; all of it is compared, so a
- * collision is a miss, never a wrong vector.
+ * collision is a miss, never a wrong vector. No number stands for a fingerprint anywhere: a table of
+ * such numbers would have to forget, and a number given twice is a wrong vector.
  */
 #ifndef SUTRA_CACHE_VECTOR_ENTRY_H
 #define SUTRA_CACHE_VECTOR_ENTRY_H
@@ -15,8 +17,11 @@
 
 #define SUTRA_CACHE_ID_LEN 17	/* 16 hex digits and NUL */
 
+enum { SUTRA_CACHE_MODEL_LEN = 65 };	/* of a fingerprint, with NUL */
+
 struct sutra_cache_key {
 	uint8_t digest[32];
+	char fingerprint[SUTRA_CACHE_MODEL_LEN];	/* of the model; in the digest, too */
 };
 
 struct sutra_vector {
@@ -30,8 +35,10 @@ struct sutra_vector {
 	float values[];		/* [dimension] */
 };
 
-void sutra_cache_key_make(const char *fingerprint, const char *text, size_t n,
+/* fingerprint: shorter than SUTRA_CACHE_MODEL_LEN. */
+void sutra_cache_key_make(const char *fingerprint, uint32_t dimension, const char *text, size_t n,
 			  struct sutra_cache_key *ret);
+bool sutra_cache_key_equal(const struct sutra_cache_key *a, const struct sutra_cache_key *b);
 uint64_t sutra_cache_key_hash(const struct sutra_cache_key *k);
 void sutra_cache_key_id(const struct sutra_cache_key *k, char out[SUTRA_CACHE_ID_LEN]);
 

@@ -1,8 +1,8 @@
 /*
  * The fingerprint is the SHA-256 of one line: weights, vocabulary, and what is done with them; see
- * make_fingerprint. It trusts that a config.json goes with its weights, and names nothing of it (heads,
- * eps, rotary base): two folders that differ in that alone share one. Changing how vectors are
- * computed must change PIPELINE.
+ * make_fingerprint. Of config.json (heads, eps, rotary base) it takes the digest of the whole file:
+ * what decides nothing there costs a cache when it changes, and what decides is never left out.
+ * Changing how vectors are computed must change PIPELINE.
  */
 #include "model/model.h"
 
@@ -157,6 +157,7 @@ static int read_config(struct sutra_model *m, struct sutra_encoder_config *ret,
 		       struct sutra_err *err)
 {
 	char *path = file_in(m, "config.json"), *text = NULL;
+	uint8_t digest[SUTRA_SHA256_LEN];
 	json_t *v = NULL;
 	size_t n;
 	int rc;
@@ -169,6 +170,10 @@ static int read_config(struct sutra_model *m, struct sutra_encoder_config *ret,
 	if (!rc && !(rc = sutra_json_parse(text, n, &v, err)))
 		m->matryoshka_trained = json_is_true(json_object_get(v, "is_matryoshka")) ||
 					json_array_size(json_object_get(v, "matryoshka_dimensions"));
+	if (!rc) {
+		sutra_sha256(text, n, digest);
+		sutra_hex(digest, sizeof(digest), m->config_sha256);
+	}
 	json_decref(v);
 	sutra_free(text);
 	sutra_free(path);
@@ -253,9 +258,9 @@ static int make_fingerprint(struct sutra_model *m, struct sutra_err *err)
 
 	sutra_buf_init(&line, MAX_JSON);
 	sutra_buf_addf(&line,
-		       "pipeline=%s weights=%s vocab=%s lowercase=%d strip_accents=%d split_han=%d "
+		       "pipeline=%s weights=%s config=%s vocab=%s lowercase=%d strip_accents=%d split_han=%d "
 		       "pooling=%s mrl=%s precision=%s prefix=", PIPELINE, m->weights_sha256,
-		       m->vocab_sha256, o->lowercase, o->strip_accents, o->split_han,
+		       m->config_sha256, m->vocab_sha256, o->lowercase, o->strip_accents, o->split_han,
 		       sutra_pooling_name(m->pooling), sutra_mrl_name(m->mrl),
 		       sutra_precision_name(m->precision.precision));
 	add_prompts(m, &line);

@@ -41,7 +41,7 @@ struct sutra_model {
 	size_t dimension;			/* native */
 	size_t max_tokens;			/* of a text, with [CLS] and [SEP] */
 	bool matryoshka_trained;		/* config.json says so */
-	char weights_sha256[SUTRA_SHA256_HEX], vocab_sha256[SUTRA_SHA256_HEX];
+	char weights_sha256[SUTRA_SHA256_HEX], vocab_sha256[SUTRA_SHA256_HEX], config_sha256[SUTRA_SHA256_HEX];
 	char fingerprint[SUTRA_FINGERPRINT_LEN];	/* what a vector depends on; see model.c */
 };
 

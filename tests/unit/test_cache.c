@@ -65,7 +65,7 @@ static struct sutra_vector *vector(const char *text, uint64_t expires)
 	static const float values[DIM] = { 0.5f, 0.5f, 0.5f, 0.5f };
 	struct sutra_cache_key k;
 
-	sutra_cache_key_make("model", text, strlen(text), &k);
+	sutra_cache_key_make("model", DIM, text, strlen(text), &k);
 	return sutra_vector_new(&k, values, DIM, 3, false, expires);
 }
 
@@ -100,6 +100,8 @@ static void l1_drops_the_least_recently_used_and_the_expired(void **state)
 /* The model: keeps batches until the test answers them. */
 static struct sutra_upstream_batch *waiting[64];
 static size_t n_waiting, texts_asked, answered;
+static const char *asked_of, *computed_by;	/* fingerprints of the models; computed_by "": asked_of */
+static float computing;	/* what its vectors are full of */
 
 static void upstream(void *ctx, struct sutra_upstream_batch *b)
 {
@@ -109,8 +111,10 @@ static void upstream(void *ctx, struct sutra_upstream_batch *b)
 
 static void answer_all(int code)
 {
-	static const float rows[SUTRA_CACHE_BATCH * DIM] = { 1 };
+	static float rows[SUTRA_CACHE_BATCH * DIM];
 
+	for (size_t i = 0; i < SUTRA_CACHE_BATCH * DIM; i++)
+		rows[i] = computing;
 	while (n_waiting) {
 		struct sutra_upstream_batch *b = waiting[--n_waiting];
 
@@ -120,6 +124,7 @@ static void answer_all(int code)
 		if (code)
 			sutra_fail(&b->err, code, "the model is down");
 		b->rows = rows;
+		snprintf(b->fingerprint, sizeof(b->fingerprint), "%s", computed_by);
 		b->done(b);
 	}
 }
@@ -135,7 +140,8 @@ struct ask {
 
 static void ask(struct sutra_cache *c, struct ask *a, const char *const *texts, size_t n)
 {
-	*a = (struct ask){ .r = { .n = n, .texts = texts, .done = on_answer } };
+	*a = (struct ask){ .r = { .n = n, .texts = texts, .model = "m", .fingerprint = asked_of,
+				  .done = on_answer } };
 	for (size_t i = 0; i < n; i++)
 		a->lengths[i] = strlen(texts[i]);
 	a->r.lengths = a->lengths;
@@ -157,8 +163,10 @@ static struct sutra_cache *open_cache(bool enabled)
 	struct sutra_cache *c;
 
 	n_waiting = texts_asked = answered = 0;
+	asked_of = "fingerprint-1";
+	computed_by = "";
+	computing = 1;
 	assert_int_equal(sutra_cache_new(&o, &c, NULL), 0);
-	sutra_cache_set_model(c, "m", "fingerprint-1");
 	return c;
 }
 
@@ -198,12 +206,91 @@ static void a_batch_sends_only_its_misses_and_duplicates_once(void **state)
 	assert_ptr_equal(m.vectors[0], m.vectors[2]);
 	release(&a);
 	release(&m);
-	sutra_cache_set_model(c, "m", "fingerprint-2");	/* a new model is a new key space */
-	ask(c, &a, first, 1);
-	assert_int_equal(texts_asked, 4);
+	sutra_cache_free(c);
+}
+
+/* However many models there were, a text's vector is that of the model that is asked of. */
+static void no_model_answers_for_another(void **state)
+{
+	enum { MODELS = 300 };
+	static const char *const text[] = { "the same" };
+	struct sutra_cache *c = open_cache(true);
+	char fingerprint[32];
+	struct ask a;
+
+	asked_of = fingerprint;
+	for (int round = 0; round < 2; round++) {
+		for (int m = 0; m < MODELS; m++) {
+			snprintf(fingerprint, sizeof(fingerprint), "fingerprint-%d", m);
+			computing = (float)m;
+			ask(c, &a, text, 1);
+			if (!a.vectors[0])
+				answer_all(0);
+			assert_true(a.vectors[0]->values[0] == (float)m);
+			assert_string_equal(a.vectors[0]->key.fingerprint, fingerprint);
+			release(&a);
+		}
+		assert_true(round ? texts_asked > MODELS : texts_asked == MODELS);
+	}
+	sutra_cache_free(c);
+}
+
+/* A flight's answer may be of a model that replicas have changed to meanwhile: it says so, and is kept
+ * as that one's. */
+static void what_another_model_computed_is_kept_as_its_own(void **state)
+{
+	static const char *const text[] = { "x" };
+	struct sutra_cache *c = open_cache(true);
+	struct ask a, b;
+
+	ask(c, &a, text, 1);
+	asked_of = "fingerprint-2";
+	ask(c, &b, text, 1);	/* under way for another model: not joined */
+	assert_int_equal(texts_asked, 2);
+	computed_by = "fingerprint-2";
 	answer_all(0);
+	assert_string_equal(a.vectors[0]->key.fingerprint, "fingerprint-2");
+	assert_string_equal(b.vectors[0]->key.fingerprint, "fingerprint-2");
+	release(&a);
+	release(&b);
+	ask(c, &b, text, 1);
+	assert_int_equal(b.sources[0], SUTRA_FROM_L1);
+	release(&b);
+	asked_of = "fingerprint-1";
+	ask(c, &a, text, 1);
+	assert_null(a.vectors[0]);
+	assert_int_equal(texts_asked, 3);
+	computed_by = "";
+	answer_all(0);
+	assert_string_equal(a.vectors[0]->key.fingerprint, "fingerprint-1");
 	release(&a);
 	sutra_cache_free(c);
+}
+
+/* One shard serves gateways of several models and dimensions: what differs in any of them differs. */
+static void every_part_of_the_key_counts(void **state)
+{
+	static const struct {
+		const char *fingerprint;
+		uint32_t dimension;
+		const char *text;
+	} parts[] = {
+		{ "f", 256, "text" }, { "g", 256, "text" }, { "f", 128, "text" }, { "f", 256, "texT" },
+		{ "f", 256, "text " }, { "", 256, "text" }, { "ff", 256, "text" },
+		{ "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", 256, "text" },
+		{ "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdee", 256, "text" },
+	};
+	enum { N = sizeof(parts) / sizeof(parts[0]) };
+	struct sutra_cache_key keys_of[N], again;
+
+	for (size_t i = 0; i < N; i++) {
+		sutra_cache_key_make(parts[i].fingerprint, parts[i].dimension, parts[i].text,
+				     strlen(parts[i].text), &keys_of[i]);
+		for (size_t k = 0; k < i; k++)
+			assert_false(sutra_cache_key_equal(&keys_of[i], &keys_of[k]));
+	}
+	sutra_cache_key_make("f", 256, "text", 4, &again);
+	assert_true(sutra_cache_key_equal(&keys_of[0], &again));
 }
 
 static void a_failure_reaches_all_who_waited_and_is_not_kept(void **state)
@@ -229,7 +316,8 @@ static void a_failure_reaches_all_who_waited_and_is_not_kept(void **state)
 
 static void ask_until(struct sutra_cache *c, struct ask *a, const char *const *texts, uint64_t deadline_ns)
 {
-	*a = (struct ask){ .lengths = { 1 }, .r = { .n = 1, .texts = texts, .done = on_answer,
+	*a = (struct ask){ .lengths = { 1 }, .r = { .n = 1, .texts = texts, .model = "m",
+						    .fingerprint = asked_of, .done = on_answer,
 						    .deadline_ns = deadline_ns } };
 	a->r.lengths = a->lengths;
 	a->r.vectors = a->vectors;
@@ -304,6 +392,9 @@ int main(void)
 		cmocka_unit_test(l1_drops_the_least_recently_used_and_the_expired),
 		cmocka_unit_test(equal_texts_under_way_are_computed_once),
 		cmocka_unit_test(a_batch_sends_only_its_misses_and_duplicates_once),
+		cmocka_unit_test(no_model_answers_for_another),
+		cmocka_unit_test(what_another_model_computed_is_kept_as_its_own),
+		cmocka_unit_test(every_part_of_the_key_counts),
 		cmocka_unit_test(a_failure_reaches_all_who_waited_and_is_not_kept),
 		cmocka_unit_test(a_deadline_goes_upstream_or_ends_the_text),
 		cmocka_unit_test(who_joins_with_more_time_is_not_given_up_on),

@@ -288,7 +288,7 @@ static void fingerprint(enum sutra_mrl mrl, char out[SUTRA_FINGERPRINT_LEN])
 
 static void fingerprint_covers_what_decides(void **state)
 {
-	char prints[6][SUTRA_FINGERPRINT_LEN], again[SUTRA_FINGERPRINT_LEN];
+	char prints[7][SUTRA_FINGERPRINT_LEN], again[SUTRA_FINGERPRINT_LEN];
 	struct sutra_buf b;
 
 	fingerprint(SUTRA_MRL_LAYER_NORM, prints[0]);
@@ -306,7 +306,13 @@ static void fingerprint_covers_what_decides(void **state)
 	put("model.safetensors", b.data, b.len);
 	sutra_buf_release(&b);
 	fingerprint(SUTRA_MRL_LAYER_NORM, prints[5]);
-	for (size_t i = 0; i < 6; i++)
+	tiny_config(&tiny_default, &b);	/* under the same weights */
+	b.data[b.len - 1] = ' ';
+	sutra_buf_adds(&b, ",\"layer_norm_eps\":1e-7}");
+	put("config.json", b.data, b.len);
+	sutra_buf_release(&b);
+	fingerprint(SUTRA_MRL_LAYER_NORM, prints[6]);
+	for (size_t i = 0; i < 7; i++)
 		for (size_t k = 0; k < i; k++)
 			assert_string_not_equal(prints[i], prints[k]);
 }
