@@ -40,7 +40,6 @@ struct call {
 	void *later_arg;
 	struct sutra_buf body;
 	uint64_t deadline_ns, delay_ns, due_ns;
-	bool hurried;		/* by the client, to less than our own deadline */
 	const char *headers[3];	/* the deadline, another one, the end */
 	char id_header[160], timeout_header[48];	/* what is left, in milliseconds */
 	struct call *next;
@@ -224,13 +223,10 @@ static void finish_pass(struct call *c)
 	}
 }
 
-/* What has just gone down is asked for its /info soon, so that its coming back is seen. */
-static void set_up(struct upstream *u, bool up)
+static void ask_soon(struct upstream *u)
 {
 	uint64_t soon = sutra_clock_ns() + INFO_RETRY_NS;
 
-	if (atomic_exchange(&u->up, up) == up || up)
-		return;
 	pthread_mutex_lock(&u->lock);
 	if (u->info_due_ns != UINT64_MAX && u->info_due_ns > soon) {	/* MAX: it is being asked now */
 		u->info_due_ns = soon;
@@ -239,6 +235,8 @@ static void set_up(struct upstream *u, bool up)
 	pthread_mutex_unlock(&u->lock);
 }
 
+/* A late answer says nothing about ml-base: a client can allow 1 ms, or ask for what takes a
+ * minute. /info tells. */
 static bool is_late(const struct sutra_fetch *f)
 {
 	return f->reason ? f->reason == SUTRA_FETCH_CONNECT_TIMEOUT ||
@@ -255,8 +253,10 @@ static void on_answer(struct sutra_fetch *f)
 		try_later(c);
 		return;
 	}
-	if (!(c->hurried && is_late(f)))	/* the client's haste says nothing about ml-base */
-		set_up(c->u, !f->reason && f->status < 500);
+	if (!is_late(f))	/* an answer of its own, a 500 too, is a sign of life */
+		atomic_store(&c->u->up, !f->reason && f->status != 502 && f->status != 503);
+	if (is_late(f) || !upstream_up(c->u))
+		ask_soon(c->u);
 	if (c->batch)
 		finish_batch(c);
 	else
@@ -285,10 +285,8 @@ static struct call *call_new(struct upstream *u)
 /* What the client allows; 0: it has not said. */
 static void limit_deadline(struct call *c, uint64_t deadline_ns)
 {
-	if (!deadline_ns || deadline_ns >= c->deadline_ns)
-		return;
-	c->deadline_ns = deadline_ns;
-	c->hurried = true;
+	if (deadline_ns && deadline_ns < c->deadline_ns)
+		c->deadline_ns = deadline_ns;
 }
 
 static void start(struct call *c)

@@ -215,6 +215,31 @@ held() { kill -0 "$HOLDER" && [ "$(metric batches_total)" = "$BATCHES" ]; }
   [ "$rc" = 0 ]
 }
 
+# A deadline of 1 ms is a 504 of the replica's, unless a thread was free.
+@test "clients' deadlines and aborts take no replica out of the balancer, and others lose nothing" {
+  command -v haproxy >/dev/null || skip "no haproxy"
+  replica
+  first=${URL#http://}
+  replica
+  balance "$first" "${URL#http://}"
+  downs() { curl -sf "http://$STATS/stats;csv" | awk -F, '$2 == "ml-base-1" || $2 == "ml-base-2" { n += $23; up += $18 == "UP" } END { print up, n }'; }
+  until [ "$(downs)" = "2 0" ]; do kill -0 "${PIDS##* }"; done
+  load_until "$BATS_TEST_TMPDIR/stop" "${BALANCER##*:}" 50
+  texts 64 many
+  for _ in 1 2 3 4; do
+    for _ in $(seq 50); do
+      printf 'next\nurl = "http://%s/embed"\ndata = "@many"\nheader = "X-Request-Timeout: 1"\noutput = /dev/null\nwrite-out = "%%{http_code}\\n"\n' "$BALANCER"
+      # hangs up in the middle of its body
+      printf 'POST /embed HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{' >"/dev/tcp/${BALANCER/://}"
+    done | sed 1d | curl -s -K - >>codes
+  done
+  sort codes | uniq -c
+  grep -q 504 codes
+  run -1 grep -v -e 200 -e 504 codes
+  [ "$(downs)" = "2 0" ]
+  load_failed_none "$BATS_TEST_TMPDIR/stop" || { cat haproxy.log; return 1; }
+}
+
 @test "TERM alone, behind a balancer: requests come until it has noticed, and none fails" {
   command -v haproxy >/dev/null || skip "no haproxy"
   replica
