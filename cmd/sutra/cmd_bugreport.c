@@ -387,7 +387,7 @@ static int run(int n, char **argv)
 	}
 	if (!rc && n) {
 		rc = sutra_file_write(argv[1], g.out.data, g.out.len, 0600, &err);
-		if (!rc && !common.quiet)
+		if (!rc && !common.quiet && sutra_is_file(argv[1]))
 			printf("%s: %zu bytes; read it before you send it\n", argv[1], g.out.len);
 	} else if (!rc) {
 		fwrite(g.out.data, 1, g.out.len, stdout);

@@ -44,63 +44,6 @@ int sutra_file_read(const char *path, size_t max, char **ret_data, size_t *ret_l
 	return 0;
 }
 
-static int write_all(int fd, const char *p, size_t n)
-{
-	while (n) {
-		ssize_t w = write(fd, p, n);
-
-		if (w < 0 && errno == EINTR)
-			continue;
-		if (w < 0)
-			return -1;
-		p += w;
-		n -= (size_t)w;
-	}
-	return 0;
-}
-
-static int write_parts(int fd, const struct iovec *parts, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (write_all(fd, parts[i].iov_base, parts[i].iov_len))
-			return -1;
-	return 0;
-}
-
-int sutra_file_write_parts(const char *path, const struct iovec *parts, size_t n, mode_t mode,
-			   struct sutra_err *err)
-{
-	char *tmp = sutra_asprintf("%s.%ld.tmp", path, (long)getpid());
-	int fd, rc = 0;
-
-	if (!tmp)
-		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory writing %s", path);
-	fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
-	if (fd < 0) {
-		rc = sutra_fail_errno(err, "cannot create %s", tmp);
-		goto out;
-	}
-	if (write_parts(fd, parts, n) || fchmod(fd, mode) || fsync(fd))
-		rc = sutra_fail_errno(err, "cannot write %s", path);
-	if (close(fd) && !rc)
-		rc = sutra_fail_errno(err, "cannot write %s", path);
-	if (!rc && rename(tmp, path))
-		rc = sutra_fail_errno(err, "cannot replace %s", path);
-	if (rc)
-		unlink(tmp);
-out:
-	sutra_free(tmp);
-	return rc;
-}
-
-int sutra_file_write(const char *path, const void *data, size_t n, mode_t mode,
-		     struct sutra_err *err)
-{
-	struct iovec whole = { (void *)(uintptr_t)data, n };
-
-	return sutra_file_write_parts(path, &whole, 1, mode, err);
-}
-
 int sutra_mkdirs(const char *path, mode_t mode, struct sutra_err *err)
 {
 	char part[PATH_MAX];

@@ -12,7 +12,9 @@
 /* The whole file, NUL-terminated, freed with sutra_free; SUTRA_E_TOOBIG above max. */
 int sutra_file_read(const char *path, size_t max, char **ret_data, size_t *ret_len,
 		    struct sutra_err *err);
-/* Written beside it, synced, renamed over it: readers see the old or the new. */
+/* A regular file is replaced at once, synced: readers see the old or the new, a failure changes
+ * nothing. Links are followed and stay; mode and owner of what is there stay (mode: of a new file).
+ * A device, FIFO, or file whose owner could not be kept is written through. */
 int sutra_file_write(const char *path, const void *data, size_t n, mode_t mode,
 		     struct sutra_err *err);
 /* The same of n parts, one after the other. */

@@ -312,7 +312,7 @@ int sutra_download(struct sutra_download *d, struct sutra_err *err)
 
 	if (rc)
 		return rc;
-	fd = open(d->path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	fd = open(d->path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return sutra_fail_errno(err, "cannot write %s", d->path);
 	d->size = fstat(fd, &st) ? 0 : (uint64_t)st.st_size;

@@ -16,7 +16,7 @@ enum { MAX_LINE = 4096, MAX_READ = 16 << 10 };
 void sutra_audit(const char *state_dir, const char *command, const char *outcome)
 {
 	char *path = xasprintf("%s/audit.log", state_dir), stamp[SUTRA_RFC3339_LEN];
-	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
 	struct sutra_buf line;
 
 	sutra_clock_rfc3339(sutra_clock_wall_us(), stamp);

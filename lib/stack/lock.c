@@ -41,7 +41,7 @@ int sutra_lock_take(const char *state_dir, const char *command, uint64_t wait_ns
 	uint64_t end = wait_ns == UINT64_MAX ? wait_ns : sutra_clock_ns() + wait_ns;
 	int fd, rc = 0;
 
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		rc = sutra_fail_errno(err, "cannot open %s", path);
 	while (!rc && flock(fd, LOCK_EX | LOCK_NB)) {

@@ -284,7 +284,7 @@ static void become_runsvdir(const char *state_dir, int report)
 
 	setsid();
 	snprintf(path, sizeof(path), "%s/native/runsvdir.log", state_dir);
-	out = open(path, O_WRONLY | O_CREAT | O_APPEND, 0600);
+	out = open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, 0600);
 	dup2(in, 0);
 	dup2(out, 1);
 	dup2(out, 2);

@@ -115,7 +115,7 @@ static int lock_folder(struct sutra_engine *s, struct sutra_err *err)
 	if (rc)
 		return rc;
 	snprintf(path, sizeof(path), "%s/lock", s->dir);
-	s->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	s->lock_fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (s->lock_fd < 0)
 		return sutra_fail_errno(err, "cannot open %s", path);
 	if (flock(s->lock_fd, LOCK_EX | LOCK_NB)) {
