@@ -68,7 +68,7 @@ static int open_folder(struct target *t, const char *path, struct sutra_err *err
 
 	if (!*name || strlen(name) > NAME_MAX || strlen(path) >= sizeof(folder))
 		return sutra_fail(err, SUTRA_E_INVALID, "file name too long or empty: \"%s\"", t->path);
-	strcpy(t->name, name);
+	memcpy(t->name, name, strlen(name) + 1);
 	snprintf(folder, sizeof(folder), "%.*s", slash ? (int)(slash - path + 1) : 1, slash ? path : ".");
 	t->folder = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	return t->folder < 0 ? sutra_fail_errno(err, "cannot write into %s", folder) : 0;
