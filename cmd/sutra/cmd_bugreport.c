@@ -19,6 +19,7 @@
 #include "base/version.h"
 #include "stack/compose.h"
 #include "stack/credentials.h"
+#include "stack/dotenv.h"
 #include "stack/generation.h"
 #include "stack/record.h"
 #include "sutra/command.h"
@@ -124,9 +125,9 @@ static void collect_secrets(struct bug *g)
 	struct sutra_env env = { 0 };
 
 	environment_secrets(g->mask);
-	if (!sutra_env_read(dotenv, &env, NULL))
-		for (size_t i = 0; i < env.n; i++)
-			name_value(g->mask, env.items[i].key, env.items[i].value);
+	sutra_dotenv_read(dotenv, NULL, NULL, &env, NULL, NULL);	/* of a broken one, what stands before the fault */
+	for (size_t i = 0; i < env.n; i++)
+		name_value(g->mask, env.items[i].key, env.items[i].value);
 	sutra_env_release(&env);
 	sutra_free(dotenv);
 	if (g->state_dir && !sutra_credentials_read(g->state_dir, &c, NULL)) {

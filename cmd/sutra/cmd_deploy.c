@@ -69,6 +69,8 @@ static int make_desired(const struct sutra_runtime *rt, struct sutra_config *con
 	const struct sutra_parts parts = { data_dir, NULL, NULL };
 	int rc = sutra_desired_make(rt, config, &parts, state_dir, ret, err);
 
+	if (!rc)
+		warn_unset("compose/docker-compose.yml", &ret->all->unset);
 	if (rc || rt != &sutra_docker || plan_only || !sutra_docker_images(ret->units, ret->n, NULL))
 		return rc;
 	rc = build_images(data_dir, err);

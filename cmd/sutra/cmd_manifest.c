@@ -76,8 +76,10 @@ static int print_manifest(make_manifest *make, struct sutra_config *config, cons
 	rc = rc ? rc : sutra_compose_read(path, sutra_manifest_lookup, config, &selected, err);
 	rc = rc ? rc : sutra_compose_select(selected, &profiles, err);
 	rc = rc ? rc : make(&(struct sutra_manifest){ all, selected, folder, registry, cluster_domain }, &out, err);
-	if (!rc)
+	if (!rc) {
+		warn_unset(path, &all->unset);
 		fputs(sutra_buf_str(&out), stdout);
+	}
 	sutra_buf_release(&out);
 	sutra_compose_free(selected);
 	sutra_compose_free(all);

@@ -35,7 +35,17 @@ int stack_open(struct sutra_config **ret_config, char **ret_data_dir, char **ret
 	if (rc)
 		return rc;
 	*ret_state_dir = sutra_state_dir();	/* again: it can be resolved now that it is there */
-	return sutra_config_load(*ret_data_dir, ret_config, err);
+	rc = sutra_config_load(*ret_data_dir, ret_config, err);
+	if (!rc)
+		warn_unset("compose/.env", sutra_config_unset(*ret_config));
+	return rc;
+}
+
+void warn_unset(const char *file, const struct sutra_strv *names)
+{
+	for (size_t i = 0; i < names->n && !common.quiet; i++)
+		fprintf(stderr, "sutra: %s: the variable %s has no value and is taken as empty; $$ is a dollar\n", file,
+			names->items[i]);
 }
 
 void print_document(json_t *o)

@@ -12,6 +12,8 @@
  * or usable on failure. Ports of SUTRA_PORT_OFFSET are worked out into the settings. */
 int stack_open(struct sutra_config **ret_config, char **ret_data_dir, char **ret_state_dir, bool create,
 	       struct sutra_err *err);
+/* A warning line on standard error for each: variables that a file uses and nobody sets. Not with -q. */
+void warn_unset(const char *file, const struct sutra_strv *names);
 void print_document(json_t *o);	/* takes the reference; key-sorted, one line end */
 json_t *deployment_document(const struct sutra_deployment *d, const char *schema);
 void print_services(const struct sutra_deployment *d);

@@ -197,6 +197,8 @@ bool sutra_str_utf8(const char *s, size_t n, size_t *ret_at)
 	return true;
 }
 
+size_t sutra_str_bom(const char *s, size_t n) { return n >= 3 && !memcmp(s, "\xef\xbb\xbf", 3) ? 3 : 0; }
+
 /* Levenshtein. */
 size_t sutra_str_distance(const char *a, const char *b)
 {

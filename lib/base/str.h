@@ -24,6 +24,8 @@ bool sutra_str_ends(const char *s, const char *suffix);
 /* Whether n bytes are well-formed UTF-8 (no surrogates, nothing above 10FFFF);
  * *ret_at (may be NULL) is the offset of the first bad byte. */
 bool sutra_str_utf8(const char *s, size_t n, size_t *ret_at);
+/* Length of the byte-order mark that some editors put before a UTF-8 text; 0: there is none. */
+size_t sutra_str_bom(const char *s, size_t n);
 /* Edits (insert, drop, replace a byte) between two words; 64 when one is longer than 63 bytes. */
 size_t sutra_str_distance(const char *a, const char *b);
 /* The entry of a NULL-terminated list that is nearest to word by edit distance

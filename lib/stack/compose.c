@@ -159,8 +159,8 @@ int sutra_compose_parse(const char *text, size_t n, const char *file, sutra_look
 	struct fy_diag *diag = fy_diag_create(&silent);
 	struct fy_parse_cfg cfg = { .flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG | FYPCF_RESOLVE_DOCUMENT,
 				    .diag = diag };
-	struct reader r = { file, lookup, ctx, err, 1 };
 	struct sutra_compose *c = sutra_calloc(1, sizeof(*c));
+	struct reader r = { file, lookup, ctx, c ? &c->unset : NULL, err, 1 };
 	struct fy_document *doc = NULL;
 	int rc;
 
@@ -210,6 +210,7 @@ void sutra_compose_free(struct sutra_compose *c)
 	sutra_free(c->services);
 	sutra_strv_release(&c->volumes);
 	sutra_free(c->volume_sizes);
+	sutra_strv_release(&c->unset);
 	sutra_free(c->file);
 	sutra_free(c->name);
 	sutra_free(c);

@@ -84,7 +84,13 @@ struct sutra_service {
 	char *name, *image;
 	int line;
 	struct sutra_strv command, entrypoint, profiles, expose;
-	struct sutra_env env;
+	struct sutra_env env;		/* of environment, and behind it of env_file */
+	struct sutra_env_file {
+		char *path;
+		bool required;
+		int line;
+	} *env_files;
+	size_t n_env_files;
 	struct sutra_dependency *depends_on;
 	size_t n_depends_on;
 	struct sutra_port *ports;
@@ -111,6 +117,7 @@ struct sutra_compose {
 	size_t n_services;
 	struct sutra_strv volumes;	/* declared names */
 	uint64_t *volume_sizes;		/* of each, x-sutra-size; 0: not said */
+	struct sutra_strv unset;	/* variables without a value: they were taken as empty */
 };
 
 /* Reads and checks a file. Relative env_file paths are beside it. SUTRA_E_SETTING (and
@@ -130,7 +137,5 @@ int sutra_compose_select(struct sutra_compose *c, const struct sutra_strv *profi
 const char *sutra_env_get(const struct sutra_env *e, const char *key);
 int sutra_env_set(struct sutra_env *e, const char *key, const char *value);
 void sutra_env_release(struct sutra_env *e);
-/* Reads KEY=value lines (compose's env_file: #, blank lines, optional export, quotes). */
-int sutra_env_read(const char *path, struct sutra_env *e, struct sutra_err *err);
 
 #endif

@@ -8,8 +8,6 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 
-enum { MAX_VALUE = 64 << 10 };
-
 int reader_fail(struct reader *r, const char *fmt, ...)
 {
 	char words[400];
@@ -38,7 +36,7 @@ static const char *kind(struct fy_node *n)
 					 "a value";
 }
 
-static bool is_null(struct fy_node *n)
+bool reader_is_null(struct fy_node *n)
 {
 	size_t len;
 	const char *text;
@@ -61,15 +59,15 @@ int reader_string(struct reader *r, struct fy_node *n, const char *what, char **
 	char *raw;
 	int rc;
 
-	if (is_null(n) || !fy_node_is_scalar(n))
+	if (reader_is_null(n) || !fy_node_is_scalar(n))
 		return reader_fail(r, "%s must be a value, not %s", what, kind(n));
 	note_line(r, n);
 	text = fy_node_get_scalar(n, &len);
-	if (len > MAX_VALUE || memchr(text, '\0', len))
+	if (len > SUTRA_MAX_VALUE || memchr(text, '\0', len))
 		return reader_fail(r, "%s is too long or holds a NUL byte", what);
 	raw = sutra_strndup(text, len);
-	sutra_buf_init(&b, MAX_VALUE);
-	rc = raw ? sutra_interpolate(raw, r->lookup, r->ctx, &b, &why) : SUTRA_E_NOMEM;
+	sutra_buf_init(&b, SUTRA_MAX_VALUE);
+	rc = raw ? sutra_interpolate(raw, r->lookup, r->ctx, &b, r->unset, &why) : SUTRA_E_NOMEM;
 	sutra_free(raw);
 	if (rc) {
 		sutra_buf_release(&b);
@@ -156,7 +154,7 @@ static int split_words(struct reader *r, const char *s, const char *what, struct
 	char quote = 0;
 	int rc = 0;
 
-	sutra_buf_init(&word, MAX_VALUE);
+	sutra_buf_init(&word, SUTRA_MAX_VALUE);
 	for (; !rc; s++) {
 		if (quote ? *s == quote : *s == '"' || *s == '\'') {
 			quote = quote ? 0 : *s;
@@ -189,7 +187,7 @@ int reader_strings(struct reader *r, struct fy_node *n, const char *what, bool a
 	char *text;
 	int rc = 0;
 
-	if (is_null(n))
+	if (reader_is_null(n))
 		return 0;
 	if (!fy_node_is_sequence(n)) {
 		rc = reader_string(r, n, what, &text);
@@ -210,6 +208,22 @@ int reader_strings(struct reader *r, struct fy_node *n, const char *what, bool a
 	return rc;
 }
 
+int reader_items(struct reader *r, struct fy_node *n, const char *what,
+		 int (*each)(struct reader *r, struct fy_node *item, void *object, const char *what), void *object)
+{
+	struct fy_node *item;
+	void *at = NULL;
+	int rc = 0;
+
+	if (reader_is_null(n))
+		return 0;
+	if (!fy_node_is_sequence(n))
+		return each(r, n, object, what);
+	while (!rc && (item = fy_node_sequence_iterate(n, &at)))
+		rc = each(r, item, object, what);
+	return rc;
+}
+
 int reader_pairs(struct reader *r, struct fy_node *n, const char *what,
 		 int (*each)(struct reader *r, const char *key, struct fy_node *value, void *object),
 		 void *object)
@@ -218,7 +232,7 @@ int reader_pairs(struct reader *r, struct fy_node *n, const char *what,
 	void *at = NULL;
 	int rc = 0;
 
-	if (is_null(n))
+	if (reader_is_null(n))
 		return 0;
 	if (!fy_node_is_mapping(n))
 		return reader_fail(r, "%s must be a mapping, not %s", what, kind(n));

@@ -14,12 +14,15 @@ struct reader {
 	const char *file;
 	sutra_lookup *lookup;
 	void *ctx;
+	struct sutra_strv *unset;	/* gets variables without a value; may be NULL */
 	struct sutra_err *err;
 	int line;	/* of the key last entered: where an error is, unless the node knows better */
 };
 
 /* "file:line: ..." with SUTRA_E_SETTING. */
 int reader_fail(struct reader *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Nothing, ~ or null. */
+bool reader_is_null(struct fy_node *n);
 /* The scalar, interpolated, owned by the caller. what: "services.x.image", for errors. */
 int reader_string(struct reader *r, struct fy_node *n, const char *what, char **ret);
 int reader_bool(struct reader *r, struct fy_node *n, const char *what, bool *ret);
@@ -31,6 +34,10 @@ int reader_double(struct reader *r, struct fy_node *n, const char *what, double 
 /* A list of scalars, or (as_words) one scalar split at blanks as a shell would. */
 int reader_strings(struct reader *r, struct fy_node *n, const char *what, bool as_words,
 		   struct sutra_strv *ret);
+
+/* Calls each for every item of a list, or for what stands in its place; null is an empty list. */
+int reader_items(struct reader *r, struct fy_node *n, const char *what,
+		 int (*each)(struct reader *r, struct fy_node *item, void *object, const char *what), void *object);
 
 /* One row a key that a mapping may hold; read gets the value and the object. */
 struct reader_key {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "stack/compose_env.h"
 #include "stack/compose_extra.h"
 
 static int read_image(struct reader *r, struct fy_node *n, void *object, const char *what)
@@ -25,81 +26,6 @@ static int read_entrypoint(struct reader *r, struct fy_node *n, void *object, co
 static int read_profiles(struct reader *r, struct fy_node *n, void *object, const char *what)
 {
 	return reader_strings(r, n, what, false, &((struct sutra_service *)object)->profiles);
-}
-
-/* KEY without a value takes the caller's, and is left out when that is unset. */
-static int set_env(struct reader *r, struct sutra_env *env, const char *key, const char *value)
-{
-	if (!value)
-		value = r->lookup(r->ctx, key);
-	return value && sutra_env_set(env, key, value) ? reader_fail(r, "out of memory") : 0;
-}
-
-static int env_pair(struct reader *r, const char *key, struct fy_node *n, void *object)
-{
-	char *value = NULL, what[300];
-	int rc;
-
-	snprintf(what, sizeof(what), "environment.%s", key);
-	rc = n && !(fy_node_is_scalar(n) && !fy_node_get_scalar_length(n) &&
-		    fy_node_get_style(n) == FYNS_PLAIN) ?
-		     reader_string(r, n, what, &value) :
-		     0;
-	if (!rc)
-		rc = set_env(r, object, key, value);
-	sutra_free(value);
-	return rc;
-}
-
-static int read_environment(struct reader *r, struct fy_node *n, void *object, const char *what)
-{
-	struct sutra_env *env = &((struct sutra_service *)object)->env;
-	struct sutra_strv list = { 0 };
-	int rc;
-
-	if (!n || !fy_node_is_sequence(n))
-		return reader_pairs(r, n, what, env_pair, env);
-	rc = reader_strings(r, n, what, false, &list);
-	for (size_t i = 0; i < list.n && !rc; i++) {
-		char *eq = strchr(list.items[i], '=');
-
-		if (eq == list.items[i])
-			rc = reader_fail(r, "%s: \"%s\" is not KEY=value", what, list.items[i]);
-		if (eq)
-			*eq = '\0';
-		if (!rc)
-			rc = set_env(r, env, list.items[i], eq ? eq + 1 : NULL);
-	}
-	sutra_strv_release(&list);
-	return rc;
-}
-
-/* Values of env_file stand behind those of environment, whichever comes first. */
-static int read_env_file(struct reader *r, struct fy_node *n, void *object, const char *what)
-{
-	struct sutra_service *s = object;
-	const char *slash = strrchr(r->file, '/');
-	struct sutra_strv files = { 0 };
-	struct sutra_env all = { 0 };
-	struct sutra_err why;
-	int rc = reader_strings(r, n, what, false, &files);
-
-	for (size_t i = 0; i < files.n && !rc; i++) {
-		char *path = files.items[i][0] == '/' || !slash ?
-				     sutra_strdup(files.items[i]) :
-				     sutra_asprintf("%.*s/%s", (int)(slash - r->file), r->file, files.items[i]);
-
-		rc = path ? sutra_env_read(path, &all, &why) : SUTRA_E_NOMEM;
-		if (rc)
-			rc = reader_fail(r, "%s: %s", what, path ? why.message : "out of memory");
-		sutra_free(path);
-	}
-	for (size_t i = 0; i < all.n && !rc; i++)
-		if (!sutra_env_get(&s->env, all.items[i].key))
-			rc = set_env(r, &s->env, all.items[i].key, all.items[i].value);
-	sutra_env_release(&all);
-	sutra_strv_release(&files);
-	return rc;
 }
 
 static int add_dependency(struct reader *r, struct sutra_service *s, const char *name,
@@ -465,8 +391,8 @@ static const struct reader_key service_keys[] = {
 	{ "command", read_command },
 	{ "entrypoint", read_entrypoint },
 	{ "profiles", read_profiles },
-	{ "environment", read_environment },
-	{ "env_file", read_env_file },
+	{ "environment", env_environment },
+	{ "env_file", env_file },
 	{ "expose", read_expose },
 	{ "depends_on", read_depends_on },
 	{ "healthcheck", read_healthcheck },
@@ -498,6 +424,7 @@ static const struct reader_key service_keys[] = {
 int service_read(struct reader *r, const char *name, struct fy_node *n, struct sutra_service *s)
 {
 	char what[300];
+	int rc;
 
 	*s = (struct sutra_service){ .name = sutra_strdup(name),
 				     .line = r->line,
@@ -508,7 +435,8 @@ int service_read(struct reader *r, const char *name, struct fy_node *n, struct s
 	if (!s->name)
 		return reader_fail(r, "out of memory");
 	snprintf(what, sizeof(what), "services.%s", name);
-	return reader_mapping(r, n, what, service_keys, s);
+	rc = reader_mapping(r, n, what, service_keys, s);
+	return rc ? rc : env_files_load(r, s, what);
 }
 
 void service_release(struct sutra_service *s)
@@ -531,7 +459,7 @@ void service_release(struct sutra_service *s)
 	sutra_strv_release(&s->profiles);
 	sutra_strv_release(&s->expose);
 	sutra_strv_release(&s->health.test);
-	sutra_env_release(&s->env);
+	env_release(s);
 	sutra_free(s->name);
 	sutra_free(s->image);
 	extra_release(s);

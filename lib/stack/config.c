@@ -11,6 +11,7 @@
 #include "base/jsonio.h"
 #include "base/str.h"
 #include "stack/compose.h"
+#include "stack/dotenv.h"
 
 enum { LAST_PORT = 50053 };	/* of those that are published */
 
@@ -61,6 +62,7 @@ const struct sutra_setting sutra_operator_settings[] = {
 
 struct sutra_config {
 	struct sutra_env sources[SUTRA_N_SOURCES];
+	struct sutra_strv unset;	/* variables in compose/.env without a value */
 };
 
 static const char *const source_names[] = { "built-in", "edition", "compose/.env", "environment", "flag",
@@ -136,7 +138,7 @@ static int load_file(struct sutra_config *c, const char *path, enum sutra_source
 		     struct sutra_err *err)
 {
 	struct sutra_env *e = &c->sources[source];
-	int rc = sutra_is_file(path) ? sutra_env_read(path, e, err) : 0;
+	int rc = sutra_is_file(path) ? sutra_dotenv_read(path, NULL, NULL, e, &c->unset, err) : 0;
 
 	for (size_t i = 0; i < e->n && !rc; i++)
 		rc = row_of(e->items[i].key) ? check(e->items[i].key, e->items[i].value, path, err) :
@@ -217,8 +219,12 @@ void sutra_config_free(struct sutra_config *c)
 {
 	for (int s = 0; c && s < SUTRA_N_SOURCES; s++)
 		sutra_env_release(&c->sources[s]);
+	if (c)
+		sutra_strv_release(&c->unset);
 	sutra_free(c);
 }
+
+const struct sutra_strv *sutra_config_unset(const struct sutra_config *c) { return &c->unset; }
 
 int sutra_config_set(struct sutra_config *c, const char *key, const char *value,
 		     enum sutra_source source, struct sutra_err *err)
@@ -318,4 +324,11 @@ enum sutra_source sutra_config_winner(const struct sutra_config *c, const char *
 const char *sutra_config_get(void *config, const char *key)
 {
 	return sutra_config_from(config, key, sutra_config_winner(config, key));
+}
+
+const char *sutra_config_variable(void *config, const char *name)
+{
+	const char *value = sutra_config_get(config, name);
+
+	return value || row_of(name) ? value : getenv(name);
 }

@@ -14,6 +14,7 @@
 
 #include "base/err.h"
 #include "base/setting.h"
+#include "base/str.h"
 
 enum sutra_source { SUTRA_FROM_BUILTIN, SUTRA_FROM_EDITION, SUTRA_FROM_DOTENV, SUTRA_FROM_ENVIRONMENT,
 		    SUTRA_FROM_FLAG, SUTRA_FROM_RECORD, SUTRA_N_SOURCES };
@@ -26,11 +27,16 @@ extern const struct sutra_setting sutra_operator_settings[];	/* ends with name N
  * setting, the value, what is allowed and where it came from. */
 int sutra_config_load(const char *data_dir, struct sutra_config **ret, struct sutra_err *err);
 void sutra_config_free(struct sutra_config *c);
+/* Variables that compose/.env uses and that have no value: they were taken as empty. */
+const struct sutra_strv *sutra_config_unset(const struct sutra_config *c);
 /* Overrides by a flag, or by what this program worked out (ports, model folder). */
 int sutra_config_set(struct sutra_config *c, const char *key, const char *value,
 		     enum sutra_source source, struct sutra_err *err);
-/* The winning value, or NULL; usable as sutra_lookup with the config as context. */
+/* The winning value, or NULL. */
 const char *sutra_config_get(void *config, const char *key);
+/* The same, and for a name that is no setting the environment's value: the sutra_lookup of compose
+ * files, with the config as context. */
+const char *sutra_config_variable(void *config, const char *name);
 /* Value of one source, or NULL; *ret_place: "environment", "compose/.env" ... */
 const char *sutra_config_from(const struct sutra_config *c, const char *key, enum sutra_source source);
 enum sutra_source sutra_config_winner(const struct sutra_config *c, const char *key);

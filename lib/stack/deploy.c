@@ -60,8 +60,8 @@ int sutra_desired_make(const struct sutra_runtime *rt, struct sutra_config *conf
 	int rc;
 
 	sutra_profiles_of(config, &d.profiles);
-	rc = sutra_compose_read(file, sutra_config_get, config, &d.all, err);
-	rc = rc ? rc : sutra_compose_read(file, sutra_config_get, config, &d.selected, err);
+	rc = sutra_compose_read(file, sutra_config_variable, config, &d.all, err);
+	rc = rc ? rc : sutra_compose_read(file, sutra_config_variable, config, &d.selected, err);
 	rc = rc ? rc : sutra_compose_select(d.selected, &d.profiles, err);
 	sutra_record_load(state_dir, &record, NULL);
 	if (!rc)

@@ -195,35 +195,15 @@ static int begin(const struct sutra_scene *s, const struct sutra_plan *plan, str
 	return 0;
 }
 
-/* A compose file that only names images, for the services that do not take the usual ones. */
-static int write_images(const struct sutra_scene *s, char *path, size_t size, struct sutra_err *err)
-{
-	json_t *image;
-	const char *service;
-	struct sutra_buf b;
-	int rc;
-
-	snprintf(path, size, "%s/images.yml", s->state_dir);
-	sutra_buf_init(&b, 65536);
-	sutra_buf_adds(&b, "version: \"3.8\"\nservices:\n");
-	json_object_foreach (s->images, service, image) {
-		sutra_buf_addf(&b, "  %s: { image: \"%s\" }\n", service, json_string_value(image));
-	}
-	rc = sutra_buf_error(&b) ? sutra_fail(err, b.error, "%s cannot be written", path) :
-				   sutra_file_write(path, b.data, b.len, 0600, err);
-	sutra_buf_release(&b);
-	return rc;
-}
-
 /* up -d of some services; the end of what compose said becomes the error. */
 static int compose_up(const struct sutra_scene *s, const struct sutra_unit *const *units, size_t n,
 		      struct sutra_err *err)
 {
-	char project[SUTRA_PROJECT_LEN], images[512];
+	char project[SUTRA_PROJECT_LEN], override[512];
 	const char *argv[MAX_ARGS], *end;
 	size_t argc = compose_command(argv);
 	struct sutra_buf out;
-	int status = 0, rc = s->images ? write_images(s, images, sizeof(images), err) : 0;
+	int status = 0, rc = sutra_docker_override(s, override, sizeof(override), err);
 
 	if (rc)
 		return rc;
@@ -232,9 +212,9 @@ static int compose_up(const struct sutra_scene *s, const struct sutra_unit *cons
 	argv[argc++] = project;
 	argv[argc++] = "-f";
 	argv[argc++] = s->compose_file;
-	if (s->images) {
+	if (*override) {
 		argv[argc++] = "-f";
-		argv[argc++] = images;
+		argv[argc++] = override;
 	}
 	for (size_t i = 0; i < s->profiles->n; i++) {
 		argv[argc++] = "--profile";

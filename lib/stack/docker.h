@@ -6,12 +6,15 @@
 #include <stdbool.h>
 
 #include "base/err.h"
+#include "stack/runtime.h"
 #include "stack/unit.h"
 
 enum { SUTRA_PROJECT_LEN = 32, SUTRA_TAG_LEN = 512 };
 
 /* "sutra" for the default state folder, "sutra-<8 digits>" for another. */
 void sutra_docker_project(const char *state_dir, char out[SUTRA_PROJECT_LEN]);
+/* Writes the compose file that goes beside the stack's, and its path; "" when there is nothing to say. */
+int sutra_docker_override(const struct sutra_scene *s, char *path, size_t size, struct sutra_err *err);
 /* Whether an engine answers. */
 bool sutra_docker_answers(void);
 /* The tag under which this stack keeps the image of a unit, whatever its name means later:

@@ -1,9 +1,7 @@
-/* Environments of services: sorted maps, and env_file. */
-#include <stdio.h>
+/* Environments of services: sorted maps. */
 #include <string.h>
 
 #include "base/alloc.h"
-#include "base/file.h"
 #include "stack/compose.h"
 
 static size_t place_of(const struct sutra_env *e, const char *key, bool *ret_found)
@@ -70,53 +68,4 @@ void sutra_env_release(struct sutra_env *e)
 	}
 	sutra_free(e->items);
 	*e = (struct sutra_env){ 0 };
-}
-
-/* One line, cut in place: "export KEY='value'", "KEY=value # not a comment". */
-static int read_line(char *line, struct sutra_env *e, struct sutra_err *err)
-{
-	char *eq, *value, *end;
-	size_t n;
-
-	line += strspn(line, " \t");
-	end = line + strlen(line);
-	while (end > line && strchr(" \t\r", end[-1]))
-		*--end = '\0';
-	if (!*line || *line == '#')
-		return 0;
-	if (!strncmp(line, "export ", 7))
-		line += 7;
-	eq = strchr(line, '=');
-	if (!eq || eq == line || (size_t)(eq - line) != strcspn(line, " \t="))
-		return sutra_fail(err, SUTRA_E_SETTING, "\"%.60s\" is not KEY=value", line);
-	*eq = '\0';
-	value = eq + 1;
-	n = strlen(value);
-	if (n >= 2 && (*value == '"' || *value == '\'') && value[n - 1] == *value) {
-		value[n - 1] = '\0';
-		value++;
-	}
-	return sutra_env_set(e, line, value);
-}
-
-int sutra_env_read(const char *path, struct sutra_env *e, struct sutra_err *err)
-{
-	char *text, *line, *next;
-	int rc = sutra_file_read(path, 1 << 20, &text, NULL, err), number = 0;
-
-	if (rc)
-		return rc;
-	for (line = text; line && !rc; line = next) {
-		next = strchr(line, '\n');
-		if (next)
-			*next++ = '\0';
-		number++;
-		rc = read_line(line, e, err);
-		if (rc == SUTRA_E_NOMEM)
-			sutra_fail(err, rc, "out of memory");
-		if (rc)
-			sutra_err_prefix(err, "%s:%d", path, number);
-	}
-	sutra_free(text);
-	return rc;
 }

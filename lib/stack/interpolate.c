@@ -6,11 +6,12 @@
 
 #include "base/alloc.h"
 
-enum { MAX_DEPTH = 16, MAX_NAME = 128 };
+enum { MAX_DEPTH = 16, MAX_NAME = 128, MAX_UNSET = 100 };
 
 struct run {
 	sutra_lookup *lookup;
 	void *ctx;
+	struct sutra_strv *unset;
 	struct sutra_err *err;
 };
 
@@ -27,18 +28,45 @@ static size_t name_length(const char *s, size_t n)
 	return i;
 }
 
-/* Length of the text up to the brace that closes ${, or n when there is none. */
+/* Length of the text up to the brace that closes ${: braces within are counted, and where they do not
+ * balance it is the last one, as Compose has it. n: there is none. */
 static size_t closing_brace(const char *s, size_t n)
 {
+	size_t last = n;
 	int open = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		if (s[i] == '$' && i + 1 < n && s[i + 1] == '{')
+		if (s[i] == '{')
 			open++;
 		else if (s[i] == '}' && open-- == 0)
 			return i;
+		if (s[i] == '}')
+			last = i;
 	}
-	return n;
+	return last;
+}
+
+static int copy_name(const struct run *r, const char *s, size_t n, char name[MAX_NAME])
+{
+	if (n >= MAX_NAME)
+		return sutra_fail(r->err, SUTRA_E_SYNTAX, "\"%.40s\": a variable's name is longer than %d", s,
+				  MAX_NAME - 1);
+	memcpy(name, s, n);
+	name[n] = '\0';
+	return 0;
+}
+
+/* The value of a variable that has no word. */
+static int plain(const struct run *r, const char *name, struct sutra_buf *out)
+{
+	const char *value = r->lookup(r->ctx, name);
+
+	if (value)
+		sutra_buf_adds(out, value);
+	else if (r->unset && r->unset->n < MAX_UNSET && !sutra_strv_has(r->unset, name) &&
+		 sutra_strv_add(r->unset, name))
+		return sutra_fail(r->err, SUTRA_E_NOMEM, "out of memory");
+	return 0;
 }
 
 static int required(const struct run *r, const char *name, const char *word, size_t n, int depth)
@@ -62,17 +90,15 @@ static int braced(const struct run *r, const char *s, size_t n, int depth, struc
 	char name[MAX_NAME];
 	const char *value;
 	bool colon, usable;
+	int rc;
 
-	if (!len || len >= sizeof(name))
+	if (!len)
 		return sutra_fail(r->err, SUTRA_E_SYNTAX, "\"${%.*s}\" holds no variable name",
 				  (int)(n < 60 ? n : 60), s);
-	memcpy(name, s, len);
-	name[len] = '\0';
+	rc = copy_name(r, s, len, name);
+	if (rc || at == n)
+		return rc ? rc : plain(r, name, out);
 	value = r->lookup(r->ctx, name);
-	if (at == n) {
-		sutra_buf_adds(out, value ? value : "");
-		return 0;
-	}
 	colon = s[at] == ':';
 	at += colon;
 	if (at == n || !strchr("-?+", s[at]))
@@ -118,26 +144,23 @@ static int expand(const struct run *r, const char *s, size_t n, int depth, struc
 			if (rc)
 				return rc;
 			i += len + 2;
-		} else if ((len = name_length(s + i, n - i)) && len < sizeof(name)) {
-			const char *value;
-
-			memcpy(name, s + i, len);
-			name[len] = '\0';
-			value = r->lookup(r->ctx, name);
-			sutra_buf_adds(out, value ? value : "");
+		} else if ((len = name_length(s + i, n - i))) {
+			rc = copy_name(r, s + i, len, name);
+			rc = rc ? rc : plain(r, name, out);
+			if (rc)
+				return rc;
 			i += len;
 		} else {
-			return sutra_fail(r->err, SUTRA_E_SYNTAX,
-					  "a lone \"$\" in \"%.60s\"; write $$ for a dollar", s);
+			sutra_buf_addc(out, '$');
 		}
 	}
 	return sutra_buf_error(out) ? sutra_fail(r->err, sutra_buf_error(out), "a value is too long") : 0;
 }
 
 int sutra_interpolate(const char *text, sutra_lookup *lookup, void *ctx, struct sutra_buf *out,
-		      struct sutra_err *err)
+		      struct sutra_strv *unset, struct sutra_err *err)
 {
-	const struct run r = { lookup, ctx, err };
+	const struct run r = { lookup, ctx, unset, err };
 
 	return expand(&r, text, strlen(text), 0, out);
 }

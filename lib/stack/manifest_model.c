@@ -16,7 +16,7 @@ const char *sutra_manifest_lookup(void *config, const char *key)
 	static char mark[128];
 
 	if (!sutra_config_is_secret(key))
-		return sutra_config_get(config, key);
+		return sutra_config_variable(config, key);
 	snprintf(mark, sizeof(mark), "%c%s%c", MARK_BEGIN, key, MARK_END);
 	return mark;
 }

@@ -358,8 +358,15 @@ static int make_hash(const struct maker *m, const struct sutra_service *s, struc
 	for (size_t i = 0; m->o->containers && i < s->n_volumes; i++)
 		sutra_buf_addf(&b, "%s:%s:%d\n", s->volumes[i].source ? s->volumes[i].source : "",
 			       s->volumes[i].target, s->volumes[i].read_only);
-	for (size_t i = 0; i < u->env.n; i++)
-		sutra_buf_addf(&b, "%s=%s\n", u->env.items[i].key, u->env.items[i].value);
+	for (size_t i = 0; i < u->env.n; i++) {
+		sutra_buf_addf(&b, "%s=", u->env.items[i].key);
+		for (const char *v = u->env.items[i].value; *v; v++) {
+			sutra_buf_addc(&b, *v);
+			if (*v == '\n')	/* a value's line is no variable */
+				sutra_buf_addc(&b, '\t');
+		}
+		sutra_buf_addc(&b, '\n');
+	}
 	sutra_buf_addf(&b, "%llu %llu %d %lld", (unsigned long long)u->memory_limit, (unsigned long long)u->stop_grace_ns,
 		       (int)u->restart, (long long)u->restart_max);
 	if (sutra_buf_error(&b)) {

@@ -1,9 +1,11 @@
-/* compose_dump FILE PROFILE... - our reading of a compose file as JSON, for deploy.bats. */
+/* compose_dump FILE PROFILE... - our reading of a compose file as JSON; with OVERRIDE=FOLDER what the
+ * docker runtime would tell compose beside that file is written there. */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "stack/compose.h"
+#include "stack/docker.h"
 
 static const char *from_environment(void *ctx, const char *name) { return getenv(name); }
 
@@ -43,12 +45,19 @@ int main(int argc, char **argv)
 	json_t *all = json_object();
 	struct sutra_compose *c;
 	struct sutra_err err;
+	char path[512];
 
 	for (int i = 2; i < argc; i++)
 		sutra_strv_add(&profiles, argv[i]);
 	if (argc < 2 || sutra_compose_read(argv[1], from_environment, NULL, &c, &err) ||
 	    sutra_compose_select(c, &profiles, &err)) {
 		fprintf(stderr, "compose_dump: %s\n", argc < 2 ? "which file?" : err.message);
+		return 1;
+	}
+	if (getenv("OVERRIDE") && sutra_docker_override(&(struct sutra_scene){ .state_dir = getenv("OVERRIDE"),
+									       .selected = c },
+							path, sizeof(path), &err)) {
+		fprintf(stderr, "compose_dump: %s\n", err.message);
 		return 1;
 	}
 	for (size_t i = 0; i < c->n_services; i++)

@@ -37,11 +37,10 @@ static void interpolation_knows_every_operator(void **state)
 		{ "${N:-x}", "x" },		  { "${EMPTY:-x}", "x" },	 { "${EMPTY-x}", "" },
 		{ "${N-${A}}", "alpha" },	  { "${A:+yes}", "yes" },	 { "${N:+yes}", "" },
 		{ "${EMPTY+yes}", "yes" },	  { "${A:?gone}", "alpha" },	 { "<$N>", "<>" },
-		{ "${N:-a${N:-b}c}d", "abcd" },
+		{ "${N:-a${N:-b}c}d", "abcd" },	  { "a $ b $5$", "a $ b $5$" },	 { "${N:-{\"a\":{}}}", "{\"a\":{}}" },
 	};
 	static const char *const bad[][2] = {
-		{ "${A", "closing brace" },   { "${}", "no variable name" }, { "a $ b", "lone" },
-		{ "${A!x}", "after the name" }, { "${N:?is $A}", "N is missing: is alpha" },
+		{ "${A", "closing brace" },   { "${}", "no variable name" }, { "${A!x}", "after the name" }, { "${N:?is $A}", "N is missing: is alpha" },
 	};
 	struct sutra_err err;
 	struct sutra_buf b;
@@ -49,11 +48,11 @@ static void interpolation_knows_every_operator(void **state)
 	sutra_buf_init(&b, 4096);
 	for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
 		sutra_buf_clear(&b);
-		assert_int_equal(sutra_interpolate(good[i][0], look_up, NULL, &b, &err), 0);
+		assert_int_equal(sutra_interpolate(good[i][0], look_up, NULL, &b, NULL, &err), 0);
 		assert_string_equal(sutra_buf_str(&b), good[i][1]);
 	}
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
-		assert_true(sutra_interpolate(bad[i][0], look_up, NULL, &b, &err) < 0);
+		assert_true(sutra_interpolate(bad[i][0], look_up, NULL, &b, NULL, &err) < 0);
 		if (!strstr(err.message, bad[i][1]))
 			fail_msg("%s: %s", bad[i][0], err.message);
 	}
@@ -211,6 +210,15 @@ static void hashes_change_only_with_what_a_process_sees(void **state)
 		assert_string_not_equal(got[0], want[0]);
 		assert_string_equal(got[1], want[1]);
 	}
+}
+
+static void a_line_of_a_value_is_no_variable(void **state)
+{
+	char one[8][33], two[8][33];
+
+	hashes("services:\n  a: { command: cat, environment: { K: \"v\\nL=w\" } }\n", one);
+	hashes("services:\n  a: { command: cat, environment: { K: v, L: w } }\n", two);
+	assert_string_not_equal(one[0], two[0]);
 }
 
 static void units_get_addresses_and_paths_of_this_machine(void **state)
@@ -425,6 +433,7 @@ int main(void)
 		cmocka_unit_test(compose_errors_name_file_and_line),
 		cmocka_unit_test(profiles_select_and_refuse),
 		cmocka_unit_test(hashes_change_only_with_what_a_process_sees),
+		cmocka_unit_test(a_line_of_a_value_is_no_variable),
 		cmocka_unit_test(units_get_addresses_and_paths_of_this_machine),
 		cmocka_unit_test(the_lock_names_its_holder),
 		cmocka_unit_test(generations_are_kept_while_they_are_of_use),
