@@ -113,11 +113,9 @@ void ml_metrics(struct sutra_http_request *r, void *ctx)
 	const struct sutra_histogram *times = sutra_batcher_times(ml->batcher);
 	struct sutra_metric *m = ml->metrics;
 	struct sutra_batcher_stats stats;
-	uint64_t rss, pss;
 	struct sutra_buf b;
 
 	sutra_batcher_stats(ml->batcher, &stats);
-	sutra_process_memory(&rss, &pss);
 	sutra_metric_set(&m[ML_TEXTS], (long long)stats.texts);
 	sutra_metric_set(&m[ML_TOKENS], (long long)stats.tokens);
 	sutra_metric_set(&m[ML_BATCHES], (long long)stats.batches);
@@ -135,7 +133,7 @@ void ml_metrics(struct sutra_http_request *r, void *ctx)
 		sutra_metric_set(&m[ML_TIME_ALL + 1 + i], sutra_metric_get(&ml->stage_ns[i]) / 1000);
 	sutra_metric_set(&m[ML_BATCH_P50], (long long)(sutra_histogram_quantile(times, 0.5) / 1000));
 	sutra_metric_set(&m[ML_BATCH_P99], (long long)(sutra_histogram_quantile(times, 0.99) / 1000));
-	sutra_metric_set(&m[ML_RESIDENT], (long long)rss);
+	sutra_metric_set(&m[ML_RESIDENT], (long long)sutra_process_memory());
 	sutra_buf_init(&b, 65536);
 	sutra_metrics_prometheus(rows, m, ML_METRIC_COUNT, &b);
 	sutra_http_reply(r, 200, "text/plain; version=0.0.4", &b);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/setting.h"
 #include "base/version.h"
@@ -41,6 +42,14 @@ static const struct sutra_setting settings[] = {
 	  "acknowledge when on disk, or when in the log" },
 	{ "WAL_SYNC_INTERVAL_MS", NULL, SUTRA_SET_INT, FIELD(sync_interval_ms), "1000", 1, 600000, NULL,
 	  "with interval: on disk within this time" },
+	{ "MAX_CONNECTIONS", NULL, SUTRA_SET_INT, FIELD(max_connections), "8192", 16, 65535, NULL,
+	  "open at most; the one that waits longest makes room for a new one" },
+	{ "MAX_CONNECTIONS_PER_PEER", NULL, SUTRA_SET_INT, FIELD(max_per_peer), "0", 0, 65535, NULL,
+	  "of one address; 0: three quarters of MAX_CONNECTIONS" },
+	{ "IDLE_TIMEOUT_SECONDS", NULL, SUTRA_SET_INT, FIELD(idle_seconds), "900", 1, 86400, NULL,
+	  "a connection without a request is closed" },
+	{ "REQUEST_TIMEOUT_SECONDS", NULL, SUTRA_SET_INT, FIELD(request_seconds), "10", 1, 3600, NULL,
+	  "for a request, or 16 KiB a second of it, to come; the same for an answer to be taken" },
 	{ "VECTOR_DIMENSION", NULL, SUTRA_SET_INT, FIELD(dimension), NULL, 1, 2048, NULL,
 	  "accepted for older set-ups; every vector brings its own" },
 	{ "CACHE_MODE", NULL, SUTRA_SET_BOOL, FIELD(cache_mode), "true", 0, 0, NULL,
@@ -88,13 +97,10 @@ static size_t on_data(struct sutra_tcp_conn *c, const char *p, size_t n, void *c
 	}
 	if (st->http)
 		return storage_http(s, c, p, n);
-	while (used < n && !sutra_tcp_full(c)) {
+	do {
 		int rc;
 
-		if (st->skip) {
-			used += pass_over(st, n - used);
-			continue;
-		}
+		used += pass_over(st, n - used);
 		rc = sutra_frame_peek(p + used, n - used, &len);
 		if (!rc)
 			break;
@@ -104,7 +110,8 @@ static size_t on_data(struct sutra_tcp_conn *c, const char *p, size_t n, void *c
 		}
 		storage_answer(s, c, p + used + SUTRA_FRAME_HEAD, len);
 		used += SUTRA_FRAME_HEAD + len;
-	}
+	} while (!sutra_tcp_yield(c));
+	sutra_tcp_owes(c, st->skip > 0);
 	return used;
 }
 
@@ -143,6 +150,46 @@ static void *wait_for_signal(void *arg)
 	return &got;
 }
 
+/* What a client meets at a limit is told in the log as well, once a minute at most. */
+static void tell_limits(struct storage *s)
+{
+	const uint64_t now = sutra_clock_ns(), *ends;
+	struct sutra_tcp_counts t;
+	uint64_t sum;
+
+	sutra_tcp_counts(s->tcp, &t);
+	ends = t.ends;
+	sum = ends[SUTRA_TCP_EVICTED] + ends[SUTRA_TCP_TOO_MANY] + ends[SUTRA_TCP_NO_DESCRIPTORS] +
+	      ends[SUTRA_TCP_OVERLOAD];
+	if (sum == s->said_limits || (s->said_limits && now - s->said_limits_ns < 60000000000u))
+		return;
+	s->said_limits = sum;
+	s->said_limits_ns = now;
+	sutra_log(SUTRA_WARN, "storage", "connections were ended or refused for want of room",
+		  "open=%llu made_room=%llu too_many_connections=%llu out_of_descriptors=%llu out_of_buffers=%llu",
+		  (unsigned long long)t.open, (unsigned long long)ends[SUTRA_TCP_EVICTED],
+		  (unsigned long long)ends[SUTRA_TCP_TOO_MANY],
+		  (unsigned long long)ends[SUTRA_TCP_NO_DESCRIPTORS],
+		  (unsigned long long)ends[SUTRA_TCP_OVERLOAD]);
+}
+
+static void on_tick(void *storage)
+{
+	sync_tick(storage);
+	tell_limits(storage);
+}
+
+/* As many connections as are wanted and fit. */
+static unsigned max_connections(const struct storage *s)
+{
+	unsigned wanted = (unsigned)s->settings.max_connections, n = sutra_service_connections(wanted);
+
+	if (n < wanted)
+		sutra_log(SUTRA_WARN, "storage", "the descriptor limit allows fewer connections",
+			  "MAX_CONNECTIONS=%u allowed=%u", wanted, n);
+	return n;
+}
+
 static int serve(struct storage *s, char **argv, struct sutra_err *err)
 {
 	int fds[MAX_SOCKETS], n, rc = sutra_listen_open(sutra_listen_for((int)s->settings.port), 4096, fds,
@@ -150,11 +197,15 @@ static int serve(struct storage *s, char **argv, struct sutra_err *err)
 	const struct sutra_tcp_options o = {
 		.fds = fds,
 		.n_fds = n,
+		.max_connections = max_connections(s),
+		.max_per_peer = (unsigned)s->settings.max_per_peer,
+		.stall_ns = (uint64_t)s->settings.request_seconds * 1000000000u,
+		.idle_ns = (uint64_t)s->settings.idle_seconds * 1000000000u,
 		.state_size = sizeof(struct conn_state),
 		.data = on_data,
 		.batch = sync_batch,
 		.woken = sync_woken,
-		.tick = sync_tick,
+		.tick = on_tick,
 		.ctx = s,
 	};
 	pthread_t waiter;

@@ -28,11 +28,9 @@ static void add_metrics(struct storage *s, struct sutra_buf *b)
 {
 	struct sutra_engine_stats e;
 	struct sutra_tcp_counts t;
-	uint64_t rss, pss;
 
 	sutra_engine_stats(s->engine, &e);
 	sutra_tcp_counts(s->tcp, &t);
-	sutra_process_memory(&rss, &pss);
 #define ROW(name, type, help, value)                                                                   \
 	sutra_buf_addf(b, "# HELP " name " " help "\n# TYPE " name " " type "\n" name " %llu\n", \
 		       (unsigned long long)(value))
@@ -50,8 +48,10 @@ static void add_metrics(struct storage *s, struct sutra_buf *b)
 	ROW("sutra_storage_requests_total", "counter", "requests", s->requests);
 	ROW("sutra_storage_errors_total", "counter", "requests answered with an error", s->errors);
 	ROW("sutra_storage_connections", "gauge", "open connections", t.open);
-	ROW("sutra_process_resident_bytes", "gauge", "resident memory", rss);
+	ROW("sutra_process_resident_bytes", "gauge", "resident memory", sutra_process_memory());
 #undef ROW
+	sutra_buf_adds(b, "# HELP sutra_storage_ends_total why connections ended, or were not taken\n"
+			  "# TYPE sutra_storage_ends_total counter\n");
 	for (int i = 0; i < SUTRA_TCP_END_COUNT; i++)
 		sutra_buf_addf(b, "sutra_storage_ends_total{reason=\"%s\"} %llu\n",
 			       sutra_tcp_end_name((enum sutra_tcp_end)i), (unsigned long long)t.ends[i]);
@@ -101,6 +101,8 @@ size_t storage_http(struct storage *s, struct sutra_tcp_conn *c, const char *p, 
 		answer(s, c, &request);
 		if (!request.keep_alive || request.has_body)
 			return n;
+		if (sutra_tcp_yield(c))
+			return used;
 	}
 	if (len < 0) {
 		sutra_buf_init(&body, 1024);

@@ -16,6 +16,7 @@
 struct storage_settings {
 	char *role, *path, *eviction, *wal_sync;
 	int64_t port, max_concepts, ttl_seconds, sync_interval_ms, dimension;
+	int64_t max_connections, max_per_peer, idle_seconds, request_seconds;
 	bool cache_mode, mmap;
 };
 
@@ -40,6 +41,7 @@ struct storage {
 	bool syncing;
 	uint64_t syncing_ticket;
 	bool said_read_only;		/* in the log, last */
+	uint64_t said_limits, said_limits_ns;
 };
 
 /* Answers one request: frames (serve.c) and HTTP (plain_routes.c). */

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 void sutra_metrics_prometheus(const struct sutra_metric_row *rows, const struct sutra_metric *values,
 			      size_t n, struct sutra_buf *out)
@@ -18,20 +19,14 @@ void sutra_metrics_prometheus(const struct sutra_metric_row *rows, const struct 
 	}
 }
 
-void sutra_process_memory(uint64_t *ret_rss, uint64_t *ret_pss)
+uint64_t sutra_process_memory(void)
 {
-	FILE *f = fopen("/proc/self/smaps_rollup", "re");
-	char line[256];
-	unsigned long kib;
+	FILE *f = fopen("/proc/self/statm", "re");
+	unsigned long pages = 0;
 
-	*ret_rss = *ret_pss = 0;
-	if (!f)
-		return;
-	while (fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "Rss: %lu kB", &kib) == 1)
-			*ret_rss = (uint64_t)kib * 1024;
-		else if (sscanf(line, "Pss: %lu kB", &kib) == 1)
-			*ret_pss = (uint64_t)kib * 1024;
-	}
-	fclose(f);
+	if (f && fscanf(f, "%*u %lu", &pages) != 1)
+		pages = 0;
+	if (f)
+		fclose(f);
+	return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }

@@ -48,7 +48,8 @@ static inline long long sutra_metric_get(const struct sutra_metric *m)
 void sutra_metrics_prometheus(const struct sutra_metric_row *rows, const struct sutra_metric *values,
 			      size_t n, struct sutra_buf *out);
 
-/* Resident and proportional size of this process in bytes, from /proc. */
-void sutra_process_memory(uint64_t *ret_rss, uint64_t *ret_pss);
+/* Resident size of this process in bytes, from /proc; 0 where that does not tell. Costs a few
+ * microseconds, however large the process. */
+uint64_t sutra_process_memory(void);
 
 #endif

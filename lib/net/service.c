@@ -178,6 +178,16 @@ int sutra_listen_open(const char *list, int backlog, int *fds, int max, int *ret
 	return 0;
 }
 
+unsigned sutra_service_connections(unsigned wanted)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) || files.rlim_cur >= (rlim_t)wanted + SUTRA_SPARE_FILES)
+		return wanted;
+	return files.rlim_cur > 2 * SUTRA_SPARE_FILES ? (unsigned)files.rlim_cur - SUTRA_SPARE_FILES :
+							(unsigned)(files.rlim_cur + 1) / 2;
+}
+
 /* Moves the descriptors to 3, 4, ... without close-on-exec, and marks all others. */
 static int place_descriptors(const int *fds, int n)
 {

@@ -42,6 +42,10 @@ const char *sutra_listen_for(int port);
  * Port in use: SUTRA_E_EXISTS with holder. */
 int sutra_listen_open(const char *list, int backlog, int *fds, int max, int *ret_n,
 		      struct sutra_err *err);
+/* How many connections the descriptor limit allows, at most `wanted`, and leaves SUTRA_SPARE_FILES
+ * for all else. */
+enum { SUTRA_SPARE_FILES = 64 };
+unsigned sutra_service_connections(unsigned wanted);
 /* Leaves descriptors to the next program, and runs it; returns only on failure. */
 int sutra_service_reexec(const int *fds, int n, char **argv, struct sutra_err *err);
 double sutra_service_uptime(void);

@@ -6,11 +6,15 @@
  * Buffers. All connections read into one buffer of the loop; only an unfinished message is
  * copied into its connection. An output buffer is lent from a pool when a connection
  * has something to say and goes back when it is sent, usually within the same turn.
+ *
+ * Slices. What is readable is queued in `ready`, and a turn serves each connection of the queue
+ * once, for TURN_NS divided by their number, but one message at least. Who has more to say goes to
+ * the end of the queue, and an idle handle keeps the loop from waiting. So the time until a new
+ * connection is served depends on how many ask, not on how much each of them asks for.
  */
 #include "net/tcp.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdatomic.h>
@@ -19,9 +23,13 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
+#include "base/digest.h"
 #include "net/tcp_private.h"
 
-enum { READ_SIZE = 256 << 10, POOL_KEEP = 256 << 10, ACCEPT_BURST = 64, TICK_MS = 100 };
+enum { READ_SIZE = 256 << 10, POOL_KEEP = 256 << 10, ACCEPT_BURST = 512 };
+
+#define TURN_NS 4000000u
 
 static const char *const end_names[] = {
 #define X(sym, name) name,
@@ -66,13 +74,7 @@ void sutra_tcp_account(struct sutra_tcp_conn *c)
 	c->counted = now;
 }
 
-static void conn_freed(uv_handle_t *h)
-{
-	struct sutra_tcp_conn *c = (struct sutra_tcp_conn *)(void *)h;
-
-	close(c->fd);
-	sutra_free(c);
-}
+static void conn_freed(uv_handle_t *h) { sutra_free(h); }
 
 void sutra_tcp_cut(struct sutra_tcp_conn *c, enum sutra_tcp_end why)
 {
@@ -83,6 +85,7 @@ void sutra_tcp_cut(struct sutra_tcp_conn *c, enum sutra_tcp_end why)
 	c->closing = true;
 	t->ends[why]++;
 	t->open--;
+	t->peers[c->peer]--;
 	return_out(c);
 	sutra_buf_release(&c->rest);
 	sutra_free(c->holds);
@@ -92,24 +95,19 @@ void sutra_tcp_cut(struct sutra_tcp_conn *c, enum sutra_tcp_end why)
 	link_remove(&c->all);
 	link_remove(&c->dirty);
 	link_remove(&c->held);
-	uv_poll_stop(&c->poll);
+	link_remove(&c->ready);
 	uv_close((uv_handle_t *)&c->poll, conn_freed);
+	close(c->fd);	/* at once, for whoever is accepted next: the handle has let go of it */
 }
 
 static void on_ready(uv_poll_t *p, int status, int events);
-
-/* How much of out may leave: up to the first answer that waits. */
-static size_t sendable(const struct sutra_tcp_conn *c)
-{
-	return c->n_holds > c->holds_at ? (size_t)(c->holds[c->holds_at].start - c->base) : c->out.len;
-}
 
 /* Asks for the events the connection's state calls for. */
 static void watch(struct sutra_tcp_conn *c)
 {
 	int events = 0;
 
-	if (!c->ending && !c->tcp->stop_at && !sutra_tcp_full(c))
+	if (!c->ending && !c->tcp->stop_at && !is_full(c))
 		events |= UV_READABLE;
 	if (c->out_at < sendable(c))
 		events |= UV_WRITABLE;
@@ -153,20 +151,23 @@ static bool flush(struct sutra_tcp_conn *c)
 		if (n < 0)
 			break;
 		c->out_at += (size_t)n;
-		c->progress = c->tcp->now;
+		c->moved += (size_t)n;
+		c->served = true;
 	}
 	trim_out(c);
 	return true;
 }
 
-/* Lets `data` look at p[0..n), keeps what it leaves. False: the connection is gone. */
-static bool feed(struct sutra_tcp_conn *c, const char *p, size_t n)
+/* Lets `data` look at p[0..n), keeps what it leaves. The connection may be gone after it. */
+static void feed(struct sutra_tcp_conn *c, const char *p, size_t n)
 {
 	struct sutra_tcp *t = c->tcp;
 	size_t done;
 
 	lend_out(c);
+	c->again = false;
 	done = t->o.data(c, p, n, t->o.ctx);
+	c->served |= done && !c->owes;	/* of a message that is not kept, it may be a part */
 	if (p == c->rest.data) {
 		sutra_buf_consume(&c->rest, done);
 		if (!c->rest.len)
@@ -176,11 +177,14 @@ static bool feed(struct sutra_tcp_conn *c, const char *p, size_t n)
 	}
 	link_add(&t->dirty, &c->dirty);
 	sutra_tcp_account(c);
-	if (sutra_buf_error(&c->rest) || sutra_buf_error(&c->out) || t->held_bytes > t->o.max_held) {
+	if (sutra_buf_error(&c->rest) || sutra_buf_error(&c->out)) {
 		sutra_tcp_cut(c, SUTRA_TCP_OVERLOAD);
-		return false;
+		return;
 	}
-	return true;
+	c->again &= c->rest.len && !c->ending;
+	if (c->again)
+		link_add(&t->ready, &c->ready);
+	sutra_tcp_relieve(c);
 }
 
 static void read_some(struct sutra_tcp_conn *c)
@@ -200,7 +204,7 @@ static void read_some(struct sutra_tcp_conn *c)
 		link_add(&t->dirty, &c->dirty);
 		return;
 	}
-	c->progress = t->now;
+	c->moved += (size_t)n;
 	if (!c->rest.len) {
 		feed(c, t->input, (size_t)n);
 		return;
@@ -221,7 +225,7 @@ static void on_ready(uv_poll_t *p, int status, int events)
 	if (events & UV_WRITABLE)
 		link_add(&c->tcp->dirty, &c->dirty);
 	if (events & UV_READABLE)
-		read_some(c);
+		link_add(&c->tcp->ready, &c->ready);
 }
 
 struct sutra_buf *sutra_tcp_out(struct sutra_tcp_conn *c) { return &c->out; }
@@ -233,40 +237,79 @@ void sutra_tcp_end(struct sutra_tcp_conn *c)
 	c->why = SUTRA_TCP_SERVER;
 }
 
-bool sutra_tcp_full(const struct sutra_tcp_conn *c)
+void sutra_tcp_owes(struct sutra_tcp_conn *c, bool owes) { c->owes = owes; }
+
+bool sutra_tcp_yield(struct sutra_tcp_conn *c)
 {
-	return c->out.len - c->out_at > c->tcp->o.soft_output;
+	if (is_full(c))
+		return true;
+	c->again = sutra_clock_ns() >= c->tcp->slice_end;
+	return c->again;
 }
 
 /* ---- the loop ---- */
 
-/* End of a turn for one connection: send, read on where it had been stopped, or end. */
+/* End of a turn for one connection: send, be served on where it had been stopped, or end. */
 static void finish(struct sutra_tcp_conn *c)
 {
-	bool was_full = sutra_tcp_full(c);
+	bool was_full = is_full(c);
 
 	if (!flush(c))
 		return;
-	if (c->out_at == c->out.len && (c->ending || c->tcp->stop_at)) {
+	if (was_full && !is_full(c) && c->rest.len && !c->ending) {
+		c->again = true;
+		link_add(&c->tcp->ready, &c->ready);
+	}
+	if (c->out_at == c->out.len && !linked(&c->ready) && (c->ending || c->tcp->stop_at)) {
 		sutra_tcp_cut(c, c->ending ? c->why : SUTRA_TCP_SERVER);
 		return;
 	}
-	if (was_full && !sutra_tcp_full(c) && c->rest.len && !c->ending && !c->tcp->stop_at) {
-		if (!feed(c, c->rest.data, c->rest.len))	/* dirty again: next round */
-			return;
-	}
 	sutra_tcp_account(c);
+	sutra_tcp_note(c);
 	watch(c);
 }
+
+static void serve(struct sutra_tcp_conn *c)
+{
+	if (c->ending || is_full(c))
+		return;
+	if (c->again)
+		feed(c, c->rest.data, c->rest.len);
+	else
+		read_some(c);
+}
+
+/* Each connection of the queue once, as far as the turn's time goes. */
+static void serve_ready(struct sutra_tcp *t)
+{
+	const struct link *last = t->ready.prev;
+	uint64_t n = 0, end = sutra_clock_ns() + TURN_NS;
+	bool more = linked(&t->ready);
+
+	for (const struct link *l = t->ready.next; l != &t->ready; l = l->next)
+		n++;
+	while (more) {
+		struct sutra_tcp_conn *c = conn_of(t->ready.next, ready);
+
+		t->slice_end = sutra_clock_ns() + TURN_NS / n;
+		more = &c->ready != last;
+		link_remove(&c->ready);
+		serve(c);
+		more &= linked(&t->ready) && sutra_clock_ns() < end;
+	}
+}
+
+static void wake_again(uv_idle_t *idle) {}
 
 static void finish_turn(struct sutra_tcp *t)
 {
 	struct link round;
 
-	while (linked(&t->dirty)) {
-		if (t->o.batch)
-			t->o.batch(t->o.ctx);
-		round = t->dirty;	/* this round's connections; finish may start another */
+	serve_ready(t);
+	if (linked(&t->dirty) && t->o.batch)
+		t->o.batch(t->o.ctx);
+	if (linked(&t->dirty)) {
+		round = t->dirty;
 		round.next->prev = round.prev->next = &round;
 		link_init(&t->dirty);
 		while (linked(&round)) {
@@ -276,56 +319,59 @@ static void finish_turn(struct sutra_tcp *t)
 			finish(c);
 		}
 	}
+	if (linked(&t->ready))
+		uv_idle_start(&t->idle, wake_again);
+	else
+		uv_idle_stop(&t->idle);
 }
 
 static void on_check(uv_check_t *check) { finish_turn(check->data); }
 
-static void refuse_one(struct sutra_tcp *t, int fd)
+static void adopt(struct sutra_tcp *t, int fd, const struct sockaddr_storage *from)
 {
-	t->ends[SUTRA_TCP_TOO_MANY]++;
-	close(fd);
-}
-
-/* Out of descriptors: the spare one is given up to take the caller off the backlog. */
-static bool accept_on_spare(struct sutra_tcp *t, int listener)
-{
-	int fd;
-
-	if (t->spare_fd < 0)
-		return false;
-	close(t->spare_fd);
-	fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-	if (fd >= 0)
-		refuse_one(t, fd);
-	t->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	return fd >= 0;
-}
-
-static void adopt(struct sutra_tcp *t, int fd)
-{
+	unsigned peer = sutra_tcp_peer(t, from);
 	struct sutra_tcp_conn *c = NULL;
 	int one = 1;
 
-	if (t->open < t->o.max_connections)
+	if (sutra_tcp_make_room(t, peer))
 		c = sutra_calloc(1, sizeof(*c) + t->o.state_size);
 	if (!c || uv_poll_init(&t->loop, &c->poll, fd)) {
 		sutra_free(c);
-		refuse_one(t, fd);
+		t->ends[SUTRA_TCP_TOO_MANY]++;
+		close(fd);
 		return;
 	}
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	c->tcp = t;
 	c->fd = fd;
-	c->progress = t->now;
+	c->peer = (uint16_t)peer;
+	c->since = c->window = t->now;
 	sutra_buf_init(&c->rest, t->o.max_message + READ_SIZE);
 	sutra_buf_init(&c->out, t->o.soft_output + t->o.max_message + READ_SIZE);
 	link_init(&c->all);
 	link_init(&c->dirty);
 	link_init(&c->held);
+	link_init(&c->ready);
 	link_add(&t->all, &c->all);
 	t->open++;
+	t->peers[peer]++;
 	t->accepted++;
 	watch(c);
+}
+
+static void listen_on(struct sutra_tcp *t, int events);
+
+static bool out_of(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
+/* The caller waits in the backlog: for the descriptor of one that goes, or until the next tick. */
+static void cannot_accept(struct sutra_tcp *t)
+{
+	t->ends[SUTRA_TCP_NO_DESCRIPTORS]++;
+	if (!sutra_tcp_evict(t, -1))
+		listen_on(t, 0);
 }
 
 static void on_connect(uv_poll_t *p, int status, int events)
@@ -335,13 +381,29 @@ static void on_connect(uv_poll_t *p, int status, int events)
 
 	t->now = uv_now(&t->loop);
 	for (int i = 0; i < ACCEPT_BURST; i++) {
-		int fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		struct sockaddr_storage from = { 0 };
+		socklen_t len = sizeof(from);
+		int fd = accept4(l->fd, (struct sockaddr *)&from, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-		if (fd >= 0)
-			adopt(t, fd);
-		else if ((errno != EMFILE && errno != ENFILE) || !accept_on_spare(t, l->fd))
+		/* only the first is known to have a caller: without descriptors the error comes first */
+		if (fd < 0 && !i && out_of(errno))
+			cannot_accept(t);
+		if (fd < 0)
 			break;
+		adopt(t, fd, &from);
 	}
+}
+
+/* Watches the listening sockets, or with events 0 not. */
+static void listen_on(struct sutra_tcp *t, int events)
+{
+	for (int i = 0; i < t->o.n_fds; i++) {
+		if (events)
+			uv_poll_start(&t->listeners[i].poll, events, on_connect);
+		else
+			uv_poll_stop(&t->listeners[i].poll);
+	}
+	t->deaf = !events;
 }
 
 static void close_loop(struct sutra_tcp *t)
@@ -351,23 +413,7 @@ static void close_loop(struct sutra_tcp *t)
 	uv_close((uv_handle_t *)&t->timer, NULL);
 	uv_close((uv_handle_t *)&t->async, NULL);
 	uv_close((uv_handle_t *)&t->check, NULL);
-}
-
-/* Cuts who stalls; while draining, ends whatever has nothing more to say. */
-static void patrol(struct sutra_tcp *t)
-{
-	for (struct link *l = t->all.next, *next; l != &t->all; l = next) {
-		struct sutra_tcp_conn *c = conn_of(l, all);
-		bool silent = (t->now - c->progress) * 1000000u >= t->o.stall_ns;
-
-		next = l->next;
-		if (t->stop_at && (c->out_at == c->out.len || t->now >= t->stop_at))
-			sutra_tcp_cut(c, SUTRA_TCP_SERVER);
-		else if (silent && c->out_at < c->out.len && c->holds_at == c->n_holds)
-			sutra_tcp_cut(c, SUTRA_TCP_STALLED_READER);
-		else if (silent && c->rest.len && !sutra_tcp_full(c))
-			sutra_tcp_cut(c, SUTRA_TCP_SLOW_SENDER);
-	}
+	uv_close((uv_handle_t *)&t->idle, NULL);
 }
 
 static void on_tick(uv_timer_t *timer)
@@ -377,8 +423,10 @@ static void on_tick(uv_timer_t *timer)
 	t->now = uv_now(&t->loop);
 	if (t->o.tick && !t->stop_at)
 		t->o.tick(t->o.ctx);
-	if (t->stop_at || ++t->turn % 10 == 0)
-		patrol(t);
+	if (t->deaf && !t->stop_at)
+		listen_on(t, UV_READABLE);
+	if (t->stop_at || ++t->turn % PATROL_TICKS == 0)
+		sutra_tcp_patrol(t);
 	finish_turn(t);
 	if (t->stop_at && !t->open)
 		close_loop(t);
@@ -390,16 +438,9 @@ static void start_drain(struct sutra_tcp *t, uint64_t grace_ns)
 		uv_close((uv_handle_t *)&t->listeners[i].poll, NULL);
 	/* What has arrived is still served: closing over unread bytes would reset the
 	 * connection and take answers on their way with it. */
-	for (struct link *l = t->all.next, *next; l != &t->all; l = next) {
-		struct sutra_tcp_conn *c = conn_of(l, all);
-
-		next = l->next;
-		if (!c->ending && !sutra_tcp_full(c))
-			read_some(c);
-	}
-	finish_turn(t);
+	for (struct link *l = t->all.next; l != &t->all; l = l->next)
+		link_add(&t->ready, &conn_of(l, all)->ready);
 	t->stop_at = t->now + grace_ns / 1000000u + 1;
-	patrol(t);
 	for (struct link *l = t->all.next; l != &t->all; l = l->next)
 		watch(conn_of(l, all));
 	uv_timer_start(&t->timer, on_tick, 0, 10);
@@ -423,6 +464,7 @@ static int start(struct sutra_tcp *t)
 
 	rc = rc ? rc : uv_async_init(&t->loop, &t->async, on_async);
 	rc = rc ? rc : uv_timer_init(&t->loop, &t->timer);
+	rc = rc ? rc : uv_idle_init(&t->loop, &t->idle);
 	if (rc)
 		return rc;
 	t->check.data = t->async.data = t->timer.data = t;
@@ -434,8 +476,9 @@ static int start(struct sutra_tcp *t)
 		l->tcp = t;
 		l->fd = t->o.fds[i];
 		rc = uv_poll_init(&t->loop, &l->poll, l->fd);
-		rc = rc ? rc : uv_poll_start(&l->poll, UV_READABLE, on_connect);
 	}
+	if (!rc)
+		listen_on(t, UV_READABLE);
 	return rc;
 }
 
@@ -454,22 +497,26 @@ int sutra_tcp_new(const struct sutra_tcp_options *o, struct sutra_tcp **ret, str
 	}
 	t->o = *o;
 	t->o.max_connections = o->max_connections ? o->max_connections : 8192;
+	t->o.max_per_peer = o->max_per_peer ? o->max_per_peer : (t->o.max_connections * 3 + 3) / 4;
 	t->o.max_message = o->max_message ? o->max_message : (64u << 20) + 65536;
 	t->o.soft_output = o->soft_output ? o->soft_output : 1 << 20;
 	t->o.max_held = o->max_held ? o->max_held : 512u << 20;
-	t->o.stall_ns = o->stall_ns ? o->stall_ns : 30000000000u;
+	t->o.stall_ns = o->stall_ns ? o->stall_ns : 10000000000u;
+	t->o.min_rate = o->min_rate ? o->min_rate : 16 << 10;
+	t->o.idle_ns = o->idle_ns ? o->idle_ns : 900000000000u;
+	sutra_random(&t->seed, sizeof(t->seed));
 	link_init(&t->all);
 	link_init(&t->dirty);
 	link_init(&t->held);
-	t->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	link_init(&t->ready);
 	rc = uv_loop_init(&t->loop);
+	t->now = t->patrolled = rc ? 0 : uv_now(&t->loop);
 	if (!rc && (rc = start(t))) {
 		uv_walk(&t->loop, (uv_walk_cb)uv_close, NULL);
 		uv_run(&t->loop, UV_RUN_DEFAULT);
 		uv_loop_close(&t->loop);
 	}
 	if (rc) {
-		close(t->spare_fd);
 		sutra_free(t->input);
 		sutra_free(t);
 		return sutra_fail(err, SUTRA_E_IO, "cannot start the TCP server's loop: %s",
@@ -495,8 +542,6 @@ void sutra_tcp_free(struct sutra_tcp *t)
 	uv_loop_close(&t->loop);
 	while (t->n_pool)
 		sutra_buf_release(&t->pool[--t->n_pool]);
-	if (t->spare_fd >= 0)
-		close(t->spare_fd);
 	sutra_free(t->input);
 	sutra_free(t);
 }

@@ -8,6 +8,8 @@
  * Turns. A turn reads once from each readable connection and hands the bytes to
  * `data`, which appends answers to sutra_tcp_out. When all have been read, `batch` is called
  * once, then all answers are sent: what many connections caused can be committed together.
+ * A turn takes about 4 ms: a connection that asks for more than its share is served on in
+ * the next one (sutra_tcp_yield).
  *
  * Answers that wait. sutra_tcp_hold says that an answer just appended must not leave before
  * its ticket is settled (group commit: the ticket is a log position). Later
@@ -15,9 +17,12 @@
  * all tickets up to one; sutra_tcp_refuse replaces all answers still waiting.
  *
  * Limits, each a counted reason in sutra_tcp_counts. A connection with more than soft_output
- * bytes to send is not read any more until they have shrunk (back-pressure). One that takes nothing
- * for stall_ns while something waits for it, or leaves a message unfinished as long,
- * is cut; so is one that needs memory when all connections together hold max_held.
+ * bytes to send is not read any more until they have shrunk (back-pressure). One that has begun a
+ * message, or has answers to take, moves min_rate bytes a second in each stall_ns, or is cut when
+ * it has not finished meanwhile. One that is idle for idle_ns is closed. Where max_connections, or
+ * max_per_peer of one address, are open, the one that waits longest goes, so that a new one always
+ * gets in (refused only if all wait for the server). When all hold max_held bytes together, the one
+ * with the fewest bytes for the time it holds them goes.
  * An idle connection holds a few hundred bytes and no buffer.
  */
 #ifndef SUTRA_NET_TCP_H
@@ -37,7 +42,8 @@ struct sutra_tcp_conn;
 	X(PEER, "closed_by_peer") X(BROKEN, "connection_error")                  \
 	X(STALLED_READER, "stalled_reader") X(SLOW_SENDER, "slow_sender")        \
 	X(OVERLOAD, "out_of_buffers") X(TOO_MANY, "too_many_connections")        \
-	X(SERVER, "closed_by_server")
+	X(SERVER, "closed_by_server") X(IDLE, "idle") X(EVICTED, "made_room")    \
+	X(NO_DESCRIPTORS, "out_of_descriptors")
 enum sutra_tcp_end {
 #define X(sym, name) SUTRA_TCP_##sym,
 	SUTRA_TCP_ENDS(X)
@@ -49,14 +55,18 @@ const char *sutra_tcp_end_name(enum sutra_tcp_end end);
 struct sutra_tcp_options {
 	const int *fds;			/* listening sockets; stay the caller's */
 	int n_fds;
-	unsigned max_connections;	/* 0: 8192 */
+	unsigned max_connections;	/* at most 65535; 0: 8192 */
+	unsigned max_per_peer;		/* 0: three quarters of max_connections */
 	size_t max_message;		/* bytes of one unfinished message; 0: 64 MiB + 64 KiB */
 	size_t soft_output;		/* 0: 1 MiB */
 	size_t max_held;		/* 0: 512 MiB */
-	uint64_t stall_ns;		/* 0: 30 s */
+	uint64_t stall_ns;		/* 0: 10 s */
+	size_t min_rate;		/* bytes a second; 0: 16 KiB */
+	uint64_t idle_ns;		/* 0: 15 minutes */
 	size_t state_size;		/* bytes of sutra_tcp_state */
 	/* n bytes from the peer, not yet consumed ones first. Returns how many it is done with;
-	 * the rest comes again with more behind it. Must stop early when sutra_tcp_full. */
+	 * the rest comes again, with more behind it. Asks sutra_tcp_yield after each message and
+	 * stops when that is true. */
 	size_t (*data)(struct sutra_tcp_conn *c, const char *p, size_t n, void *ctx);
 	void (*batch)(void *ctx);	/* NULL: none */
 	void (*woken)(void *ctx);	/* after sutra_tcp_wake; several wakes may be one */
@@ -72,7 +82,10 @@ void sutra_tcp_wake(struct sutra_tcp *t);
 void sutra_tcp_free(struct sutra_tcp *t);	/* after run has returned */
 
 struct sutra_buf *sutra_tcp_out(struct sutra_tcp_conn *c);
-bool sutra_tcp_full(const struct sutra_tcp_conn *c);	/* more than soft_output waits */
+/* Whether it is enough for this turn; the rest is handed to `data` again. */
+bool sutra_tcp_yield(struct sutra_tcp_conn *c);
+/* Whether the peer is in the middle of a message of which `data` keeps nothing. */
+void sutra_tcp_owes(struct sutra_tcp_conn *c, bool owes);
 void *sutra_tcp_state(struct sutra_tcp_conn *c);	/* zeroed at the start */
 /* Closes once everything appended so far is sent; no more data calls. */
 void sutra_tcp_end(struct sutra_tcp_conn *c);

@@ -1,22 +1,24 @@
 /*
- * tcp_private - the server and its connections from the inside; for tcp.c, which runs the loop, and
- * tcp_hold.c, which keeps answers back. Use it through net/tcp.h.
+ * tcp_private - the server and its connections from the inside; for tcp.c, which runs the loop,
+ * tcp_hold.c, which keeps answers back, and tcp_limit.c, which ends who takes too much. Use it
+ * through net/tcp.h.
  *
  * Positions in the output stream are counted from the connection's first byte: out.data[0]
  * is `base`, out_at bytes of it are sent. holds[holds_at..] are sorted by position.
  *
- * Lists. `dirty`: connections with something to do at the end of the turn. `held`: those
- * with waiting answers. A connection's memory goes only when libuv has closed its handle,
+ * Lists. `all` is sorted by `since`. `ready`: connections to be read from or served on. `dirty`:
+ * those with something to do at the end of the turn. `held`: those with waiting answers. A connection's memory goes only when libuv has closed its handle,
  * after the turn, so a list walk may cut what it stands on.
  */
 #ifndef SUTRA_NET_TCP_PRIVATE_H
 #define SUTRA_NET_TCP_PRIVATE_H
 
+#include <sys/socket.h>
 #include <uv.h>
 
 #include "net/tcp.h"
 
-enum { POOL = 64, MAX_LISTEN = 16 };
+enum { POOL = 64, MAX_LISTEN = 16, PEER_GROUPS = 4096, TICK_MS = 100, PATROL_TICKS = 10 };
 
 struct hold {
 	uint64_t ticket, start, end;
@@ -26,16 +28,26 @@ struct link {
 	struct link *next, *prev;
 };
 
+/* What a connection waits for: a message or an answer, the rest of a message, the peer's reading. */
+enum waits { FOR_NOTHING, FOR_MESSAGE, FOR_READER };
+
 struct sutra_tcp_conn {
 	uv_poll_t poll;			/* first: the handle is the connection */
 	struct sutra_tcp *tcp;
 	int fd, events;
 	bool ending, closing;
+	bool again;			/* rest holds messages that were not looked at */
+	bool owes;			/* the rest of a message is on its way that is not kept */
+	bool served;			/* since the last note: it finished a message, or took answers */
+	uint16_t peer;			/* its group */
 	enum sutra_tcp_end why;		/* of ending */
-	struct link all, dirty, held;
+	enum waits waits;
+	struct link all, ready, dirty, held;
 	struct sutra_buf rest, out;
 	size_t out_at, counted;		/* counted: share of tcp->held_bytes */
-	uint64_t base, progress;
+	uint64_t base;
+	uint64_t since;			/* when it began to wait for that; milliseconds */
+	uint64_t window, moved;		/* bytes both ways since the window began */
 	struct hold *holds;
 	size_t holds_at, n_holds, cap_holds;
 	max_align_t state[];
@@ -53,15 +65,20 @@ struct sutra_tcp {
 	uv_check_t check;
 	uv_async_t async;
 	uv_timer_t timer;
+	uv_idle_t idle;			/* active while `ready` is not empty */
 	struct listener listeners[MAX_LISTEN];
-	struct link all, dirty, held;
+	struct link all, ready, dirty, held;
 	struct sutra_buf pool[POOL];
 	unsigned n_pool, open, turn;
-	int spare_fd;			/* given up to accept when descriptors run out */
+	uint16_t peers[PEER_GROUPS];	/* open connections by group of addresses */
+	uint64_t seed;			/* of the groups */
+	bool deaf;			/* without descriptors: accepts again at the next tick */
 	size_t held_bytes;
 	uint64_t accepted, ends[SUTRA_TCP_END_COUNT], now;
 	_Atomic uint64_t stop_grace;	/* 0: run on */
 	uint64_t stop_at;		/* 0: not draining */
+	uint64_t slice_end;		/* of the connection that is served */
+	uint64_t patrolled;
 	char *input;
 };
 
@@ -88,9 +105,37 @@ static inline void link_remove(struct link *l)
 	link_init(l);
 }
 
+/* More than soft_output waits. */
+static inline bool is_full(const struct sutra_tcp_conn *c)
+{
+	return c->out.len - c->out_at > c->tcp->o.soft_output;
+}
+
+/* How much of out may leave: up to the first answer that waits. */
+static inline size_t sendable(const struct sutra_tcp_conn *c)
+{
+	return c->n_holds > c->holds_at ? (size_t)(c->holds[c->holds_at].start - c->base) : c->out.len;
+}
+
 /* Ends the connection, whatever still waits; `why` is counted. */
 void sutra_tcp_cut(struct sutra_tcp_conn *c, enum sutra_tcp_end why);
 /* Brings held_bytes up to date with what the connection holds now. */
 void sutra_tcp_account(struct sutra_tcp_conn *c);
+
+/* ---- tcp_limit.c ---- */
+
+/* The group of an address: the /64 of IPv6. Two addresses of one group share their limit. */
+unsigned sutra_tcp_peer(const struct sutra_tcp *t, const struct sockaddr_storage *from);
+/* Notes, at the end of a turn, what the connection waits for and since when. */
+void sutra_tcp_note(struct sutra_tcp_conn *c);
+/* Ends the connection that waits longest, of a group or (-1) of all. False: there is none. */
+bool sutra_tcp_evict(struct sutra_tcp *t, int peer);
+/* Whether one more of the group can be taken, after another had to go if need be. */
+bool sutra_tcp_make_room(struct sutra_tcp *t, unsigned peer);
+/* While all together hold too much: ends who holds its bytes longest for what they are, c itself
+ * at last. */
+void sutra_tcp_relieve(struct sutra_tcp_conn *c);
+/* Ends who is too slow, or idle for too long; while draining, whoever has nothing more to say. */
+void sutra_tcp_patrol(struct sutra_tcp *t);
 
 #endif

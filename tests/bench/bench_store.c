@@ -277,12 +277,12 @@ static void memory_and_replay(void)
 	float v[256] = { 0.5f };
 	struct sutra_wal_report report;
 	struct sutra_engine *e;
-	uint64_t before, after, pss, sequence, t;
+	uint64_t before, after, sequence, t;
 	char folder[64];
 
 	snprintf(folder, sizeof(folder), "%s/engine", dir);
 	o.dir = folder;
-	sutra_process_memory(&before, &pss);
+	before = sutra_process_memory();
 	if (sutra_engine_open(&o, &e, &report, NULL))
 		exit(1);
 	for (int i = 0; i < 100000; i++) {
@@ -295,7 +295,7 @@ static void memory_and_replay(void)
 		if (sutra_engine_put(e, &r, &sequence, NULL) || (i % 100 == 99 && sutra_engine_commit(e, NULL)))
 			exit(1);
 	}
-	sutra_process_memory(&after, &pss);
+	after = sutra_process_memory();
 	printf("entry of 256 floats, id 16, content 100 bytes (1140 in all): %.0f bytes resident\n",
 	       (double)(after - before) / 100000);
 	sutra_engine_close(e);

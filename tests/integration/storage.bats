@@ -178,6 +178,27 @@ crash() {
   [[ $output == "HTTP/1.1 400 "* ]]
 }
 
+@test "requests whose answers nobody takes are not worked on" {
+  start
+  exec 5<>"/dev/tcp/${ADDR%:*}/${ADDR##*:}"
+  printf 'GET /metrics HTTP/1.1\r\n\r\n%.0s' {1..10000} >&5
+  run -0 curl -sf "http://$ADDR/metrics" "http://$ADDR/metrics"
+  [[ $output =~ sutra_storage_requests_total\ ([0-9]+) ]]
+  [ "${BASH_REMATCH[1]}" -lt 9000 ]
+  exec 5<&-
+  run -0 curl -sf "http://$ADDR/health"
+}
+
+@test "the connections that fit the descriptors are taken; who waits longest makes room, and the log says so" {
+  # shellcheck disable=SC3045
+  ulimit -Sn 200 && ulimit -Hn 200
+  start
+  grep -q 'descriptor limit allows fewer connections MAX_CONNECTIONS=8192 allowed=136' "$LOG"
+  run -0 client crowd 180
+  [[ $output == "180 answered, 0 failed" ]]
+  wait_line "$LOG" 'ended or refused for want of room' "$PID"
+}
+
 @test "a second one on the same folder is refused with the holder's pid, exit 7" {
   start
   run -7 --separate-stderr env STORAGE_PATH="$DIR" SUTRA_LISTEN_50052=127.0.0.1:0 "$SUTRA_BIN/sutra-storage"

@@ -7,6 +7,7 @@
  *	    verify PREFIX N		the first N of load are all there and whole
  *	    pipeline N			N puts and gets in one write, answers checked in order
  *	    raw HEX...			sends each frame's payload, prints each answer's bytes
+ *	    crowd N			N connections, each answered once and left open; after each a call
  *	    bytes HEX			sends bytes as they are, prints what comes until the end
  * Exit 0 when all went well.
  */
@@ -71,6 +72,12 @@ static void done(void *user, int code, uint64_t value)
 		printf("error %s\n", sutra_err_name(code));
 	else
 		printf("%s %llu\n", (const char *)user, (unsigned long long)value);
+	atomic_fetch_add(&failures, code != 0);
+	atomic_fetch_sub(&open_calls, 1);
+}
+
+static void none_found(void *user, int code, uint64_t value)
+{
 	atomic_fetch_add(&failures, code != 0);
 	atomic_fetch_sub(&open_calls, 1);
 }
@@ -313,6 +320,26 @@ static int bytes(const char *hex)
 	return got_n < 0;
 }
 
+/* More connections than there is room for; the client's own stays usable between them. */
+static int crowd(struct sutra_store_client *c, long n)
+{
+	static const char ping[] = "GET /ping HTTP/1.1\r\n\r\n";
+	long answered = 0;
+	char in[4096];
+
+	for (long i = 0; i < n; i++) {
+		int fd = connect_raw();
+
+		send_all(fd, ping, sizeof(ping) - 1);
+		answered += recv(fd, in, sizeof(in), 0) > 0;
+		atomic_fetch_add(&open_calls, 1);
+		sutra_store_delete(c, "nothing", none_found, NULL);
+		wait_below(0);
+	}
+	printf("%ld answered, %d failed\n", answered, atomic_load(&failures));
+	return answered != n || atomic_load(&failures);
+}
+
 /* Puts and gets alternate; the i-th get must answer the i-th put, the sequences must rise. */
 static int pipeline(long n)
 {
@@ -376,6 +403,8 @@ int main(int argc, char **argv)
 	c = connect_client();
 	if (!strcmp(*argv, "load") && argc == 5)
 		rc = load(c, argv + 1);
+	else if (!strcmp(*argv, "crowd") && argc == 2)
+		rc = crowd(c, strtol(argv[1], NULL, 10));
 	else if (!strcmp(*argv, "verify") && argc == 3)
 		rc = verify(c, argv + 1);
 	else

@@ -10,6 +10,8 @@
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -19,12 +21,13 @@
 #include "wire/frame.h"
 #include "wire/store_client.h"
 
-/* Both ends are this process's, whose limit may be 1,024 descriptors. */
-enum { MAX_CONNECTIONS = 400 };
+/* Of the server. Both ends are in this process, which may have no more than 1,024 descriptors. */
+enum { MAX = 200, PER_PEER = 150, HELD = 4 << 20 };
 
 /* The server: each byte is a command. 'a' answers "A", 'h' answers "H" that waits, 's' settles
  * what waits, 'r' refuses it with "R", 'n' asks for room to wait when memory is out and answers
- * "Y" or "N", 'b' answers 256 KiB, 'e' ends, '?' is not consumed. */
+ * "Y" or "N", 'b' answers 256 KiB, 'w' takes 20 ms of time and answers "W", 'o' begins a message
+ * that is not kept, 'e' ends, '?' is not consumed. */
 static struct sutra_tcp *tcp;
 static pthread_t loop;
 static int listener, port;
@@ -38,8 +41,9 @@ static size_t on_data(struct sutra_tcp_conn *c, const char *p, size_t n, void *c
 	struct sutra_buf *out = sutra_tcp_out(c);
 	size_t i = 0;
 
-	for (; i < n && p[i] != '?' && !sutra_tcp_full(c); i++) {
-		switch (p[i]) {
+	while (i < n && p[i] != '?') {
+		sutra_tcp_owes(c, p[i] == 'o');
+		switch (p[i++]) {
 		case 'a':
 			sutra_buf_addc(out, 'A');
 			break;
@@ -62,9 +66,17 @@ static size_t on_data(struct sutra_tcp_conn *c, const char *p, size_t n, void *c
 		case 'b':
 			sutra_buf_add(out, big, sizeof(big));
 			break;
+		case 'w':
+			usleep(20000);
+			sutra_buf_addc(out, 'W');
+			break;
+		case 'o':
+			break;
 		default:
 			sutra_tcp_end(c);
 		}
+		if (sutra_tcp_yield(c))
+			break;
 	}
 	return i;
 }
@@ -103,7 +115,8 @@ static int start_with(const struct sutra_tcp_options *base)
 
 static int start(void **state)
 {
-	return start_with(&(struct sutra_tcp_options){ .max_connections = MAX_CONNECTIONS, .soft_output = 1 << 20,
+	return start_with(&(struct sutra_tcp_options){ .max_connections = MAX, .max_per_peer = PER_PEER,
+						       .soft_output = 1 << 20, .max_held = HELD,
 						       .stall_ns = 200000000u });
 }
 
@@ -116,17 +129,29 @@ static int stop(void **state)
 	return 0;
 }
 
-static int dial(void)
+static void connect_to(int fd)
 {
 	struct sockaddr_in sa = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port),
 				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+
+	assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+}
+
+/* From 127.0.0.n: each is a peer of its own. */
+static int dial_from(unsigned n)
+{
+	struct sockaddr_in from = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000000u + n) };
 	struct timeval limit = { .tv_sec = 30 };
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
+	assert_int_equal(bind(fd, (struct sockaddr *)&from, sizeof(from)), 0);
+
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-	assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	connect_to(fd);
 	return fd;
 }
+
+static int dial(void) { return dial_from(1); }
 
 static void say(int fd, const char *words)
 {
@@ -260,27 +285,225 @@ static void an_unfinished_message_is_cut(void **state)
 	close(fd);
 }
 
-static void too_many_connections_are_refused(void **state)
+static void a_message_that_is_not_kept_has_its_time_too(void **state)
 {
-	int fds[MAX_CONNECTIONS], last;
+	int fd = dial();
+
+	say(fd, "a");
+	hear(fd, "A");
+	do {
+		usleep(1000);	/* the rate of the drip, not a wait */
+		send(fd, "o", 1, MSG_NOSIGNAL);
+		count_now();
+	} while (!counts.ends[SUTRA_TCP_SLOW_SENDER]);
+	close(fd);
+}
+
+/* A byte at a time, each within the limit: the message is not done when its time is over. */
+static void a_dripping_sender_is_cut(void **state)
+{
+	int fd = dial();
+
+	say(fd, "?");
+	do {
+		usleep(1000);	/* the rate of the drip, not a wait */
+		send(fd, "?", 1, MSG_NOSIGNAL);
+		count_now();
+	} while (!counts.ends[SUTRA_TCP_SLOW_SENDER]);
+	close(fd);
+}
+
+static void an_idle_connection_is_closed(void **state)
+{
+	int idle, fd;
 	char c;
 
-	for (int i = 0; i < MAX_CONNECTIONS; i++)
+	stop(state);
+	assert_int_equal(start_with(&(struct sutra_tcp_options){ .idle_ns = 1000000 }), 0);
+	fd = dial();
+	idle = dial();
+	say(fd, "h");	/* waits for the server: that is not idle */
+	assert_int_equal(recv(idle, &c, 1, 0), 0);
+	count_now();
+	assert_int_equal(counts.ends[SUTRA_TCP_IDLE], 1);
+	assert_int_equal(counts.open, 1);
+	close(idle);
+	idle = dial();
+	say(idle, "s");
+	hear(fd, "H");
+	wait_end(idle, SUTRA_TCP_IDLE);
+	close(idle);
+	close(fd);
+}
+
+/* Idle ones and drips from one address, three times as many as there is room for. Each newcomer is
+ * answered; who speaks now and then, from there or elsewhere, is not ended. */
+static void the_longest_waiting_make_room(void **state)
+{
+	int fds[3 * MAX], mine = dial(), other = dial_from(2);
+
+	for (int i = 0; i < 3 * MAX; i++) {
 		fds[i] = dial();
-	say(fds[MAX_CONNECTIONS - 1], "a");
-	hear(fds[MAX_CONNECTIONS - 1], "A");
+		say(fds[i], "a");
+		hear(fds[i], "A");
+		if (i % 10 == 0)
+			say(fds[i], "?");
+		if (i % 20 == 0) {
+			say(mine, "a");
+			hear(mine, "A");
+		}
+	}
+	say(mine, "a");
+	hear(mine, "A");
+	say(other, "a");
+	hear(other, "A");
+	count_now();
+	assert_int_equal(counts.open, PER_PEER + 1);
+	assert_int_equal(counts.ends[SUTRA_TCP_TOO_MANY], 0);
+	assert_true(counts.ends[SUTRA_TCP_EVICTED] + counts.ends[SUTRA_TCP_SLOW_SENDER] == 3 * MAX + 1 - PER_PEER);
+	for (int i = 0; i < 3 * MAX; i++)
+		close(fds[i]);
+	close(mine);
+	close(other);
+}
+
+static void all_peers_together_have_a_limit(void **state)
+{
+	int fds[MAX + 1];
+
+	for (int i = 0; i <= MAX; i++) {
+		fds[i] = dial_from(1 + (unsigned)i % 100);
+		say(fds[i], "a");
+		hear(fds[i], "A");
+	}
+	count_now();
+	assert_int_equal(counts.open, MAX);
+	assert_int_equal(counts.ends[SUTRA_TCP_EVICTED], 1);
+	assert_true(counts.held_bytes == 0);	/* idle ones hold no buffer */
+	for (int i = 0; i <= MAX; i++)
+		close(fds[i]);
+}
+
+static void who_waits_for_the_server_is_not_ended(void **state)
+{
+	int fds[PER_PEER], one = dial_from(2), last;
+	char c;
+
+	for (int i = 0; i < PER_PEER; i++) {
+		fds[i] = dial();
+		say(fds[i], "ah");
+		hear(fds[i], "A");
+	}
 	last = dial();
 	assert_true(recv(last, &c, 1, 0) <= 0);
 	close(last);
 	count_now();
-	assert_int_equal(counts.open, MAX_CONNECTIONS);
+	assert_int_equal(counts.open, PER_PEER + 1);
 	assert_int_equal(counts.ends[SUTRA_TCP_TOO_MANY], 1);
-	assert_true(counts.held_bytes == 0);	/* idle ones hold no buffer */
-	for (int i = 0; i < MAX_CONNECTIONS; i++) {
-		say(fds[i], "a");
-		hear(fds[i], "A");
+	say(one, "s");
+	for (int i = 0; i < PER_PEER; i++) {
+		hear(fds[i], "H");
 		close(fds[i]);
 	}
+	close(one);
+}
+
+/* Someone who asks for more than a turn's time is answered in parts, others in between. */
+static void a_flood_is_served_in_slices(void **state)
+{
+	static char flood[200], answers[200];
+	int fd = dial(), other = dial();
+	int waiting;
+
+	memset(flood, 'w', sizeof(flood));
+	assert_int_equal(send(fd, flood, sizeof(flood), 0), (ssize_t)sizeof(flood));
+	hear(fd, "W");
+	say(other, "a");
+	hear(other, "A");
+	assert_int_equal(ioctl(fd, FIONREAD, &waiting), 0);
+	assert_true(waiting < 100);
+	assert_int_equal(recv(fd, answers, 199, MSG_WAITALL), 199);
+	assert_null(memchr(answers, 'A', 199));
+	close(fd);
+	close(other);
+}
+
+/* What is left of a flood when its sender has gone is not worked on. */
+static void a_flood_ends_with_its_sender(void **state)
+{
+	static char flood[20000];
+	int fd = dial(), other = dial();
+
+	memset(flood, 'w', sizeof(flood));
+	assert_int_equal(send(fd, flood, sizeof(flood), 0), (ssize_t)sizeof(flood));
+	hear(fd, "W");
+	close(fd);
+	do {
+		say(other, "a");
+		hear(other, "A");
+		count_now();
+	} while (counts.open != 1);
+	close(other);
+}
+
+/* Unfinished messages fill the memory there is: the one that is slowest for its size goes, not the
+ * one that asks for little. */
+static void the_slowest_makes_room_for_bytes(void **state)
+{
+	static char part[1 << 20];
+	int fds[6], other = dial();
+
+	stop(state);
+	assert_int_equal(start_with(&(struct sutra_tcp_options){ .max_held = HELD }), 0);
+	close(other);
+	other = dial();
+	memset(part, '?', sizeof(part));
+	for (int i = 0; i < 6; i++) {
+		fds[i] = dial();
+		send(fds[i], part, sizeof(part), MSG_NOSIGNAL);
+		say(other, "a");
+		hear(other, "A");
+	}
+	do {
+		count_now();
+	} while (!counts.ends[SUTRA_TCP_OVERLOAD]);
+	assert_true(counts.held_bytes <= HELD);
+	say(other, "b");
+	for (int i = 0; i < 6; i++)
+		close(fds[i]);
+	assert_int_equal(recv(other, part, 256 << 10, MSG_WAITALL), 256 << 10);
+	close(other);
+}
+
+/* No descriptor is left for a newcomer: one that is idle gives up its own. */
+static void without_descriptors_the_idle_make_room(void **state)
+{
+	struct rlimit old, low;
+	int fds[20], last, n = 0, spare[64];
+
+	for (int i = 0; i < 20; i++) {
+		fds[i] = dial();
+		say(fds[i], "a");
+		hear(fds[i], "A");
+	}
+	last = socket(AF_INET, SOCK_STREAM, 0);
+	getrlimit(RLIMIT_NOFILE, &old);
+	low = (struct rlimit){ (rlim_t)last + 1, old.rlim_max };
+	setrlimit(RLIMIT_NOFILE, &low);
+	while (n < 64 && (spare[n] = dup(0)) >= 0)	/* holes below the limit */
+		n++;
+	connect_to(last);
+	say(last, "a");
+	hear(last, "A");
+	setrlimit(RLIMIT_NOFILE, &old);
+	count_now();
+	assert_true(counts.ends[SUTRA_TCP_NO_DESCRIPTORS] >= 1);
+	assert_int_equal(counts.ends[SUTRA_TCP_EVICTED], 1);
+	while (n)
+		close(spare[--n]);
+	for (int i = 0; i < 20; i++)
+		close(fds[i]);
+	close(last);
 }
 
 static void the_server_ends_after_its_answer(void **state)
@@ -361,7 +584,11 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
 		T(answers_wait_for_their_ticket), T(a_half_closed_peer_gets_its_answers),
 		T(without_memory_no_answer_waits_or_leaves), T(a_stalled_reader_is_cut), T(a_slow_reader_gets_everything),
-		T(an_unfinished_message_is_cut), T(too_many_connections_are_refused),
+		T(an_unfinished_message_is_cut), T(a_message_that_is_not_kept_has_its_time_too),
+		T(a_dripping_sender_is_cut), T(an_idle_connection_is_closed), T(the_longest_waiting_make_room),
+		T(all_peers_together_have_a_limit), T(who_waits_for_the_server_is_not_ended),
+		T(a_flood_is_served_in_slices), T(a_flood_ends_with_its_sender),
+		T(the_slowest_makes_room_for_bytes), T(without_descriptors_the_idle_make_room),
 		T(the_server_ends_after_its_answer), T(the_client_times_out_bounds_and_fails),
 	};
 
