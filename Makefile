@@ -34,7 +34,19 @@ LDFLAGS_ALL := $(LDFLAGS) -pthread -Wl,--as-needed
 # What an overwritten pointer or return address meets; sanitizers check the same calls themselves.
 CFLAGS_ALL  += -fPIE -fstack-protector-strong $(if $(SAN),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 LDFLAGS_ALL += -pie -Wl,-z,relro,-z,now,-z,noexecstack
-LIBS    := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -ldnnl -lgomp -lm
+LIBS    := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+# What builds says in a line which packages are missing, before the compiler says it in many.
+GOALS   := $(filter-out help print-bin clean uninstall onednn3,$(or $(MAKECMDGOALS),all))
+ifneq ($(filter test%,$(GOALS)),)
+ifneq ($(shell pkg-config --exists $(PKGS) cmocka && command -v bats jq >/dev/null && echo all),all)
+$(error packages of the tests are missing: scripts/test installs them and runs the tests)
+endif
+else ifneq ($(GOALS),)
+ifeq ($(LIBS),)
+$(error libraries are missing: $(shell for p in $(PKGS); do pkg-config --exists $$p || echo $$p; done): scripts/packages --install build installs them)
+endif
+endif
+LIBS    += -ldnnl -lgomp -lm
 
 ifneq ($(DEV),)
 CFLAGS_ALL += -Werror -Wshadow -Wvla -Wwrite-strings -Wstrict-prototypes \
@@ -69,7 +81,7 @@ FUZZERS  := $(FUZZ:$(B)/tests/%=$(B)/fuzzers/%)
 BENCH    := $(patsubst tests/bench/%.c,$(B)/tests/%,$(wildcard tests/bench/bench_*.c))
 HELPERS  := $(patsubst tests/integration/%.c,$(B)/tests/%,$(wildcard tests/integration/*.c))
 
-.PHONY: all help test test-unit test-cli test-integration test-fuzz lint bench fuzz run-fuzzers parity onednn3 \
+.PHONY: all help tests test test-unit test-cli test-integration test-fuzz lint bench fuzz run-fuzzers parity onednn3 \
         install uninstall clean check-headers print-bin
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -118,7 +130,8 @@ $(B)/tests/%: $(B)/tests/integration/%.o $(LIB_A)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
-test: all $(UNIT) $(FUZZ) $(HELPERS) ## build and run the whole suite
+tests: all $(UNIT) $(FUZZ) $(HELPERS) ## build what the suite runs
+test: tests ## build and run the whole suite; scripts/test installs what that needs first
 	@SUTRA_BIN=$(abspath $(BIN)) SUTRA_TESTS=$(abspath $(B)/tests) tests/run unit fuzz cli integration
 test-unit: $(UNIT) ## the unit tests alone
 	@SUTRA_BIN=$(abspath $(BIN)) SUTRA_TESTS=$(abspath $(B)/tests) tests/run unit
