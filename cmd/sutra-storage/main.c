@@ -173,9 +173,23 @@ static void tell_limits(struct storage *s)
 		  (unsigned long long)ends[SUTRA_TCP_OVERLOAD]);
 }
 
+static void tell_clock(struct storage *s)
+{
+	struct sutra_engine_stats e;
+
+	sutra_engine_stats(s->engine, &e);
+	if (s->said_clock == (e.clock_ahead_seconds > 60))
+		return;
+	s->said_clock = !s->said_clock;
+	if (s->said_clock)
+		sutra_log(SUTRA_WARN, "storage", "the clock was set back; ages are counted on", "seconds=%llu",
+			  (unsigned long long)e.clock_ahead_seconds);
+}
+
 static void on_tick(void *storage)
 {
 	sync_tick(storage);
+	tell_clock(storage);
 	tell_limits(storage);
 }
 

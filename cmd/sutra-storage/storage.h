@@ -41,6 +41,7 @@ struct storage {
 	bool syncing;
 	uint64_t syncing_ticket;
 	bool said_read_only;		/* in the log, last */
+	bool said_clock;
 	uint64_t said_limits, said_limits_ns;
 };
 

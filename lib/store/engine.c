@@ -34,6 +34,7 @@
 #include "store/changes.h"
 #include "store/concept_table.h"
 #include "store/entry.h"
+#include "store/store_clock.h"
 
 enum {
 	MIN_GARBAGE = 16 << 20,
@@ -49,6 +50,7 @@ struct sutra_engine {
 	int lock_fd;
 	struct sutra_wal *wal;
 	struct concept_table table;
+	struct store_clock clock;
 	struct changes changes;	/* of the pending frame */
 	uint64_t last_lsn, written, dropped, hits, misses, expired, reconciliations;
 	uint64_t pending, unsynced;
@@ -63,8 +65,6 @@ struct sutra_engine {
 	uint64_t retry_at_ns;
 };
 
-static uint64_t now_us(void) { return (uint64_t)sutra_clock_wall_us(); }
-
 static bool is_dead(const struct entry *e, uint64_t now) { return e->expires_us && e->expires_us <= now; }
 
 static int replay(void *user, uint64_t lsn, enum sutra_log_record type, const void *body, size_t n)
@@ -77,14 +77,14 @@ static int replay(void *user, uint64_t lsn, enum sutra_log_record type, const vo
 	s->last_lsn = lsn > s->last_lsn ? lsn : s->last_lsn;
 	switch (type) {
 	case SUTRA_LOG_PUT:
-		rc = entry_decode(body, n, &e);
+		rc = entry_decode(body, n, s->clock.now_us, &e);
 		if (rc == SUTRA_E_CORRUPT) {	/* passed its checksum: a record this version cannot read */
 			s->dropped++;
 			return 0;
 		}
 		if (rc)
 			return rc;
-		if (is_dead(e, now_us())) {
+		if (is_dead(e, s->clock.now_us)) {
 			node = concept_table_find(&s->table, entry_id(e), e->id_len);
 			if (node)
 				concept_table_drop(&s->table, node);
@@ -146,6 +146,7 @@ int sutra_engine_open(const struct sutra_engine_options *o, struct sutra_engine 
 	}
 	s->o = *o;
 	s->lock_fd = -1;
+	store_clock_init(&s->clock, o->clocks);
 	if (concept_table_init(&s->table, o->max_concepts))
 		rc = sutra_fail(err, SUTRA_E_NOMEM, "out of memory for %zu concepts", o->max_concepts);
 	rc = rc ? rc : lock_folder(s, err);
@@ -197,14 +198,10 @@ static int log_entry(struct sutra_engine *s, const struct entry *e, uint64_t *re
 		     struct sutra_err *err)
 {
 	struct sutra_buf body;
-	uint8_t head[ENTRY_HEAD];
 	int rc;
 
 	sutra_buf_init(&body, 64 << 20);
-	entry_encode(e, head);
-	sutra_buf_reserve(&body, ENTRY_HEAD + entry_bytes(e));
-	sutra_buf_add(&body, head, ENTRY_HEAD);
-	sutra_buf_add(&body, e->bytes, entry_bytes(e));
+	entry_encode(e, store_clock_now(&s->clock), &body);
 	rc = sutra_buf_error(&body) ? sutra_fail(err, body.error, "the concept is too large for the log") :
 				      sutra_wal_append(s->wal, SUTRA_LOG_PUT, body.data, body.len, ret_lsn, err);
 	sutra_buf_release(&body);
@@ -278,7 +275,7 @@ int sutra_engine_put(struct sutra_engine *s, const struct sutra_record *r, uint6
 	rc = rc ? rc : changes_reserve(&s->changes, 2, err);
 	if (rc)
 		return rc;
-	e = entry_new(r, ttl ? now_us() + ttl * 1000000 : 0);
+	e = entry_new(r, ttl ? store_clock_now(&s->clock) + ttl * 1000000 : 0);
 	id = sutra_memdup(r->id, r->id_len);
 	if (!e || !id)
 		rc = sutra_fail(err, SUTRA_E_NOMEM, "out of memory for the concept");
@@ -296,7 +293,7 @@ bool sutra_engine_get(struct sutra_engine *s, const char *id, size_t id_len, str
 {
 	uint32_t node = concept_table_find(&s->table, id, id_len);
 
-	if (node && is_dead(s->table.entries[node], now_us())) {
+	if (node && is_dead(s->table.entries[node], store_clock_now(&s->clock))) {
 		concept_table_drop(&s->table, node);
 		s->expired++;
 		node = 0;
@@ -537,7 +534,7 @@ void sutra_engine_close(struct sutra_engine *s)
 void sutra_engine_tick(struct sutra_engine *s)
 {
 	struct concept_table *t = &s->table;
-	uint64_t now = now_us();
+	uint64_t now = store_clock_now(&s->clock);
 
 	for (int left = EXPIRE_STEP; left && t->lru.used; left--) {
 		s->expire_cursor = s->expire_cursor % t->lru.capacity + 1;
@@ -569,6 +566,7 @@ void sutra_engine_stats(const struct sutra_engine *s, struct sutra_engine_stats 
 		.misses = s->misses,
 		.evictions = s->table.evictions,
 		.expired = s->expired,
+		.clock_ahead_seconds = s->clock.ahead_us / 1000000,
 		.read_only = s->reason[0] ? s->reason : NULL,
 	};
 }

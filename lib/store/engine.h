@@ -2,7 +2,8 @@
  * engine - the storage engine's handle: concepts in memory, the log behind them.
  *
  * For the cache role: every concept is in memory, bounded by MAX_CONCEPTS (least recently used
- * out first) and by its expiry, an absolute wall-clock time that survives restarts. Writes go to
+ * out first) and by its expiry, a moment that survives restarts; one written while the clock was ahead
+ * keeps its time to live, counted from the restart. Writes go to
  * the log as one frame a commit; opening replays it. The log is rewritten when most of it is dead.
  *
  * Threads: one owns the handle. Only fdatasync runs elsewhere, on a descriptor that
@@ -24,6 +25,8 @@ struct sutra_engine_options {
 	const char *dir;
 	size_t max_concepts;
 	uint64_t default_ttl_seconds;	/* 0: no expiry */
+	/* The clocks that expiry goes by; NULL: the machine's. */
+	void (*clocks)(uint64_t *ret_wall_us, uint64_t *ret_monotonic_us);
 };
 
 /* Borrowed memory; of a get: valid until the next call that changes the store. */
@@ -44,6 +47,7 @@ struct sutra_record {
 struct sutra_engine_stats {
 	uint64_t concepts, max_concepts, vectors, written, dropped, pending, reconciliations;
 	uint64_t memory_bytes, wal_bytes, hits, misses, evictions, expired;
+	uint64_t clock_ahead_seconds;	/* the wall clock was set back by so much while it ran */
 	const char *read_only;		/* why writes are refused now, or NULL */
 };
 

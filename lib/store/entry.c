@@ -39,29 +39,48 @@ struct entry *entry_new(const struct sutra_record *r, uint64_t expires_us)
 	return e;
 }
 
-int entry_decode(const void *body, size_t n, struct entry **ret)
+int entry_decode(const void *body, size_t n, uint64_t now_us, struct entry **ret)
 {
 	const uint8_t *p = body;
+	uint64_t written = 0;
 	struct entry head, *e;
+	size_t tail;
 
 	_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the log holds memory as it lies");
 	_Static_assert(offsetof(struct entry, flags) + 2 == ENTRY_HEAD, "the head is the log's");
 	if (n < ENTRY_HEAD)
 		return SUTRA_E_CORRUPT;
 	memcpy(&head, p, ENTRY_HEAD);
+	tail = head.flags & ENTRY_TIMED ? sizeof(written) : 0;
 	if ((uint64_t)head.dimension * sizeof(float) + head.id_len + head.content_len +
-			    (uint64_t)head.metadata_len != n - ENTRY_HEAD || !head.id_len)
+			    (uint64_t)head.metadata_len + tail != n - ENTRY_HEAD || !head.id_len)
 		return SUTRA_E_CORRUPT;
-	e = sutra_alloc(sizeof(*e) + n - ENTRY_HEAD);
+	if (tail)
+		memcpy(&written, p + n - tail, tail);
+	if (head.expires_us > written && written > now_us)
+		head.expires_us -= written - now_us;
+	head.flags &= (uint16_t)~ENTRY_TIMED;
+	e = sutra_alloc(sizeof(*e) + n - ENTRY_HEAD - tail);
 	if (!e)
 		return SUTRA_E_NOMEM;
 	memcpy(e, &head, ENTRY_HEAD);
-	memcpy(e->bytes, p + ENTRY_HEAD, n - ENTRY_HEAD);
+	memcpy(e->bytes, p + ENTRY_HEAD, n - ENTRY_HEAD - tail);
 	*ret = e;
 	return 0;
 }
 
-void entry_encode(const struct entry *e, uint8_t out[ENTRY_HEAD]) { memcpy(out, e, ENTRY_HEAD); }
+void entry_encode(const struct entry *e, uint64_t now_us, struct sutra_buf *out)
+{
+	uint8_t head[ENTRY_HEAD];
+	uint16_t flags = e->flags | ENTRY_TIMED;
+
+	memcpy(head, e, ENTRY_HEAD);
+	memcpy(head + offsetof(struct entry, flags), &flags, sizeof(flags));
+	sutra_buf_reserve(out, ENTRY_HEAD + entry_bytes(e) + sizeof(now_us));
+	sutra_buf_add(out, head, ENTRY_HEAD);
+	sutra_buf_add(out, e->bytes, entry_bytes(e));
+	sutra_buf_add(out, &now_us, sizeof(now_us));
+}
 
 void entry_view(const struct entry *e, struct sutra_record *ret)
 {

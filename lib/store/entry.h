@@ -3,12 +3,14 @@
  *
  * Log body of a put: u64 expiry (wall clock, microseconds; 0: never), f32 strength, f32
  * confidence, u32 content length, u32 metadata length, u32 dimension, u16 id length, u16 flags
- * (bit 0: content is text), then embedding (f32), id, content, metadata. All little-endian.
+ * (bit 0: content is text, bit 1: the time follows), then embedding (f32), id, content, metadata, u64
+ * time of writing as the expiry. All little-endian.
  * A delete's body is the id.
  */
 #ifndef SUTRA_STORE_ENTRY_H
 #define SUTRA_STORE_ENTRY_H
 
+#include "base/buf.h"
 #include "store/engine.h"
 
 struct entry {
@@ -19,13 +21,14 @@ struct entry {
 	_Alignas(16) uint8_t bytes[];	/* embedding, id, content, metadata */
 };
 
-enum { ENTRY_HEAD = 32, ENTRY_TEXT = 1 };
+enum { ENTRY_HEAD = 32, ENTRY_TEXT = 1, ENTRY_TIMED = 2 };
 
 struct entry *entry_new(const struct sutra_record *r, uint64_t expires_us);	/* NULL: out of memory */
-/* From a log body; SUTRA_E_CORRUPT when its lengths do not add up. */
-int entry_decode(const void *body, size_t n, struct entry **ret);
+/* From a log body; SUTRA_E_CORRUPT when its lengths do not add up. What was written after now_us, by a
+ * clock that was ahead, expires as much later than now_us as it would have then. */
+int entry_decode(const void *body, size_t n, uint64_t now_us, struct entry **ret);
 size_t entry_bytes(const struct entry *e);	/* of what follows the head */
-void entry_encode(const struct entry *e, uint8_t out[ENTRY_HEAD]);	/* the head alone */
+void entry_encode(const struct entry *e, uint64_t now_us, struct sutra_buf *out);	/* a log body */
 void entry_view(const struct entry *e, struct sutra_record *ret);
 static inline const char *entry_id(const struct entry *e)
 {

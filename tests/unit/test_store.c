@@ -46,6 +46,68 @@ static void what_is_put_is_there_again(void **state)
 	sutra_engine_close(e);
 }
 
+static uint64_t wall_us, monotonic_us;
+
+static void clocks(uint64_t *ret_wall_us, uint64_t *ret_monotonic_us)
+{
+	*ret_wall_us = wall_us;
+	*ret_monotonic_us = monotonic_us;
+}
+
+static struct sutra_engine *open_by_clocks(void)
+{
+	const struct sutra_engine_options o = { .dir = dir, .max_concepts = 100, .clocks = clocks };
+	struct sutra_engine *e;
+
+	assert_int_equal(sutra_engine_open(&o, &e, &report, NULL), 0);
+	return e;
+}
+
+/* Seconds go by; the wall clock is set by some on top. */
+static void pass(uint64_t seconds, int64_t set_by)
+{
+	monotonic_us += seconds * 1000000;
+	wall_us += (uint64_t)((int64_t)seconds + set_by) * 1000000;
+}
+
+static void a_clock_set_back_makes_nothing_older(void **state)
+{
+	const int64_t year = 365 * 86400;
+	struct sutra_engine_stats stats;
+	struct sutra_engine *e;
+
+	wall_us = 1700000000000000 + (uint64_t)year * 1000000;
+	monotonic_us = 5000000;
+	e = open_by_clocks();
+	assert_int_equal(put(e, "a", "one", 100), 0);
+	pass(50, -year);
+	assert_true(has(e, "a", "one", NULL));
+	sutra_engine_stats(e, &stats);
+	assert_int_equal(stats.clock_ahead_seconds, year);
+	pass(49, 0);
+	assert_true(has(e, "a", "one", NULL));
+	pass(1, 0);
+	assert_false(has(e, "a", "one", NULL));
+	/* over a restart: what is left of its time counts from there */
+	assert_int_equal(put(e, "b", "two", 100), 0);
+	sutra_engine_close(e);
+	e = open_by_clocks();
+	pass(99, 0);
+	assert_true(has(e, "b", "two", NULL));
+	pass(1, 0);
+	assert_false(has(e, "b", "two", NULL));
+	/* set forward: gone early, and what comes then lives as long as it should */
+	assert_int_equal(put(e, "c", "three", 100), 0);
+	pass(1, year);
+	assert_false(has(e, "c", "three", NULL));
+	assert_int_equal(put(e, "c", "four", 100), 0);
+	pass(99, 0);
+	assert_true(has(e, "c", "four", NULL));
+	pass(1, 0);
+	assert_false(has(e, "c", "four", NULL));
+	sutra_engine_close(e);
+}
+
 static void a_second_owner_is_refused_by_name(void **state)
 {
 	const struct sutra_engine_options o = { .dir = dir, .max_concepts = 1 };
@@ -288,7 +350,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-		T(what_is_put_is_there_again), T(a_second_owner_is_refused_by_name),
+		T(what_is_put_is_there_again), T(a_clock_set_back_makes_nothing_older), T(a_second_owner_is_refused_by_name),
 		T(the_least_recently_used_goes_first), T(expiry_is_wall_clock_and_survives),
 		T(a_torn_write_loses_nothing_before_it), T(every_flipped_bit_is_told),
 		T(damage_names_segment_and_offset), T(frames_of_any_size_are_read_again),
