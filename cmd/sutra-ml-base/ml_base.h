@@ -32,7 +32,7 @@ struct ml_settings {
 	S(X, QUEUE, "queue") S(X, ENCODER, "encoder") S(X, POOLING, "pooling")                \
 	S(X, SERIALISE, "serialise")
 #define ML_STAGE_ROW(X, sym, name)                                                          \
-	X(TIME_##sym, "sutra_ml_stage_microseconds_total{stage=\"" name "\"}", COUNTER,         \
+	X(TIME_##sym, "sutra_ml_stage_seconds_total{stage=\"" name "\"}", SECONDS_COUNTER,      \
 	  "what their stages took")
 enum ml_stage {
 #define S(X, sym, name) ML_STAGE_##sym,
@@ -56,18 +56,18 @@ enum ml_stage {
 	  "of these, computed by two threads, one of which had nothing else to do")           \
 	X(BATCH_ROOM, "sutra_ml_batch_room_tokens_total", COUNTER,                            \
 	  "tokens these batches could have held; sutra_ml_tokens_total of it is their fill")  \
-	X(INFERENCE, "sutra_ml_inference_microseconds_total", COUNTER,                        \
+	X(INFERENCE, "sutra_ml_inference_seconds_total", SECONDS_COUNTER,                     \
 	  "time spent in the encoder, over all threads")                                      \
 	X(QUEUE, "sutra_ml_queue_texts", GAUGE, "texts waiting")                              \
 	X(QUEUE_TOKENS, "sutra_ml_queue_tokens", GAUGE, "tokens waiting")                     \
 	X(IDLE, "sutra_ml_idle_threads", GAUGE, "inference threads that wait for work")       \
 	X(SPEED, "sutra_ml_tokens_per_second", GAUGE,                                         \
 	  "tokens that all threads compute in a second of full batches, lately")              \
-	X(TIME_ALL, "sutra_ml_request_microseconds_total", COUNTER,                           \
+	X(TIME_ALL, "sutra_ml_request_seconds_total", SECONDS_COUNTER,                        \
 	  "time of the requests answered, from their headers' coming to the answer's leaving") \
 	ML_STAGES(ML_STAGE_ROW, X)                                                            \
-	X(BATCH_P50, "sutra_ml_batch_p50_microseconds", GAUGE, "median time of a batch")      \
-	X(BATCH_P99, "sutra_ml_batch_p99_microseconds", GAUGE, "99th percentile of the same") \
+	X(BATCH_P50, "sutra_ml_batch_p50_seconds", SECONDS_GAUGE, "median time of a batch")   \
+	X(BATCH_P99, "sutra_ml_batch_p99_seconds", SECONDS_GAUGE, "99th percentile of the same") \
 	X(RESIDENT, "sutra_process_resident_bytes", GAUGE, "resident memory")
 
 enum ml_metric {

@@ -18,7 +18,8 @@
 
 #include "base/buf.h"
 
-enum sutra_metric_type { SUTRA_COUNTER, SUTRA_GAUGE };
+/* SECONDS: a time, held in microseconds and printed in seconds, Prometheus' base unit. */
+enum sutra_metric_type { SUTRA_COUNTER, SUTRA_GAUGE, SUTRA_SECONDS_COUNTER, SUTRA_SECONDS_GAUGE };
 
 struct sutra_metric_row {
 	const char *name;	/* Prometheus name with unit: sutra_l1_hits_total; labels may follow,

@@ -285,6 +285,7 @@ static json_t *json_result(const struct sutra_result *r)
 	sutra_buf_init(&expected, 4096);
 	sutra_report_expected(r->check, &expected);
 	set_text(o, "id", r->check->id);
+	set_text(o, "suite", r->check->suite);
 	json_object_set_new(o, "phase", json_integer(r->check->phase));
 	set_text(o, "title", r->check->title);
 	set_text(o, "kind", r->check->kind->name);
@@ -372,7 +373,7 @@ static void junit_case(const struct sutra_result *r, struct sutra_buf *b)
 {
 	static const char *const element[] = { NULL, "failure", "skipped", "error" };
 
-	sutra_buf_addf(b, "    <testcase classname=\"sutra.phase%d\"", r->check->phase);
+	sutra_buf_addf(b, "    <testcase classname=\"sutra.%s\"", r->check->suite);
 	xml_attribute(b, "name", r->check->id);
 	sutra_buf_addf(b, " time=\"%.3f\">\n", r->duration_ms / 1e3);
 	if (element[r->verdict]) {
@@ -394,13 +395,14 @@ static void junit_case(const struct sutra_result *r, struct sutra_buf *b)
 	sutra_buf_adds(b, "</system-out>\n    </testcase>\n");
 }
 
-static void junit_counts(const struct sutra_outcome *o, int phase, struct sutra_buf *b)
+/* Of one suite, or with NULL of all. */
+static void junit_counts(const struct sutra_outcome *o, const char *suite, struct sutra_buf *b)
 {
 	size_t count[4] = { 0 }, n = 0;
 	double ms = 0;
 
 	for (size_t i = 0; i < o->n; i++) {
-		if (phase >= 0 && o->results[i].check->phase != phase)
+		if (suite && strcmp(o->results[i].check->suite, suite) != 0)
 			continue;
 		count[o->results[i].verdict]++;
 		ms += o->results[i].duration_ms;
@@ -413,17 +415,19 @@ static void junit_counts(const struct sutra_outcome *o, int phase, struct sutra_
 void sutra_report_junit(const struct sutra_outcome *o, struct sutra_buf *b)
 {
 	char when[SUTRA_RFC3339_LEN];
-	int phase = -1;
+	const char *suite = NULL;
 
 	sutra_clock_rfc3339(o->started_us, when);
 	sutra_buf_adds(b, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"sutra\">\n");
 	for (size_t i = 0; i < o->n; i++) {
-		if (o->results[i].check->phase != phase) {
-			if (i)
+		if (!suite || strcmp(o->results[i].check->suite, suite) != 0) {
+			if (suite)
 				sutra_buf_adds(b, "  </testsuite>\n");
-			phase = o->results[i].check->phase;
-			sutra_buf_addf(b, "  <testsuite name=\"phase %d\" timestamp=\"%.19s\"", phase, when);
-			junit_counts(o, phase, b);
+			suite = o->results[i].check->suite;
+			sutra_buf_adds(b, "  <testsuite");
+			xml_attribute(b, "name", suite);
+			sutra_buf_addf(b, " timestamp=\"%.19s\"", when);
+			junit_counts(o, suite, b);
 			sutra_buf_adds(b, ">\n");
 		}
 		junit_case(&o->results[i], b);
@@ -467,8 +471,8 @@ void sutra_report_prom(const struct sutra_outcome *o, struct sutra_buf *b)
 			  "# TYPE sutra_check_passed gauge\n");
 	for (size_t i = 0; i < o->n; i++)
 		if (o->results[i].verdict <= SUTRA_FAIL)
-			sutra_buf_addf(b, "sutra_check_passed{id=\"%s\",phase=\"%d\"} %d\n",
-				       o->results[i].check->id, o->results[i].check->phase,
+			sutra_buf_addf(b, "sutra_check_passed{id=\"%s\",suite=\"%s\"} %d\n",
+				       o->results[i].check->id, o->results[i].check->suite,
 				       o->results[i].verdict == SUTRA_PASS);
 	sutra_buf_adds(b, "# HELP sutra_check_value a measured value of a check, in its unit\n"
 			  "# TYPE sutra_check_value gauge\n");

@@ -203,6 +203,7 @@ static int read_check(const json_t *o, struct sutra_suite *s, struct sutra_err *
 	for (size_t i = 0; i < s->n; i++)
 		if (!strcmp(s->checks[i].id, c->id))
 			return bad(err, place, "checks[%zu] has the same id", i);
+	c->suite = s->name;
 	c->phase = s->phase;
 	rc = only(o, fields, place, "field", err);
 	rc = rc ? rc : text_field(o, "title", true, place, &c->title, err);

@@ -60,6 +60,7 @@ struct sutra_check {
 	char *title;
 	char *hint;		/* what to do when it fails */
 	char *service;		/* compose name; where it is not deployed the check is skipped; or NULL */
+	const char *suite;	/* the name of its suite, whose memory it is */
 	int phase;
 	unsigned attempts;	/* at most; 1 unless the file says more */
 	const struct sutra_check_kind *kind;

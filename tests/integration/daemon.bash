@@ -48,6 +48,28 @@ wait_line() {
   }
 }
 
+# metrics_are_well_formed: what `promtool check metrics` asks of the page on stdin, without promtool:
+# HELP and TYPE before each metric, counters alone end in _total, times are in seconds.
+metrics_are_well_formed() {
+  awk '
+    function bad(what) { print name ": " what; wrong = 1 }
+    $1 == "#" { name = $3 }
+    $1 == "#" && $2 == "HELP" { help[name] = NF > 3 }
+    $1 == "#" && $2 == "TYPE" {
+      if (name in type) bad("a second TYPE")
+      if (($4 == "counter") != (name ~ /_total$/)) bad("a " $4)
+      if (name ~ /(micro|milli|nano)seconds|_[mun]s(_|$)/) bad("not in seconds")
+      type[name] = $4
+    }
+    $1 != "#" && NF {
+      name = $1; sub(/[{].*/, "", name); samples++
+      if (!help[name]) bad("no help text")
+      if (!(name in type)) bad("no type")
+      if ($0 !~ /^[a-z_]+([{][a-z]+="[^"]*"(,[a-z]+="[^"]*")*[}])? -?[0-9.e+-]+$/) bad("not a sample: " $0)
+    }
+    END { exit wrong || !samples }'
+}
+
 wait_gone() { timeout 60 tail -s 0.05 -f --pid="$1" /dev/null 3>&-; }
 
 # start_engine: a Docker engine for this file's tests, when none answers and one may be started.

@@ -91,6 +91,8 @@ refused() {
 
 @test "a batch asks for what is missing only, and computes an equal text once" {
   embed '{"texts":["one"]}' >/dev/null
+  curl -sf "$URL/metrics" | metrics_are_well_formed
+  curl -sf "$ML/metrics" | metrics_are_well_formed
   before=$(curl -sf "$ML/metrics" | sed -n 's/^sutra_ml_texts_total //p')
   run -0 embed '{"texts":["one","two","two","three"]}'
   [[ $output == *'"cached":[true,false,false,false]'* ]]

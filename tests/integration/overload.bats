@@ -268,9 +268,9 @@ held() { kill -0 "$HOLDER" && [ "$(metric batches_total)" = "$BATCHES" ]; }
   done
   grep -qE '^Server-Timing: receive;dur=[0-9.]+, parse;dur=[0-9.]+, tokenizer;dur=[0-9.]+, queue;dur=[0-9.]+, encoder;dur=[0-9.]+, pooling;dur=[0-9.]+' headers
   curl -sf "$URL/metrics" >metrics
-  [ "$(grep -c '^sutra_ml_stage_microseconds_total{stage="' metrics)" = 7 ]
-  awk '/^sutra_ml_stage_microseconds_total/ { sum += $2; zero += $2 == 0 }
-    /^sutra_ml_request_microseconds_total/ { all = $2 }
+  [ "$(grep -c '^sutra_ml_stage_seconds_total{stage="' metrics)" = 7 ]
+  awk '/^sutra_ml_stage_seconds_total/ { sum += $2; zero += $2 == 0 }
+    /^sutra_ml_request_seconds_total/ { all = $2 }
     END { print sum, all, zero; exit !(all > 0 && !zero && sum > all * 0.95 && sum < all * 1.05) }' metrics
   grep -q '^sutra_ml_batch_room_tokens_total [1-9]' metrics
 }

@@ -76,6 +76,7 @@ ended_by() { # signal, exit code
   jq -e '.status == "unhealthy" and .alerts[0].alert == "down"' "$BATS_TEST_TMPDIR/health"
   ! python3 -c 'import jsonschema' || python3 "$BATS_TEST_DIRNAME/schemas.py" "$BATS_TEST_DIRNAME/../.." "$BATS_TEST_TMPDIR/health"
   curl -s "127.0.0.1:$port/metrics" >"$BATS_TEST_TMPDIR/metrics"
+  metrics_are_well_formed <"$BATS_TEST_TMPDIR/metrics"
   grep -qx 'sutra_monitor_alert{alert="down"} 1' "$BATS_TEST_TMPDIR/metrics"
   grep -qx 'sutra_monitor_service_up{service="ml-base-1"} 0' "$BATS_TEST_TMPDIR/metrics"
   kill -CONT "$pid"

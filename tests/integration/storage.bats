@@ -170,6 +170,7 @@ crash() {
   run -0 curl -sf -o /dev/null -w '%{http_code} %header{x-request-id}' -H 'X-Request-Id: my-7' "http://$ADDR/ping"
   run -0 curl -sf "http://$ADDR/metrics" "http://$ADDR/metrics"
   [[ $output == *"sutra_storage_connections 1"* ]]
+  curl -sf "http://$ADDR/metrics" | metrics_are_well_formed
   run -0 curl -s -D - -H 'X-Request-Id: my-7' "http://$ADDR/nothing"
   [[ $output == "HTTP/1.1 404 "*"X-Request-Id: my-7"*'"code":"not_found"'* ]]
   run -0 curl -s -D - -d x "http://$ADDR/health"

@@ -124,7 +124,9 @@ assert len(s) == 6, len(s)' "$BATS_TEST_TMPDIR/x.xml"
   fi
   sutra validate-scaling --phases 0 -o tap 2>/dev/null | head -2 | paste -sd' ' | grep -qx 'TAP version 13 1..6'
   sutra validate-scaling --phases 0 -o prom 2>/dev/null |
-    grep -qx 'sutra_check_passed{id="phase0.prefix",phase="0"} 1'
+    tee "$BATS_TEST_TMPDIR/x.prom" | grep -qx 'sutra_check_passed{id="phase0.prefix",suite="phase-0"} 1'
+  metrics_are_well_formed <"$BATS_TEST_TMPDIR/x.prom"
+  sutra status -o prom | metrics_are_well_formed
 }
 
 # bare_checklist: what the checklist holds against a stack without a fault: memory limits, where

@@ -297,16 +297,23 @@ static void metrics_with_labels_share_their_head(void **state)
 		{ "a_total", SUTRA_COUNTER, "of a" },
 		{ "a_total_more{x=\"1\"}", SUTRA_GAUGE, "of more" },
 		{ "a_total_more{x=\"2\"}", SUTRA_GAUGE, "" },
+		{ "a_seconds_total", SUTRA_SECONDS_COUNTER, "held in microseconds" },
+		{ "a_seconds", SUTRA_SECONDS_GAUGE, "the same" },
 	};
-	struct sutra_metric values[3] = { 0 };
+	struct sutra_metric values[5] = { 0 };
 	struct sutra_buf b;
 
 	sutra_metric_set(&values[2], 7);
+	sutra_metric_set(&values[3], 1500001);
+	sutra_metric_set(&values[4], 20);
 	sutra_buf_init(&b, 4096);
-	sutra_metrics_prometheus(rows, values, 3, &b);
+	sutra_metrics_prometheus(rows, values, 5, &b);
 	assert_string_equal(sutra_buf_str(&b), "# HELP a_total of a\n# TYPE a_total counter\na_total 0\n"
 			    "# HELP a_total_more of more\n# TYPE a_total_more gauge\n"
-			    "a_total_more{x=\"1\"} 0\na_total_more{x=\"2\"} 7\n");
+			    "a_total_more{x=\"1\"} 0\na_total_more{x=\"2\"} 7\n"
+			    "# HELP a_seconds_total held in microseconds\n# TYPE a_seconds_total counter\n"
+			    "a_seconds_total 1.500001\n"
+			    "# HELP a_seconds the same\n# TYPE a_seconds gauge\na_seconds 0.000020\n");
 	sutra_buf_release(&b);
 }
 
