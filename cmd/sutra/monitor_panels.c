@@ -63,8 +63,12 @@ void monitor_services_table(const struct monitor_view *v, struct sutra_screen *s
 	struct sutra_grid g;
 	size_t n;
 
-	if (v->snap->n_services > MAX_SERVICES)
+	if (v->snap->n_services > MAX_SERVICES) {
+		sutra_screen_textf(s, at.row, at.column, at.width, SUTRA_ROLE_WARN,
+				   "%zu services; %d fit here: sutra status lists all", v->snap->n_services,
+				   MAX_SERVICES);
 		return;
+	}
 	n = monitor_services(v, list);
 	sutra_grid_init(&g, wide ? wide_columns : narrow_columns);
 	for (size_t i = 0; i < n; i++)
@@ -210,8 +214,6 @@ void monitor_hit_bars(const struct monitor_view *v, struct sutra_screen *s, stru
 
 	for (int i = 0; i < 2; i++) {
 		h = sutra_trend_window(v->trend, windows[i].seconds);
-		if (all.seconds > 0 && h.seconds > all.seconds)
-			h.seconds = all.seconds;	/* the first minute was shorter */
 		window_name(name, sizeof(name), windows[i].name, windows[i].seconds, &h);
 		hit_bar(s, sutra_rect_below(at, i), name, &h);
 	}
@@ -252,17 +254,20 @@ static int cache_rows(const struct monitor_view *v, int level)
 static void cache_line(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at)
 {
 	struct sutra_hits h = sutra_trend_window(v->trend, 60), all = sutra_trend_total(v->snap);
-	char count[24];
+	bool stale = sutra_snapshot_stale(v->snap, caches_at(v), v->now_us);
+	char count[24], name[32];
 
-	monitor_count(count, sizeof(count), all_of(&all));
+	window_name(name, sizeof(name), "1 m", 60, &h);
+	monitor_count(count, sizeof(count), all_of(&h) > 0 ? all_of(&h) : all_of(&all));
 	if (all_of(&h) > 0)
 		sutra_screen_textf(s, at.row, at.column, at.width, SUTRA_ROLE_PLAIN,
-				   "hits 1m %.1f%%  L1 %.0f%% L2 %.0f%% of %s", 100 * (h.l1 + h.l2) / all_of(&h),
-				   100 * h.l1 / all_of(&h), 100 * h.l2 / all_of(&h), count);
+				   "hits %s %.1f%%  L1 %.0f%% L2 %.0f%%%s%s", name,
+				   100 * (h.l1 + h.l2) / all_of(&h), 100 * h.l1 / all_of(&h), 100 * h.l2 / all_of(&h),
+				   stale ? "" : " of ", stale ? "" : count);
 	else
 		sutra_screen_textf(s, at.row, at.column, at.width, SUTRA_ROLE_PLAIN, "hits: nothing asked; %s in all",
 				   count);
-	if (sutra_snapshot_stale(v->snap, caches_at(v), v->now_us)) {
+	if (stale) {
 		monitor_dim(s, at);
 		sutra_screen_text(s, at.row, at.column + at.width - 6, 6, SUTRA_ROLE_WARN, " stale");
 	}

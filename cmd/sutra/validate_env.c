@@ -29,15 +29,18 @@ static int restart(void *user, const char *service, uint64_t limit_ns, struct su
 }
 
 /* A child that outlives this command however it ends and then lets a stopped service go on. */
-static void guard(struct validate_env *c, const char *service)
+static int guard(struct validate_env *c, const char *service, struct sutra_err *err)
 {
 	int ends[2];
 
 	for (size_t i = 0; i < c->n_guarded; i++)
 		if (!strcmp(c->guarded[i], service))
-			return;
-	if (c->n_guarded == VALIDATE_GUARDED || pipe(ends))
-		return;
+			return 0;
+	if (c->n_guarded == VALIDATE_GUARDED)
+		return sutra_fail(err, SUTRA_E_TOOBIG, "%s is not stopped: %d services at most are", service,
+				  VALIDATE_GUARDED);
+	if (pipe(ends))
+		return sutra_fail_errno(err, "%s is not stopped: cannot make a pipe", service);
 	c->guarded[c->n_guarded++] = service;
 	if (!fork()) {
 		signal(SIGINT, SIG_IGN);
@@ -49,17 +52,16 @@ static void guard(struct validate_env *c, const char *service)
 	}
 	close(ends[0]);	/* the other end closes with the process */
 	fcntl(ends[1], F_SETFD, FD_CLOEXEC);
+	return 0;
 }
 
 static int kill_service(void *user, const char *service, int sig, struct sutra_err *err)
 {
 	struct validate_env *c = user;
 	const struct sutra_deployed *s = sutra_deployment_find(c->d, service);
-	int rc;
+	int rc = sig == SIGSTOP ? guard(c, service, err) : 0;
 
-	if (sig == SIGSTOP)
-		guard(c, service);
-	rc = sutra_deployment_kill(c->d, service, sig, err);
+	rc = rc ? rc : sutra_deployment_kill(c->d, service, sig, err);
 
 	c->killed = s ? s->pid : 0;
 	return rc;

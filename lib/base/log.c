@@ -30,7 +30,7 @@ int sutra_log_setup(const char *level, const char *format)
 bool sutra_log_on(enum sutra_log_level level) { return level >= threshold; }
 
 struct line {
-	char text[4096];
+	char text[16384];	/* what JSON makes of fields is four times as long at most */
 	size_t len;
 };
 
@@ -98,7 +98,8 @@ void sutra_log(enum sutra_log_level level, const char *subsystem, const char *me
 		return;
 	if (fmt) {
 		va_start(ap, fmt);
-		vsnprintf(fields, sizeof(fields), fmt, ap);
+		if (vsnprintf(fields, sizeof(fields), fmt, ap) >= (int)sizeof(fields))
+			memcpy(fields + sizeof(fields) - 4, "...", 4);	/* cut, and it shows */
 		va_end(ap);
 	}
 	for (char *c = fields; *c; c++)

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/histogram.h"
 #include "base/jsonio.h"
@@ -21,7 +22,7 @@
 #include "net/haproxy_csv.h"
 
 static const uint64_t REQUEST_NS = 10000000000u, POLL_NS = 1000000000u, LOOK_EVERY_NS = 1000000u;
-enum { MAX_SERVERS = 32, MAX_URL = 512, FIRST_WORDS = 20 };
+enum { SHARES_SHOWN = 16, MAX_URL = 512, FIRST_WORDS = 20 };
 
 /* The gateway's own count of texts under way (its /metrics); here every request is one new text. */
 static const char active_gauge[] = "sutra_cache_flights";
@@ -141,7 +142,7 @@ static int run_distribution(struct sutra_check_run *r, struct sutra_err *err)
 	struct sutra_haproxy_stats before, after = { 0 };
 	struct sutra_load_result t = { 0 };
 	const struct sutra_haproxy_row *row;
-	int64_t delta[MAX_SERVERS], total = 0, least = INT64_MAX;
+	int64_t *delta = NULL, total = 0, least = INT64_MAX;
 	struct sutra_load *l;
 	struct source source;
 	char shares[128] = "", idle[64] = "";
@@ -158,7 +159,9 @@ static int run_distribution(struct sutra_check_run *r, struct sutra_err *err)
 		rc = sutra_fail(err, SUTRA_E_UNAVAILABLE, "%llu of %zu requests failed, the first with %s",
 				(unsigned long long)(t.failed + n - t.sent), n,
 				t.failed ? t.first_failure : "the time limit");
-	for (size_t i = 0; !rc && up < MAX_SERVERS && (row = sutra_haproxy_server(&after, NULL, i)); i++) {
+	if (!rc && !(delta = sutra_calloc(after.n + 1, sizeof(*delta))))
+		rc = sutra_fail(err, SUTRA_E_NOMEM, "out of memory for %zu servers", after.n);
+	for (size_t i = 0; !rc && (row = sutra_haproxy_server(&after, NULL, i)); i++) {
 		const struct sutra_haproxy_row *old = sutra_haproxy_find(&before, row->proxy, row->name);
 
 		if (!sutra_haproxy_is_up(row) || !old)
@@ -170,11 +173,14 @@ static int run_distribution(struct sutra_check_run *r, struct sutra_err *err)
 			snprintf(idle, sizeof(idle), "%s", row->name);
 		moved += delta[up++] > 0;
 	}
-	for (size_t i = 0; !rc && total > 0 && i < up; i++) {
+	for (size_t i = 0; !rc && total > 0 && i < up && i <= SHARES_SHOWN; i++) {
 		size_t len = strlen(shares);
 
-		snprintf(shares + len, sizeof(shares) - len, "%s%.2f", i ? "/" : "",
-			 (double)delta[i] / (double)total);
+		if (i == SHARES_SHOWN)
+			snprintf(shares + len, sizeof(shares) - len, " and %zu more", up - i);
+		else
+			snprintf(shares + len, sizeof(shares) - len, "%s%.2f", i ? "/" : "",
+				 (double)delta[i] / (double)total);
 	}
 	if (!rc && (!total || !up))
 		rc = sutra_check_no(r, "no server's request counter moved while %zu new texts were sent", n);
@@ -185,6 +191,7 @@ static int run_distribution(struct sutra_check_run *r, struct sutra_err *err)
 		if (moved < up)
 			rc = sutra_check_no(r, "the request counter of %s did not move", idle);
 	}
+	sutra_free(delta);
 	sutra_load_result_release(&t);
 	sutra_haproxy_release(&before);
 	sutra_haproxy_release(&after);

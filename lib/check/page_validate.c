@@ -38,14 +38,18 @@ static void targets(const json_t *doc, struct sutra_buf *b)
 	struct sutra_chart_bar bars[MAX_BARS];
 	char names[MAX_BARS][80], texts[MAX_BARS][48];
 	const json_t *r, *v;
-	size_t i, k, n = 0;
+	size_t i, k, n = 0, left = 0;
 
 	json_array_foreach (json_object_get(doc, "results"), i, r) {
 		json_array_foreach (json_object_get(r, "values"), k, v) {
 			double found = page_number(v, "found"), target = page_number(v, "target");
 
-			if (!isfinite(found) || !(target > 0) || n == MAX_BARS)
+			if (!isfinite(found) || !(target > 0))
 				continue;
+			if (n == MAX_BARS) {
+				left++;
+				continue;
+			}
 			snprintf(names[n], sizeof(names[n]), "%.36s: %.30s", page_text(r, "title"), page_text(v, "name"));
 			snprintf(texts[n], sizeof(texts[n]), "%.4g of %.4g %.12s", found, target, page_text(v, "unit"));
 			bars[n] = (struct sutra_chart_bar){ names[n], texts[n], found / target,
@@ -55,6 +59,8 @@ static void targets(const json_t *doc, struct sutra_buf *b)
 	}
 	if (n)
 		sutra_chart_bars("Found, as a multiple of the target", bars, n, b);
+	if (left)
+		page_sub(b, "%zu more values have a target; the table below holds them all.", left);
 }
 
 static void timeline_chart(const json_t *r, struct sutra_buf *b)

@@ -212,6 +212,7 @@ static int read_object(const struct field *f, const json_t *o, void *base, int64
 	return rc;
 }
 
+/* How many are read; read_array refuses a list that has more. */
 static size_t items_of(const json_t *o, const char *key)
 {
 	size_t n = json_array_size(json_object_get(o, key));
@@ -225,6 +226,9 @@ static int read_array(const struct field *f, const json_t *o, const char *key, v
 	const json_t *list = json_object_get(o, key);
 	int rc = 0;
 
+	if (json_array_size(list) > MAX_ITEMS)
+		return sutra_fail(err, SUTRA_E_TOOBIG, "%s has %zu items; at most %d are read", key,
+				  json_array_size(list), MAX_ITEMS);
 	for (size_t i = 0; i < n && !rc; i++) {
 		rc = read_object(f, json_array_get(list, i), (char *)base + i * size, time_us, err);
 		if (rc)
@@ -251,6 +255,7 @@ static int read_events(const json_t *o, struct sutra_snapshot *s, struct sutra_e
 	s->observed = json_object_get(o, "events") != NULL;
 	if (!n)
 		return 0;
+	s->events_lost += n > SUTRA_SNAP_EVENTS ? (int64_t)(n - SUTRA_SNAP_EVENTS) : 0;
 	n = n < SUTRA_SNAP_EVENTS ? n : SUTRA_SNAP_EVENTS;
 	if (sutra_snapshot_events(s, n))
 		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory for %zu events", n);

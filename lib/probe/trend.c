@@ -4,7 +4,7 @@
 
 #include "base/alloc.h"
 
-enum { POINTS = 901, MAX_GATEWAYS = 16, MAX_SEED = 256 };
+enum { POINTS = 901 };
 
 struct point {
 	int64_t time_us;
@@ -20,16 +20,23 @@ struct gateway {
 struct sutra_trend {
 	struct point points[POINTS];
 	size_t first, n;
-	struct gateway gateways[MAX_GATEWAYS];
+	struct gateway *gateways;
 	size_t n_gateways;
-	struct sutra_snap_minute seed[MAX_SEED];	/* before the first point */
+	struct sutra_snap_minute *seed;	/* before the first point */
 	size_t n_seed;
 	int64_t born_us;	/* when the oldest gateway started */
 };
 
 struct sutra_trend *sutra_trend_new(void) { return sutra_calloc(1, sizeof(struct sutra_trend)); }
 
-void sutra_trend_free(struct sutra_trend *t) { sutra_free(t); }
+void sutra_trend_free(struct sutra_trend *t)
+{
+	if (!t)
+		return;
+	sutra_free(t->gateways);
+	sutra_free(t->seed);
+	sutra_free(t);
+}
 
 static const struct point *at(const struct sutra_trend *t, size_t i)
 {
@@ -38,11 +45,15 @@ static const struct point *at(const struct sutra_trend *t, size_t i)
 
 static struct gateway *gateway_of(struct sutra_trend *t, const struct sutra_snap_cache *c)
 {
+	struct gateway *grown;
+
 	for (size_t i = 0; i < t->n_gateways; i++)
 		if (!strcmp(t->gateways[i].name, c->service))
 			return &t->gateways[i];
-	if (t->n_gateways == MAX_GATEWAYS)
-		return NULL;
+	grown = sutra_realloc_array(t->gateways, t->n_gateways + 1, sizeof(*grown));
+	if (!grown)
+		return NULL;	/* its counters are taken from a later snapshot on */
+	t->gateways = grown;
 	t->gateways[t->n_gateways] = (struct gateway){ .l1 = c->l1_hits, .l2 = c->l2_hits, .misses = c->misses };
 	memcpy(t->gateways[t->n_gateways].name, c->service, sizeof(c->service));
 	return &t->gateways[t->n_gateways++];
@@ -109,9 +120,14 @@ static double mean_of(const struct sutra_snapshot *s)
 
 static void take_seed(struct sutra_trend *t, const struct sutra_snapshot *s)
 {
+	size_t n = 0;
+
 	t->born_us = s->time_us - (int64_t)(sutra_trend_total(s).seconds * 1e6);
 	for (size_t c = 0; c < s->n_caches; c++)
-		for (size_t i = 0; i < s->caches[c].n_minutes && t->n_seed < MAX_SEED; i++)
+		n += s->caches[c].n_minutes;
+	t->seed = sutra_calloc(n + 1, sizeof(*t->seed));
+	for (size_t c = 0; c < s->n_caches && t->seed; c++)
+		for (size_t i = 0; i < s->caches[c].n_minutes; i++)
 			if (s->time_us / 1000000 - s->caches[c].minutes[i].unix_s < 1000)
 				t->seed[t->n_seed++] = s->caches[c].minutes[i];
 }
@@ -122,6 +138,8 @@ void sutra_trend_add(struct sutra_trend *t, const struct sutra_snapshot *s)
 	struct point p = { .time_us = s->time_us };
 
 	if (last && s->time_us <= last->time_us) {
+		sutra_free(t->gateways);
+		sutra_free(t->seed);
 		memset(t, 0, sizeof(*t));
 		last = NULL;
 	}
@@ -185,6 +203,8 @@ static void add_minutes(const struct sutra_trend *t, int64_t from_us, int64_t un
 		h->misses += (double)m->misses;
 		oldest = begin_us < oldest ? begin_us : oldest;
 	}
+	if (oldest < t->born_us && t->born_us < until_us)	/* the first minute was shorter */
+		oldest = t->born_us;
 	h->seconds += (double)(until_us - oldest) / 1e6;
 }
 

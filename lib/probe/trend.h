@@ -1,7 +1,7 @@
 /*
  * trend - what successive snapshots add up to: hits of a window, and lines to draw.
  *
- * Holds 15 minutes of points, one a second at most, in fixed memory. Counters of all gateways
+ * Holds 15 minutes of points, one a second at most. Counters of all gateways
  * are added up; one that went back (a restart) adds nothing negative.
  */
 #ifndef SUTRA_PROBE_TREND_H

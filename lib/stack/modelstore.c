@@ -12,7 +12,7 @@
 #include "base/jsonio.h"
 #include "base/weightsum.h"
 
-enum { MAX_SUMS = 16384, MAX_MODELS = 1000 };
+enum { MAX_SUMS = 16384 };
 
 static const struct sutra_model_file minilm_files[] = {
 	{ "config.json", "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41", 612 },
@@ -115,7 +115,7 @@ static int add_names(struct sutra_strv *v, const char *dir, const char *owner)
 	const struct dirent *e;
 	int rc = 0;
 
-	while (d && !rc && v->n < MAX_MODELS && (e = readdir(d))) {
+	while (d && !rc && (e = readdir(d))) {
 		char *path = xasprintf("%s/%s", dir, e->d_name);
 		char *name = xasprintf("%s%s%s", owner ? owner : "", owner ? "/" : "", e->d_name);
 

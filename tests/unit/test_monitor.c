@@ -115,6 +115,38 @@ static void windows_count_hits(void **state)
 	sutra_trend_free(t);
 }
 
+/* A gateway that has run for 20 s: its first minute, begun before it, is no more than that. */
+static void a_window_is_no_longer_than_what_it_counts(void **state)
+{
+	struct sutra_trend *t = sutra_trend_new();
+	struct sutra_snapshot *s = sample(0, 5, 2, (int64_t[]){ 0, 0, 0 });
+	struct sutra_hits h;
+
+	s->services[0].uptime_s = 20;
+	s->caches[0].minutes = sutra_calloc(1, sizeof(*s->caches[0].minutes));
+	s->caches[0].n_minutes = 1;
+	s->caches[0].minutes[0].unix_s = s->time_us / 1000000;
+	s->caches[0].minutes[0].l1 = 5;
+	s->caches[0].minutes[0].misses = 2;
+	sutra_trend_add(t, s);
+	sutra_snapshot_unref(s);
+	h = sutra_trend_window(t, 900);
+	assert_float_equal(h.l1, 5, 1e-9);
+	assert_float_equal(h.seconds, 20, 1e-3);
+	/* Another gateway in its place, after down and deploy: the window is as long as it was. */
+	for (int i = 1; i <= 30; i++) {
+		s = sample(i, i < 28 ? 5 : 0, i < 28 ? 2 : 1, (int64_t[]){ 0, 0, 0 });
+		s->services[0].uptime_s = i < 28 ? 20 + i : i - 28;
+		sutra_trend_add(t, s);
+		sutra_snapshot_unref(s);
+	}
+	h = sutra_trend_window(t, 900);
+	assert_float_equal(h.l1, 5, 1e-9);
+	assert_float_equal(h.misses, 3, 1e-9);
+	assert_float_equal(h.seconds, 50, 1e-3);
+	sutra_trend_free(t);
+}
+
 /* The event of that subject and kind, which must be one alone. */
 static const struct sutra_snap_event *only(const struct sutra_snapshot *s, const char *subject, const char *kind)
 {
@@ -329,6 +361,7 @@ int main(void)
 		cmocka_unit_test(rates_need_two_and_are_never_negative),
 		cmocka_unit_test(what_was_not_read_keeps_its_age),
 		cmocka_unit_test(windows_count_hits),
+		cmocka_unit_test(a_window_is_no_longer_than_what_it_counts),
 		cmocka_unit_test(what_changed_is_told_once),
 		cmocka_unit_test(another_process_is_told_over_a_gap),
 		cmocka_unit_test(events_are_bounded_and_newest_first),
