@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/setting.h"
+#include "base/shown.h"
 #include "base/version.h"
 #include "gateway.h"
 #include "net/service.h"
@@ -167,6 +168,6 @@ int main(int argc, char **argv)
 	rc = rc ? rc : sutra_settings_load(settings, &g.settings, &err);
 	rc = rc ? rc : open_gateway(&g, &err);
 	rc = rc ? rc : serve(&g, argv, &err);
-	fprintf(stderr, "sutra-embedding: %s%s%s\n", err.message, *err.hint ? "; " : "", err.hint);
+	sutra_shown_printf(stderr, "sutra-embedding: %s%s%s\n", err.message, *err.hint ? "; " : "", err.hint);
 	return sutra_err_exit(rc);
 }

@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "base/jsonio.h"
 #include "base/log.h"
+#include "base/shown.h"
 #include "gateway.h"
 
 #define DEADLINE_NS 10000000000u
@@ -388,7 +389,7 @@ static void adopt_model(struct gateway *g, const json_t *o)
 				  "name=%s reason=\"it allows %s, MATRYOSHKA_DIM is %zu\"", name, allowed, m.dimension);
 			return;
 		}
-		fprintf(stderr, "sutra-embedding: MATRYOSHKA_DIM is %zu; the model %s allows %s\n", m.dimension,
+		sutra_shown_printf(stderr, "sutra-embedding: MATRYOSHKA_DIM is %zu; the model %s allows %s\n", m.dimension,
 			name, allowed);
 		exit(2);
 	}

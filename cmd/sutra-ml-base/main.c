@@ -15,6 +15,7 @@
 #include "base/cores.h"
 #include "base/log.h"
 #include "base/setting.h"
+#include "base/shown.h"
 #include "base/str.h"
 #include "base/version.h"
 #include "ml_base.h"
@@ -283,7 +284,7 @@ int main(int argc, char **argv)
 	unload(&ml);
 	if (!rc)
 		return 0;
-	fprintf(stderr, "sutra-ml-base: %s%s%s\n", err.message, *err.hint ? "; " : "", err.hint);
+	sutra_shown_printf(stderr, "sutra-ml-base: %s%s%s\n", err.message, *err.hint ? "; " : "", err.hint);
 	/* what another setting or folder would mend is 2 */
 	return rc == SUTRA_E_NOTFOUND || rc == SUTRA_E_INVALID || rc == SUTRA_E_CORRUPT ?
 		       2 :

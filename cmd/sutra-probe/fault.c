@@ -1,4 +1,5 @@
 /* A replica that is well by its health check and answers every request with an error. */
+#include "base/shown.h"
 #include "fault.h"
 
 #include <arpa/inet.h>
@@ -90,7 +91,7 @@ int serve_fault(const char *status, const char *address)
 	nfds_t n = 1;
 
 	if (fds[0].fd < 0) {
-		fprintf(stderr, "sutra-probe: cannot listen on %s\n", address);
+		sutra_shown_printf(stderr, "sutra-probe: cannot listen on %s\n", address);
 		return 1;
 	}
 	alarm(LIFE_S);

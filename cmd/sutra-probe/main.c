@@ -11,6 +11,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "base/shown.h"
 #include "base/version.h"
 #include "fault.h"
 
@@ -23,7 +24,7 @@ struct target {
 
 static int fail(const char *url, const char *why)
 {
-	printf("%s: %s\n", url, why);
+	sutra_shown_printf(stdout, "%s: %s\n", url, why);
 	return 1;
 }
 

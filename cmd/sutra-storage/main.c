@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/setting.h"
+#include "base/shown.h"
 #include "base/version.h"
 #include "net/plain.h"
 #include "net/service.h"
@@ -259,7 +260,7 @@ static int inspect(const char *dir, bool quiet)
 	struct sutra_err err;
 
 	if (sutra_wal_replay(dir, 0, print_record, &quiet, &r, &err)) {
-		fprintf(stderr, "sutra-storage: %s\n", err.message);
+		sutra_shown_printf(stderr, "sutra-storage: %s\n", err.message);
 		return 1;
 	}
 	printf("%llu records in %llu frames in %llu segments, %llu bytes\n", (unsigned long long)r.records,
@@ -311,6 +312,6 @@ int main(int argc, char **argv)
 	sutra_settings_release(settings, &s.settings);
 	if (!rc)
 		return 0;
-	fprintf(stderr, "sutra-storage: %s%s%s\n", err.message, *err.hint ? "; " : "", err.hint);
+	sutra_shown_printf(stderr, "sutra-storage: %s%s%s\n", err.message, *err.hint ? "; " : "", err.hint);
 	return sutra_err_exit(rc);
 }

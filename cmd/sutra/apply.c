@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/jsonio.h"
+#include "base/shown.h"
 #include "stack/audit.h"
 #include "stack/credentials.h"
 #include "stack/deployment.h"
@@ -42,7 +43,7 @@ static void say_step(const struct sutra_step *s)
 {
 	if (common.quiet)
 		return;
-	fprintf(stderr, "  %-9s %s (%s%s%s%s%s)\n", sutra_action_name(s->action), s->name, s->cause,
+	sutra_shown_printf(stderr, "  %-9s %s (%s%s%s%s%s)\n", sutra_action_name(s->action), s->name, s->cause,
 		s->old_value || s->new_value ? ": " : "", s->old_value ? s->old_value : "",
 		s->old_value && s->new_value ? " -> " : "", s->new_value ? s->new_value : "");
 }
@@ -50,7 +51,7 @@ static void say_step(const struct sutra_step *s)
 static void say_ready(const struct sutra_awaited *a)
 {
 	if (!common.quiet)
-		fprintf(stderr, "  healthy   %s after %.1f s\n", a->name, a->took_s);
+		sutra_shown_printf(stderr, "  healthy   %s after %.1f s\n", a->name, a->took_s);
 }
 
 /* embedding-ha's statistics have credentials; made here, they are shown this once. */
@@ -63,7 +64,7 @@ int apply_credentials(struct sutra_config *config, const char *state_dir, bool o
 		return 0;
 	rc = sutra_credentials_settle(state_dir, config, only_read, &made, err);
 	if (!rc && made)
-		fprintf(stderr,
+		sutra_shown_printf(stderr,
 			"note: the statistics at http://127.0.0.1:%s/stats ask for user %s, password %s; shown this once, kept in "
 			"%s/haproxy-stats.json\n",
 			sutra_config_get(config, "SUTRA_PORT_8404"), sutra_config_get(config, "HAPROXY_STATS_USER"),
@@ -81,7 +82,7 @@ static size_t print_log(const char *tail, const char *since)
 		const char *text = log_message(line, &len);
 
 		if (strncmp(line, since, LOG_STAMP) >= 0) {
-			fprintf(stderr, "    %.*s %.*s\n", n > LOG_STAMP ? LOG_STAMP : 0, line, (int)len, text);
+			sutra_shown_printf(stderr, "    %.*s %.*s\n", n > LOG_STAMP ? LOG_STAMP : 0, line, (int)len, text);
 			told++;
 		}
 		line += n + (line[n] == '\n');
@@ -100,19 +101,19 @@ static void print_evidence(const struct sutra_runtime *rt, const char *state_dir
 		return;
 	health_explain(state_dir);
 	tail = rt->log_tail(state_dir, a->name, 20);
-	fprintf(stderr, "  service   %s\n  reason    %s\n", a->name, a->reason ? a->reason : "starting");
+	sutra_shown_printf(stderr, "  service   %s\n  reason    %s\n", a->name, a->reason ? a->reason : "starting");
 	if (a->health_url)
-		fprintf(stderr, "  probe     %s\n", a->probed);
+		sutra_shown_printf(stderr, "  probe     %s\n", a->probed);
 	if (a->last_reply[0])
-		fprintf(stderr, "  reply     %s\n", a->last_reply);
+		sutra_shown_printf(stderr, "  reply     %s\n", a->last_reply);
 	if (a->last_exit >= 0)
-		fprintf(stderr, "  last exit %d\n", a->last_exit);
-	fprintf(stderr, "  the end of its log:\n");
+		sutra_shown_printf(stderr, "  last exit %d\n", a->last_exit);
+	sutra_shown_printf(stderr, "  the end of its log:\n");
 	if (!print_log(tail, since) && *tail) {
-		fprintf(stderr, "    (nothing since this began; before it:)\n");
+		sutra_shown_printf(stderr, "    (nothing since this began; before it:)\n");
 		print_log(tail, "");
 	}
-	fprintf(stderr, "  next      sutra logs %s; sutra restart %s\n", a->name, a->name);
+	sutra_shown_printf(stderr, "  next      sutra logs %s; sutra restart %s\n", a->name, a->name);
 	sutra_free(tail);
 }
 
@@ -127,7 +128,7 @@ static void print_transient(struct sutra_config *config)
 		if (!now || !*now || s->type == SUTRA_SET_SECRET || (else_ && !strcmp(now, else_)) ||
 		    !strcmp(s->name, "SUTRA_STATE_DIR") || !strcmp(s->name, "SUTRA_RUNTIME"))
 			continue;
-		fprintf(stderr, "note: %s=%s comes from the environment: a deploy without it changes it back; "
+		sutra_shown_printf(stderr, "note: %s=%s comes from the environment: a deploy without it changes it back; "
 				"compose/.env keeps it\n", s->name, now);
 	}
 }
@@ -142,7 +143,7 @@ static void print_matryoshka_note(struct sutra_config *config)
 		return;
 	for (const struct sutra_model_cost *c = m->costs; c->dimension; c++)
 		if (c->dimension == dimension)
-			fprintf(stderr,
+			sutra_shown_printf(stderr,
 				"note: %s was not trained for Matryoshka; measured at %d of %d dimensions: "
 				"rank correlation %.3f, top-10 overlap %.0f %%\n",
 				m->name, c->dimension, m->dimension, c->rank_correlation,
@@ -189,7 +190,7 @@ static void print_left(const struct sutra_plan *plan)
 	for (size_t i = 0; i < plan->n; i++) {
 		if (plan->steps[i].action != SUTRA_LEAVE)
 			continue;
-		fprintf(stderr, "%s%s", separator, plan->steps[i].name);
+		sutra_shown_printf(stderr, "%s%s", separator, plan->steps[i].name);
 		separator = ", ";
 	}
 	fputs(" (not in this edition; sutra deploy --prune stops them)\n", stderr);
@@ -267,7 +268,7 @@ static int take_back(const struct apply *a, int number, int code)
 	int rc;
 
 	sutra_clock_rfc3339(sutra_clock_wall_us(), since);
-	fprintf(stderr, "going back to generation %d, the last that came to its end\n", number);
+	sutra_shown_printf(stderr, "going back to generation %d, the last that came to its end\n", number);
 	rc = sutra_generation_open(a->state_dir, number, &g, &err);
 	rc = rc ? rc : apply_open_generation(&g, a->state_dir, &config, &desired, &plan, &err);
 	leave_earlier(&plan, a->plan);
@@ -280,7 +281,7 @@ static int take_back(const struct apply *a, int number, int code)
 		print_evidence(a->desired->rt, a->state_dir, &failed, since);
 		fputs("  the way back failed too; sutra status shows what runs\n", stderr);
 	} else {
-		fprintf(stderr, "generation %d runs again; what failed is above\n", number);
+		sutra_shown_printf(stderr, "generation %d runs again; what failed is above\n", number);
 		code = EXIT_ROLLED_BACK;
 	}
 	sutra_plan_release(&plan);

@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/jsonio.h"
 #include "base/mask.h"
+#include "base/shown.h"
 #include "base/proc.h"
 #include "base/str.h"
 #include "base/version.h"
@@ -53,14 +54,20 @@ struct bug {
 	struct sutra_err deployment_err;
 };
 
-/* Appends a section and empties its text. */
+/* Appends a section, masked and then as text, and empties its own. */
 static void section(struct bug *g, const char *title, struct sutra_buf *text)
 {
+	int bad = sutra_buf_error(text);
+	struct sutra_buf masked;
+
+	sutra_buf_init(&masked, MAX_REPORT);
 	sutra_buf_addf(&g->out, "== %s\n", title);
-	if (sutra_buf_error(text))
-		sutra_buf_addf(&g->out, "left out: %s\n", sutra_err_text(sutra_buf_error(text)));
+	sutra_mask_add(g->mask, sutra_buf_str(text), text->len, &masked);
+	if (bad || (bad = sutra_buf_error(&masked)))
+		sutra_buf_addf(&g->out, "left out: %s\n", sutra_err_text(bad));
 	else
-		sutra_mask_add(g->mask, sutra_buf_str(text), text->len, &g->out);
+		sutra_shown_add(&g->out, sutra_buf_str(&masked), masked.len);
+	sutra_buf_release(&masked);
 	if (g->out.len && g->out.data[g->out.len - 1] != '\n')
 		sutra_buf_addc(&g->out, '\n');
 	sutra_buf_addc(&g->out, '\n');

@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/jsonio.h"
+#include "base/shown.h"
 #include "check/ask.h"
 #include "sutra/command.h"
 #include "sutra/gateway.h"
@@ -84,13 +85,13 @@ static void print_text(const struct sutra_cache_stats *s, const struct sutra_ter
 	fprintf(term->out, ", %lld computed, %lld shared under way\n", (long long)s->misses,
 	       (long long)s->coalesced);
 	if (s->l2_enabled && !s->l2_up)
-		fprintf(term->out, "L2: %s at %s does not answer: its entries are not known; sutra status says why\n",
+		sutra_shown_printf(term->out, "L2: %s at %s does not answer: its entries are not known; sutra status says why\n",
 			s->backend, s->shard);
 	else if (s->l2_enabled)
-		fprintf(term->out, "L2: %s at %s; %lld errors, %lld expired; TTL %s\n", s->backend, s->shard,
+		sutra_shown_printf(term->out, "L2: %s at %s; %lld errors, %lld expired; TTL %s\n", s->backend, s->shard,
 		       (long long)s->l2.errors, (long long)s->l2.expired, ttl);
 	else
-		fprintf(term->out, "no L2: SUTRA_CACHE_ENABLED=true sutra deploy starts the cache shard\n");
+		sutra_shown_printf(term->out, "no L2: SUTRA_CACHE_ENABLED=true sutra deploy starts the cache shard\n");
 }
 
 static int print_json(struct sutra_err *err)
@@ -133,7 +134,7 @@ static void frame(const struct sutra_term *term, unsigned width, void *unused)
 	sutra_clock_rfc3339(sutra_clock_wall_us(), when);
 	fprintf(term->out, "%.19sZ\n\n", when);
 	if (rc || (rc = print_tables(&bases, term, width, &err)))
-		fprintf(term->out, "%s\n", err.message);
+		sutra_shown_printf(term->out, "%s\n", err.message);
 	sutra_strv_release(&bases);
 }
 

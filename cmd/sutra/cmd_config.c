@@ -2,6 +2,8 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/jsonio.h"
+#include "base/shown.h"
 #include "base/str.h"
 #include "sutra/command.h"
 #include "sutra/habits.h"
@@ -29,7 +31,7 @@ static json_t *document_of(struct sutra_config *c, const struct sutra_setting *s
 	const char *value = sutra_config_get(c, s->name);
 
 	return json_pack("{s:s, s:o, s:s, s:s}", "name", s->name, "value",
-			 value ? json_string(shown(s->name, value)) : json_null(), "source",
+			 value ? sutra_json_text(shown(s->name, value)) : json_null(), "source",
 			 value ? sutra_source_name(sutra_config_winner(c, s->name)) : "unset", "help", s->help);
 }
 
@@ -81,11 +83,11 @@ static int print_one(struct sutra_config *c, const char *key)
 		bool won = value && sutra_config_winner(c, key) == (enum sutra_source)from;
 
 		if (!common.json)
-			printf("%s %-14s %s\n", won ? "*" : " ", sutra_source_name((enum sutra_source)from),
+			sutra_shown_printf(stdout, "%s %-14s %s\n", won ? "*" : " ", sutra_source_name((enum sutra_source)from),
 			       shown(key, value));
 		json_array_append_new(list, json_pack("{s:s, s:o, s:b}", "source",
 						      sutra_source_name((enum sutra_source)from), "value",
-						      value ? json_string(shown(key, value)) : json_null(), "won",
+						      value ? sutra_json_text(shown(key, value)) : json_null(), "won",
 						      won));
 	}
 	if (common.json)

@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/jsonio.h"
+#include "base/shown.h"
 #include "stack/deploy.h"
 #include "stack/docker.h"
 #include "stack/lock.h"
@@ -115,10 +116,10 @@ static void print_plan_text(const struct sutra_plan *plan, const struct sutra_ru
 	for (size_t i = 0; i < plan->n; i++) {
 		const struct sutra_step *s = &plan->steps[i];
 
-		printf("%-8s %-22s %s", sutra_action_name(s->action), s->name, s->cause);
+		sutra_shown_printf(stdout, "%-8s %-22s %s", sutra_action_name(s->action), s->name, s->cause);
 		if (s->field)
-			printf(": %s -> %s", s->old_value ? s->old_value : "(unset)",
-			       s->new_value ? s->new_value : "(unset)");
+			sutra_shown_printf(stdout, ": %s -> %s", s->old_value ? s->old_value : "(unset)",
+					   s->new_value ? s->new_value : "(unset)");
 		putchar('\n');
 	}
 	printf("%zu of %zu services would change\n", plan->n_changes, plan->n);
@@ -130,7 +131,7 @@ static void print_plan_json(const struct sutra_plan *plan, const struct sutra_ru
 
 	json_object_set_new(o, "schema", json_string("sutra.plan/1"));
 	json_object_set_new(o, "runtime", json_string(rt->name));
-	json_object_set_new(o, "edition", json_string(sutra_config_get(config, "SUTRA_EDITION")));
+	json_object_set_new(o, "edition", sutra_json_text(sutra_config_get(config, "SUTRA_EDITION")));
 	json_object_set_new(o, "prune", json_boolean(prune));
 	json_object_set_new(o, "changes", json_integer((json_int_t)plan->n_changes));
 	json_object_set_new(o, "settings", sutra_config_settings(config));

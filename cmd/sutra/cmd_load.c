@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/jsonio.h"
+#include "base/shown.h"
 #include "base/str.h"
 #include "check/ask.h"
 #include "check/loadreport.h"
@@ -315,7 +316,7 @@ static void print_against(const json_t *doc, const struct sutra_term *term)
 		else
 			sutra_table_cell(t, SUTRA_ROLE_DIM, "-");
 	}
-	printf("\nagainst the run of %s\n", json_string_value(json_object_get(o, "started")));
+	sutra_shown_printf(stdout, "\nagainst the run of %s\n", json_string_value(json_object_get(o, "started")));
 	sutra_table_print(t, term, 0);
 	sutra_table_free(t);
 }
@@ -327,12 +328,12 @@ static void print_head(const json_t *doc, const struct sutra_term *term)
 	double l1 = number(cache, "l1"), l2 = number(cache, "l2"), all = l1 + l2 + number(cache, "computed");
 
 	if (json_object_get(asked, "rate"))
-		printf("open loop, %.10g requests/s asked, %.1f/s sent (%.1f %%), %s texts, to %s\n", number(asked, "rate"),
+		sutra_shown_printf(stdout, "open loop, %.10g requests/s asked, %.1f/s sent (%.1f %%), %s texts, to %s\n", number(asked, "rate"),
 		       number(doc, "sent_rate"), 100 * number(doc, "sent_rate") / number(asked, "rate"),
 		       json_string_value(json_object_get(json_object_get(asked, "texts"), "source")),
 		       json_string_value(json_object_get(doc, "url")));
 	else
-		printf("closed loop, %g connections, %s texts, to %s\n", number(asked, "connections"),
+		sutra_shown_printf(stdout, "closed loop, %g connections, %s texts, to %s\n", number(asked, "connections"),
 		       json_string_value(json_object_get(json_object_get(asked, "texts"), "source")),
 		       json_string_value(json_object_get(doc, "url")));
 	printf("%.0f sent, %.0f late by more than 10 ms, %.0f dropped; %.0f ok (%.1f/s), %s%.0f failed%s\n",
@@ -340,7 +341,7 @@ static void print_head(const json_t *doc, const struct sutra_term *term)
 	       number(doc, "ok_rate"), failure ? sutra_term_on(term, SUTRA_ROLE_BAD) : "", number(doc, "failed"),
 	       failure ? sutra_term_off(term, SUTRA_ROLE_BAD) : "");
 	if (failure)
-		printf("first failure: %s\n", failure);
+		sutra_shown_printf(stdout, "first failure: %s\n", failure);
 	if (all > 0)
 		printf("the gateway counted %.0f texts: L1 %.1f %%, L2 %.1f %%, computed %.1f %%\n", all, 100 * l1 / all,
 		       100 * l2 / all, 100 * (all - l1 - l2) / all);
@@ -390,9 +391,9 @@ static int report(struct course *c, const struct sutra_open_result *t, int64_t s
 		print_text(doc);
 	json_decref(doc);
 	if (apply_stopped)
-		fprintf(stderr, "sutra load: interrupted; this is what was measured until then\n");
+		sutra_shown_printf(stderr, "sutra load: interrupted; this is what was measured until then\n");
 	if (*doubt)
-		fprintf(stderr, "sutra load: inconclusive: %s\n", doubt);
+		sutra_shown_printf(stderr, "sutra load: inconclusive: %s\n", doubt);
 	return code;
 }
 

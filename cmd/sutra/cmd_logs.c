@@ -11,6 +11,7 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/jsonio.h"
+#include "base/shown.h"
 #include "stack/await.h"
 #include "sutra/command.h"
 #include "sutra/logline.h"
@@ -45,16 +46,23 @@ static void print_line(const struct source *s, const char *line, size_t n)
 	const char *text = log_message(line, &n);
 	struct sutra_buf b;
 
-	if (!common.json) {
-		printf("%-20s | %.*s %.*s\n", s->service->name, stamp, line, (int)n, text);
-		return;
+	sutra_buf_init(&b, MAX_TAIL);
+	if (common.json) {
+		sutra_buf_adds(&b, "{\"line\":");
+		sutra_json_add_bytes(&b, text, n);
+		sutra_buf_addf(&b, ",\"schema\":\"sutra.log/1\",\"service\":\"%s\",\"time\":", s->service->name);
+		sutra_json_add_bytes(&b, line, (size_t)stamp);
+		if (stamp)
+			b.data[b.len - 1] = 'Z';
+		sutra_buf_adds(&b, stamp ? "\"}" : "}");
+	} else {
+		sutra_buf_addf(&b, "%-20s | ", s->service->name);
+		sutra_shown_add(&b, line, (size_t)stamp);
+		sutra_buf_addc(&b, ' ');
+		sutra_shown_add(&b, text, n);
 	}
-	sutra_buf_init(&b, 1 << 20);
-	sutra_buf_addf(&b, "{\"line\":");
-	sutra_json_add_bytes(&b, text, n);
-	sutra_buf_addf(&b, ",\"schema\":\"sutra.log/1\",\"service\":\"%s\",\"time\":\"%.*s%s\"}\n",
-		       s->service->name, stamp, line, stamp ? "Z" : "");
-	fputs(sutra_buf_str(&b), stdout);
+	sutra_buf_addc(&b, '\n');
+	fwrite(sutra_buf_str(&b), 1, b.len, stdout);
 	sutra_buf_release(&b);
 }
 
@@ -88,6 +96,7 @@ static char *read_tail(const struct source *s)
 		if (from[-1] == '\n' && ++seen == lines)
 			break;
 	*end = '\0';
+	sutra_str_no_nul(from, (size_t)(end - from));
 	tail = xstrdup(from);
 	sutra_free(text);
 	return tail;

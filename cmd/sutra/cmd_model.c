@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 
 #include "base/alloc.h"
+#include "base/jsonio.h"
+#include "base/shown.h"
 #include "stack/modelstore.h"
 #include "sutra/command.h"
 #include "sutra/modelbar.h"
@@ -96,7 +98,7 @@ static int verify(const char *name)
 	}
 	if (common.json)
 		return print_folder("sutra.model/1", name, folder, (int64_t)files);
-	printf("%s: %zu files have their recorded SHA-256\n", name, files);
+	sutra_shown_printf(stdout, "%s: %zu files have their recorded SHA-256\n", name, files);
 	sutra_free(folder);
 	return EXIT_YES;
 }
@@ -116,6 +118,7 @@ static void list_one(const char *name, json_t *models)
 	const struct sutra_known_model *m = sutra_model_known(name);
 	enum sutra_model_state state = sutra_model_state(name);
 	char *folder = sutra_model_store_folder(name), size[32] = "-";
+	const char *hub = m ? m->alias : strchr(name, '/') ? name : NULL;
 	const char *trained = !m ? "unknown" : m->matryoshka_trained ? "trained" : "untrained";
 	bool here = state >= SUTRA_MODEL_CHANGED;
 	int64_t width = m ? m->dimension : 0;
@@ -126,13 +129,13 @@ static void list_one(const char *name, json_t *models)
 	if (bytes)
 		sutra_str_bytes(bytes, size, sizeof(size));
 	if (!common.json)
-		printf("%-36s %9lld %-10s %10s  %s\n", name, (long long)width, sutra_model_state_name(state), size,
+		sutra_shown_printf(stdout, "%-36s %9lld %-10s %10s  %s\n", name, (long long)width, sutra_model_state_name(state), size,
 		       trained);
-	json_array_append_new(models, json_pack("{s:s, s:s?, s:I, s:s, s:b, s:I, s:s, s:s}", "name", name, "hub",
-						m ? m->alias : strchr(name, '/') ? name : NULL, "dimension",
+	json_array_append_new(models, json_pack("{s:o, s:o, s:I, s:s, s:b, s:I, s:s, s:o}", "name",
+						sutra_json_text(name), "hub", hub ? sutra_json_text(hub) : json_null(), "dimension",
 						(json_int_t)width, "state", sutra_model_state_name(state), "here",
 						here, "weights_bytes", (json_int_t)bytes, "matryoshka", trained,
-						"folder", folder));
+						"folder", sutra_json_text(folder)));
 	sutra_free(folder);
 }
 

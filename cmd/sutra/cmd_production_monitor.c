@@ -5,11 +5,13 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/shown.h"
 #include "net/port.h"
 #include "stack/deployment.h"
 #include "sutra/apply.h"
 #include "sutra/command.h"
 #include "sutra/pm.h"
+#include "sutra/stackio.h"
 
 static uint64_t interval_ns = 10000000000u, for_ns = UINT64_MAX, max_p95_ns = UINT64_MAX;
 static int64_t min_hit_rate, max_down, bad_needed = 3, good_needed = 2, requests = 20;
@@ -48,9 +50,7 @@ static bool is_jsonl(void) { return !strcmp(common.output, "jsonl"); }
 
 static void print_line(json_t *o)
 {
-	json_dumpf(o, stdout, JSON_SORT_KEYS | JSON_COMPACT | JSON_REAL_PRECISION(6));
-	putchar('\n');
-	json_decref(o);
+	print_document_as(o, JSON_COMPACT | JSON_REAL_PRECISION(6));
 }
 
 static json_t *number(double v) { return v < 0 ? json_null() : json_real(v); }
@@ -98,7 +98,7 @@ static void print_look_text(const struct pm_look *k, const struct pm_alerts *a)
 		before = ", ";
 	}
 	if (k->trouble[0])
-		printf("  %s", k->trouble);
+		sutra_shown_printf(stdout, "  %s", k->trouble);
 	putchar('\n');
 }
 
@@ -107,7 +107,7 @@ static void say_event(const struct pm_event *e)
 	if (is_jsonl() && !common.quiet)
 		print_line(pm_event_document(e));
 	else
-		fprintf(stderr, "alert %s %s: %s\n", pm_kind_name(e->kind), e->cleared_us ? "cleared" : "raised",
+		sutra_shown_printf(stderr, "alert %s %s: %s\n", pm_kind_name(e->kind), e->cleared_us ? "cleared" : "raised",
 			e->message);
 }
 
@@ -163,7 +163,7 @@ static void print_report_text(const struct run *r)
 			sutra_clock_human((double)(e->cleared_us - e->raised_us) / 1e6, took, sizeof(took));
 			printf("for %s, cleared\n", took);
 		} else {
-			printf("not cleared: %s\n", e->message);
+			sutra_shown_printf(stdout, "not cleared: %s\n", e->message);
 		}
 	}
 	if (r->alerts.told || r->alerts.untold)

@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/shown.h"
 #include "stack/audit.h"
 #include "stack/deploy.h"
 #include "stack/lock.h"
@@ -32,7 +33,7 @@ static int restart_one(struct sutra_deployment *d, const char *name, json_t *lis
 		return rc;
 	json_array_append_new(list, json_pack("{s:s, s:f}", "service", name, "took_seconds", took));
 	if (!common.json)
-		printf("%s is healthy again after %.1f s\n", name, took);
+		sutra_shown_printf(stdout, "%s is healthy again after %.1f s\n", name, took);
 	return 0;
 }
 

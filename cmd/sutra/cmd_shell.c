@@ -13,6 +13,7 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "base/shown.h"
 #include "stack/deployment.h"
 #include "sutra/cmdline.h"
 #include "sutra/command.h"
@@ -47,7 +48,7 @@ static void be_command(const struct cmdline *c, bool script)
 	argv[0] = xstrdup("sutra");
 	memcpy(argv + 1, c->words.items, c->words.n * sizeof(*argv));
 	execv("/proc/self/exe", argv);
-	fprintf(stderr, "sutra shell: cannot run itself: %s\n", strerror(errno));
+	sutra_shown_printf(stderr, "sutra shell: cannot run itself: %s\n", strerror(errno));
 	_exit(127);
 }
 
@@ -130,7 +131,7 @@ static int run_script(void)
 		line[strcspn(line, "\r\n")] = '\0';
 		code = cmdline_split(line, &c, &err) ? command_fail(&err) : run_line(&c, true);
 		if (code > 0) {
-			fprintf(stderr, "sutra shell: line %zu ended with %d%s%s\n", number, code,
+			sutra_shown_printf(stderr, "sutra shell: line %zu ended with %d%s%s\n", number, code,
 				c.words.n ? ": " : "", c.words.n ? c.words.items[0] : "");
 			worst = worse(worst, code);
 		}
@@ -193,7 +194,7 @@ static void remember(const char *line, const struct cmdline *c)
 
 	if (!c->words.n || *line == ' ' || cmdline_has_secret(c) || !sutra_lineedit_remember(line, &err) || told)
 		return;
-	fprintf(stderr, "sutra shell: the history is not kept: %s\n", err.message);
+	sutra_shown_printf(stderr, "sutra shell: the history is not kept: %s\n", err.message);
 	told = true;
 }
 

@@ -3,6 +3,8 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/jsonio.h"
+#include "base/shown.h"
 #include "base/str.h"
 #include "stack/deployment.h"
 #include "sutra/command.h"
@@ -151,7 +153,7 @@ static void print_summary(const struct sutra_deployment *d, const struct sutra_p
 		       sutra_term_on(term, SUTRA_ROLE_DIM), sutra_term_off(term, SUTRA_ROLE_DIM));
 }
 
-static json_t *text_or_null(const char *s) { return s && *s ? json_string(s) : json_null(); }
+static json_t *text_or_null(const char *s) { return s && *s ? sutra_json_text(s) : json_null(); }
 
 static json_t *milliseconds(uint64_t ns) { return json_real((double)ns / 1e6); }
 
@@ -267,7 +269,7 @@ static void frame(const struct sutra_term *term, unsigned columns, void *state_d
 	sutra_clock_rfc3339(sutra_clock_wall_us(), when);
 	fprintf(term->out, "%.19sZ\n\n", when);
 	if (sutra_deployment_load(state_dir, &d, &err))
-		fprintf(term->out, "%s\n", err.message);
+		sutra_shown_printf(term->out, "%s\n", err.message);
 	else
 		show(d, term, columns, &err);
 	sutra_deployment_free(d);

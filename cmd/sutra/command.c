@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/shown.h"
+
 extern const struct command cmd_advise, cmd_bugreport, cmd_build, cmd_cache, cmd_cache_stats,
 	cmd_completion, cmd_config, cmd_deploy, cmd_down, cmd_help, cmd_load, cmd_logs, cmd_manifest,
 	cmd_model, cmd_monitor, cmd_production_monitor, cmd_report, cmd_restart, cmd_rollback,
@@ -23,20 +25,23 @@ static const char *running = "";
 
 int command_fail(const struct sutra_err *err)
 {
-	fprintf(stderr, "sutra%s%s: %s\n", *running ? " " : "", running, err->message);
+	sutra_shown_printf(stderr, "sutra%s%s: %s\n", *running ? " " : "", running, err->message);
 	if (err->hint[0])
-		fprintf(stderr, "  hint: %s\n", err->hint);
+		sutra_shown_printf(stderr, "  hint: %s\n", err->hint);
 	return sutra_err_exit(err->code);
 }
 
 int command_usage(const char *fmt, ...)
 {
+	struct sutra_buf text;
 	va_list ap;
 
-	fprintf(stderr, "sutra%s%s: ", *running ? " " : "", running);
+	sutra_buf_init(&text, 1 << 20);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	sutra_buf_vaddf(&text, fmt, ap);
 	va_end(ap);
+	sutra_shown_printf(stderr, "sutra%s%s: %s", *running ? " " : "", running, sutra_buf_str(&text));
+	sutra_buf_release(&text);
 	fprintf(stderr, "\n  hint: sutra help%s%s\n", *running ? " " : "", running);
 	return EXIT_USAGE;
 }

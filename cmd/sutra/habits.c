@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/shown.h"
 #include "base/str.h"
 #include "stack/config.h"
 
@@ -112,8 +113,8 @@ void habits_environment(void)
 		if (!distance || is_made(name))
 			continue;
 		if (distance <= (n < 10 ? 1u : 2u))
-			fprintf(stderr, "sutra: %s is not a setting; did you mean %s?\n", name, near);
+			sutra_shown_printf(stderr, "sutra: %s is not a setting; did you mean %s?\n", name, near);
 		else if (own)
-			fprintf(stderr, "sutra: %s is not a setting; sutra config lists them\n", name);
+			sutra_shown_printf(stderr, "sutra: %s is not a setting; sutra config lists them\n", name);
 	}
 }

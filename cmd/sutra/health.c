@@ -4,6 +4,8 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/jsonio.h"
+#include "base/shown.h"
 #include "net/haproxy_csv.h"
 
 #define EXPLAIN_NS 1000000000u
@@ -103,8 +105,8 @@ void health_print_causes(FILE *out, const struct sutra_term *term, const struct 
 			continue;
 		sutra_buf_clear(&b);
 		sutra_root_cause_say(p, &c.items[i], &b);
-		fprintf(out, "%sroot cause:%s %s\n", sutra_term_on(term, SUTRA_ROLE_BAD),
-			sutra_term_off(term, SUTRA_ROLE_BAD), sutra_buf_str(&b));
+		fprintf(out, "%sroot cause:%s", sutra_term_on(term, SUTRA_ROLE_BAD), sutra_term_off(term, SUTRA_ROLE_BAD));
+		sutra_shown_printf(out, " %s\n", sutra_buf_str(&b));
 		said++;
 	}
 	if (said)
@@ -136,7 +138,7 @@ static json_t *named(const struct sutra_probe *p, bool why)
 	if (!why)
 		return o;
 	json_object_set_new(o, "reason", json_string(sutra_probe_reason_name(p->reason)));
-	detail = p->detail[0] ? json_string(p->detail) : NULL;	/* NULL: no UTF-8 either */
+	detail = p->detail[0] ? sutra_json_text(p->detail) : NULL;
 	json_object_set_new(o, "detail", detail ? detail : json_null());
 	return o;
 }

@@ -154,9 +154,9 @@ static char *window_text(const struct logtail *t)
 		from = line + 1;
 	}
 	text = xalloc(n + 1);
-	for (size_t i = 0; i < n; i++)
-		text[i] = from[i] ? from[i] : '?';
+	memcpy(text, from, n);
 	text[n] = '\0';
+	sutra_str_no_nul(text, n);
 	return text;
 }
 

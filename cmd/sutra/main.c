@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/shown.h"
 #include "base/str.h"
 #include "sutra/command.h"
 #include "sutra/habits.h"
@@ -93,7 +94,7 @@ static const struct command *find(const char *name)
 	names[n] = NULL;
 	near = habits_command(name);
 	near = near ? near : sutra_str_nearest(name, names);
-	fprintf(stderr, "sutra: unknown command \"%s\"\n  hint: %s%s%s\n", name,
+	sutra_shown_printf(stderr, "sutra: unknown command \"%s\"\n  hint: %s%s%s\n", name,
 		near ? "did you mean sutra " : "sutra help lists the commands", near ? near : "",
 		near ? "?" : "");
 	return NULL;

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/jsonio.h"
 #include "base/proc.h"
+#include "base/shown.h"
 #include "base/str.h"
 #include "stack/deployment.h"
 #include "sutra/command.h"
@@ -49,12 +50,12 @@ static void print_table(const json_t *doc)
 		sutra_table_cellf(t, SUTRA_ROLE_PLAIN, "%.1f %%", 100 * number(row, "retrieval_at_1"));
 		sutra_table_cellf(t, SUTRA_ROLE_PLAIN, "%.4f", number(row, "least_cosine"));
 	}
-	printf("%s: %.0f pairs, %.0f queries over %.0f texts\n\n", word(doc, "model"), number(doc, "pairs"),
+	sutra_shown_printf(stdout, "%s: %.0f pairs, %.0f queries over %.0f texts\n\n", word(doc, "model"), number(doc, "pairs"),
 	       number(doc, "queries"), number(doc, "pairs"));
 	sutra_term_init(&term, stdout, common.color);
 	sutra_table_print(t, &term, 0);
 	json_object_foreach (missing, precision, why) {
-		printf("%s is not measured: %s\n", precision, json_string_value(why));
+		sutra_shown_printf(stdout, "%s is not measured: %s\n", precision, json_string_value(why));
 	}
 	sutra_table_free(t);
 }

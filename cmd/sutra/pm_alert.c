@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/jsonio.h"
 #include "base/proc.h"
+#include "base/shown.h"
 #include "net/fetch.h"
 #include "sutra/pm.h"
 
@@ -115,7 +116,7 @@ static void tell(struct pm_alerts *a, const struct pm_event *e)
 			continue;
 		if (way ? post_webhook(to, e, &err) : run_hook(to, e, &err)) {
 			a->untold++;
-			fprintf(stderr, "sutra production-monitor: the alert was not passed on: %s\n", err.message);
+			sutra_shown_printf(stderr, "sutra production-monitor: the alert was not passed on: %s\n", err.message);
 		} else {
 			a->told++;
 		}

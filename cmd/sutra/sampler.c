@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/shown.h"
 #include "probe/observe.h"
 #include "stack/audit.h"
 #include "stack/engine_api.h"
@@ -290,7 +291,7 @@ static struct sutra_snapshot *new_snapshot(size_t services, size_t balancers, si
 
 	if (!s) {	/* the command's policy, see base/alloc.h */
 		sutra_fail(&err, SUTRA_E_NOMEM, "out of memory for a snapshot");
-		fprintf(stderr, "sutra: %s\n", err.message);
+		sutra_shown_printf(stderr, "sutra: %s\n", err.message);
 		_exit(1);
 	}
 	s->interval_s = (double)interval_ns / 1e9;

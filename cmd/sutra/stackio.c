@@ -7,8 +7,11 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "base/jsonio.h"
+#include "base/shown.h"
 #include "sutra/command.h"
 #include "term/table.h"
+
+enum { MAX_DOCUMENT = 256 << 20 };
 
 int stack_open(struct sutra_config **ret_config, char **ret_data_dir, char **ret_state_dir, bool create,
 	       struct sutra_err *err)
@@ -44,16 +47,23 @@ int stack_open(struct sutra_config **ret_config, char **ret_data_dir, char **ret
 void warn_unset(const char *file, const struct sutra_strv *names)
 {
 	for (size_t i = 0; i < names->n && !common.quiet; i++)
-		fprintf(stderr, "sutra: %s: the variable %s has no value and is taken as empty; $$ is a dollar\n", file,
+		sutra_shown_printf(stderr, "sutra: %s: the variable %s has no value and is taken as empty; $$ is a dollar\n", file,
 			names->items[i]);
 }
 
-void print_document(json_t *o)
+void print_document_as(json_t *o, size_t flags)
 {
-	json_dumpf(o, stdout, JSON_SORT_KEYS | JSON_INDENT(2) | JSON_REAL_PRECISION(12));
-	putchar('\n');
+	struct sutra_buf b;
+
+	sutra_buf_init(&b, MAX_DOCUMENT);
+	sutra_json_dump(&b, o, flags);
+	sutra_buf_addc(&b, '\n');
+	fwrite(sutra_buf_str(&b), 1, b.len, stdout);
+	sutra_buf_release(&b);
 	json_decref(o);
 }
+
+void print_document(json_t *o) { print_document_as(o, JSON_INDENT(2) | JSON_REAL_PRECISION(12)); }
 
 const char *run_state_name(const struct sutra_deployed *s)
 {

@@ -14,7 +14,9 @@ int stack_open(struct sutra_config **ret_config, char **ret_data_dir, char **ret
 	       struct sutra_err *err);
 /* A warning line on standard error for each: variables that a file uses and nobody sets. Not with -q. */
 void warn_unset(const char *file, const struct sutra_strv *names);
-void print_document(json_t *o);	/* takes the reference; key-sorted, one line end */
+/* Both take the reference; key-sorted, one line end; flags: jansson's. */
+void print_document_as(json_t *o, size_t flags);
+void print_document(json_t *o);	/* indented by 2, 12 digits */
 json_t *deployment_document(const struct sutra_deployment *d, const char *schema);
 void print_services(const struct sutra_deployment *d);
 const char *published_port(const struct sutra_deployed *s);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/shown.h"
 #include "stack/config.h"
 #include "stack/deployment.h"
 #include "stack/generation.h"
@@ -16,6 +17,8 @@ enum { MAX_LISTED = 160 };	/* bytes of names in a hint */
 
 void values_put(struct values *v, const char *name, const char *help)
 {
+	if (!sutra_shown_is_text(name))	/* nobody types it, and shells print it raw */
+		return;
 	sutra_strv_add(&v->names, name);
 	sutra_strv_add(&v->helps, help ? help : "");
 }

@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "base/shown.h"
 #include "base/str.h"
 
 int sutra_json_parse(const char *text, size_t n, json_t **ret, struct sutra_err *err)
@@ -112,7 +113,7 @@ void sutra_json_add_string(struct sutra_buf *b, const char *s, size_t n)
 
 		if (c >= 0x20 && c != '"' && c != '\\')
 			continue;
-		sutra_buf_add(b, s + from, i - from);
+		sutra_shown_json(b, s + from, i - from);
 		from = i + 1;
 		if (c == '"' || c == '\\') {
 			sutra_buf_addc(b, '\\');
@@ -123,25 +124,43 @@ void sutra_json_add_string(struct sutra_buf *b, const char *s, size_t n)
 			sutra_buf_addf(b, "\\u%04x", c);
 		}
 	}
-	sutra_buf_add(b, s + from, n - from);
+	sutra_shown_json(b, s + from, n - from);
 	sutra_buf_addc(b, '"');
+}
+
+static void add_clean(struct sutra_buf *b, const char *s, size_t n)
+{
+	size_t at;
+
+	while (!sutra_str_utf8(s, n, &at)) {
+		sutra_buf_add(b, s, at);
+		sutra_buf_adds(b, "\xEF\xBF\xBD");
+		s += at + 1;
+		n -= at + 1;
+	}
+	sutra_buf_add(b, s, n);
 }
 
 void sutra_json_add_bytes(struct sutra_buf *b, const char *s, size_t n)
 {
 	struct sutra_buf clean;
-	size_t at;
 
 	sutra_buf_init(&clean, 3 * n + 1);
-	while (!sutra_str_utf8(s, n, &at)) {
-		sutra_buf_add(&clean, s, at);
-		sutra_buf_adds(&clean, "\xEF\xBF\xBD");
-		s += at + 1;
-		n -= at + 1;
-	}
-	sutra_buf_add(&clean, s, n);
+	add_clean(&clean, s, n);
 	sutra_json_add_string(b, sutra_buf_str(&clean), clean.len);
 	sutra_buf_release(&clean);
+}
+
+json_t *sutra_json_text(const char *s)
+{
+	struct sutra_buf clean;
+	json_t *o;
+
+	sutra_buf_init(&clean, 3 * strlen(s) + 1);
+	add_clean(&clean, s, strlen(s));
+	o = json_string(sutra_buf_str(&clean));
+	sutra_buf_release(&clean);
+	return o;
 }
 
 /*
@@ -236,9 +255,20 @@ static int add_chunk(const char *data, size_t n, void *b)
 	return sutra_buf_error(b) ? -1 : 0;
 }
 
+void sutra_json_dump(struct sutra_buf *b, const json_t *v, size_t flags)
+{
+	struct sutra_buf plain;
+
+	sutra_buf_init(&plain, b->max);
+	json_dump_callback(v, add_chunk, &plain, JSON_ENCODE_ANY | JSON_SORT_KEYS | flags);
+	if (sutra_buf_error(&plain))
+		b->error = sutra_buf_error(&plain);
+	else
+		sutra_shown_json(b, sutra_buf_str(&plain), plain.len);
+	sutra_buf_release(&plain);
+}
+
 void sutra_json_add(struct sutra_buf *b, const json_t *v, int indent)
 {
-	json_dump_callback(v, add_chunk, b,
-			   JSON_ENCODE_ANY | JSON_SORT_KEYS |
-				   (indent ? JSON_INDENT((size_t)indent) : JSON_COMPACT));
+	sutra_json_dump(b, v, indent ? JSON_INDENT((size_t)indent) : JSON_COMPACT);
 }

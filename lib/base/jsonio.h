@@ -25,10 +25,12 @@ int sutra_json_get_double(const json_t *o, const char *key, double *ret, struct 
 int sutra_json_get_bool(const json_t *o, const char *key, bool *ret, struct sutra_err *err);
 const char *sutra_json_type_name(const json_t *v);	/* "a string", "a number" ... */
 
-/* Appends "..." with escapes; n bytes of UTF-8. */
+/* Appends "..." with escapes, those of terminal controls too (shown.h); n bytes of UTF-8. */
 void sutra_json_add_string(struct sutra_buf *b, const char *s, size_t n);
 /* The same of any bytes: what is not UTF-8 becomes U+FFFD. */
 void sutra_json_add_bytes(struct sutra_buf *b, const char *s, size_t n);
+/* A string of any text: what is not UTF-8 becomes U+FFFD. */
+json_t *sutra_json_text(const char *s);
 /* Appends a float so that it reads back as the same float (9 significant digits
  * at most, shortest of 6 to 9 that round-trips). NaN and infinities as null. */
 void sutra_json_add_float(struct sutra_buf *b, float v);
@@ -36,5 +38,7 @@ void sutra_json_add_float(struct sutra_buf *b, float v);
 void sutra_json_add_floats(struct sutra_buf *b, const float *v, size_t n);
 /* Appends a compact (indent 0) or indented, key-sorted document. */
 void sutra_json_add(struct sutra_buf *b, const json_t *v, int indent);
+/* The same with jansson's flags. Terminal controls in strings are \u escapes in both. */
+void sutra_json_dump(struct sutra_buf *b, const json_t *v, size_t flags);
 
 #endif

@@ -1,6 +1,5 @@
 #include "base/log.h"
 
-#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/shown.h"
 
 static enum sutra_log_level threshold = SUTRA_INFO;
 static bool as_json;
@@ -48,7 +48,7 @@ static void puts_json(struct line *l, const char *s, size_t n)
 
 		if (c == '"' || c == '\\')
 			put(l, '\\');
-		put(l, c < 0x20 ? ' ' : (char)c);
+		put(l, (char)c);
 	}
 	put(l, '"');
 }
@@ -87,6 +87,20 @@ static void fields_json(struct line *l, const char *s)
 	}
 }
 
+/* One line it stays, and text, whatever a client put into it. */
+static void show_on_one_line(char *fields, size_t size)
+{
+	struct sutra_buf shown;
+
+	for (char *c = fields; *c; c++)
+		if (*c == '\n' || *c == '\t')
+			*c = ' ';
+	sutra_buf_init(&shown, 6 * size);
+	sutra_shown_add(&shown, fields, strlen(fields));
+	snprintf(fields, size, "%s", sutra_buf_str(&shown));
+	sutra_buf_release(&shown);
+}
+
 void sutra_log(enum sutra_log_level level, const char *subsystem, const char *message,
 	       const char *fmt, ...)
 {
@@ -102,9 +116,7 @@ void sutra_log(enum sutra_log_level level, const char *subsystem, const char *me
 			memcpy(fields + sizeof(fields) - 4, "...", 4);	/* cut, and it shows */
 		va_end(ap);
 	}
-	for (char *c = fields; *c; c++)
-		if (iscntrl((unsigned char)*c))
-			*c = ' ';
+	show_on_one_line(fields, sizeof(fields));
 	sutra_clock_rfc3339(sutra_clock_wall_us(), stamp);
 	if (as_json) {
 		put_all(&l, "{\"time\":\"");

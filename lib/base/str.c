@@ -143,9 +143,9 @@ bool sutra_str_ends(const char *s, const char *suffix)
 	return n >= m && !strcmp(s + n - m, suffix);
 }
 
-/* Length of the well-formed sequence at s (Unicode 15 table 3-7), or 0. */
-static size_t utf8_sequence(const unsigned char *s, size_t n)
+size_t sutra_str_utf8_length(const char *text, size_t n)
 {
+	const unsigned char *s = (const unsigned char *)text;
 	unsigned char lo = 0x80, hi = 0xBF;
 	size_t len;
 
@@ -186,7 +186,7 @@ bool sutra_str_utf8(const char *s, size_t n, size_t *ret_at)
 			i++;
 			continue;
 		}
-		len = utf8_sequence((const unsigned char *)s + i, n - i);
+		len = sutra_str_utf8_length(s + i, n - i);
 		if (!len) {
 			if (ret_at)
 				*ret_at = i;
@@ -198,6 +198,12 @@ bool sutra_str_utf8(const char *s, size_t n, size_t *ret_at)
 }
 
 size_t sutra_str_bom(const char *s, size_t n) { return n >= 3 && !memcmp(s, "\xef\xbb\xbf", 3) ? 3 : 0; }
+
+void sutra_str_no_nul(char *s, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		s[i] = s[i] ? s[i] : '?';
+}
 
 /* Levenshtein. */
 size_t sutra_str_distance(const char *a, const char *b)

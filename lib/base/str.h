@@ -26,6 +26,10 @@ bool sutra_str_ends(const char *s, const char *suffix);
 bool sutra_str_utf8(const char *s, size_t n, size_t *ret_at);
 /* Length of the byte-order mark that some editors put before a UTF-8 text; 0: there is none. */
 size_t sutra_str_bom(const char *s, size_t n);
+/* Length of the well-formed sequence (Unicode 15, table 3-7) that n > 0 bytes begin with, or 0. */
+size_t sutra_str_utf8_length(const char *s, size_t n);
+/* NULs become '?', so that what comes after them is not lost to a reader of strings. */
+void sutra_str_no_nul(char *s, size_t n);
 /* Edits (insert, drop, replace a byte) between two words; 64 when one is longer than 63 bytes. */
 size_t sutra_str_distance(const char *a, const char *b);
 /* The entry of a NULL-terminated list that is nearest to word by edit distance

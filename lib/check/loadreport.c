@@ -115,7 +115,7 @@ static void add_counts(json_t *doc, const struct sutra_load_run *r)
 	json_object_set_new(doc, "sent_rate", json_real(t->sent_rate));
 	json_object_set_new(doc, "ok_rate", json_real(wall > 0 ? (double)t->ok / wall : 0));
 	if (t->failed)
-		json_object_set_new(doc, "first_failure", json_string(t->first_failure));
+		json_object_set_new(doc, "first_failure", sutra_json_text(t->first_failure));
 	if (r->has_cache)
 		json_object_set_new(doc, "cache", json_pack("{s:I, s:I, s:I}", "l1", (json_int_t)r->l1, "l2",
 							    (json_int_t)r->l2, "computed", (json_int_t)r->computed));
@@ -134,7 +134,7 @@ json_t *sutra_load_document(const struct sutra_load_run *r, int exit_code)
 	json_object_set_new(doc, "started", json_string(when));
 	sutra_buf_init(&url, 4096);
 	sutra_mask_add(NULL, r->url, strlen(r->url), &url);
-	json_object_set_new(doc, "url", json_string(sutra_buf_str(&url)));
+	json_object_set_new(doc, "url", sutra_json_text(sutra_buf_str(&url)));
 	sutra_buf_release(&url);
 	json_object_set_new(doc, "loop", json_string(r->asked->rate > 0 ? "open" : "closed"));
 	json_object_set_new(doc, "asked", asked(r));

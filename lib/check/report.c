@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/jsonio.h"
+#include "base/shown.h"
 
 enum { TITLE_COLUMNS = 26, HEAD_COLUMNS = 9, MARGIN = 2, PHASES = 3 };
 
@@ -85,10 +86,15 @@ void sutra_report_expected(const struct sutra_check *c, struct sutra_buf *b)
 }
 
 /* Appends text in lines of at most `width` columns (0: one line), later ones indented. */
-static void wrapped(struct sutra_buf *b, const char *text, size_t indent, unsigned width)
+static void wrapped(struct sutra_buf *b, const char *said, size_t indent, unsigned width)
 {
 	size_t room = width > indent + 20 ? width - indent : 0;
+	struct sutra_buf shown;
+	const char *text;
 
+	sutra_buf_init(&shown, b->max);
+	sutra_shown_add(&shown, said, strlen(said));
+	text = sutra_buf_str(&shown);
 	while (room && strlen(text) > room) {
 		size_t cut = room;
 
@@ -104,6 +110,7 @@ static void wrapped(struct sutra_buf *b, const char *text, size_t indent, unsign
 	while (b->len && b->data[b->len - 1] == ' ')
 		b->data[--b->len] = '\0';
 	sutra_buf_addc(b, '\n');
+	sutra_buf_release(&shown);
 }
 
 static void text_detail(const struct sutra_result *r, const struct sutra_report_style *st,
@@ -131,7 +138,9 @@ static void text_detail(const struct sutra_result *r, const struct sutra_report_
 	for (const char *s = r->evidence; s && *s;) {
 		size_t n = strcspn(s, "\n");
 
-		sutra_buf_addf(b, "%*s%s| %.*s%s\n", INDENT, "", st->dim, (int)n, s, st->off);
+		sutra_buf_addf(b, "%*s%s| ", INDENT, "", st->dim);
+		sutra_shown_add(b, s, n);
+		sutra_buf_addf(b, "%s\n", st->off);
 		s += n + (s[n] == '\n');
 	}
 }
@@ -226,7 +235,7 @@ static json_t *number(double v)
 
 static void set_text(json_t *o, const char *key, const char *text)
 {
-	json_object_set_new(o, key, json_string(text));
+	json_object_set_new(o, key, sutra_json_text(text));
 }
 
 static json_t *json_values(const struct sutra_result *r)
@@ -307,16 +316,10 @@ static json_t *json_result(const struct sutra_result *r)
 	return o;
 }
 
-static int add_chunk(const char *data, size_t n, void *b)
-{
-	sutra_buf_add(b, data, n);
-	return 0;
-}
-
 void sutra_report_document(struct sutra_buf *b, json_t *doc)
 {
 	/* 12 digits: what was measured never has more, and 4.1 stays 4.1. */
-	json_dump_callback(doc, add_chunk, b, JSON_SORT_KEYS | JSON_INDENT(2) | JSON_REAL_PRECISION(12));
+	sutra_json_dump(b, doc, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
 	sutra_buf_addc(b, '\n');
 	json_decref(doc);
 }
@@ -341,11 +344,15 @@ void sutra_report_json(const struct sutra_outcome *o, struct sutra_buf *b)
 	sutra_report_document(b, doc);
 }
 
-/* Escaped, and without the control characters XML forbids. */
-void sutra_report_xml(struct sutra_buf *b, const char *s)
+/* Escaped; control characters, many of which XML forbids, are shown as text. */
+void sutra_report_xml(struct sutra_buf *b, const char *text)
 {
-	for (; *s; s++) {
-		unsigned char c = (unsigned char)*s;
+	struct sutra_buf shown;
+
+	sutra_buf_init(&shown, b->max);
+	sutra_shown_add(&shown, text, strlen(text));
+	for (const char *s = sutra_buf_str(&shown); *s; s++) {
+		char c = *s;
 
 		if (c == '<')
 			sutra_buf_adds(b, "&lt;");
@@ -355,11 +362,10 @@ void sutra_report_xml(struct sutra_buf *b, const char *s)
 			sutra_buf_adds(b, "&amp;");
 		else if (c == '"')
 			sutra_buf_adds(b, "&quot;");
-		else if (c < 0x20 && c != '\n' && c != '\t')
-			sutra_buf_addc(b, '?');
 		else
-			sutra_buf_addc(b, *s);
+			sutra_buf_addc(b, c);
 	}
+	sutra_buf_release(&shown);
 }
 
 static void xml_attribute(struct sutra_buf *b, const char *name, const char *value)
@@ -453,8 +459,10 @@ void sutra_report_tap(const struct sutra_outcome *o, struct sutra_buf *b)
 		bool ok = r->verdict == SUTRA_PASS || r->verdict == SUTRA_SKIP;
 
 		sutra_buf_addf(b, "%sok %zu - %s", ok ? "" : "not ", i + 1, r->check->id);
-		if (r->verdict == SUTRA_SKIP)
-			sutra_buf_addf(b, " # SKIP %s", r->why);
+		if (r->verdict == SUTRA_SKIP) {
+			sutra_buf_adds(b, " # SKIP ");
+			sutra_shown_add(b, r->why, strlen(r->why));
+		}
 		sutra_buf_adds(b, "\n  ---\n");
 		yaml(b, "status", sutra_verdict_name(r->verdict));
 		yaml(b, "found", r->found);

@@ -30,7 +30,7 @@ bool sutra_report_target(const struct sutra_result *r, size_t i, char *out, size
 /* "p50_ms <= 667, l1_percent >= 67": what was expected of a check's values. */
 void sutra_report_expected(const struct sutra_check *c, struct sutra_buf *b);
 /* Appends text as XML 1.0 and HTML allow it, in elements and in attributes. */
-void sutra_report_xml(struct sutra_buf *b, const char *s);
+void sutra_report_xml(struct sutra_buf *b, const char *text);
 /* Appends a document as every command prints it, and gives its reference back. */
 void sutra_report_document(struct sutra_buf *b, json_t *doc);
 

@@ -313,6 +313,7 @@ static char *log_tail(const char *state_dir, const char *name, int lines)
 	sutra_free(path);
 	if (rc)
 		return xstrdup("");
+	sutra_str_no_nul(text, n);
 	from = text + n;
 	for (int seen = -1; from > text; from--)
 		if (from[-1] == '\n' && ++seen == lines)

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/shown.h"
+
 enum { STEP = 2 };
 
 /* Words that some reader takes for a boolean or nothing (YAML 1.1 has the longer list). */
@@ -153,6 +155,13 @@ static void add_value(struct sutra_buf *b, const json_t *v, int depth, bool in_l
 
 void sutra_yaml_add(struct sutra_buf *b, const json_t *value)
 {
-	add_value(b, value, 0, true);
+	struct sutra_buf plain;
+
+	sutra_buf_init(&plain, b->max);
+	add_value(&plain, value, 0, true);
+	sutra_shown_json(b, sutra_buf_str(&plain), plain.len);	/* YAML's quoted texts know \u too */
+	if (sutra_buf_error(&plain))
+		b->error = sutra_buf_error(&plain);
 	sutra_buf_addc(b, '\n');
+	sutra_buf_release(&plain);
 }

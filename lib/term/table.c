@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/shown.h"
 
 enum { GAP = 2, MAX_LINE = 1 << 20 };
 
@@ -32,12 +33,16 @@ struct sutra_table *sutra_table_new(const struct sutra_column *columns)
 
 void sutra_table_cell(struct sutra_table *t, enum sutra_role role, const char *text)
 {
+	struct sutra_buf shown;
+
 	/* Grows by doubling: at each power of two the block is full. */
 	if (!(t->n & (t->n - 1)))
 		t->cells = xrealloc_array(t->cells, t->n ? 2 * t->n : 1, sizeof(*t->cells));
-	text = text ? text : "";
-	t->cells[t->n++] =
-		(struct cell){ xstrdup(text), role, sutra_text_width(text, strlen(text)) };
+	sutra_buf_init(&shown, MAX_LINE);
+	sutra_shown_add(&shown, text ? text : "", text ? strlen(text) : 0);
+	t->cells[t->n++] = (struct cell){ xstrdup(sutra_buf_str(&shown)), role,
+					  sutra_text_width(sutra_buf_str(&shown), shown.len) };
+	sutra_buf_release(&shown);
 }
 
 void sutra_table_cellf(struct sutra_table *t, enum sutra_role role, const char *fmt, ...)

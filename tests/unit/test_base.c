@@ -22,6 +22,7 @@
 #include "base/option.h"
 #include "base/proc.h"
 #include "base/setting.h"
+#include "base/shown.h"
 #include "base/str.h"
 
 static void err_table_maps_codes(void **state)
@@ -357,6 +358,75 @@ static void the_tightest_quota_counts(void **state)
 	assert_true(sutra_cores_list(cores, 4) >= 1 && cores[0] >= 0);
 }
 
+static const char *shown(const char *text, size_t n)
+{
+	static struct sutra_buf b;
+
+	sutra_buf_release(&b);
+	sutra_buf_init(&b, 4096);
+	sutra_shown_add(&b, text, n);
+	return sutra_buf_str(&b);
+}
+
+static void controls_are_shown_as_text(void **state)
+{
+	static const char *const same[] = { "", "plain", "tab\tand\nline", "gr\u00fc\u00df \u65e5\u672c \U0001f600", "\u00a0",
+					    "e\u0301", "\\x1b" };
+	const struct {
+		const char *text, *shown;
+	} table[] = {
+		{ "\033[2J", "\\x1b[2J" },
+		{ "\033]0;title\a", "\\x1b]0;title\\x07" },
+		{ "a\rb\177", "a\\x0db\\x7f" },
+		{ "\xc2\x9b" "31m", "\\u009b31m" },
+		{ "\x9b" "31m", "\\x9b31m" },	/* a bare byte, as 8-bit terminals take it */
+		{ "\u202eabc\u202c", "\\u202eabc\\u202c" },
+		{ "\u2066\u2069\u200e\u200f\u061c\u2028", "\\u2066\\u2069\\u200e\\u200f\\u061c\\u2028" },
+		{ "\xc0\x9b", "\\xc0\\x9b" },		/* too long a form */
+		{ "\xed\xa0\x80", "\\xed\\xa0\\x80" },	/* a surrogate */
+		{ "cut\xc3", "cut\\xc3" },
+	};
+
+	for (size_t i = 0; i < sizeof(same) / sizeof(*same); i++)
+		assert_string_equal(shown(same[i], strlen(same[i])), same[i]);
+	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
+		assert_string_equal(shown(table[i].text, strlen(table[i].text)), table[i].shown);
+		assert_false(sutra_shown_is_text(table[i].text));
+	}
+	assert_string_equal(shown("a\0b", 3), "a\\x00b");
+	assert_true(sutra_shown_is_text("gr\u00fc\u00df"));
+	assert_false(sutra_shown_is_text("two\nlines"));
+}
+
+/* The document is equal, and nothing of it reaches a terminal raw. */
+static void json_holds_no_raw_control(void **state)
+{
+	const char *text = "\033 \177 \xc2\x9b \u202e \u2066 \u2028 gr\u00fc\u00df \"\\";
+	json_t *doc = json_pack("{s:s}", text, text), *back;
+	struct sutra_buf b;
+
+	sutra_buf_init(&b, 4096);
+	sutra_json_add(&b, doc, 2);
+	assert_null(strpbrk(sutra_buf_str(&b), "\033\177"));
+	assert_null(strstr(sutra_buf_str(&b), "\u202e"));
+	assert_null(strstr(sutra_buf_str(&b), "\xc2\x9b"));
+	assert_non_null(strstr(sutra_buf_str(&b), "gr\u00fc\u00df"));
+	assert_int_equal(sutra_json_parse(b.data, b.len, &back, NULL), 0);
+	assert_true(json_equal(doc, back));
+	json_decref(back);
+	sutra_buf_clear(&b);
+	sutra_json_add_string(&b, text, strlen(text));
+	assert_null(strpbrk(sutra_buf_str(&b), "\033\177"));
+	assert_int_equal(sutra_json_parse(b.data, b.len, &back, NULL), 0);
+	assert_string_equal(json_string_value(back), text);
+	json_decref(back);
+	back = sutra_json_text("cut\xc3");
+	assert_string_equal(json_string_value(back), "cut\uFFFD");
+	json_decref(back);
+	json_decref(doc);
+	sutra_buf_release(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -367,6 +437,8 @@ int main(void)
 		cmocka_unit_test(buf_survives_every_failing_allocation),
 		cmocka_unit_test(numbers_are_strict),
 		cmocka_unit_test(utf8_is_checked_to_the_byte),
+		cmocka_unit_test(controls_are_shown_as_text),
+		cmocka_unit_test(json_holds_no_raw_control),
 		cmocka_unit_test(nearest_word_is_suggested),
 		cmocka_unit_test(settings_name_the_wrong_value),
 		cmocka_unit_test(options_parse_every_form),

@@ -79,12 +79,14 @@ static void long_runs_stay_small(void **state)
 
 static void hostile_words_stay_words(void **state)
 {
-	static const char evil[] = "<script>alert(1)</script>\"'&\x01";
+	static const char evil[] = "<script>alert(1)</script>\"'&\x01\u202e";
 	struct sutra_buf b;
 
 	page_of(json_pack("{s:s, s:s, s:s, s:s, s:i, s:{s:{s:s}}}", "schema", "sutra.load/1", "url", evil, "doubt", evil,
 			  "first_failure", evil, "failed", 1, "asked", "texts", "source", evil), &b);
 	assert_non_null(strstr(sutra_buf_str(&b), "&lt;script&gt;"));
+	assert_non_null(strstr(sutra_buf_str(&b), "\\x01\\u202e"));
+	assert_null(strstr(sutra_buf_str(&b), "\u202e"));
 	sutra_buf_release(&b);
 	page_of(json_pack("{s:s, s:[{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:[{s:s, s:s, s:f, s:f}]}]}", "schema",
 			  "sutra.validate/1", "results", "status", evil, "title", evil, "found", evil, "reason", evil, "hint",
