@@ -8,14 +8,17 @@
 #include "base/file.h"
 #include "stack/compose_reader.h"
 #include "stack/compose_service.h"
+#include "stack/document.h"
 
-enum { MAX_FILE = 4 << 20, MAX_SERVICES = 512 };
+enum { MAX_FILE = 256 << 10, MAX_SERVICES = 512 };
 
 static int read_name(struct reader *r, struct fy_node *n, void *object, const char *what)
 {
 	struct sutra_compose *c = object;
 
-	return reader_string(r, n, what, &c->name);
+	int rc = reader_string(r, n, what, &c->name);
+
+	return rc ? rc : reader_name(r, c->name, what);
 }
 
 static int read_version(struct reader *r, struct fy_node *n, void *object, const char *what)
@@ -53,7 +56,7 @@ static int read_volume_size(struct reader *r, struct fy_node *n, void *object, c
 
 static const struct reader_key volume_keys[] = {
 	{ "driver", reader_skip }, { "driver_opts", reader_skip }, { "labels", reader_skip },
-	{ "name", reader_skip },   { "external", reader_skip },    { "x-sutra-size", read_volume_size },
+	{ "name", reader_name_skip }, { "external", reader_skip },    { "x-sutra-size", read_volume_size },
 	{ 0 },
 };
 
@@ -70,7 +73,7 @@ static int read_one_volume(struct reader *r, const char *key, struct fy_node *va
 	if (sutra_strv_add(&c->volumes, key))
 		return reader_fail(r, "out of memory");
 	snprintf(what, sizeof(what), "volumes.%s", key);
-	return reader_mapping(r, value, what, volume_keys, &sizes[c->volumes.n - 1]);
+	return reader_name(r, key, "volumes") ? SUTRA_E_SETTING : reader_mapping(r, value, what, volume_keys, &sizes[c->volumes.n - 1]);
 }
 
 static int read_volumes(struct reader *r, struct fy_node *n, void *object, const char *what)
@@ -78,10 +81,21 @@ static int read_volumes(struct reader *r, struct fy_node *n, void *object, const
 	return reader_pairs(r, n, what, read_one_volume, object);
 }
 
+static int check_key(struct reader *r, const char *key, struct fy_node *value, void *what)
+{
+	return reader_name(r, key, what);
+}
+
+/* Only the names of what is declared. */
+static int read_declared(struct reader *r, struct fy_node *n, void *object, const char *what)
+{
+	return reader_pairs(r, n, what, check_key, (void *)(uintptr_t)what);
+}
+
 static const struct reader_key top_keys[] = {
-	{ "version", read_version },  { "name", read_name },	    { "services", read_services },
-	{ "volumes", read_volumes },  { "networks", reader_skip },  { "configs", reader_skip },
-	{ "secrets", reader_skip },   { 0 },
+	{ "version", read_version },  { "name", read_name },	      { "services", read_services },
+	{ "volumes", read_volumes },  { "networks", read_declared },  { "configs", read_declared },
+	{ "secrets", read_declared }, { 0 },
 };
 
 static int by_name(const void *a, const void *b)
@@ -141,37 +155,21 @@ static int check_whole(const struct sutra_compose *c, struct sutra_err *err)
 	return rc;
 }
 
-/* The YAML parser's first complaint, in our form. */
-static int yaml_error(struct fy_diag *diag, const char *file, struct sutra_err *err)
-{
-	void *at = NULL;
-	const struct fy_diag_error *e = fy_diag_errors_iterate(diag, &at);
-
-	if (!e)
-		return sutra_fail(err, SUTRA_E_SETTING, "%s: this is no YAML document", file);
-	return sutra_fail(err, SUTRA_E_SETTING, "%s:%d: %s", file, e->line > 0 ? e->line : 1, e->msg);
-}
-
 int sutra_compose_parse(const char *text, size_t n, const char *file, sutra_lookup *lookup, void *ctx,
 			struct sutra_compose **ret, struct sutra_err *err)
 {
-	const struct fy_diag_cfg silent = { .level = FYET_ERROR, .module_mask = ~0u };
-	struct fy_diag *diag = fy_diag_create(&silent);
-	struct fy_parse_cfg cfg = { .flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG | FYPCF_RESOLVE_DOCUMENT,
-				    .diag = diag };
 	struct sutra_compose *c = sutra_calloc(1, sizeof(*c));
-	struct reader r = { file, lookup, ctx, c ? &c->unset : NULL, err, 1 };
+	struct reader r = { .file = file, .lookup = lookup, .ctx = ctx, .unset = c ? &c->unset : NULL, .err = err,
+			    .line = 1 };
 	struct fy_document *doc = NULL;
 	int rc;
 
-	if (!diag || !c || !(c->file = sutra_strdup(file))) {
+	if (!c || !(c->file = sutra_strdup(file))) {
 		rc = sutra_fail(err, SUTRA_E_NOMEM, "out of memory reading %s", file);
 		goto out;
 	}
-	fy_diag_set_collect_errors(diag, true);
-	doc = fy_document_build_from_string(&cfg, text, n);
-	rc = doc ? reader_mapping(&r, fy_document_root(doc), "the file", top_keys, c) :
-		   yaml_error(diag, file, err);
+	rc = document_load(text, n, file, &doc, err);
+	rc = rc ? rc : reader_mapping(&r, fy_document_root(doc), "the file", top_keys, c);
 	if (!rc) {
 		if (c->n_services)
 			qsort(c->services, c->n_services, sizeof(*c->services), by_name);
@@ -179,11 +177,32 @@ int sutra_compose_parse(const char *text, size_t n, const char *file, sutra_look
 	}
 out:
 	fy_document_destroy(doc);
-	fy_diag_destroy(diag);
 	if (rc)
 		sutra_compose_free(c);
 	else
 		*ret = c;
+	return rc;
+}
+
+/* Compose merges these into the default file, or takes them in its place; here one file is the stack. */
+static int refuse_others(const char *path, struct sutra_err *err)
+{
+	static const char *const others[] = { "docker-compose.override.yml", "docker-compose.override.yaml",
+					      "compose.override.yml", "compose.override.yaml", "compose.yaml",
+					      "compose.yml" };
+	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+	int rc = 0;
+
+	for (size_t i = 0; i < sizeof(others) / sizeof(*others) && !strcmp(name, "docker-compose.yml") && !rc; i++) {
+		char *other = sutra_asprintf("%.*s%s", (int)(name - path), path, others[i]);
+
+		if (!other)
+			rc = sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
+		else if (sutra_is_file(other))
+			rc = sutra_hint((sutra_fail(err, SUTRA_E_SETTING, "%s is not read: %s alone is", other, name), err),
+					"write what it says into %s or .env, and remove it", name);
+		sutra_free(other);
+	}
 	return rc;
 }
 
@@ -192,8 +211,9 @@ int sutra_compose_read(const char *path, sutra_lookup *lookup, void *ctx, struct
 {
 	size_t n;
 	char *text;
-	int rc = sutra_file_read(path, MAX_FILE, &text, &n, err);
+	int rc = refuse_others(path, err);
 
+	rc = rc ? rc : sutra_file_read(path, MAX_FILE, &text, &n, err);
 	if (rc)
 		return rc;
 	rc = sutra_compose_parse(text, n, path, lookup, ctx, ret, err);

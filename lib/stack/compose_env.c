@@ -7,10 +7,14 @@
 #include "base/file.h"
 #include "stack/dotenv.h"
 
+enum { MAX_NAME = 255 };
+
 /* KEY without a value takes the caller's, and is left out when that is unset. */
 static int set_env(struct reader *r, struct sutra_env *env, const char *key, const char *value)
 {
-	if (!*key || strchr(key, '='))
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-[]";
+
+	if (!*key || key[strspn(key, letters)] || *key == '.' || strlen(key) > MAX_NAME)
 		return reader_fail(r, "environment: \"%.60s\" is no name of a variable", key);
 	if (!value)
 		value = r->lookup(r->ctx, key);

@@ -1,5 +1,6 @@
 #include "stack/compose_reader.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -7,6 +8,8 @@
 
 #include "base/alloc.h"
 #include "base/buf.h"
+
+enum { MAX_NAME = 63 /* as a host may be called: a service is one */, MAX_BYTES = 16 << 20 };
 
 int reader_fail(struct reader *r, const char *fmt, ...)
 {
@@ -28,14 +31,6 @@ static void note_line(struct reader *r, struct fy_node *n)
 		r->line = mark->line + 1;
 }
 
-static const char *kind(struct fy_node *n)
-{
-	return !n || fy_node_is_null(n) ? "nothing" :
-	       fy_node_is_mapping(n)   ? "a mapping" :
-	       fy_node_is_sequence(n)  ? "a list" :
-					 "a value";
-}
-
 bool reader_is_null(struct fy_node *n)
 {
 	size_t len;
@@ -48,6 +43,14 @@ bool reader_is_null(struct fy_node *n)
 	text = fy_node_get_scalar(n, &len);
 	return fy_node_get_style(n) == FYNS_PLAIN &&
 	       (!len || (len == 1 && *text == '~') || (len == 4 && !memcmp(text, "null", 4)));
+}
+
+static const char *kind(struct fy_node *n)
+{
+	return reader_is_null(n)	 ? "nothing" :
+	       fy_node_is_mapping(n)   ? "a mapping" :
+	       fy_node_is_sequence(n)  ? "a list" :
+					 "a value";
 }
 
 int reader_string(struct reader *r, struct fy_node *n, const char *what, char **ret)
@@ -72,6 +75,11 @@ int reader_string(struct reader *r, struct fy_node *n, const char *what, char **
 	if (rc) {
 		sutra_buf_release(&b);
 		return reader_fail(r, "%s: %s", what, rc == SUTRA_E_NOMEM ? "out of memory" : why.message);
+	}
+	r->bytes += b.len;
+	if (r->bytes > MAX_BYTES) {
+		sutra_buf_release(&b);
+		return reader_fail(r, "%s: the values of the file are larger than 16 MiB together", what);
 	}
 	*ret = sutra_buf_take(&b, NULL);
 	return *ret ? 0 : reader_fail(r, "%s: out of memory", what);
@@ -208,6 +216,36 @@ int reader_strings(struct reader *r, struct fy_node *n, const char *what, bool a
 	return rc;
 }
 
+int reader_name(struct reader *r, const char *text, const char *what)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
+
+	if (isalnum((unsigned char)*text) && !text[strspn(text, letters)] && strlen(text) <= MAX_NAME)
+		return 0;
+	reader_fail(r, "%s: \"%.80s\" is no name", what, text);
+	return sutra_hint(r->err, "a name is up to %d letters, digits, _ . -, and begins with a letter or digit", MAX_NAME);
+}
+
+int reader_name_skip(struct reader *r, struct fy_node *value, void *object, const char *what)
+{
+	char *text;
+	int rc = reader_string(r, value, what, &text);
+
+	if (rc)
+		return rc;
+	rc = reader_name(r, text, what);
+	sutra_free(text);
+	return rc;
+}
+
+int reader_list(struct reader *r, struct fy_node *n, const char *what,
+		int (*each)(struct reader *r, struct fy_node *item, void *object, const char *what), void *object)
+{
+	if (!reader_is_null(n) && !fy_node_is_sequence(n))
+		return reader_fail(r, "%s must be a list, not %s", what, kind(n));
+	return reader_items(r, n, what, each, object);
+}
+
 int reader_items(struct reader *r, struct fy_node *n, const char *what,
 		 int (*each)(struct reader *r, struct fy_node *item, void *object, const char *what), void *object)
 {
@@ -272,6 +310,11 @@ static int unknown_key(struct reader *r, const struct table *t, const char *key)
 	return near ? sutra_hint(r->err, "did you mean \"%s\"?", near) : rc;
 }
 
+static bool may_be_empty(const char *key)
+{
+	return !strcmp(key, "command") || !strcmp(key, "entrypoint") || !strcmp(key, "deploy");
+}
+
 static int by_row(struct reader *r, const char *key, struct fy_node *value, void *object)
 {
 	const struct table *t = object;
@@ -281,6 +324,10 @@ static int by_row(struct reader *r, const char *key, struct fy_node *value, void
 		if (strcmp(k->key, key))
 			continue;
 		snprintf(what, sizeof(what), "%s.%s", t->what, key);
+		if (reader_is_null(value) && !may_be_empty(key)) {
+			reader_fail(r, "%s has no value", what);
+			return sutra_hint(r->err, "remove the key, or write what it is");
+		}
 		return k->read(r, value, t->object, what);
 	}
 	return sutra_str_starts(key, "x-") && !sutra_str_starts(key, "x-sutra-") ? 0 : unknown_key(r, t, key);

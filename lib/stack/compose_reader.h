@@ -16,6 +16,7 @@ struct reader {
 	void *ctx;
 	struct sutra_strv *unset;	/* gets variables without a value; may be NULL */
 	struct sutra_err *err;
+	size_t bytes;	/* of all values read */
 	int line;	/* of the key last entered: where an error is, unless the node knows better */
 };
 
@@ -38,6 +39,12 @@ int reader_strings(struct reader *r, struct fy_node *n, const char *what, bool a
 /* Calls each for every item of a list, or for what stands in its place; null is an empty list. */
 int reader_items(struct reader *r, struct fy_node *n, const char *what,
 		 int (*each)(struct reader *r, struct fy_node *item, void *object, const char *what), void *object);
+/* The same, and anything but a list or null is an error. */
+int reader_list(struct reader *r, struct fy_node *n, const char *what,
+		int (*each)(struct reader *r, struct fy_node *item, void *object, const char *what), void *object);
+/* Whether text may name a service, a volume, a network, a profile: it becomes a path, a host, a word of a
+ * command. An error else. */
+int reader_name(struct reader *r, const char *text, const char *what);
 
 /* One row a key that a mapping may hold; read gets the value and the object. */
 struct reader_key {
@@ -45,7 +52,7 @@ struct reader_key {
 	int (*read)(struct reader *r, struct fy_node *value, void *object, const char *what);
 };
 /* Calls the row of every key; x-* but x-sutra-* is skipped, any other key is an error with its nearest
- * match. what names the mapping in errors. */
+ * match, and so is a key without a value where Compose refuses it. what names the mapping in errors. */
 int reader_mapping(struct reader *r, struct fy_node *n, const char *what,
 		   const struct reader_key *rows, void *object);
 /* Calls each(key, value) for every pair. */
@@ -54,5 +61,8 @@ int reader_pairs(struct reader *r, struct fy_node *n, const char *what,
 		 void *object);
 /* For keys that only a container engine acts on. */
 int reader_skip(struct reader *r, struct fy_node *value, void *object, const char *what);
+
+/* The same for those whose value is a name. */
+int reader_name_skip(struct reader *r, struct fy_node *value, void *object, const char *what);
 
 #endif

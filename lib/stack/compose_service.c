@@ -7,6 +7,8 @@
 #include "base/alloc.h"
 #include "stack/compose_env.h"
 #include "stack/compose_extra.h"
+#include "stack/compose_ports.h"
+#include "stack/compose_volumes.h"
 
 static int read_image(struct reader *r, struct fy_node *n, void *object, const char *what)
 {
@@ -25,7 +27,24 @@ static int read_entrypoint(struct reader *r, struct fy_node *n, void *object, co
 
 static int read_profiles(struct reader *r, struct fy_node *n, void *object, const char *what)
 {
-	return reader_strings(r, n, what, false, &((struct sutra_service *)object)->profiles);
+	struct sutra_strv *profiles = &((struct sutra_service *)object)->profiles;
+	int rc = reader_strings(r, n, what, false, profiles);
+
+	for (size_t i = 0; i < profiles->n && !rc; i++)
+		rc = reader_name(r, profiles->items[i], what);
+	return rc;
+}
+
+static int network_pair(struct reader *r, const char *key, struct fy_node *n, void *object)
+{
+	return reader_name(r, key, "networks");
+}
+
+/* Only their names matter here. */
+static int read_networks(struct reader *r, struct fy_node *n, void *object, const char *what)
+{
+	return n && fy_node_is_sequence(n) ? reader_items(r, n, what, reader_name_skip, object) :
+					     reader_pairs(r, n, what, network_pair, object);
 }
 
 static int add_dependency(struct reader *r, struct sutra_service *s, const char *name,
@@ -73,6 +92,8 @@ static int depends_pair(struct reader *r, const char *key, struct fy_node *n, vo
 	int rc, line = r->line;
 
 	snprintf(what, sizeof(what), "depends_on.%s", key);
+	if (reader_is_null(n))
+		return reader_fail(r, "%s has no condition", what);
 	rc = reader_mapping(r, n, what, dependency_keys, &condition);
 	r->line = line;
 	return rc ? rc : add_dependency(r, object, key, condition);
@@ -101,9 +122,10 @@ static int read_test(struct reader *r, struct fy_node *n, void *object, const ch
 
 	if (!rc && is_list && list.n == 1 && !strcmp(list.items[0], "NONE"))
 		h->disabled = true;
-	else if (!rc && is_list && (list.n < 2 || (strcmp(list.items[0], "CMD") &&
-						    strcmp(list.items[0], "CMD-SHELL"))))
+	else if (!rc && list.n && is_list && strcmp(list.items[0], "CMD") && strcmp(list.items[0], "CMD-SHELL"))
 		rc = reader_fail(r, "%s must begin with CMD, CMD-SHELL or NONE", what);
+	else if (!rc && list.n == 1 && is_list)
+		rc = reader_fail(r, "%s has no command behind %s", what, list.items[0]);
 	h->shell = !is_list || (list.n && !strcmp(list.items[0], "CMD-SHELL"));
 	for (size_t i = is_list; i < list.n && !rc && !h->disabled; i++)
 		if (sutra_strv_add(&h->test, list.items[i]))
@@ -177,159 +199,6 @@ static int read_stop_grace(struct reader *r, struct fy_node *n, void *object, co
 	return reader_duration(r, n, what, &((struct sutra_service *)object)->stop_grace_ns);
 }
 
-/* [host_ip:]published:target[/protocol], or target alone. */
-static int parse_port(struct reader *r, const char *text, const char *what, struct sutra_port *p)
-{
-	const char *slash = strchr(text, '/'), *last, *middle;
-	size_t n = slash ? (size_t)(slash - text) : strlen(text);
-	char copy[128];
-	int64_t number;
-
-	*p = (struct sutra_port){ 0 };
-	if (n >= sizeof(copy))
-		return reader_fail(r, "%s: \"%s\" is no port", what, text);
-	memcpy(copy, text, n);
-	copy[n] = '\0';
-	last = strrchr(copy, ':');
-	if (sutra_str_int(last ? last + 1 : copy, 1, 65535, &number))
-		return reader_fail(r, "%s: \"%s\" is not [address:]published:target", what, text);
-	p->target = (int)number;
-	if (last) {
-		copy[last - copy] = '\0';
-		middle = strrchr(copy, ':');
-		if (sutra_str_int(middle ? middle + 1 : copy, 1, 65535, &number))
-			return reader_fail(r, "%s: \"%s\" is not [address:]published:target", what, text);
-		p->published = (int)number;
-		if (middle)
-			p->host_ip = sutra_strndup(copy, (size_t)(middle - copy));
-	}
-	p->protocol = sutra_strdup(slash ? slash + 1 : "tcp");
-	if (strcmp(p->protocol, "tcp") && strcmp(p->protocol, "udp"))
-		return reader_fail(r, "%s: \"%s\": the protocol must be tcp or udp", what, text);
-	return 0;
-}
-
-static int port_number(struct reader *r, struct fy_node *n, void *object, const char *what)
-{
-	int64_t v;
-	int rc = reader_int(r, n, what, 1, 65535, &v);
-
-	if (!rc)
-		*(int *)object = (int)v;
-	return rc;
-}
-
-static int port_target(struct reader *r, struct fy_node *n, void *object, const char *what)
-{
-	return port_number(r, n, &((struct sutra_port *)object)->target, what);
-}
-
-static int port_published(struct reader *r, struct fy_node *n, void *object, const char *what)
-{
-	return port_number(r, n, &((struct sutra_port *)object)->published, what);
-}
-
-static int port_host_ip(struct reader *r, struct fy_node *n, void *object, const char *what)
-{
-	return reader_string(r, n, what, &((struct sutra_port *)object)->host_ip);
-}
-
-static int port_protocol(struct reader *r, struct fy_node *n, void *object, const char *what)
-{
-	return reader_string(r, n, what, &((struct sutra_port *)object)->protocol);
-}
-
-static const struct reader_key port_keys[] = {
-	{ "target", port_target },     { "published", port_published }, { "host_ip", port_host_ip },
-	{ "protocol", port_protocol }, { "mode", reader_skip },		{ 0 },
-};
-
-static int read_ports(struct reader *r, struct fy_node *n, void *object, const char *what)
-{
-	struct sutra_service *s = object;
-	struct fy_node *item;
-	void *at = NULL;
-	int rc = 0;
-
-	if (!n || !fy_node_is_sequence(n))
-		return reader_fail(r, "%s must be a list", what);
-	while (!rc && (item = fy_node_sequence_iterate(n, &at))) {
-		struct sutra_port *grown = sutra_realloc_array(s->ports, s->n_ports + 1, sizeof(*grown));
-		char *text;
-
-		if (!grown)
-			return reader_fail(r, "out of memory");
-		s->ports = grown;
-		grown += s->n_ports++;
-		*grown = (struct sutra_port){ 0 };
-		if (fy_node_is_mapping(item)) {
-			rc = reader_mapping(r, item, what, port_keys, grown);
-			if (!rc && !grown->protocol)
-				grown->protocol = sutra_strdup("tcp");
-		} else {
-			rc = reader_string(r, item, what, &text);
-			if (rc)
-				return rc;
-			rc = parse_port(r, text, what, grown);
-			sutra_free(text);
-		}
-	}
-	return rc;
-}
-
-static int read_expose(struct reader *r, struct fy_node *n, void *object, const char *what)
-{
-	struct sutra_service *s = object;
-	int64_t port;
-	int rc = reader_strings(r, n, what, false, &s->expose);
-
-	for (size_t i = 0; i < s->expose.n && !rc; i++)
-		if (sutra_str_int(s->expose.items[i], 1, 65535, &port))
-			rc = reader_fail(r, "%s: \"%s\" is no port", what, s->expose.items[i]);
-	return rc;
-}
-
-/* source:target[:ro|rw], or target alone; a source with a slash or dot is a path. */
-static int parse_volume(struct reader *r, const char *text, const char *what, struct sutra_volume *v)
-{
-	struct sutra_strv parts = { 0 };
-	int rc = sutra_strv_split(&parts, text, ":");
-
-	*v = (struct sutra_volume){ 0 };
-	if (rc || !parts.n || parts.n > 3 ||
-	    (parts.n == 3 && strcmp(parts.items[2], "ro") && strcmp(parts.items[2], "rw"))) {
-		rc = reader_fail(r, "%s: \"%s\" is not source:target[:ro]", what, text);
-	} else {
-		v->target = sutra_strdup(parts.items[parts.n > 1]);
-		v->source = parts.n > 1 ? sutra_strdup(parts.items[0]) : NULL;
-		v->named = v->source && !strchr("./~", v->source[0]);
-		v->read_only = parts.n == 3 && !strcmp(parts.items[2], "ro");
-	}
-	sutra_strv_release(&parts);
-	return rc;
-}
-
-static int read_volumes(struct reader *r, struct fy_node *n, void *object, const char *what)
-{
-	struct sutra_service *s = object;
-	struct sutra_strv list = { 0 };
-	int rc = reader_strings(r, n, what, false, &list);
-
-	for (size_t i = 0; i < list.n && !rc; i++) {
-		struct sutra_volume *grown =
-			sutra_realloc_array(s->volumes, s->n_volumes + 1, sizeof(*grown));
-
-		if (!grown) {
-			rc = reader_fail(r, "out of memory");
-			break;
-		}
-		s->volumes = grown;
-		rc = parse_volume(r, list.items[i], what, &grown[s->n_volumes++]);
-	}
-	sutra_strv_release(&list);
-	return rc;
-}
-
 static int limit_memory(struct reader *r, struct fy_node *n, void *object, const char *what)
 {
 	return reader_size(r, n, what, &((struct sutra_service *)object)->memory_limit);
@@ -393,12 +262,12 @@ static const struct reader_key service_keys[] = {
 	{ "profiles", read_profiles },
 	{ "environment", env_environment },
 	{ "env_file", env_file },
-	{ "expose", read_expose },
+	{ "expose", ports_expose },
 	{ "depends_on", read_depends_on },
 	{ "healthcheck", read_healthcheck },
 	{ "restart", read_restart },
-	{ "ports", read_ports },
-	{ "volumes", read_volumes },
+	{ "ports", ports_ports },
+	{ "volumes", volumes_volumes },
 	{ "deploy", read_deploy },
 	{ "stop_grace_period", read_stop_grace },
 	{ "cap_drop", extra_cap_drop },
@@ -411,11 +280,11 @@ static const struct reader_key service_keys[] = {
 	{ "x-sutra-probes", extra_probes },
 	{ "x-sutra-scale", extra_scale },
 	{ "build", reader_skip },
-	{ "container_name", reader_skip },
-	{ "hostname", reader_skip },
+	{ "container_name", reader_name_skip },
+	{ "hostname", reader_name_skip },
 	{ "labels", reader_skip },
 	{ "logging", reader_skip },
-	{ "networks", reader_skip },
+	{ "networks", read_networks },
 	{ "stop_signal", reader_skip },
 	{ "ulimits", reader_skip },
 	{ 0 },
@@ -435,7 +304,10 @@ int service_read(struct reader *r, const char *name, struct fy_node *n, struct s
 	if (!s->name)
 		return reader_fail(r, "out of memory");
 	snprintf(what, sizeof(what), "services.%s", name);
-	rc = reader_mapping(r, n, what, service_keys, s);
+	rc = reader_name(r, name, "services");
+	if (!rc && reader_is_null(n))
+		rc = reader_fail(r, "%s has no value", what);
+	rc = rc ? rc : reader_mapping(r, n, what, service_keys, s);
 	return rc ? rc : env_files_load(r, s, what);
 }
 
@@ -443,17 +315,9 @@ void service_release(struct sutra_service *s)
 {
 	for (size_t i = 0; i < s->n_depends_on; i++)
 		sutra_free(s->depends_on[i].service);
-	for (size_t i = 0; i < s->n_ports; i++) {
-		sutra_free(s->ports[i].host_ip);
-		sutra_free(s->ports[i].protocol);
-	}
-	for (size_t i = 0; i < s->n_volumes; i++) {
-		sutra_free(s->volumes[i].source);
-		sutra_free(s->volumes[i].target);
-	}
 	sutra_free(s->depends_on);
-	sutra_free(s->ports);
-	sutra_free(s->volumes);
+	ports_release(s);
+	volumes_release(s);
 	sutra_strv_release(&s->command);
 	sutra_strv_release(&s->entrypoint);
 	sutra_strv_release(&s->profiles);

@@ -21,8 +21,8 @@ static json_t *literal(const char *text)
 	return o;
 }
 
-/* What compose is told beside the stack's file: images in place of the usual ones, and what was read
- * from an env_file, which docker-compose 1.29 reads otherwise. */
+/* What compose is told beside the stack's file: images in place of the usual ones, and environments as
+ * they were read here, for a compose makes 1.1 of 1.10 and reads some env_files otherwise. */
 static json_t *override_of(const struct sutra_scene *s)
 {
 	json_t *services = json_object(), *image;
@@ -35,7 +35,7 @@ static json_t *override_of(const struct sutra_scene *s)
 		const struct sutra_service *e = &s->selected->services[i];
 		json_t *o = json_object_get(services, e->name), *env;
 
-		if (!e->n_env_files)
+		if (!e->env.n)
 			continue;
 		if (!o)
 			json_object_set_new(services, e->name, o = json_object());

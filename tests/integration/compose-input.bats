@@ -39,3 +39,22 @@ setup() {
   [[ $stderr == *"compose/.env:2: HAPROXY_STATS_PASSWORD: the quote \" is not closed"* ]]
   [[ $stderr != *hunter2* ]]
 }
+
+@test "a service's name that leads out of the state folder is refused, and nothing is written there" {
+  sed -i 's|^  ml-base-1:|  "../../evil":|' "$SUTRA_DATA_DIR/compose/docker-compose.yml"
+  run --separate-stderr -2 sutra deploy --runtime native --yes
+  [[ $stderr == *'docker-compose.yml:'*': services: "../../evil" is no name'* ]]
+  run find "$BATS_TEST_TMPDIR" -name evil
+  [ -z "$output" ]
+}
+
+@test "a file that compose would merge is an error that names it, a second document one with its line" {
+  echo 'services: { ml-base-1: { restart: "no" } }' >"$SUTRA_DATA_DIR/compose/docker-compose.override.yml"
+  run --separate-stderr -2 sutra deploy --plan --runtime native
+  [[ $stderr == *"compose/docker-compose.override.yml is not read: docker-compose.yml alone is"* ]]
+  [[ $stderr == *"write what it says into docker-compose.yml or .env"* ]]
+  rm "$SUTRA_DATA_DIR/compose/docker-compose.override.yml"
+  printf -- '---\nservices: {}\n' >>"$SUTRA_DATA_DIR/compose/docker-compose.yml"
+  run --separate-stderr -2 sutra manifest swarm
+  [[ $stderr =~ docker-compose.yml:[0-9]+:\ a\ second\ document\ begins ]]
+}
