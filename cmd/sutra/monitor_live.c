@@ -184,7 +184,7 @@ static int set_up(struct live *l)
 		if (!rc && !l->next)
 			rc = sutra_fail(&l->err, SUTRA_E_INVALID, "%s holds no sample", o->replay);
 		if (!rc)
-			l->v.interval_ns = (uint64_t)(l->next->interval_s * 1e9);
+			l->v.interval_ns = (uint64_t)sutra_whole(l->next->interval_s * 1e9);
 	} else if (!rc) {
 		rc = sampler_new(o->state_dir, o->interval_ns, &l->sampler, &l->err);
 	}

@@ -100,7 +100,7 @@ static void print_frame(const struct monitor_options *o, const struct sutra_snap
 {
 	struct monitor_view v = {
 		.snap = snap, .trend = trend, .events = events, .now_us = snap->time_us, .replay = o->replay != NULL,
-		.admin = o->admin, .interval_ns = (uint64_t)(snap->interval_s * 1e9), .selected = -1,
+		.admin = o->admin, .interval_ns = (uint64_t)sutra_whole(snap->interval_s * 1e9), .selected = -1,
 	};
 	struct sutra_screen s;
 	struct sutra_term term;

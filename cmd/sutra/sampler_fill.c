@@ -104,7 +104,7 @@ static int64_t counter(const char *text, const char *name)
 {
 	double v = sutra_promtext_value(text, name);
 
-	return v > 0 ? (int64_t)v : 0;
+	return v > 0 ? sutra_whole(v) : 0;
 }
 
 void sample_counters(struct sutra_snap_cache *to, const struct sutra_fetch *f,

@@ -1,5 +1,6 @@
 #include "base/clock.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -43,8 +44,9 @@ int64_t sutra_clock_wall_us(void)
 
 void sutra_clock_rfc3339(int64_t wall_us, char out[SUTRA_RFC3339_LEN])
 {
-	time_t s = (time_t)(wall_us / 1000000);
-	unsigned us = (unsigned)(wall_us % 1000000);
+	int64_t within = wall_us < 0 ? 0 : wall_us > SUTRA_CLOCK_LAST_US ? SUTRA_CLOCK_LAST_US : wall_us;
+	time_t s = (time_t)(within / 1000000);
+	unsigned us = (unsigned)(within % 1000000);
 	struct tm tm;
 	char day[32];
 
@@ -71,7 +73,9 @@ int64_t sutra_clock_read(const char *text, const char **ret_end)
 
 void sutra_clock_human(double s, char *out, size_t size)
 {
-	if (s < 1e-3)
+	if (!(s < 8640000000000.0))	/* no number, or 100 million days */
+		snprintf(out, size, "for ever");
+	else if (s < 1e-3)
 		snprintf(out, size, "%.0f us", s * 1e6);
 	else if (s < 1)
 		snprintf(out, size, s < 0.01 ? "%.1f ms" : "%.0f ms", s * 1e3);
@@ -82,5 +86,5 @@ void sutra_clock_human(double s, char *out, size_t size)
 	else if (s < 86400)
 		snprintf(out, size, "%d h %d min", (int)s / 3600, (int)s % 3600 / 60);
 	else
-		snprintf(out, size, "%d d %d h", (int)(s / 86400), (int)s % 86400 / 3600);
+		snprintf(out, size, "%d d %d h", (int)(s / 86400), (int)(fmod(s, 86400) / 3600));
 }

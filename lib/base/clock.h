@@ -15,8 +15,10 @@ struct timespec sutra_clock_timespec(uint64_t ns);
 /* A condition whose timed wait takes a moment of sutra_clock_ns, as a timespec. */
 void sutra_clock_cond_init(pthread_cond_t *c);
 int64_t sutra_clock_wall_us(void);	/* since 1970, microseconds, UTC */
-/* RFC 3339 in UTC with microseconds: 2026-11-21T01:02:03.000004Z. */
+/* RFC 3339 in UTC with microseconds: 2026-11-21T01:02:03.000004Z; a moment outside 1970-9999 is shown as
+ * the nearest within. */
 #define SUTRA_RFC3339_LEN 28
+#define SUTRA_CLOCK_LAST_US 253402300799999999	/* the end of 9999 */
 void sutra_clock_rfc3339(int64_t wall_us, char out[SUTRA_RFC3339_LEN]);
 /* Reads such a time, with any number of digits behind the dot; *ret_end (may be NULL) is what follows.
  * 0: it is none. */

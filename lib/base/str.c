@@ -26,6 +26,11 @@ int sutra_str_int(const char *s, int64_t min, int64_t max, int64_t *ret)
 	return 0;
 }
 
+int64_t sutra_whole(double v)
+{
+	return isnan(v) ? 0 : (int64_t)fmax(-9e18, fmin(v, 9e18));
+}
+
 int sutra_str_double(const char *s, double min, double max, double *ret)
 {
 	char *end;

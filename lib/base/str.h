@@ -8,6 +8,7 @@
 
 /* Whole string, decimal, within [min, max]; 0 or SUTRA_E_INVALID. */
 int sutra_str_int(const char *s, int64_t min, int64_t max, int64_t *ret);
+int64_t sutra_whole(double v);	/* cut to a whole number between -9e18 and 9e18; NaN gives 0 */
 int sutra_str_double(const char *s, double min, double max, double *ret);
 /* true/false, yes/no, on/off, 1/0, any case. */
 int sutra_str_bool(const char *s, bool *ret);

@@ -177,7 +177,7 @@ static void add_budget(const struct sutra_advice_input *in, struct sutra_advice 
 	if (a->affordable)
 		return;
 	if (spare >= 0 && a->phase[1]) {
-		a->budget_replicas = 1 + (unsigned)(in->replica_cost > 0 ? spare / in->replica_cost + 1e-9 : 0);
+		a->budget_replicas = 1 + (unsigned)(in->replica_cost > 0 ? fmin(spare / in->replica_cost + 1e-9, MAX_REPLICAS) : 0);
 		a->budget_capacity = one * factor * a->budget_replicas;
 	} else if (in->budget >= in->base_cost) {
 		a->budget_replicas = 1;

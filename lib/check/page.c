@@ -10,6 +10,8 @@
 #include "check/page_parts.h"
 #include "check/report.h"
 
+#define MAX_FIGURE 1e18	/* larger ones would leave the range of sums and axes */
+
 static const char style[] =
 	":root{color-scheme:light dark;--bg:#fbfbfa;--card:#fff;--fg:#1c2024;--dim:#646b73;--line:#e3e5e8;"
 	"--good:#1a7f4b;--bad:#c4362d;--warn:#9a6700;--s0:#2563c9;--s1:#c96a12;--s2:#c4362d;--s3:#1a8a5a;"
@@ -63,12 +65,14 @@ const char *page_text(const json_t *o, const char *key)
 	return s ? s : "";
 }
 
-double page_number(const json_t *o, const char *key)
+double page_value(const json_t *v)
 {
-	const json_t *v = json_object_get(o, key);
+	double d = json_is_number(v) ? json_number_value(v) : NAN;
 
-	return json_is_number(v) ? json_number_value(v) : NAN;
+	return fabs(d) <= MAX_FIGURE ? d : NAN;
 }
+
+double page_number(const json_t *o, const char *key) { return page_value(json_object_get(o, key)); }
 
 void page_count(double v, char *out, size_t size)
 {
@@ -185,7 +189,9 @@ double page_sum(const json_t *rows, const char *key)
 	size_t i;
 
 	json_array_foreach (rows, i, row) {
-		sum += json_number_value(json_object_get(row, key));
+		double v = page_number(row, key);
+
+		sum += isnan(v) ? 0 : v;
 	}
 	return sum;
 }

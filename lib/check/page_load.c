@@ -70,7 +70,7 @@ static void add_curve(struct sutra_chart *c, const json_t *points, const char *n
 	size_t i;
 
 	json_array_foreach (points, i, p) {
-		sutra_chart_point(s, json_number_value(json_array_get(p, 0)), json_number_value(json_array_get(p, 1)));
+		sutra_chart_point(s, page_value(json_array_get(p, 0)), page_value(json_array_get(p, 1)));
 	}
 }
 

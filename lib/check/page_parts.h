@@ -7,7 +7,8 @@
 #include "base/buf.h"
 
 const char *page_text(const json_t *o, const char *key);	/* "" when it is none */
-double page_number(const json_t *o, const char *key);		/* NaN when it is none */
+double page_value(const json_t *v);	/* NaN when it is no number, or none that can be drawn */
+double page_number(const json_t *o, const char *key);	/* the same of a member */
 void page_count(double v, char *out, size_t size);		/* "12,345" */
 void page_figure(double v, int digits, const char *unit, char *out, size_t size);	/* "4.1 x", "-" for NaN */
 void page_ms(double ms, char *out, size_t size);		/* "4.1 ms", "-" for NaN */

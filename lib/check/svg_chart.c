@@ -5,9 +5,11 @@
 #include <time.h>
 
 #include "base/alloc.h"
+#include "base/str.h"
 #include "check/report.h"
 
 enum { WIDTH = 760, HEIGHT = 250, LEFT = 56, RIGHT = 14, TOP = 14, BOTTOM = 30, COLUMNS = 700 };
+enum { MAX_TICKS = 32 };
 enum { BAR_ROW = 22, BAR_LEFT = 230, BAR_RIGHT = 150 };
 
 /* Values shown, and where they come to stand. */
@@ -88,7 +90,7 @@ static double clock_step(double span)
 	for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); i++)
 		if (span / steps[i] <= 9)
 			return steps[i];
-	return 86400;
+	return 86400 * fmax(ceil(span / 86400 / 9), 1);
 }
 
 /* False: no point to draw. */
@@ -112,7 +114,7 @@ static bool find_scale(const struct sutra_chart *c, struct scale *s)
 	if (s->y0 > s->y1)
 		return false;
 	if (s->x1 <= s->x0)
-		s->x1 = s->x0 + 1;
+		s->x1 = s->x0 + fmax(1, fabs(s->x0) * 1e-9);
 	if (c->log_y) {
 		s->y0 = floor(s->y0 * 2) / 2;
 		s->y1 = fmax(ceil(s->y1 * 2) / 2, s->y0 + 0.5);
@@ -140,9 +142,9 @@ static void axis_y(const struct sutra_chart *c, const struct scale *s, struct su
 
 	if (!c->log_y) {
 		step = nice_step(s->y1, 4);
-		for (double y = 0; y <= s->y1 * 1.0001; y += step) {
-			snprintf(label, sizeof(label), "%.4g", y);
-			grid_y(s, y, label, b);
+		for (int i = 0; i < MAX_TICKS && i * step <= s->y1 * 1.0001; i++) {
+			snprintf(label, sizeof(label), "%.4g", i * step);
+			grid_y(s, i * step, label, b);
 		}
 		return;
 	}
@@ -173,12 +175,15 @@ static void axis_x(const struct sutra_chart *c, const struct scale *s, struct su
 						    nice_step(s->x1 - s->x0, 8);
 	char label[32];
 
-	for (double x = ceil(s->x0 / step) * step; x <= s->x1 + step * 1e-9; x += step) {
-		time_t at = (time_t)x;
+	for (int i = 0; i < MAX_TICKS; i++) {	/* counted: where numbers are huge, x + step may be x */
+		double x = (ceil(s->x0 / step) + i) * step;
+		time_t at = (time_t)sutra_whole(x);
 		struct tm tm;
 
-		if (c->axis == SUTRA_AXIS_TIME)
-			strftime(label, sizeof(label), "%H:%M", gmtime_r(&at, &tm));
+		if (!(x <= s->x1 + step * 1e-9))
+			break;
+		if (c->axis == SUTRA_AXIS_TIME && gmtime_r(&at, &tm))
+			strftime(label, sizeof(label), "%H:%M", &tm);
 		else if (c->axis == SUTRA_AXIS_NINES)
 			snprintf(label, sizeof(label), "%.6g %%", 100 * (1 - pow(10, -x)));
 		else

@@ -303,8 +303,8 @@ int sutra_snapshot_read(const char *line, size_t n, struct sutra_snapshot **ret,
 		rc = s ? 0 : sutra_fail(err, SUTRA_E_NOMEM, "out of memory for a snapshot");
 	}
 	rc = rc ? rc : read_object(top_fields, o, s, 0, err);
-	if (!rc && (s->time_us < 0 || s->interval_s <= 0))
-		rc = sutra_fail(err, SUTRA_E_INVALID, "\"time_us\" or \"interval_seconds\" is missing or not above 0");
+	if (!rc && (s->time_us < 0 || s->time_us > SUTRA_CLOCK_LAST_US || s->interval_s <= 0))
+		rc = sutra_fail(err, SUTRA_E_INVALID, "\"time_us\" or \"interval_seconds\" is missing, not above 0 or too late");
 	rc = rc ? rc : read_array(service_fields, o, "services", s->services, s->n_services, sizeof(*s->services),
 				  s->time_us, err);
 	rc = rc ? rc : read_array(balancer_fields, o, "balancers", s->balancers, s->n_balancers,

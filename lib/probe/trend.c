@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/str.h"
 
 enum { POINTS = 901 };
 
@@ -122,13 +123,13 @@ static void take_seed(struct sutra_trend *t, const struct sutra_snapshot *s)
 {
 	size_t n = 0;
 
-	t->born_us = s->time_us - (int64_t)(sutra_trend_total(s).seconds * 1e6);
+	t->born_us = s->time_us - sutra_whole(sutra_trend_total(s).seconds * 1e6);
 	for (size_t c = 0; c < s->n_caches; c++)
 		n += s->caches[c].n_minutes;
 	t->seed = sutra_calloc(n + 1, sizeof(*t->seed));
 	for (size_t c = 0; c < s->n_caches && t->seed; c++)
 		for (size_t i = 0; i < s->caches[c].n_minutes; i++)
-			if (s->time_us / 1000000 - s->caches[c].minutes[i].unix_s < 1000)
+			if (s->caches[c].minutes[i].unix_s > s->time_us / 1000000 - 1000)
 				t->seed[t->n_seed++] = s->caches[c].minutes[i];
 }
 
@@ -216,7 +217,7 @@ struct sutra_hits sutra_trend_window(const struct sutra_trend *t, double seconds
 
 	if (!last)
 		return (struct sutra_hits){ 0 };
-	from = last->time_us - (int64_t)(seconds * 1e6);
+	from = last->time_us - sutra_whole(seconds * 1e6);
 	first = point_before(t, from);
 	if (first)
 		return between(first, last);
@@ -261,7 +262,7 @@ static struct sutra_hits minutes_at(const struct sutra_trend *t, int64_t us)
 
 void sutra_trend_slots(const struct sutra_trend *t, double slot_seconds, struct sutra_hits *ret, size_t n)
 {
-	int64_t now = t->n ? at(t, t->n - 1)->time_us : 0, slot = (int64_t)(slot_seconds * 1e6);
+	int64_t now = t->n ? at(t, t->n - 1)->time_us : 0, slot = sutra_whole(slot_seconds * 1e6);
 	/* Slots begin at multiples of their length, so that a picture does not flow between samples. */
 	int64_t end = slot > 0 ? (now / slot + 1) * slot : 0;
 

@@ -23,7 +23,7 @@ void sutra_chart_spark(struct sutra_screen *s, int row, int column, enum sutra_r
 	for (size_t i = 0; i < n && max <= 0; i++)
 		largest = values[i] > largest ? values[i] : largest;
 	for (size_t i = 0; i < n; i++) {
-		int level = largest > 0 ? (int)(values[i] / largest * 7.999) : 0;
+		int level = largest > 0 ? (int)fmin(values[i] / largest * 7.999, 7) : 0;
 
 		if (values[i] < 0)
 			continue;
@@ -41,7 +41,7 @@ static bool divide(const double parts[SUTRA_CHART_PARTS], int cells, int ret[SUT
 
 	for (int i = 0; i < SUTRA_CHART_PARTS; i++)
 		all += parts[i] > 0 ? parts[i] : 0;
-	if (all <= 0 || cells <= 0)
+	if (all <= 0 || !isfinite(all) || cells <= 0)
 		return false;
 	for (int i = 0; i < SUTRA_CHART_PARTS; i++) {
 		ret[i] = parts[i] > 0 ? (int)lround(parts[i] / all * cells) : 0;

@@ -427,6 +427,28 @@ static void json_holds_no_raw_control(void **state)
 	sutra_buf_release(&b);
 }
 
+static void moments_and_numbers_have_bounds(void **state)
+{
+	char text[SUTRA_RFC3339_LEN], words[32];
+
+	sutra_clock_rfc3339(INT64_MAX, text);
+	assert_string_equal(text, "9999-12-31T23:59:59.999999Z");
+	sutra_clock_rfc3339(1000000000000000000, text);
+	assert_string_equal(text, "9999-12-31T23:59:59.999999Z");
+	sutra_clock_rfc3339(INT64_MIN, text);
+	assert_string_equal(text, "1970-01-01T00:00:00.000000Z");
+	sutra_clock_human(1e18, words, sizeof(words));
+	assert_string_equal(words, "for ever");
+	sutra_clock_human(NAN, words, sizeof(words));
+	assert_string_equal(words, "for ever");
+	sutra_clock_human(2 * 86400 + 3 * 3600, words, sizeof(words));
+	assert_string_equal(words, "2 d 3 h");
+	assert_int_equal(sutra_whole(NAN), 0);
+	assert_int_equal(sutra_whole(INFINITY), 9000000000000000000);
+	assert_int_equal(sutra_whole(-1e300), -9000000000000000000);
+	assert_int_equal(sutra_whole(41.9), 41);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -439,6 +461,7 @@ int main(void)
 		cmocka_unit_test(utf8_is_checked_to_the_byte),
 		cmocka_unit_test(controls_are_shown_as_text),
 		cmocka_unit_test(json_holds_no_raw_control),
+		cmocka_unit_test(moments_and_numbers_have_bounds),
 		cmocka_unit_test(nearest_word_is_suggested),
 		cmocka_unit_test(settings_name_the_wrong_value),
 		cmocka_unit_test(options_parse_every_form),

@@ -134,6 +134,29 @@ static void a_day_of_the_cache_is_drawn(void **state)
 	sutra_buf_release(&b);
 }
 
+/* Times and numbers that no calendar and no step of an axis can follow. */
+static void far_away_numbers_are_drawn(void **state)
+{
+	static const double times[][2] = { { 1e18, 1e18 }, { 0, 1e18 }, { 1e18, 1e18 + 128 }, { -1e18, 1e18 }, { 1e300, 1e301 },
+					   { -1e308, 1e308 }, { 253402300799.0, 253402300800.0 } };
+	struct sutra_buf b;
+
+	for (size_t i = 0; i < sizeof(times) / sizeof(*times); i++) {
+		json_t *history = json_array(), *rows_ = json_array();
+
+		for (size_t k = 0; k < 2; k++) {
+			json_array_append_new(history, json_pack("{s:f, s:f, s:f, s:f}", "t", times[i][k], "l1", times[i][k],
+								 "l2", 1e308, "miss", 1e308));
+			json_array_append_new(rows_, json_pack("{s:f, s:f, s:f, s:f, s:f}", "t_ms", times[i][k], "sent",
+							       times[i][k], "ok", 1e308, "failed", 1e18, "p50_ms", 1e300));
+		}
+		page_of(json_pack("{s:s, s:b, s:o}", "schema", "sutra.cache-stats/1", "enabled", 1, "history", history), &b);
+		sutra_buf_release(&b);
+		page_of(json_pack("{s:s, s:o}", "schema", "sutra.load/1", "timeline", rows_), &b);
+		sutra_buf_release(&b);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -142,6 +165,7 @@ int main(void)
 		cmocka_unit_test(hostile_words_stay_words),
 		cmocka_unit_test(strange_documents_do_no_harm),
 		cmocka_unit_test(a_day_of_the_cache_is_drawn),
+		cmocka_unit_test(far_away_numbers_are_drawn),
 	};
 
 	return cmocka_run_group_tests_name("page", tests, NULL, NULL);
