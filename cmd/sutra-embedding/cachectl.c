@@ -232,5 +232,6 @@ void gw_metrics(struct sutra_http_request *r, void *ctx)
 	sutra_buf_init(&b, 1 << 20);
 	sutra_metrics_prometheus(rows, g->metrics, GW_METRIC_COUNT, &b);
 	sutra_cache_prometheus(g->cache, &b);
+	sutra_http_metrics(r, &b);
 	sutra_http_reply(r, 200, "text/plain; version=0.0.4", &b);
 }

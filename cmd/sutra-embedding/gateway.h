@@ -17,8 +17,8 @@
 #include "net/texts.h"
 
 struct gw_settings {
-	char *ml_base_url, *shard_host, *instance_id, *tenants_file;
-	int64_t port, dimension, l1_entries, shard_port, cache_timeout_ms, ttl_seconds;
+	char *ml_base_url, *shard_host, *instance_id, *tenants_file, *allowed_hosts;
+	int64_t port, dimension, l1_entries, shard_port, cache_timeout_ms, ttl_seconds, bodies_mb;
 	bool cache_enabled;
 };
 

@@ -45,6 +45,10 @@ static const struct sutra_setting settings[] = {
 	  "name of this gateway in answers and logs" },
 	{ "SUTRA_TENANTS_FILE", NULL, SUTRA_SET_STRING, FIELD(tenants_file), NULL, 0, 0, NULL,
 	  "tenants and their keys; not in this version" },
+	{ "HTTP_BODIES_MB", NULL, SUTRA_SET_INT, FIELD(bodies_mb), NULL, 64, 1 << 20, NULL,
+	  "memory that requests under way may take (a quarter of the service's)" },
+	{ "SUTRA_ALLOWED_HOSTS", NULL, SUTRA_SET_STRING, FIELD(allowed_hosts), NULL, 0, 0, NULL,
+	  "names, *.domain too, under which browsers may reach it; localhost and addresses always" },
 	{ 0 },
 };
 
@@ -109,6 +113,8 @@ static int serve(struct gateway *g, char **argv, struct sutra_err *err)
 		.service = "embedding",
 		.listen = sutra_listen_for((int)g->settings.port),
 		.routes = routes,
+		.max_held = (size_t)g->settings.bodies_mb << 20,
+		.allowed_hosts = g->settings.allowed_hosts,
 		.noticed = sutra_service_noticed,
 		.ctx = g,
 	};

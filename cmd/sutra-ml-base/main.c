@@ -62,6 +62,10 @@ static const struct sutra_setting settings[] = {
 	  "debug|info|warn|error", "what is logged" },
 	{ "LOG_FORMAT", NULL, SUTRA_SET_CHOICE, FIELD(log_format), "text", 0, 0, "text|json",
 	  "how it is logged" },
+	{ "HTTP_BODIES_MB", NULL, SUTRA_SET_INT, FIELD(bodies_mb), NULL, 64, 1 << 20, NULL,
+	  "memory that requests under way may take (a quarter of the service's)" },
+	{ "SUTRA_ALLOWED_HOSTS", NULL, SUTRA_SET_STRING, FIELD(allowed_hosts), NULL, 0, 0, NULL,
+	  "names, *.domain too, under which browsers may reach it; localhost and addresses always" },
 	{ 0 },
 };
 
@@ -216,6 +220,8 @@ static int serve(struct ml_base *ml, char **argv, struct sutra_err *err)
 		.service = "ml-base",
 		.listen = sutra_listen_for(ML_PORT),
 		.routes = routes,
+		.max_held = (size_t)ml->settings.bodies_mb << 20,
+		.allowed_hosts = ml->settings.allowed_hosts,
 		.noticed = sutra_service_noticed,
 		.ctx = ml,
 	};

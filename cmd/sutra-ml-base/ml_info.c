@@ -136,6 +136,7 @@ void ml_metrics(struct sutra_http_request *r, void *ctx)
 	sutra_metric_set(&m[ML_RESIDENT], (long long)sutra_process_memory());
 	sutra_buf_init(&b, 65536);
 	sutra_metrics_prometheus(rows, m, ML_METRIC_COUNT, &b);
+	sutra_http_metrics(r, &b);
 	sutra_http_reply(r, 200, "text/plain; version=0.0.4", &b);
 }
 

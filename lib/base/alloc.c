@@ -1,5 +1,6 @@
 #include "base/alloc.h"
 
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -51,6 +52,8 @@ void *sutra_alloc_aligned(size_t align, size_t size)
 		return NULL;
 	return p;
 }
+
+void sutra_alloc_trim(void) { malloc_trim(0); }
 
 char *sutra_strdup(const char *s) { return sutra_memdup(s, strlen(s) + 1); }
 

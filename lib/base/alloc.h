@@ -26,6 +26,8 @@ void *sutra_memdup(const void *p, size_t n) __attribute__((malloc, warn_unused_r
 char *sutra_asprintf(const char *fmt, ...)
 	__attribute__((format(printf, 1, 2), malloc, warn_unused_result));
 void sutra_free(void *p);
+/* Gives freed memory back to the system; takes milliseconds. */
+void sutra_alloc_trim(void);
 
 void *xalloc(size_t size) __attribute__((malloc, returns_nonnull));
 void *xcalloc(size_t n, size_t size) __attribute__((malloc, returns_nonnull));

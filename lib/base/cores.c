@@ -2,13 +2,14 @@
  * /proc/self/cgroup has a line a hierarchy, "number:controllers:/path". Version 2 is number 0
  * without controllers; its limit is the file cpu.max, "quota period" or "max period" in microseconds.
  * Version 1 has one hierarchy with the controller cpu, and the limit in cpu.cfs_quota_us (-1: none)
- * and cpu.cfs_period_us. A container sees its own group as the root of the mount.
+ * and cpu.cfs_period_us; memory likewise: memory.max, memory.limit_in_bytes. A container sees its own group as the root of the mount.
  */
 #include "base/cores.h"
 
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/str.h"
 
@@ -46,7 +47,7 @@ static int read_numbers(const char *dir, const char *name, double *a, double *b)
 }
 
 /* One group's limit in cores; 0: none. */
-static double limit_of(const char *dir)
+static double cores_of(const char *dir)
 {
 	double quota = 0, period = 0, unused;
 
@@ -57,8 +58,18 @@ static double limit_of(const char *dir)
 	return quota > 0 && period > 0 ? quota / period : 0;
 }
 
+/* In bytes; version 1 writes none as a number beyond any memory. */
+static double memory_of(const char *dir)
+{
+	double bytes = 0, unused;
+
+	if (read_numbers(dir, "memory.max", &bytes, &unused) < 1)
+		read_numbers(dir, "memory.limit_in_bytes", &bytes, &unused);
+	return bytes;
+}
+
 /* The tightest limit from mount/path up to mount. */
-static double tightest(const char *mount, const char *path)
+static double tightest(const char *mount, const char *path, double (*limit_of)(const char *dir))
 {
 	size_t root = strlen(mount);
 	char dir[MAX_PATH];
@@ -78,7 +89,8 @@ static double tightest(const char *mount, const char *path)
 	}
 }
 
-double sutra_cores_quota(const char *root)
+/* The tightest one of the process's group and those above; 0: none. */
+static double limit_of_groups(const char *root, const char *controller, double (*limit_of)(const char *dir))
 {
 	char path[MAX_PATH], line[MAX_PATH], mount[MAX_PATH];
 	double limit, least = 0;
@@ -97,9 +109,10 @@ double sutra_cores_quota(const char *root)
 		*group++ = '\0';
 		group[strcspn(group, "\n")] = '\0';
 		sutra_strv_split(&names, controllers + 1, ",");
-		if (!names.n || sutra_strv_has(&names, "cpu")) {
-			snprintf(mount, sizeof(mount), "%s/sys/fs/cgroup%s", root, names.n ? "/cpu" : "");
-			limit = tightest(mount, group);
+		if (!names.n || sutra_strv_has(&names, controller)) {
+			snprintf(mount, sizeof(mount), "%s/sys/fs/cgroup%s%s", root, names.n ? "/" : "",
+				 names.n ? controller : "");
+			limit = tightest(mount, group, limit_of);
 			if (limit > 0 && (least <= 0 || limit < least))
 				least = limit;
 		}
@@ -107,4 +120,14 @@ double sutra_cores_quota(const char *root)
 	}
 	fclose(f);
 	return least;
+}
+
+double sutra_cores_quota(const char *root) { return limit_of_groups(root, "cpu", cores_of); }
+
+uint64_t sutra_memory_limit(const char *root)
+{
+	double limit = limit_of_groups(root, "memory", memory_of),
+	       all = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+
+	return (uint64_t)(limit > 0 && limit < all ? limit : all);
 }

@@ -24,6 +24,12 @@
 	X(NOTFOUND, "not_found", "not found", 1, 404)                          \
 	X(METHOD, "method_not_allowed", "method not allowed", 1, 405)          \
 	X(TOOBIG, "too_large", "too large", 1, 413)                            \
+	X(SLOW, "request_timeout", "the request did not come in time", 1, 408) \
+	X(LONGURI, "uri_too_long", "the address is too long", 1, 414)          \
+	X(LONGHEAD, "headers_too_large", "the headers are too large", 1, 431)  \
+	X(MISDIRECTED, "misdirected", "this host is not served here", 1, 421)  \
+	X(EXPECT, "expectation_failed", "the expectation is not met", 1, 417)  \
+	X(VERSION, "http_version", "this version of HTTP is not spoken", 1, 505) \
 	X(MEDIA, "unsupported_media_type", "unsupported media type", 1, 415)   \
 	X(INVALID, "invalid_value", "well-formed but wrong", 1, 422)           \
 	X(BUSY, "too_many_requests", "too many requests", 1, 429)              \

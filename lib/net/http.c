@@ -21,7 +21,6 @@
  * The end (sutra_http_server_stop) is one thread's: leaving, then refusing, then no listening, then
  * sealed. A request counts as active before it looks at sealed, and sealed is set before active is
  * looked at: so none is under way when libmicrohttpd is stopped, which aborts over suspended ones.
- * Its threads use the listening sockets until then: these are shut down first and closed last.
  */
 #include "net/http.h"
 
@@ -33,113 +32,32 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/cores.h"
 #include "base/digest.h"
 #include "base/jsonio.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "net/http_private.h"
+#include "net/http_head.h"
+#include "net/http_listen.h"
 #include "net/port.h"
 #include "net/service.h"
 
 enum {
-	MAX_SOCKETS = 16,
-	MAX_TIMEOUT_MS = 86400000,
 	QUIET_NS = 250000000,	/* no event for so long: idle connections may be closed */
+	MOST_HELD = 1 << 30,
 	EMPTY_NS = QUIET_NS / 10,	/* the same, without a connection */
 };
 
 /* For so long at most a server that ends takes new connections. */
 static const uint64_t farewell_ns = 3000000000;
-
-enum { RUNNING, SUSPENDED, ANSWERED };	/* state */
-
-struct sutra_http_server {
-	struct sutra_http_options o;
-	struct MHD_Daemon *daemons[MAX_SOCKETS];
-	int fds[MAX_SOCKETS];
-	int n;
-	char address[SUTRA_ADDR_LEN];
-	atomic_bool leaving;	/* answers carry Connection: close */
-	atomic_bool refusing;	/* who brings work gets 503 */
-	atomic_bool sealed;	/* no request begins any more */
-	bool accepting, ended;	/* the stopping thread's */
-	atomic_uint active, connections;
-	atomic_ullong last_event_ns;	/* a request's end, a connection's beginning */
-	atomic_ullong last_work_ns;	/* a POST's end: probes go on */
-	atomic_ullong next_id;
-	uint32_t id_prefix;
-	pthread_mutex_t lock;	/* only for changed */
-	pthread_cond_t changed;	/* a request or connection ended */
-};
-
-const char *sutra_http_id(const struct sutra_http_request *r) { return r->id; }
-uint64_t sutra_http_started_ns(const struct sutra_http_request *r) { return r->started_ns; }
-
-const char *sutra_http_query(const struct sutra_http_request *r, const char *key)
-{
-	return MHD_lookup_connection_value(r->connection, MHD_GET_ARGUMENT_KIND, key);
-}
-
-const char *sutra_http_header(const struct sutra_http_request *r, const char *name)
-{
-	return MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, name);
-}
-
-/* While its request is under way the connection stands, but libmicrohttpd does not look at its
- * socket. What closes only its sending half counts as gone too, as with other servers. */
-bool sutra_http_gone(const struct sutra_http_request *r)
-{
-	const union MHD_ConnectionInfo *info =
-		MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-	struct pollfd p = { .fd = info ? info->connect_fd : -1, .events = POLLRDHUP };
-
-	return poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR));
-}
-
-int sutra_http_deadline(const struct sutra_http_request *r, uint64_t *ret_ns, struct sutra_err *err)
-{
-	const char *value = sutra_http_header(r, "X-Request-Timeout");
-	int64_t ms = 0;
-
-	if (value && sutra_str_int(value, 1, MAX_TIMEOUT_MS, &ms)) {
-		sutra_fail(err, SUTRA_E_INVALID, "header X-Request-Timeout is \"%.40s\"; allowed are 1 to %d", value,
-			   MAX_TIMEOUT_MS);
-		return sutra_hint(err, "it counts milliseconds");
-	}
-	*ret_ns = ms ? r->started_ns + (uint64_t)ms * 1000000 : 0;
-	return 0;
-}
-
-const char *sutra_http_body(const struct sutra_http_request *r, size_t *ret_len)
-{
-	*ret_len = r->body.len;
-	return sutra_buf_str(&r->body);
-}
-
-void sutra_http_add_header(struct sutra_http_request *r, const char *name, const char *value)
-{
-	size_t n = r->n_extra;
-
-	if (n >= sizeof(r->extra) / sizeof(*r->extra))
-		return;
-	r->extra[n].name = name;
-	snprintf(r->extra[n].value, sizeof(r->extra[n].value), "%s", value);
-	r->n_extra++;
-}
-
-static bool has_header(const struct sutra_http_request *r, const char *name)
-{
-	for (size_t i = 0; i < r->n_extra; i++)
-		if (!strcasecmp(r->extra[i].name, name))
-			return true;
-	return false;
-}
+static const uint64_t limit_ns = 10000000000;	/* of a head, and before a least rate counts */
 
 static void wake(struct sutra_http_server *s)
 {
@@ -150,108 +68,9 @@ static void wake(struct sutra_http_server *s)
 	pthread_mutex_unlock(&s->lock);
 }
 
-/* Hands the finished response over to whichever thread has to queue it. */
-static void answered(struct sutra_http_request *r, int status, struct MHD_Response *response)
-{
-	struct MHD_Connection *connection = r->connection;
-
-	r->status = status;
-	r->response = response;
-	if (atomic_exchange(&r->state, ANSWERED) == SUSPENDED)
-		MHD_resume_connection(connection);
-}
-
-/* No response (NULL: no memory for it) closes the connection. */
-static void send_response(struct sutra_http_request *r, int status, const char *content_type,
-			  struct MHD_Response *response)
-{
-	if (response) {
-		MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
-		MHD_add_response_header(response, "X-Request-Id", r->id);
-		for (size_t i = 0; i < r->n_extra; i++)
-			MHD_add_response_header(response, r->extra[i].name, r->extra[i].value);
-		if (atomic_load_explicit(&r->server->leaving, memory_order_relaxed))
-			MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
-	}
-	answered(r, status, response);
-}
-
-/* The last words, which need no memory of ours: an error about an error would not end. */
-static void send_out_of_memory(struct sutra_http_request *r)
-{
-	static char words[] = "{\"error\":{\"code\":\"out_of_memory\",\"message\":\"out of memory for the answer\","
-			      "\"hint\":\"try again\"}}\n";
-
-	sutra_http_add_header(r, "Retry-After", "1");
-	send_response(r, 503, "application/json",
-		      MHD_create_response_from_buffer(sizeof(words) - 1, words, MHD_RESPMEM_PERSISTENT));
-}
-
-/* Body is without error here; it is emptied. */
-static void send_body(struct sutra_http_request *r, int status, const char *content_type,
-		      struct sutra_buf *body)
-{
-	struct MHD_Response *response;
-	size_t n = 0;
-	char *bytes = sutra_buf_take(body, &n);
-
-	if (!bytes) {
-		send_out_of_memory(r);
-		return;
-	}
-	response = MHD_create_response_from_buffer_with_free_callback(n, bytes, sutra_free);
-	if (!response)
-		sutra_free(bytes);
-	send_response(r, status, content_type, response);
-}
-
-void sutra_http_reply(struct sutra_http_request *r, int status, const char *content_type,
-		      struct sutra_buf *body)
-{
-	int error = sutra_buf_error(body);
-	struct sutra_err err;
-
-	if (!error) {
-		send_body(r, status, content_type, body);
-		return;
-	}
-	sutra_buf_release(body);
-	sutra_fail(&err, error == SUTRA_E_NOMEM ? error : SUTRA_E_INTERNAL, "the answer could not be written: %s",
-		   sutra_err_text(error));
-	sutra_http_reply_error(r, &err);
-}
-
-void sutra_http_reply_json(struct sutra_http_request *r, int status, struct sutra_buf *body)
-{
-	sutra_http_reply(r, status, "application/json", body);
-}
-
-void sutra_http_reply_error(struct sutra_http_request *r, const struct sutra_err *err)
-{
-	struct sutra_buf b;
-	size_t valid = 0;
-
-	sutra_buf_init(&b, 8192);
-	sutra_buf_addf(&b, "{\"error\":{\"code\":\"%s\",\"message\":", sutra_err_name(err->code));
-	if (sutra_str_utf8(err->message, strlen(err->message), &valid))
-		valid = strlen(err->message);
-	sutra_json_add_string(&b, err->message, valid);
-	sutra_buf_adds(&b, ",\"hint\":");
-	sutra_json_add_string(&b, err->hint, strlen(err->hint));
-	sutra_buf_adds(&b, "}}\n");
-	if (sutra_buf_error(&b)) {
-		sutra_buf_release(&b);
-		send_out_of_memory(r);
-		return;
-	}
-	if ((err->code == SUTRA_E_BUSY || sutra_err_http(err->code) == 503) && !has_header(r, "Retry-After"))
-		sutra_http_add_header(r, "Retry-After", "1");
-	send_body(r, sutra_err_http(err->code), "application/json", &b);
-}
-
 static void set_id(struct sutra_http_request *r)
 {
-	const char *id = sutra_http_header(r, "X-Request-Id");
+	const char *id = r->headers[SUTRA_HTTP_H_ID];
 	size_t n = id ? strlen(id) : 0;
 	bool good = n && n < sizeof(r->id);
 
@@ -265,7 +84,7 @@ static void set_id(struct sutra_http_request *r)
 }
 
 static struct sutra_http_request *request_new(struct sutra_http_server *s, struct MHD_Connection *c,
-					      const char *path, const char *method)
+					      const char *const line[3], int uri_error)
 {
 	struct sutra_http_request *r = sutra_alloc(sizeof(*r));
 
@@ -275,24 +94,28 @@ static struct sutra_http_request *request_new(struct sutra_http_server *s, struc
 	r->n_extra = 0;
 	r->server = s;
 	r->connection = c;
-	r->method = method;
-	r->path = path;
+	r->conn = MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+	r->method = line[0];
+	r->path = line[1];
+	r->version = line[2];
 	r->started_ns = sutra_clock_ns();
 	sutra_buf_init(&r->body, s->o.max_body);
+	sutra_http_conn_enter(r->conn, SUTRA_HTTP_BODY, 0, r->started_ns);
+	sutra_http_read_headers(r);
 	set_id(r);
-	sutra_http_admit(r, &s->o, atomic_load_explicit(&s->refusing, memory_order_relaxed));
+	sutra_http_admit(r, uri_error, atomic_load_explicit(&s->refusing, memory_order_relaxed));
 	return r;
 }
 
 /* NULL closes the connection: no memory, or the server has ended. */
 static struct sutra_http_request *request_begin(struct sutra_http_server *s, struct MHD_Connection *c,
-						const char *path, const char *method)
+						const char *const line[3], int uri_error)
 {
 	struct sutra_http_request *r = NULL;
 
 	atomic_fetch_add(&s->active, 1);
 	if (!atomic_load(&s->sealed))
-		r = request_new(s, c, path, method);
+		r = request_new(s, c, line, uri_error);
 	if (!r) {
 		atomic_fetch_sub(&s->active, 1);
 		wake(s);
@@ -300,19 +123,27 @@ static struct sutra_http_request *request_begin(struct sutra_http_server *s, str
 	return r;
 }
 
+static void drop_body(struct sutra_http_request *r)
+{
+	sutra_buf_release(&r->body);
+	sutra_http_let_go(r);
+}
+
 static void take_body(struct sutra_http_request *r, const char *data, size_t n)
 {
+	if (r->conn)
+		atomic_fetch_add_explicit(&r->conn->bytes, n, memory_order_relaxed);
 	if (!r->refusal.code) {
 		sutra_buf_add(&r->body, data, n);
-		if (!sutra_buf_error(&r->body))
-			return;
-		if (r->body.error == SUTRA_E_TOOBIG)
+		if (sutra_buf_error(&r->body) == SUTRA_E_TOOBIG)
 			sutra_fail(&r->refusal, SUTRA_E_TOOBIG,
 				   "the body is too large; at most %zu bytes are taken",
 				   r->server->o.max_body);
-		else
+		else if (sutra_buf_error(&r->body))
 			sutra_fail(&r->refusal, SUTRA_E_NOMEM, "out of memory for the body");
-		sutra_buf_release(&r->body);
+		else if (r->body.cap <= r->held || sutra_http_hold(r, r->body.cap - r->held))
+			return;
+		drop_body(r);
 	}
 	r->dropped += n;
 }
@@ -321,6 +152,8 @@ static void dispatch(struct sutra_http_request *r)
 {
 	struct sutra_buf pong;
 
+	if (!r->refusal.code && !sutra_http_hold_json(r))
+		drop_body(r);
 	if (r->refusal.code) {
 		sutra_http_reply_error(r, &r->refusal);
 	} else if (r->route) {
@@ -338,21 +171,37 @@ static enum MHD_Result queue_answer(struct sutra_http_request *r)
 
 	if (!r->response)
 		return MHD_NO;	/* no memory for an answer: the connection closes */
+	sutra_http_conn_enter(r->conn, SUTRA_HTTP_ANSWER, r->length, sutra_clock_ns());
 	rc = MHD_queue_response(r->connection, (unsigned)r->status, r->response);
 	MHD_destroy_response(r->response);
 	r->response = NULL;
 	return rc;
 }
 
+/* What may stand in the place of a request, before its headers are here. */
+static int uri_errors[] = { SUTRA_E_LONGURI, SUTRA_E_SYNTAX };
+
+static bool is_uri_error(const void *request) { return request == &uri_errors[0] || request == &uri_errors[1]; }
+
+/* The address as it came: libmicrohttpd decodes it next, and a NUL would end it. */
+static void *on_uri(void *cls, const char *uri, struct MHD_Connection *c)
+{
+	int rc = uri ? sutra_http_target(uri) : SUTRA_E_SYNTAX;
+
+	return rc ? &uri_errors[rc == SUTRA_E_SYNTAX] : NULL;
+}
+
 static enum MHD_Result on_access(void *cls, struct MHD_Connection *c, const char *path,
 				 const char *method, const char *version, const char *data,
 				 size_t *size, void **con_cls)
 {
-	struct sutra_http_request *r = *con_cls;
-	int running = RUNNING;
+	const char *const line[] = { method, path, version };
+	int uri_error = is_uri_error(*con_cls) ? *(int *)*con_cls : 0;
+	struct sutra_http_request *r = uri_error ? NULL : *con_cls;
+	int running = SUTRA_HTTP_RUNNING;
 
 	if (!r) {
-		*con_cls = r = request_begin(cls, c, path, method);
+		*con_cls = r = request_begin(cls, c, line, uri_error);
 		if (r && r->answer_at_once) {
 			dispatch(r);
 			return queue_answer(r);
@@ -366,15 +215,16 @@ static enum MHD_Result on_access(void *cls, struct MHD_Connection *c, const char
 	}
 	if (!r->ended) {
 		r->ended = true;
+		sutra_http_conn_enter(r->conn, SUTRA_HTTP_BUSY, 0, r->started_ns);
 		dispatch(r);
-		if (atomic_load(&r->state) != ANSWERED) {
+		if (atomic_load(&r->state) != SUTRA_HTTP_ANSWERED) {
 			MHD_suspend_connection(c);
-			if (!atomic_compare_exchange_strong(&r->state, &running, SUSPENDED))
+			if (!atomic_compare_exchange_strong(&r->state, &running, SUTRA_HTTP_SUSPENDED))
 				MHD_resume_connection(c);
 			return MHD_YES;
 		}
 	}
-	return atomic_load(&r->state) == ANSWERED ? queue_answer(r) : MHD_YES;
+	return atomic_load(&r->state) == SUTRA_HTTP_ANSWERED ? queue_answer(r) : MHD_YES;
 }
 
 static void on_completed(void *cls, struct MHD_Connection *c, void **con_cls,
@@ -382,10 +232,11 @@ static void on_completed(void *cls, struct MHD_Connection *c, void **con_cls,
 {
 	struct sutra_http_server *s = cls;
 	struct sutra_http_request *r = *con_cls;
+	uint64_t now;
 
-	if (!r)
-		return;
 	*con_cls = NULL;
+	if (!r || is_uri_error(r))
+		return;
 	if (sutra_log_on(SUTRA_DEBUG))
 		sutra_log(SUTRA_DEBUG, "http", "request",
 			  "id=%s method=%s path=\"%s\" status=%d took_ms=%.3f ended=%s", r->id, r->method,
@@ -393,10 +244,12 @@ static void on_completed(void *cls, struct MHD_Connection *c, void **con_cls,
 			  why == MHD_REQUEST_TERMINATED_COMPLETED_OK ? "ok" : "aborted");
 	if (r->response)
 		MHD_destroy_response(r->response);
-	sutra_buf_release(&r->body);
-	atomic_store_explicit(&s->last_event_ns, sutra_clock_ns(), memory_order_relaxed);
+	drop_body(r);
+	now = sutra_clock_ns();
+	sutra_http_conn_enter(r->conn, SUTRA_HTTP_IDLE, 0, now);
+	atomic_store_explicit(&s->last_event_ns, now, memory_order_relaxed);
 	if (!strcmp(r->method, "POST"))
-		atomic_store_explicit(&s->last_work_ns, sutra_clock_ns(), memory_order_relaxed);
+		atomic_store_explicit(&s->last_work_ns, now, memory_order_relaxed);
 	sutra_free(r);
 	atomic_fetch_sub(&s->active, 1);
 	wake(s);
@@ -408,23 +261,30 @@ static void on_connection(void *cls, struct MHD_Connection *c, void **socket_ctx
 	struct sutra_http_server *s = cls;
 
 	if (what == MHD_CONNECTION_NOTIFY_STARTED) {
-		atomic_store_explicit(&s->last_event_ns, sutra_clock_ns(), memory_order_relaxed);
+		int fd = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+
+		*socket_ctx = sutra_http_conn_new(
+			&s->conns, fd, MHD_get_connection_info(c, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr);
 		atomic_fetch_add(&s->connections, 1);
 	} else {
+		sutra_http_conn_free(&s->conns, *socket_ctx);
 		atomic_fetch_sub(&s->connections, 1);
 		wake(s);
 	}
 }
 
-static struct MHD_Daemon *start_daemon(struct sutra_http_server *s, int fd)
+/* It does not listen: it gets its connections from the listening thread, which has the limit. */
+static struct MHD_Daemon *start_daemon(struct sutra_http_server *s)
 {
 	const struct sutra_http_options *o = &s->o;
 
 	return MHD_start_daemon(
-		MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_TURBO | MHD_USE_ITC, 0,
-		NULL, NULL, on_access, s, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE,
-		o->threads, MHD_OPTION_CONNECTION_LIMIT, o->max_connections, MHD_OPTION_CONNECTION_TIMEOUT,
-		o->idle_timeout_s, MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
+		MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_TURBO | MHD_USE_ITC |
+			MHD_USE_NO_LISTEN_SOCKET,
+		0, NULL, NULL, on_access, s, MHD_OPTION_THREAD_POOL_SIZE, o->threads, MHD_OPTION_CONNECTION_LIMIT,
+		4 * o->max_connections + 1024, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)2 * SUTRA_HTTP_MAX_HEAD,
+		MHD_OPTION_CONNECTION_TIMEOUT, o->idle_timeout_s, MHD_OPTION_URI_LOG_CALLBACK, on_uri, s,
+		MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
 		MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
 		MHD_OPTION_END);
 }
@@ -438,6 +298,34 @@ static void remember_address(struct sutra_http_server *s)
 		sutra_addr_format((struct sockaddr *)&sa, s->address);
 }
 
+/* Descriptors for connections, when some are left for the rest of the program. */
+static unsigned most_connections(unsigned wanted)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) || files.rlim_cur / 4 * 3 >= wanted)
+		return wanted;
+	return (unsigned)(files.rlim_cur / 4 * 3);
+}
+
+static void set_limits(struct sutra_http_server *s)
+{
+	struct sutra_http_options *o = &s->o;
+	uint64_t quarter = sutra_memory_limit("") / 4;
+
+	o->threads = o->threads ? o->threads : 2;
+	o->max_connections = most_connections(o->max_connections ? o->max_connections : 8192);
+	o->max_body = o->max_body ? o->max_body : 16u << 20;
+	if (!o->max_held)
+		o->max_held = quarter < MOST_HELD ? (size_t)quarter : MOST_HELD;
+	if (o->max_held < 4 * o->max_body)
+		o->max_held = 4 * o->max_body;
+	o->idle_timeout_s = o->idle_timeout_s ? o->idle_timeout_s : 30;
+	s->conns.max = o->max_connections;
+	s->conns.head_ns = o->head_ns = o->head_ns ? o->head_ns : limit_ns;
+	s->conns.grace_ns = o->grace_ns ? o->grace_ns : limit_ns;
+}
+
 int sutra_http_server_start(const struct sutra_http_options *options,
 			    struct sutra_http_server **ret, struct sutra_err *err)
 {
@@ -448,20 +336,16 @@ int sutra_http_server_start(const struct sutra_http_options *options,
 		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory for the HTTP server");
 	s->o = *options;
 	s->accepting = true;
-	s->o.threads = s->o.threads ? s->o.threads : 2;
-	s->o.max_connections = s->o.max_connections ? s->o.max_connections : 8192;
-	s->o.max_body = s->o.max_body ? s->o.max_body : 16u << 20;
-	s->o.idle_timeout_s = s->o.idle_timeout_s ? s->o.idle_timeout_s : 30;
+	sutra_http_conns_init(&s->conns);
+	set_limits(s);
 	sutra_random(&s->id_prefix, sizeof(s->id_prefix));
 	pthread_mutex_init(&s->lock, NULL);
 	sutra_clock_cond_init(&s->changed);
-	rc = sutra_listen_open(options->listen, 4096, s->fds, MAX_SOCKETS, &s->n, err);
-	for (int i = 0; i < s->n && !rc; i++) {
-		s->daemons[i] = start_daemon(s, s->fds[i]);
-		if (!s->daemons[i]) {
-			s->fds[i] = -1;	/* libmicrohttpd has closed it */
-			rc = sutra_fail(err, SUTRA_E_IO, "cannot start the HTTP server on %s", options->listen);
-		}
+	rc = sutra_listen_open(options->listen, 4096, s->fds, SUTRA_HTTP_MAX_SOCKETS, &s->n, err);
+	if (!rc) {
+		s->daemon = start_daemon(s);
+		rc = s->daemon ? sutra_http_listener_start(s, err) :
+				 sutra_fail(err, SUTRA_E_IO, "cannot start the HTTP server on %s", options->listen);
 	}
 	if (rc) {
 		sutra_http_server_stop(s, 0);
@@ -491,12 +375,11 @@ int sutra_http_server_sockets(const struct sutra_http_server *s, const int **ret
 static void stop_accepting(struct sutra_http_server *s)
 {
 	s->accepting = false;
-	for (int i = 0; i < s->n; i++)
-		if (s->daemons[i])
-			MHD_quiesce_daemon(s->daemons[i]);
+	if (s->listener)
+		sutra_http_listener_pause(s->listener);
 }
 
-/* Refuses connections. libmicrohttpd's threads know the sockets yet: they are closed later. */
+/* Refuses connections. */
 static void stop_listening(struct sutra_http_server *s)
 {
 	stop_accepting(s);
@@ -558,9 +441,10 @@ static bool end_daemons(struct sutra_http_server *s, uint64_t end)
 			  atomic_load(&s->active));
 		return false;
 	}
-	for (int i = 0; i < s->n; i++)
-		if (s->daemons[i])
-			MHD_stop_daemon(s->daemons[i]);
+	if (s->listener)
+		sutra_http_listener_stop(s->listener);
+	if (s->daemon)
+		MHD_stop_daemon(s->daemon);
 	return true;
 }
 
@@ -594,6 +478,8 @@ void sutra_http_server_free(struct sutra_http_server *s)
 	for (int i = 0; i < s->n; i++)
 		if (s->fds[i] >= 0)
 			close(s->fds[i]);
+	sutra_http_listener_free(s->listener);
+	sutra_http_conns_release(&s->conns);
 	pthread_cond_destroy(&s->changed);
 	pthread_mutex_destroy(&s->lock);
 	sutra_free(s);

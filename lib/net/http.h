@@ -10,8 +10,10 @@
  * Done here, the same for every service (CONTRACT section 2): /ping, X-Request-Id
  * (the caller's if it is 1-128 printable characters, else a new one), 404, 405 with
  * Allow, 413 (body over max_body), 415 (a POST whose Content-Type is neither absent, JSON,
- * octet-stream, text nor a form curl sends by default), errors as JSON with code, message,
- * hint, 503 while not accepting, a slow client's time-out.
+ * octet-stream nor, from a program, the form that curl sends by default; a packed body), 400, 414, 431,
+ * 501, 505 for what is no request, errors as JSON with code, message, hint. 503 while not accepting, and
+ * when the memory for bodies is used up. 403 and 421 for other sites' pages (http_origin.c). Time limits
+ * and the end of the oldest idle connections when there are too many (http_listen.c).
  */
 #ifndef SUTRA_NET_HTTP_H
 #define SUTRA_NET_HTTP_H
@@ -29,7 +31,8 @@ struct sutra_http_request;
 typedef void sutra_http_handler(struct sutra_http_request *r, void *ctx);
 
 struct sutra_http_route {
-	const char *method;	/* "GET", "POST", "DELETE"; NULL ends the table */
+	const char *method;	/* "GET", "POST", "DELETE"; NULL ends the table. A GET changes something
+				 * if its path takes POST, too */
 	const char *path;	/* exact; "/x/" followed by '*' matches every path below */
 	sutra_http_handler *handler;
 };
@@ -40,9 +43,15 @@ struct sutra_http_options {
 	const struct sutra_http_route *routes;
 	void *ctx;			/* passed to handlers */
 	unsigned threads;		/* 0: 2 */
-	unsigned max_connections;	/* 0: 8192 */
+	unsigned max_connections;	/* 0: 8192; at most three quarters of the descriptors */
 	size_t max_body;		/* bytes; 0: 16 MiB */
+	size_t max_held;		/* bytes that bodies under way, and reading them, may take; at least
+					 * 4 * max_body; 0: a quarter of the memory the process may have,
+					 * 1 GiB at most */
 	unsigned idle_timeout_s;	/* connection without progress; 0: 30 */
+	uint64_t head_ns;		/* from a head's first byte to its last; 0: 10 s */
+	uint64_t grace_ns;		/* a body or an answer goes on with 32 KiB/s from then on; 0: 10 s */
+	const char *allowed_hosts;	/* names that browsers may use beside those of http_origin.c; NULL */
 	bool (*noticed)(void);		/* whether balancers know that it leaves; NULL: there are none */
 };
 
@@ -81,6 +90,8 @@ bool sutra_http_gone(const struct sutra_http_request *r);
  * coming, at most a day), 0 without the header; SUTRA_E_INVALID names a wrong value. */
 int sutra_http_deadline(const struct sutra_http_request *r, uint64_t *ret_ns, struct sutra_err *err);
 uint64_t sutra_http_started_ns(const struct sutra_http_request *r);	/* monotonic, when headers came */
+/* Appends what the request's server counts, as Prometheus text. */
+void sutra_http_metrics(const struct sutra_http_request *r, struct sutra_buf *b);
 
 /* Adds a header (at most 8, of at most 511 bytes) to the coming answer. */
 void sutra_http_add_header(struct sutra_http_request *r, const char *name, const char *value);

@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "base/str.h"
+#include "net/http_head.h"
 
 static bool path_matches(const char *pattern, const char *path)
 {
@@ -38,13 +39,15 @@ static void find_route(struct sutra_http_request *r, const struct sutra_http_opt
 	for (const struct sutra_http_route *t = o->routes; t->method; t++) {
 		if (!path_matches(t->path, r->path))
 			continue;
-		if (!strcmp(t->method, method)) {
+		r->changes |= !strcmp(t->method, "POST");
+		if (!r->route && !strcmp(t->method, method))
 			r->route = t;
-			return;
-		}
 		snprintf(allow + strlen(allow), sizeof(allow) - strlen(allow), "%s%s", *allow ? ", " : "",
 			 t->method);
 	}
+	r->changes |= strcmp(method, "GET") != 0;
+	if (r->route)
+		return;
 	if (!strcmp(r->path, "/ping")) {
 		if (!strcmp(method, "GET"))
 			return;
@@ -60,58 +63,99 @@ static void find_route(struct sutra_http_request *r, const struct sutra_http_opt
 	}
 }
 
-static bool media_type_ok(const char *type)
-{
-	static const char *const known[] = { "application/json", "application/x-ndjson",
-					     "application/octet-stream", "text/",
-					     "application/x-www-form-urlencoded" };
+static bool is_type(const char *type, size_t n, const char *name) { return n == strlen(name) && !strncasecmp(type, name, n); }
 
-	for (size_t i = 0; type && i < sizeof(known) / sizeof(*known); i++)
-		if (!strncasecmp(type, known[i], strlen(known[i])))
+/* JSON by its type; or by none, or by the one that curl -d sends, as any page's form does: taken from
+ * programs only. */
+static bool media_type_ok(const struct sutra_http_request *r, const char *type)
+{
+	static const char *const known[] = { "application/json", "application/x-ndjson", "application/octet-stream" };
+	size_t n = type ? strcspn(type, "; \t") : 0;
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
+		if (is_type(type, n, known[i]))
 			return true;
-	return !type;
+	return !type || (n > 5 && !strncasecmp(type + n - 5, "+json", 5)) ||
+	       (is_type(type, n, "application/x-www-form-urlencoded") && !sutra_http_from_browser(r));
 }
 
-struct framing {
-	const char *length;	/* the first Content-Length */
-	bool differs, chunked;
+struct pass {
+	struct sutra_http_request *r;
+	struct sutra_http_framing framing;
 };
 
 static enum MHD_Result see_header(void *cls, enum MHD_ValueKind kind, const char *key, const char *value)
 {
-	struct framing *f = cls;
+	static const struct {
+		const char *name;
+		size_t n;
+	} known[] = {
+#define X(sym, name) { name, sizeof(name) - 1 },
+		SUTRA_HTTP_HEADERS(X)
+#undef X
+	};
+	size_t n = strlen(key);
+	struct pass *p = cls;
 
-	if (!strcasecmp(key, "Transfer-Encoding")) {
-		f->chunked = true;
-	} else if (!strcasecmp(key, "Content-Length")) {
-		f->differs |= f->length && strcmp(f->length, value ? value : "") != 0;
-		f->length = f->length ? f->length : value;
+	for (size_t i = 0; i < SUTRA_HTTP_H_COUNT; i++) {
+		if (known[i].n != n || strcasecmp(known[i].name, key))
+			continue;
+		if (!p->r->headers[i])
+			p->r->headers[i] = value ? value : "";
+		if (i <= SUTRA_HTTP_H_CODING)
+			sutra_http_framing(&p->framing, key, n, value ? value : "", value ? strlen(value) : 0);
+		break;
 	}
 	return MHD_YES;
 }
 
-/* Two lengths of one body: what stands before this server may have believed the other one
- * (RFC 9112, 6.3). */
-static bool is_smuggling(struct sutra_http_request *r)
+bool sutra_http_read_headers(struct sutra_http_request *r)
 {
-	struct framing f = { 0 };
+	struct pass p = { .r = r };
 
-	MHD_get_connection_values(r->connection, MHD_HEADER_KIND, see_header, &f);
-	return f.differs || (f.length && f.chunked);
+	MHD_get_connection_values(r->connection, MHD_HEADER_KIND, see_header, &p);
+	return !sutra_http_framing_check(&p.framing, &r->refusal);
+}
+
+/* How long the head is and where the body ends. In doubt the body is not read: what stands before this
+ * server may have seen another end of it (RFC 9112, 6.3). */
+static bool check_framing(struct sutra_http_request *r)
+{
+	const union MHD_ConnectionInfo *head =
+		MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+	const char *expect = r->headers[SUTRA_HTTP_H_EXPECT];
+	bool old = !strcmp(r->version, "HTTP/1.0");
+
+	if (r->refusal.code) {
+		r->answer_at_once = true;
+		return false;
+	}
+	if (head && head->header_size > SUTRA_HTTP_MAX_HEAD) {
+		sutra_http_head_fail(SUTRA_E_LONGHEAD, &r->refusal);
+	} else if (old && r->headers[SUTRA_HTTP_H_CODING]) {
+		sutra_fail(&r->refusal, SUTRA_E_SYNTAX, "HTTP/1.0 has no Transfer-Encoding");
+	} else if (!old && !r->headers[SUTRA_HTTP_H_HOST]) {
+		sutra_fail(&r->refusal, SUTRA_E_SYNTAX, "the header Host is missing");
+	} else if (expect && strcasecmp(expect, "100-continue")) {
+		sutra_fail(&r->refusal, SUTRA_E_EXPECT, "Expect is \"%.40s\"; only 100-continue is met", expect);
+	}
+	r->answer_at_once = r->refusal.code;
+	return !r->refusal.code;
 }
 
 static void check_body_headers(struct sutra_http_request *r, const struct sutra_http_options *o)
 {
-	const char *length = sutra_http_header(r, "Content-Length");
-	const char *type = sutra_http_header(r, "Content-Type");
+	const char *length = r->headers[SUTRA_HTTP_H_LENGTH];
+	const char *type = r->headers[SUTRA_HTTP_H_TYPE];
+	const char *packed = r->headers[SUTRA_HTTP_H_PACKED];
 	size_t max = o->max_body;
 	int64_t n;
 
-	if (is_smuggling(r)) {
-		sutra_fail(&r->refusal, SUTRA_E_SYNTAX, "the headers give the body more than one length");
-		sutra_hint(&r->refusal, "send one Content-Length, or Transfer-Encoding: chunked");
-		r->answer_at_once = true;
-	} else if (!strcmp(r->method, "POST") && !media_type_ok(type)) {
+	if (packed && strcasecmp(packed, "identity")) {
+		sutra_fail(&r->refusal, SUTRA_E_MEDIA, "Content-Encoding \"%.40s\" is not understood", packed);
+		sutra_hint(&r->refusal, "send the body as it is");
+		sutra_http_add_header(r, "Accept-Encoding", "identity");
+	} else if (!strcmp(r->method, "POST") && !media_type_ok(r, type)) {
 		sutra_fail(&r->refusal, SUTRA_E_MEDIA, "Content-Type \"%.100s\" is not understood", type);
 		sutra_hint(&r->refusal, "send application/json");
 	} else if (length && !sutra_str_int(length, 0, INT64_MAX, &n) && (uint64_t)n > max) {
@@ -122,9 +166,31 @@ static void check_body_headers(struct sutra_http_request *r, const struct sutra_
 	}
 }
 
-void sutra_http_admit(struct sutra_http_request *r, const struct sutra_http_options *o, bool refusing)
+/* The Host; of an absolute address ("GET http://host/path") the one in it, which comes first (RFC 9112,
+ * 3.2.2), and is taken off the path. */
+static const char *take_host(struct sutra_http_request *r)
 {
+	const char *host = r->headers[SUTRA_HTTP_H_HOST];
+
+	if (!strncasecmp(r->path, "http://", 7)) {
+		host = r->path + 7;
+		r->path = strchr(host, '/') ? strchr(host, '/') : "/";
+	}
+	return host ? host : "";
+}
+
+void sutra_http_admit(struct sutra_http_request *r, int uri_error, bool refusing)
+{
+	const struct sutra_http_options *o = &r->server->o;
+	const char *host = take_host(r);
+
+	if (!r->refusal.code && uri_error)
+		sutra_http_head_fail(uri_error, &r->refusal);
+	if (!check_framing(r))
+		return;
 	find_route(r, o);
+	if (!r->refusal.code)
+		sutra_http_check_origin(r, host, o);
 	if (!r->refusal.code && refusing && !strcmp(r->method, "POST")) {
 		sutra_fail(&r->refusal, SUTRA_E_UNAVAILABLE, "the service is stopping");
 		sutra_hint(&r->refusal, "try again: another instance, or the next one, takes it");

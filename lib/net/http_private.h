@@ -1,25 +1,81 @@
 /*
- * http_private - a request from the inside; for http.c, which leads it from its headers to its answer,
- * and http_admit.c, which says whether it may come in. Use it through net/http.h.
+ * http_private - a server and its requests from the inside. Use them through net/http.h.
+ *
+ *	http.c		the server's life, and a request's from its headers to its answer
+ *	http_listen.c	connections until the head of their first request is here
+ *	http_conn.c	what connections do, and who is closed for it
+ *	http_head.c	whether these bytes are a request's head
+ *	http_admit.c	what the head says: the route, or why it is refused
+ *	http_origin.c	whether another site's page has sent it
+ *	http_room.c	the memory of bodies under way
+ *	http_answer.c	answers
  */
 #ifndef SUTRA_NET_HTTP_PRIVATE_H
 #define SUTRA_NET_HTTP_PRIVATE_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "net/http.h"
+#include "net/http_conn.h"
+#include "net/port.h"
+
+enum { SUTRA_HTTP_MAX_SOCKETS = 16 };
+
+struct sutra_http_server {
+	struct sutra_http_options o;
+	struct MHD_Daemon *daemon;
+	struct sutra_http_listener *listener;
+	struct sutra_http_conns conns;
+	int fds[SUTRA_HTTP_MAX_SOCKETS];
+	int n;
+	char address[SUTRA_ADDR_LEN];
+	atomic_bool leaving;	/* answers carry Connection: close */
+	atomic_bool refusing;	/* who brings work gets 503 */
+	atomic_bool sealed;	/* no request begins any more */
+	bool accepting, ended;	/* the stopping thread's */
+	atomic_uint active, connections;
+	atomic_ullong last_event_ns;	/* a request's end, a connection's beginning */
+	atomic_ullong last_work_ns;	/* a POST's end: probes go on */
+	atomic_ullong next_id;
+	uint32_t id_prefix;
+	atomic_size_t held;	/* bytes that bodies under way hold: http_room.c */
+	atomic_bool freed;	/* a large body has ended */
+	pthread_mutex_t lock;	/* only for changed */
+	pthread_cond_t changed;	/* a request or connection ended */
+};
+
+enum { SUTRA_HTTP_RUNNING, SUTRA_HTTP_SUSPENDED, SUTRA_HTTP_ANSWERED };	/* state */
+
+/* Headers that decide whether a request comes in, found in one pass. */
+#define SUTRA_HTTP_HEADERS(X)                                                                       \
+	X(HOST, "Host") X(LENGTH, "Content-Length") X(CODING, "Transfer-Encoding")                  \
+	X(TYPE, "Content-Type") X(PACKED, "Content-Encoding") X(EXPECT, "Expect")                   \
+	X(ORIGIN, "Origin") X(REFERER, "Referer") X(AGENT, "User-Agent") X(SITE, "Sec-Fetch-Site")  \
+	X(MODE, "Sec-Fetch-Mode") X(LANGUAGE, "Accept-Language") X(ID, "X-Request-Id")
+enum sutra_http_header_name {
+#define X(sym, name) SUTRA_HTTP_H_##sym,
+	SUTRA_HTTP_HEADERS(X)
+#undef X
+	SUTRA_HTTP_H_COUNT
+};
 
 struct sutra_http_request {
 	struct sutra_http_server *server;
 	struct MHD_Connection *connection;
-	const char *method, *path;
+	struct sutra_http_conn *conn;	/* NULL: no memory for it */
+	const char *method, *path, *version;
 	const struct sutra_http_route *route;
+	const char *headers[SUTRA_HTTP_H_COUNT];	/* the first of a name, or NULL */
+	bool changes;		/* it is no mere question, whatever its method */
 	struct sutra_buf body;
 	uint64_t started_ns, dropped;
 	bool ended;		/* the whole body is here */
 	bool answer_at_once;	/* the body is not read: it is far too large, or its length is in doubt */
+	size_t held;		/* of the server's room for bodies */
 	atomic_int state;	/* of the answer; see http.c */
 	int status;
+	size_t length;		/* of the answer */
 	struct MHD_Response *response;
 	struct sutra_err refusal;	/* code 0: none */
 	char id[129];		/* at most 128 characters */
@@ -30,8 +86,24 @@ struct sutra_http_request {
 	size_t n_extra;
 };
 
-/* Fills the route (left NULL for /ping), or the refusal: 404, 405 with Allow, 413, 415, 400 where the
- * body has two lengths; refusing: 503 to every POST. */
-void sutra_http_admit(struct sutra_http_request *r, const struct sutra_http_options *o, bool refusing);
+/* Fills headers. False: what they say of the body's length is in doubt; the refusal is filled. */
+bool sutra_http_read_headers(struct sutra_http_request *r);
+/* Fills the route (left NULL for /ping), or the refusal. uri_error: what sutra_http_target found;
+ * refusing: 503 to every POST. */
+void sutra_http_admit(struct sutra_http_request *r, int uri_error, bool refusing);
+/* Refuses what another site's page may have sent to this host (the header's, or an absolute address's). */
+void sutra_http_check_origin(struct sutra_http_request *r, const char *host, const struct sutra_http_options *o);
+/* Whether it carries headers that browsers send, and programs do not. */
+bool sutra_http_from_browser(const struct sutra_http_request *r);
+
+/* Room for n more bytes of the request until it ends; else its refusal is filled: 503, or 413 if it
+ * could never have them. */
+bool sutra_http_hold(struct sutra_http_request *r, size_t n);
+/* Room for what reading the whole body as JSON takes. */
+bool sutra_http_hold_json(struct sutra_http_request *r);
+void sutra_http_let_go(struct sutra_http_request *r);
+
+/* {"error":{...}} as sutra_http_reply_error sends it. */
+void sutra_http_error_json(struct sutra_buf *b, const struct sutra_err *err);
 
 #endif

@@ -354,6 +354,14 @@ static void the_tightest_quota_counts(void **state)
 	assert_true(sutra_cores_quota(root) == 4);
 	put_group(root, "/sys/fs/cgroup/cpu/c", "cpu.cfs_quota_us", "50000\n");
 	assert_true(sutra_cores_quota(root) == 0.5);
+	put_group(root, "/proc/self", "cgroup", "0::/a/b\n");
+	assert_true(sutra_memory_limit(root) > 2 << 20);	/* the machine's */
+	put_group(root, "/sys/fs/cgroup/a/b", "memory.max", "max\n");
+	put_group(root, "/sys/fs/cgroup/a", "memory.max", "2097152\n");
+	assert_int_equal(sutra_memory_limit(root), 2 << 20);
+	put_group(root, "/proc/self", "cgroup", "4:memory:/c\n");
+	put_group(root, "/sys/fs/cgroup/memory/c", "memory.limit_in_bytes", "1048576\n");
+	assert_int_equal(sutra_memory_limit(root), 1 << 20);
 	assert_int_equal(sutra_remove_tree(root, &err), 0);
 	assert_true(sutra_cores_list(cores, 4) >= 1 && cores[0] >= 0);
 }

@@ -1,0 +1,80 @@
+/*
+ * http_conn - the connections that libmicrohttpd has: what each is doing, since when, and who has so
+ * many. Embedded in a server; for http.c and http_listen.c.
+ */
+#ifndef SUTRA_NET_HTTP_CONN_H
+#define SUTRA_NET_HTTP_CONN_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+enum {
+	SUTRA_HTTP_BATCH = 32,	/* connections closed at a time when the table is full */
+	SUTRA_HTTP_PEERS = 4096,	/* counters of addresses */
+};
+
+enum sutra_http_phase { SUTRA_HTTP_IDLE, SUTRA_HTTP_BODY, SUTRA_HTTP_BUSY, SUTRA_HTTP_ANSWER };
+
+#define SUTRA_HTTP_COUNTS(X)                                                              \
+	X(ACCEPTED, "accepted")                                                           \
+	X(REFUSED, "refused") /* heads that are none, are late, or had no room */         \
+	X(SLOW_HEAD, "slow_head") X(SLOW_BODY, "slow_body") X(SLOW_READER, "slow_reader") \
+	X(EVICTED, "evicted") /* closed to make room */                                   \
+	X(NO_BODY_ROOM, "no_body_room")                                                   \
+	X(PAUSED, "paused")   /* no descriptors, or every connection at work */
+enum sutra_http_counter {
+#define X(sym, name) SUTRA_HTTP_##sym,
+	SUTRA_HTTP_COUNTS(X)
+#undef X
+	SUTRA_HTTP_COUNT_N
+};
+
+struct sutra_http_conn {
+	struct sutra_http_conn *next, *prev;
+	int fd;
+	unsigned peer;
+	atomic_int phase;
+	atomic_ullong since_ns;
+	atomic_size_t bytes;	/* of the body so far; of the whole answer */
+	/* The listening thread's: */
+	uint64_t watched_ns;	/* the since_ns that the rest is of */
+	uint64_t received, head_ns;	/* bytes then; when more than these were seen */
+	bool cut;
+};
+
+struct sutra_http_conns {
+	pthread_mutex_t lock;	/* of the list */
+	struct sutra_http_conn list;	/* its head */
+	atomic_uint peers[SUTRA_HTTP_PEERS];
+	atomic_ullong counts[SUTRA_HTTP_COUNT_N];
+	unsigned max;		/* connections of all addresses */
+	uint64_t seed, head_ns, grace_ns;	/* limits: see net/http.h */
+};
+
+void sutra_http_conns_init(struct sutra_http_conns *t);
+void sutra_http_conns_release(struct sutra_http_conns *t);	/* no connection is left */
+/* Cuts those beyond their limits; the listening thread, every tick. */
+void sutra_http_conns_check(struct sutra_http_conns *t, uint64_t now);
+/* Cuts some that are idle or slow, the oldest first; false: all are at work. */
+bool sutra_http_conns_evict(struct sutra_http_conns *t);
+static inline void sutra_http_count(struct sutra_http_conns *t, enum sutra_http_counter what)
+{
+	atomic_fetch_add_explicit(&t->counts[what], 1, memory_order_relaxed);
+}
+
+/* The counter of an address. Two that share one only share their part of the table. */
+unsigned sutra_http_peer(const struct sutra_http_conns *t, const struct sockaddr *sa);
+void sutra_http_peer_add(struct sutra_http_conns *t, unsigned peer, int n);
+bool sutra_http_peer_heavy(const struct sutra_http_conns *t, unsigned peer);	/* has more than half */
+
+/* From libmicrohttpd's notification of its beginning to that of its end. NULL: no memory. */
+struct sutra_http_conn *sutra_http_conn_new(struct sutra_http_conns *t, int fd, const struct sockaddr *sa);
+void sutra_http_conn_free(struct sutra_http_conns *t, struct sutra_http_conn *c);
+/* The thread that leads its request. NULL: nothing. */
+void sutra_http_conn_enter(struct sutra_http_conn *c, enum sutra_http_phase phase, size_t bytes, uint64_t now);
+
+#endif

@@ -1,0 +1,37 @@
+/*
+ * http_head - whether bytes are the head of an HTTP/1.1 request, strictly (RFC 9112): what another
+ * server may read in another way is refused. No state, no memory.
+ */
+#ifndef SUTRA_NET_HTTP_HEAD_H
+#define SUTRA_NET_HTTP_HEAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+
+enum { SUTRA_HTTP_MAX_TARGET = 8192, SUTRA_HTTP_MAX_HEAD = 16384 };
+
+/* Looks at p[0..n). 1: a whole head stands there; 0: the beginning of one; else SUTRA_E_SYNTAX (400),
+ * SUTRA_E_LONGURI (414), SUTRA_E_LONGHEAD (431), SUTRA_E_VERSION (505). probe: it is GET or HEAD of
+ * /health, /ready, /ping or /metrics. */
+int sutra_http_head(const char *p, size_t n, bool *ret_probe, struct sutra_err *err);
+/* The target of a request line: 0, SUTRA_E_LONGURI, or SUTRA_E_SYNTAX for blanks and controls,
+ * percent-encoded ones too. */
+int sutra_http_target(const char *target);
+/* The words for such a code, and for SUTRA_E_LONGHEAD; returns it. */
+int sutra_http_head_fail(int code, struct sutra_err *err);
+
+/* What the headers say about the body's length, header by header. */
+struct sutra_http_framing {
+	const char *length;	/* the first Content-Length; not a string */
+	size_t length_len;
+	unsigned lengths, codings, hosts;
+	bool bad_length;	/* not digits only, or two that differ */
+	bool other_coding;	/* a transfer coding that is not "chunked" */
+};
+void sutra_http_framing(struct sutra_http_framing *f, const char *name, size_t n, const char *value, size_t m);
+/* 0, or what is wrong with it: SUTRA_E_SYNTAX, or SUTRA_E_UNSUPPORTED for a transfer coding. */
+int sutra_http_framing_check(const struct sutra_http_framing *f, struct sutra_err *err);
+
+#endif
