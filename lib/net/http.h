@@ -50,7 +50,7 @@ struct sutra_http_options {
 					 * 1 GiB at most */
 	unsigned idle_timeout_s;	/* connection without progress; 0: 30 */
 	uint64_t head_ns;		/* from a head's first byte to its last; 0: 10 s */
-	uint64_t grace_ns;		/* a body or an answer goes on with 32 KiB/s from then on; 0: 10 s */
+	uint64_t grace_ns;		/* a body or an answer goes on with 16 KiB/s from then on; 0: 10 s */
 	const char *allowed_hosts;	/* names that browsers may use beside those of http_origin.c; NULL */
 	bool (*noticed)(void);		/* whether balancers know that it leaves; NULL: there are none */
 };

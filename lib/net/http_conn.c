@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "base/digest.h"
 
-enum { RATE = 32768 };	/* bytes a second that a body or an answer goes on with at least */
+enum { RATE = 16384 };	/* bytes a second that a body or an answer goes on with at least */
 
 unsigned sutra_http_peer(const struct sutra_http_conns *t, const struct sockaddr *sa)
 {

@@ -63,7 +63,7 @@ void sutra_http_framing(struct sutra_http_framing *f, const char *name, size_t n
 		f->bad_length |= !m || m > 18;
 		for (size_t i = 0; i < m; i++)
 			f->bad_length |= !isdigit((unsigned char)value[i]);
-		f->bad_length |= f->lengths && (f->length_len != m || memcmp(f->length, value, m));
+		f->differs |= f->lengths && (f->length_len != m || memcmp(f->length, value, m));
 		f->length = f->lengths ? f->length : value;
 		f->length_len = f->lengths++ ? f->length_len : m;
 	} else if (is(name, n, "Transfer-Encoding")) {
@@ -80,7 +80,7 @@ int sutra_http_framing_check(const struct sutra_http_framing *f, struct sutra_er
 		sutra_fail(err, SUTRA_E_UNSUPPORTED, "the body's transfer coding is not supported");
 		return sutra_hint(err, "send Content-Length, or Transfer-Encoding: chunked");
 	}
-	if (f->lengths && f->codings) {
+	if (f->differs || (f->lengths && f->codings)) {
 		sutra_fail(err, SUTRA_E_SYNTAX, "the headers give the body more than one length");
 		return sutra_hint(err, "send one Content-Length, or Transfer-Encoding: chunked");
 	}

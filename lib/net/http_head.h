@@ -27,7 +27,7 @@ struct sutra_http_framing {
 	const char *length;	/* the first Content-Length; not a string */
 	size_t length_len;
 	unsigned lengths, codings, hosts;
-	bool bad_length;	/* not digits only, or two that differ */
+	bool bad_length, differs;	/* not digits only; two of them */
 	bool other_coding;	/* a transfer coding that is not "chunked" */
 };
 void sutra_http_framing(struct sutra_http_framing *f, const char *name, size_t n, const char *value, size_t m);

@@ -15,7 +15,7 @@
  *
  *	waiting, idle	no byte of a head: idle_timeout_s
  *	head		from its first byte on: head_ns
- *	body, answer	grace_ns, and from then on at least RATE bytes a second of it
+ *	body, answer	grace_ns, and from then on at least 16 KiB of it a second
  *	busy		no limit here: the service has its own
  *
  * The table is full at max_connections. Then who waits without a head is closed, then who is idle,

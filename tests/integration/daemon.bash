@@ -65,7 +65,7 @@ metrics_are_well_formed() {
       name = $1; sub(/[{].*/, "", name); samples++
       if (!help[name]) bad("no help text")
       if (!(name in type)) bad("no type")
-      if ($0 !~ /^[a-z_]+([{][a-z]+="[^"]*"(,[a-z]+="[^"]*")*[}])? -?[0-9.e+-]+$/) bad("not a sample: " $0)
+      if ($0 !~ /^[a-z0-9_]+([{][a-z]+="[^"]*"(,[a-z]+="[^"]*")*[}])? -?[0-9.e+-]+$/) bad("not a sample: " $0)
     }
     END { exit wrong || !samples }'
 }
