@@ -116,6 +116,30 @@ static size_t on_data(struct sutra_tcp_conn *c, const char *p, size_t n, void *c
 	return used;
 }
 
+static bool may_be_stale(const struct sutra_wal_report *r) { return r->lost_records || r->lost_more; }
+
+static void tell_damage(const struct sutra_wal_report *r)
+{
+	char text[256];
+
+	if (r->torn_bytes)
+		sutra_log(SUTRA_WARN, "storage", "left out a torn end of the log", "bytes=%llu",
+			  (unsigned long long)r->torn_bytes);
+	if (!r->damaged_ranges)
+		return;
+	for (uint64_t i = 0; i < r->damaged_ranges && i < SUTRA_WAL_DAMAGES; i++) {
+		sutra_wal_damage_text(&r->damages[i], text, sizeof(text));
+		sutra_log(SUTRA_ERROR, "storage", "damage in the log", "range=\"%s\"", text);
+	}
+	sutra_log(SUTRA_ERROR, "storage", "the log is damaged; the rest was kept",
+		  "ranges=%llu bytes=%llu missing_segments=%llu lost_records=%s%llu%s",
+		  (unsigned long long)r->damaged_ranges, (unsigned long long)r->damaged_bytes,
+		  (unsigned long long)r->missing_segments, r->lost_more ? ">=" : "",
+		  (unsigned long long)r->lost_records,
+		  may_be_stale(r) ? " note=\"a delete or a newer value may be among them: what was read "
+				    "before may be older than what was acknowledged\"" : "");
+}
+
 static int open_engine(struct storage *s, struct sutra_err *err)
 {
 	const struct sutra_engine_options o = {
@@ -130,13 +154,7 @@ static int open_engine(struct storage *s, struct sutra_err *err)
 	sutra_log(SUTRA_INFO, "storage", "replayed", "dir=\"%s\" records=%llu bytes=%llu took_s=%.3f",
 		  s->settings.path, (unsigned long long)s->replay.records,
 		  (unsigned long long)s->replay.bytes, sutra_service_uptime());
-	if (s->replay.torn_bytes)
-		sutra_log(SUTRA_WARN, "storage", "cut a torn end off the log", "bytes=%llu",
-			  (unsigned long long)s->replay.torn_bytes);
-	if (s->replay.damaged_ranges)
-		sutra_log(SUTRA_ERROR, "storage", "the log is damaged; the rest was kept",
-			  "ranges=%llu bytes=%llu first=\"%s\"", (unsigned long long)s->replay.damaged_ranges,
-			  (unsigned long long)s->replay.damaged_bytes, s->replay.first_damage);
+	tell_damage(&s->replay);
 	return 0;
 }
 
@@ -258,8 +276,9 @@ static int inspect(const char *dir, bool quiet)
 {
 	struct sutra_wal_report r;
 	struct sutra_err err;
+	char text[256];
 
-	if (sutra_wal_replay(dir, 0, print_record, &quiet, &r, &err)) {
+	if (sutra_wal_replay(dir, print_record, &quiet, &r, &err)) {
 		sutra_shown_printf(stderr, "sutra-storage: %s\n", err.message);
 		return 1;
 	}
@@ -268,8 +287,16 @@ static int inspect(const char *dir, bool quiet)
 	if (r.torn_bytes)
 		printf("torn end: %llu bytes\n", (unsigned long long)r.torn_bytes);
 	if (r.damaged_ranges)
-		printf("damage: %llu ranges, %llu bytes; first: %s\n", (unsigned long long)r.damaged_ranges,
-		       (unsigned long long)r.damaged_bytes, r.first_damage);
+		printf("damage: %llu ranges, %llu bytes, %llu segments missing\n",
+		       (unsigned long long)r.damaged_ranges, (unsigned long long)r.damaged_bytes,
+		       (unsigned long long)r.missing_segments);
+	for (uint64_t i = 0; i < r.damaged_ranges && i < SUTRA_WAL_DAMAGES; i++) {
+		sutra_wal_damage_text(&r.damages[i], text, sizeof(text));
+		printf("  %s\n", text);
+	}
+	if (may_be_stale(&r))
+		printf("lost: %s%llu records; a delete or a newer value may be among them\n",
+		       r.lost_more ? "at least " : "", (unsigned long long)r.lost_records);
 	return r.damaged_ranges ? 1 : 0;
 }
 

@@ -44,6 +44,10 @@ static void add_metrics(struct storage *s, struct sutra_buf *b)
 	ROW("sutra_storage_rewrites_total", "counter", "rewritings of the log", e.reconciliations);
 	ROW("sutra_storage_memory_bytes", "gauge", "memory of the concepts", e.memory_bytes);
 	ROW("sutra_storage_wal_bytes", "gauge", "size of the log", e.wal_bytes);
+	ROW("sutra_storage_damaged_ranges", "gauge", "damage that the start found in the log",
+	    s->replay.damaged_ranges);
+	ROW("sutra_storage_lost_records", "gauge", "records lost in it, deletes and newer values maybe among them",
+	    s->replay.lost_records);
 	ROW("sutra_storage_read_only", "gauge", "1 while writes are refused", e.read_only != NULL);
 	ROW("sutra_storage_requests_total", "counter", "requests", s->requests);
 	ROW("sutra_storage_errors_total", "counter", "requests answered with an error", s->errors);

@@ -170,7 +170,7 @@ static void stats(struct storage *s, struct sutra_tcp_conn *c)
 	size_t begin;
 
 	sutra_engine_stats(s->engine, &e);
-	begin = sutra_answer_map_begin(out, SUTRA_OP_GET_STATS, 17);
+	begin = sutra_answer_map_begin(out, SUTRA_OP_GET_STATS, 19);
 	sutra_answer_add_number(out, "concepts", e.concepts);
 	sutra_answer_add_number(out, "max_concepts", e.max_concepts);
 	sutra_answer_add_number(out, "edges", 0);
@@ -186,6 +186,8 @@ static void stats(struct storage *s, struct sutra_tcp_conn *c)
 	sutra_answer_add_number(out, "misses", e.misses);
 	sutra_answer_add_number(out, "evictions", e.evictions);
 	sutra_answer_add_number(out, "expired", e.expired);
+	sutra_answer_add_number(out, "damaged_ranges", s->replay.damaged_ranges);
+	sutra_answer_add_number(out, "lost_records", s->replay.lost_records);
 	sutra_answer_add_text(out, "writes", e.read_only ? e.read_only : "ok");
 	sutra_answer_add_maps(out, "shards", 1, 2);
 	sutra_answer_add_number(out, "shard", 0);

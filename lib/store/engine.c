@@ -52,7 +52,7 @@ struct sutra_engine {
 	struct concept_table table;
 	struct store_clock clock;
 	struct changes changes;	/* of the pending frame */
-	uint64_t last_lsn, written, dropped, hits, misses, expired, reconciliations;
+	uint64_t written, dropped, hits, misses, expired, reconciliations;
 	uint64_t pending, unsynced;
 	uint32_t expire_cursor;
 	/* rewriting */
@@ -74,7 +74,6 @@ static int replay(void *user, uint64_t lsn, enum sutra_log_record type, const vo
 	uint32_t node;
 	int rc;
 
-	s->last_lsn = lsn > s->last_lsn ? lsn : s->last_lsn;
 	switch (type) {
 	case SUTRA_LOG_PUT:
 		rc = entry_decode(body, n, s->clock.now_us, &e);
@@ -150,8 +149,8 @@ int sutra_engine_open(const struct sutra_engine_options *o, struct sutra_engine 
 	if (concept_table_init(&s->table, o->max_concepts))
 		rc = sutra_fail(err, SUTRA_E_NOMEM, "out of memory for %zu concepts", o->max_concepts);
 	rc = rc ? rc : lock_folder(s, err);
-	rc = rc ? rc : sutra_wal_replay(s->dir, 1, replay, s, ret_report, err);
-	rc = rc ? rc : sutra_wal_open(s->dir, s->last_lsn + 1, &s->wal, err);
+	rc = rc ? rc : sutra_wal_replay(s->dir, replay, s, ret_report, err);
+	rc = rc ? rc : sutra_wal_open(s->dir, &ret_report->end, &s->wal, err);
 	if (rc)
 		sutra_engine_close(s);
 	else

@@ -1,36 +1,42 @@
 /*
- * The log is a folder of segments 000001.wal, 000002.wal, ... All numbers little-endian.
+ * The log is a folder of segments 000001.wal, 000002.wal, ... and a manifest. All numbers little-endian.
  *
- * Segment header, 32 bytes:
+ * Segment header, 128 bytes: these 64, twice.
  *	0  8	magic "SUTRAWAL"
- *	8  4	version, 1
- *	12 4	zero
+ *	8  4	version, 2
+ *	12 4	length of the header, 128
  *	16 8	salt, random for each segment
- *	24 8	XXH3-64 of bytes 0-23
+ *	24 8	store, random for each folder
+ *	32 8	number of the segment
+ *	40 8	LSN of its first record
+ *	48 8	check of the last frame before it (the salt of a segment without frames); 0: none
+ *	56 8	XXH3-64 of bytes 0-55
  *
- * Frame (one group commit), header 40 bytes, then the payload, back to back:
+ * Frame (one group commit), header 48 bytes, then the payload, back to back:
  *	0  4	magic 0x4d415246 ("FRAM")
  *	4  4	payload length in bytes
  *	8  8	LSN of the first record
  *	16 4	number of records
  *	20 4	zero
- *	24 8	check value of the frame before it in the segment (the salt for the first)
- *	32 8	XXH3-64, seeded with the salt, of bytes 0-31 and the payload
+ *	24 8	check of the frame before it in the segment (the salt for the first)
+ *	32 8	XXH3-64, seeded with the salt, of the payload
+ *	40 8	check: XXH3-64, seeded with the salt, of bytes 0-39
  *
- * Record: u8 type, 3 zero bytes, u32 body length, body. LSNs count records.
+ * Record: u8 type, 3 zero bytes, u32 body length, body. LSNs count records, without gaps: those of
+ * a frame that was refused are given again.
  *
- * A frame is valid when its magic, length and check agree and bytes 24-31 name the frame before it. The
- * salt keeps bytes of an older life of the file from passing; the chain shows a lost frame.
+ * A frame is valid when its magic, lengths and both checks agree and bytes 24-31 name the frame before
+ * it. The salt keeps bytes of an older life of the file, and content that looks like a frame, from passing; the
+ * header's own check lets it be judged without its payload; the chain shows a lost frame, and through the
+ * segments' headers a lost end. Version 1 had 32 bytes of segment header without store, number and chain, and
+ * one check over header and payload; it is read, never written, and goes with the next rewriting.
  *
  * What a crash leaves: writes go to the end of one file in order, so the last frame may be there in
- * part. Reading stops at the first bad frame of the last segment with nothing valid behind it:
- * that is the torn tail; nobody was told "durable" about it, and it is cut off. A bad frame with a
- * valid one behind it (searched for byte by byte: magic, then check) is damage: the range is passed
- * over, counted and named, and reading goes on behind it. For a cache a lost entry is a miss; the
- * engine's main role will refuse instead.
+ * part. A segment is never appended to by a second process life: opening starts a new one, whose
+ * header names the last whole frame. So what a torn write left behind that frame needs no cutting off. Which
+ * segments there are, and what is damage, stand in wal_segment.c and wal_scan.c.
  *
- * A segment is never appended to by a second process life: opening starts a new one, so that a
- * torn tail stays the tail of its file. A failed fdatasync may have dropped pages and marked them
+ * A failed fdatasync may have dropped pages and marked them
  * clean (Rebello et al., ATC 2020): the segment is not synced again, and the engine writes what it
  * holds anew into another.
  *
@@ -39,374 +45,149 @@
  */
 #include "store/wal.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#define XXH_STATIC_LINKING_ONLY	/* XXH3_state_t on the stack */
-#include <xxhash.h>
 
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/digest.h"
+#include "base/file.h"
+#include "store/wal_segment.h"
 
-enum {
-	SEGMENT_HEAD = 32,
-	FRAME_HEAD = 40,
-	RECORD_HEAD = 8,
-	FRAME_MAGIC = 0x4d415246,
-	VERSION = 1,
-	MAX_PAYLOAD = 64 << 20,
-	SEGMENT_BYTES = 64 << 20,
-	PATH_ROOM = 4096,
-};
+enum { SEGMENT_BYTES = 64 << 20 };
 
 struct sutra_wal {
 	char *dir;
 	int fd;
-	uint64_t segment, first_segment, salt, chain, offset, next_lsn, old_bytes;
+	struct wal_head head;	/* of the segment */
+	struct wal_manifest manifest;
+	uint64_t chain, offset, next_lsn, old_bytes;
+	uint64_t kept_lsn;	/* that the segment of the last rotate begins with */
 	struct sutra_buf pending;	/* a frame: header room, then records */
 	uint32_t pending_records;
 	int broken;	/* a sync of this segment has failed, or a refused frame is in it */
 };
 
-static uint32_t get32(const uint8_t *p)
-{
-	return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
-static uint64_t get64(const uint8_t *p) { return get32(p) | (uint64_t)get32(p + 4) << 32; }
-
-static void put32(uint8_t *p, uint32_t v)
-{
-	for (int i = 0; i < 4; i++)
-		p[i] = (uint8_t)(v >> 8 * i);
-}
-
-static void put64(uint8_t *p, uint64_t v)
-{
-	put32(p, (uint32_t)v);
-	put32(p + 4, (uint32_t)(v >> 32));
-}
-
-static void segment_path(const char *dir, uint64_t number, char out[PATH_ROOM])
-{
-	snprintf(out, PATH_ROOM, "%s/%06llu.wal", dir, (unsigned long long)number);
-}
-
-static uint64_t frame_check(const uint8_t *frame, size_t payload, uint64_t salt)
-{
-	XXH3_state_t state;	/* on the stack: no allocation that could fail */
-
-	XXH3_INITSTATE(&state);	/* else a seed left on the stack passes for one whose secret is made */
-	XXH3_64bits_reset_withSeed(&state, salt);
-	XXH3_64bits_update(&state, frame, 32);
-	XXH3_64bits_update(&state, frame + FRAME_HEAD, payload);
-	return XXH3_64bits_digest(&state);
-}
-
-static int by_number(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-/* Numbers of the segments, ascending; *ret is the caller's. */
-static int list_segments(const char *dir, uint64_t **ret, size_t *ret_n, struct sutra_err *err)
-{
-	DIR *d = opendir(dir);
-	uint64_t *list = NULL;
-	struct dirent *e;
-	size_t n = 0;
-
-	if (!d)
-		return sutra_fail_errno(err, "cannot read the folder %s", dir);
-	while ((e = readdir(d))) {
-		unsigned long long number;
-		uint64_t *grown;
-		int end = 0;
-
-		if (sscanf(e->d_name, "%llu.wal%n", &number, &end) != 1 || !end || e->d_name[end])
-			continue;
-		grown = sutra_realloc_array(list, n + 1, sizeof(*list));
-		if (!grown) {
-			sutra_free(list);
-			closedir(d);
-			return sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
-		}
-		list = grown;
-		list[n++] = number;
-	}
-	closedir(d);
-	if (n)
-		qsort(list, n, sizeof(*list), by_number);
-	*ret = list;
-	*ret_n = n;
-	return 0;
-}
-
-/* Whether a valid frame stands at p; chain NULL: whatever came before it. */
-static int frame_at(const uint8_t *p, size_t n, uint64_t salt, const uint64_t *chain, size_t *ret_payload)
-{
-	size_t payload;
-
-	if (n < FRAME_HEAD || get32(p) != FRAME_MAGIC)
-		return 0;
-	payload = get32(p + 4);
-	if (payload > MAX_PAYLOAD || payload > n - FRAME_HEAD || (chain && get64(p + 24) != *chain) ||
-	    get64(p + 32) != frame_check(p, payload, salt))
-		return 0;
-	*ret_payload = payload;
-	return 1;
-}
-
-struct replay {
-	sutra_wal_each *each;
-	void *user;
-	struct sutra_wal_report *report;
-};
-
-static int replay_frame(struct replay *r, const uint8_t *frame, size_t payload)
-{
-	const uint8_t *p = frame + FRAME_HEAD, *end = p + payload;
-	uint64_t lsn = get64(frame + 8);
-	uint32_t left = get32(frame + 16);
-	int rc = 0;
-
-	for (; left && !rc && end - p >= RECORD_HEAD; left--, lsn++) {
-		size_t n = get32(p + 4);
-
-		if (n > (size_t)(end - p) - RECORD_HEAD)
-			break;	/* its writer never made this; the check agreed, so only a bug could */
-		if (r->each)
-			rc = r->each(r->user, lsn, (enum sutra_log_record)p[0], p + RECORD_HEAD, n);
-		p += RECORD_HEAD + n;
-		r->report->records++;
-	}
-	r->report->frames++;
-	return rc;
-}
-
-static void note_damage(struct replay *r, const char *path, size_t at, size_t bytes, const char *what)
-{
-	const char *slash = strrchr(path, '/');
-
-	if (!r->report->damaged_ranges++)
-		snprintf(r->report->first_damage, sizeof(r->report->first_damage), "%.60s at %zu: %s",
-			 slash ? slash + 1 : path, at, what);
-	r->report->damaged_bytes += bytes;
-}
-
-/* The next valid frame behind a bad place, or n. */
-static size_t find_next(const uint8_t *p, size_t at, size_t n, uint64_t salt)
-{
-	size_t payload;
-
-	for (at++; at + FRAME_HEAD <= n; at++)
-		if (p[at] == 'F' && frame_at(p + at, n - at, salt, NULL, &payload))
-			return at;
-	return n;
-}
-
-/* *ret_good: where the last whole frame ends, when what follows is a torn tail. */
-static int replay_bytes(struct replay *r, const char *path, const uint8_t *p, size_t n, int is_last,
-			size_t *ret_good)
-{
-	uint64_t salt, chain;
-	size_t at = SEGMENT_HEAD;
-
-	*ret_good = n;
-	if (n < SEGMENT_HEAD || memcmp(p, "SUTRAWAL", 8) != 0 || get32(p + 8) != VERSION ||
-	    get64(p + 24) != XXH3_64bits(p, 24)) {
-		if (is_last && n < SEGMENT_HEAD) {
-			r->report->torn_bytes += n;
-			*ret_good = 0;
-		} else {
-			note_damage(r, path, 0, n, "segment header");
-		}
-		return 0;
-	}
-	salt = chain = get64(p + 16);
-	while (at < n) {
-		size_t payload, next;
-		int rc;
-
-		if (frame_at(p + at, n - at, salt, &chain, &payload)) {
-			rc = replay_frame(r, p + at, payload);
-			if (rc)
-				return rc;
-			chain = get64(p + at + 32);
-			at += FRAME_HEAD + payload;
-			continue;
-		}
-		next = find_next(p, at - 1, n, salt);
-		if (next == n && is_last) {
-			r->report->torn_bytes += n - at;
-			*ret_good = at;
-			return 0;
-		}
-		note_damage(r, path, at, next - at, next == at ? "a frame is missing before it" : "checksum");
-		if (next < n)
-			chain = get64(p + next + 24);
-		at = next;
-	}
-	return 0;
-}
-
-static int replay_segment(struct replay *r, const char *path, int is_last, int repair,
-			  struct sutra_err *err)
-{
-	int fd = open(path, (repair ? O_RDWR : O_RDONLY) | O_CLOEXEC), rc;
-	uint8_t *p = NULL;
-	struct stat st;
-	size_t good;
-
-	if (fd < 0 || fstat(fd, &st)) {
-		rc = sutra_fail_errno(err, "cannot open %s", path);
-		goto out;
-	}
-	if (st.st_size) {
-		p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-		if (p == MAP_FAILED) {
-			p = NULL;
-			rc = sutra_fail_errno(err, "cannot map %s", path);
-			goto out;
-		}
-		madvise(p, (size_t)st.st_size, MADV_SEQUENTIAL);
-	}
-	r->report->segments++;
-	r->report->bytes += (uint64_t)st.st_size;
-	rc = replay_bytes(r, path, p, (size_t)st.st_size, is_last, &good);
-	if (!rc && repair && good < (size_t)st.st_size && (ftruncate(fd, (off_t)good) || fdatasync(fd)))
-		rc = sutra_fail_errno(err, "cannot cut the torn end off %s", path);
-	else if (rc)
-		rc = sutra_fail(err, rc, "%s cannot be replayed: %s", path, sutra_err_text(rc));
-out:
-	if (p)
-		munmap(p, (size_t)st.st_size);
-	if (fd >= 0)
-		close(fd);
-	return rc;
-}
-
-int sutra_wal_replay(const char *dir, int repair, sutra_wal_each *each, void *user,
-		     struct sutra_wal_report *ret, struct sutra_err *err)
-{
-	struct replay r = { each, user, ret };
-	char path[PATH_ROOM];
-	uint64_t *list = NULL;
-	size_t n = 0;
-	int rc;
-
-	*ret = (struct sutra_wal_report){ 0 };
-	rc = list_segments(dir, &list, &n, err);
-	for (size_t i = 0; i < n && !rc; i++) {
-		segment_path(dir, list[i], path);
-		rc = replay_segment(&r, path, i + 1 == n, repair, err);
-	}
-	sutra_free(list);
-	return rc;
-}
-
-static int sync_folder(const char *dir)
-{
-	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc;
-
-	if (fd < 0)
-		return -1;
-	rc = fsync(fd);
-	close(fd);
-	return rc;
-}
-
 static int open_segment(struct sutra_wal *w, uint64_t number, struct sutra_err *err)
 {
-	uint8_t head[SEGMENT_HEAD] = "SUTRAWAL";
-	char path[PATH_ROOM];
-	uint64_t salt;
-	int fd;
+	struct wal_head head = { 2, WAL_HEAD, 0, w->manifest.store, number,
+				 w->next_lsn - w->pending_records, w->chain };
+	struct wal_manifest m = w->manifest;
+	uint8_t bytes[WAL_HEAD];
+	char path[WAL_PATH];
+	int fd, rc;
 
-	segment_path(w->dir, number, path);
-	sutra_random(&salt, sizeof(salt));
-	put32(head + 8, VERSION);
-	put64(head + 16, salt);
-	put64(head + 24, XXH3_64bits(head, 24));
-	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return sutra_fail_errno(err, "cannot create %s", path);
-	if (write(fd, head, sizeof(head)) != sizeof(head) || fdatasync(fd) || sync_folder(w->dir)) {
-		int rc = sutra_fail_errno(err, "cannot begin %s", path);
-
-		close(fd);
-		unlink(path);
+	sutra_random(&head.salt, sizeof(head.salt));
+	wal_head_write(&head, bytes);
+	wal_segment_path(w->dir, number, path);
+	m.last = number;
+	m.end = m.end_lsn = 0;
+	rc = sutra_file_write(path, bytes, sizeof(bytes), 0600, err);
+	if (!rc && wal_sync_folder(w->dir))
+		rc = sutra_fail_errno(err, "cannot sync the folder %s", w->dir);
+	rc = rc ? rc : wal_manifest_write(w->dir, &m, err);
+	if (rc)
 		return rc;
-	}
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return sutra_fail_errno(err, "cannot open %s", path);
 	if (w->fd >= 0) {
 		w->old_bytes += w->offset;
 		close(w->fd);
 	}
 	w->fd = fd;
-	w->segment = number;
-	w->salt = w->chain = salt;
-	w->offset = SEGMENT_HEAD;
+	w->head = head;
+	w->manifest = m;
+	w->chain = head.salt;
+	w->offset = WAL_HEAD;
 	w->broken = 0;	/* a new descriptor, nothing unsynced behind it */
 	return 0;
 }
 
 static void pending_clear(struct sutra_wal *w)
 {
-	char *head;
-
 	sutra_buf_clear(&w->pending);
 	w->pending_records = 0;
-	head = sutra_buf_reserve(&w->pending, FRAME_HEAD);
-	if (head) {
-		memset(head, 0, FRAME_HEAD);
-		sutra_buf_added(&w->pending, FRAME_HEAD);
-	}
+	if (sutra_buf_reserve(&w->pending, WAL_FRAME_HEAD))
+		sutra_buf_added(&w->pending, WAL_FRAME_HEAD);
 }
 
-int sutra_wal_open(const char *dir, uint64_t next_lsn, struct sutra_wal **ret, struct sutra_err *err)
+/* The frame is not written: its LSNs are given again. */
+static void pending_drop(struct sutra_wal *w)
+{
+	w->next_lsn -= w->pending_records;
+	pending_clear(w);
+}
+
+/* What was left in the page cache by an earlier life: the new segment's header names it. */
+static int sync_segment(const char *dir, uint64_t number, struct sutra_err *err)
+{
+	char path[WAL_PATH];
+	int fd, rc = 0;
+
+	wal_segment_path(dir, number, path);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? 0 : sutra_fail_errno(err, "cannot open %s", path);
+	if (fdatasync(fd))
+		rc = sutra_fail_errno(err, "cannot sync %s", path);
+	close(fd);
+	return rc;
+}
+
+/* Sums up the segments, and removes those that a rewriting has left. */
+static int count_old(struct sutra_wal *w, uint64_t current, struct sutra_err *err)
+{
+	struct wal_file *list = NULL;
+	char path[WAL_PATH];
+	size_t n = 0;
+	int rc = wal_list(w->dir, &list, &n, err);
+
+	w->old_bytes = 0;
+	for (size_t i = 0; i < n; i++) {
+		wal_segment_path(w->dir, list[i].name, path);
+		if (list[i].name == current || (list[i].name < w->manifest.first && !unlink(path)))
+			continue;
+		w->old_bytes += list[i].bytes;
+	}
+	sutra_free(list);
+	return rc;
+}
+
+int sutra_wal_open(const char *dir, const struct sutra_wal_end *end, struct sutra_wal **ret,
+		   struct sutra_err *err)
 {
 	struct sutra_wal *w = sutra_calloc(1, sizeof(*w));
-	uint64_t *list = NULL;
-	size_t n = 0;
-	int rc;
+	int rc = 0;
 
 	if (!w || !(w->dir = sutra_strdup(dir))) {
 		sutra_free(w);
 		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory for the log");
 	}
 	w->fd = -1;
-	w->next_lsn = next_lsn;
-	sutra_buf_init(&w->pending, MAX_PAYLOAD + FRAME_HEAD);
-	pending_clear(w);
-	rc = list_segments(dir, &list, &n, err);
-	for (size_t i = 0; i < n && !rc; i++) {
-		char path[PATH_ROOM];
-		struct stat st;
-
-		segment_path(dir, list[i], path);
-		if (stat(path, &st))
-			continue;
-		/* One that a start left without a record is no use to the next. */
-		if (st.st_size <= SEGMENT_HEAD && !unlink(path))
-			continue;
-		w->old_bytes += (uint64_t)st.st_size;
+	w->next_lsn = end->next_lsn;
+	w->chain = end->before;
+	w->manifest = (struct wal_manifest){ .store = end->store, .first = end->first_segment,
+					     .first_lsn = end->first_lsn };
+	if (!end->store) {	/* new, or all of version 1 */
+		sutra_random(&w->manifest.store, sizeof(w->manifest.store));
+		w->manifest.first_lsn = end->next_lsn == 1;
 	}
-	w->first_segment = n ? list[0] : 1;
-	rc = rc ? rc : open_segment(w, n ? list[n - 1] + 1 : 1, err);
-	sutra_free(list);
-	if (rc)
+	sutra_buf_init(&w->pending, WAL_MAX_PAYLOAD + WAL_FRAME_HEAD);
+	pending_clear(w);
+	if (end->next_segment > 1)
+		rc = sync_segment(dir, end->next_segment - 1, err);
+	rc = rc ? rc : open_segment(w, end->next_segment, err);
+	rc = rc ? rc : count_old(w, end->next_segment, err);
+	if (rc) {
+		w->broken = 1;
 		sutra_wal_close(w);
-	else
+	} else {
 		*ret = w;
+	}
 	return rc;
 }
 
@@ -414,6 +195,12 @@ void sutra_wal_close(struct sutra_wal *w)
 {
 	if (!w)
 		return;
+	pending_drop(w);
+	if (w->fd >= 0 && !w->broken && !fdatasync(w->fd)) {
+		w->manifest.end = w->chain;
+		w->manifest.end_lsn = w->next_lsn;
+		wal_manifest_write(w->dir, &w->manifest, NULL);
+	}
 	if (w->fd >= 0)
 		close(w->fd);
 	sutra_buf_release(&w->pending);
@@ -424,7 +211,7 @@ void sutra_wal_close(struct sutra_wal *w)
 int sutra_wal_append(struct sutra_wal *w, enum sutra_log_record type, const void *body, size_t n,
 		     uint64_t *ret_lsn, struct sutra_err *err)
 {
-	uint8_t head[RECORD_HEAD] = { (uint8_t)type };
+	uint8_t head[WAL_RECORD_HEAD] = { (uint8_t)type };
 	size_t before = w->pending.len;
 
 	put32(head + 4, (uint32_t)n);
@@ -460,31 +247,29 @@ static int write_all(int fd, const char *p, size_t n, off_t at)
 
 int sutra_wal_commit(struct sutra_wal *w, struct sutra_err *err)
 {
-	uint8_t *frame = (uint8_t *)w->pending.data;
+	struct wal_frame f = { .payload = w->pending.len - WAL_FRAME_HEAD, .records = w->pending_records };
 	size_t n = w->pending.len;
+	uint64_t check;
 	int rc;
 
 	if (!w->pending_records)
 		return 0;
-	if (w->offset + n > SEGMENT_BYTES && w->offset > SEGMENT_HEAD &&
-	    (rc = sutra_wal_sync(w, err) ? SUTRA_E_IO : open_segment(w, w->segment + 1, err))) {
-		pending_clear(w);
+	if (w->offset + n > SEGMENT_BYTES && w->offset > WAL_HEAD &&
+	    (rc = sutra_wal_sync(w, err) ? SUTRA_E_IO : open_segment(w, w->head.number + 1, err))) {
+		pending_drop(w);
 		return rc;
 	}
-	put32(frame, FRAME_MAGIC);
-	put32(frame + 4, (uint32_t)(n - FRAME_HEAD));
-	put64(frame + 8, w->next_lsn - w->pending_records);
-	put32(frame + 16, w->pending_records);
-	put64(frame + 24, w->chain);
-	put64(frame + 32, frame_check(frame, n - FRAME_HEAD, w->salt));
+	f.lsn = w->next_lsn - w->pending_records;
+	f.before = w->chain;
+	check = wal_frame_write(&w->head, &f, (uint8_t *)w->pending.data);
 	if (write_all(w->fd, w->pending.data, n, (off_t)w->offset)) {
 		rc = sutra_fail_errno(err, "cannot write the log");
 		if (ftruncate(w->fd, (off_t)w->offset))
 			w->broken = 1;
-		pending_clear(w);
+		pending_drop(w);
 		return rc;
 	}
-	w->chain = get64(frame + 32);
+	w->chain = check;
 	w->offset += n;
 	pending_clear(w);
 	return 0;
@@ -494,7 +279,7 @@ int sutra_wal_sync(struct sutra_wal *w, struct sutra_err *err)
 {
 	if (w->broken)
 		return sutra_fail(err, SUTRA_E_IO, "the log's segment %llu is in doubt since a failure",
-				  (unsigned long long)w->segment);
+				  (unsigned long long)w->head.number);
 	if (!fdatasync(w->fd))
 		return 0;
 	w->broken = 1;
@@ -502,14 +287,14 @@ int sutra_wal_sync(struct sutra_wal *w, struct sutra_err *err)
 }
 
 int sutra_wal_is_broken(const struct sutra_wal *w) { return w->broken; }
-void sutra_wal_abandon(struct sutra_wal *w) { pending_clear(w); }
+void sutra_wal_abandon(struct sutra_wal *w) { pending_drop(w); }
 
 /* Not a dup: the kernel tells a write-back error once to each open file, and both must hear of it. */
 int sutra_wal_open_again(const struct sutra_wal *w)
 {
-	char path[PATH_ROOM];
+	char path[WAL_PATH];
 
-	segment_path(w->dir, w->segment, path);
+	wal_segment_path(w->dir, w->head.number, path);
 	return open(path, O_WRONLY | O_CLOEXEC);
 }
 
@@ -517,25 +302,25 @@ uint64_t sutra_wal_bytes(const struct sutra_wal *w) { return w->old_bytes + w->o
 
 int sutra_wal_rotate(struct sutra_wal *w, uint64_t *ret_segment, struct sutra_err *err)
 {
-	int rc = open_segment(w, w->segment + 1, err);
+	int rc = open_segment(w, w->head.number + 1, err);
 
-	if (!rc)
-		*ret_segment = w->segment;
+	if (!rc) {
+		w->kept_lsn = w->head.first_lsn;
+		*ret_segment = w->head.number;
+	}
 	return rc;
 }
 
 int sutra_wal_drop_before(struct sutra_wal *w, uint64_t segment, struct sutra_err *err)
 {
-	for (; w->first_segment < segment; w->first_segment++) {
-		char path[PATH_ROOM];
-		struct stat st;
+	struct wal_manifest m = w->manifest;
+	int rc;
 
-		segment_path(w->dir, w->first_segment, path);
-		if (stat(path, &st))
-			continue;
-		if (unlink(path))
-			return sutra_fail_errno(err, "cannot remove %s", path);
-		w->old_bytes -= (uint64_t)st.st_size < w->old_bytes ? (uint64_t)st.st_size : w->old_bytes;
-	}
-	return sync_folder(w->dir) ? sutra_fail_errno(err, "cannot sync the folder %s", w->dir) : 0;
+	m.first = segment;
+	m.first_lsn = w->kept_lsn;
+	rc = wal_manifest_write(w->dir, &m, err);
+	if (rc)
+		return rc;
+	w->manifest = m;
+	return count_old(w, w->head.number, err);
 }

@@ -223,17 +223,60 @@ crash() {
   run -0 "$SUTRA_BIN/sutra-storage" --check "$DIR"
   [[ $output == *"3 records in 3 frames"*"torn end: 9 bytes"* ]]
   start
-  grep -q 'cut a torn end off the log bytes=9' "$LOG"
+  grep -q 'left out a torn end of the log bytes=9' "$LOG"
   run -0 client get a b c
   [[ ${lines[*]} == "a=of a b=of b c=of c" ]]
   stop
-  printf X | dd of="$DIR/000001.wal" bs=1 seek=90 conv=notrunc status=none
+  run -0 "$SUTRA_BIN/sutra-storage" --check "$DIR"
+  printf X | dd of="$DIR/000001.wal" bs=1 seek=190 conv=notrunc status=none
   run -1 "$SUTRA_BIN/sutra-storage" --check "$DIR"
-  [[ $output == *"damage: 1 ranges,"*"first: 000001.wal at 32: "* ]]
+  [[ $output == *"damage: 1 ranges,"*"000001.wal at 128: checksum, "*"; 1 records are lost (LSN 1-1)"* ]]
+  [[ $output == *"lost: 1 records; a delete or a newer value may be among them"* ]]
   start
-  grep -q 'the log is damaged' "$LOG"
+  grep -q 'damage in the log range="000001.wal at 128: checksum' "$LOG"
+  grep -q 'the log is damaged.* lost_records=1 note="a delete or a newer value may be among them' "$LOG"
+  run -0 curl -sf "http://$ADDR/metrics"
+  [[ $output == *"sutra_storage_damaged_ranges 1"*"sutra_storage_lost_records 1"* ]]
+  run -0 client stats
+  [[ $output == *'"damaged_ranges":1,"lost_records":1,'* ]]
   run -0 client get a b c
   [[ ${lines[*]} == "nil b=of b c=of c" ]]
+}
+
+@test "a segment that is gone, or swapped, is named; a log of the version before is read" {
+  for id in a b c; do
+    start
+    client put $id "of $id" >/dev/null
+    [ $id != b ] || run -0 client delete a
+    stop
+  done
+  cp -r "$DIR" "$DIR.whole"
+  rm "$DIR/000002.wal"
+  run -1 "$SUTRA_BIN/sutra-storage" --check "$DIR"
+  [[ $output == *"1 segments missing"*"000002.wal at 0: the segment is missing, 0 bytes; 2 records are lost (LSN 2-3)"* ]]
+  start
+  grep -q 'the log is damaged.* missing_segments=1 lost_records=2 note="a delete' "$LOG"
+  run -0 client get a c
+  [[ ${lines[*]} == "a=of a c=of c" ]] # a's delete was in it, as the note says
+  stop
+  rm -rf "$DIR"
+  mv "$DIR.whole" "$DIR"
+  mv "$DIR/000001.wal" "$DIR/x"
+  mv "$DIR/000003.wal" "$DIR/000001.wal"
+  mv "$DIR/x" "$DIR/000003.wal"
+  run -1 "$SUTRA_BIN/sutra-storage" --check "$DIR"
+  [[ $output == *"its header has another number"* && $output != *lost:* ]]
+  start
+  run -0 client get a b c
+  [[ ${lines[*]} == "nil b=of b c=of c" ]]
+  stop
+  rm -rf "$DIR"
+  cp -r "$BATS_TEST_DIRNAME/../data/wal-1" "$DIR"
+  run -0 "$SUTRA_BIN/sutra-storage" --check "$DIR"
+  [[ $output == "7 records in 7 frames in 2 segments"* ]]
+  start
+  run -0 client get a b gone
+  [[ ${lines[*]} == "a=four b=two nil" ]]
 }
 
 @test "starts without writes leave no segments behind" {

@@ -14,6 +14,10 @@
 #include "base/file.h"
 #include "store_folder.h"
 
+/* In the C library's place: a process that lives on needs no disk to find what it wrote. */
+int fsync(int fd) { return 0; }
+int fdatasync(int fd) { return 0; }
+
 static void what_is_put_is_there_again(void **state)
 {
 	struct sutra_engine *e = open_store(100);
@@ -168,8 +172,21 @@ static void expiry_is_wall_clock_and_survives(void **state)
 	sutra_engine_close(e);
 }
 
-/* A log of one frame a record: k0..k4, then k1 again; returns its bytes. */
+/* A log of one frame a record: k0..k4, then k1 again; returns its bytes. The manifests are those of
+ * the log in use, and closed. */
 enum { KEYS = 5 };
+
+static char *in_use, *closed;
+static size_t manifest_n;
+
+static char *manifest(void)
+{
+	char path[128], *bytes;
+
+	snprintf(path, sizeof(path), "%s/manifest", dir);
+	assert_int_equal(sutra_file_read(path, 1 << 10, &bytes, &manifest_n, NULL), 0);
+	return bytes;
+}
 
 static char *small_log(size_t *ret_n, size_t ends[KEYS + 2])
 {
@@ -185,14 +202,23 @@ static char *small_log(size_t *ret_n, size_t ends[KEYS + 2])
 		sutra_engine_stats(e, &stats);
 		ends[i + 1] = stats.wal_bytes;
 	}
+	in_use = manifest();
 	sutra_engine_close(e);
+	closed = manifest();
 	snprintf(path, sizeof(path), "%s/000001.wal", dir);
 	assert_int_equal(sutra_file_read(path, 1 << 20, &bytes, ret_n, NULL), 0);
 	assert_int_equal(*ret_n, ends[KEYS + 1]);
 	return bytes;
 }
 
-static void fresh_log(const char *bytes, size_t n)
+static void free_log(char *bytes)
+{
+	sutra_free(bytes);
+	sutra_free(in_use);
+	sutra_free(closed);
+}
+
+static void fresh_log(const char *bytes, size_t n, const char *as)
 {
 	char path[128];
 
@@ -200,6 +226,8 @@ static void fresh_log(const char *bytes, size_t n)
 	assert_int_equal(sutra_mkdirs(dir, 0700, NULL), 0);
 	snprintf(path, sizeof(path), "%s/000001.wal", dir);
 	assert_int_equal(sutra_file_write(path, bytes, n, 0600, NULL), 0);
+	snprintf(path, sizeof(path), "%s/manifest", dir);
+	assert_int_equal(sutra_file_write(path, as, manifest_n, 0600, NULL), 0);
 }
 
 /* Cut at every byte: every record whose frame ends before the cut is there, nothing behind it. */
@@ -208,11 +236,11 @@ static void a_torn_write_loses_nothing_before_it(void **state)
 	size_t n, ends[KEYS + 2];
 	char *bytes = small_log(&n, ends), id[8];
 
-	for (size_t cut = 0; cut <= n; cut++) {
+	for (size_t cut = ends[0]; cut <= n; cut++) {
 		struct sutra_engine *e;
 		size_t whole = 0;
 
-		fresh_log(bytes, cut);
+		fresh_log(bytes, cut, in_use);
 		e = open_store(100);
 		while (whole <= KEYS && ends[whole + 1] <= cut)
 			whole++;
@@ -222,21 +250,43 @@ static void a_torn_write_loses_nothing_before_it(void **state)
 			snprintf(id, sizeof(id), "k%zu", i);
 			assert_int_equal(has(e, id, i == 1 && whole > KEYS ? "new" : "old", NULL), wanted);
 		}
-		assert_int_equal(report.torn_bytes,
-				 cut < ends[0] ? cut : cut - (whole ? ends[whole] : ends[0]));
+		assert_int_equal(report.torn_bytes, cut - ends[whole]);
 		assert_int_equal(report.damaged_ranges, 0);
 		write_one(e, "k9", "after");	/* and the log goes on behind the cut */
 		sutra_engine_close(e);
 		e = open_store(100);
 		assert_true(has(e, "k9", "after", NULL));
-		assert_int_equal(report.torn_bytes, 0);
+		assert_int_equal(report.torn_bytes + report.damaged_ranges, 0);
 		sutra_engine_close(e);
 	}
-	sutra_free(bytes);
+	free_log(bytes);
+}
+
+/* The same behind a close: then it is no torn write, and what is lost is counted. */
+static void a_log_that_was_closed_has_no_torn_end(void **state)
+{
+	size_t n, ends[KEYS + 2];
+	char *bytes = small_log(&n, ends);
+
+	for (size_t cut = ends[0]; cut < n; cut++) {
+		struct sutra_engine *e;
+		size_t whole = 0;
+
+		fresh_log(bytes, cut, closed);
+		e = open_store(100);
+		while (ends[whole + 1] <= cut)
+			whole++;
+		assert_int_equal(report.torn_bytes, 0);
+		assert_int_equal(report.damaged_ranges, 1);
+		assert_int_equal(report.lost_records, KEYS + 1 - whole);
+		assert_int_equal(report.damages[0].first_lsn, whole + 1);
+		sutra_engine_close(e);
+	}
+	free_log(bytes);
 }
 
 /* One bit flipped at every byte: told, at most its own frame is lost, nothing false is read. */
-static void every_flipped_bit_is_told(void **state)
+static void flip_every_bit(bool is_closed)
 {
 	size_t n, ends[KEYS + 2];
 	char *bytes = small_log(&n, ends), id[8];
@@ -246,7 +296,7 @@ static void every_flipped_bit_is_told(void **state)
 		size_t hit = 0;
 
 		bytes[at] ^= (char)(1 << at % 8);
-		fresh_log(bytes, n);
+		fresh_log(bytes, n, is_closed ? closed : in_use);
 		bytes[at] ^= (char)(1 << at % 8);
 		e = open_store(100);
 		if (!report.damaged_ranges && !report.torn_bytes)
@@ -258,29 +308,65 @@ static void every_flipped_bit_is_told(void **state)
 
 			snprintf(id, sizeof(id), "k%zu", i);
 			there = has(e, id, "old", i == 1 ? "new" : NULL);
-			if (hit && i != hit - 1)	/* another frame: it is there */
+			if (!hit || i != hit - 1)	/* another frame, or the header, which is there twice */
 				assert_true(there);
 		}
+		if (is_closed || hit <= KEYS)
+			assert_int_equal(report.lost_records, hit > 0);
+		if (hit && report.lost_records)
+			assert_int_equal(report.damages[0].first_lsn, hit);
 		sutra_engine_close(e);
 	}
-	sutra_free(bytes);
+	free_log(bytes);
+}
+
+static void every_flipped_bit_is_told(void **state) { flip_every_bit(true); }
+
+static void every_flipped_bit_of_a_log_in_use_is_told(void **state) { flip_every_bit(false); }
+
+/* The manifest's own bits: told, and nothing is lost. */
+static void every_flipped_bit_of_the_manifest_is_told(void **state)
+{
+	size_t n, ends[KEYS + 2];
+	char *bytes = small_log(&n, ends), id[8];
+
+	for (size_t at = 0; at < manifest_n; at++) {
+		struct sutra_engine *e;
+
+		closed[at] ^= (char)(1 << at % 8);
+		fresh_log(bytes, n, closed);
+		closed[at] ^= (char)(1 << at % 8);
+		e = open_store(100);
+		assert_int_equal(report.damaged_ranges, 1);
+		for (size_t i = 0; i < KEYS; i++) {
+			snprintf(id, sizeof(id), "k%zu", i);
+			assert_true(has(e, id, i == 1 ? "new" : "old", NULL));
+		}
+		sutra_engine_close(e);
+		e = open_store(100);	/* it was written anew */
+		assert_int_equal(report.damaged_ranges, 0);
+		sutra_engine_close(e);
+	}
+	free_log(bytes);
 }
 
 static void damage_names_segment_and_offset(void **state)
 {
 	size_t n, ends[KEYS + 2];
-	char *bytes = small_log(&n, ends), where[64];
+	char *bytes = small_log(&n, ends), where[128], text[256];
 	struct sutra_engine *e;
 
-	bytes[ends[1] + 45] ^= 1;
-	fresh_log(bytes, n);
+	bytes[ends[1] + 55] ^= 1;
+	fresh_log(bytes, n, in_use);
 	e = open_store(100);
-	snprintf(where, sizeof(where), "000001.wal at %zu", ends[1]);
-	assert_non_null(strstr(report.first_damage, where));
 	assert_int_equal(report.damaged_ranges, 1);
+	sutra_wal_damage_text(&report.damages[0], text, sizeof(text));
+	snprintf(where, sizeof(where), "000001.wal at %zu: checksum, %zu bytes; 1 records are lost (LSN 2-2)",
+		 ends[1], ends[2] - ends[1]);
+	assert_string_equal(text, where);
 	assert_int_equal(report.damaged_bytes, ends[2] - ends[1]);
 	sutra_engine_close(e);
-	sutra_free(bytes);
+	free_log(bytes);
 }
 
 /* Leaves a few bytes of what earlier calls left on the stack, and spoils the rest. */
@@ -352,7 +438,9 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 		T(what_is_put_is_there_again), T(a_clock_set_back_makes_nothing_older), T(a_second_owner_is_refused_by_name),
 		T(the_least_recently_used_goes_first), T(expiry_is_wall_clock_and_survives),
-		T(a_torn_write_loses_nothing_before_it), T(every_flipped_bit_is_told),
+		T(a_torn_write_loses_nothing_before_it), T(a_log_that_was_closed_has_no_torn_end),
+		T(every_flipped_bit_is_told), T(every_flipped_bit_of_a_log_in_use_is_told),
+		T(every_flipped_bit_of_the_manifest_is_told),
 		T(damage_names_segment_and_offset), T(frames_of_any_size_are_read_again),
 		T(every_failing_allocation_is_survived),
 	};

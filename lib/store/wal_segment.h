@@ -1,0 +1,82 @@
+/*
+ * wal_segment - the files of a log: heads of segments, heads of frames, the manifest, the order of the
+ * segments. Internal to lib/store; bytes and rules stand in wal.c and wal_segment.c.
+ */
+#ifndef SUTRA_STORE_WAL_SEGMENT_H
+#define SUTRA_STORE_WAL_SEGMENT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "store/wal.h"
+
+enum {
+	WAL_HEAD = 128,	/* of a segment: twice the same 64 bytes */
+	WAL_FRAME_HEAD = 48,
+	WAL_RECORD_HEAD = 8,
+	WAL_PATH = 4096,
+	WAL_MAX_PAYLOAD = 64 << 20,
+};
+
+struct wal_head {
+	uint32_t version;	/* 0: unreadable */
+	size_t size;		/* the first frame stands there */
+	uint64_t salt;
+	uint64_t store, number, first_lsn, before;	/* of version 1: 0, the file's, 0, 0 */
+};
+
+/* A frame's head. Of version 2 it is checked by itself, of version 1 only with the payload. */
+struct wal_frame {
+	size_t head, payload;
+	uint64_t lsn, before, check, payload_check;
+	uint32_t records;
+};
+
+struct wal_file {
+	uint64_t name;	/* the number in its name */
+	uint64_t bytes;
+	int is_damaged;	/* one of the two heads */
+	struct wal_head head;
+};
+
+struct wal_manifest {
+	uint64_t store, first, last;	/* segments that make up the log */
+	uint64_t end, end_lsn;	/* closed in order: check of the last frame, the next LSN; end 0: in use */
+	uint64_t first_lsn;	/* of the first segment; 0: not known */
+};
+
+static inline uint32_t get32(const uint8_t *p)
+{
+	return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+static inline uint64_t get64(const uint8_t *p) { return get32(p) | (uint64_t)get32(p + 4) << 32; }
+
+static inline void put32(uint8_t *p, uint32_t v)
+{
+	for (int i = 0; i < 4; i++)
+		p[i] = (uint8_t)(v >> 8 * i);
+}
+
+static inline void put64(uint8_t *p, uint64_t v)
+{
+	put32(p, (uint32_t)v);
+	put32(p + 4, (uint32_t)(v >> 32));
+}
+
+void wal_segment_path(const char *dir, uint64_t number, char out[WAL_PATH]);
+void wal_head_write(const struct wal_head *h, uint8_t out[WAL_HEAD]);
+/* Whether the bytes of a frame's head at p make sense: magic, lengths and, of version 2, its check. */
+int wal_frame_read(const struct wal_head *h, const uint8_t *p, size_t n, struct wal_frame *ret);
+uint64_t wal_payload_check(const struct wal_head *h, const uint8_t *frame, const struct wal_frame *f);
+/* Fills the head before n bytes of payload, which stand behind it; returns the frame's check. */
+uint64_t wal_frame_write(const struct wal_head *h, const struct wal_frame *f, uint8_t *frame);
+
+/* The segments in their order, *ret for sutra_free. */
+int wal_list(const char *dir, struct wal_file **ret, size_t *ret_n, struct sutra_err *err);
+/* SUTRA_E_NOTFOUND: none; SUTRA_E_CORRUPT: unreadable. */
+int wal_manifest_read(const char *dir, struct wal_manifest *ret);
+int wal_manifest_write(const char *dir, const struct wal_manifest *m, struct sutra_err *err);	/* durable */
+int wal_sync_folder(const char *dir);
+
+#endif
