@@ -151,16 +151,17 @@ static void clear(struct storage *s, struct sutra_tcp_conn *c)
 	hold(s, c, before);
 }
 
+/* Its answer waits for the sync that the turn ends with: a flood of them shares one. */
 static void flush(struct storage *s, struct sutra_tcp_conn *c)
 {
-	struct sutra_err err;
+	struct sutra_buf *out = sutra_tcp_out(c);
+	size_t before = out->len;
 
-	if (!sutra_engine_flush(s->engine, &err)) {
-		sutra_answer_nil(sutra_tcp_out(c), SUTRA_OP_FLUSH);
+	if (!can_hold(s, c))
 		return;
-	}
-	s->batch_error = err;	/* writes of this turn went down with it */
-	fail(s, c, &err);
+	sutra_answer_nil(out, SUTRA_OP_FLUSH);
+	hold(s, c, before);
+	s->flush_ticket = s->ticket;
 }
 
 static void stats(struct storage *s, struct sutra_tcp_conn *c)

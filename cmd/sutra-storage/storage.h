@@ -29,7 +29,7 @@ struct storage {
 	bool always;			/* WAL_SYNC=always: acknowledged means on disk */
 	uint64_t ticket;		/* of the last write that was answered */
 	uint64_t committed_ticket;	/* in the log */
-	struct sutra_err batch_error;	/* a commit of this turn has failed */
+	uint64_t flush_ticket;		/* of the last Flush that is not answered; 0: none */
 	uint64_t last_sync_ns, requests, errors;
 	/* the sync thread's, under sync_lock */
 	pthread_t sync_thread;

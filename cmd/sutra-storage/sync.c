@@ -2,7 +2,8 @@
  * When a write is acknowledged. Its answer is held (sutra_tcp_hold) under a ticket. At the end of a
  * turn of the loop everything that was put is written to the log as one frame; then, with
  * WAL_SYNC=interval, the tickets so far are settled, and with always after the fdatasync that the
- * sync thread does meanwhile: what comes in during one sync shares the next.
+ * sync thread does meanwhile: what comes in during one sync shares the next. While a Flush waits for
+ * its sync, so do the writes behind it, in both modes.
  */
 #include <errno.h>
 #include <unistd.h>
@@ -55,10 +56,20 @@ void sync_end(struct storage *s)
 	pthread_join(s->sync_thread, NULL);
 }
 
+static bool wants_sync(const struct storage *s) { return s->always || s->flush_ticket; }
+
+static void settle(struct storage *s, uint64_t ticket)
+{
+	sutra_tcp_settle(s->tcp, ticket);
+	if (s->flush_ticket <= ticket)
+		s->flush_ticket = 0;
+}
+
 static void refuse(struct storage *s, const struct sutra_err *err)
 {
 	struct sutra_buf b;
 
+	s->flush_ticket = 0;
 	sutra_buf_init(&b, 8192);
 	sutra_answer_error(&b, err);
 	if (sutra_tcp_refuse(s->tcp, sutra_buf_error(&b) ? NULL : b.data, b.len))
@@ -81,10 +92,9 @@ static void begin_sync(struct storage *s)
 {
 	int fd = s->syncing ? -1 : sutra_engine_sync_begin(s->engine);
 
-	/* A Flush of the same turn may have done it already. */
-	if (fd == SUTRA_NOTHING_TO_SYNC && s->always)
-		sutra_tcp_settle(s->tcp, s->committed_ticket);
-	if (fd == SUTRA_SYNC_HAS_FAILED && s->always)
+	if (fd == SUTRA_NOTHING_TO_SYNC && wants_sync(s))
+		settle(s, s->committed_ticket);
+	if (fd == SUTRA_SYNC_HAS_FAILED && wants_sync(s))
 		refuse_unsynced(s);
 	if (fd < 0)
 		return;
@@ -101,23 +111,17 @@ void sync_batch(void *storage)
 {
 	struct storage *s = storage;
 	struct sutra_err err;
-	int rc = sutra_engine_commit(s->engine, &err);	/* also what came behind a Flush that failed */
 
-	if (s->batch_error.code) {
-		err = s->batch_error;
-		rc = err.code;
-	}
-	s->batch_error.code = 0;
-	if (rc) {
+	if (sutra_engine_commit(s->engine, &err)) {
 		sutra_log(SUTRA_ERROR, "storage", "write refused", "reason=\"%s\"", err.message);
 		refuse(s, &err);
 		return;
 	}
 	s->committed_ticket = s->ticket;
-	if (s->always)
+	if (wants_sync(s))
 		begin_sync(s);
 	else
-		sutra_tcp_settle(s->tcp, s->committed_ticket);
+		settle(s, s->committed_ticket);
 }
 
 void sync_woken(void *storage)
@@ -140,14 +144,17 @@ void sync_woken(void *storage)
 	s->last_sync_ns = sutra_clock_ns();
 	if (sutra_engine_sync_end(s->engine, fd, error, &err)) {
 		sutra_log(SUTRA_ERROR, "storage", "sync failed", "reason=\"%s\"", err.message);
-		if (s->always)
+		if (wants_sync(s))
 			refuse(s, &err);
 		return;
 	}
-	if (!s->always)
+	if (!wants_sync(s))
 		return;
-	sutra_tcp_settle(s->tcp, s->syncing_ticket);
-	begin_sync(s);	/* what was committed meanwhile */
+	settle(s, s->syncing_ticket);
+	if (wants_sync(s))
+		begin_sync(s);	/* what was committed meanwhile */
+	else
+		settle(s, s->committed_ticket);
 }
 
 /* Rewriting the log may find the disk full where no client's write has. */
@@ -173,6 +180,6 @@ void sync_tick(void *storage)
 	sutra_engine_tick(s->engine);
 	tell_read_only(s);
 	/* 100 ms early: the next tick would be too late for the promise. */
-	if (s->always || sutra_clock_ns() - s->last_sync_ns + 100000000u >= interval)
+	if (wants_sync(s) || sutra_clock_ns() - s->last_sync_ns + 100000000u >= interval)
 		begin_sync(s);
 }

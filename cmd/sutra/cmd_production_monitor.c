@@ -40,7 +40,8 @@ struct run {
 	struct pm_looker looker;
 	struct pm_alerts alerts;
 	struct pm_server *server;
-	int64_t started_us;
+	int64_t started_us;	/* wall clock */
+	uint64_t started_ns;
 	uint64_t looks, all_up;
 	uint64_t requests, failed;
 	int64_t texts, hits;
@@ -140,7 +141,7 @@ static void print_report_text(const struct run *r)
 {
 	char took[32], stamp[SUTRA_RFC3339_LEN];
 
-	sutra_clock_human((double)(sutra_clock_wall_us() - r->started_us) / 1e6, took, sizeof(took));
+	sutra_clock_human((double)(sutra_clock_ns() - r->started_ns) / 1e9, took, sizeof(took));
 	printf("\nReport: %llu looks in %s\n", (unsigned long long)r->looks, took);
 	printf("  all services up   %llu of %llu looks\n", (unsigned long long)r->all_up, (unsigned long long)r->looks);
 	if (r->requests)
@@ -252,7 +253,7 @@ static int begin(struct run *r, struct sutra_err *err)
 
 static int run(int n, char **argv)
 {
-	struct run r = { .started_us = sutra_clock_wall_us() };
+	struct run r = { .started_us = sutra_clock_wall_us(), .started_ns = sutra_clock_ns() };
 	struct sutra_err err;
 	int code;
 

@@ -136,6 +136,20 @@ static int start_fresh(struct sutra_check_run *r, struct source *s, size_t n, un
 	return sutra_load_start(&o, ret, err);
 }
 
+/* "0.33/0.34/0.33", of many the first. */
+static void write_shares(const int64_t *delta, size_t n, int64_t total, char *out, size_t size)
+{
+	size_t len = 0;
+
+	for (size_t i = 0; total > 0 && i < n && i <= SHARES_SHOWN; i++) {
+		if (i == SHARES_SHOWN)
+			snprintf(out + len, size - len, " and %zu more", n - i);
+		else
+			snprintf(out + len, size - len, "%s%.2f", i ? "/" : "", (double)delta[i] / (double)total);
+		len = strlen(out);
+	}
+}
+
 static int run_distribution(struct sutra_check_run *r, struct sutra_err *err)
 {
 	size_t n = (size_t)sutra_check_param(r, "requests"), up = 0, moved = 0;
@@ -173,15 +187,7 @@ static int run_distribution(struct sutra_check_run *r, struct sutra_err *err)
 			snprintf(idle, sizeof(idle), "%s", row->name);
 		moved += delta[up++] > 0;
 	}
-	for (size_t i = 0; !rc && total > 0 && i < up && i <= SHARES_SHOWN; i++) {
-		size_t len = strlen(shares);
-
-		if (i == SHARES_SHOWN)
-			snprintf(shares + len, sizeof(shares) - len, " and %zu more", up - i);
-		else
-			snprintf(shares + len, sizeof(shares) - len, "%s%.2f", i ? "/" : "",
-				 (double)delta[i] / (double)total);
-	}
+	write_shares(delta, up, total, shares, sizeof(shares));
 	if (!rc && (!total || !up))
 		rc = sutra_check_no(r, "no server's request counter moved while %zu new texts were sent", n);
 	if (!rc) {

@@ -38,7 +38,8 @@
 
 enum {
 	MIN_GARBAGE = 16 << 20,
-	REWRITE_STEP = 2000,	/* nodes a tick */
+	REWRITE_STEP = 2000,	/* nodes a tick, and bytes: the caller's loop waits for them */
+	REWRITE_BYTES = 4 << 20,
 	EXPIRE_STEP = 1000,	/* nodes looked at a tick */
 };
 
@@ -479,12 +480,12 @@ static int end_rewrite(struct sutra_engine *s)
 
 static int step_rewrite(struct sutra_engine *s)
 {
-	size_t at = s->at_order, records = 0;
+	size_t at = s->at_order, records = 0, bytes = 0;
 	struct sutra_err why;
 	uint64_t lsn;
 	int rc;
 
-	for (int left = REWRITE_STEP; left && at < s->n_order; left--, at++) {
+	for (int left = REWRITE_STEP; left && bytes < REWRITE_BYTES && at < s->n_order; left--, at++) {
 		const struct entry *e = s->table.entries[s->order[at]];
 
 		if (!e)
@@ -492,6 +493,7 @@ static int step_rewrite(struct sutra_engine *s)
 		if (log_entry(s, e, &lsn, NULL))
 			break;	/* the frame is full: the commit below empties it, go on next time */
 		records++;
+		bytes += entry_bytes(e);
 	}
 	rc = sutra_wal_commit(s->wal, &why);
 	if (rc)	/* not in the log: once more */

@@ -51,6 +51,7 @@ struct sutra_store_client {
 	atomic_ullong calls, answered, failures, timeouts, busy, connects, disconnects;
 	pthread_mutex_t lock;
 	int fd;				/* -1: down */
+	uint64_t connected_ns;
 	struct store_calls waiting, failed;
 	struct sutra_buf out;
 	size_t out_at;			/* bytes of out already sent */
@@ -286,7 +287,9 @@ static void disconnect(struct sutra_store_client *c, int code)
 		close(fd);
 	}
 	sutra_buf_release(&c->in);
-	reconnect_later(&c->reconnect);
+	/* One that stood a while was closed for being idle, or for a restart: back at once. */
+	if (fd < 0 || sutra_clock_ns() - c->connected_ns < 1000000000u)
+		reconnect_later(&c->reconnect);
 	fail_all(c, &lost, code);
 }
 
@@ -294,6 +297,7 @@ static void connected(struct sutra_store_client *c, int fd)
 {
 	watch(c, fd, EPOLLIN, EPOLL_CTL_MOD);
 	count(&c->connects);
+	c->connected_ns = sutra_clock_ns();
 	pthread_mutex_lock(&c->lock);
 	c->fd = fd;
 	pthread_mutex_unlock(&c->lock);

@@ -179,6 +179,22 @@ crash() {
   [[ $output == "HTTP/1.1 400 "* ]]
 }
 
+@test "an idle connection is closed, and a client that needs it again has it at once" {
+  start IDLE_TIMEOUT_SECONDS=1
+  run -0 client idle
+  [[ ${lines[*]} == "ok 1 kept=here" ]]
+  curl -sf "http://$ADDR/metrics" | grep -qE '^sutra_storage_ends_total\{reason="idle"\} [1-9]'
+}
+
+@test "a pipelined flood of flushes is one sync for many, and every write in it is kept" {
+  for mode in always interval; do
+    start WAL_SYNC=$mode
+    run -0 client flushes 2000
+    [[ $output == "4000 answers, 0 wrong" ]]
+    stop
+  done
+}
+
 @test "requests whose answers nobody takes are not worked on" {
   start
   exec 5<>"/dev/tcp/${ADDR%:*}/${ADDR##*:}"

@@ -6,7 +6,9 @@
  *					with all below it, as it grows
  *	    verify PREFIX N		the first N of load are all there and whole
  *	    pipeline N			N puts and gets in one write, answers checked in order
+ *	    flushes N			the same with a Flush for each get
  *	    raw HEX...			sends each frame's payload, prints each answer's bytes
+ *	    idle			a put, a connection closed meanwhile, a get over the next
  *	    crowd N			N connections, each answered once and left open; after each a call
  *	    bytes HEX			sends bytes as they are, prints what comes until the end
  * Exit 0 when all went well.
@@ -320,6 +322,20 @@ static int bytes(const char *hex)
 	return got_n < 0;
 }
 
+/* The server closes a connection without requests; the client comes back for the next. */
+static int idle(struct sutra_store_client *c)
+{
+	char *put[] = { (char *)"put", (char *)"kept", (char *)"here" }, *get[] = { (char *)"get", (char *)"kept" };
+	struct sutra_store_client_counts n;
+
+	simple(c, 3, put);
+	do {
+		usleep(1000);
+		sutra_store_client_counts(c, &n);
+	} while (!n.disconnects || !sutra_store_client_up(c));
+	return simple(c, 2, get);
+}
+
 /* More connections than there is room for; the client's own stays usable between them. */
 static int crowd(struct sutra_store_client *c, long n)
 {
@@ -340,8 +356,8 @@ static int crowd(struct sutra_store_client *c, long n)
 	return answered != n || atomic_load(&failures);
 }
 
-/* Puts and gets alternate; the i-th get must answer the i-th put, the sequences must rise. */
-static int pipeline(long n)
+/* Puts and gets, or flushes, alternate; the i-th get must answer the i-th put, the sequences must rise. */
+static int pipeline(long n, bool flushes)
 {
 	static struct sutra_answer answer;
 	struct sutra_buf out, in;
@@ -358,7 +374,10 @@ static int pipeline(long n)
 
 		k.id_len = k.content_len = (size_t)snprintf(id, sizeof(id), "p%ld", i);
 		sutra_request_learn(&out, &k);
-		sutra_request_get(&out, ids, 1);
+		if (flushes)
+			sutra_request_bare(&out, SUTRA_OP_FLUSH);
+		else
+			sutra_request_get(&out, ids, 1);
 	}
 	send_all(fd, out.data, out.len);
 	for (long i = 0; i < 2 * n; i++) {
@@ -366,7 +385,9 @@ static int pipeline(long n)
 
 		wrong += sutra_answer_decode(&answer, in.data + SUTRA_FRAME_HEAD, len) || answer.code;
 		snprintf(id, sizeof(id), "p%ld", i / 2);
-		if (i % 2) {
+		if (i % 2 && flushes) {
+			wrong += answer.op != SUTRA_OP_FLUSH;
+		} else if (i % 2) {
 			wrong += answer.n != 1 || !answer.found[0] ||
 				 answer.concepts[0].id_len != strlen(id) ||
 				 memcmp(answer.concepts[0].id, id, strlen(id)) != 0;
@@ -399,10 +420,14 @@ int main(int argc, char **argv)
 	if (!strcmp(*argv, "bytes") && argc == 2)
 		return bytes(argv[1]);
 	if (!strcmp(*argv, "pipeline") && argc == 2)
-		return pipeline(strtol(argv[1], NULL, 10));
+		return pipeline(strtol(argv[1], NULL, 10), false);
+	if (!strcmp(*argv, "flushes") && argc == 2)
+		return pipeline(strtol(argv[1], NULL, 10), true);
 	c = connect_client();
 	if (!strcmp(*argv, "load") && argc == 5)
 		rc = load(c, argv + 1);
+	else if (!strcmp(*argv, "idle"))
+		rc = idle(c);
 	else if (!strcmp(*argv, "crowd") && argc == 2)
 		rc = crowd(c, strtol(argv[1], NULL, 10));
 	else if (!strcmp(*argv, "verify") && argc == 3)
