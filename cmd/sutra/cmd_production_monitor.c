@@ -126,7 +126,7 @@ static void print_report_json(const struct run *r)
 	sutra_clock_rfc3339(sutra_clock_wall_us(), to);
 	for (size_t i = 0; i < r->alerts.n; i++)
 		json_array_append_new(list, pm_event_document(&r->alerts.events[i]));
-	print_line(json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:I, s:I, s:o, s:o, s:i, s:i}", "schema",
+	print_line(json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:I, s:I, s:o, s:o, s:I, s:i, s:i}", "schema",
 			     "sutra.production-monitor-report/1", "from", from, "to", to, "looks", (json_int_t)r->looks,
 			     "looks_all_up", (json_int_t)r->all_up, "requests", (json_int_t)r->requests,
 			     "requests_failed", (json_int_t)r->failed, "p50_ms",
@@ -134,7 +134,7 @@ static void print_report_json(const struct run *r)
 			     number(milliseconds(r->looker.all, 0.95)), "texts", (json_int_t)r->texts, "hits",
 			     (json_int_t)r->hits, "hit_rate_percent",
 			     number(r->texts ? 100.0 * (double)r->hits / (double)r->texts : -1), "alerts", list,
-			     "passed_on", (int)r->alerts.told, "not_passed_on", (int)r->alerts.untold));
+			     "alerts_not_kept", (json_int_t)r->alerts.forgotten, "passed_on", (int)r->alerts.told, "not_passed_on", (int)r->alerts.untold));
 }
 
 static void print_report_text(const struct run *r)
@@ -154,7 +154,9 @@ static void print_report_text(const struct run *r)
 	if (r->texts)
 		printf("  clients' texts    %lld, %.1f %% from the cache\n", (long long)r->texts,
 		       100.0 * (double)r->hits / (double)r->texts);
-	printf("  alerts            %zu%s\n", r->alerts.n, r->alerts.n ? ":" : "");
+	printf("  alerts            %zu%s\n", r->alerts.forgotten + r->alerts.n, r->alerts.n ? ":" : "");
+	if (r->alerts.forgotten)
+		printf("    (the oldest %zu are not kept)\n", r->alerts.forgotten);
 	for (size_t i = 0; i < r->alerts.n; i++) {
 		const struct pm_event *e = &r->alerts.events[i];
 

@@ -66,7 +66,7 @@ struct pm_alerts {
 	struct sutra_alarm alarms[PM_KINDS];
 	const char *hook, *webhook;	/* or NULL */
 	struct pm_event *events;
-	size_t n;
+	size_t n, forgotten;		/* forgotten: older ones, over a thousand */
 	unsigned told, untold;		/* calls of the hooks that worked, or not */
 	void (*say)(const struct pm_event *e);	/* each time one is raised or cleared */
 };

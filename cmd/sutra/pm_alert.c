@@ -131,8 +131,10 @@ static struct pm_event *open_event(struct pm_alerts *a, enum pm_kind kind, bool 
 			return &a->events[i];
 	if (!make)
 		return NULL;
-	if (a->n == MAX_EVENTS)	/* the oldest goes */
+	if (a->n == MAX_EVENTS) {	/* the oldest goes */
 		memmove(a->events, a->events + 1, --a->n * sizeof(*a->events));
+		a->forgotten++;
+	}
 	a->events = xrealloc_array(a->events, a->n + 1, sizeof(*a->events));
 	a->events[a->n] = (struct pm_event){ .kind = kind };
 	return &a->events[a->n++];
