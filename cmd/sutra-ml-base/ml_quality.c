@@ -148,7 +148,7 @@ static int read_pairs(const char *path, struct sutra_quality_pairs **ret, struct
 {
 	char *text = NULL;
 	size_t n;
-	int rc = sutra_file_read(path, MAX_PAIRS_FILE, &text, &n, err);
+	int rc = sutra_file_read_text(path, MAX_PAIRS_FILE, &text, &n, err);
 
 	if (!rc && (rc = sutra_quality_pairs_parse(text, n, ret, err)))
 		sutra_err_prefix(err, "%s", path);

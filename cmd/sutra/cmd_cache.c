@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/buf.h"
+#include "base/file.h"
 #include "base/jsonio.h"
 #include "base/str.h"
 #include "sutra/command.h"
@@ -123,9 +124,6 @@ static int add_line(struct warm *w, const char *path, size_t number, const char 
 {
 	size_t at;
 
-	if (n > MAX_LINE)
-		return sutra_fail(err, SUTRA_E_TOOBIG, "%s:%zu: the line has %zu bytes; at most %d are taken",
-				  path, number, n, MAX_LINE);
 	if (!sutra_str_utf8(line, n, &at))
 		return sutra_fail(err, SUTRA_E_SYNTAX, "%s:%zu: byte %zu is no UTF-8", path, number, at + 1);
 	sutra_buf_adds(&w->body, w->in_batch++ ? "," : "{\"texts\":[");
@@ -138,28 +136,27 @@ static int warm(const char *base, const char *path, struct sutra_err *err)
 {
 	FILE *f = strcmp(path, "-") ? fopen(path, "re") : stdin;
 	struct warm w = { .base = base };
-	size_t cap = 0, number = 0;
-	char *line = NULL;
-	ssize_t n;
-	int rc = 0;
+	struct sutra_buf line;
+	size_t number = 0;
+	int rc = 0, got = 0;
 
 	if (!f)
 		return sutra_fail_errno(err, "cannot read %s", path);
+	sutra_buf_init(&line, MAX_LINE);
 	sutra_buf_init(&w.body, 2 * MAX_BATCH_BYTES + 8 * MAX_LINE);
 	sutra_progress_init(&w.progress, common.color, common.quiet);
-	while (!rc && (n = getline(&line, &cap, f)) >= 0) {
-		number++;
-		n -= n && line[n - 1] == '\n';
-		if (n)
-			rc = add_line(&w, path, number, line, (size_t)n, err);
-	}
-	if (!rc && ferror(f))
+	while (!rc && (got = sutra_file_line(f, &line, &number)) > 0)
+		if (line.len)
+			rc = add_line(&w, path, number, line.data, line.len, err);
+	if (!rc && got == SUTRA_E_IO)
 		rc = sutra_fail_errno(err, "cannot read %s", path);
+	else if (!rc && got < 0)
+		rc = sutra_fail(err, got, "%s:%zu: a line has at most %d bytes", path, number + 1, MAX_LINE);
 	rc = rc ? rc : send_batch(&w, err);
 	sutra_progress_clear(&w.progress);
 	if (f != stdin)
 		fclose(f);
-	sutra_free(line);
+	sutra_buf_release(&line);
 	sutra_buf_release(&w.body);
 	if (!rc && common.json)
 		print_document(json_pack("{s:s, s:I}", "schema", "sutra.cache-warm/1", "texts",

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/buf.h"
 #include "base/file.h"
 #include "base/shown.h"
 #include "stack/deployment.h"
@@ -33,7 +34,7 @@ static const struct sutra_option rows[] = {
 
 static const struct sutra_option *options(void) { return rows; }
 
-enum { LEAVE = -1 };
+enum { LEAVE = -1, MAX_LINE = 1 << 20 };
 
 static void be_command(const struct cmdline *c, bool script)
 {
@@ -119,19 +120,18 @@ static int worse(int a, int b)
 
 static int run_script(void)
 {
-	char *line = NULL;
-	size_t size = 0, number = 0;
-	int worst = EXIT_YES, code = EXIT_YES;
+	size_t number = 0;
+	int worst = EXIT_YES, code = EXIT_YES, got = 0;
+	struct sutra_buf line;
 
-	while (code != LEAVE && getline(&line, &size, stdin) >= 0) {
+	sutra_buf_init(&line, MAX_LINE);
+	while (code != LEAVE && (got = sutra_file_line(stdin, &line, &number)) > 0) {
 		struct cmdline c;
 		struct sutra_err err;
 
-		number++;
-		line[strcspn(line, "\r\n")] = '\0';
-		code = cmdline_split(line, &c, &err) ? command_fail(&err) : run_line(&c, true);
+		code = cmdline_split(sutra_buf_str(&line), &c, &err) ? command_fail(&err) : run_line(&c, true);
 		if (code > 0) {
-			sutra_shown_printf(stderr, "sutra shell: line %zu ended with %d%s%s\n", number, code,
+			fprintf(stderr, "sutra shell: line %zu ended with %d%s%s\n", number, code,
 				c.words.n ? ": " : "", c.words.n ? c.words.items[0] : "");
 			worst = worse(worst, code);
 		}
@@ -139,7 +139,12 @@ static int run_script(void)
 		if (code > 0 && (!keep_going || code > 128))
 			break;
 	}
-	sutra_free(line);
+	if (got < 0) {
+		fprintf(stderr, "sutra shell: line %zu: %s; a line has at most %d bytes\n", number + 1, sutra_err_text(got),
+			MAX_LINE);
+		worst = worse(worst, EXIT_USAGE);
+	}
+	sutra_buf_release(&line);
 	return worst;
 }
 

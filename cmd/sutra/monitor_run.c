@@ -7,7 +7,9 @@
 #include <time.h>
 
 #include "base/alloc.h"
+#include "base/buf.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "sutra/command.h"
 #include "term/tui.h"
 
@@ -17,10 +19,10 @@ static const uint64_t RATES_NS = 250000000;
 
 struct monitor_tape {
 	FILE *f;
-	char *path, *line;
+	char *path;
+	struct sutra_buf line;
 	struct sutra_snapshot *before;	/* a line of before there were events is compared with it */
-	size_t size;
-	unsigned n;
+	size_t n;
 };
 
 int monitor_tape_open(const char *path, struct monitor_tape **ret, struct sutra_err *err)
@@ -32,6 +34,7 @@ int monitor_tape_open(const char *path, struct monitor_tape **ret, struct sutra_
 	*ret = xcalloc(1, sizeof(**ret));
 	(*ret)->f = f;
 	(*ret)->path = xstrdup(path);
+	sutra_buf_init(&(*ret)->line, MAX_LINE);
 	return 0;
 }
 
@@ -41,23 +44,22 @@ void monitor_tape_close(struct monitor_tape *t)
 		return;
 	fclose(t->f);
 	sutra_free(t->path);
-	sutra_free(t->line);
+	sutra_buf_release(&t->line);
 	sutra_snapshot_unref(t->before);
 	sutra_free(t);
 }
 
 int monitor_tape_next(struct monitor_tape *t, struct sutra_snapshot **ret, struct sutra_err *err)
 {
-	ssize_t n = getline(&t->line, &t->size, t->f);
-	int rc;
+	int rc = sutra_file_line(t->f, &t->line, &t->n);
 
 	*ret = NULL;
-	if (n < 0 || n > MAX_LINE)
-		return n < 0 ? 0 : sutra_fail(err, SUTRA_E_TOOBIG, "%s, line %u: over 8 MiB", t->path, t->n + 1);
-	t->n++;
-	rc = sutra_snapshot_read(t->line, (size_t)n, ret, err);
+	if (rc <= 0)
+		return rc ? sutra_fail(err, rc, "%s, line %zu: %s; a line has at most 8 MiB", t->path, t->n + 1,
+				       sutra_err_text(rc)) : 0;
+	rc = sutra_snapshot_read(sutra_buf_str(&t->line), t->line.len, ret, err);
 	if (rc)
-		return sutra_err_prefix(err, "%s, line %u", t->path, t->n);
+		return sutra_err_prefix(err, "%s, line %zu", t->path, t->n);
 	if (!(*ret)->observed)
 		sutra_observe(*ret, t->before);
 	sutra_snapshot_unref(t->before);

@@ -15,6 +15,7 @@
 
 #include "base/alloc.h"
 #include "base/buf.h"
+#include "base/str.h"
 
 int sutra_file_read(const char *path, size_t max, char **ret_data, size_t *ret_len,
 		    struct sutra_err *err)
@@ -42,6 +43,40 @@ int sutra_file_read(const char *path, size_t max, char **ret_data, size_t *ret_l
 	}
 	*ret_data = sutra_buf_take(&b, ret_len);
 	return 0;
+}
+
+int sutra_file_read_text(const char *path, size_t max, char **ret_data, size_t *ret_len, struct sutra_err *err)
+{
+	char *text;
+	size_t n, mark;
+	int rc = sutra_file_read(path, max, &text, &n, err);
+
+	if (rc)
+		return rc;
+	mark = sutra_str_bom(text, n);
+	memmove(text, text + mark, n + 1 - mark);
+	*ret_data = text;
+	if (ret_len)
+		*ret_len = n - mark;
+	return 0;
+}
+
+int sutra_file_line(FILE *f, struct sutra_buf *line, size_t *number)
+{
+	int c = 0;
+
+	sutra_buf_clear(line);
+	while (!sutra_buf_error(line) && (c = getc_unlocked(f)) != EOF && c != '\n')
+		sutra_buf_addc(line, (char)c);
+	if (sutra_buf_error(line) || ferror(f))
+		return ferror(f) ? SUTRA_E_IO : sutra_buf_error(line);
+	if (c == EOF && !line->len)
+		return 0;
+	if (line->len && line->data[line->len - 1] == '\r')
+		line->data[--line->len] = '\0';
+	if (!(*number)++)
+		sutra_buf_consume(line, sutra_str_bom(sutra_buf_str(line), line->len));
+	return 1;
 }
 
 int sutra_mkdirs(const char *path, mode_t mode, struct sutra_err *err)

@@ -4,14 +4,22 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 
 /* The whole file, NUL-terminated, freed with sutra_free; SUTRA_E_TOOBIG above max. */
 int sutra_file_read(const char *path, size_t max, char **ret_data, size_t *ret_len,
 		    struct sutra_err *err);
+/* The same of a text that an operator wrote: without the byte-order mark of some editors. */
+int sutra_file_read_text(const char *path, size_t max, char **ret_data, size_t *ret_len, struct sutra_err *err);
+/* The next line of such a text into line, without its end (LF or CRLF) and, of the first, without a
+ * byte-order mark; *number counts from 0. 1; 0 at the end; SUTRA_E_TOOBIG, and the rest of the line is
+ * still to come, when it is longer than line may be; SUTRA_E_IO. */
+int sutra_file_line(FILE *f, struct sutra_buf *line, size_t *number);
 /* A regular file is replaced at once, synced: readers see the old or the new, a failure changes
  * nothing. Links are followed and stay; mode and owner of what is there stay (mode: of a new file).
  * A device, FIFO, or file whose owner could not be kept is written through. */

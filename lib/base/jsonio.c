@@ -27,7 +27,7 @@ int sutra_json_read(const char *path, size_t max, json_t **ret, struct sutra_err
 {
 	size_t n;
 	char *text;
-	int rc = sutra_file_read(path, max, &text, &n, err);
+	int rc = sutra_file_read_text(path, max, &text, &n, err);
 
 	if (rc)
 		return rc;

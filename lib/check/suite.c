@@ -274,7 +274,7 @@ int sutra_suite_read(const char *path, struct sutra_suite **ret, struct sutra_er
 {
 	char *text;
 	size_t n;
-	int rc = sutra_file_read(path, MAX_FILE, &text, &n, err);
+	int rc = sutra_file_read_text(path, MAX_FILE, &text, &n, err);
 
 	if (rc)
 		return rc;

@@ -58,7 +58,7 @@ int sutra_textsource_file(const char *path, struct sutra_textsource **ret, struc
 
 	if (rc)
 		return rc;
-	rc = sutra_file_read(path, MAX_FILE, &text, &n, err);
+	rc = sutra_file_read_text(path, MAX_FILE, &text, &n, err);
 	rc = rc ? rc : add_lines(s, path, text, n, err);
 	sutra_free(text);
 	if (rc)

@@ -425,6 +425,11 @@ away() {
   run -0 curl -sf "$URL/cache/invalidate" -d '{"text":"w1"}'
   [ "$output" = '{"invalidated":1}' ]
   [ "$(source_of '{"texts":["w1","w2"]}')" = "1 0 1" ]
+  # a file as an editor of another system writes it
+  printf '\357\273\277w4\r\n\r\nw5' >"$BATS_TEST_TMPDIR/texts"
+  run -0 sutra cache warm --url "$URL" "$BATS_TEST_TMPDIR/texts"
+  run -0 curl -sf "$URL/cache/warm" -d '{"texts":["w4","w5"]}'
+  [ "$output" = '{"warmed":2,"computed":0}' ]
 }
 
 @test "OpenAI's shape: lists, token ids, dimensions, base64, usage, errors" {

@@ -457,9 +457,50 @@ static void moments_and_numbers_have_bounds(void **state)
 	assert_int_equal(sutra_whole(41.9), 41);
 }
 
+/* As editors of other systems write them; a line that never ends is bounded. */
+static void texts_come_without_their_mark_and_line_ends(void **state)
+{
+	static const char marked[] = "\xef\xbb\xbf[1]\r\n\r\nlast", only[] = "\xef\xbb\xbf";
+	static const char *const want[] = { "[1]", "", "last" };
+	char dir[] = "/tmp/sutra-text-XXXXXX", *path, *text;
+	struct sutra_buf line;
+	struct sutra_err err;
+	size_t n, number = 0;
+	json_t *o;
+	FILE *f;
+
+	assert_non_null(mkdtemp(dir));
+	path = xasprintf("%s/text", dir);
+	assert_int_equal(sutra_file_write(path, only, strlen(only), 0600, &err), 0);
+	assert_int_equal(sutra_file_read_text(path, 100, &text, &n, &err), 0);
+	assert_true(n == 0 && !*text);
+	sutra_free(text);
+	assert_int_equal(sutra_file_write(path, marked, 6, 0600, &err), 0);
+	assert_int_equal(sutra_json_read(path, 100, &o, &err), 0);
+	assert_int_equal(json_array_size(o), 1);
+	json_decref(o);
+	assert_int_equal(sutra_file_write(path, marked, strlen(marked), 0600, &err), 0);
+	sutra_buf_init(&line, 100);
+	f = fopen(path, "re");
+	for (size_t i = 0; i < 3; i++) {
+		assert_int_equal(sutra_file_line(f, &line, &number), 1);
+		assert_string_equal(sutra_buf_str(&line), want[i]);
+		assert_int_equal(number, i + 1);
+	}
+	assert_int_equal(sutra_file_line(f, &line, &number), 0);
+	fclose(f);
+	f = fopen("/dev/zero", "re");
+	assert_int_equal(sutra_file_line(f, &line, &number), SUTRA_E_TOOBIG);
+	fclose(f);
+	sutra_buf_release(&line);
+	sutra_remove_tree(dir, NULL);
+	sutra_free(path);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(texts_come_without_their_mark_and_line_ends),
 		cmocka_unit_test(err_table_maps_codes),
 		cmocka_unit_test(metrics_with_labels_share_their_head),
 		cmocka_unit_test(the_tightest_quota_counts),
