@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "net/fetch.h"
 #include "check/ask.h"
 #include "sutra/gateway.h"
 #include "sutra/health.h"
@@ -22,7 +23,7 @@ static void take_services(struct pm_look *k, const struct sutra_deployment *d, c
 
 		snprintf(s->name, sizeof(s->name), "%s", p[i].name);
 		s->up = p[i].state == SUTRA_UP;
-		s->down = p[i].state == SUTRA_DOWN || p[i].state == SUTRA_UNKNOWN;
+		s->down = p[i].state == SUTRA_DOWN || (p[i].state == SUTRA_UNKNOWN && p[i].reason != SUTRA_FETCH_INTERNAL);
 		k->up += s->up;
 		k->down += s->down;
 		/* Root causes are enough to know; what follows from them is in the count. */

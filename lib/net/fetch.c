@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -188,6 +190,26 @@ static enum sutra_fetch_reason timeout_reason(CURL *c)
 						       SUTRA_FETCH_CONNECT_TIMEOUT;
 }
 
+/* Why this process could not even ask, as an errno; 0: it could. libcurl tells of a socket that it cannot
+ * open, and of a resolver it cannot start, as of a peer that is not there. */
+static int own_trouble(CURL *c, CURLcode code)
+{
+	long os_errno = 0;
+	int fd, trouble = 0;
+
+	if (code != CURLE_COULDNT_CONNECT && code != CURLE_COULDNT_RESOLVE_HOST && code != CURLE_OUT_OF_MEMORY)
+		return 0;
+	curl_easy_getinfo(c, CURLINFO_OS_ERRNO, &os_errno);
+	if (os_errno == EMFILE || os_errno == ENFILE || os_errno == ENOBUFS || os_errno == ENOMEM)
+		return (int)os_errno;
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		trouble = errno;
+	else
+		close(fd);
+	return trouble;
+}
+
 static enum sutra_fetch_reason reason_of(CURL *c, const struct sutra_fetch *f, CURLcode code)
 {
 	long os_errno = 0;
@@ -229,8 +251,9 @@ static void finish(struct job *j, CURLcode code)
 {
 	struct sutra_fetch *f = j->f;
 	long status = 0;
+	int trouble = own_trouble(j->easy, code);
 
-	f->reason = reason_of(j->easy, f, code);
+	f->reason = trouble ? SUTRA_FETCH_INTERNAL : reason_of(j->easy, f, code);
 	curl_easy_getinfo(j->easy, CURLINFO_RESPONSE_CODE, &status);
 	f->status = (int)status;
 	f->dns_ns = phase(j->easy, CURLINFO_NAMELOOKUP_TIME_T);
@@ -238,7 +261,9 @@ static void finish(struct job *j, CURLcode code)
 	f->tls_ns = phase(j->easy, CURLINFO_APPCONNECT_TIME_T);
 	f->first_byte_ns = phase(j->easy, CURLINFO_STARTTRANSFER_TIME_T);
 	f->total_ns = phase(j->easy, CURLINFO_TOTAL_TIME_T);
-	if (code) {
+	if (trouble) {
+		snprintf(f->detail, sizeof(f->detail), "this process cannot open a socket: %s", strerror(trouble));
+	} else if (code) {
 		const char *words = j->error[0] ? j->error : curl_easy_strerror(code);
 
 		snprintf(f->detail, sizeof(f->detail), "%s", words);

@@ -18,7 +18,8 @@
 	X(CONNECT_TIMEOUT, "connect-timeout") X(TLS, "tls")                             \
 	X(FIRST_BYTE_TIMEOUT, "first-byte-timeout") X(TRANSFER_TIMEOUT, "transfer-timeout") \
 	X(RESET, "reset") X(EMPTY, "empty-answer") X(TOO_LARGE, "too-large")            \
-	X(PROTOCOL, "protocol") X(INTERNAL, "internal")
+	X(PROTOCOL, "protocol")                                                         \
+	X(INTERNAL, "internal")		/* a failure of our own: no descriptor, no memory */
 enum sutra_fetch_reason {
 #define X(sym, name) SUTRA_FETCH_##sym,
 	SUTRA_FETCH_REASONS(X)

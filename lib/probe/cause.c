@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "net/fetch.h"
 
 static size_t find(const struct sutra_probe *p, size_t n, const char *name)
 {
@@ -20,12 +21,13 @@ static bool *needs_of(const struct sutra_probe *p, size_t n)
 	bool *m = sutra_calloc(n + 1, n * sizeof(*m) + 1), any = false;
 
 	for (size_t i = 0; m && i < n; i++) {
-		bool own = p[i].reason == SUTRA_PROBE_STOPPED || p[i].reason == SUTRA_PROBE_UNSUPERVISED;
+		bool own = p[i].reason == SUTRA_PROBE_STOPPED || p[i].reason == SUTRA_PROBE_UNSUPERVISED ||
+			   p[i].reason == SUTRA_FETCH_INTERNAL;
 
 		for (const char *const *d = p[i].depends_on; p[i].state != SUTRA_UP && !own && d && *d; d++) {
 			size_t at = find(p, n, *d);
 
-			if (at < n && at != i && p[at].state != SUTRA_UP)
+			if (at < n && at != i && p[at].state != SUTRA_UP && p[at].reason != SUTRA_FETCH_INTERNAL)
 				any = m[i * n + at] = true;
 		}
 	}

@@ -30,13 +30,15 @@ const char *sutra_probe_reason_name(int reason)
 					   sutra_fetch_reason_name((enum sutra_fetch_reason)reason);
 }
 
-/* Not up: starting when it does not listen yet, or says itself that it is not ready, and may still
+/* Not up: unknown when this process could not ask; starting when it does not listen yet, or says itself that it is not ready, and may still
  * become so; what listens and does not answer well is down, however young. */
 static void fail(struct sutra_probe *p, int reason)
 {
 	bool may_come = reason == SUTRA_FETCH_REFUSED || reason == SUTRA_PROBE_UNHEALTHY;
 
-	p->state = p->in_start_period && may_come ? SUTRA_STARTING : SUTRA_DOWN;
+	p->state = reason == SUTRA_FETCH_INTERNAL	   ? SUTRA_UNKNOWN :
+		   p->in_start_period && may_come ? SUTRA_STARTING :
+						    SUTRA_DOWN;
 	p->reason = reason;
 }
 

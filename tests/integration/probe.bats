@@ -67,3 +67,8 @@ END
   timeout 10 "$SUTRA_TESTS/probe_all" 500 json <"$BATS_TEST_TMPDIR/urls" >"$BATS_TEST_TMPDIR/out"
   [ "$(grep -c '^down first-byte-timeout' "$BATS_TEST_TMPDIR/out")" = 40 ]
 }
+
+@test "a process without descriptors tells of itself: nobody is down" {
+  got=$(echo "http://127.0.0.1:$PORT/ok" | (exec 3>&- 4>&- 9>&-; ulimit -n 5; exec "$SUTRA_TESTS/probe_all" 400 json) | cut -d' ' -f1-3)
+  [ "$got" = "unknown internal 0" ]
+}
