@@ -20,6 +20,8 @@ static enum sutra_probe_run run_of(const struct sutra_deployed *s)
 		return SUTRA_PROBE_RUN_EXITED;
 	case SUTRA_RUN_STOPPED:
 		return SUTRA_PROBE_RUN_STOPPED;
+	case SUTRA_RUN_UNKNOWN:
+		return SUTRA_PROBE_RUN_UNKNOWN;
 	default:
 		return SUTRA_PROBE_RUN_ABSENT;
 	}

@@ -67,7 +67,7 @@ void print_document(json_t *o) { print_document_as(o, JSON_INDENT(2) | JSON_REAL
 
 const char *run_state_name(const struct sutra_deployed *s)
 {
-	static const char *const names[] = { "absent", "running", "exited", "stopped", "done" };
+	static const char *const names[] = { "unknown", "absent", "running", "exited", "stopped", "done" };
 
 	return names[s->state];
 }

@@ -15,7 +15,7 @@
 #include "stack/balancer.h"
 #include "stack/runtime.h"
 
-enum sutra_run_state { SUTRA_RUN_ABSENT, SUTRA_RUN_RUNNING, SUTRA_RUN_EXITED, SUTRA_RUN_STOPPED,
+enum sutra_run_state { SUTRA_RUN_UNKNOWN, SUTRA_RUN_ABSENT, SUTRA_RUN_RUNNING, SUTRA_RUN_EXITED, SUTRA_RUN_STOPPED,
 		       SUTRA_RUN_DONE };
 
 struct sutra_deployed {

@@ -104,7 +104,7 @@ static void add_native(json_t *facts, const struct sutra_deployment *d, const st
 {
 	char *down = xasprintf("%s/native/services/%s/down", d->state_dir, s->name);
 	char *path = storage_path(d, s->name);
-	bool watched = d->supervised && s->state != SUTRA_RUN_ABSENT && s->state != SUTRA_RUN_STOPPED;
+	bool watched = d->supervised && s->state != SUTRA_RUN_UNKNOWN && s->state != SUTRA_RUN_ABSENT && s->state != SUTRA_RUN_STOPPED;
 
 	json_object_set_new(facts, "restart", json_string(watched && !sutra_is_file(down) ? "runit" : "no"));
 	json_object_set_new(facts, "listens", native_listens(d, s->name));

@@ -413,7 +413,8 @@ void sutra_runit_read(const char *state_dir, const char *name, struct sutra_supe
 	char path[MAX_PATH];
 	int fd = open_control(state_dir, name);
 
-	*ret = (struct sutra_supervised){ .last_exit = -1, .supervised = fd >= 0 };
+	*ret = (struct sutra_supervised){ .last_exit = -1, .supervised = fd >= 0,
+					  .unknown = fd < 0 && (errno == EMFILE || errno == ENFILE) };
 	if (fd >= 0) {
 		close(fd);
 		service_path(state_dir, name, "/supervise/status", path);

@@ -72,3 +72,20 @@ END
   got=$(echo "http://127.0.0.1:$PORT/ok" | (exec 3>&- 4>&- 9>&-; ulimit -n 5; exec "$SUTRA_TESTS/probe_all" 400 json) | cut -d' ' -f1-3)
   [ "$got" = "unknown internal 0" ]
 }
+
+@test "sutra status without descriptors: unknown, and exit 6" {
+  export SUTRA_STATE_DIR=$BATS_TEST_TMPDIR
+  printf '{"schema":"sutra.deployment/1","runtime":"native","edition":"simple","dimension":256,"services":[%s]}\n' \
+    "{\"name\":\"one\",\"group\":\"one\",\"program\":\"sutra-ml-base\",\"address\":\"127.0.0.1:$PORT\",\"health_url\":\"http://127.0.0.1:$PORT/ok\",\"hash\":\"x\",\"depends_on\":[]}" \
+    >"$SUTRA_STATE_DIR/deployment.json"
+  dir=$SUTRA_STATE_DIR/native/services/one/supervise
+  mkdir -p "$dir"
+  mkfifo "$dir/control"
+  exec 8<>"$dir/control" # as runsv, which holds it
+  printf '\x40\0\0\0\x69\0\0\0\0\0\0\0\1\0\0\0\0u\0\1' >"$dir/status"
+  out=$(exec 3>&- 4>&- 8>&- 9>&-; ulimit -n 5; sutra status 2>&1) && code=0 || code=$?
+  echo "$out"
+  exec 8>&-
+  [ "$code" = 6 ]
+  [[ $out == *"unknown"*"cannot open a socket: Too many open files"* ]]
+}
