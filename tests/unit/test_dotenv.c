@@ -65,6 +65,33 @@ static void every_case_of_the_table_is_read_as_compose_does(void **state)
 	json_decref(table);
 }
 
+static void variables_are_replaced_as_compose_does(void **state)
+{
+	json_t *table, *c, *cases, *environment;
+	struct sutra_err err;
+	struct sutra_buf b;
+	size_t i;
+
+	if (sutra_json_read("tests/data/interpolation-cases.json", 1 << 20, &table, &err))
+		fail_msg("%s", err.message);
+	cases = json_object_get(table, "cases");
+	environment = json_object_get(table, "environment");
+	assert_true(json_array_size(cases) >= 40);
+	sutra_buf_init(&b, 4096);
+	json_array_foreach (cases, i, c) {
+		const char *text = json_string_value(json_object_get(c, "text"));
+		const char *want = json_string_value(json_object_get(c, "compose2"));
+		int rc;
+
+		sutra_buf_clear(&b);
+		rc = sutra_interpolate(text, look_up, environment, &b, NULL, &err);
+		if (want ? rc || strcmp(sutra_buf_str(&b), want) != 0 : !rc)
+			fail_msg("%s: %s", text, rc ? err.message : sutra_buf_str(&b));
+	}
+	sutra_buf_release(&b);
+	json_decref(table);
+}
+
 static int parse(const char *text, size_t n, struct sutra_strv *unset, struct sutra_err *err)
 {
 	struct sutra_env e = { 0 };
@@ -166,6 +193,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_case_of_the_table_is_read_as_compose_does),
+		cmocka_unit_test(variables_are_replaced_as_compose_does),
 		cmocka_unit_test(errors_name_line_and_setting_and_no_value),
 		cmocka_unit_test(variables_without_a_value_are_told),
 		cmocka_unit_test(growth_is_bounded),
