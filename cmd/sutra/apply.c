@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/jsonio.h"
+#include "base/proc.h"
 #include "base/shown.h"
 #include "stack/audit.h"
 #include "stack/credentials.h"
@@ -20,6 +21,7 @@
 #include "sutra/gateway.h"
 #include "sutra/health.h"
 #include "sutra/logline.h"
+#include "sutra/notes.h"
 #include "sutra/stackio.h"
 
 volatile int apply_stopped;
@@ -95,7 +97,7 @@ static size_t print_log(const char *tail, const char *since)
 static void print_evidence(const struct sutra_runtime *rt, const char *state_dir, const struct sutra_awaited *a,
 			   const char *since)
 {
-	char *tail;
+	char *tail, words[96];
 
 	if (!a->name)
 		return;
@@ -106,8 +108,10 @@ static void print_evidence(const struct sutra_runtime *rt, const char *state_dir
 		sutra_shown_printf(stderr, "  probe     %s\n", a->probed);
 	if (a->last_reply[0])
 		sutra_shown_printf(stderr, "  reply     %s\n", a->last_reply);
-	if (a->last_exit >= 0)
-		sutra_shown_printf(stderr, "  last exit %d\n", a->last_exit);
+	if (a->last_exit >= 0) {
+		sutra_proc_end(a->last_exit, a->limit_reached, words, sizeof(words));
+		sutra_shown_printf(stderr, "  ended     %s\n", words);
+	}
 	sutra_shown_printf(stderr, "  the end of its log:\n");
 	if (!print_log(tail, since) && *tail) {
 		sutra_shown_printf(stderr, "    (nothing since this began; before it:)\n");
@@ -150,6 +154,16 @@ static void print_matryoshka_note(struct sutra_config *config)
 				100 * c->top10_overlap);
 }
 
+static void print_notes(const struct sutra_deployment *d)
+{
+	json_t *notes = notes_of(d), *note;
+	size_t i;
+
+	json_array_foreach (notes, i, note)
+		sutra_shown_printf(stderr, "note: %s\n", json_string_value(note));
+	json_decref(notes);
+}
+
 static void print_result(const char *state_dir, const struct sutra_plan *plan, size_t healed, double took_s)
 {
 	struct sutra_deployment *d;
@@ -157,6 +171,8 @@ static void print_result(const char *state_dir, const struct sutra_plan *plan, s
 
 	if (sutra_deployment_load(state_dir, &d, NULL))
 		return;
+	if (!common.quiet)
+		print_notes(d);
 	if (common.json) {
 		o = deployment_document(d, "sutra.deploy/1");
 		json_object_set_new(o, "changes", json_integer((json_int_t)plan->n_changes));

@@ -20,7 +20,7 @@
 
 enum { MAX_PLAN = 4 << 20 };
 
-static bool dry_run, plan_only, prune, no_return;
+static bool dry_run, plan_only, prune, no_return, insecure;
 static const char *runtime, *from;
 static uint64_t timeout_ns = 60000000000u, lock_wait_ns = 1;
 
@@ -37,6 +37,8 @@ static const struct sutra_option rows[] = {
 	  0, 0, NULL },
 	{ 0, "prune", SUTRA_OPT_FLAG, &prune, NULL, "stop services that are not in the edition", 0, 0, NULL },
 	{ 0, "no-rollback", SUTRA_OPT_FLAG, &no_return, NULL, "leave a failed deploy as it is", 0, 0, NULL },
+	{ 0, "insecure", SUTRA_OPT_FLAG, &insecure, NULL, "publish storage, replicas and statistics on SUTRA_BIND too", 0, 0,
+	  NULL },
 	{ 0, "dry-run", SUTRA_OPT_FLAG, &dry_run, NULL, "the same as --plan", 0, 0, NULL },
 	{ 0 },
 };
@@ -289,6 +291,7 @@ static int run(int n, char **argv)
 	apply_catch_signals();
 	modelbar_stop_on(&apply_stopped);
 	rc = stack_open(&config, &data_dir, &state_dir, !plan_only, &err);
+	rc = rc || !insecure ? rc : sutra_config_set(config, "SUTRA_INSECURE", "true", SUTRA_FROM_FLAG, &err);
 	rc = rc || !from ? rc : read_plan(&then, &err);
 	rc = rc ? rc : settle(&config, state_dir, then, &rt, &err);
 	if (!rc && !plan_only)
@@ -308,7 +311,7 @@ const struct command cmd_deploy = {
 	.name = "deploy",
 	.summary = "start or change the stack, and wait until it is healthy",
 	.synopsis = "[--plan | --dry-run | --from PLAN] [--prune] [--runtime NAME] [--timeout TIME] "
-		    "[--lock-wait TIME] [--no-rollback] [-o FORMAT]",
+		    "[--lock-wait TIME] [--no-rollback] [--insecure] [-o FORMAT]",
 	.examples = "sutra deploy\tstart everything, or change what differs\n"
 		    "MATRYOSHKA_DIM=128 sutra deploy\tchange a setting, one replica at a time\n"
 		    "sutra deploy --plan\tonly show what would change\n"

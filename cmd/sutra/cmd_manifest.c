@@ -42,7 +42,7 @@ static make_manifest *target_named(const char *name)
 }
 
 /* What deploy works out for the compose file: store and name of the model, which need not be
- * here, and who may see the balancer's statistics. */
+ * here, where ports are published, and who may see the balancer's statistics. */
 static int work_out(struct sutra_config *config, struct sutra_err *err)
 {
 	const char *path = sutra_config_get(config, "MODEL_PATH"), *slash = path ? strrchr(path, '/') : NULL;
@@ -56,6 +56,9 @@ static int work_out(struct sutra_config *config, struct sutra_err *err)
 	rc = sutra_config_set(config, "SUTRA_MODEL_DIR", store, SUTRA_FROM_RECORD, err);
 	if (!rc && path)
 		rc = sutra_config_set(config, "SUTRA_MODEL", slash + 1, SUTRA_FROM_RECORD, err);
+	if (!rc && sutra_str_starts(sutra_config_get(config, "SUTRA_BIND"), "127."))	/* no node's loopback is meant */
+		rc = sutra_config_set(config, "SUTRA_BIND", "0.0.0.0", SUTRA_FROM_RECORD, err);
+	rc = rc ? rc : sutra_config_settle_exposure(config, err);
 	if (!rc && !sutra_config_get(config, "HAPROXY_STATS_USER"))	/* as a deploy makes it */
 		rc = sutra_config_set(config, "HAPROXY_STATS_USER", "sutra", SUTRA_FROM_RECORD, err);
 	sutra_free(store);

@@ -10,6 +10,7 @@
 #include "sutra/command.h"
 #include "sutra/gateway.h"
 #include "sutra/health.h"
+#include "sutra/notes.h"
 #include "sutra/stackio.h"
 #include "term/table.h"
 #include "term/watch.h"
@@ -126,10 +127,11 @@ static void print_table(const struct sutra_deployment *d, const struct sutra_pro
 static void print_summary(const struct sutra_deployment *d, const struct sutra_probe *p,
 			  const struct sutra_term *term)
 {
-	size_t count[5] = { 0 };
+	json_t *notes = notes_of(d), *note;
+	size_t count[5] = { 0 }, i;
 	const char *comma = "";
 
-	for (size_t i = 0; i < d->n; i++)
+	for (i = 0; i < d->n; i++)
 		count[p[i].state]++;
 	fprintf(term->out, "\n%zu services: ", d->n);
 	for (int s = 0; s < 5; s++) {
@@ -151,6 +153,10 @@ static void print_summary(const struct sutra_deployment *d, const struct sutra_p
 	if (!d->limits_enforced)
 		fprintf(term->out, "%smemory limits are not enforced: control groups cannot be written here%s\n",
 		       sutra_term_on(term, SUTRA_ROLE_DIM), sutra_term_off(term, SUTRA_ROLE_DIM));
+	json_array_foreach (notes, i, note)
+		fprintf(term->out, "%snote: %s%s\n", sutra_term_on(term, SUTRA_ROLE_WARN), json_string_value(note),
+			sutra_term_off(term, SUTRA_ROLE_WARN));
+	json_decref(notes);
 }
 
 static json_t *text_or_null(const char *s) { return s && *s ? sutra_json_text(s) : json_null(); }
@@ -190,11 +196,11 @@ static void print_json(const struct sutra_deployment *d, const struct sutra_prob
 	for (size_t k = 0; k < d->n; k++)
 		json_array_append_new(list, service_document(p, &d->services[order[k]], &p[order[k]]));
 	print_document(json_pack(
-		"{s:s, s:s, s:i, s:o, s:o, s:o, s:I, s:b, s:b, s:b, s:b, s:o, s:o, s:o}", "schema", "sutra.status/1", "time", when,
+		"{s:s, s:s, s:i, s:o, s:o, s:o, s:I, s:b, s:b, s:b, s:b, s:o, s:o, s:o, s:o}", "schema", "sutra.status/1", "time", when,
 		"exit_code", code, "project", text_or_null(d->project), "runtime", text_or_null(d->runtime),
 		"edition", text_or_null(d->edition), "dimension", (json_int_t)d->dimension, "cache_enabled",
 		d->cache_enabled, "complete", d->complete, "supervised", d->supervised, "limits_enforced", d->limits_enforced, "deployed_at",
-		text_or_null(d->deployed_at), "root_causes", health_causes_document(p, d->n), "services", list));
+		text_or_null(d->deployed_at), "root_causes", health_causes_document(p, d->n), "notes", notes_of(d), "services", list));
 }
 
 static void print_prom(const struct sutra_deployment *d, const struct sutra_probe *p)

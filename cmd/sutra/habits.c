@@ -61,7 +61,8 @@ void habits_option(const struct command *c, int argc, char **argv, struct sutra_
 
 /* Read, but no setting of the stack: folders, the runtime's own, the suite's. */
 static const char *const others[] = {
-	"SUTRA_BASE_IMAGE", "SUTRA_BIN", "SUTRA_COLOR",	   "SUTRA_DATA_DIR", "SUTRA_HUB_URL", "SUTRA_MODEL_DIR", "SUTRA_REEXEC",
+	"SUTRA_BASE_IMAGE", "SUTRA_BIN", "SUTRA_BIND_INTERNAL", "SUTRA_COLOR", "SUTRA_DATA_DIR", "SUTRA_HUB_URL",
+	"SUTRA_LISTEN", "SUTRA_MODEL_DIR", "SUTRA_REEXEC",
 	"SUTRA_ROLE",	 "SUTRA_SERVICE",  "SUTRA_STACK",    "SUTRA_TESTS",   NULL,
 };
 

@@ -38,6 +38,7 @@ static struct sutra_probe target_of(const struct sutra_deployed *s, uint64_t tim
 		.depends_on = (const char *const *)s->depends_on.items,
 		.run = run_of(s),
 		.last_exit = s->last_exit,
+		.limit_reached = s->limit_reached,
 		.in_start_period = s->started_us && age_us >= 0 &&
 				   (uint64_t)age_us * 1000 < s->start_period_ns,
 		.timeout_ns = timeout_ns,

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -107,6 +108,22 @@ static bool drain(int pidfd, int *pipe_fd, struct sutra_buf *out, uint64_t deadl
 		}
 	}
 	return true;
+}
+
+void sutra_proc_end(int code, uint64_t limit, char *out, size_t size)
+{
+	const char *name = code > 128 ? sigabbrev_np(code - 128) : NULL;
+	char bytes[32];
+
+	sutra_str_bytes(limit, bytes, sizeof(bytes));
+	if (limit > 1)
+		snprintf(out, size, "killed: memory limit %s reached", bytes);
+	else if (limit)
+		snprintf(out, size, "killed: the machine's memory ran out");
+	else if (name)
+		snprintf(out, size, "killed by signal %d (%s)", code - 128, name);
+	else
+		snprintf(out, size, "exit code %d", code);
 }
 
 int sutra_proc_run(const char *const *argv, struct sutra_buf *out, uint64_t timeout_ns,

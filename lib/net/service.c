@@ -114,41 +114,62 @@ enum sutra_service_signal sutra_service_wait(void)
 
 const char *sutra_listen_for(int port)
 {
-	static char fallback[32];
+	static char fallback[80];
+	const char *list, *host = getenv("SUTRA_LISTEN");
 	char name[32];
-	const char *list;
 
 	snprintf(name, sizeof(name), "SUTRA_LISTEN_%d", port);
 	list = getenv(name);
 	if (list && *list)
 		return list;
-	snprintf(fallback, sizeof(fallback), "0.0.0.0:%d", port);
+	host = host && *host ? host : "127.0.0.1";
+	snprintf(fallback, sizeof(fallback), strchr(host, ':') ? "[%.60s]:%d" : "%.60s:%d", host, port);
 	return fallback;
 }
 
-/* Sockets left by the program that ran under this pid before (sd_listen_fds(3)). */
-static int inherited_fd(const char *address)
+/* How many sockets the program that ran under this pid before has left (sd_listen_fds(3)). */
+static int count_inherited(void)
 {
 	const char *fds = getenv("LISTEN_FDS"), *pid = getenv("LISTEN_PID");
-	struct sockaddr_storage want, have;
-	socklen_t len;
 	int64_t n, owner;
 
-	if (!fds || !pid || sutra_str_int(fds, 1, MAX_INHERITED, &n) ||
-	    sutra_str_int(pid, 1, INT32_MAX, &owner) || owner != getpid() ||
-	    sutra_addr_parse(address, &want, &len, NULL))
+	if (!fds || !pid || sutra_str_int(fds, 1, MAX_INHERITED, &n) || sutra_str_int(pid, 1, INT32_MAX, &owner) ||
+	    owner != getpid())
+		return 0;
+	return (int)n;
+}
+
+static bool is_taken(int fd) { return fcntl(fd, F_GETFD) & FD_CLOEXEC; }
+
+/* The one of them that listens on the address, taken over; or -1. */
+static int inherited_fd(const char *address)
+{
+	struct sockaddr_storage want, have;
+	socklen_t len;
+
+	if (sutra_addr_parse(address, &want, &len, NULL))
 		return -1;
-	for (int fd = FIRST_FD; fd < FIRST_FD + n; fd++) {
+	for (int fd = FIRST_FD; fd < FIRST_FD + count_inherited(); fd++) {
 		socklen_t have_len = sizeof(have);
 
 		memset(&have, 0, sizeof(have));
 		if (!getsockname(fd, (struct sockaddr *)&have, &have_len) && have_len == len &&
-		    !memcmp(&have, &want, len) && !(fcntl(fd, F_GETFD) & FD_CLOEXEC)) {
+		    !memcmp(&have, &want, len) && !is_taken(fd)) {
 			fcntl(fd, F_SETFD, FD_CLOEXEC);
 			return fd;
 		}
 	}
 	return -1;
+}
+
+/* What the program before listened on and this one does not must not stay open. */
+static void close_inherited(void)
+{
+	for (int fd = FIRST_FD; fd < FIRST_FD + count_inherited(); fd++)
+		if (!is_taken(fd))
+			close(fd);
+	unsetenv("LISTEN_FDS");
+	unsetenv("LISTEN_PID");
 }
 
 int sutra_listen_open(const char *list, int backlog, int *fds, int max, int *ret_n,
@@ -169,6 +190,7 @@ int sutra_listen_open(const char *list, int backlog, int *fds, int max, int *ret
 			fds[n++] = fd;
 	}
 	sutra_strv_release(&addresses);
+	close_inherited();
 	if (rc) {
 		while (n)
 			close(fds[--n]);

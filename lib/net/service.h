@@ -2,8 +2,9 @@
  * service - what every daemon's main shares: signals, addresses, readiness.
  *
  * Addresses. A daemon with port P listens where SUTRA_LISTEN_P says ("addr:port,...");
- * unset, on 0.0.0.0:P. The native runtime sets that variable for each service (its own
- * loopback address, and the published one); containers leave it unset.
+ * unset, on port P of the address SUTRA_LISTEN, which is 127.0.0.1 unless set. The native
+ * runtime sets the former for each service (its own loopback address, and the published
+ * one); images set the latter to 0.0.0.0.
  *
  * Signals only set flags; the main thread waits for them here. TERM and INT: not
  * ready, finish, exit 0; a second one: at once. HUP: restart in place: finish what is
@@ -38,7 +39,8 @@ void sutra_service_ready(struct sutra_http_request *r, void *ctx,
 bool sutra_service_noticed(void);
 /* "addr:port,..." for the program's port P; points to static memory or environment. */
 const char *sutra_listen_for(int port);
-/* Opens (or takes over from LISTEN_FDS) the sockets of "addr:port,..."; at most max.
+/* Opens (or takes over from LISTEN_FDS) the sockets of "addr:port,..."; at most max. What is left
+ * of LISTEN_FDS is closed: a program has one list.
  * Port in use: SUTRA_E_EXISTS with holder. */
 int sutra_listen_open(const char *list, int backlog, int *fds, int max, int *ret_n,
 		      struct sutra_err *err);

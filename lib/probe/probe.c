@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/jsonio.h"
+#include "base/proc.h"
 #include "net/fetch.h"
 #include "probe/cause.h"
 
@@ -145,10 +146,8 @@ static bool judge_run(struct sutra_probe *p)
 		/* Exited is down even within the start period: this run cannot become ready. */
 		p->state = SUTRA_DOWN;
 		p->reason = SUTRA_PROBE_EXITED;
-		if (p->last_exit >= 128)
-			snprintf(p->detail, sizeof(p->detail), "killed by signal %d", p->last_exit - 128);
-		else if (p->last_exit >= 0)
-			snprintf(p->detail, sizeof(p->detail), "exit code %d", p->last_exit);
+		if (p->last_exit >= 0)
+			sutra_proc_end(p->last_exit, p->limit_reached, p->detail, sizeof(p->detail));
 		return true;
 	case SUTRA_PROBE_RUNNING:
 	case SUTRA_PROBE_RUN_UNKNOWN:

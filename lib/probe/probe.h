@@ -53,6 +53,7 @@ struct sutra_probe {
 	const char *const *depends_on;		/* names, NULL-terminated; or NULL */
 	enum sutra_probe_run run;		/* what the supervisor says */
 	int last_exit;				/* of an exited process: code, 128 + signal, -1 unknown */
+	uint64_t limit_reached;			/* it ended for want of memory: base/proc.h, sutra_proc_end */
 	bool in_start_period;			/* not up means starting, not down */
 	uint64_t timeout_ns;			/* 0: 2 s */
 	uint64_t slow_ns;			/* 0: never too slow */

@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/jsonio.h"
+#include "base/proc.h"
 #include "net/fetch.h"
 
 enum { PROBE_MS = 1000 };
@@ -64,6 +65,7 @@ static bool process_up(const struct sutra_runtime *rt, const char *state_dir, st
 {
 	rt->observe(state_dir, a->name, now);
 	a->last_exit = now->last_exit;
+	a->limit_reached = now->limit_reached;
 	*ret_dead = now->restarts > a->restarts || (now->last_exit >= 0 && !now->wants_up && !now->running);
 	if (*ret_dead)
 		a->reason = "exited";
@@ -133,6 +135,16 @@ static const struct sutra_awaited *first_unready(const struct sutra_awaited *lis
 	return NULL;
 }
 
+static int fail_dead(const struct sutra_awaited *a, struct sutra_err *err)
+{
+	char words[96];
+
+	sutra_proc_end(a->last_exit, a->limit_reached, words, sizeof(words));
+	if (a->limit_reached || a->last_exit > 128)
+		return sutra_fail(err, SUTRA_E_IO, "%s was %s instead of becoming ready", a->name, words);
+	return sutra_fail(err, SUTRA_E_IO, "%s exited with %d instead of becoming ready", a->name, a->last_exit);
+}
+
 int sutra_await(const struct sutra_runtime *rt, const char *state_dir, struct sutra_awaited *list, size_t n, uint64_t timeout_ns,
 		void (*on_ready)(const struct sutra_awaited *a), const volatile int *stop,
 		struct sutra_err *err)
@@ -152,8 +164,7 @@ int sutra_await(const struct sutra_runtime *rt, const char *state_dir, struct su
 		if (!waiting)
 			break;
 		if (dead)
-			rc = sutra_fail(err, SUTRA_E_IO, "%s exited with %d instead of becoming ready",
-					dead->name, dead->last_exit);
+			rc = fail_dead(dead, err);
 		else if (stop && *stop)
 			rc = sutra_fail(err, SUTRA_E_INTERRUPTED, "interrupted while waiting for %s",
 					waiting->name);

@@ -82,7 +82,7 @@ static void name_group(const char *state_dir, char out[32])
 	snprintf(out, 32, "sutra-%.8s", hex);
 }
 
-bool sutra_cgroup_limit(const char *state_dir, const char *service, uint64_t bytes, char *ret_procs,
+bool sutra_cgroup_limit(const char *state_dir, const char *service, uint64_t bytes, char *ret_group,
 			size_t size)
 {
 	char mount[MAX_PATH], name[32], stack[MAX_PATH + 64], group[MAX_PATH + 300], text[32];
@@ -99,7 +99,7 @@ bool sutra_cgroup_limit(const char *state_dir, const char *service, uint64_t byt
 	snprintf(text, sizeof(text), "%llu", (unsigned long long)bytes);
 	if (!put(group, v2 ? "memory.max" : "memory.limit_in_bytes", bytes ? text : v2 ? "max" : "-1"))
 		return false;
-	return snprintf(ret_procs, size, "%s/cgroup.procs", group) < (int)size;
+	return snprintf(ret_group, size, "%s", group) < (int)size;
 }
 
 bool sutra_cgroup_holds(const char *state_dir, const char *service, pid_t pid)

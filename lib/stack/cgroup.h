@@ -13,9 +13,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Makes the service's group with its limit in bytes (0: none), and gives the path of the file
- * that takes the pids of its processes. False: not possible here. */
-bool sutra_cgroup_limit(const char *state_dir, const char *service, uint64_t bytes, char *ret_procs,
+/* Makes the service's group with its limit in bytes (0: none), and gives its folder, whose file
+ * cgroup.procs takes the pids of its processes. False: not possible here. */
+bool sutra_cgroup_limit(const char *state_dir, const char *service, uint64_t bytes, char *ret_group,
 			size_t size);
 /* Whether the process is in the service's group. */
 bool sutra_cgroup_holds(const char *state_dir, const char *service, pid_t pid);

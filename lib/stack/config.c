@@ -13,7 +13,7 @@
 #include "stack/compose.h"
 #include "stack/dotenv.h"
 
-enum { LAST_PORT = 50053 };	/* of those that are published */
+enum { LAST_PORT = 50053, MAX_CREDENTIAL = 256 };	/* of those that are published; bytes */
 
 #define INT(name, fallback, min, max, help) { name, NULL, SUTRA_SET_INT, 0, fallback, min, max, NULL, help }
 #define TEXT(name, fallback, help) { name, NULL, SUTRA_SET_STRING, 0, fallback, 0, 0, NULL, help }
@@ -40,8 +40,9 @@ const struct sutra_setting sutra_operator_settings[] = {
 	TEXT("MODEL_PATH", NULL, "folder with config.json, model.safetensors, vocab.txt"),
 	FLAG("SUTRA_CACHE_ENABLED", "true", "deploy and use the cache shard"),
 	TEXT("SUTRA_ALLOWED_HOSTS", NULL, "names under which browsers may reach the gateway"),
-	TEXT("SUTRA_BIND", "127.0.0.1", "address published ports bind to"),
+	TEXT("SUTRA_BIND", "127.0.0.1", "address the gateway's port is published on"),
 	ONE_OF("SUTRA_EDITION", "community", "simple|community|enterprise", "which services run"),
+	FLAG("SUTRA_INSECURE", "false", "SUTRA_BIND publishes storage, replicas and statistics too"),
 	TEXT("SUTRA_INPUT_TYPE", NULL, "prompt of the model before texts whose request names none"),
 	TEXT("SUTRA_MODEL", "all-minilm-l6-v2", "a model that sutra model knows"),
 	ONE_OF("SUTRA_MRL", "layer_norm", "layer_norm|plain", "how vectors are shortened"),
@@ -54,6 +55,7 @@ const struct sutra_setting sutra_operator_settings[] = {
 	TEXT("SUTRA_STATE_DIR", NULL, "folder of records, logs and volumes"),
 	TEXT("SUTRA_TENANTS_FILE", NULL, "tenants and their keys"),
 	INT("SUTRA_THREADS", NULL, 1, 256, "inference threads of a replica"),
+	TEXT("SUTRA_USER", NULL, "whom services run as natively, when root deploys"),
 	TEXT("SUTRA_VERSION", "latest", "tag of the images that containers run"),
 	ONE_OF("WAL_SYNC", NULL, "always|interval", "when a write to the cache shard is acknowledged"),
 	INT("WAL_SYNC_INTERVAL_MS", "1000", 1, 600000, "longest time until a write is on disk"),
@@ -115,6 +117,8 @@ static int check(const char *key, const char *value, const char *place, struct s
 	int rc = row && *value ? sutra_setting_check(row, value, err) : 0;
 	struct in_addr in;
 
+	if (!rc && sutra_str_starts(key, "HAPROXY_STATS_") && strlen(value) > MAX_CREDENTIAL)
+		rc = sutra_fail(err, SUTRA_E_SETTING, "%s has %zu bytes; %d are allowed", key, strlen(value), MAX_CREDENTIAL);
 	if (!rc && !strcmp(key, "SUTRA_MODEL") && (*value == '/' || strstr(value, "..")))
 		rc = sutra_fail(err, SUTRA_E_SETTING,
 				"SUTRA_MODEL is \"%.60s\"; a model's name is wanted (MODEL_PATH takes a folder)", value);
@@ -191,6 +195,16 @@ static int settle_ports(struct sutra_config *c, struct sutra_err *err)
 	return rc;
 }
 
+int sutra_config_settle_exposure(struct sutra_config *c, struct sutra_err *err)
+{
+	const char *bind = sutra_config_get(c, "SUTRA_BIND");
+	bool insecure = false;
+
+	sutra_str_bool(sutra_config_get(c, "SUTRA_INSECURE"), &insecure);
+	return sutra_config_set(c, "SUTRA_BIND_INTERNAL",
+				insecure || sutra_str_starts(bind, "127.") ? bind : "127.0.0.1", SUTRA_FROM_RECORD, err);
+}
+
 int sutra_config_load(const char *data_dir, struct sutra_config **ret, struct sutra_err *err)
 {
 	struct sutra_config *c = xcalloc(1, sizeof(*c));
@@ -251,6 +265,11 @@ static bool is_credential(const char *key)
 	return sutra_config_is_secret(key) || !strcmp(key, "HAPROXY_STATS_USER");
 }
 
+bool sutra_config_is_text(const char *key)
+{
+	return is_credential(key) || !strcmp(key, "SUTRA_PROMPT");
+}
+
 json_t *sutra_config_settings(struct sutra_config *c)
 {
 	const struct sutra_env *worked_out = &c->sources[SUTRA_FROM_RECORD];
@@ -269,7 +288,8 @@ json_t *sutra_config_settings(struct sutra_config *c)
 /* What settings documents hold beside the settings. */
 static bool is_worked_out(const char *key)
 {
-	return sutra_str_starts(key, "SUTRA_PORT_") || !strcmp(key, "SUTRA_MODEL_DIR");
+	return sutra_str_starts(key, "SUTRA_PORT_") || !strcmp(key, "SUTRA_MODEL_DIR") ||
+	       !strcmp(key, "SUTRA_BIND_INTERNAL");
 }
 
 int sutra_config_restore(const json_t *settings, struct sutra_config **ret, struct sutra_err *err)

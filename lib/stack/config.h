@@ -43,11 +43,16 @@ enum sutra_source sutra_config_winner(const struct sutra_config *c, const char *
 const char *sutra_source_name(enum sutra_source s);
 /* Every value, worked-out ones too, without credentials: {"MATRYOSHKA_DIM": "128", ...}. */
 json_t *sutra_config_settings(struct sutra_config *c);
+/* Works out SUTRA_BIND_INTERNAL, where what is not the gateway is published: on loopback unless
+ * SUTRA_INSECURE opens it too. */
+int sutra_config_settle_exposure(struct sutra_config *c, struct sutra_err *err);
 /* The settings of such a document alone: no environment, no .env. */
 int sutra_config_restore(const json_t *settings, struct sutra_config **ret, struct sutra_err *err);
 /* Puts every value into this process's environment, and takes out what has none: Compose
  * interpolates from there. */
 void sutra_config_export(struct sutra_config *c);
 bool sutra_config_is_secret(const char *key);
+/* Whether the value is an operator's own words, in which no service or path is meant. */
+bool sutra_config_is_text(const char *key);
 
 #endif

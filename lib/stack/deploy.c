@@ -54,13 +54,14 @@ int sutra_desired_make(const struct sutra_runtime *rt, struct sutra_config *conf
 	char *file = xasprintf("%s/compose/docker-compose.yml", parts->data_dir);
 	char *folder = xasprintf("%s/compose", parts->data_dir),
 	     *program_dir = parts->program_dir ? xstrdup(parts->program_dir) : sutra_program_dir();
-	struct sutra_unit_options o = { state_dir, program_dir, folder, rt == &sutra_docker, NULL };
+	struct sutra_unit_options o = { state_dir, program_dir, folder,
+					   sutra_config_get(config, "SUTRA_USER"), rt == &sutra_docker, NULL };
 	struct sutra_desired d = { .rt = rt, .file = file };
 	json_t *record = NULL;
-	int rc;
+	int rc = sutra_config_settle_exposure(config, err);
 
 	sutra_profiles_of(config, &d.profiles);
-	rc = sutra_compose_read(file, sutra_config_variable, config, &d.all, err);
+	rc = rc ? rc : sutra_compose_read(file, sutra_config_variable, config, &d.all, err);
 	rc = rc ? rc : sutra_compose_read(file, sutra_config_variable, config, &d.selected, err);
 	rc = rc ? rc : sutra_compose_select(d.selected, &d.profiles, err);
 	sutra_record_load(state_dir, &record, NULL);

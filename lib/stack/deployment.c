@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -14,6 +15,7 @@
 #include "stack/cgroup.h"
 #include "stack/edges.h"
 #include "stack/record.h"
+#include "stack/runit.h"
 #include "stack/runtime.h"
 
 #define PATIENCE_NS 10000000000u	/* with a restart in place, before it is killed */
@@ -236,9 +238,20 @@ static void set_addresses(struct sutra_deployed *s, const char *ip)
 	s->health_url = xstrdup(text);
 }
 
+static bool is_roots(pid_t pid)
+{
+	char path[64];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "/proc/%ld", (long)pid);
+	return !stat(path, &st) && !st.st_uid;
+}
+
 static void refresh(struct sutra_deployment *d, bool sizes)
 {
 	d->supervised = d->rt->alive(d->state_dir);
+	d->as_root = false;
+	d->files = UINT64_MAX;
 	d->limits_enforced = sizes ? true : d->limits_enforced;
 	for (size_t i = 0; i < d->n; i++) {
 		struct sutra_deployed *s = &d->services[i];
@@ -257,6 +270,10 @@ static void refresh(struct sutra_deployment *d, bool sizes)
 		s->started_us = now.running ? now.since_us : 0;
 		s->restarts = now.restarts;
 		s->last_exit = now.last_exit;
+		s->limit_reached = now.limit_reached;
+		d->as_root |= d->rt == &sutra_native && s->pid && is_roots(s->pid);
+		if (d->rt == &sutra_native && s->pid && sutra_runit_files(s->pid) < d->files)
+			d->files = sutra_runit_files(s->pid);
 		s->cpu_us = 0;
 		if (sizes || !s->pid)
 			s->rss_bytes = s->pss_bytes = 0;

@@ -37,6 +37,7 @@ struct sutra_deployed {
 	int64_t started_us;	/* wall clock; 0 unknown */
 	unsigned restarts;	/* by the supervisor since the deploy */
 	int last_exit;		/* exit code of the last run, 128 + signal; -1: none yet */
+	uint64_t limit_reached;	/* that run ended for want of memory: base/proc.h, sutra_proc_end */
 	uint64_t rss_bytes, pss_bytes;	/* of its processes */
 	uint64_t cpu_us;		/* used by them since they began */
 	char *asked_address, *asked_health;	/* as recorded: runtime.h's "{container}" in them */
@@ -56,6 +57,8 @@ struct sutra_deployment {
 	bool cache_enabled;
 	bool complete;		/* the last deploy came to its end */
 	bool supervised;	/* the supervisor lives */
+	uint64_t files;		/* the least hard limit of open files of a local process; UINT64_MAX: none known */
+	bool as_root;		/* local processes run as root */
 	bool limits_enforced;	/* every running service with a memory limit is held to it */
 	struct sutra_deployed *services;	/* in start order */
 	size_t n;

@@ -128,6 +128,7 @@ static void read_inspection(const json_t *o, struct sutra_supervised *ret)
 	const json_t *state = json_object_get(o, "State"),
 		     *networks = json_object_get(json_object_get(o, "NetworkSettings"), "Networks"), *network;
 	const char *ip = NULL, *key, *id = json_string_value(json_object_get(o, "Id"));
+	uint64_t limit = (uint64_t)json_integer_value(json_object_get(json_object_get(o, "HostConfig"), "Memory"));
 	bool restarting = json_is_true(json_object_get(state, "Restarting"));
 
 	json_object_foreach((json_t *)(uintptr_t)networks, key, network)
@@ -141,10 +142,11 @@ static void read_inspection(const json_t *o, struct sutra_supervised *ret)
 	ret->restarts = (unsigned)json_integer_value(json_object_get(o, "RestartCount"));
 	if (!ret->running || ret->restarts)
 		ret->last_exit = (int)json_integer_value(json_object_get(state, "ExitCode"));
+	if (json_is_true(json_object_get(state, "OOMKilled")))
+		ret->limit_reached = limit ? limit : 1;
 	snprintf(ret->ip, sizeof(ret->ip), "%s", ip ? ip : "");
 	snprintf(ret->id, sizeof(ret->id), "%s", id ? id : "");
-	ret->memory_limit = (uint64_t)json_integer_value(
-		json_object_get(json_object_get(o, "HostConfig"), "Memory"));
+	ret->memory_limit = limit;
 }
 
 static void observe(const char *state_dir, const char *name, struct sutra_supervised *ret)

@@ -243,8 +243,8 @@ json_t *sutra_facts_files(const struct sutra_deployment *d)
 		add_folder(list, path);
 	}
 	for (size_t i = 0; i < d->n; i++) {
-		snprintf(path, sizeof(path), "%s/native/services/%s/env", d->state_dir, d->services[i].name);
-		add_folder(list, path);
+		snprintf(path, sizeof(path), "%s/native/services/%s/environ", d->state_dir, d->services[i].name);
+		add_file(list, path);
 	}
 	return list;
 }

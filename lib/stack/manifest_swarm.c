@@ -19,8 +19,9 @@ static const char head[] =
 	"# Made by `sutra manifest swarm` from the compose file; make it again rather than edit it.\n"
 	"#   docker stack deploy -c FILE NAME\n"
 	"# A swarm cannot bind a port to one address: the published ones are open on every address\n"
-	"# of their node. Folders that are bound must be on every node that may run the service,\n"
-	"# and a volume is its node's own: sutra-manifest(1) tells how to hold a service to a node.\n";
+	"# of their node, and what the compose file keeps on loopback is not published. Folders that\n"
+	"# are bound must be on every node that may run the service, and a volume is its node's own:\n"
+	"# sutra-manifest(1) tells how to hold a service to a node.\n";
 
 /* `docker stack deploy` interpolates, so a dollar is two; a secret comes from its environment. */
 static void swarm_dollar(struct sutra_buf *b, char next) { sutra_buf_adds(b, "$$"); }
@@ -120,17 +121,30 @@ static json_t *configs(const struct workload *w)
 	return json_array_size(list) ? list : (json_decref(list), NULL);
 }
 
-static bool uses_mesh(const struct workload *w) { return w->replicas > 1 && w->s->n_ports; }
+static bool is_open(const struct sutra_port *p) { return !p->host_ip || !sutra_str_starts(p->host_ip, "127."); }
+
+static bool has_open_port(const struct workload *w)
+{
+	for (size_t i = 0; i < w->s->n_ports; i++)
+		if (is_open(&w->s->ports[i]))
+			return true;
+	return false;
+}
+
+static bool uses_mesh(const struct workload *w) { return w->replicas > 1 && has_open_port(w); }
 
 static json_t *ports(const struct workload *w)
 {
-	const struct sutra_service *s = w->s;
-	json_t *list = s->n_ports ? json_array() : NULL;
+	json_t *list = has_open_port(w) ? json_array() : NULL;
 
-	for (size_t i = 0; i < s->n_ports; i++)
-		json_array_append_new(list, json_pack("{s:i, s:i, s:s, s:s}", "target", s->ports[i].target, "published",
-						      s->ports[i].published, "protocol", s->ports[i].protocol, "mode",
-						      uses_mesh(w) ? "ingress" : "host"));
+	for (size_t i = 0; list && i < w->s->n_ports; i++) {
+		const struct sutra_port *p = &w->s->ports[i];
+
+		if (is_open(p))
+			json_array_append_new(list, json_pack("{s:i, s:i, s:s, s:s}", "target", p->target, "published",
+							      p->published, "protocol", p->protocol, "mode",
+							      uses_mesh(w) ? "ingress" : "host"));
+	}
 	return list;
 }
 
@@ -174,7 +188,7 @@ static json_t *restart_policy(const struct sutra_service *s)
 /* The new one first, unless the old one holds a port or a volume that it needs. */
 static json_t *update_config(const struct workload *w)
 {
-	bool holds = w->s->n_ports && !uses_mesh(w);
+	bool holds = has_open_port(w) && !uses_mesh(w);
 
 	for (size_t i = 0; i < w->s->n_volumes; i++)
 		holds = holds || w->s->volumes[i].named;

@@ -4,13 +4,14 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "stack/config.h"
 
 static bool is_name_char(char c) { return isalnum((unsigned char)c) || c == '-' || c == '_' || c == '.'; }
 
 const struct sutra_service *sutra_host_at(const struct sutra_compose *all, const char *key, const char *text,
 					  size_t at)
 {
-	if (at && is_name_char(text[at - 1]))
+	if (sutra_config_is_text(key) || (at && is_name_char(text[at - 1])))
 		return NULL;
 	for (size_t i = 0; i < all->n_services; i++) {
 		const struct sutra_service *s = &all->services[i];

@@ -8,7 +8,7 @@
  * The caller frees; NULL without memory. */
 char *sutra_group_of(const struct sutra_compose *all, const struct sutra_service *s);
 /* The service whose name stands whole at text[at] as a host: behind "//" or followed by
- * ":<digit>", or the whole value of a *_HOST variable; else NULL. */
+ * ":<digit>", or the whole value of a *_HOST variable; else NULL. Free text (config.h) names none. */
 const struct sutra_service *sutra_host_at(const struct sutra_compose *all, const char *key, const char *text,
 					  size_t at);
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,6 +19,7 @@
 #include "net/port.h"
 #include "stack/cgroup.h"
 #include "stack/plan.h"
+#include "stack/runas.h"
 #include "stack/record.h"
 #include "stack/runit.h"
 #include "stack/runtime.h"
@@ -81,12 +83,55 @@ static int make_folders(const struct sutra_scene *scene, struct sutra_err *err)
 	return rc;
 }
 
+/* The folders on the services' way to their own are entered by their user; the data is his. */
+static int open_folders(const struct sutra_scene *scene, const char *user, struct sutra_err *err)
+{
+	static const char *const way[] = { "", "/native", "/native/services", "/volumes" };
+	char *compose_dir = xstrdup(scene->compose_file);
+	int rc = 0;
+
+	*strrchr(compose_dir, '/') = '\0';
+	for (size_t i = 0; i < sizeof(way) / sizeof(*way) && !rc; i++) {
+		char *dir = xasprintf("%s%s", scene->state_dir, way[i]);
+
+		if (sutra_is_dir(dir) && chmod(dir, 0711))
+			rc = sutra_fail_errno(err, "cannot open %s to %s", dir, user);
+		sutra_free(dir);
+	}
+	for (size_t i = 0; i < scene->selected->n_services; i++) {
+		const struct sutra_service *s = &scene->selected->services[i];
+
+		for (size_t v = 0; v < s->n_volumes && !rc; v++) {
+			char *dir = sutra_volume_folder(&s->volumes[v], scene->state_dir, compose_dir);
+
+			rc = s->volumes[v].named ? sutra_runas_give(dir, user, err) : 0;
+			rc = rc ? rc : sutra_runas_reads(dir, user, err);
+			sutra_free(dir);
+		}
+	}
+	sutra_free(compose_dir);
+	return rc;
+}
+
+static bool outgrown(const char *state_dir)
+{
+	uint64_t ours = sutra_runit_files(getpid()), theirs;
+	pid_t pid;
+
+	if (!sutra_runit_alive(state_dir, &pid))
+		return false;
+	theirs = sutra_runit_files(pid);
+	return theirs < ours && theirs < SUTRA_FILES_WANTED;
+}
+
 static int prepare(const struct sutra_scene *s, const struct sutra_plan *plan, struct sutra_err *err)
 {
-	int killed, rc = 0;
+	const char *user = sutra_config_get(s->config, "SUTRA_USER");
+	int killed, rc = user ? sutra_runas_possible(user, err) : 0;
 
-	/* A supervisor that was killed leaves services nobody watches: end them, then start. */
-	if (!sutra_runit_alive(s->state_dir, NULL))
+	/* A supervisor that was killed leaves services nobody watches, and one that is held to fewer
+	 * open files hands its limit down: end them, then start. */
+	if (!rc && (!sutra_runit_alive(s->state_dir, NULL) || outgrown(s->state_dir)))
 		rc = sutra_runit_stop(s->state_dir, GRACE_NS, &killed, err);
 	for (size_t i = 0; i < plan->n && !rc; i++) {
 		if (plan->steps[i].action != SUTRA_START)
@@ -94,7 +139,11 @@ static int prepare(const struct sutra_scene *s, const struct sutra_plan *plan, s
 		sutra_runit_end_orphans(s->state_dir, plan->steps[i].name, GRACE_NS);
 		rc = sutra_plan_giver(plan, &plan->steps[i]) ? 0 : check_ports(plan->steps[i].unit, err);
 	}
-	return rc ? rc : make_folders(s, err);
+	rc = rc ? rc : make_folders(s, err);
+	rc = rc || !user ? rc : open_folders(s, user, err);
+	for (size_t i = 0; i < plan->n && !rc && user; i++)
+		rc = plan->steps[i].unit ? sutra_runas_reads(plan->steps[i].unit->argv.items[0], user, err) : 0;
+	return rc;
 }
 
 static int begin(const struct sutra_scene *s, const struct sutra_plan *plan, struct sutra_err *err)
@@ -112,7 +161,7 @@ static void reset_counters(const char *state_dir, const char *name)
 {
 	static const char *const files[] = { "restarts", "last-exit", "planned" };
 
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
 		char *path = xasprintf("%s/native/services/%s/%s", state_dir, name, files[i]);
 
 		unlink(path);
@@ -155,6 +204,18 @@ static bool takes_hangup(pid_t pid)
 	return takes;
 }
 
+/* Whether it runs as the user who is to run it now, the owner of its settings: no process goes back
+ * to be root. */
+static bool keeps_user(const char *state_dir, const char *name, pid_t pid)
+{
+	char proc[64], settings[SUTRA_RUNIT_PATH];
+	struct stat now, wanted;
+
+	snprintf(proc, sizeof(proc), "/proc/%ld", (long)pid);
+	sutra_runit_path(state_dir, name, "/environ", settings);
+	return !stat(proc, &now) && !stat(settings, &wanted) && now.st_uid == wanted.st_uid;
+}
+
 /* Whether what runs now is one of ours, which restart in place on HUP. */
 static bool restarts_itself(pid_t pid)
 {
@@ -177,7 +238,7 @@ static int restart(const char *state_dir, struct sutra_awaited *a, struct sutra_
 	sutra_runit_read(state_dir, a->name, &now);
 	a->asked_ns = sutra_clock_ns();
 	a->restarts = now.restarts;
-	a->in_place = now.running && restarts_itself(now.pid);
+	a->in_place = now.running && keeps_user(state_dir, a->name, now.pid) && restarts_itself(now.pid);
 	a->old_pid = now.running && !a->in_place ? now.pid : 0;
 	a->grace_ns = GRACE_NS;
 	command = a->in_place ? 'h' : now.running ? 't' : 'u';
@@ -328,6 +389,7 @@ const struct sutra_runtime sutra_native = {
 	.poll_ms = 25,
 	.check = sutra_runit_check,
 	.alive = alive,
+	.outgrown = outgrown,
 	.prepare = prepare,
 	.begin = begin,
 	.start = start,

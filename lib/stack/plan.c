@@ -17,6 +17,7 @@ const char *sutra_action_name(enum sutra_action a)
 static void find_change(const struct sutra_unit *u, const json_t *old, struct sutra_step *step)
 {
 	json_t *env = json_object_get(old, "environment"), *value;
+	const char *user = json_string_value(json_object_get(old, "user"));
 	const char *key;
 
 	for (size_t i = 0; i < u->env.n; i++) {
@@ -28,6 +29,10 @@ static void find_change(const struct sutra_unit *u, const json_t *old, struct su
 		step->old_value = was ? xstrdup(was) : NULL;
 		step->new_value = xstrdup(u->env.items[i].value);
 		step->cause = xasprintf("%s changed", step->field);
+		return;
+	}
+	if (!u->image && strcmp(user ? user : "", u->user ? u->user : "") != 0) {
+		step->cause = xstrdup("SUTRA_USER changed");
 		return;
 	}
 	json_object_foreach(env, key, value)
@@ -59,9 +64,9 @@ static bool changed_by_hand(const struct sutra_unit *u, const json_t *old, const
 	return u->image && id && *id && (strcmp(id, now->id) != 0 || now->memory_limit != u->memory_limit);
 }
 
-/* orphaned: the supervisor is gone, so that what still runs is watched by nobody. */
+/* anew: why all is started anew, whatever runs; or NULL. */
 static void plan_unit(const struct sutra_runtime *rt, const struct sutra_unit *u, const json_t *record,
-		      const char *state_dir, bool orphaned, struct sutra_step *step)
+		      const char *state_dir, const char *anew, struct sutra_step *step)
 {
 	const json_t *old = sutra_record_find(record, u->name);
 	const char *hash = json_string_value(json_object_get(old, "hash"));
@@ -70,15 +75,15 @@ static void plan_unit(const struct sutra_runtime *rt, const struct sutra_unit *u
 
 	*step = (struct sutra_step){ .unit = u, .name = xstrdup(u->name), .old_hash = hash ? xstrdup(hash) : NULL };
 	rt->observe(state_dir, u->name, &now);
-	if (!old && now.running && !orphaned) {
+	if (!old && now.running && !anew) {
 		step->action = SUTRA_REPLACE;
 		step->cause = xstrdup("left by a deploy that was cut off");
 	} else if (!old) {
 		step->action = SUTRA_START;
 		step->cause = xstrdup("not deployed");
-	} else if (orphaned) {
+	} else if (anew) {
 		step->action = SUTRA_START;
-		step->cause = xstrdup("its supervisor was killed");
+		step->cause = xstrdup(anew);
 	} else if (now.supervised && !now.running && now.last_exit == 0 &&
 		   u->restart == SUTRA_RESTART_NO && hash && !strcmp(hash, u->hash)) {
 		step->cause = xstrdup("done");
@@ -155,12 +160,13 @@ int sutra_plan_make(const struct sutra_runtime *rt, const struct sutra_unit *uni
 {
 	const json_t *list = json_object_get(record, "services"), *s;
 	struct sutra_plan p = { .steps = xcalloc(n + json_array_size(list), sizeof(*p.steps)) };
-	bool orphaned = record && !rt->alive(state_dir);
+	const char *anew = record && !rt->alive(state_dir) ? "its supervisor was killed" :
+			   record && rt->outgrown && rt->outgrown(state_dir) ? "its supervisor may open fewer files" : NULL;
 	size_t i;
 	int rc;
 
 	for (i = 0; i < n; i++)
-		plan_unit(rt, &units[i], record, state_dir, orphaned, &p.steps[p.n++]);
+		plan_unit(rt, &units[i], record, state_dir, anew, &p.steps[p.n++]);
 	json_array_foreach(list, i, s)
 	{
 		const char *name = json_string_value(json_object_get(s, "name"));

@@ -101,6 +101,7 @@ json_t *sutra_record_service(const struct sutra_unit *u, const char *container, 
 	json_object_set_new(o, "published", u->published ? json_string(u->published) : json_null());
 	json_object_set_new(o, "health_url", u->health_url ? json_string(u->health_url) : json_null());
 	json_object_set_new(o, "hash", json_string(u->hash));
+	json_object_set_new(o, "user", u->user ? json_string(u->user) : json_null());
 	json_object_set_new(o, "image", u->image ? json_string(u->image) : json_null());
 	json_object_set_new(o, "container", json_string(container));
 	json_object_set_new(o, "compose_file", json_string(compose_file));

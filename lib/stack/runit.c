@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,28 +18,27 @@
 #include "base/file.h"
 #include "base/proc.h"
 #include "base/str.h"
-#include "stack/cgroup.h"
 
-enum { MAX_PATH = 1024, MAX_PIDS = 1024, POLL_MS = 10, LOG_FILES = 5, LOG_BYTES = 4 << 20 };
+enum { MAX_PATH = SUTRA_RUNIT_PATH, MAX_PIDS = 1024, POLL_MS = 10 };
 
-static void service_path(const char *state_dir, const char *name, const char *rest, char out[MAX_PATH])
+void sutra_runit_path(const char *state_dir, const char *name, const char *rest, char out[SUTRA_RUNIT_PATH])
 {
-	snprintf(out, MAX_PATH, "%s/native/services/%s%s", state_dir, name, rest);
+	snprintf(out, SUTRA_RUNIT_PATH, "%s/native/services/%s%s", state_dir, name, rest);
 }
 
 static int open_control(const char *state_dir, const char *name)
 {
 	char path[MAX_PATH];
 
-	service_path(state_dir, name, "/supervise/control", path);
+	sutra_runit_path(state_dir, name, "/supervise/control", path);
 	return open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);	/* ENXIO while no runsv reads it */
 }
 
 int sutra_runit_check(struct sutra_err *err)
 {
-	static const char *const programs[] = { "runsvdir", "runsv", "chpst", "svlogd" };
+	static const char *const programs[] = { "runsvdir", "runsv", "svlogd" };
 
-	for (size_t i = 0; i < 4; i++) {
+	for (size_t i = 0; i < sizeof(programs) / sizeof(*programs); i++) {
 		if (sutra_proc_find(programs[i], NULL))
 			continue;
 		sutra_fail(err, SUTRA_E_NOTFOUND,
@@ -48,187 +46,6 @@ int sutra_runit_check(struct sutra_err *err)
 		return sutra_hint(err, "apt-get install runit");
 	}
 	return 0;
-}
-
-/* Appends s as one shell word. */
-static void add_quoted(struct sutra_buf *b, const char *s)
-{
-	sutra_buf_addc(b, '\'');
-	for (; *s; s++) {
-		if (*s == '\'')
-			sutra_buf_adds(b, "'\\''");
-		else
-			sutra_buf_addc(b, *s);
-	}
-	sutra_buf_addc(b, '\'');
-}
-
-static int write_script(const char *path, struct sutra_buf *b, struct sutra_err *err)
-{
-	int rc = sutra_buf_error(b) ? sutra_fail(err, sutra_buf_error(b), "cannot build %s", path) :
-				      sutra_file_write(path, b->data, b->len, 0755, err);
-
-	sutra_buf_release(b);
-	return rc;
-}
-
-/* A clean environment, so that what the operator's shell holds never leaks into a service;
- * LISTEN_* pass, because a restart in place comes through here again. A service whose runsv is
- * killed gets TERM from the kernel: left alone it would hold the port of its successor. */
-static int write_run(const char *dir, const char *state_dir, const struct sutra_unit *u,
-		     struct sutra_err *err)
-{
-	struct sutra_buf b;
-	char path[MAX_PATH], service[MAX_PATH], procs[2 * MAX_PATH];
-
-	service_path(state_dir, u->name, "", service);
-	snprintf(path, sizeof(path), "%s/run", dir);
-	sutra_buf_init(&b, 1 << 20);
-	sutra_buf_adds(&b, "#!/bin/sh\nexec 2>&1\n");
-	if (sutra_cgroup_limit(state_dir, u->name, u->memory_limit, procs, sizeof(procs))) {
-		sutra_buf_adds(&b, "{ echo $$ >");
-		add_quoted(&b, procs);
-		sutra_buf_adds(&b, "; } 2>/dev/null\n");
-	}
-	sutra_buf_adds(&b, "cd ");
-	add_quoted(&b, service);
-	sutra_buf_adds(&b, " || exit 1\nexec env -i PATH=\"$PATH\" HOME=\"$HOME\""
-			   " ${LISTEN_FDS:+LISTEN_FDS=\"$LISTEN_FDS\"} ${LISTEN_PID:+LISTEN_PID=\"$LISTEN_PID\"} \\\n"
-			   "  chpst -e ./env setpriv --pdeathsig TERM");
-	for (size_t i = 0; i < u->argv.n; i++) {
-		sutra_buf_addc(&b, ' ');
-		add_quoted(&b, u->argv.items[i]);
-	}
-	sutra_buf_addc(&b, '\n');
-	return write_script(path, &b, err);
-}
-
-static int write_finish(const char *dir, const struct sutra_unit *u, struct sutra_err *err)
-{
-	struct sutra_buf b;
-	char path[MAX_PATH];
-
-	snprintf(path, sizeof(path), "%s/finish", dir);
-	sutra_buf_init(&b, 8192);
-	sutra_buf_adds(&b, "#!/bin/sh\necho \"$1 $2\" >last-exit\n"
-			   "if [ -e planned ]; then rm -f planned; exit 0; fi\n"
-			   "n=$(cat restarts 2>/dev/null || echo 0)\necho $((n + 1)) >restarts\n");
-	if (u->restart == SUTRA_RESTART_NO)
-		sutra_buf_adds(&b, "printf d >supervise/control\n");
-	else if (u->restart == SUTRA_RESTART_ON_FAILURE)
-		sutra_buf_addf(&b, "if [ \"$1\" = 0 ] || { [ %lld -gt 0 ] && [ \"$n\" -ge %lld ]; }; then printf d >supervise/control; fi\n",
-			       (long long)u->restart_max, (long long)u->restart_max);
-	return write_script(path, &b, err);
-}
-
-static int write_log(const char *dir, const char *state_dir, const struct sutra_unit *u,
-		     struct sutra_err *err)
-{
-	struct sutra_buf b;
-	char path[MAX_PATH], logs[MAX_PATH], config[128];
-	int rc;
-
-	snprintf(logs, sizeof(logs), "%s/native/log/%s", state_dir, u->name);
-	rc = sutra_mkdirs(logs, 0700, err);
-	snprintf(path, sizeof(path), "%s/log", dir);
-	rc = rc ? rc : sutra_mkdirs(path, 0700, err);
-
-	if (!rc) {
-		snprintf(path, sizeof(path), "%s/config", logs);
-		snprintf(config, sizeof(config), "s%d\nn%d\n", LOG_BYTES, LOG_FILES);
-		rc = sutra_file_write(path, config, strlen(config), 0600, err);
-	}
-	if (!rc) {
-		sutra_buf_init(&b, 8192);
-		sutra_buf_adds(&b, "#!/bin/sh\nexec svlogd -ttt ");
-		add_quoted(&b, logs);
-		sutra_buf_addc(&b, '\n');
-		snprintf(path, sizeof(path), "%s/log/run", dir);
-		rc = write_script(path, &b, err);
-	}
-	return rc;
-}
-
-static int write_variable(const char *dir, const char *key, const char *value, struct sutra_err *err)
-{
-	char path[MAX_PATH + 300];
-
-	snprintf(path, sizeof(path), "%s/%s", dir, key);
-	return sutra_file_write(path, value, strlen(value), 0600, err);
-}
-
-/* Puts the folder `fresh` in the place of `dir` and removes the old one. `dir` is never absent, but on
- * a file system that cannot exchange two names (NFS). */
-static int swap_folder(const char *fresh, const char *dir, struct sutra_err *err)
-{
-	int rc = 0;
-
-	if (!renameat2(AT_FDCWD, fresh, AT_FDCWD, dir, RENAME_EXCHANGE))
-		return sutra_remove_tree(fresh, err);
-	if (errno == EINVAL || errno == ENOSYS)
-		rc = sutra_remove_tree(dir, err);
-	else if (errno != ENOENT)	/* that one: there was none */
-		rc = sutra_fail_errno(err, "cannot replace %s", dir);
-	return rc || !rename(fresh, dir) ? rc : sutra_fail_errno(err, "cannot replace %s", dir);
-}
-
-/* The folder is made anew beside the old one and exchanged with it, so that a start finds one of them
- * whole. One that is reading the old one just then may find it going, fails, and runsv starts anew. */
-static int write_env(const char *service, const char *state_dir, const struct sutra_unit *u,
-		     struct sutra_err *err)
-{
-	char dir[MAX_PATH], fresh[MAX_PATH], run[MAX_PATH];
-	int rc;
-
-	snprintf(dir, sizeof(dir), "%s/env", service);
-	snprintf(fresh, sizeof(fresh), "%s/env.new", service);
-	service_path(state_dir, u->name, "/run", run);
-	rc = sutra_remove_tree(fresh, err);
-	rc = rc ? rc : sutra_mkdirs(fresh, 0700, err);
-	for (size_t i = 0; i < u->env.n && !rc; i++)
-		if (u->env.items[i].value[0])
-			rc = write_variable(fresh, u->env.items[i].key, u->env.items[i].value, err);
-	rc = rc ? rc : write_variable(fresh, "SUTRA_STACK", state_dir, err);
-	rc = rc ? rc : write_variable(fresh, "SUTRA_SERVICE", u->name, err);
-	rc = rc ? rc : write_variable(fresh, "SUTRA_REEXEC", run, err);
-	return rc ? rc : swap_folder(fresh, dir, err);
-}
-
-static bool is_supervised(const char *state_dir, const char *name)
-{
-	int fd = open_control(state_dir, name);
-
-	if (fd >= 0)
-		close(fd);
-	return fd >= 0;
-}
-
-/* A new folder is written whole under a name runsvdir passes over, and renamed. What no runsv
- * holds yet is held down, so that it starts when it is told to. */
-int sutra_runit_write(const char *state_dir, const struct sutra_unit *u, struct sutra_err *err)
-{
-	char service[MAX_PATH], fresh[MAX_PATH], path[MAX_PATH + 8];
-	const char *dir = service;
-	int rc = 0;
-
-	service_path(state_dir, u->name, "", service);
-	if (!sutra_is_dir(service)) {
-		snprintf(fresh, sizeof(fresh), "%s/native/services/.%s", state_dir, u->name);
-		dir = fresh;
-		rc = sutra_remove_tree(fresh, err);
-		rc = rc ? rc : sutra_mkdirs(fresh, 0700, err);
-	}
-	if (!is_supervised(state_dir, u->name)) {
-		snprintf(path, sizeof(path), "%s/down", dir);
-		rc = rc ? rc : sutra_file_write(path, "", 0, 0600, err);
-	}
-	rc = rc ? rc : write_env(dir, state_dir, u, err);
-	rc = rc ? rc : write_log(dir, state_dir, u, err);
-	rc = rc ? rc : write_finish(dir, u, err);
-	rc = rc ? rc : write_run(dir, state_dir, u, err);
-	if (!rc && dir == fresh && rename(fresh, service))
-		rc = sutra_fail_errno(err, "cannot create %s", service);
-	return rc;
 }
 
 static void pid_file(const char *state_dir, char out[MAX_PATH])
@@ -270,6 +87,21 @@ bool sutra_runit_alive(const char *state_dir, pid_t *ret_pid)
 	if (ret_pid)
 		*ret_pid = (pid_t)pid;
 	return true;
+}
+
+uint64_t sutra_runit_files(pid_t pid)
+{
+	char path[64], *text, *at;
+	unsigned long long soft, hard = UINT64_MAX;
+
+	snprintf(path, sizeof(path), "/proc/%ld/limits", (long)pid);
+	if (sutra_file_read(path, 1 << 16, &text, NULL, NULL))
+		return UINT64_MAX;
+	at = strstr(text, "Max open files");
+	if (at && sscanf(at + strlen("Max open files"), "%llu %llu", &soft, &hard) != 2)
+		hard = UINT64_MAX;	/* "unlimited" */
+	sutra_free(text);
+	return hard;
 }
 
 /* In the grandchild: a session of its own, nothing of ours open, a small environment. */
@@ -344,7 +176,7 @@ static void set_planned(const char *state_dir, const char *name)
 {
 	char path[MAX_PATH];
 
-	service_path(state_dir, name, "/planned", path);
+	sutra_runit_path(state_dir, name, "/planned", path);
 	sutra_file_write(path, "", 0, 0600, NULL);
 }
 
@@ -358,7 +190,7 @@ int sutra_runit_control(const char *state_dir, const char *name, char command, s
 		poll(NULL, 0, POLL_MS);
 	if (fd < 0)
 		return sutra_fail_errno(err, "the supervisor of %s does not answer", name);
-	service_path(state_dir, name, "/down", path);
+	sutra_runit_path(state_dir, name, "/down", path);
 	if (command == 'u' && unlink(path) && errno != ENOENT)
 		rc = sutra_fail_errno(err, "cannot remove %s", path);
 	if (command == 'd')
@@ -371,15 +203,16 @@ int sutra_runit_control(const char *state_dir, const char *name, char command, s
 	return rc;
 }
 
-static int read_number(const char *state_dir, const char *name, const char *file, long *a, long *b)
+/* The numbers of a file of finish's; how many of the three there are. */
+static int read_numbers(const char *state_dir, const char *name, const char *file, long *a, long *b, long *c)
 {
 	char path[MAX_PATH], *text;
 	int n;
 
-	service_path(state_dir, name, file, path);
+	sutra_runit_path(state_dir, name, file, path);
 	if (sutra_file_read(path, 64, &text, NULL, NULL))
 		return 0;
-	n = sscanf(text, "%ld %ld", a, b);
+	n = sscanf(text, "%ld %ld %ld", a, b, c);
 	sutra_free(text);
 	return n;
 }
@@ -409,7 +242,7 @@ static void read_status(const char *path, struct sutra_supervised *ret)
 
 void sutra_runit_read(const char *state_dir, const char *name, struct sutra_supervised *ret)
 {
-	long restarts = 0, code = -1, sig = 0;
+	long restarts = 0, code = -1, sig = 0, limit = 0;
 	char path[MAX_PATH];
 	int fd = open_control(state_dir, name);
 
@@ -417,13 +250,15 @@ void sutra_runit_read(const char *state_dir, const char *name, struct sutra_supe
 					  .unknown = fd < 0 && (errno == EMFILE || errno == ENFILE) };
 	if (fd >= 0) {
 		close(fd);
-		service_path(state_dir, name, "/supervise/status", path);
+		sutra_runit_path(state_dir, name, "/supervise/status", path);
 		read_status(path, ret);
 	}
-	if (read_number(state_dir, name, "/restarts", &restarts, &sig) > 0)
+	if (read_numbers(state_dir, name, "/restarts", &restarts, &sig, &limit) > 0)
 		ret->restarts = (unsigned)restarts;
-	if (read_number(state_dir, name, "/last-exit", &code, &sig) == 2)
+	if (read_numbers(state_dir, name, "/last-exit", &code, &sig, &limit) == 3) {
 		ret->last_exit = (int)(code < 0 ? 128 + sig : code);
+		ret->limit_reached = (uint64_t)limit;
+	}
 }
 
 size_t sutra_stack_pids(const char *state_dir, const char *service, pid_t *ret, size_t max)
@@ -502,7 +337,7 @@ int sutra_runit_remove(const char *state_dir, const char *name, uint64_t grace_n
 	char service[MAX_PATH], hidden[MAX_PATH], gone[300];
 	int fd, rc = 0;
 
-	service_path(state_dir, name, "", service);
+	sutra_runit_path(state_dir, name, "", service);
 	if (!sutra_is_dir(service))
 		return 0;
 	fd = open_control(state_dir, name);
@@ -516,7 +351,7 @@ int sutra_runit_remove(const char *state_dir, const char *name, uint64_t grace_n
 			rc = sutra_runit_control(state_dir, name, 'x', err);
 	}
 	snprintf(gone, sizeof(gone), ".%s.gone", name);
-	service_path(state_dir, gone, "", hidden);
+	sutra_runit_path(state_dir, gone, "", hidden);
 	rc = rc ? rc : sutra_remove_tree(hidden, err);
 	if (!rc && rename(service, hidden))
 		rc = sutra_fail_errno(err, "cannot remove %s", service);

@@ -2,9 +2,10 @@
  * runit - native supervision: service folders under runsvdir, controlled and read through
  * runit's own files (runsv(8): supervise/control, supervise/status, supervise/ok).
  *
- * <state>/native/services/<name>/	run, finish, log/run, env/ (one file a variable, for chpst)
+ * <state>/native/services/<name>/	run, finish, log/run, environ (for sutra-run)
  *	restarts	counted by finish, except for stops that `planned` announces
- *	last-exit	"<exit code or -1> <signal>" of the last run
+ *	last-exit	"<exit code or -1> <signal> <limit_reached>" of the last run
+ *	oom-kills	the group's count of kills for want of memory at the last end
  * <state>/native/log/<name>/current	what the service says, by svlogd with UTC stamps
  * <state>/native/runsvdir.pid		the supervisor
  */
@@ -18,7 +19,11 @@
 #include "stack/runtime.h"
 #include "stack/unit.h"
 
-/* runsvdir, runsv, chpst, svlogd are there; else SUTRA_E_NOTFOUND naming the package. */
+enum { SUTRA_RUNIT_PATH = 1024 };
+
+/* <state>/native/services/<name><rest> */
+void sutra_runit_path(const char *state_dir, const char *name, const char *rest, char out[SUTRA_RUNIT_PATH]);
+/* runsvdir, runsv, svlogd are there; else SUTRA_E_NOTFOUND naming the package. */
 int sutra_runit_check(struct sutra_err *err);
 /* Writes (or rewrites) a unit's folder; it does not start until sutra_runit_control 'u'. */
 int sutra_runit_write(const char *state_dir, const struct sutra_unit *u, struct sutra_err *err);
@@ -39,6 +44,10 @@ void sutra_runit_end_orphans(const char *state_dir, const char *name, uint64_t g
  * needed SIGKILL. */
 int sutra_runit_stop(const char *state_dir, uint64_t grace_ns, int *ret_killed, struct sutra_err *err);
 bool sutra_runit_alive(const char *state_dir, pid_t *ret_pid);
+/* Files that a balancer with 4,100 connections opens (common.cfg), the most that any service wants. */
+enum { SUTRA_FILES_WANTED = 8220 };
+/* The hard limit of open files of a process; UINT64_MAX where it cannot be read. */
+uint64_t sutra_runit_files(pid_t pid);
 /* Pids of the processes of this stack (or of one service of it), at most max; returns the number. */
 size_t sutra_stack_pids(const char *state_dir, const char *service, pid_t *ret, size_t max);
 

@@ -27,6 +27,7 @@ struct sutra_supervised {
 	int64_t since_us;	/* wall clock of the last change of state */
 	unsigned restarts;
 	int last_exit;		/* 128 + signal, -1: no run has ended yet */
+	uint64_t limit_reached;	/* that end was for want of memory: base/proc.h, sutra_proc_end */
 	char ip[48];		/* of a container; else "" */
 	char id[80];		/* of a container; else "" */
 	uint64_t memory_limit;	/* of a container, as the engine has it */
@@ -48,6 +49,7 @@ struct sutra_awaited {
 	const char *reason;	/* closed list: exited, refused, status, first-byte-timeout ... */
 	char last_reply[320], probed[300];
 	int last_exit;		/* -1: none */
+	uint64_t limit_reached;
 	double took_s;
 };
 
@@ -73,6 +75,9 @@ struct sutra_runtime {
 	int (*resolve)(struct sutra_unit *units, size_t n, struct sutra_err *err);
 	/* Whether somebody would start again what ends. */
 	bool (*alive)(const char *state_dir);
+	/* Whether that somebody is held to fewer open files than this process, and services want more:
+	 * all is started anew then. NULL: never. */
+	bool (*outgrown)(const char *state_dir);
 	/* Before anything is written: what must be there, and be free. */
 	int (*prepare)(const struct sutra_scene *s, const struct sutra_plan *plan, struct sutra_err *err);
 	int (*begin)(const struct sutra_scene *s, const struct sutra_plan *plan, struct sutra_err *err);

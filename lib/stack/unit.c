@@ -14,11 +14,13 @@
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/proc.h"
+#include "stack/config.h"
+#include "stack/interpolate.h"
 #include "stack/names.h"
 #include "stack/runtime.h"
 
 enum { FIRST_HOST = 2, HOSTS = 250 };	/* 127.b.c.2 to .251 */
-enum { HASH_VERSION = 2, MAX_VALUE = 64 << 10 };
+enum { HASH_VERSION = 2, MAX_VALUE = 2 * SUTRA_MAX_VALUE };	/* hosts may grow into addresses */
 
 struct maker {
 	const struct sutra_compose *all;
@@ -97,16 +99,15 @@ static char *replace_hosts(const struct maker *m, const char *key, const char *t
 	return sutra_buf_take(&b, NULL);
 }
 
-/* Where a mount's source is on this machine; the caller frees. */
-static char *host_folder(const struct maker *m, const struct sutra_volume *v)
+char *sutra_volume_folder(const struct sutra_volume *v, const char *state_dir, const char *compose_dir)
 {
 	if (!v->source)
-		return sutra_asprintf("%s/volumes/anonymous", m->o->state_dir);
+		return sutra_asprintf("%s/volumes/anonymous", state_dir);
 	if (v->named)
-		return sutra_asprintf("%s/volumes/%s", m->o->state_dir, v->source);
+		return sutra_asprintf("%s/volumes/%s", state_dir, v->source);
 	if (v->source[0] == '/')
 		return sutra_strdup(v->source);
-	return sutra_asprintf("%s/%s", m->o->compose_dir, v->source);
+	return sutra_asprintf("%s/%s", compose_dir, v->source);
 }
 
 /* A path at or below a mount point becomes the host's path; anything else stays. */
@@ -118,7 +119,7 @@ static char *replace_path(const struct maker *m, const struct sutra_service *s, 
 
 		if (strncmp(text, s->volumes[i].target, n) || (text[n] && text[n] != '/'))
 			continue;
-		folder = host_folder(m, &s->volumes[i]);
+		folder = sutra_volume_folder(&s->volumes[i], m->o->state_dir, m->o->compose_dir);
 		path = folder ? sutra_asprintf("%s%s", folder, text + n) : NULL;
 		sutra_free(folder);
 		return path;
@@ -131,7 +132,7 @@ static char *localise(const struct maker *m, const struct sutra_service *s, cons
 {
 	char *hosts, *path;
 
-	if (m->o->containers)
+	if (m->o->containers || sutra_config_is_text(key))
 		return sutra_strdup(text);
 	hosts = replace_hosts(m, key, text);
 	path = hosts ? replace_path(m, s, hosts) : NULL;
@@ -276,8 +277,15 @@ static int make_addresses(const struct maker *m, const struct sutra_service *s, 
 static int make_env(const struct maker *m, const struct sutra_service *s, struct sutra_unit *u)
 {
 	for (size_t i = 0; i < s->env.n; i++) {
-		char *value = localise(m, s, s->env.items[i].key, s->env.items[i].value);
-		int rc = value ? sutra_env_set(&u->env, s->env.items[i].key, value) : SUTRA_E_NOMEM;
+		const char *key = s->env.items[i].key, *said = s->env.items[i].value;
+		char *value;
+		int rc;
+
+		if (!sutra_str_utf8(said, strlen(said), NULL))	/* the record is JSON */
+			return sutra_fail(m->err, SUTRA_E_SETTING, "%s:%d: services.%s: environment.%s is not UTF-8", m->all->file,
+					  s->line, s->name, key);
+		value = localise(m, s, key, said);
+		rc = value ? sutra_env_set(&u->env, key, value) : SUTRA_E_NOMEM;
 
 		sutra_free(value);
 		if (rc)
@@ -367,6 +375,8 @@ static int make_hash(const struct maker *m, const struct sutra_service *s, struc
 		}
 		sutra_buf_addc(&b, '\n');
 	}
+	if (u->user)
+		sutra_buf_addf(&b, "user %s\n", u->user);
 	sutra_buf_addf(&b, "%llu %llu %d %lld", (unsigned long long)u->memory_limit, (unsigned long long)u->stop_grace_ns,
 		       (int)u->restart, (long long)u->restart_max);
 	if (sutra_buf_error(&b)) {
@@ -409,6 +419,7 @@ static int make_unit(const struct maker *m, const struct sutra_service *s, struc
 	u->memory_limit = s->memory_limit;
 	u->stop_grace_ns = s->stop_grace_ns;
 	u->image = s->image && m->o->containers ? sutra_strdup(s->image) : NULL;
+	u->user = m->o->user && !m->o->containers ? sutra_strdup(m->o->user) : NULL;
 	rc = make_argv(m, s, u);
 	rc = rc ? rc : make_env(m, s, u);
 	rc = rc ? rc : make_addresses(m, s, u);
@@ -450,6 +461,7 @@ void sutra_units_free(struct sutra_unit *units, size_t n)
 		sutra_free(u->address);
 		sutra_free(u->published);
 		sutra_free(u->image);
+		sutra_free(u->user);
 		sutra_free(u->health_url);
 		sutra_strv_release(&u->argv);
 		sutra_env_release(&u->env);

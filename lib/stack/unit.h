@@ -31,6 +31,7 @@ struct sutra_unit {
 	bool awaited_end;			/* another one waits until it has ended with 0 */
 	int64_t restart_max;
 	uint64_t memory_limit, stop_grace_ns;
+	char *user;				/* of a local process; NULL: who deploys */
 	char *image;				/* of a container: name, then its id once known */
 	char hash[33];			/* "2-" and digits: changes exactly when a restart is due */
 };
@@ -38,6 +39,7 @@ struct sutra_unit {
 struct sutra_unit_options {
 	const char *state_dir, *program_dir;	/* the daemons beside the command */
 	const char *compose_dir;		/* of relative paths */
+	const char *user;			/* of local processes, or NULL */
 	bool containers;			/* names, paths and ports stay the container's */
 	const json_t *addresses;		/* name -> N (sutra_units_addresses); NULL: by place */
 };
@@ -50,6 +52,8 @@ json_t *sutra_units_addresses(const struct sutra_compose *all, const json_t *old
 int sutra_units_make(const struct sutra_compose *selected, const struct sutra_compose *all,
 		     const struct sutra_unit_options *o, struct sutra_unit **ret, size_t *ret_n,
 		     struct sutra_err *err);
+/* Where a mount's source is on this machine; the caller frees; NULL without memory. */
+char *sutra_volume_folder(const struct sutra_volume *v, const char *state_dir, const char *compose_dir);
 void sutra_units_free(struct sutra_unit *units, size_t n);
 
 #endif

@@ -9,6 +9,7 @@ setup_file() {
   unset SUTRA_EDITION SUTRA_CACHE_ENABLED MATRYOSHKA_DIM SUTRA_VERSION
   SUTRA_PORT_OFFSET=$(port_offset)
   export GATEWAY=127.0.0.1:$((8888 + SUTRA_PORT_OFFSET)) BALANCER=127.0.0.1:$((8887 + SUTRA_PORT_OFFSET))
+  export SUTRA_INSECURE=true	# the balancer and its statistics are looked at from outside
   export STATS=127.0.0.1:$((9999 + SUTRA_PORT_OFFSET))
   start_engine || return 0
   for image in ml-base embedding storage haproxy; do

@@ -370,7 +370,13 @@ static void addresses_are_strict(void **state)
 	assert_string_equal(text, "[::1]:80");
 	setenv("SUTRA_LISTEN_5", "127.0.0.1:5,127.0.0.2:6", 1);
 	assert_string_equal(sutra_listen_for(5), "127.0.0.1:5,127.0.0.2:6");
+	assert_string_equal(sutra_listen_for(6), "127.0.0.1:6");
+	setenv("SUTRA_LISTEN", "0.0.0.0", 1);
 	assert_string_equal(sutra_listen_for(6), "0.0.0.0:6");
+	assert_string_equal(sutra_listen_for(5), "127.0.0.1:5,127.0.0.2:6");
+	setenv("SUTRA_LISTEN", "::", 1);
+	assert_string_equal(sutra_listen_for(6), "[::]:6");
+	unsetenv("SUTRA_LISTEN");
 }
 
 /* What stands for a text on its way through the cache comes out as the JSON it came from. */

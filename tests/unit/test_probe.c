@@ -164,7 +164,7 @@ static void supervisor_settles_what_need_not_be_asked(void **state)
 	assert_int_equal(sutra_probe_all(p, 5, &err), 0);
 	assert_int_equal(p[0].state, SUTRA_DOWN);
 	assert_string_equal(sutra_probe_reason_name(p[0].reason), "exited");
-	assert_string_equal(p[0].detail, "killed by signal 9");
+	assert_string_equal(p[0].detail, "killed by signal 9 (KILL)");
 	assert_string_equal(sutra_probe_reason_name(p[1].reason), "stopped");
 	assert_string_equal(sutra_probe_reason_name(p[2].reason), "unsupervised");
 	assert_int_equal(p[3].state, SUTRA_UP);

@@ -170,7 +170,7 @@ static void profiles_select_and_refuse(void **state)
 /* Hashes of the units of a text, in order of name. */
 static size_t hashes(const char *text, char out[8][33])
 {
-	const struct sutra_unit_options o = { "/tmp/state", "/usr/bin", "/tmp", false, NULL };
+	const struct sutra_unit_options o = { "/tmp/state", "/usr/bin", "/tmp", NULL, false, NULL };
 	struct sutra_compose *c;
 	struct sutra_unit *u = NULL;
 	struct sutra_err err;
@@ -230,7 +230,7 @@ static void units_get_addresses_and_paths_of_this_machine(void **state)
 		"    environment: { URL: \"http://back-1:81/x\", BACK_HOST: back-1, DIR: /data/a, ID: back-1 }\n"
 		"  back-1: { command: cat, expose: [\"81\"] }\n  back-2: { command: cat }\n"
 		"volumes: { data: {} }\n";
-	const struct sutra_unit_options o = { "/tmp/state", "/usr/bin", "/tmp/c", false, NULL };
+	const struct sutra_unit_options o = { "/tmp/state", "/usr/bin", "/tmp/c", NULL, false, NULL };
 	const struct sutra_unit *front, *back;
 	char url[64];
 	struct sutra_compose *c;

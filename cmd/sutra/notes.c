@@ -1,0 +1,57 @@
+#include "sutra/notes.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/proc.h"
+#include "base/str.h"
+#include "stack/runit.h"
+#include "sutra/gateway.h"
+
+/* A service that runs again says nothing of its last end by itself. */
+static void add_kills(const struct sutra_deployment *d, json_t *list)
+{
+	char words[96];
+
+	for (size_t i = 0; i < d->n; i++) {
+		const struct sutra_deployed *s = &d->services[i];
+
+		if (s->state != SUTRA_RUN_RUNNING || (!s->limit_reached && (!s->restarts || s->last_exit <= 128)))
+			continue;
+		sutra_proc_end(s->last_exit, s->limit_reached, words, sizeof(words));
+		json_array_append_new(list, json_sprintf("%s was started again after it was %s", s->name, words));
+	}
+}
+
+/* Nothing asks for a key yet: whoever reaches a published port is served. */
+static void add_exposure(const struct sutra_deployment *d, json_t *list)
+{
+	const struct sutra_deployed *gateway = gateway_service(d);
+
+	for (size_t i = 0; i < d->n; i++) {
+		const struct sutra_deployed *s = &d->services[i];
+
+		if (!s->published || sutra_str_starts(s->published, "127."))
+			continue;
+		json_array_append_new(list, json_sprintf(s == gateway ?
+			"%s serves whoever reaches %s, without a key: /cache/clear too" :
+			"%s is published on %s without a key: whoever reaches it reads and changes what it holds", s->name,
+			s->published));
+	}
+}
+
+json_t *notes_of(const struct sutra_deployment *d)
+{
+	json_t *list = json_array();
+
+	add_kills(d, list);
+	add_exposure(d, list);
+	if (d->files < SUTRA_FILES_WANTED)
+		json_array_append_new(list, json_sprintf("a service may open %llu files, so a balancer takes about %llu connections, not 4,100; "
+							 "deploy again where ulimit -Hn is at least %d",
+							 (unsigned long long)d->files, (unsigned long long)d->files / 2 - 10,
+							 SUTRA_FILES_WANTED));
+	if (d->as_root)
+		json_array_append_new(list, json_string("the services run as root; SUTRA_USER=NAME gives them another user"));
+	return list;
+}
