@@ -40,9 +40,10 @@ daemon() {
   ADDR=$(sed -n 's/.*listening addr=\([^ ]*\).*/\1/p' "$log" | tail -n 1)
 }
 
-# wait_line FILE WORD PID: until the file holds a line with the word; fails if the process ends.
+# wait_line FILE WORD PID: until the file, which may come later, holds a line with the word; fails if the
+# process ends.
 wait_line() {
-  grep -m1 -q "$2" < <(exec timeout 60 tail -n +1 -s 0.05 -f --pid="$3" "$1" 3>&-) || {
+  grep -m1 -q "$2" < <(exec timeout 60 tail -n +1 -s 0.05 -F --pid="$3" "$1" 2>/dev/null 3>&-) || {
     cat "$1" >&2
     return 1
   }

@@ -102,7 +102,7 @@ s["storage-cache-shard"]["depends_on"] = {"migrate": {"condition": "service_comp
 @test "a change cut off while a replica is drained: the next deploy brings it back" {
   LOG_LEVEL=debug sutra deploy >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
   local deploy=$!
-  timeout 60 grep -m1 -q 'replace   ml-base-1' < <(exec tail -n +1 -s 0.01 -f --pid=$deploy "$BATS_TEST_TMPDIR/out" 3>&-)
+  wait_line "$BATS_TEST_TMPDIR/out" 'replace   ml-base-1' "$deploy"
   kill -9 $deploy
   wait $deploy || true
   docker exec "$(id_of ml-base-2)" sh -c 'kill -USR1 -1' # as a restart that is cut off leaves it
@@ -128,7 +128,7 @@ s["storage-cache-shard"]["depends_on"] = {"migrate": {"condition": "service_comp
   sutra logs -f -n 1 ml-base-1 >"$BATS_TEST_TMPDIR/out" 3>&- &
   local pid=$!
   sutra restart ml-base-1
-  timeout 30 grep -m1 -q 'listening' < <(exec tail -n +1 -s 0.1 -f --pid=$pid "$BATS_TEST_TMPDIR/out" 3>&-)
+  wait_line "$BATS_TEST_TMPDIR/out" 'listening' "$pid"
   kill $pid
 }
 
@@ -148,7 +148,7 @@ s["storage-cache-shard"]["depends_on"] = {"migrate": {"condition": "service_comp
   [ -e "$BATS_FILE_TMPDIR/engine.pid" ] || skip "the engine is not this test's to stop"
   LOG_LEVEL=debug sutra deploy >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
   local deploy=$! code=0
-  timeout 60 grep -m1 -q 'replace' < <(exec tail -n +1 -s 0.05 -f --pid=$deploy "$BATS_TEST_TMPDIR/out" 3>&-)
+  wait_line "$BATS_TEST_TMPDIR/out" 'replace' "$deploy"
   stop_engine
   wait $deploy || code=$?
   [ "$code" = 1 ] || [ "$code" = 6 ] || { cat "$BATS_TEST_TMPDIR/out"; false; }

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 bats_require_minimum_version 1.5.0
 # sutra load against a server that stands still for half a second in every five.
+load daemon.bash
 
 setup_file() {
   coproc FAULT { exec "$SUTRA_TESTS/fault_server"; }
@@ -16,10 +17,14 @@ teardown_file() { eval "exec $FAULT_FD>&-"; }
 # field FILTER: what jq says of the report.
 field() { jq -r "$1" "$BATS_TEST_TMPDIR/report"; }
 
+# measured ARGUMENT...: sutra load; on a busy machine, which does not send all of the asked rate, it is
+# inconclusive (6), and what is looked at here is there all the same.
+measured() { sutra load "$@" || [ $? = 6 ]; }
+
 # A tenth of the time is paused, and who comes at a random instant of a pause waits for the
 # rest of it. So the slowest hundredth of all waits for more than 0.9 of a pause: 450 ms.
 @test "open loop: a pause is seen by all who would have come, P99 as theory says" {
-  sutra load --url "$AT/pause/500/5000" --max-late none --rate 100 --duration 10s --json >"$BATS_TEST_TMPDIR/report" 2>/dev/null
+  measured --url "$AT/pause/500/5000" --max-late none --rate 100 --duration 10s --json >"$BATS_TEST_TMPDIR/report" 2>/dev/null
   field '.schema, .loop, .sent, .ok'
   [ "$(field '[.schema, .loop, .sent, .ok] | join(" ")')" = "sutra.load/1 open 1000 1000" ]
   field .response_ms
@@ -50,7 +55,7 @@ field() { jq -r "$1" "$BATS_TEST_TMPDIR/report"; }
 @test "a generator that did not run is inconclusive, though it caught up" {
   sutra load --url "$AT/pause/0/1" --rate 100 --duration 1s --json >"$BATS_TEST_TMPDIR/report" 2>"$BATS_TEST_TMPDIR/err" 3>&- &
   pid=$!
-  timeout 30 grep -m1 -q sent < <(exec tail -n +1 -s 0.05 -f --pid=$pid "$BATS_TEST_TMPDIR/err" 3>&-)
+  wait_line "$BATS_TEST_TMPDIR/err" sent "$pid"
   kill -STOP $pid
   sleep 0.25
   kill -CONT $pid
@@ -71,7 +76,7 @@ field() { jq -r "$1" "$BATS_TEST_TMPDIR/report"; }
   env --default-signal=INT sutra load --url "$AT/pause/0/1" --max-late none --rate 50 --duration none --json >"$BATS_TEST_TMPDIR/report" \
     2>"$BATS_TEST_TMPDIR/err" 3>&- &
   pid=$!
-  timeout 30 grep -m1 -q sent < <(exec tail -n +1 -s 0.05 -f --pid=$pid "$BATS_TEST_TMPDIR/err" 3>&-)
+  wait_line "$BATS_TEST_TMPDIR/err" sent "$pid"
   kill -INT $pid
   wait $pid && false
   [ $? = 130 ] || { cat "$BATS_TEST_TMPDIR/err"; false; }
@@ -80,11 +85,11 @@ field() { jq -r "$1" "$BATS_TEST_TMPDIR/report"; }
 }
 
 @test "against an earlier run: ratios; against something else: usage" {
-  sutra load --url "$AT/pause/0/1" --max-late none --rate 50 --duration 500ms --json >"$BATS_TEST_TMPDIR/before" 2>/dev/null
-  sutra load --url "$AT/pause/0/1" --max-late none --rate 100 --duration 500ms --against "$BATS_TEST_TMPDIR/before" --json \
+  measured --url "$AT/pause/0/1" --max-late none --rate 50 --duration 500ms --json >"$BATS_TEST_TMPDIR/before" 2>/dev/null
+  measured --url "$AT/pause/0/1" --max-late none --rate 100 --duration 500ms --against "$BATS_TEST_TMPDIR/before" --json \
     >"$BATS_TEST_TMPDIR/report" 2>/dev/null
-  field '.against.figures[] | select(.figure == "sent_rate") | .ratio > 1.9 and .ratio < 2.1' | grep -x true
-  run -0 --separate-stderr sutra load --url "$AT/pause/0/1" --max-late none --rate 100 --duration 500ms --against "$BATS_TEST_TMPDIR/before"
+  field '.against.figures[] | select(.figure == "sent_rate") | .before > 0 and (.now / .before - .ratio | fabs) < 0.01' | grep -x true
+  run -0 --separate-stderr measured --url "$AT/pause/0/1" --max-late none --rate 100 --duration 500ms --against "$BATS_TEST_TMPDIR/before"
   [[ $output == *"against the run of "*RATIO*sent_rate* ]]
   echo '{"schema":"sutra.status/1"}' >"$BATS_TEST_TMPDIR/other"
   run -2 sutra load --url "$AT/pause/0/1" --against "$BATS_TEST_TMPDIR/other"
@@ -93,7 +98,7 @@ field() { jq -r "$1" "$BATS_TEST_TMPDIR/report"; }
 
 @test "texts of a file, and files that hold none" {
   printf 'one\n\ntwo\r\n' >"$BATS_TEST_TMPDIR/texts"
-  sutra load --url "$AT/pause/0/1" --texts "$BATS_TEST_TMPDIR/texts" --max-late none --rate 50 --duration 200ms --json 2>/dev/null |
+  measured --url "$AT/pause/0/1" --texts "$BATS_TEST_TMPDIR/texts" --max-late none --rate 50 --duration 200ms --json 2>/dev/null |
     jq -e '.asked.texts == {"source": "file", "distinct": 2}'
   printf 'one\n\377\n' >"$BATS_TEST_TMPDIR/texts"
   run -2 sutra load --url "$AT/pause/0/1" --texts "$BATS_TEST_TMPDIR/texts"
