@@ -7,7 +7,7 @@ load daemon.bash
 setup_file() {
   SUTRA_STATE_DIR=$(mktemp -d)
   SUTRA_PORT_OFFSET=$(port_offset)
-  export SUTRA_STATE_DIR SUTRA_PORT_OFFSET NO_COLOR=1 SUTRA_RUNTIME=native SUTRA_EDITION=simple
+  export SUTRA_STATE_DIR SUTRA_PORT_OFFSET NO_COLOR=1 SUTRA_RUNTIME=native SUTRA_EDITION=simple CACHE_TIMEOUT_MS=2000
   sutra deploy --json >"$BATS_FILE_TMPDIR/deploy.json"
 }
 
