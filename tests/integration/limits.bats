@@ -21,6 +21,12 @@ setup() {
   done
 }
 
+@test "a clock that outlives its test holds nobody up" {
+  printf '%s\n' 'setup() { (sleep "$BATS_TEST_TIMEOUT" &); }' '@test "at once" { skip; }' >tests/integration/quick.bats
+  TEST_SECONDS=300 run -1 timeout 60 tests/run integration
+  [ "${lines[-1]}" = "0 passed, 0 failed, 1 skipped" ]
+}
+
 @test "a file that hangs outside its tests is ended and named" {
   printf '%s\n' 'setup_file() { until false; do :; done; }' '@test "never begun" { true; }' >tests/integration/hang.bats
   run -1 tests/run integration
