@@ -396,8 +396,8 @@ static int drip(int fd, const char *text)
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 	char answer[4096];
 
-	for (size_t i = 0; !poll(&p, 1, 5); i++)
-		if (send(fd, text[i] ? text + i : "a", 1, MSG_NOSIGNAL) < 0)
+	while (!poll(&p, 1, 5))
+		if (send(fd, *text ? text++ : "a", 1, MSG_NOSIGNAL) < 0)
 			return 0;
 	return hear(fd, answer, sizeof(answer));
 }
