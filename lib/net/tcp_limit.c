@@ -88,7 +88,9 @@ bool sutra_tcp_make_room(struct sutra_tcp *t, unsigned peer)
 /* Bytes for each millisecond they have been held; what is small costs nobody anything. */
 static double worth(const struct sutra_tcp_conn *c)
 {
-	return c->counted < SMALL ? 1e300 : (double)c->counted / (double)(c->tcp->now - c->since + 1);
+	uint64_t held_ms = c->waits == FOR_NOTHING ? 0 : c->tcp->now - c->since;	/* 0: idle until this turn */
+
+	return c->counted < SMALL ? 1e300 : (double)c->counted / (double)(held_ms + 1);
 }
 
 void sutra_tcp_relieve(struct sutra_tcp_conn *c)
