@@ -3,18 +3,26 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "base/proc.h"
+#include "model/model.h"
 #include "stack/deployment.h"
 #include "sutra/command.h"
 #include "sutra/images.h"
+#include "sutra/stackio.h"
 
-static const struct sutra_option rows[] = { { 0 } };
+static bool with_model;
+
+static const struct sutra_option rows[] = {
+	{ 0, "model", SUTRA_OPT_FLAG, &with_model, NULL, "also ml-base with the model in it, for a cluster", 0, 0, NULL },
+	{ 0 },
+};
 
 static const struct sutra_option *options(void) { return rows; }
 
-int build_images(const char *data_dir, struct sutra_err *err)
+/* A script of the source tree, with one operand or NULL. */
+static int run_script(const char *data_dir, const char *name, const char *operand, struct sutra_err *err)
 {
-	char *script = xasprintf("%s/scripts/build-all", data_dir);
-	const char *argv[] = { "sh", "-c", "exec \"$0\" >&2", script, NULL };
+	char *script = xasprintf("%s/scripts/%s", data_dir, name);
+	const char *argv[] = { "sh", "-c", "exec \"$0\" \"$@\" >&2", script, operand, NULL };
 	int status = 0, rc;
 
 	if (!sutra_is_file(script))
@@ -29,16 +37,44 @@ int build_images(const char *data_dir, struct sutra_err *err)
 	return rc;
 }
 
+int build_images(const char *data_dir, struct sutra_err *err) { return run_script(data_dir, "build-all", NULL, err); }
+
+/* The folder that MODEL_PATH or SUTRA_MODEL says, which must be there before minutes are spent. */
+static int find_model(char **ret, struct sutra_err *err)
+{
+	struct sutra_config *config;
+	char *data_dir, *state_dir, *weights;
+	int rc = stack_open(&config, &data_dir, &state_dir, false, err);
+
+	if (rc)
+		return rc;
+	*ret = sutra_model_folder(sutra_config_get(config, "MODEL_PATH"), sutra_config_get(config, "SUTRA_MODEL"));
+	weights = xasprintf("%s/model.safetensors", *ret);
+	if (!sutra_is_file(weights))
+		rc = sutra_hint((sutra_fail(err, SUTRA_E_NOTFOUND, "no model in %s", *ret), err),
+				"sutra model fetch NAME; SUTRA_MODEL=NAME chooses it");
+	sutra_free(weights);
+	sutra_free(data_dir);
+	sutra_free(state_dir);
+	sutra_config_free(config);
+	return rc;
+}
+
 static int run(int n, char **argv)
 {
-	char *data_dir = sutra_data_dir();
+	char *data_dir = sutra_data_dir(), *model = NULL;
 	struct sutra_err err;
 	int rc;
 
 	if (n)
 		return command_usage("build takes no operand, got \"%s\"", argv[1]);
-	rc = data_dir ? build_images(data_dir, &err) :
-			sutra_fail(&err, SUTRA_E_SETTING, "the folder with compose/ is not found");
+	rc = data_dir ? 0 : sutra_fail(&err, SUTRA_E_SETTING, "the folder with compose/ is not found");
+	if (!rc && with_model)
+		rc = find_model(&model, &err);
+	rc = rc ? rc : build_images(data_dir, &err);
+	if (!rc && with_model)
+		rc = run_script(data_dir, "model-image", model, &err);
+	sutra_free(model);
 	sutra_free(data_dir);
 	return rc ? command_fail(&err) : EXIT_YES;
 }
@@ -46,8 +82,9 @@ static int run(int n, char **argv)
 const struct command cmd_build = {
 	.name = "build",
 	.summary = "build the images for the docker runtime",
-	.synopsis = "",
-	.examples = "sutra build\tevery image, from this source tree\n",
+	.synopsis = "[--model]",
+	.examples = "sutra build\tevery image, from this source tree\n"
+		    "sutra build --model\tand sutra/ml-base-NAME, which needs no volume\n",
 	.options = options,
 	.formats = "table",
 	.run = run,

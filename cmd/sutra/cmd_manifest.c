@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/version.h"
 #include "stack/deploy.h"
 #include "stack/manifest.h"
 #include "stack/modelstore.h"
@@ -11,10 +12,17 @@
 
 enum { MAX_MANIFEST = 8 << 20 };
 
-static const char *registry, *file, *cluster_domain;
+static const char *registry, *file, *tag, *instance, *cluster_domain, *model_claim, *model_image, *metrics;
 
 static const struct sutra_option rows[] = {
 	{ 0, "registry", SUTRA_OPT_STRING, &registry, "NAME", "where the images are, before their names", 0, 0, NULL },
+	{ 0, "tag", SUTRA_OPT_STRING, &tag, "TAG", "of the images, if not this version", 0, 0, NULL },
+	{ 0, "name", SUTRA_OPT_STRING, &instance, "NAME", "of this stack in Kubernetes: the label instance", 0, 0, NULL },
+	{ 0, "model-claim", SUTRA_OPT_STRING, &model_claim, "NAME", "the claim that holds the models", 0, 0, NULL },
+	{ 0, "model-image", SUTRA_OPT_STRING, &model_image, "IMAGE", "ml-base's with the model in it; no claim", 0, 0,
+	  NULL },
+	{ 0, "metrics", SUTRA_OPT_CHOICE, &metrics, "KIND", "tell Prometheus what to scrape", 0, 0,
+	  "annotations|service-monitor" },
 	{ 0, "cluster-domain", SUTRA_OPT_STRING, &cluster_domain, "NAME", "of Kubernetes, if not cluster.local", 0, 0,
 	  NULL },
 	{ 0, "file", SUTRA_OPT_STRING, &file, "PATH", "another compose file", 0, 0, NULL },
@@ -41,9 +49,20 @@ static make_manifest *target_named(const char *name)
 	return NULL;
 }
 
+/* In a cluster a replica has its node's cores to itself, or what its limit says, and a tag must be one
+ * image's for ever: nodes pull what they have not. */
+static int work_out_kubernetes(struct sutra_config *config, struct sutra_err *err)
+{
+	int rc = sutra_config_set(config, "SUTRA_REPLICAS", "1", SUTRA_FROM_RECORD, err);
+
+	if (rc || sutra_config_winner(config, "SUTRA_VERSION") != SUTRA_FROM_BUILTIN)
+		return rc;
+	return sutra_config_set(config, "SUTRA_VERSION", SUTRA_VERSION, SUTRA_FROM_RECORD, err);
+}
+
 /* What deploy works out for the compose file: store and name of the model, which need not be
  * here, where ports are published, and who may see the balancer's statistics. */
-static int work_out(struct sutra_config *config, struct sutra_err *err)
+static int work_out(struct sutra_config *config, bool kubernetes, struct sutra_err *err)
 {
 	const char *path = sutra_config_get(config, "MODEL_PATH"), *slash = path ? strrchr(path, '/') : NULL;
 	char *store = path ? NULL : sutra_model_dir();
@@ -61,11 +80,17 @@ static int work_out(struct sutra_config *config, struct sutra_err *err)
 	rc = rc ? rc : sutra_config_settle_exposure(config, err);
 	if (!rc && !sutra_config_get(config, "HAPROXY_STATS_USER"))	/* as a deploy makes it */
 		rc = sutra_config_set(config, "HAPROXY_STATS_USER", "sutra", SUTRA_FROM_RECORD, err);
+	if (!rc && tag)
+		rc = sutra_config_set(config, "SUTRA_VERSION", tag, SUTRA_FROM_FLAG, err);
+	if (!rc && kubernetes)
+		rc = work_out_kubernetes(config, err);
 	sutra_free(store);
 	return rc;
 }
 
-static int print_manifest(make_manifest *make, struct sutra_config *config, const char *path, struct sutra_err *err)
+/* m says what the options do. */
+static int print_manifest(make_manifest *make, struct sutra_manifest *m, struct sutra_config *config, const char *path,
+			  struct sutra_err *err)
 {
 	const char *slash = strrchr(path, '/');
 	char *folder = slash ? xasprintf("%.*s", (int)(slash - path), path) : xstrdup(".");
@@ -78,7 +103,10 @@ static int print_manifest(make_manifest *make, struct sutra_config *config, cons
 	sutra_buf_init(&out, MAX_MANIFEST);
 	rc = rc ? rc : sutra_compose_read(path, sutra_manifest_lookup, config, &selected, err);
 	rc = rc ? rc : sutra_compose_select(selected, &profiles, err);
-	rc = rc ? rc : make(&(struct sutra_manifest){ all, selected, folder, registry, cluster_domain }, &out, err);
+	m->all = all;
+	m->selected = selected;
+	m->folder = folder;
+	rc = rc ? rc : make(m, &out, err);
 	if (!rc) {
 		warn_unset(path, &all->unset);
 		fputs(sutra_buf_str(&out), stdout);
@@ -94,6 +122,8 @@ static int print_manifest(make_manifest *make, struct sutra_config *config, cons
 static int run(int n, char **argv)
 {
 	make_manifest *make = n == 1 ? target_named(argv[1]) : NULL;
+	struct sutra_manifest m = { .registry = registry, .cluster_domain = cluster_domain, .model_claim = model_claim,
+				    .model_image = model_image, .metrics = metrics };
 	char *data_dir, *state_dir, *path = NULL;
 	struct sutra_config *config;
 	struct sutra_err err;
@@ -103,11 +133,15 @@ static int run(int n, char **argv)
 		return command_usage("manifest wants one operand, swarm or kubernetes, got %d", n);
 	if (!make)
 		return command_usage("\"%s\" is no manifest; swarm and kubernetes are", argv[1]);
+	if (make == sutra_manifest_kubernetes)
+		m.instance = instance ? instance : "sutra";
+	if (instance && !sutra_is_label(instance))
+		return command_usage("--name is \"%s\"; at most 63 letters, digits, -, _ and . are allowed", instance);
 	rc = stack_open(&config, &data_dir, &state_dir, false, &err);
 	if (!rc) {
 		path = file ? xstrdup(file) : xasprintf("%s/compose/docker-compose.yml", data_dir);
-		rc = work_out(config, &err);
-		rc = rc ? rc : print_manifest(make, config, path, &err);
+		rc = work_out(config, m.instance, &err);
+		rc = rc ? rc : print_manifest(make, &m, config, path, &err);
 	}
 	sutra_free(path);
 	sutra_config_free(config);
@@ -119,7 +153,8 @@ static int run(int n, char **argv)
 const struct command cmd_manifest = {
 	.name = "manifest",
 	.summary = "print the stack as a manifest for a swarm or Kubernetes",
-	.synopsis = "swarm | kubernetes [--registry NAME] [--file PATH] [--cluster-domain NAME]",
+	.synopsis = "swarm | kubernetes [--registry NAME] [--tag TAG] [--file PATH] [--name NAME] "
+		    "[--model-claim NAME | --model-image IMAGE] [--metrics KIND] [--cluster-domain NAME]",
 	.examples = "sutra manifest swarm >stack.yml\tdocker stack deploy -c stack.yml sutra\n"
 		    "sutra manifest kubernetes | kubectl apply -f -\tinto the current namespace\n",
 	.formats = "table",

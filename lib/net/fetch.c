@@ -29,6 +29,7 @@ enum {
 	MAX_ANSWER = 64 << 20,
 	IDLE_HANDLES = 64,
 	IDLE_CONNECTIONS = 64,
+	REQUESTS_PER_CONNECTION = 16,
 };
 
 static const char *const reason_names[] = {
@@ -398,12 +399,20 @@ struct sutra_fetcher {
 	struct job *running;			/* the thread's own from here */
 	CURL *idle[IDLE_HANDLES];
 	size_t n_idle;
+	unsigned started;
 };
+
+/* A Service of a cluster chooses a pod for a connection and not for a request: now and then one is
+ * closed behind its answer, and the next may be to another pod. */
+static int limit_reuse(struct sutra_fetcher *fr, struct job *j)
+{
+	return ++fr->started % REQUESTS_PER_CONNECTION ? 0 : (int)curl_easy_setopt(j->easy, CURLOPT_FORBID_REUSE, 1L);
+}
 
 static void start_job(struct sutra_fetcher *fr, struct job *j)
 {
 	j->easy = fr->n_idle ? fr->idle[--fr->n_idle] : curl_easy_init();
-	if (!prepare(j) && !curl_multi_add_handle(fr->multi, j->easy)) {
+	if (!prepare(j) && !limit_reuse(fr, j) && !curl_multi_add_handle(fr->multi, j->easy)) {
 		j->next = fr->running;
 		fr->running = j;
 		return;

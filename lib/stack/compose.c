@@ -268,10 +268,14 @@ int sutra_compose_select(struct sutra_compose *c, const struct sutra_strv *profi
 						  s->depends_on[d].service);
 	}
 	for (size_t i = 0; i < c->n_services; i++) {
-		if (is_active(&c->services[i], profiles))
-			c->services[kept++] = c->services[i];
+		struct sutra_service *s = &c->services[i];
+
+		if (s->kube.scale_profile && !sutra_strv_has(profiles, s->kube.scale_profile))
+			s->kube.scale = (struct sutra_scale){ 0 };
+		if (is_active(s, profiles))
+			c->services[kept++] = *s;
 		else
-			service_release(&c->services[i]);
+			service_release(s);
 	}
 	c->n_services = kept;
 	return 0;

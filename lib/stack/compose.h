@@ -73,6 +73,13 @@ struct sutra_scale {	/* x-sutra-scale */
 	struct sutra_scale_rule up, down;
 };
 
+struct sutra_kubernetes {	/* x-sutra-kubernetes */
+	char *entrance;		/* the Service that leads in, and its port; NULL: it is none */
+	int64_t entrance_port;
+	char *scale_profile;	/* where alone scale holds; NULL: everywhere */
+	struct sutra_scale scale;	/* min 0: that of x-sutra-scale holds */
+};
+
 struct sutra_drain {	/* x-sutra-drain: what comes before the end */
 	bool set;
 	uint64_t delay_ns;	/* as long, requests still come */
@@ -109,6 +116,8 @@ struct sutra_service {
 	struct sutra_scale scale;
 	struct sutra_drain drain;
 	char *live_url, *ready_url;	/* x-sutra-probes; NULL: the health check's */
+	char *metrics_url;		/* NULL: none */
+	struct sutra_kubernetes kube;
 };
 
 struct sutra_compose {
@@ -129,7 +138,7 @@ int sutra_compose_parse(const char *text, size_t n, const char *file, sutra_look
 			struct sutra_compose **ret, struct sutra_err *err);
 void sutra_compose_free(struct sutra_compose *c);
 struct sutra_service *sutra_compose_find(const struct sutra_compose *c, const char *name);
-/* Drops the services whose profiles are not among the active ones. A dependency of a kept
+/* Drops the services whose profiles are not among the active ones, and what a profile scales. A dependency of a kept
  * service on a dropped one is SUTRA_E_SETTING with file and line. */
 int sutra_compose_select(struct sutra_compose *c, const struct sutra_strv *profiles,
 			 struct sutra_err *err);

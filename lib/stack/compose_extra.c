@@ -94,8 +94,13 @@ static int probe_ready(struct reader *r, struct fy_node *n, void *service, const
 	return probe_url(r, n, what, &((struct sutra_service *)service)->ready_url);
 }
 
+static int probe_metrics(struct reader *r, struct fy_node *n, void *service, const char *what)
+{
+	return probe_url(r, n, what, &((struct sutra_service *)service)->metrics_url);
+}
+
 static const struct reader_key probe_keys[] = {
-	{ "live", probe_live }, { "ready", probe_ready }, { 0 },
+	{ "live", probe_live }, { "metrics", probe_metrics }, { "ready", probe_ready }, { 0 },
 };
 
 int extra_probes(struct reader *r, struct fy_node *n, void *service, const char *what)
@@ -205,7 +210,7 @@ static int scale_replicas(struct reader *r, struct fy_node *n, void *scale, cons
 
 static int scale_cpu(struct reader *r, struct fy_node *n, void *scale, const char *what)
 {
-	return reader_int(r, n, what, 1, 100, &((struct sutra_scale *)scale)->cpu);
+	return reader_int(r, n, what, 1, 10000, &((struct sutra_scale *)scale)->cpu);
 }
 
 static int scale_memory(struct reader *r, struct fy_node *n, void *scale, const char *what)
@@ -218,9 +223,8 @@ static const struct reader_key scale_keys[] = {
 	{ "up", scale_up },   { "memory", scale_memory }, { "down", scale_down },	  { 0 },
 };
 
-int extra_scale(struct reader *r, struct fy_node *n, void *service, const char *what)
+static int read_scale(struct reader *r, struct fy_node *n, struct sutra_scale *s, const char *what)
 {
-	struct sutra_scale *s = &((struct sutra_service *)service)->scale;
 	int line = r->line, rc = reader_mapping(r, n, what, scale_keys, s);
 	bool measured = s->cpu || s->memory;
 
@@ -240,6 +244,43 @@ int extra_scale(struct reader *r, struct fy_node *n, void *service, const char *
 	return 0;
 }
 
+int extra_scale(struct reader *r, struct fy_node *n, void *service, const char *what)
+{
+	return read_scale(r, n, &((struct sutra_service *)service)->scale, what);
+}
+
+static int kube_entrance(struct reader *r, struct fy_node *n, void *kube, const char *what)
+{
+	struct sutra_kubernetes *k = kube;
+	int rc = reader_string(r, n, what, &k->entrance);
+	char *colon = rc ? NULL : strrchr(k->entrance, ':');
+
+	if (!rc && (!colon || colon == k->entrance || sutra_str_int(colon + 1, 1, 65535, &k->entrance_port)))
+		rc = reader_fail(r, "%s is \"%s\"; NAME:PORT is wanted", what, k->entrance);
+	if (!rc)
+		*colon = '\0';
+	return rc;
+}
+
+static int kube_profile(struct reader *r, struct fy_node *n, void *kube, const char *what)
+{
+	return reader_string(r, n, what, &((struct sutra_kubernetes *)kube)->scale_profile);
+}
+
+static int kube_scale(struct reader *r, struct fy_node *n, void *kube, const char *what)
+{
+	return read_scale(r, n, &((struct sutra_kubernetes *)kube)->scale, what);
+}
+
+static const struct reader_key kube_keys[] = {
+	{ "entrance", kube_entrance }, { "profile", kube_profile }, { "scale", kube_scale }, { 0 },
+};
+
+int extra_kubernetes(struct reader *r, struct fy_node *n, void *service, const char *what)
+{
+	return reader_mapping(r, n, what, kube_keys, &((struct sutra_service *)service)->kube);
+}
+
 void extra_release(struct sutra_service *s)
 {
 	sutra_strv_release(&s->cap_drop);
@@ -248,4 +289,7 @@ void extra_release(struct sutra_service *s)
 	sutra_free(s->drain.signal);
 	sutra_free(s->live_url);
 	sutra_free(s->ready_url);
+	sutra_free(s->metrics_url);
+	sutra_free(s->kube.entrance);
+	sutra_free(s->kube.scale_profile);
 }

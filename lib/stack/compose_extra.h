@@ -14,6 +14,7 @@ int extra_tmpfs(struct reader *r, struct fy_node *n, void *service, const char *
 int extra_user(struct reader *r, struct fy_node *n, void *service, const char *what);
 int extra_drain(struct reader *r, struct fy_node *n, void *service, const char *what);
 int extra_probes(struct reader *r, struct fy_node *n, void *service, const char *what);
+int extra_kubernetes(struct reader *r, struct fy_node *n, void *service, const char *what);
 int extra_scale(struct reader *r, struct fy_node *n, void *service, const char *what);
 void extra_release(struct sutra_service *s);
 

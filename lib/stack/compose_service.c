@@ -277,6 +277,7 @@ static const struct reader_key service_keys[] = {
 	{ "tmpfs", extra_tmpfs },
 	{ "user", extra_user },
 	{ "x-sutra-drain", extra_drain },
+	{ "x-sutra-kubernetes", extra_kubernetes },
 	{ "x-sutra-probes", extra_probes },
 	{ "x-sutra-scale", extra_scale },
 	{ "build", reader_skip },

@@ -1,3 +1,4 @@
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,9 +26,37 @@ static void kube_secret(struct sutra_buf *b, const char *name, size_t n)
 	sutra_buf_addf(b, "$(%.*s)", (int)n, name);
 }
 
-static const struct workload_quoting quoting = { kube_dollar, kube_secret };
+/* "HOST_ML_BASE_LB": holds the name of a Service and nothing else, which kustomize can change. */
+static char *host_variable(const char *name, size_t n)
+{
+	char *variable = xasprintf("HOST_%.*s", (int)n, name);
+
+	for (char *c = variable; *c; c++)
+		*c = *c == '-' ? '_' : (char)toupper((unsigned char)*c);
+	return variable;
+}
+
+static void kube_host(struct sutra_buf *b, const char *name, size_t n)
+{
+	char *variable = host_variable(name, n);
+
+	sutra_buf_addf(b, "$(%s)", variable);
+	sutra_free(variable);
+}
+
+static const struct workload_quoting quoting = { kube_dollar, kube_secret, kube_host };
 
 static json_t *text_of(const char *s) { return kube_own(workload_quote(s, &quoting)); }
+
+/* A name of a Service alone, or what holds some; NULL where it is empty, as the API server keeps it. */
+static json_t *value_of(const char *s)
+{
+	size_t n = strlen(s);
+
+	if (n > 2 && s[0] == MARK_HOST && strchr(s + 1, MARK_HOST) == s + n - 1)
+		return json_stringn(s + 1, n - 2);
+	return n ? text_of(s) : NULL;
+}
 
 static json_t *list_of(const struct sutra_strv *v)
 {
@@ -43,21 +72,50 @@ static json_t *field_env(const char *key, const char *field)
 	return json_pack("{s:s, s:{s:{s:s}}}", "name", key, "valueFrom", "fieldRef", "fieldPath", field);
 }
 
+static bool is_known(const json_t *list, const char *name)
+{
+	size_t i;
+	json_t *e;
+
+	json_array_foreach(list, i, e) {
+		if (!strcmp(json_string_value(json_object_get(e, "name")), name))
+			return true;
+	}
+	return false;
+}
+
 /* A variable for every secret that the text refers to, once. */
 static void add_secrets(json_t *list, const char *text)
 {
 	for (const char *at = strchr(text, MARK_BEGIN); at; at = strchr(at + 1, MARK_BEGIN)) {
 		char *name = xasprintf("%.*s", (int)strcspn(at + 1, (char[]){ MARK_END, 0 }), at + 1);
-		bool known = false;
-		size_t i;
-		json_t *e;
 
-		json_array_foreach(list, i, e)
-			known = known || !strcmp(json_string_value(json_object_get(e, "name")), name);
-		if (!known)
+		if (!is_known(list, name))
 			json_array_append_new(list, json_pack("{s:s, s:{s:{s:s, s:s}}}", "name", name, "valueFrom",
 							      "secretKeyRef", "name", KUBE_SECRET, "key", name));
 		sutra_free(name);
+	}
+}
+
+static void add_host(json_t *list, const char *service, size_t n)
+{
+	char *name = host_variable(service, n);
+
+	if (!is_known(list, name))
+		json_array_append_new(list, json_pack("{s:s, s:o}", "name", name, "value", json_stringn(service, n)));
+	sutra_free(name);
+}
+
+/* The same for every Service that the text names among other things. */
+static void add_hosts(json_t *list, const char *text)
+{
+	size_t n;
+
+	if (text[0] == MARK_HOST && text[strcspn(text + 1, (char[]){ MARK_HOST, 0 }) + 2] == '\0')
+		return;
+	for (const char *at = strchr(text, MARK_HOST); at; at = strchr(at + n + 2, MARK_HOST)) {
+		n = strcspn(at + 1, (char[]){ MARK_HOST, 0 });
+		add_host(list, at + 1, n);
 	}
 }
 
@@ -70,13 +128,22 @@ static bool is_own_secret(const struct workload_env *e)
 	       !e->value[n + 2];
 }
 
-/* "ml-base:8887" as a name that needs no search list, which HAProxy has not. */
-static json_t *addresses(const struct workloads *all, const char *value)
+/* "ml-base:8887" as a name of all its pods that needs no search list, which HAProxy has not. */
+static void add_addresses(const struct workloads *all, json_t *list, const struct workload_env *e)
 {
-	int n = (int)strcspn(value, ":");
+	size_t n = strcspn(e->value, ":");
+	char *service = xasprintf("%.*s-pods", (int)n, e->value), *variable = host_variable(service, strlen(service));
 
-	return json_sprintf("%.*s.$(POD_NAMESPACE).svc.%s%s", n, value,
-			    all->m->cluster_domain ? all->m->cluster_domain : "cluster.local", value + n);
+	add_host(list, service, strlen(service));
+	if (!is_known(list, "POD_NAMESPACE"))
+		json_array_append_new(list, field_env("POD_NAMESPACE", "metadata.namespace"));
+	json_array_append_new(list, json_pack("{s:s, s:o}", "name", e->key, "value",
+					      json_sprintf("$(%s).$(POD_NAMESPACE).svc.%s%s", variable,
+							   all->m->cluster_domain ? all->m->cluster_domain :
+										    "cluster.local",
+							   e->value + n)));
+	sutra_free(variable);
+	sutra_free(service);
 }
 
 /* What others refer to comes first: $(NAME) looks back only. */
@@ -84,25 +151,22 @@ static json_t *environment(const struct workloads *all, const struct workload *w
 {
 	json_t *list = json_array();
 
-	for (size_t i = 0; i < w->n_env; i++)
+	for (size_t i = 0; i < w->n_env; i++) {
 		add_secrets(list, w->env[i].value);
+		add_hosts(list, w->env[i].value);
+	}
 	for (size_t i = 0; i < w->s->command.n; i++)
 		add_secrets(list, w->s->command.items[i]);
-	for (size_t i = 0; i < w->n_env; i++) {
-		if (w->env[i].kind == ENV_ADDRESSES) {
-			json_array_append_new(list, field_env("POD_NAMESPACE", "metadata.namespace"));
-			break;
-		}
-	}
 	for (size_t i = 0; i < w->n_env; i++) {
 		const struct workload_env *e = &w->env[i];
 
 		if (e->kind == ENV_NUMBER)
 			json_array_append_new(list, field_env(e->key, "metadata.name"));
+		else if (e->kind == ENV_ADDRESSES)
+			add_addresses(all, list, e);
 		else if (!is_own_secret(e))
-			json_array_append_new(list, json_pack("{s:s, s:o}", "name", e->key, "value",
-							      e->kind == ENV_ADDRESSES ? addresses(all, e->value) :
-											 text_of(e->value)));
+			json_array_append_new(list, json_pack("{s:s, s:o*}", "name", e->key, "value",
+							      value_of(e->value)));
 	}
 	return json_array_size(list) ? list : (json_decref(list), NULL);
 }
@@ -117,19 +181,30 @@ static json_t *ports(const struct workload *w)
 	return list;
 }
 
+int kube_url_port(const char *text, const char **ret_path)
+{
+	const char *host = strstr(text, "http://"), *colon = host ? strchr(host + 7, ':') : NULL;
+	char *path;
+	long port = colon ? strtol(colon + 1, &path, 10) : 0;
+
+	if (port < 1 || port > 65535 || *path != '/')
+		return 0;
+	*ret_path = path;
+	return (int)port;
+}
+
 /* "http://127.0.0.1:8887/health" becomes a request of the kubelet's own. */
 static json_t *http_get(const struct workload *w, const char *url)
 {
-	const char *host = strstr(url, "http://"), *colon = host ? strchr(host + 7, ':') : NULL;
-	char *path;
-	long port = colon ? strtol(colon + 1, &path, 10) : 0;
+	const char *path;
+	int port = kube_url_port(url, &path);
 	json_t *named = NULL;
 
-	if (port < 1 || port > 65535 || *path != '/')
+	if (!port)
 		return NULL;
 	for (size_t i = 0; i < w->n_ports; i++)
 		if (w->ports[i] == port)
-			named = kube_port_name((int)port);
+			named = kube_port_name(port);
 	return json_pack("{s:o, s:o}", "path", kube_own(xasprintf("%.*s", (int)strcspn(path, " \"'"), path)), "port",
 			 named ? named : json_integer(port));
 }
@@ -200,13 +275,15 @@ static json_t *pre_stop(const struct workload *w)
 	return hook;
 }
 
+/* As the API server writes them: "250m", but "2". */
 static json_t *amounts(uint64_t memory, double cpus)
 {
-	return memory || cpus > 0 ?
-		       json_pack("{s:o*, s:o*}", "cpu",
-				 cpus > 0 ? json_sprintf("%lldm", (long long)(cpus * 1000 + 0.5)) : NULL, "memory",
-				 memory ? kube_own(workload_size(memory, "i")) : NULL) :
-		       NULL;
+	long long milli = (long long)(cpus * 1000 + 0.5);
+	json_t *cpu = !milli ? NULL : milli % 1000 ? json_sprintf("%lldm", milli) : json_sprintf("%lld", milli / 1000);
+
+	return memory || cpu ? json_pack("{s:o*, s:o*}", "cpu", cpu, "memory",
+					 memory ? kube_own(workload_size(memory, "i")) : NULL) :
+			       NULL;
 }
 
 static json_t *resources(const struct sutra_service *s)
@@ -217,7 +294,7 @@ static json_t *resources(const struct sutra_service *s)
 	return requests || limits ? json_pack("{s:o*, s:o*}", "requests", requests, "limits", limits) : NULL;
 }
 
-static json_t *mounts(const struct workload *w)
+static json_t *mounts(const struct workloads *all, const struct workload *w)
 {
 	json_t *list = json_array();
 	size_t config = 0;
@@ -226,11 +303,15 @@ static json_t *mounts(const struct workload *w)
 		const struct sutra_volume *v = &w->s->volumes[i];
 		const struct workload_mount *c =
 			config < w->n_mounts && w->mounts[config].v == v ? &w->mounts[config++] : NULL;
-		json_t *name = c		? kube_own(kube_config_name(c)) :
-			       kube_is_claim(v) ? kube_own(kube_claim_name(v)) :
-			       v->source	? json_string(v->source) :
-						  json_sprintf("scratch-%zu", i);
+		json_t *name = c		     ? kube_own(kube_config_name(c)) :
+			       kube_is_claim(all, v) ? json_string(kube_volume_name(v)) :
+			       v->source	     ? json_string(v->source) :
+						       json_sprintf("scratch-%zu", i);
 
+		if (!c && kube_is_folder(v) && !kube_is_claim(all, v)) {	/* in the image */
+			json_decref(name);
+			continue;
+		}
 		json_array_append_new(list, json_pack("{s:o, s:s, s:o*, s:o*}", "name", name, "mountPath", v->target,
 						      "subPath", c && c->single ? json_string(c->name) : NULL,
 						      "readOnly", c || v->read_only ? json_true() : NULL));
@@ -244,7 +325,7 @@ static json_t *mounts(const struct workload *w)
 	return json_array_size(list) ? list : (json_decref(list), NULL);
 }
 
-static json_t *volumes(const struct workload *w)
+static json_t *volumes(const struct workloads *all, const struct workload *w)
 {
 	json_t *list = json_array();
 
@@ -254,10 +335,11 @@ static json_t *volumes(const struct workload *w)
 	for (size_t i = 0; i < w->s->n_volumes; i++) {
 		const struct sutra_volume *v = &w->s->volumes[i];
 
-		if (kube_is_claim(v))
+		if (kube_is_claim(all, v))
 			json_array_append_new(list, json_pack("{s:o, s:{s:o, s:b}}", "name",
-							      kube_own(kube_claim_name(v)), "persistentVolumeClaim",
-							      "claimName", kube_own(kube_claim_name(v)), "readOnly", 1));
+							      json_string(kube_volume_name(v)), "persistentVolumeClaim",
+							      "claimName", kube_own(kube_claim_name(all, v)), "readOnly",
+							      1));
 		else if (!v->source)
 			json_array_append_new(list, json_pack("{s:o, s:{}}", "name", json_sprintf("scratch-%zu", i),
 							      "emptyDir"));
@@ -292,6 +374,14 @@ static json_t *pod_security(const struct sutra_service *s)
 			 "RuntimeDefault");
 }
 
+static char *image(const struct workloads *all, const struct workload *w)
+{
+	for (size_t i = 0; i < w->s->n_volumes; i++)
+		if (kube_is_folder(&w->s->volumes[i]) && !kube_is_claim(all, &w->s->volumes[i]))
+			return workload_image(all, all->m->model_image);
+	return workload_image(all, w->s->image);
+}
+
 static json_t *container(const struct workloads *all, const struct workload *w)
 {
 	const struct sutra_service *s = w->s;
@@ -299,49 +389,64 @@ static json_t *container(const struct workloads *all, const struct workload *w)
 	json_t *hook = pre_stop(w);
 
 	return json_pack("{s:s, s:o, s:s, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*, s:o, s:o*}", "name",
-			 w->name, "image", kube_own(workload_image(all, w)), "imagePullPolicy", "IfNotPresent",
+			 w->name, "image", kube_own(image(all, w)), "imagePullPolicy", "IfNotPresent",
 			 "command", list_of(&s->entrypoint), "args", list_of(&s->command), "env", environment(all, w),
 			 "ports", ports(w), "resources", resources(s), "startupProbe", startup_probe(w),
 			 "readinessProbe", probe(w, s->ready_url, interval, s->health.retries), "livenessProbe",
 			 probe(w, s->live_url, interval, s->health.retries), "lifecycle", hook, "securityContext",
-			 container_security(s), "volumeMounts", mounts(w));
+			 container_security(s), "volumeMounts", mounts(all, w));
 }
 
 /* A changed file of a ConfigMap must replace the pods: their template says its digest. */
-static json_t *annotations(const struct workload *w)
+static json_t *annotations(const struct workloads *all, const struct workload *w)
 {
+	const char *path;
+	bool scraped = all->m->metrics && !strcmp(all->m->metrics, "annotations") && w->s->metrics_url;
+	int port = scraped ? kube_url_port(w->s->metrics_url, &path) : 0;
 	struct sutra_buf b;
-	json_t *o = w->n_mounts ? json_object() : NULL;
+	json_t *o = json_object();
 
 	sutra_buf_init(&b, 4096);
 	for (size_t i = 0; i < w->n_mounts; i++)
 		for (size_t f = 0; f < w->mounts[i].n; f++)
 			sutra_buf_addf(&b, "%s%s", b.len ? "-" : "", w->mounts[i].files[f].digest);
-	if (o)
+	if (b.len)
 		json_object_set_new(o, "checksum/config", json_string(sutra_buf_str(&b)));
 	sutra_buf_release(&b);
-	return o;
+	if (port) {
+		json_object_set_new(o, "prometheus.io/scrape", json_string("true"));
+		json_object_set_new(o, "prometheus.io/port", json_sprintf("%d", port));
+		json_object_set_new(o, "prometheus.io/path", json_string(path));
+	}
+	return json_object_size(o) ? o : (json_decref(o), NULL);
 }
 
 /* Several pods go to several nodes where they can. */
-static json_t *spread(const struct workload *w)
+static json_t *spread(const struct workloads *all, const struct workload *w)
 {
 	return w->replicas > 1 ? json_pack("[{s:i, s:s, s:s, s:{s:o}}]", "maxSkew", 1, "topologyKey",
 					   "kubernetes.io/hostname", "whenUnsatisfiable", "ScheduleAnyway",
-					   "labelSelector", "matchLabels", kube_selector(w)) :
+					   "labelSelector", "matchLabels", kube_selector(all, w)) :
 				 NULL;
+}
+
+json_int_t kube_grace(const struct workload *w)
+{
+	struct sutra_drain d = drain_of(w);
+
+	return kube_seconds(w->s->stop_grace_ns + d.delay_ns + d.wait_ns);
 }
 
 json_t *kube_pod(const struct workloads *all, const struct workload *w)
 {
-	struct sutra_drain d = drain_of(w);
-	json_t *meta = kube_meta(w, NULL), *notes = annotations(w);
+	json_t *meta = kube_meta(all, w, NULL), *notes = annotations(all, w);
 
+	if (w->s->kube.entrance)
+		json_object_set_new(json_object_get(meta, "labels"), KUBE_ENTRANCE, json_string(w->s->kube.entrance));
 	if (notes)
 		json_object_set_new(meta, "annotations", notes);
 	return json_pack("{s:o, s:{s:b, s:b, s:I, s:o, s:o*, s:[o], s:o*}}", "metadata", meta, "spec",
 			 "automountServiceAccountToken", 0, "enableServiceLinks", 0, "terminationGracePeriodSeconds",
-			 kube_seconds(w->s->stop_grace_ns + d.delay_ns + d.wait_ns), "securityContext",
-			 pod_security(w->s), "topologySpreadConstraints", spread(w), "containers", container(all, w),
-			 "volumes", volumes(w));
+			 kube_grace(w), "securityContext", pod_security(w->s), "topologySpreadConstraints", spread(all, w), "containers", container(all, w),
+			 "volumes", volumes(all, w));
 }

@@ -19,9 +19,16 @@ struct sutra_manifest {
 	const struct sutra_compose *all, *selected;
 	const char *folder;	/* of the compose file: relative mounts are there */
 	const char *registry;	/* put before the images' names; NULL: nothing */
-	const char *cluster_domain;	/* of Kubernetes; NULL: cluster.local */
+	/* Of Kubernetes: */
+	const char *instance;		/* the label that tells one stack from another; NULL in a swarm */
+	const char *cluster_domain;	/* NULL: cluster.local */
+	const char *model_claim;	/* holds the models; NULL: sutra-models */
+	const char *model_image;	/* ml-base's, with the model; NULL: a claim has it */
+	const char *metrics;		/* "annotations", "service-monitor", or NULL: neither */
 };
 
+/* Whether Kubernetes takes it as the value of a label. */
+bool sutra_is_label(const char *s);
 /* sutra_config_get, but for secrets the mark; ctx is the config. */
 const char *sutra_manifest_lookup(void *config, const char *key);
 /* A file for `docker stack deploy -c`. SUTRA_E_SETTING names file and line of what a swarm

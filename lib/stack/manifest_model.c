@@ -33,11 +33,11 @@ int workload_fail(const struct workloads *all, const struct workload *w, const c
 			  w->s->name, words);
 }
 
-char *workload_image(const struct workloads *all, const struct workload *w)
+char *workload_image(const struct workloads *all, const char *image)
 {
 	const char *registry = all->m->registry ? all->m->registry : "";
 
-	return xasprintf("%s%s%s", registry, *registry && !sutra_str_ends(registry, "/") ? "/" : "", w->s->image);
+	return xasprintf("%s%s%s", registry, *registry && !sutra_str_ends(registry, "/") ? "/" : "", image);
 }
 
 char *workload_duration(uint64_t ns)
@@ -82,6 +82,11 @@ char *workload_quote(const char *text, const struct workload_quoting *q)
 
 			q->secret(&b, text + 1, n);
 			text += n + 1;
+		} else if (*text == MARK_HOST && strchr(text + 1, MARK_HOST)) {
+			size_t n = strcspn(text + 1, (char[]){ MARK_HOST, 0 });
+
+			q->host(&b, text + 1, n);
+			text += n + 1;
 		} else if (*text == '$') {
 			q->dollar(&b, text[1]);
 		} else {
@@ -91,7 +96,7 @@ char *workload_quote(const char *text, const struct workload_quoting *q)
 	return sutra_buf_take(&b, NULL);
 }
 
-static struct workload *workload_named(const struct workloads *all, const char *name)
+struct workload *workload_named(const struct workloads *all, const char *name)
 {
 	for (size_t i = 0; i < all->n; i++)
 		if (!strcmp(all->items[i].name, name))
@@ -212,7 +217,7 @@ static void make_ports(struct workload *w)
 		qsort(w->ports, w->n_ports, sizeof(*w->ports), by_number);
 }
 
-/* The text with the names of replicas replaced by their workload's. */
+/* The text with the names of services replaced by their workload's, marked. */
 static char *replace_hosts(const struct workloads *all, const char *key, const char *text)
 {
 	struct sutra_buf b;
@@ -223,7 +228,7 @@ static char *replace_hosts(const struct workloads *all, const char *key, const c
 		char *group = host ? sutra_group_of(all->m->all, host) : NULL;
 
 		if (group) {
-			sutra_buf_adds(&b, group);
+			sutra_buf_addf(&b, "%c%s%c", MARK_HOST, group, MARK_HOST);
 			at += strlen(host->name);
 		} else {
 			sutra_buf_addc(&b, text[at++]);
@@ -269,7 +274,8 @@ static bool add_addresses(struct workloads *all, struct workload *w, const char 
 	return true;
 }
 
-/* What stands before the replica's number in the variable of each of them ("" or "ml-base-"),
+/* What stands before the replica's number in the variable of each of them ("" or "ml-base-"; one that
+ * is alone in the file may be several there),
  * or NULL; then *ret_odd is the first that has not the first's value, if any. x-allocated. */
 static char *before_number(const struct workloads *all, const struct workload *w, const char *key,
 			   const struct sutra_service **ret_odd)
@@ -285,7 +291,7 @@ static char *before_number(const struct workloads *all, const struct workload *w
 		if (!is_member(all, w, s))
 			continue;
 		number = number && number_of(w, s) && value && !strcmp(value, number_of(w, s));
-		name = name && number_of(w, s) && value && !strcmp(value, s->name);
+		name = name && (number_of(w, s) || !strcmp(key, "INSTANCE_ID")) && value && !strcmp(value, s->name);
 		if (!value || strcmp(value, first) != 0)
 			*ret_odd = *ret_odd ? *ret_odd : s;
 	}
@@ -388,8 +394,9 @@ int workloads_make(const struct sutra_manifest *m, struct workloads *ret, struct
 	for (size_t i = 0; i < all.n && !rc; i++) {
 		struct workload *w = &all.items[i];
 
-		if (w->s->scale.min)
-			w->replicas = (size_t)w->s->scale.min;
+		w->scale = m->instance && w->s->kube.scale.min ? &w->s->kube.scale : &w->s->scale;
+		if (w->scale->min)
+			w->replicas = (size_t)w->scale->min;
 		make_ports(w);
 		make_edges(&all, i);
 		rc = make_env(&all, w);

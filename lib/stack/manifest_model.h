@@ -10,9 +10,10 @@
 
 #include "stack/manifest.h"
 
-/* Around a secret setting's name, in place of its value. */
+/* Around a secret setting's name, in place of its value, and around a workload's name as a host. */
 #define MARK_BEGIN '\x01'
 #define MARK_END '\x02'
+#define MARK_HOST '\x03'
 
 enum workload_env_kind {
 	ENV_TEXT,	/* a value, perhaps with marks */
@@ -47,6 +48,7 @@ struct workload {
 	char *name;
 	const struct sutra_service *s;	/* its first replica */
 	size_t replicas;
+	const struct sutra_scale *scale;
 	bool balanced;		/* somebody resolves the addresses of all its replicas */
 	struct workload_env *env;
 	size_t n_env;
@@ -67,13 +69,14 @@ struct workloads {
 
 /* What replicas of one workload do not agree on is SUTRA_E_SETTING with file and line. */
 int workloads_make(const struct sutra_manifest *m, struct workloads *ret, struct sutra_err *err);
+struct workload *workload_named(const struct workloads *all, const char *name);
 void workloads_release(struct workloads *w);
 /* "file:line: services.name: ..." with SUTRA_E_SETTING. */
 int workload_fail(const struct workloads *all, const struct workload *w, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
 /* The image with the registry before it; "15s"; "2G" or, binary, "2Gi". x-allocated. */
-char *workload_image(const struct workloads *all, const struct workload *w);
+char *workload_image(const struct workloads *all, const char *image);
 char *workload_duration(uint64_t ns);
 char *workload_size(uint64_t bytes, const char *suffix);
 /* "/tmp" of the tmpfs "/tmp:size=16m", x-allocated; *ret_size 0: not said. */
@@ -82,6 +85,7 @@ char *workload_tmpfs(const char *text, uint64_t *ret_size);
 struct workload_quoting {
 	void (*dollar)(struct sutra_buf *b, char next);
 	void (*secret)(struct sutra_buf *b, const char *name, size_t n);
+	void (*host)(struct sutra_buf *b, const char *name, size_t n);
 };
 char *workload_quote(const char *text, const struct workload_quoting *q);
 

@@ -31,7 +31,9 @@ static void swarm_secret(struct sutra_buf *b, const char *name, size_t n)
 	sutra_buf_addf(b, "${%.*s:?export it}", (int)n, name);
 }
 
-static const struct workload_quoting quoting = { swarm_dollar, swarm_secret };
+static void swarm_host(struct sutra_buf *b, const char *name, size_t n) { sutra_buf_add(b, name, n); }
+
+static const struct workload_quoting quoting = { swarm_dollar, swarm_secret, swarm_host };
 
 static json_t *text_of(const char *s)
 {
@@ -219,7 +221,7 @@ static json_t *service(const struct workloads *all, const struct workload *w)
 		const char *key;
 		json_t *value;
 	} rows[] = {
-		{ "image", own(workload_image(all, w)) },
+		{ "image", own(workload_image(all, s->image)) },
 		{ "entrypoint", list_of(&s->entrypoint) },
 		{ "command", list_of(&s->command) },
 		{ "environment", environment(w) },

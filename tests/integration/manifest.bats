@@ -109,8 +109,79 @@ for d in yaml.safe_load_all(open(sys.argv[1])): print(json.dumps(d))' "$1"
   SUTRA_EDITION=enterprise sutra manifest kubernetes --cluster-domain k8s.example.org >"$BATS_TEST_TMPDIR/m.yml"
   documents "$BATS_TEST_TMPDIR/m.yml" | jq -se '[.[] | select(.kind == "Deployment" and .metadata.name == "embedding-ha")][0] |
     .spec.template.spec.containers[0].env | map({(.name): (.value // .valueFrom)}) | add |
-    .EMBEDDING_DNS == "embedding.$(POD_NAMESPACE).svc.k8s.example.org:8888" and
+    .HOST_EMBEDDING_PODS == "embedding-pods" and
+    .EMBEDDING_DNS == "$(HOST_EMBEDDING_PODS).$(POD_NAMESPACE).svc.k8s.example.org:8888" and
     .HAPROXY_STATS_PASSWORD == {secretKeyRef: {name: "sutra-secrets", key: "HAPROXY_STATS_PASSWORD"}}'
+}
+
+@test "one edition over another: one entrance, and the same Services and policies of the same workload" {
+  for edition in simple community enterprise; do
+    SUTRA_EDITION=$edition sutra manifest kubernetes >"$BATS_TEST_TMPDIR/$edition.yml"
+    documents "$BATS_TEST_TMPDIR/$edition.yml" >"$BATS_TEST_TMPDIR/$edition"
+    jq -se 'map(select(.kind == "Service" and .metadata.name == "embedding"))[0].spec |
+      .selector == {"sutra.io/entrance": "embedding", "app.kubernetes.io/instance": "sutra", "app.kubernetes.io/part-of": "sutra"}
+      and .ports == [{name: "tcp-8888", protocol: "TCP", port: 8888, targetPort: "tcp-8888"}]' "$BATS_TEST_TMPDIR/$edition" >&2
+    jq -r 'select(.spec.template.metadata.labels["sutra.io/entrance"]).metadata.name' "$BATS_TEST_TMPDIR/$edition"
+  done >"$BATS_TEST_TMPDIR/entrances"
+  [ "$(tr '\n' ' ' <"$BATS_TEST_TMPDIR/entrances")" = 'embedding-single embedding-single embedding-ha ' ]
+  for edition in simple community; do
+    jq -c 'select(.kind == "Service") | [.metadata.name, .spec]' "$BATS_TEST_TMPDIR/$edition" | sort >"$BATS_TEST_TMPDIR/services"
+    jq -c 'select(.kind == "Service") | [.metadata.name, .spec]' "$BATS_TEST_TMPDIR/enterprise" | sort >"$BATS_TEST_TMPDIR/all"
+    [ -z "$(comm -23 "$BATS_TEST_TMPDIR/services" "$BATS_TEST_TMPDIR/all")" ]
+    diff <(jq -r 'select(.kind == "NetworkPolicy").metadata.name' "$BATS_TEST_TMPDIR/$edition") \
+      <(jq -r 'select(.kind == "NetworkPolicy").metadata.name' "$BATS_TEST_TMPDIR/enterprise")
+  done
+  # The head's labels and kinds are all there is.
+  grep -o 'prune-allowlist=[^ ]*' "$BATS_TEST_TMPDIR/enterprise.yml" | sed 's,.*/,,' | sort >"$BATS_TEST_TMPDIR/pruned"
+  diff "$BATS_TEST_TMPDIR/pruned" <(jq -r .kind "$BATS_TEST_TMPDIR/enterprise" | sort -u)
+}
+
+@test "autoscalers in community and enterprise, the balancers twice" {
+  scales() { jq -r 'select(.kind == "HorizontalPodAutoscaler") | "\(.metadata.name)=\(.spec.minReplicas)-\(.spec.maxReplicas)"' "$1" | tr '\n' ' '; }
+  fixed() { jq -r 'select(.spec.template and .spec.replicas) | "\(.metadata.name)=\(.spec.replicas)"' "$1" | tr '\n' ' '; }
+  for edition in simple community enterprise; do
+    SUTRA_EDITION=$edition sutra manifest kubernetes >"$BATS_TEST_TMPDIR/$edition.yml"
+    documents "$BATS_TEST_TMPDIR/$edition.yml" >"$BATS_TEST_TMPDIR/$edition"
+  done
+  [ "$(scales "$BATS_TEST_TMPDIR/simple")" = "" ]
+  [ "$(scales "$BATS_TEST_TMPDIR/community")" = "embedding-single=2-6 ml-base=3-12 " ]
+  [ "$(scales "$BATS_TEST_TMPDIR/enterprise")" = "embedding=3-9 ml-base=3-12 " ]
+  [ "$(fixed "$BATS_TEST_TMPDIR/simple")" = "embedding-single=1 ml-base=1 storage-cache-shard=1 " ]
+  [ "$(fixed "$BATS_TEST_TMPDIR/enterprise")" = "embedding-ha=2 ml-base-lb=2 storage-cache-shard=1 " ]
+  [ "$(jq -r 'select(.spec.template.spec.topologySpreadConstraints).metadata.name' "$BATS_TEST_TMPDIR/enterprise" | tr '\n' ' ')" = \
+    "embedding embedding-ha ml-base ml-base-lb " ]
+}
+
+@test "options: name, tag, the model's claim or image, metrics" {
+  sutra manifest kubernetes --name blue --tag 1.2.3 --model-claim shared --metrics annotations >"$BATS_TEST_TMPDIR/m.yml"
+  run -0 python3 "$BATS_TEST_DIRNAME/manifest_links.py" "$BATS_TEST_TMPDIR/m.yml"
+  documents "$BATS_TEST_TMPDIR/m.yml" >"$BATS_TEST_TMPDIR/m"
+  [ "$(jq -r '.metadata.labels["app.kubernetes.io/instance"]' "$BATS_TEST_TMPDIR/m" | sort -u)" = blue ]
+  [ "$(jq -r 'select(.spec.template).spec.template.spec.containers[].image' "$BATS_TEST_TMPDIR/m" | sed 's/.*://' | sort -u)" = 1.2.3 ]
+  [ "$(jq -r 'select(.metadata.name == "ml-base" and .spec.template).spec.template.spec.volumes[].persistentVolumeClaim.claimName' "$BATS_TEST_TMPDIR/m")" = shared ]
+  [ "$(jq -c 'select(.spec.template).spec.template.metadata.annotations | del(.["checksum/config"]) | [.[]]' "$BATS_TEST_TMPDIR/m" | tr '\n' ' ')" = \
+    '["true","8888","/metrics"] ["true","8887","/metrics"] ["true","9999","/metrics"] ["true","50052","/metrics"] ' ]
+  sutra manifest kubernetes --model-image mine/ml:7 --registry r.example.org --metrics service-monitor >"$BATS_TEST_TMPDIR/m.yml"
+  run -0 python3 "$BATS_TEST_DIRNAME/manifest_links.py" "$BATS_TEST_TMPDIR/m.yml"
+  documents "$BATS_TEST_TMPDIR/m.yml" >"$BATS_TEST_TMPDIR/m"
+  jq -se 'map(select(.metadata.name == "ml-base" and .spec.template))[0].spec.template.spec |
+    .containers[0].image == "r.example.org/mine/ml:7" and .volumes == null and .containers[0].volumeMounts == null' "$BATS_TEST_TMPDIR/m"
+  [ "$(jq -r 'select(.kind == "ServiceMonitor") | "\(.metadata.name):\(.spec.endpoints[0].port)"' "$BATS_TEST_TMPDIR/m" | tr '\n' ' ')" = \
+    "embedding-single:tcp-8888 ml-base:tcp-8887 ml-base-lb:tcp-9999 storage-cache-shard:tcp-50052 " ]
+  run -2 sutra manifest kubernetes --name 'a b'
+  [[ $output == *'--name is "a b"'* ]]
+}
+
+@test "the kustomize example fits every edition, and every name follows its prefix" {
+  cp -r "$TOP/compose/kubernetes" "$BATS_TEST_TMPDIR/example"
+  for edition in simple community enterprise; do
+    SUTRA_EDITION=$edition sutra manifest kubernetes --model-image sutra/ml-base-all-minilm-l6-v2:0.1.0 \
+      >"$BATS_TEST_TMPDIR/example/stack.yml"
+    run -0 python3 "$BATS_TEST_DIRNAME/kustomize_links.py" "$BATS_TEST_TMPDIR/example"
+    ! command -v kubectl >/dev/null || kubectl kustomize "$BATS_TEST_TMPDIR/example" >"$BATS_TEST_TMPDIR/out.yml"
+    [ ! -e "$BATS_TEST_TMPDIR/out.yml" ] || run -0 python3 "$BATS_TEST_DIRNAME/kustomize_links.py" "$BATS_TEST_TMPDIR/example" \
+      "$BATS_TEST_TMPDIR/out.yml"
+  done
 }
 
 @test "odd values arrive as they are" {
@@ -138,7 +209,7 @@ def expand(v):  # as the kubelet does
     return out
 pod = [d for d in yaml.safe_load_all(manifest("kubernetes")) if d["kind"] == "Deployment"][0]["spec"]["template"]["spec"]
 box = pod["containers"][0]
-got = {e["name"]: expand(e["value"]) for e in box["env"]}
+got = {e["name"]: expand(e.get("value", "")) for e in box["env"]}
 assert [got["V%d" % i] for i in range(len(odd))] == odd
 assert [expand(v) for v in box["args"]] == odd
 PYTHON

@@ -26,6 +26,8 @@ def cores(q):
 
 workloads = [d for d in docs if d["kind"] in ("Deployment", "StatefulSet")]
 templates = {d["metadata"]["name"]: d["spec"]["template"] for d in workloads}
+instance = docs[0]["metadata"]["labels"]["app.kubernetes.io/instance"]
+services = {n for k, n in by if k == "Service"}
 for d in docs:
     assert LABEL.match(d["metadata"]["name"]), d["metadata"]["name"]
     assert "namespace" not in d["metadata"]
@@ -49,14 +51,15 @@ for d in workloads:
     for v in pod.get("volumes", []):
         if "configMap" in v:
             assert ("ConfigMap", v["configMap"]["name"]) in by
-        if "persistentVolumeClaim" in v:
-            assert ("PersistentVolumeClaim", v["persistentVolumeClaim"]["claimName"]) in by
+        assert "persistentVolumeClaim" not in v or v["persistentVolumeClaim"]["readOnly"]
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
         get = box.get(probe, {}).get("httpGet")
         assert not get or get["port"] in names or isinstance(get["port"], int)
     seen = set()
     for e in box.get("env", []):
         assert e["name"] not in seen, e["name"]
+        assert e.get("value", "x") != "", "%s: an empty value is not kept" % e["name"]
+        assert not e["name"].startswith("HOST_") or e["value"] in services, e["value"]
         for name in re.findall(r"(?<!\$)\$\(([A-Za-z_0-9]+)\)", e.get("value", "")):
             assert name in seen, "%s is not known before %s" % (name, e["name"])
         seen.add(e["name"])
@@ -75,7 +78,9 @@ for d in docs:
     kind, spec = d["kind"], d.get("spec", {})
     if kind == "Service":
         chosen = [t for t in templates.values() if selects(spec["selector"], t["metadata"]["labels"])]
-        assert len(chosen) == 1
+        assert len(chosen) <= 1, d["metadata"]["name"]
+        if not chosen:  # another edition's
+            continue
         ports = {p["name"] for p in chosen[0]["spec"]["containers"][0]["ports"]}
         assert all(p["targetPort"] in ports for p in spec["ports"])
     elif kind == "PodDisruptionBudget":
@@ -86,12 +91,21 @@ for d in docs:
         assert 1 <= spec["minReplicas"] < spec["maxReplicas"]
         assert all(m["resource"]["name"] in requests for m in spec["metrics"])
     elif kind == "NetworkPolicy" and d["metadata"]["name"] != "sutra-default-deny":
-        box = templates[d["metadata"]["name"]]["spec"]["containers"][0]
-        open_ports = {p["containerPort"] for p in box["ports"]}
+        template = templates.get(d["metadata"]["name"])  # not there: another edition's
+        assert selects(spec["podSelector"]["matchLabels"], template["metadata"]["labels"]) if template else True
         for rule in spec["ingress"]:
-            assert rule["ports"] and {p["port"] for p in rule["ports"]} <= open_ports
+            ports = {p["port"] for p in rule["ports"]}
+            assert ports
+            if template:
+                assert ports <= {p["containerPort"] for p in template["spec"]["containers"][0]["ports"]}
             for peer in rule.get("from", []):
-                assert any(selects(peer["podSelector"]["matchLabels"], t["metadata"]["labels"]) for t in templates.values())
+                for chosen in peer.values():
+                    labels = chosen["matchLabels"]
+                    assert labels.get("app.kubernetes.io/instance") == instance or labels == {"sutra.io/scrape": "true"}
+    elif kind == "ServiceMonitor":
+        chosen = [s for (k, _), s in by.items() if k == "Service" and
+                  selects(spec["selector"]["matchLabels"], s["metadata"]["labels"])]
+        assert len(chosen) == 1 and [p for p in chosen[0]["spec"]["ports"] if p["name"] == spec["endpoints"][0]["port"]]
 deny = by["NetworkPolicy", "sutra-default-deny"]["spec"]
 assert "ingress" not in deny and deny["policyTypes"] == ["Ingress"]
 assert all(selects(deny["podSelector"]["matchLabels"], t["metadata"]["labels"]) for t in templates.values())

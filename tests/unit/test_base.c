@@ -362,6 +362,11 @@ static void the_tightest_quota_counts(void **state)
 	put_group(root, "/proc/self", "cgroup", "4:memory:/c\n");
 	put_group(root, "/sys/fs/cgroup/memory/c", "memory.limit_in_bytes", "1048576\n");
 	assert_int_equal(sutra_memory_limit(root), 1 << 20);
+	/* A container of version 1: its group is the root of the mount, the path is the host's. */
+	put_group(root, "/proc/self", "cgroup", "7:cpu,cpuacct:/kubepods/burstable/pod1/a1\n6:memory:/kubepods/a1\n");
+	put_group(root, "/sys/fs/cgroup/cpu", "cpu.cfs_quota_us", "250000\n");
+	put_group(root, "/sys/fs/cgroup/cpu", "cpu.cfs_period_us", "100000\n");
+	assert_true(sutra_cores_quota(root) == 2.5);
 	assert_int_equal(sutra_remove_tree(root, &err), 0);
 	assert_true(sutra_cores_list(cores, 4) >= 1 && cores[0] >= 0);
 }

@@ -120,7 +120,7 @@ static void replicas_become_one_with_edges(void **state)
 	assert_string_equal(r->env[2].value, "1");
 	lb = named(&all, "lb");
 	assert_int_equal(lb->n_env, 4);
-	assert_string_equal(lb->env[2].value, "r:81");
+	assert_string_equal(lb->env[2].value, "\x03" "r\x03:81");
 	assert_int_equal(lb->env[3].kind, ENV_ADDRESSES);
 	assert_string_equal(lb->env[3].key, "R_DNS");
 	assert_string_equal(lb->env[3].value, "r:80");

@@ -355,6 +355,31 @@ static void fetcher_runs_in_the_background(void **state)
 		sutra_fetch_release(&f[i]);
 }
 
+/* One at a time: kept connections serve several requests, but not for ever. */
+static void fetcher_renews_its_connections(void **state)
+{
+	struct sutra_fetcher *fr;
+	struct sutra_fetch f;
+	char url[128];
+	int connections = 0, before = n_done;
+
+	assert_int_equal(sutra_fetcher_new(&fr, NULL), 0);
+	prepare_fetch(&f, "/echo", url);
+	f.body = "x";
+	f.body_len = 1;
+	for (int i = 1; i <= 80; i++) {
+		sutra_fetcher_submit(fr, &f, on_done);
+		pthread_mutex_lock(&done_lock);
+		while (n_done < before + i)
+			pthread_cond_wait(&done_cond, &done_lock);
+		pthread_mutex_unlock(&done_lock);
+		connections += f.connect_ns > 0;
+	}
+	sutra_fetcher_free(fr);
+	sutra_fetch_release(&f);
+	assert_int_equal(connections, 80 / 16);
+}
+
 static void addresses_are_strict(void **state)
 {
 	static const char *const bad[] = { "", "127.0.0.1", "localhost:80", "1.2.3.4:65536", "1.2.3:4",
@@ -423,6 +448,7 @@ int main(void)
 		cmocka_unit_test(many_overlap), cmocka_unit_test(what_is_under_way_is_finished),
 		cmocka_unit_test(failures_have_reasons),
 		cmocka_unit_test(fetcher_runs_in_the_background),
+		cmocka_unit_test(fetcher_renews_its_connections),
 		cmocka_unit_test(addresses_are_strict),
 		cmocka_unit_test(ids_and_typed_texts_are_packed_and_unpacked),
 	};
