@@ -110,7 +110,7 @@ static bool same_host(const char *hex, const struct sockaddr_storage *want)
 	       word[0] == ((const struct sockaddr_in *)want)->sin_addr.s_addr;
 }
 
-static unsigned long listener_inode(const char *table, const struct sockaddr_storage *want)
+static unsigned long socket_inode(const char *table, const struct sockaddr_storage *want, bool listening)
 {
 	unsigned wanted = ntohs(((const struct sockaddr_in *)want)->sin_port);
 	FILE *f = fopen(table, "re");
@@ -121,7 +121,7 @@ static unsigned long listener_inode(const char *table, const struct sockaddr_sto
 	while (f && !found && fgets(line, sizeof(line), f)) {
 		if (sscanf(line, " %*d: %63[0-9A-F]:%X %*[0-9A-F]:%*X %X %*s %*s %*s %*s %*s %lu", host,
 			   &port, &st, &inode) == 4 &&
-		    st == 0x0A && port == wanted && same_host(host, want))
+		    (st == 0x0A || !listening) && port == wanted && same_host(host, want))
 			found = inode;
 	}
 	if (f)
@@ -168,7 +168,7 @@ static void program_name(const char *pid, char *name, size_t size)
 		fclose(f);
 }
 
-bool sutra_port_holder(const char *address, pid_t *ret_pid, char *name, size_t size)
+static bool find_holder(const char *address, bool listening, pid_t *ret_pid, char *name, size_t size)
 {
 	struct sockaddr_storage want;
 	unsigned long inode;
@@ -180,9 +180,9 @@ bool sutra_port_holder(const char *address, pid_t *ret_pid, char *name, size_t s
 	*name = '\0';
 	if (sutra_addr_parse(address, &want, &len, NULL))
 		return false;
-	inode = listener_inode("/proc/net/tcp", &want);
+	inode = socket_inode("/proc/net/tcp", &want, listening);
 	if (!inode)
-		inode = listener_inode("/proc/net/tcp6", &want);
+		inode = socket_inode("/proc/net/tcp6", &want, listening);
 	if (!inode)
 		return false;
 	proc = opendir("/proc");
@@ -199,6 +199,16 @@ bool sutra_port_holder(const char *address, pid_t *ret_pid, char *name, size_t s
 	if (proc)
 		closedir(proc);
 	return true;
+}
+
+bool sutra_port_holder(const char *address, pid_t *ret_pid, char *name, size_t size)
+{
+	return find_holder(address, true, ret_pid, name, size);
+}
+
+bool sutra_port_user(const char *address, pid_t *ret_pid, char *name, size_t size)
+{
+	return find_holder(address, false, ret_pid, name, size);
 }
 
 static void table_listens(const char *table, const char *pid, struct sutra_strv *ret)

@@ -22,6 +22,8 @@ int sutra_listen_tcp(const char *address, int backlog, int *ret_fd, struct sutra
 /* Who listens on the address (or on its port at 0.0.0.0 or [::]): false when nobody.
  * *ret_pid is 0 and name "" where /proc does not tell. */
 bool sutra_port_holder(const char *address, pid_t *ret_pid, char *name, size_t size);
+/* The same of any socket that has the address, a connection's too. */
+bool sutra_port_user(const char *address, pid_t *ret_pid, char *name, size_t size);
 /* Appends every address on which the process listens for TCP: "127.0.0.1:80", "[::]:80". */
 void sutra_port_listens(pid_t pid, struct sutra_strv *ret);
 

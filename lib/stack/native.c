@@ -25,17 +25,28 @@
 #include "stack/runtime.h"
 
 #define GRACE_NS 15000000000u
+#define PASSING_NS 10000000000u
 
-/* As sutra_port_holder, but a process that is just ending (nobody has it open, it is still
- * there) gets a second to be gone. */
+/* Whether the address stays taken. One whose process is just ending gets a second; one that a
+ * connection took in passing, from the range of ephemeral ports, PASSING_NS. */
 static bool held(const char *address, pid_t *pid, char *holder, size_t size)
 {
-	uint64_t end = sutra_clock_ns() + 1000000000u;
-	bool yes;
+	uint64_t began = sutra_clock_ns(), limit;
+	int fd, rc;
 
-	while ((yes = sutra_port_holder(address, pid, holder, size)) && !*pid && sutra_clock_ns() < end)
-		poll(NULL, 0, 5);
-	return yes;
+	while ((rc = sutra_listen_tcp(address, 1, &fd, NULL)) == SUTRA_E_EXISTS) {
+		bool listens = sutra_port_holder(address, pid, holder, size);
+
+		limit = listens ? 1000000000u : PASSING_NS;
+		if ((listens && *pid) || sutra_clock_ns() - began >= limit) {
+			sutra_port_user(address, pid, holder, size);
+			return true;
+		}
+		poll(NULL, 0, 20);
+	}
+	if (!rc)
+		close(fd);
+	return false;
 }
 
 /* Every address the unit will listen on must be free; tells who holds it otherwise. */
