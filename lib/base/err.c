@@ -44,7 +44,10 @@ static int code_of_errno(int e)
 	switch (e) {
 	case ENOSPC:
 	case EDQUOT:
+	case EFBIG:	/* ulimit -f */
 		return SUTRA_E_FULL;
+	case EROFS:
+		return SUTRA_E_READONLY;
 	case ENOENT:
 		return SUTRA_E_NOTFOUND;
 	case ENOMEM:

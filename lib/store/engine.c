@@ -20,21 +20,14 @@
 #include "store/engine.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/clock.h"
-#include "base/file.h"
-#include "base/str.h"
-#include "store/changes.h"
-#include "store/concept_table.h"
-#include "store/entry.h"
-#include "store/store_clock.h"
+#include "store/engine_private.h"
 
 enum {
 	MIN_GARBAGE = 16 << 20,
@@ -45,121 +38,7 @@ enum {
 
 #define RETRY_NS 1000000000u	/* after a failed write: how long puts are refused untried */
 
-struct sutra_engine {
-	struct sutra_engine_options o;
-	char *dir;
-	int lock_fd;
-	struct sutra_wal *wal;
-	struct concept_table table;
-	struct store_clock clock;
-	struct changes changes;	/* of the pending frame */
-	uint64_t written, dropped, hits, misses, expired, reconciliations;
-	uint64_t pending, unsynced;
-	uint32_t expire_cursor;
-	/* rewriting */
-	uint32_t *order;
-	size_t n_order, at_order;
-	uint64_t keep_from;
-	bool broken;	/* a sync has failed: what is acknowledged may not be on disk */
-	/* writes refused */
-	char reason[200];
-	uint64_t retry_at_ns;
-};
-
-static bool is_dead(const struct entry *e, uint64_t now) { return e->expires_us && e->expires_us <= now; }
-
-static int replay(void *user, uint64_t lsn, enum sutra_log_record type, const void *body, size_t n)
-{
-	struct sutra_engine *s = user;
-	struct entry *e = NULL;
-	uint32_t node;
-	int rc;
-
-	switch (type) {
-	case SUTRA_LOG_PUT:
-		rc = entry_decode(body, n, s->clock.now_us, &e);
-		if (rc == SUTRA_E_CORRUPT) {	/* passed its checksum: a record this version cannot read */
-			s->dropped++;
-			return 0;
-		}
-		if (rc)
-			return rc;
-		if (is_dead(e, s->clock.now_us)) {
-			node = concept_table_find(&s->table, entry_id(e), e->id_len);
-			if (node)
-				concept_table_drop(&s->table, node);
-			sutra_free(e);
-			s->expired++;
-			return 0;
-		}
-		sutra_free(concept_table_insert(&s->table, e));
-		return 0;
-	case SUTRA_LOG_DELETE:
-		node = concept_table_find(&s->table, body, n);
-		if (node)
-			concept_table_drop(&s->table, node);
-		return 0;
-	case SUTRA_LOG_CLEAR:
-		concept_table_clear(&s->table);
-		return 0;
-	}
-	s->dropped++;
-	return 0;
-}
-
-static int lock_folder(struct sutra_engine *s, struct sutra_err *err)
-{
-	char path[4096], pid[32], *holder;
-	int rc = sutra_mkdirs(s->dir, 0700, err);
-
-	if (rc)
-		return rc;
-	snprintf(path, sizeof(path), "%s/lock", s->dir);
-	s->lock_fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (s->lock_fd < 0)
-		return sutra_fail_errno(err, "cannot open %s", path);
-	if (flock(s->lock_fd, LOCK_EX | LOCK_NB)) {
-		if (errno != EWOULDBLOCK)
-			return sutra_fail_errno(err, "cannot lock %s", path);
-		rc = sutra_file_read(path, sizeof(pid), &holder, NULL, NULL);
-		sutra_fail(err, SUTRA_E_LOCKED, "%s is in use by another sutra-storage (pid %s)", s->dir,
-			   rc ? "?" : holder);
-		if (!rc)
-			sutra_free(holder);
-		return SUTRA_E_LOCKED;
-	}
-	snprintf(pid, sizeof(pid), "%ld", (long)getpid());
-	if (ftruncate(s->lock_fd, 0) || pwrite(s->lock_fd, pid, strlen(pid), 0) < 0)
-		return sutra_fail_errno(err, "cannot write %s", path);
-	return 0;
-}
-
-int sutra_engine_open(const struct sutra_engine_options *o, struct sutra_engine **ret,
-		     struct sutra_wal_report *ret_report, struct sutra_err *err)
-{
-	struct sutra_engine *s = sutra_calloc(1, sizeof(*s));
-	int rc = 0;
-
-	if (!s || !(s->dir = sutra_strdup(o->dir))) {
-		sutra_free(s);
-		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory for the store");
-	}
-	s->o = *o;
-	s->lock_fd = -1;
-	store_clock_init(&s->clock, o->clocks);
-	if (concept_table_init(&s->table, o->max_concepts))
-		rc = sutra_fail(err, SUTRA_E_NOMEM, "out of memory for %zu concepts", o->max_concepts);
-	rc = rc ? rc : lock_folder(s, err);
-	rc = rc ? rc : sutra_wal_replay(s->dir, replay, s, ret_report, err);
-	rc = rc ? rc : sutra_wal_open(s->dir, &ret_report->end, &s->wal, err);
-	if (rc)
-		sutra_engine_close(s);
-	else
-		*ret = s;
-	return rc;
-}
-
-static int refuse_writes(struct sutra_engine *s, const struct sutra_err *why)
+int engine_refuse_writes(struct sutra_engine *s, const struct sutra_err *why)
 {
 	snprintf(s->reason, sizeof(s->reason), "%s", why->message);
 	s->retry_at_ns = sutra_clock_ns() + RETRY_NS;
@@ -173,21 +52,24 @@ static int sync_failed(struct sutra_engine *s, const struct sutra_err *why)
 	sutra_free(s->order);
 	s->order = NULL;
 	s->keep_from = 0;
-	return refuse_writes(s, why);
+	return engine_refuse_writes(s, why);
 }
 
-static int refuse_broken(const struct sutra_engine *s, struct sutra_err *err)
+/* Nothing can be written, or what was written is in doubt. */
+static bool is_read_only(const struct sutra_engine *s) { return s->broken || !s->wal; }
+
+static int refuse_all(const struct sutra_engine *s, struct sutra_err *err)
 {
 	sutra_fail(err, SUTRA_E_READONLY, "the store takes no writes now: %s", s->reason);
-	return err ? sutra_hint(err, "reads go on; writes come back when all is on the disk of %s again", s->dir) :
+	return err ? sutra_hint(err, "reads go on; writes come back when the disk of %s takes them", s->dir) :
 		     SUTRA_E_READONLY;
 }
 
 /* Writes are tried again a second after the last failure: space may be back. */
 static int may_write(struct sutra_engine *s, struct sutra_err *err)
 {
-	if (s->broken)
-		return refuse_broken(s, err);
+	if (is_read_only(s))
+		return refuse_all(s, err);
 	if (!s->reason[0] || sutra_clock_ns() >= s->retry_at_ns)
 		return 0;
 	sutra_fail(err, SUTRA_E_FULL, "the store takes no writes now: %s", s->reason);
@@ -293,7 +175,7 @@ bool sutra_engine_get(struct sutra_engine *s, const char *id, size_t id_len, str
 {
 	uint32_t node = concept_table_find(&s->table, id, id_len);
 
-	if (node && is_dead(s->table.entries[node], store_clock_now(&s->clock))) {
+	if (node && engine_is_dead(s->table.entries[node], store_clock_now(&s->clock))) {
 		concept_table_drop(&s->table, node);
 		s->expired++;
 		node = 0;
@@ -316,7 +198,7 @@ int sutra_engine_delete(struct sutra_engine *s, const char *id, size_t id_len, b
 	int rc;
 
 	if (node) {	/* deletes are tried even when puts are refused for space: they need little */
-		rc = s->broken ? refuse_broken(s, err) : changes_reserve(&s->changes, 1, err);
+		rc = is_read_only(s) ? refuse_all(s, err) : changes_reserve(&s->changes, 1, err);
 		rc = rc ? rc : sutra_wal_append(s->wal, SUTRA_LOG_DELETE, id, id_len, &lsn, err);
 		if (rc)
 			return rc;
@@ -331,7 +213,7 @@ int sutra_engine_clear(struct sutra_engine *s, uint64_t *ret_n, struct sutra_err
 {
 	struct concept_table *t = &s->table;
 	uint64_t lsn, n = t->lru.used;
-	int rc = s->broken ? refuse_broken(s, err) : changes_reserve(&s->changes, n, err);
+	int rc = is_read_only(s) ? refuse_all(s, err) : changes_reserve(&s->changes, n, err);
 
 	rc = rc ? rc : sutra_wal_append(s->wal, SUTRA_LOG_CLEAR, "", 0, &lsn, err);
 	if (rc)
@@ -346,7 +228,7 @@ int sutra_engine_clear(struct sutra_engine *s, uint64_t *ret_n, struct sutra_err
 /* After a write of the log that failed. It may have left bytes behind, and then counts as a sync. */
 static int write_failed(struct sutra_engine *s, const struct sutra_err *why)
 {
-	return sutra_wal_is_broken(s->wal) ? sync_failed(s, why) : refuse_writes(s, why);
+	return sutra_wal_is_broken(s->wal) ? sync_failed(s, why) : engine_refuse_writes(s, why);
 }
 
 int sutra_engine_commit(struct sutra_engine *s, struct sutra_err *err)
@@ -358,7 +240,7 @@ int sutra_engine_commit(struct sutra_engine *s, struct sutra_err *err)
 		return 0;
 	if (s->broken) {
 		sutra_wal_abandon(s->wal);
-		rc = refuse_broken(s, &why);
+		rc = refuse_all(s, &why);
 	} else if ((rc = sutra_wal_commit(s->wal, &why))) {
 		write_failed(s, &why);
 	}
@@ -381,8 +263,8 @@ int sutra_engine_flush(struct sutra_engine *s, struct sutra_err *err)
 	struct sutra_err why;
 	int rc = sutra_engine_commit(s, err);
 
-	if (rc || s->broken)
-		return rc ? rc : refuse_broken(s, err);
+	if (rc || is_read_only(s))
+		return rc ? rc : refuse_all(s, err);
 	rc = sutra_wal_sync(s->wal, &why);
 	if (!rc) {
 		s->unsynced = 0;
@@ -443,7 +325,7 @@ static void begin_rewrite(struct sutra_engine *s)
 	}
 	if (sutra_wal_rotate(s->wal, &s->keep_from, &why)) {
 		if (s->broken)
-			refuse_writes(s, &why);
+			engine_refuse_writes(s, &why);
 		sutra_free(s->order);
 		s->order = NULL;
 		return;
@@ -467,7 +349,7 @@ static int end_rewrite(struct sutra_engine *s)
 	s->unsynced = 0;
 	rc = sutra_wal_drop_before(s->wal, s->keep_from, &why);
 	if (rc)	/* next time from here */
-		return s->broken ? refuse_writes(s, &why) : rc;
+		return s->broken ? engine_refuse_writes(s, &why) : rc;
 	s->reconciliations++;
 	sutra_free(s->order);
 	s->order = NULL;
@@ -539,13 +421,17 @@ void sutra_engine_tick(struct sutra_engine *s)
 
 	for (int left = EXPIRE_STEP; left && t->lru.used; left--) {
 		s->expire_cursor = s->expire_cursor % t->lru.capacity + 1;
-		if (t->entries[s->expire_cursor] && is_dead(t->entries[s->expire_cursor], now)) {
+		if (t->entries[s->expire_cursor] && engine_is_dead(t->entries[s->expire_cursor], now)) {
 			concept_table_drop(t, s->expire_cursor);
 			s->expired++;
 		}
 	}
 	if (s->pending)	/* the frame is the caller's until it is committed */
 		return;
+	if (!s->wal) {
+		engine_try_log(s);
+		return;
+	}
 	begin_rewrite(s);
 	if (s->order)
 		step_rewrite(s);
@@ -562,7 +448,7 @@ void sutra_engine_stats(const struct sutra_engine *s, struct sutra_engine_stats 
 		.pending = s->pending,
 		.reconciliations = s->reconciliations,
 		.memory_bytes = s->table.bytes + (uint64_t)s->table.lru.used * (sizeof(void *) + 32),
-		.wal_bytes = sutra_wal_bytes(s->wal),
+		.wal_bytes = s->wal ? sutra_wal_bytes(s->wal) : 0,
 		.hits = s->hits,
 		.misses = s->misses,
 		.evictions = s->table.evictions,

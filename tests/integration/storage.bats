@@ -310,6 +310,49 @@ crash() {
   stop
 }
 
+# read_only WHY: the daemon that has just started reads, refuses writes, and health says why.
+read_only() {
+  run -0 client get early
+  [[ $output == early=here ]]
+  run -1 client put more x
+  [[ $output == "error read_only" ]]
+  run -1 client delete early
+  [[ $output == "error read_only" ]]
+  run -0 curl -sf "http://$ADDR/health"
+  [[ $output == *'"status":"healthy"'*'"writes":"read_only"'*'"degraded":"'*"$1"* ]]
+  wait_line "$LOG" "takes no writes now.*$1" "$PID"
+}
+
+@test "it starts on a full and on a read-only disk, reads, and writes again when that ends" {
+  mkdir -p "$DIR"
+  mount -t tmpfs -o size=1m,nr_inodes=16 sutra-test "$DIR" 2>/dev/null || skip "no right to mount a tmpfs"
+  MOUNT=$DIR
+  start
+  run -0 client put early here
+  stop
+  for way in bytes inodes readonly readonly-without-lock; do
+    case $way in
+    bytes) ! dd if=/dev/zero of="$DIR/filler" bs=4k 2>/dev/null ;;
+    inodes) rm "$DIR/lock" && ! touch "$DIR"/filler{1..16} 2>/dev/null ;;
+    readonly) mount -o remount,ro "$DIR" ;;
+    readonly-without-lock) rm "$DIR/lock" && mount -o remount,ro "$DIR" ;;
+    esac
+    start
+    case $way in
+    readonly*) read_only "Read-only file system" && mount -o remount,rw "$DIR" ;;
+    *) read_only "No space left" && rm -f "$DIR"/filler* ;;
+    esac
+    until client put "$way" y >/dev/null; do :; done
+    wait_line "$LOG" 'takes writes again' "$PID"
+    stop
+    run -0 "$SUTRA_BIN/sutra-storage" --check "$DIR"
+  done
+  start
+  run -0 client get early bytes inodes readonly readonly-without-lock
+  [[ ${lines[*]} == "early=here bytes=y inodes=y readonly=y readonly-without-lock=y" ]]
+  stop
+}
+
 @test "a full disk: puts answer storage_full, gets go on, health says so, space brings them back" {
   mkdir -p "$DIR"
   mount -t tmpfs -o size=1m sutra-test "$DIR" 2>/dev/null || skip "no right to mount a tmpfs"

@@ -98,8 +98,10 @@ static void nothing_is_lost(struct sutra_engine *e)
 	sutra_engine_close(e);
 }
 
-/* Makes every write of the log fail until it is called with false. */
-static void no_room(bool on)
+enum { HEAD_ONLY = 200 };	/* room for a segment's header and for a manifest, not for a frame */
+
+/* Makes every write behind a file's first bytes fail until it is called with false. */
+static void no_room(bool on, rlim_t bytes)
 {
 	static struct rlimit whole;
 	struct rlimit tight;
@@ -107,7 +109,7 @@ static void no_room(bool on)
 	signal(SIGXFSZ, SIG_IGN);
 	if (on)
 		assert_int_equal(getrlimit(RLIMIT_FSIZE, &whole), 0);
-	tight = (struct rlimit){ 200, whole.rlim_max };	/* a segment can be made, no frame */
+	tight = (struct rlimit){ bytes, whole.rlim_max };
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, on ? &tight : &whole), 0);
 }
 
@@ -118,9 +120,9 @@ static void a_failed_step_of_a_rewrite_loses_nothing(void **state)
 	struct sutra_engine_stats stats;
 
 	sutra_engine_tick(e);	/* begins, and does the first step */
-	no_room(true);
+	no_room(true, HEAD_ONLY);
 	sutra_engine_tick(e);
-	no_room(false);
+	no_room(false, 0);
 	sutra_engine_stats(e, &stats);
 	assert_int_equal(stats.reconciliations, 0);
 	for (int i = 0; i < 20; i++)
@@ -141,7 +143,7 @@ static void a_refused_write_is_undone(void **state)
 	write_one(e, "a", "one");
 	write_one(e, "b", "two");
 	write_one(e, "c", "three");
-	no_room(true);
+	no_room(true, HEAD_ONLY);
 	assert_int_equal(put(e, "a", "new", 0), 0);	/* over one that is there */
 	assert_int_equal(put(e, "a", "newer", 0), 0);
 	assert_int_equal(put(e, "d", "four", 0), 0);	/* "b" goes for it */
@@ -157,7 +159,7 @@ static void a_refused_write_is_undone(void **state)
 	sutra_engine_stats(e, &stats);
 	assert_int_equal(stats.concepts, 3);
 	assert_int_equal(stats.dropped, 6);
-	no_room(false);
+	no_room(false, 0);
 	sutra_engine_close(e);
 	e = open_store(3);
 	assert_true(has(e, "a", "one", NULL) && has(e, "b", "two", NULL) && has(e, "c", "three", NULL));
@@ -172,15 +174,53 @@ static void what_was_undone_is_rewritten_too(void **state)
 	uint64_t n;
 
 	sutra_engine_tick(e);
-	no_room(true);
+	no_room(true, HEAD_ONLY);
 	assert_int_equal(sutra_engine_clear(e, &n, NULL), 0);
 	assert_int_not_equal(sutra_engine_commit(e, NULL), 0);
-	no_room(false);
+	no_room(false, 0);
 	do {
 		sutra_engine_tick(e);
 		sutra_engine_stats(e, &stats);
 	} while (!stats.reconciliations);
 	nothing_is_lost(e);
+}
+
+/* Writes of any kind fail, from the start on: what is there is read, and room that comes is noticed. */
+static void a_full_disk_opens_for_reading(void **state)
+{
+	struct sutra_engine *e = open_store(100);
+	struct sutra_engine_stats stats;
+	uint64_t n;
+	bool found;
+
+	write_one(e, "a", "one");
+	sutra_engine_close(e);
+	no_room(true, 0);
+	e = open_store(100);
+	sutra_engine_stats(e, &stats);
+	assert_non_null(stats.read_only);
+	assert_true(has(e, "a", "one", NULL));
+	assert_int_equal(put(e, "x", "y", 0), SUTRA_E_READONLY);
+	assert_int_equal(sutra_engine_delete(e, "a", 1, &found, NULL), SUTRA_E_READONLY);
+	assert_int_equal(sutra_engine_clear(e, &n, NULL), SUTRA_E_READONLY);
+	assert_int_equal(sutra_engine_commit(e, NULL), 0);
+	assert_int_equal(sutra_engine_flush(e, NULL), SUTRA_E_READONLY);
+	assert_int_equal(sutra_engine_sync_begin(e), SUTRA_NOTHING_TO_SYNC);
+	sutra_engine_tick(e);
+	sutra_engine_close(e);	/* and it ends as it was */
+	e = open_store(100);
+	no_room(false, 0);
+	do {	/* the event: the second until the next try is over */
+		sutra_engine_tick(e);
+		sutra_engine_stats(e, &stats);
+	} while (stats.read_only);
+	write_one(e, "b", "two");
+	sutra_engine_close(e);
+	e = open_store(100);
+	assert_int_equal(report.damaged_ranges + report.torn_bytes, 0);
+	assert_true(has(e, "a", "one", NULL) && has(e, "b", "two", NULL));
+	assert_false(has(e, "x", "y", NULL));
+	sutra_engine_close(e);
 }
 
 static bool first_segment_is_there(void)
@@ -297,7 +337,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 		T(the_log_is_rewritten_when_it_is_mostly_dead),
 		T(a_failed_step_of_a_rewrite_loses_nothing), T(a_refused_write_is_undone),
-		T(what_was_undone_is_rewritten_too), T(a_failed_sync_is_not_forgotten),
+		T(what_was_undone_is_rewritten_too), T(a_full_disk_opens_for_reading), T(a_failed_sync_is_not_forgotten),
 		T(a_failed_flush_is_not_forgotten), T(a_sync_that_fails_in_a_rewrite_is_not_forgotten),
 	};
 

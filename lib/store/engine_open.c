@@ -1,0 +1,188 @@
+/*
+ * Opening a store, on any disk.
+ *
+ * A disk that is full or read-only takes no lock file, no manifest and no new segment, and still holds what
+ * may be read. So when one of these cannot be made for that reason, the store opens without a log to
+ * write: reads go on, every write is SUTRA_E_READONLY, and a tick tries again once a second.
+ *
+ * The lock is what makes it safe to go on behind what was read. A lock file that is there is locked even when
+ * it cannot be written. Where none can be made nobody else has it either; if that becomes possible later,
+ * another owner may have come and gone meanwhile: the log is read once more then, and one that ends
+ * elsewhere than it did is left alone until a restart.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "store/engine_private.h"
+
+static int replay(void *user, uint64_t lsn, enum sutra_log_record type, const void *body, size_t n)
+{
+	struct sutra_engine *s = user;
+	struct entry *e = NULL;
+	uint32_t node;
+	int rc;
+
+	switch (type) {
+	case SUTRA_LOG_PUT:
+		rc = entry_decode(body, n, s->clock.now_us, &e);
+		if (rc == SUTRA_E_CORRUPT) {	/* passed its checksum: a record this version cannot read */
+			s->dropped++;
+			return 0;
+		}
+		if (rc)
+			return rc;
+		if (engine_is_dead(e, s->clock.now_us)) {
+			node = concept_table_find(&s->table, entry_id(e), e->id_len);
+			if (node)
+				concept_table_drop(&s->table, node);
+			sutra_free(e);
+			s->expired++;
+			return 0;
+		}
+		sutra_free(concept_table_insert(&s->table, e));
+		return 0;
+	case SUTRA_LOG_DELETE:
+		node = concept_table_find(&s->table, body, n);
+		if (node)
+			concept_table_drop(&s->table, node);
+		return 0;
+	case SUTRA_LOG_CLEAR:
+		concept_table_clear(&s->table);
+		return 0;
+	}
+	s->dropped++;
+	return 0;
+}
+
+static bool is_disk(int rc) { return rc == SUTRA_E_FULL || rc == SUTRA_E_READONLY; }
+
+static int open_lock(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	if (fd < 0 && errno == EROFS && (fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC)) < 0)
+		errno = EROFS;	/* none is there, and none can be made */
+	return fd;
+}
+
+/* For whoever is refused; where the disk does not take it, the lock holds all the same. */
+static void note_pid(int fd)
+{
+	if (!ftruncate(fd, 0))
+		dprintf(fd, "%ld", (long)getpid());
+}
+
+static int lock_folder(struct sutra_engine *s, struct sutra_err *err)
+{
+	char path[4096], pid[32], *holder;
+	int rc = sutra_mkdirs(s->dir, 0700, err);
+
+	if (rc)
+		return rc;
+	snprintf(path, sizeof(path), "%s/lock", s->dir);
+	s->lock_fd = open_lock(path);
+	if (s->lock_fd < 0)
+		return sutra_fail_errno(err, "cannot open %s", path);
+	if (flock(s->lock_fd, LOCK_EX | LOCK_NB)) {
+		rc = errno == EWOULDBLOCK ? 0 : sutra_fail_errno(err, "cannot lock %s", path);
+		close(s->lock_fd);
+		s->lock_fd = -1;
+		if (rc)
+			return rc;
+		rc = sutra_file_read(path, sizeof(pid), &holder, NULL, NULL);
+		sutra_fail(err, SUTRA_E_LOCKED, "%s is in use by another sutra-storage (pid %s)", s->dir,
+			   rc ? "?" : holder);
+		if (!rc)
+			sutra_free(holder);
+		return SUTRA_E_LOCKED;
+	}
+	note_pid(s->lock_fd);
+	return 0;
+}
+
+/* A folder that could not be made has nothing to read. */
+static int read_log(struct sutra_engine *s, struct sutra_wal_report *ret_report, struct sutra_err *err)
+{
+	int rc;
+
+	*ret_report = (struct sutra_wal_report){ .end = { .first_segment = 1, .next_segment = 1, .next_lsn = 1 } };
+	rc = sutra_is_dir(s->dir) ? sutra_wal_replay(s->dir, replay, s, ret_report, err) : 0;
+	s->end = ret_report->end;
+	return rc;
+}
+
+int sutra_engine_open(const struct sutra_engine_options *o, struct sutra_engine **ret,
+		     struct sutra_wal_report *ret_report, struct sutra_err *err)
+{
+	struct sutra_engine *s = sutra_calloc(1, sizeof(*s));
+	struct sutra_err why;
+	int rc = 0;
+
+	if (!s || !(s->dir = sutra_strdup(o->dir))) {
+		sutra_free(s);
+		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory for the store");
+	}
+	s->o = *o;
+	s->lock_fd = -1;
+	store_clock_init(&s->clock, o->clocks);
+	if (concept_table_init(&s->table, o->max_concepts))
+		rc = sutra_fail(&why, SUTRA_E_NOMEM, "out of memory for %zu concepts", o->max_concepts);
+	rc = rc ? rc : lock_folder(s, &why);
+	if (is_disk(rc)) {
+		engine_refuse_writes(s, &why);
+		rc = 0;
+	}
+	rc = rc ? rc : read_log(s, ret_report, &why);
+	if (!rc && s->lock_fd >= 0 && is_disk(rc = sutra_wal_open(s->dir, &s->end, &s->wal, &why))) {
+		engine_refuse_writes(s, &why);
+		rc = 0;
+	}
+	if (!rc) {
+		*ret = s;
+		return 0;
+	}
+	sutra_engine_close(s);
+	if (err)
+		*err = why;
+	return rc;
+}
+
+/* The lock was made late: whether the log still ends where it did. */
+static int is_unchanged(struct sutra_engine *s, struct sutra_err *err)
+{
+	struct sutra_wal_report now;
+	int rc = sutra_wal_replay(s->dir, NULL, NULL, &now, err);
+
+	if (!rc && memcmp(&now.end, &s->end, sizeof(now.end)) != 0)
+		rc = sutra_fail(err, SUTRA_E_LOCKED,
+				"%s was written by another sutra-storage meanwhile; restart this one", s->dir);
+	return rc;
+}
+
+void engine_try_log(struct sutra_engine *s)
+{
+	struct sutra_err why;
+	int rc = 0;
+
+	if (sutra_clock_ns() < s->retry_at_ns)
+		return;
+	if (s->lock_fd < 0 && !(rc = lock_folder(s, &why)) && (rc = is_unchanged(s, &why))) {
+		close(s->lock_fd);
+		s->lock_fd = -1;
+		engine_refuse_writes(s, &why);
+		s->retry_at_ns = UINT64_MAX;
+		return;
+	}
+	rc = rc ? rc : sutra_wal_open(s->dir, &s->end, &s->wal, &why);
+	if (rc)
+		engine_refuse_writes(s, &why);
+	else
+		s->reason[0] = '\0';
+}

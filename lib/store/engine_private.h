@@ -1,0 +1,45 @@
+/* engine_private - the engine's inside, for engine.c and engine_open.c. */
+#ifndef SUTRA_STORE_ENGINE_PRIVATE_H
+#define SUTRA_STORE_ENGINE_PRIVATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "store/changes.h"
+#include "store/concept_table.h"
+#include "store/engine.h"
+#include "store/store_clock.h"
+
+struct sutra_engine {
+	struct sutra_engine_options o;
+	char *dir;
+	int lock_fd;
+	struct sutra_wal *wal;	/* NULL: it could not be opened yet */
+	struct sutra_wal_end end;	/* of the log, when it was read */
+	struct concept_table table;
+	struct store_clock clock;
+	struct changes changes;	/* of the pending frame */
+	uint64_t written, dropped, hits, misses, expired, reconciliations;
+	uint64_t pending, unsynced;
+	uint32_t expire_cursor;
+	/* rewriting */
+	uint32_t *order;
+	size_t n_order, at_order;
+	uint64_t keep_from;
+	bool broken;	/* a sync has failed: what is acknowledged may not be on disk */
+	/* writes refused */
+	char reason[200];
+	uint64_t retry_at_ns;
+};
+
+static inline bool engine_is_dead(const struct entry *e, uint64_t now_us)
+{
+	return e->expires_us && e->expires_us <= now_us;
+}
+
+/* Notes why writes are refused; they are tried again a second later. Returns why's code. */
+int engine_refuse_writes(struct sutra_engine *s, const struct sutra_err *why);
+/* Without a log: tries to open it, once a second. */
+void engine_try_log(struct sutra_engine *s);
+
+#endif
