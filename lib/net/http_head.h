@@ -13,7 +13,7 @@
 enum { SUTRA_HTTP_MAX_TARGET = 8192, SUTRA_HTTP_MAX_HEAD = 16384 };
 
 /* Looks at p[0..n). 1: a whole head stands there; 0: the beginning of one; else SUTRA_E_SYNTAX (400),
- * SUTRA_E_LONGURI (414), SUTRA_E_LONGHEAD (431), SUTRA_E_VERSION (505). probe: it is GET or HEAD of
+ * SUTRA_E_LONGURI (414), SUTRA_E_LONGHEAD (431), SUTRA_E_VERSION (505); err is wanted. probe: it is GET or HEAD of
  * /health, /ready, /ping or /metrics. */
 int sutra_http_head(const char *p, size_t n, bool *ret_probe, struct sutra_err *err);
 /* The target of a request line: 0, SUTRA_E_LONGURI, or SUTRA_E_SYNTAX for blanks and controls,

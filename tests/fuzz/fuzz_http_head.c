@@ -15,7 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (rc > 1 || (rc < 0 && (err.code != rc || !err.message[0])) || (rc != 1 && probe))
 		abort();
-	if (rc < 0 && size < SUTRA_HTTP_MAX_HEAD && rc != sutra_http_head(p, size, &probe, NULL))
+	if (rc < 0 && size < SUTRA_HTTP_MAX_HEAD && rc != sutra_http_head(p, size, &probe, &err))
 		abort();
 	if (!rc)
 		for (size_t n = 0; n < size && n < 64; n++)
