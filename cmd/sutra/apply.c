@@ -159,8 +159,9 @@ static void print_notes(const struct sutra_deployment *d)
 	json_t *notes = notes_of(d), *note;
 	size_t i;
 
-	json_array_foreach (notes, i, note)
+	json_array_foreach (notes, i, note) {
 		sutra_shown_printf(stderr, "note: %s\n", json_string_value(note));
+	}
 	json_decref(notes);
 }
 

@@ -153,9 +153,10 @@ static void print_summary(const struct sutra_deployment *d, const struct sutra_p
 	if (!d->limits_enforced)
 		fprintf(term->out, "%smemory limits are not enforced: control groups cannot be written here%s\n",
 		       sutra_term_on(term, SUTRA_ROLE_DIM), sutra_term_off(term, SUTRA_ROLE_DIM));
-	json_array_foreach (notes, i, note)
+	json_array_foreach (notes, i, note) {
 		fprintf(term->out, "%snote: %s%s\n", sutra_term_on(term, SUTRA_ROLE_WARN), json_string_value(note),
 			sutra_term_off(term, SUTRA_ROLE_WARN));
+	}
 	json_decref(notes);
 }
 

@@ -63,8 +63,8 @@ PYTHON
   curl -sf -o /dev/null -u "op \"1:$password" "http://$stats/stats"
   [ "$(curl -s -o /dev/null -w '%{http_code}' -u "op \"1:${password% }" "http://$stats/stats")" = 401 ]
   run -0 sutra status
-  ! grep -raF "${password# }" /proc/[0-9]*/cmdline
-  SUTRA_EDITION=enterprise HAPROXY_STATS_PASSWORD=$(printf %300s) run -2 sutra deploy
+  run ! grep -qsaF "${password# }" /proc/[0-9]*/cmdline
+  SUTRA_EDITION=enterprise HAPROXY_STATS_PASSWORD=$(printf '%300s' '') run -2 sutra deploy
   [[ $output == *'HAPROXY_STATS_PASSWORD has 300 bytes; 256 are allowed'* ]]
 }
 
@@ -147,9 +147,9 @@ reachable() {
   run -0 sutra deploy
   [[ $output == *"note: embedding-single serves whoever reaches 0.0.0.0:$((8888 + SUTRA_PORT_OFFSET)), without a key"* ]]
   reachable 8888
-  ! reachable 8887
-  ! reachable 9999
-  ! reachable 50052
+  run ! reachable 8887
+  run ! reachable 9999
+  run ! reachable 50052
   curl -sf "http://127.0.0.1:$((9999 + SUTRA_PORT_OFFSET))/health"
   run -0 sutra deploy --insecure
   reachable 50052
@@ -157,5 +157,5 @@ reachable() {
   run -0 sutra status
   [[ $output == *"note: storage-cache-shard is published on 0.0.0.0:$((50052 + SUTRA_PORT_OFFSET)) without a key"* ]]
   run -0 sutra deploy
-  ! reachable 50052
+  run ! reachable 50052
 }
