@@ -14,6 +14,7 @@
 #include "base/jsonio.h"
 #include "base/str.h"
 #include "net/http_private.h"
+#include "net/service.h"
 
 enum { MAX_TIMEOUT_MS = 86400000 };
 
@@ -100,7 +101,7 @@ static void send_response(struct sutra_http_request *r, int status, const char *
 		MHD_add_response_header(response, "X-Request-Id", r->id);
 		for (size_t i = 0; i < r->n_extra; i++)
 			MHD_add_response_header(response, r->extra[i].name, r->extra[i].value);
-		if (atomic_load_explicit(&r->server->leaving, memory_order_relaxed))
+		if (atomic_load_explicit(&r->server->leaving, memory_order_relaxed) || sutra_service_draining())
 			MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
 	}
 	answered(r, status, response);

@@ -89,6 +89,8 @@ void sutra_service_ready(struct sutra_http_request *r, void *ctx,
 	sutra_http_reply_json(r, 404, &b);
 }
 
+bool sutra_service_draining(void) { return atomic_load(&draining); }
+
 bool sutra_service_noticed(void)
 {
 	uint64_t asked = atomic_load(&asked_ns);

@@ -35,6 +35,8 @@ enum sutra_service_signal sutra_service_wait(void);
 struct sutra_http_request;
 void sutra_service_ready(struct sutra_http_request *r, void *ctx,
 			 void (*health)(struct sutra_http_request *r, void *ctx));
+/* Whether USR1 or the end has come: answers carry Connection: close, so that who keeps one goes elsewhere. */
+bool sutra_service_draining(void);
 /* Whether the balancer knows of the draining: it has had its 404, or has not looked for a second. */
 bool sutra_service_noticed(void);
 /* "addr:port,..." for the program's port P; points to static memory or environment. */

@@ -402,7 +402,8 @@ away() {
   kill -USR1 "$PID"
   until [ "$(curl -s -o /dev/null -w '%{http_code}' "$URL/ready")" = 404 ]; do kill -0 "$PID"; done
   embed "$PARIS" | jq -e '.embeddings[0] | length == 256'
-  curl -sf "$URL/health"
+  curl -sf -D headers "$URL/health"
+  grep -qi '^Connection: close' headers # who keeps a connection goes elsewhere
 }
 
 @test "wrong settings: exit 2 with name, value and what is allowed" {
