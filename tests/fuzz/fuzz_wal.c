@@ -14,10 +14,17 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static char dir[] = "/tmp/sutra-fuzz-wal-XXXXXX";
-static int made;
+static char in_memory[] = "/dev/shm/sutra-fuzz-wal-XXXXXX", on_disk[] = "/tmp/sutra-fuzz-wal-XXXXXX";
+static char *dir;	/* in memory where there is such a place: on a disk the renames take most of the time */
 
 static void remove_dir(void) { sutra_remove_tree(dir, NULL); }
+
+static bool make_dir(void)
+{
+	if (!dir && ((dir = mkdtemp(in_memory)) || (dir = mkdtemp(on_disk))))
+		atexit(remove_dir);
+	return dir;
+}
 
 /* In the C library's place: the disk's time would be all that is spent. */
 int fsync(int fd) { return 0; }
@@ -72,11 +79,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint8_t *copy;
 	int how;
 
-	if (size < 2 || (!made && !mkdtemp(dir)))
+	if (size < 2 || !make_dir())
 		return 0;
-	if (!made)
-		atexit(remove_dir);
-	made = 1;
 	how = data[0];
 	copy = malloc(size);
 	if (!copy)
