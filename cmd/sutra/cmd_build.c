@@ -3,8 +3,8 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "base/proc.h"
-#include "model/model.h"
 #include "stack/deployment.h"
+#include "stack/modelstore.h"
 #include "sutra/command.h"
 #include "sutra/images.h"
 #include "sutra/stackio.h"
@@ -39,21 +39,16 @@ static int run_script(const char *data_dir, const char *name, const char *operan
 
 int build_images(const char *data_dir, struct sutra_err *err) { return run_script(data_dir, "build-all", NULL, err); }
 
-/* The folder that MODEL_PATH or SUTRA_MODEL says, which must be there before minutes are spent. */
+/* The model must be there before minutes are spent. */
 static int find_model(char **ret, struct sutra_err *err)
 {
 	struct sutra_config *config;
-	char *data_dir, *state_dir, *weights;
+	char *data_dir, *state_dir;
 	int rc = stack_open(&config, &data_dir, &state_dir, false, err);
 
 	if (rc)
 		return rc;
-	*ret = sutra_model_folder(sutra_config_get(config, "MODEL_PATH"), sutra_config_get(config, "SUTRA_MODEL"));
-	weights = xasprintf("%s/model.safetensors", *ret);
-	if (!sutra_is_file(weights))
-		rc = sutra_hint((sutra_fail(err, SUTRA_E_NOTFOUND, "no model in %s", *ret), err),
-				"sutra model fetch NAME; SUTRA_MODEL=NAME chooses it");
-	sutra_free(weights);
+	rc = sutra_model_find(sutra_config_get(config, "MODEL_PATH"), sutra_config_get(config, "SUTRA_MODEL"), ret, err);
 	sutra_free(data_dir);
 	sutra_free(state_dir);
 	sutra_config_free(config);

@@ -68,3 +68,12 @@ make_it() {
     [[ $headers == *__asan_init* || $headers == *__tsan_init* ]] || grep -E '__[a-z]+_chk(@| )' <<<"$headers"
   done
 }
+
+# oneDNN and what it brings would double the memory of a monitor and the time to say help.
+@test "only ml-base loads the library of matrix products" {
+  ldd "$SUTRA_BIN/sutra-ml-base" | grep -q libdnnl
+  for program in sutra sutra-embedding sutra-storage sutra-run sutra-probe; do
+    run -0 ldd "$SUTRA_BIN/$program"
+    [[ $output != *libdnnl* ]]
+  done
+}

@@ -53,6 +53,7 @@ PYTHON
   edit 's["embedding-single"]["environment"]["T_LONG"] = "x y" * 44000'
   run -2 sutra deploy
   [[ $output == *'environment.T_LONG is too long'* ]]
+  edit 's["embedding-single"]["environment"]["T_LONG"] = "x y"'
   SUTRA_PROMPT=$'\xff' run -2 sutra deploy
   [[ $output == *'services.ml-base-1: environment.SUTRA_PROMPT is not UTF-8'* ]]
 }
