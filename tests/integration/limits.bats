@@ -9,7 +9,7 @@ setup() {
   cp "$BATS_TEST_DIRNAME/../run" tests/run
   cp "$BATS_TEST_DIRNAME/../cli/run" tests/cli/run
   export SUTRA_BIN=$PWD/programs SUTRA_TESTS=$PWD/programs LANES=1 TEST_SECONDS=2
-  unset FILTER SKIP BATS_TEST_TIMEOUT BATS_NUMBER_OF_PARALLEL_JOBS
+  unset FILTER SKIP BATS_NUMBER_OF_PARALLEL_JOBS	# bats ends the clock of this test by BATS_TEST_TIMEOUT
 }
 
 @test "a test that hangs fails by its name, and the next one runs" {
