@@ -55,7 +55,7 @@ static void report(size_t n, int killed)
 		return;
 	}
 	if (!n && !killed)
-		puts("nothing is deployed");
+		printf("nothing is deployed%s\n", volumes ? "; no stored data is left" : "");
 	else
 		printf("%zu services ended%s\n", n, volumes ? ", data removed" : ", data kept");
 	if (killed)

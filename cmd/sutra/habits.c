@@ -25,7 +25,9 @@ static const struct {
 static const struct {
 	const char *command, *option, *here;
 } options[] = {
-	{ "logs", "--tail", "sutra logs -n N" },	      { "logs", "-t", "each line has its time; -n N says how many lines" },
+	{ "logs", "--tail", "sutra logs -n N" },
+	{ "logs", "--since", "each line has its time; -n N says how many lines" },
+	{ "logs", "-t", "each line has its time; -n N says how many lines" },
 	{ "deploy", "-d", "a deploy ends when all is healthy; the services run on" },
 	{ "deploy", "--detach", "a deploy ends when all is healthy; the services run on" },
 	{ "deploy", "--wait", "deploy always waits; --timeout TIME is how long" },

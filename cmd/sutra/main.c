@@ -116,7 +116,7 @@ static int options_before(int argc, char **argv, bool *ret_help)
 					     o->letter && word[strlen(word) - 1] == o->letter)
 				break;
 		if ((!o->name && !o->letter) && !(word[1] == 'o' && word[2])) {
-			command_usage("%s stands before the command; there only -o, --json, -q, -v, --color, -h and --version may",
+			command_usage("%s stands before the command; there only -o, --json, -q, -v, --color, -y, -h and --version may",
 				      word);
 			return -1;
 		}

@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+enum { DEFAULT_WIDTH = 384 };	/* values of all-minilm-l6-v2, the built-in SUTRA_MODEL */
+
 static const double BASELINE = 0.14, CACHE_FACTOR = 7, FULL = 768, MONTH_S = 30 * 86400.0, DOCUMENTS_S = 1e6,
 		    HPA_TARGET = 0.7;
 static const uint64_t GIB = 1ull << 30;
@@ -258,6 +260,9 @@ json_t *sutra_advice_assumptions(const struct sutra_advice_input *in, const stru
 	else
 		assume(list, "the documents' machine: 0.14 texts/s with 768 values, faster in the ratio of the values; on "
 			     "Sutra's encoder it is not, and one replica computes far more: --measure");
+	if (a->dimension > DEFAULT_WIDTH)
+		assume(list, "a model that gives %lld values (sutra model list); the default one gives %d at most",
+		       (long long)a->dimension, DEFAULT_WIDTH);
 	if (a->phase[1] && !(in->hit_rate > 0))
 		assume(list, "85 %% of the texts come from the cache");
 	assume(list, "prices: %g $ a month for the base, %g for the cache, %g for each further replica (--prices)",

@@ -26,7 +26,7 @@ const struct sutra_setting sutra_operator_settings[] = {
 	INT("CACHE_TIMEOUT_MS", "50", 1, 60000, "an L2 answer slower than this is a miss"),
 	INT("DEFAULT_TTL_SECONDS", "86400", 1, 315360000, "age at which a cached vector expires"),
 	ONE_OF("EVICTION_POLICY", "lru", "lru", "what a full cache shard drops"),
-	INT("HTTP_BODIES_MB", NULL, 64, 1048576, "memory that requests under way may take in a service"),
+	INT("HTTP_BODIES_MB", NULL, 64, 1048576, "MiB that requests under way may take in a service"),
 	{ "L1_CACHE_SIZE", "CACHE_SIZE", SUTRA_SET_INT, 0, "10000", 1, 10000000, NULL,
 	  "entries of the gateway's memory cache" },
 	ONE_OF("LOG_FORMAT", "text", "text|json", "form of the services' log lines"),
@@ -49,18 +49,18 @@ const struct sutra_setting sutra_operator_settings[] = {
 	INT("SUTRA_PORT_OFFSET", "0", 0, 65535 - LAST_PORT, "added to every published port"),
 	FLAG("SUTRA_PIN", NULL, "inference threads stay on cores of their own"),
 	ONE_OF("SUTRA_PRECISION", "auto", "auto|fp32|bf16|int8", "arithmetic of the encoder; auto: the fastest near fp32"),
-	TEXT("SUTRA_PROMPT", NULL, "the same as literal text; one of the two"),
+	TEXT("SUTRA_PROMPT", NULL, "literal text before texts, in place of SUTRA_INPUT_TYPE"),
 	INT("SUTRA_REPLICAS", NULL, 1, 256, "replicas that share a machine's cores; the edition's number"),
 	ONE_OF("SUTRA_RUNTIME", "auto", "auto|docker|native", "what runs the services"),
 	TEXT("SUTRA_STATE_DIR", NULL, "folder of records, logs and volumes"),
-	TEXT("SUTRA_TENANTS_FILE", NULL, "tenants and their keys"),
+	TEXT("SUTRA_TENANTS_FILE", NULL, "must stay unset: tenants are not in this version"),
 	INT("SUTRA_THREADS", NULL, 1, 256, "inference threads of a replica"),
 	TEXT("SUTRA_USER", NULL, "whom services run as natively, when root deploys"),
 	TEXT("SUTRA_VERSION", "latest", "tag of the images that containers run"),
 	ONE_OF("WAL_SYNC", NULL, "always|interval", "when a write to the cache shard is acknowledged"),
 	INT("WAL_SYNC_INTERVAL_MS", "1000", 1, 600000, "longest time until a write is on disk"),
-	SECRET("HAPROXY_STATS_PASSWORD", "of embedding-ha's statistics"),
-	TEXT("HAPROXY_STATS_USER", NULL, "of embedding-ha's statistics"),
+	SECRET("HAPROXY_STATS_PASSWORD", "password of embedding-ha's statistics"),
+	TEXT("HAPROXY_STATS_USER", NULL, "user of embedding-ha's statistics"),
 	{ 0 },
 };
 
@@ -99,7 +99,7 @@ static int unknown(const char *key, const char *path, struct sutra_err *err)
 	names[n] = NULL;
 	near = sutra_str_nearest(key, names);
 	sutra_fail(err, SUTRA_E_SETTING, "%s: the setting \"%s\" is not known", path, key);
-	return near ? sutra_hint(err, "did you mean %s?", near) : sutra_hint(err, "sutra config lists them");
+	return near ? sutra_hint(err, "did you mean %s?", near) : sutra_hint(err, "remove it there; sutra config then lists the settings");
 }
 
 /* No control characters; a user's name no colon (RFC 7617). */

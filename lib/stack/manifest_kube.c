@@ -241,9 +241,9 @@ static void add_head(struct sutra_buf *out, const struct workloads *all, const s
 	sutra_buf_addf(out,
 		       "# Made by `sutra manifest kubernetes` from the compose file; make it again rather than edit it.\n"
 		       "#   kubectl create namespace sutra && kubectl -n sutra apply -f FILE\n"
-		       "# Over another edition or version: the number of pods stays (an earlier manifest may have set\n"
-		       "# it), the new is started beside the old and waited for, what it replaces has time to\n"
-		       "# end, and what is left over is removed:\n"
+		       "# Over another edition or version. These commands keep the number of pods, start the new pods\n"
+		       "# beside the old and wait until they are ready, give the old ones time to end, and remove what\n"
+		       "# the new edition does not have:\n"
 		       "#   kubectl -n sutra apply view-last-applied deployment -o json \\\n"
 		       "#     %s |\n"
 		       "#     sed '/^    \"replicas\": /d' | kubectl -n sutra apply set-last-applied -f -\n"
