@@ -66,9 +66,9 @@ static int find_victims(struct sutra_http_conns *t, struct sutra_http_conn *vict
 
 static void cut(struct sutra_http_conns *t, struct sutra_http_conn *c, enum sutra_http_counter why)
 {
-	shutdown(c->fd, SHUT_RDWR);
+	sutra_http_count(t, why);	/* first: who sees the end may ask for the count at once */
 	c->cut = true;
-	sutra_http_count(t, why);
+	shutdown(c->fd, SHUT_RDWR);
 }
 
 static uint64_t bytes_received(int fd)

@@ -111,6 +111,7 @@ static void refuse(struct sutra_http_listener *l, struct waiting *w, const struc
 	const struct sutra_plain close_it = { .method = "GET" };
 	struct sutra_buf body, out;
 
+	sutra_http_count(&l->server->conns, SUTRA_HTTP_REFUSED);
 	sutra_buf_init(&body, 4096);
 	sutra_buf_init(&out, 8192);
 	sutra_http_error_json(&body, err);
@@ -122,7 +123,6 @@ static void refuse(struct sutra_http_listener *l, struct waiting *w, const struc
 	shutdown(w->fd, SHUT_WR);
 	w->refused = true;
 	w->since_ns = sutra_clock_ns();
-	sutra_http_count(&l->server->conns, SUTRA_HTTP_REFUSED);
 }
 
 /* What a refused client still sends is read, so that the end of the connection does not destroy its
@@ -222,8 +222,8 @@ static unsigned close_oldest(struct sutra_http_listener *l)
 			next = w->next;
 			if (heavy && !sutra_http_peer_heavy(&l->server->conns, w->peer))
 				continue;
-			close_waiting(l, w);
 			sutra_http_count(&l->server->conns, SUTRA_HTTP_EVICTED);
+			close_waiting(l, w);
 			n++;
 		}
 	return n;
