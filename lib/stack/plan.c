@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/str.h"
 #include "stack/config.h"
 #include "stack/record.h"
 
@@ -123,12 +124,21 @@ static void plan_surplus(const json_t *s, bool prune, struct sutra_step *step)
 				     .published = published ? xstrdup(published) : NULL };
 }
 
+/* Whether one host cannot listen on both, "address:port": 0.0.0.0 takes the port of every address. */
+static bool overlap(const char *a, const char *b)
+{
+	const char *port_a = strrchr(a, ':'), *port_b = strrchr(b, ':');
+	bool any = sutra_str_starts(a, "0.0.0.0:") || sutra_str_starts(b, "0.0.0.0:");
+
+	return !strcmp(a, b) || (any && port_a && port_b && !strcmp(port_a, port_b));
+}
+
 static const struct sutra_step *holder_of(const struct sutra_plan *p, const struct sutra_step *step)
 {
 	if (step->action != SUTRA_START || !step->unit || !step->unit->published)
 		return NULL;
 	for (size_t i = 0; i < p->n; i++)
-		if (p->steps[i].published && !strcmp(p->steps[i].published, step->unit->published))
+		if (p->steps[i].published && overlap(p->steps[i].published, step->unit->published))
 			return &p->steps[i];
 	return NULL;
 }
@@ -148,7 +158,7 @@ static int check_left(const struct sutra_plan *p, struct sutra_err *err)
 
 		if (s && s->action == SUTRA_LEAVE)
 			return sutra_hint((sutra_fail(err, SUTRA_E_SETTING, "%s needs %s, which %s holds; nothing was touched",
-						      p->steps[i].name, s->published, s->name), err),
+						      p->steps[i].name, p->steps[i].unit->published, s->name), err),
 					  "sutra deploy --prune stops what is not in the edition");
 	}
 	return 0;

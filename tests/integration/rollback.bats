@@ -206,6 +206,16 @@ break_command() {
   [ "$(curl -sf "http://$third/cache/stats" | jq .l1.size)" = 0 ]
 }
 
+@test "a port that was open on every address goes to the next edition's gateway on loopback, and back" {
+  SUTRA_EDITION=enterprise SUTRA_BIND=0.0.0.0 run -0 sutra deploy --prune
+  SUTRA_EDITION=community run -2 sutra deploy
+  [[ $output == *"embedding-single needs $GATEWAY, which embedding-ha holds; nothing was touched"*'--prune'* ]]
+  SUTRA_EDITION=community run -0 sutra deploy --prune
+  run -0 sutra rollback
+  run -0 sutra status
+  [[ $output == *'9 up'*enterprise* ]]
+}
+
 @test "back to one gateway: what is left runs on until --prune" {
   SUTRA_EDITION=community run -0 sutra deploy --prune
   SUTRA_EDITION=simple run -0 sutra deploy
