@@ -51,9 +51,10 @@ hold() {
   until [ "$(metric idle_threads) $(metric queue_texts)" = "0 0" ]; do kill -0 "$HOLDER" || return 1; done
 }
 
-# balance ADDRESS...: the balancer as it is deployed, in front of up to three; sets BALANCER and STATS.
+# balance ADDRESS...: the balancer as it is deployed (or as CONF has it), in front of up to three; sets
+# BALANCER and STATS.
 balance() {
-  local conf=$BATS_TEST_DIRNAME/../../compose/haproxy
+  local conf=${CONF:-$BATS_TEST_DIRNAME/../../compose/haproxy}
   BALANCER=127.0.0.1:$(free_port)
   STATS=127.0.0.1:$(free_port)
   env SUTRA_LISTEN_8887="$BALANCER" SUTRA_LISTEN_9999="$STATS" ML_BASE_1="$1" ML_BASE_2="${2:-127.0.0.1:1}" \
@@ -238,6 +239,45 @@ held() { kill -0 "$HOLDER" && [ "$(metric batches_total)" = "$BATCHES" ]; }
   run -1 grep -v -e 200 -e 504 codes
   [ "$(downs)" = "2 0" ]
   load_failed_none "$BATS_TEST_TMPDIR/stop" || { cat haproxy.log; return 1; }
+}
+
+# The limits are a fortieth of what is deployed: no test may open thousands of files.
+@test "idle connections to a balancer leave room for other addresses, and for the checks of its health" {
+  command -v haproxy >/dev/null || skip "no haproxy"
+  CONF=$BATS_TEST_TMPDIR/conf
+  cp -r "$BATS_TEST_DIRNAME/../../compose/haproxy" "$CONF"
+  sed -i 's/fd-hard-limit 8220/fd-hard-limit 240/' "$CONF/common.cfg"
+  sed -i 's/maxconn 4000$/maxconn 100/; s/sc0_conn_cur gt 2000 /sc0_conn_cur gt 50 /' "$CONF"/*.cfg
+  [ "$(grep -lE 'maxconn 100$' "$CONF"/*.cfg | wc -l) $(grep -l 'sc0_conn_cur gt 50 ' "$CONF"/*.cfg | wc -l)" = "2 2" ]
+  replica
+  balance "${URL#http://}"
+  python3 - "${BALANCER##*:}" "${STATS##*:}" <<'END'
+import socket, sys
+balancer, stats = int(sys.argv[1]), int(sys.argv[2])
+
+def connect(source, refused=False):
+    s = socket.socket()
+    s.settimeout(30)
+    s.bind((source, 0))
+    try:
+        s.connect(("127.0.0.1", balancer))
+        assert not refused or s.recv(1) == b""
+    except ConnectionResetError:
+        assert refused
+    return s
+
+def ask(source, port):
+    with socket.create_connection(("127.0.0.1", port), 5, (source, 0)) as s:
+        s.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        return s.recv(99)[9:12].decode()
+
+first = [connect("127.0.0.2") for _ in range(50)]
+for _ in range(40):
+    connect("127.0.0.2", refused=True)
+assert ask("127.0.0.3", balancer) == "200"
+others = [connect(f"127.0.0.{4 + i // 50}") for i in range(100)]
+assert ask("127.0.0.3", stats) == "200"
+END
 }
 
 @test "TERM alone, behind a balancer: requests come until it has noticed, and none fails" {
