@@ -37,6 +37,20 @@ bool sutra_http_peer_heavy(const struct sutra_http_conns *t, unsigned peer)
 	return atomic_load_explicit(&t->peers[peer], memory_order_relaxed) > t->max / 2;
 }
 
+struct doing {
+	int phase;
+	uint64_t since, bytes;
+};
+
+/* What it is doing, all of one moment. False: it is just changing. */
+static bool read_doing(struct sutra_http_conn *c, struct doing *ret)
+{
+	unsigned writes = atomic_load(&c->writes);
+
+	*ret = (struct doing){ atomic_load(&c->phase), atomic_load(&c->since_ns), atomic_load(&c->bytes) };
+	return !(writes & 1) && atomic_load(&c->writes) == writes;
+}
+
 /* Those whose rank is least, the oldest first; how many there are. */
 static int find_victims(struct sutra_http_conns *t, struct sutra_http_conn *victims[SUTRA_HTTP_BATCH])
 {
@@ -44,13 +58,18 @@ static int find_victims(struct sutra_http_conns *t, struct sutra_http_conn *vict
 	int n = 0;
 
 	for (struct sutra_http_conn *c = t->list.next; c != &t->list; c = c->next) {
-		int phase = atomic_load(&c->phase), i;
-		uint64_t since = atomic_load(&c->since_ns), rank;
-		bool slow = since + 1000000000 < now && atomic_load(&c->bytes) / RATE < (now - since) / 250000000;
+		struct doing d;
+		uint64_t rank;
+		bool slow;
+		int i;
 
-		if (c->cut || (phase != SUTRA_HTTP_IDLE && (phase != SUTRA_HTTP_BODY || !slow)))
+		if (c->cut || !read_doing(c, &d))
 			continue;
-		rank = since | (uint64_t)(phase == SUTRA_HTTP_BODY) << 63 | (uint64_t)!sutra_http_peer_heavy(t, c->peer) << 62;
+		slow = d.since + 1000000000 < now && d.bytes / RATE < (now - d.since) / 250000000;
+		if (d.phase != SUTRA_HTTP_IDLE && (d.phase != SUTRA_HTTP_BODY || !slow))
+			continue;
+		rank = d.since | (uint64_t)(d.phase == SUTRA_HTTP_BODY) << 63 |
+		       (uint64_t)!sutra_http_peer_heavy(t, c->peer) << 62;
 		for (i = n < SUTRA_HTTP_BATCH ? n++ : SUTRA_HTTP_BATCH; i > 0 && ranks[i - 1] > rank; i--)
 			if (i < SUTRA_HTTP_BATCH) {
 				ranks[i] = ranks[i - 1];
@@ -103,16 +122,15 @@ static bool is_beyond_rate(const struct sutra_http_conns *t, uint64_t bytes, uin
 
 static void check_conn(struct sutra_http_conns *t, struct sutra_http_conn *c, uint64_t now)
 {
-	int phase = atomic_load(&c->phase);	/* first: what it began with is there then */
-	uint64_t since = atomic_load(&c->since_ns), bytes = atomic_load(&c->bytes);
+	struct doing d;
 
-	if (c->cut)
+	if (c->cut || !read_doing(c, &d))
 		return;
-	if (phase == SUTRA_HTTP_IDLE && is_slow_head(t, c, since, now))
+	if (d.phase == SUTRA_HTTP_IDLE && is_slow_head(t, c, d.since, now))
 		cut(t, c, SUTRA_HTTP_SLOW_HEAD);
-	else if (phase == SUTRA_HTTP_BODY && is_beyond_rate(t, bytes, since, now))
+	else if (d.phase == SUTRA_HTTP_BODY && is_beyond_rate(t, d.bytes, d.since, now))
 		cut(t, c, SUTRA_HTTP_SLOW_BODY);
-	else if (phase == SUTRA_HTTP_ANSWER && is_beyond_rate(t, bytes, since, now))
+	else if (d.phase == SUTRA_HTTP_ANSWER && is_beyond_rate(t, d.bytes, d.since, now))
 		cut(t, c, SUTRA_HTTP_SLOW_READER);
 }
 
@@ -186,7 +204,9 @@ void sutra_http_conn_enter(struct sutra_http_conn *c, enum sutra_http_phase phas
 {
 	if (!c)
 		return;
-	atomic_store_explicit(&c->bytes, bytes, memory_order_relaxed);
-	atomic_store_explicit(&c->since_ns, now, memory_order_relaxed);
-	atomic_store_explicit(&c->phase, (int)phase, memory_order_release);
+	atomic_fetch_add(&c->writes, 1);
+	atomic_store(&c->bytes, bytes);
+	atomic_store(&c->since_ns, now);
+	atomic_store(&c->phase, (int)phase);
+	atomic_fetch_add(&c->writes, 1);
 }

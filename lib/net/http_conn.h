@@ -37,6 +37,7 @@ struct sutra_http_conn {
 	struct sutra_http_conn *next, *prev;
 	int fd;
 	unsigned peer;
+	atomic_uint writes;	/* odd while the three below change: who reads them reads it before and after */
 	atomic_int phase;
 	atomic_ullong since_ns;
 	atomic_size_t bytes;	/* of the body so far; of the whole answer */
