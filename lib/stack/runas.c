@@ -1,7 +1,8 @@
 #include "stack/runas.h"
 
+#include <dirent.h>
 #include <errno.h>
-#include <ftw.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <stdint.h>
@@ -12,7 +13,7 @@
 
 #include "base/file.h"
 
-enum { MAX_OPEN = 16 };
+enum { MAX_DEPTH = 64 };	/* of folders in a volume */
 
 int sutra_runas_possible(const char *user, struct sutra_err *err)
 {
@@ -26,12 +27,46 @@ int sutra_runas_possible(const char *user, struct sutra_err *err)
 	return 0;
 }
 
-static uid_t new_uid;	/* nftw(3) carries no argument */
-static gid_t new_gid;
+static int give_at(int folder, const char *name, const struct passwd *p, int depth);
 
-static int give_one(const char *path, const struct stat *st, int kind, struct FTW *at)
+static int give_entries(int folder, const struct passwd *p, int depth)
 {
-	return st->st_uid == new_uid ? 0 : lchown(path, new_uid, new_gid);
+	int copy = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = 0;
+	DIR *d = copy < 0 ? NULL : fdopendir(copy);
+	const struct dirent *e;
+
+	if (!d) {
+		if (copy >= 0)
+			close(copy);
+		return -1;
+	}
+	while (!rc && (e = readdir(d)))
+		if (strcmp(e->d_name, ".") && strcmp(e->d_name, ".."))
+			rc = give_at(copy, e->d_name, p, depth + 1);
+	closedir(d);
+	return rc;
+}
+
+/* By descriptors: the user may own the folder by now, and put a link in the place of what was looked
+ * at. A file that is gone meanwhile is no failure. */
+static int give_at(int folder, const char *name, const struct passwd *p, int depth)
+{
+	int fd = openat(folder, name, O_PATH | O_NOFOLLOW | O_CLOEXEC), rc;
+	struct stat st;
+
+	if (fd < 0)
+		return depth && errno == ENOENT ? 0 : -1;
+	rc = fstat(fd, &st);
+	if (!rc && st.st_uid != p->pw_uid)
+		rc = fchownat(fd, "", p->pw_uid, p->pw_gid, AT_EMPTY_PATH);
+	if (!rc && S_ISDIR(st.st_mode) && depth == MAX_DEPTH) {
+		errno = ELOOP;
+		rc = -1;
+	} else if (!rc && S_ISDIR(st.st_mode)) {
+		rc = give_entries(fd, p, depth);
+	}
+	close(fd);
+	return rc;
 }
 
 int sutra_runas_give(const char *path, const char *user, struct sutra_err *err)
@@ -40,9 +75,7 @@ int sutra_runas_give(const char *path, const char *user, struct sutra_err *err)
 
 	if (!p)
 		return sutra_fail(err, SUTRA_E_SETTING, "there is no user %s", user);
-	new_uid = p->pw_uid;
-	new_gid = p->pw_gid;
-	return nftw(path, give_one, MAX_OPEN, FTW_PHYS) ? sutra_fail_errno(err, "cannot give %s to %s", path, user) : 0;
+	return give_at(AT_FDCWD, path, p, 0) ? sutra_fail_errno(err, "cannot give %s to %s", path, user) : 0;
 }
 
 /* In a child: the answer as its exit code. */
