@@ -2,7 +2,8 @@
  * /proc/self/cgroup has a line a hierarchy, "number:controllers:/path". Version 2 is number 0
  * without controllers; its limit is the file cpu.max, "quota period" or "max period" in microseconds.
  * Version 1 has one hierarchy with the controller cpu, and the limit in cpu.cfs_quota_us (-1: none)
- * and cpu.cfs_period_us; memory likewise: memory.max, memory.limit_in_bytes. A container sees its own group as the root of the mount.
+ * and cpu.cfs_period_us; memory likewise: memory.max, memory.limit_in_bytes. A container sees its own
+ * group as the root of the mount.
  */
 #include "base/cores.h"
 

@@ -4,9 +4,9 @@
  * A request is a batch of texts. Each is looked up in L1; the misses of the batch go to L2 in
  * one GetConcepts; what is still missing is computed upstream, together with other callers'
  * texts. A text that is already under way, for whichever caller, is waited for, not computed
- * again. The request names the model it is for. Should another one have computed a text, as while
- * replicas change, its vector carries that one's fingerprint and is kept under that one's key. Found and computed vectors go into L1; computed ones are written to L2 behind the answer's
- * back. L2 that is slow, down, full or wrong is a miss and a counter, never a failure.
+ * again. The request names the model it is for. When another model computed a text, as happens
+ * while replicas change, the vector carries that model's fingerprint and is kept under its key.
+ * Found and computed vectors go into L1; computed ones are written to L2 after the answer. L2 that is slow, down, full or wrong is a miss and a counter, never a failure.
  *
  * Threads: calls from any thread; done() runs on the caller's thread (all in L1), L2's or upstream's.
  */
@@ -71,8 +71,8 @@ struct sutra_cache_request {
 int sutra_cache_new(const struct sutra_cache_options *o, struct sutra_cache **ret, struct sutra_err *err);
 void sutra_cache_free(struct sutra_cache *c);	/* after the last request was answered */
 void sutra_cache_get(struct sutra_cache *c, struct sutra_cache_request *r);
-/* Removes one text of a model from both levels; done gets what each held (0 or 1), and l2_code: 0, or why L2 has not
- * said that the text is gone. */
+/* Removes one text of a model from both levels; done gets what each held (0 or 1), and l2_code: 0,
+ * or why L2 has not confirmed the removal. */
 void sutra_cache_invalidate(struct sutra_cache *c, const char *fingerprint, const char *text, size_t n,
 			    void (*done)(void *user, uint64_t l1, uint64_t l2, int l2_code), void *user);
 /* Empties both levels; l2_code is 0 or why L2 could not be emptied. */

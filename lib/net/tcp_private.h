@@ -7,8 +7,9 @@
  * is `base`, out_at bytes of it are sent. holds[holds_at..] are sorted by position.
  *
  * Lists. `all` is sorted by `since`. `ready`: connections to be read from or served on. `dirty`:
- * those with something to do at the end of the turn. `held`: those with waiting answers. A connection's memory goes only when libuv has closed its handle,
- * after the turn, so a list walk may cut what it stands on.
+ * those with something to do at the end of the turn. `held`: those with waiting answers. A
+ * connection's memory is freed when libuv has closed its handle, after the turn, so a list walk may
+ * cut the connection it stands on.
  */
 #ifndef SUTRA_NET_TCP_PRIVATE_H
 #define SUTRA_NET_TCP_PRIVATE_H
