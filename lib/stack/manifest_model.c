@@ -307,6 +307,8 @@ static int make_env(struct workloads *all, struct workload *w)
 
 		if (!sutra_str_utf8(value, strlen(value), NULL))
 			return workload_fail(all, w, "environment.%s is not UTF-8", key);
+		if (strchr(value, MARK_HOST))
+			return workload_fail(all, w, "environment.%s holds the control character 0x%02x", key, MARK_HOST);
 		before = before_number(all, w, key, &odd);
 		if (before) {
 			add_env(w, xstrdup(key), before, ENV_NUMBER);

@@ -135,6 +135,21 @@ static void replicas_become_one_with_edges(void **state)
 	sutra_compose_free(c);
 }
 
+/* The mark of a Service's name, which a setting could bring in a quoted value. */
+static void a_mark_in_a_setting_is_refused(void **state)
+{
+	static const char text[] = "services:\n  a: { image: x, environment: { N: \"\\x03\" } }\n";
+	struct sutra_compose *c;
+	struct workloads all = { 0 };
+	struct sutra_err err;
+
+	assert_int_equal(sutra_compose_parse(text, strlen(text), "f.yml", none, NULL, &c, &err), 0);
+	assert_int_equal(workloads_make(&(struct sutra_manifest){ .all = c, .selected = c, .folder = "." }, &all, &err),
+			 SUTRA_E_SETTING);
+	assert_string_equal(err.message, "f.yml:2: services.a: environment.N holds the control character 0x03");
+	sutra_compose_free(c);
+}
+
 static void amounts_are_whole(void **state)
 {
 	static const struct {
@@ -156,6 +171,7 @@ int main(void)
 		cmocka_unit_test(texts_come_back_as_they_were),
 		cmocka_unit_test(yaml_has_every_kind),
 		cmocka_unit_test(replicas_become_one_with_edges),
+		cmocka_unit_test(a_mark_in_a_setting_is_refused),
 		cmocka_unit_test(amounts_are_whole),
 	};
 
