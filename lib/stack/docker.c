@@ -21,6 +21,7 @@
 #include "base/str.h"
 #include "stack/compose.h"
 #include "stack/engine_api.h"
+#include "stack/plan.h"
 #include "stack/runtime.h"
 
 #define PROJECT_LABEL "com.docker.compose.project"
@@ -169,8 +170,26 @@ static void observe(const char *state_dir, const char *name, struct sutra_superv
 	json_decref(o);
 }
 
-/* Compose's network must be this stack's, or not be there. Ports and volumes are the engine's to
- * check: its words reach the operator. */
+/* Every address that a service publishes must be free; one that is up, or between two starts, has its own. */
+static int check_ports(const struct sutra_scene *s, const char *name, struct sutra_err *err)
+{
+	const struct sutra_service *service = sutra_compose_find(s->selected, name);
+	struct sutra_supervised now;
+	char address[80];
+	int rc = 0;
+
+	observe(s->state_dir, name, &now);
+	for (size_t i = 0; i < service->n_ports && !now.wants_up && !rc; i++) {
+		const struct sutra_port *p = &service->ports[i];
+
+		snprintf(address, sizeof(address), "%s:%d", p->host_ip ? p->host_ip : "0.0.0.0", p->published);
+		rc = p->published && !strcmp(p->protocol, "tcp") ? sutra_runtime_port_free(name, address, err) : 0;
+	}
+	return rc;
+}
+
+/* Compose's network must be this stack's, or not be there. Volumes are the engine's to check: its
+ * words reach the operator. */
 static int prepare(const struct sutra_scene *s, const struct sutra_plan *plan, struct sutra_err *err)
 {
 	char project[SUTRA_PROJECT_LEN], path[128];
@@ -189,6 +208,9 @@ static int prepare(const struct sutra_scene *s, const struct sutra_plan *plan, s
 		sutra_hint(err, "docker network rm %s_default removes it, once nothing uses it", project);
 	}
 	json_decref(o);
+	for (size_t i = 0; i < plan->n && !rc; i++)
+		if (plan->steps[i].action == SUTRA_START && !sutra_plan_giver(plan, &plan->steps[i]))
+			rc = check_ports(s, plan->steps[i].name, err);
 	return rc;
 }
 

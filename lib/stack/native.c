@@ -16,7 +16,6 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/str.h"
-#include "net/port.h"
 #include "stack/cgroup.h"
 #include "stack/plan.h"
 #include "stack/runas.h"
@@ -25,50 +24,18 @@
 #include "stack/runtime.h"
 
 #define GRACE_NS 15000000000u
-#define PASSING_NS 10000000000u
 
-/* Whether the address stays taken. One whose process is just ending gets a second; one that a
- * connection took in passing, from the range of ephemeral ports, PASSING_NS. */
-static bool held(const char *address, pid_t *pid, char *holder, size_t size)
-{
-	uint64_t began = sutra_clock_ns(), limit;
-	int fd, rc;
-
-	while ((rc = sutra_listen_tcp(address, 1, &fd, NULL)) == SUTRA_E_EXISTS) {
-		bool listens = sutra_port_holder(address, pid, holder, size);
-
-		limit = listens ? 1000000000u : PASSING_NS;
-		if ((listens && *pid) || sutra_clock_ns() - began >= limit) {
-			sutra_port_user(address, pid, holder, size);
-			return true;
-		}
-		poll(NULL, 0, 20);
-	}
-	if (!rc)
-		close(fd);
-	return false;
-}
-
-/* Every address the unit will listen on must be free; tells who holds it otherwise. */
+/* Every address the unit will listen on must be free. */
 static int check_ports(const struct sutra_unit *u, struct sutra_err *err)
 {
 	struct sutra_strv addresses = { 0 };
-	char holder[64];
-	pid_t pid;
 	int rc = 0;
 
 	for (size_t i = 0; i < u->env.n; i++)
 		if (sutra_str_starts(u->env.items[i].key, "SUTRA_LISTEN_"))
 			sutra_strv_split(&addresses, u->env.items[i].value, ",");
-	for (size_t i = 0; i < addresses.n && !rc; i++) {
-		if (!held(addresses.items[i], &pid, holder, sizeof(holder)))
-			continue;
-		rc = pid ? sutra_fail(err, SUTRA_E_EXISTS, "%s needs %s, which is in use by %s (pid %ld)",
-				      u->name, addresses.items[i], holder, (long)pid) :
-			   sutra_fail(err, SUTRA_E_EXISTS, "%s needs %s, which is in use", u->name,
-				      addresses.items[i]);
-		sutra_hint(err, "end that program, or deploy beside it with SUTRA_PORT_OFFSET=1000");
-	}
+	for (size_t i = 0; i < addresses.n && !rc; i++)
+		rc = sutra_runtime_port_free(u->name, addresses.items[i], err);
 	sutra_strv_release(&addresses);
 	return rc;
 }

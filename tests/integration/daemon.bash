@@ -71,6 +71,27 @@ metrics_are_well_formed() {
     END { exit wrong || !samples }'
 }
 
+# take_in_passing PORT: a connection has it as its own for the next three seconds, as a client would.
+take_in_passing() {
+  python3 - "$1" "$BATS_TEST_TMPDIR/taken" 3>&- <<'PYTHON' &
+import socket, struct, sys
+server = socket.create_server(("127.0.0.1", 0))
+client = socket.socket()
+client.bind(("127.0.0.1", int(sys.argv[1])))
+client.connect(server.getsockname())
+other, _ = server.accept()
+open(sys.argv[2], "w").close()
+other.settimeout(3)
+try:
+    other.recv(1)
+except TimeoutError:
+    pass
+client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+client.close()
+PYTHON
+  until [ -e "$BATS_TEST_TMPDIR/taken" ]; do :; done
+}
+
 wait_gone() { timeout 60 tail -s 0.05 -f --pid="$1" /dev/null 3>&-; }
 
 # start_engine: a Docker engine for this file's tests, when none answers and one may be started.

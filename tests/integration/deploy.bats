@@ -275,23 +275,7 @@ EOF
 }
 
 @test "a port that a connection took in passing is waited for" {
-  python3 - "$SUTRA_PORT_OFFSET" "$BATS_TEST_TMPDIR/taken" 3>&- <<'PYTHON' &
-import socket, struct, sys
-server = socket.create_server(("127.0.0.1", 0))
-client = socket.socket()
-client.bind(("127.0.0.1", 50052 + int(sys.argv[1])))
-client.connect(server.getsockname())
-other, _ = server.accept()
-open(sys.argv[2], "w").close()
-other.settimeout(3)
-try:
-    other.recv(1)
-except TimeoutError:
-    pass
-client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-client.close()
-PYTHON
-  until [ -e "$BATS_TEST_TMPDIR/taken" ]; do :; done
+  take_in_passing $((50052 + SUTRA_PORT_OFFSET))
   run -0 sutra deploy
   run -0 sutra down
 }

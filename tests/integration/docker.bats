@@ -124,7 +124,7 @@ setup() { docker_test; }
   run -0 sutra status
 }
 
-@test "a port in use: the engine's words, exit 1" {
+@test "a port in use is named with its holder, and nothing is started" {
   run -0 sutra down
   python3 -c 'import signal, socket, sys
 s = socket.create_server(("127.0.0.1", int(sys.argv[1])))
@@ -133,8 +133,13 @@ signal.pause()' "${GATEWAY##*:}" >"$BATS_TEST_TMPDIR/holder" 3>&- &
   holder=$!
   until grep -q listening "$BATS_TEST_TMPDIR/holder" 2>/dev/null; do :; done
   run -1 sutra deploy
-  [[ $output == *"${GATEWAY##*:}"*'address already in use'* ]]
   kill "$holder"
+  [[ $output == *"$GATEWAY, which is in use by python3 (pid $holder)"* ]]
+  [ -z "$(containers)" ]
+}
+
+@test "a port that a connection took in passing is waited for" {
+  take_in_passing $((50052 + SUTRA_PORT_OFFSET))
   run -0 sutra deploy
 }
 
