@@ -36,7 +36,7 @@ struct sutra_deployed {
 	pid_t pid;
 	int64_t started_us;	/* wall clock; 0 unknown */
 	unsigned restarts;	/* by the supervisor since the deploy */
-	int last_exit;		/* exit code of the last run, 128 + signal; -1: none yet */
+	int last_exit;		/* exit code of the last run, 128 + signal; -1: none yet, or unknown */
 	uint64_t limit_reached;	/* that run ended for want of memory: base/proc.h, sutra_proc_end */
 	uint64_t rss_bytes, pss_bytes;	/* of its processes */
 	uint64_t cpu_us;		/* used by them since they began */

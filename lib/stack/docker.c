@@ -141,13 +141,15 @@ static void read_inspection(const json_t *o, struct sutra_supervised *ret)
 	ret->since_us = sutra_clock_read(json_string_value(
 		json_object_get(state, ret->running ? "StartedAt" : "FinishedAt")), NULL);
 	ret->restarts = (unsigned)json_integer_value(json_object_get(o, "RestartCount"));
-	if (!ret->running || ret->restarts)
+	if (!ret->running)
 		ret->last_exit = (int)json_integer_value(json_object_get(state, "ExitCode"));
 	if (json_is_true(json_object_get(state, "OOMKilled")))
 		ret->limit_reached = limit ? limit : 1;
 	snprintf(ret->ip, sizeof(ret->ip), "%s", ip ? ip : "");
 	snprintf(ret->id, sizeof(ret->id), "%s", id ? id : "");
 	ret->memory_limit = limit;
+	if (ret->running && ret->restarts)
+		sutra_docker_last_end(sutra_clock_read(json_string_value(json_object_get(state, "FinishedAt")), NULL), ret);
 }
 
 static void observe(const char *state_dir, const char *name, struct sutra_supervised *ret)

@@ -28,6 +28,9 @@ void sutra_docker_release(const char *state_dir, const json_t *named);
 int sutra_docker_images(const struct sutra_unit *units, size_t n, struct sutra_err *err);
 /* The id of a service's container; false: there is none. */
 bool sutra_docker_container(const char *state_dir, const char *service, char out[80]);
+/* How a container that the engine started again ended before, into last_exit (-1: the engine has forgotten
+ * it) and limit_reached; id and memory_limit are set, and limit_reached from the inspection. */
+void sutra_docker_last_end(int64_t ended_us, struct sutra_supervised *ret);
 /* runtime.h's resolve, log_tail and log_follow. */
 int sutra_docker_resolve(struct sutra_unit *units, size_t n, struct sutra_err *err);
 char *sutra_docker_log_tail(const char *state_dir, const char *name, int lines);

@@ -26,7 +26,7 @@ struct sutra_supervised {
 	pid_t pid;
 	int64_t since_us;	/* wall clock of the last change of state */
 	unsigned restarts;
-	int last_exit;		/* 128 + signal, -1: no run has ended yet */
+	int last_exit;		/* 128 + signal, -1: no run has ended yet, or unknown */
 	uint64_t limit_reached;	/* that end was for want of memory: base/proc.h, sutra_proc_end */
 	char ip[48];		/* of a container; else "" */
 	char id[80];		/* of a container; else "" */

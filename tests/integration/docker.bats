@@ -64,6 +64,23 @@ setup() { docker_test; }
   run -0 sutra deploy
 }
 
+@test "who was killed and runs again is named, with the memory limit it reached" {
+  id=$(id_of ml-base-2)
+  docker exec "$id" sh -c 'kill -9 -1' || true
+  until [ "$(docker inspect -f '{{.State.Running}} {{.RestartCount}}' "$id")" = 'true 1' ]; do :; done
+  run sutra status
+  [[ $output == *'note: ml-base-2 was started again after it was killed by signal 9 (KILL)'* ]]
+  until sutra status -q; do :; done
+  docker update --memory 400m --memory-swap 400m "$id" >/dev/null
+  echo 1000 >"/proc/$(pgrep -P "$(docker inspect -f '{{.State.Pid}}' "$id")")/oom_score_adj" # before the one that takes it all
+  docker exec "$id" tail /dev/zero || true
+  until [ "$(docker inspect -f '{{.State.Running}} {{.RestartCount}}' "$id")" = 'true 2' ]; do :; done
+  until sutra status -q; do :; done
+  run -0 sutra status
+  [[ $output == *'note: ml-base-2 was started again after it was killed: memory limit 400 MiB reached'* ]]
+  run -0 sutra deploy # with the limit it had, and as a new container
+}
+
 @test "a crashed replica is started again; one removed by hand comes back with the next deploy" {
   docker exec "$(id_of ml-base-3)" sh -c 'kill -9 -1' || true
   for _ in $(seq 300); do
