@@ -183,3 +183,21 @@ exec(script, {"s": doc["services"]})
 yaml.safe_dump(doc, open(path, "w"))
 PYTHON
 }
+
+# edit_settings, has_settings PID: settings of embedding-single that a careless reader changes; whether the
+# process has every byte of them.
+edit_settings() {
+  edit 's["embedding-single"]["environment"].update({
+    "T_BLANKS": "  a b\t ", "T_LINES": "\none\n\ntwo\n", "T_QUOTES": "\"a\" '"'"'b'"'"' \\ $$HOME $$(id) `id` #",
+    "T_EMPTY": "", "T_LONG": "x y" * 34000, "T_UTF8": "\u00e9\u4e2d\U0001f600 \u00e0"})'
+}
+has_settings() {
+  python3 - "$1" <<'PYTHON'
+import sys
+want = {"T_BLANKS": b"  a b\t ", "T_LINES": b"\none\n\ntwo\n", "T_QUOTES": b"\"a\" 'b' \\ $HOME $(id) `id` #",
+        "T_EMPTY": b"", "T_LONG": b"x y" * 34000, "T_UTF8": "\u00e9\u4e2d\U0001f600 \u00e0".encode()}
+have = dict(e.split(b"=", 1) for e in open("/proc/%s/environ" % sys.argv[1], "rb").read().split(b"\0") if e)
+for name, value in want.items():
+    assert have.get(name.encode()) == value, (name, have.get(name.encode()))
+PYTHON
+}

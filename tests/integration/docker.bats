@@ -54,6 +54,22 @@ setup() { docker_test; }
   [ "$before" = "$(containers | sort)" ]
 }
 
+@test "a container gets every byte of a setting, and a prompt's last blank" {
+  edit_settings
+  SUTRA_PROMPT='query: a ' run -0 sutra deploy
+  has_settings "$(docker inspect -f '{{.State.Pid}}' "$(id_of embedding-single)")"
+  [ "$(docker exec "$(id_of ml-base-1)" sh -c 'tr "\0" "\n" </proc/1/environ' | grep '^SUTRA_PROMPT=')" = 'SUTRA_PROMPT=query: a ' ]
+  contained=$(curl -sf "$GATEWAY/embed" -d '{"texts":["the last blank counts"]}' | jq -c '.embeddings[0]')
+  daemon sutra-ml-base "$BATS_TEST_TMPDIR/native" SUTRA_LISTEN_8887=127.0.0.1:0 MODEL_PATH="$MODEL" \
+    MATRYOSHKA_DIM=256 SUTRA_PROMPT='query: a '
+  native=$(curl -sf "$ADDR/embed" -d '{"texts":["the last blank counts"]}' | jq -c '.embeddings[0]')
+  kill "$PID"
+  jq -e 'length == 256' <<<"$native"
+  [ "$contained" = "$native" ]
+  unset SUTRA_DATA_DIR
+  run -0 sutra deploy
+}
+
 @test "replicas are replaced one by one, drained first: no request fails" {
   load_until "$BATS_TEST_TMPDIR/stop" "${BALANCER##*:}" 40
   first=$(id_of ml-base-1)
