@@ -157,6 +157,7 @@ static uint64_t number_of(const char *name)
 	return strcmp(again, name) ? 0 : number;
 }
 
+/* O_NONBLOCK: a FIFO of that name is an error, and nothing waits for it. */
 static int read_file(const char *dir, struct wal_file *f, struct sutra_err *err)
 {
 	uint8_t head[WAL_HEAD];
@@ -166,7 +167,7 @@ static int read_file(const char *dir, struct wal_file *f, struct sutra_err *err)
 	int fd, rc = 0;
 
 	wal_segment_path(dir, f->name, path);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) || (n = pread(fd, head, sizeof(head), 0)) < 0)
 		rc = sutra_fail_errno(err, "cannot read %s", path);
 	if (fd >= 0)

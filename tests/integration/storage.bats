@@ -295,6 +295,13 @@ crash() {
   [[ ${lines[*]} == "a=four b=two nil" ]]
 }
 
+@test "a FIFO in the place of a segment is an error, and nothing waits for it" {
+  mkdir "$DIR"
+  mkfifo "$DIR/000001.wal"
+  run -1 "$SUTRA_BIN/sutra-storage" --check "$DIR"
+  [[ $output == *"cannot read $DIR/000001.wal: "* ]]
+}
+
 @test "starts without writes leave no segments behind" {
   start
   run -0 client put one here
