@@ -50,9 +50,11 @@ int command_formats(const char *allowed)
 {
 	size_t n = strlen(common.output);
 
-	for (const char *at = allowed; at; at = strchr(at, '|'), at += at != NULL)
+	for (const char *at = allowed, *bar; at; at = bar ? bar + 1 : NULL) {
+		bar = strchr(at, '|');
 		if (!strncmp(at, common.output, n) && (at[n] == '|' || !at[n]))
 			return 0;
+	}
 	return command_usage("-o %s is not printed here; allowed are %s", common.output, allowed);
 }
 
