@@ -168,9 +168,11 @@ static int64_t lines_after(const char *before, const char *now, bool *ret_all)
 
 	last = last ? last + 1 : before;
 	n -= (size_t)(last - before);
-	for (const char *at = now; n && at; at = strchr(at, '\n'), at += at != NULL)
+	for (const char *at = now, *end; n && at; at = end ? end + 1 : NULL) {
+		end = strchr(at, '\n');
 		if ((size_t)(now + m - at) >= n && !memcmp(at, last, n))
 			found = at + n;
+	}
 	*ret_all = n && !found;
 	return count_lines(found ? found : now, (size_t)(now + m - (found ? found : now)));
 }
