@@ -46,9 +46,10 @@ json_t *kube_autoscaler(const struct workloads *all, const struct workload *w);
 json_t *kube_disruption_budget(const struct workloads *all, const struct workload *w);
 /* Nothing may call a pod of the stack ... */
 json_t *kube_default_deny(const struct workloads *all);
-/* ... but who has an edge to it, anybody where it is an entrance (published, and called by no other
- * service), and for its metrics who has the label that lets scrape. What is not deployed now may be
- * what another edition's pods still call. NULL: nobody calls it. */
+/* ... but who has an edge to it; anybody where it is an entrance (published, and called by no other
+ * service), at the port that leads in and those published beyond loopback; for its metrics, and an
+ * entrance's other ports, who has the label that lets scrape. What is not deployed now may be what
+ * another edition's pods still call. NULL: nobody calls it. */
 json_t *kube_network_policy(const struct workloads *every, const struct workload *w, bool deployed);
 
 #endif

@@ -127,13 +127,25 @@ static json_t *all_ports(const struct workload *w)
 	return list;
 }
 
-static json_t *published_ports(const struct workload *w)
+/* Of what an entrance publishes: the port that leads in and what is published beyond loopback, which
+ * anybody may call, or else (open false) the rest. */
+static void add_published(json_t *list, const struct workload *w, bool open)
 {
-	json_t *list = json_array();
+	for (size_t i = 0; i < w->s->n_ports; i++) {
+		const struct sutra_port *p = &w->s->ports[i];
 
-	for (size_t i = 0; i < w->s->n_ports; i++)
-		json_array_append_new(list, port_rule(w->s->ports[i].target));
-	return list;
+		if ((p->target == w->s->kube.entrance_port || workload_port_is_open(p)) == open)
+			json_array_append_new(list, port_rule(p->target));
+	}
+}
+
+static bool has_port(const json_t *list, int port)
+{
+	bool found = false;
+
+	for (size_t i = 0; i < json_array_size(list); i++)
+		found |= json_integer_value(json_object_get(json_array_get(list, i), "port")) == port;
+	return found;
 }
 
 /* One rule a caller, with the ports it calls; edges of one caller stand together. */
@@ -161,19 +173,27 @@ static json_t *scraper(const char *kind)
 
 json_t *kube_network_policy(const struct workloads *every, const struct workload *w, bool deployed)
 {
-	bool entrance = !w->n_edges && w->s->n_ports && (deployed || w->s->kube.entrance);
 	const char *path;
 	int metrics = w->s->metrics_url ? kube_url_port(w->s->metrics_url, &path) : 0;
 	json_t *ingress = w->n_edges && w->n_ports ? callers(every, w) : json_array();
+	json_t *open = json_array(), *scraped = json_array();
 
-	if (entrance)
-		json_array_append_new(ingress, json_pack("{s:o}", "ports", published_ports(w)));
+	if (!w->n_edges && (deployed || w->s->kube.entrance)) {
+		add_published(open, w, true);
+		add_published(scraped, w, false);
+	}
+	if (metrics && !has_port(open, metrics) && !has_port(scraped, metrics))
+		json_array_append_new(scraped, port_rule(metrics));
+	if (json_array_size(open))
+		json_array_append_new(ingress, json_pack("{s:O}", "ports", open));
 	else if (!w->n_edges && w->n_ports && !deployed)
 		json_array_append_new(ingress, json_pack("{s:[{s:{s:o}}], s:o}", "from", "podSelector", "matchLabels",
 							 stack_labels(every), "ports", all_ports(w)));
-	if (!entrance && metrics)
-		json_array_append_new(ingress, json_pack("{s:[o, o], s:[o]}", "from", scraper("namespaceSelector"),
-							 scraper("podSelector"), "ports", port_rule(metrics)));
+	if (json_array_size(scraped))
+		json_array_append_new(ingress, json_pack("{s:[o, o], s:O}", "from", scraper("namespaceSelector"),
+							 scraper("podSelector"), "ports", scraped));
+	json_decref(open);
+	json_decref(scraped);
 	if (!json_array_size(ingress)) {
 		json_decref(ingress);
 		return NULL;

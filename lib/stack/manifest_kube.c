@@ -241,19 +241,28 @@ static void add_head(struct sutra_buf *out, const struct workloads *all, const s
 	sutra_buf_addf(out,
 		       "# Made by `sutra manifest kubernetes` from the compose file; make it again rather than edit it.\n"
 		       "#   kubectl create namespace sutra && kubectl -n sutra apply -f FILE\n"
-		       "# Over another edition or version. These commands keep the number of pods, start the new pods\n"
-		       "# beside the old and wait until they are ready, give the old ones time to end, and remove what\n"
-		       "# the new edition does not have:\n"
+		       "# Over another edition or version. These commands keep the number of pods, remove a Service that\n"
+		       "# an earlier manifest made headless (it cannot be changed), start the new pods beside the old\n"
+		       "# and wait until they are ready, give the old ones time to end, and remove what the new edition\n"
+		       "# does not have:\n"
 		       "#   kubectl -n sutra apply view-last-applied deployment -o json \\\n"
 		       "#     %s |\n"
-		       "#     sed '/^    \"replicas\": /d' | kubectl -n sutra apply set-last-applied -f -\n"
+		       "#     sed '/^    \"replicas\": /d' | kubectl -n sutra apply set-last-applied -f -\n",
+		       labels);
+	for (size_t i = 0; i < every->n; i++)
+		if (every->items[i].balanced)
+			sutra_buf_addf(out,
+				       "#   kubectl -n sutra delete service "
+				       "--field-selector metadata.name=%s,spec.clusterIP=None\n",
+				       every->items[i].name);
+	sutra_buf_addf(out,
 		       "#   kubectl -n sutra apply -f FILE\n"
 		       "#   kubectl -n sutra rollout status deployment,statefulset --timeout=10m \\\n"
 		       "#     %s\n"
 		       "#   sleep %lld\n"
 		       "#   kubectl -n sutra apply -f FILE --prune \\\n"
 		       "#     %s",
-		       labels, labels, (long long)grace, labels);
+		       labels, (long long)grace, labels);
 	for (size_t i = 0; i < sizeof(pruned) / sizeof(*pruned); i++)
 		sutra_buf_addf(out, " \\\n#     --prune-allowlist=%s", pruned[i]);
 	if (monitored(all))

@@ -21,6 +21,11 @@ const char *sutra_manifest_lookup(void *config, const char *key)
 	return mark;
 }
 
+bool workload_port_is_open(const struct sutra_port *p)
+{
+	return !p->host_ip || !sutra_str_starts(p->host_ip, "127.");
+}
+
 int workload_fail(const struct workloads *all, const struct workload *w, const char *fmt, ...)
 {
 	char words[400];

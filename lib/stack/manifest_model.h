@@ -75,6 +75,9 @@ void workloads_release(struct workloads *w);
 int workload_fail(const struct workloads *all, const struct workload *w, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* Whether the compose file publishes the port beyond loopback. */
+bool workload_port_is_open(const struct sutra_port *p);
+
 /* The image with the registry before it; "15s"; "2G" or, binary, "2Gi". x-allocated. */
 char *workload_image(const struct workloads *all, const char *image);
 char *workload_duration(uint64_t ns);

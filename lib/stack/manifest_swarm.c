@@ -123,12 +123,10 @@ static json_t *configs(const struct workload *w)
 	return json_array_size(list) ? list : (json_decref(list), NULL);
 }
 
-static bool is_open(const struct sutra_port *p) { return !p->host_ip || !sutra_str_starts(p->host_ip, "127."); }
-
 static bool has_open_port(const struct workload *w)
 {
 	for (size_t i = 0; i < w->s->n_ports; i++)
-		if (is_open(&w->s->ports[i]))
+		if (workload_port_is_open(&w->s->ports[i]))
 			return true;
 	return false;
 }
@@ -142,7 +140,7 @@ static json_t *ports(const struct workload *w)
 	for (size_t i = 0; list && i < w->s->n_ports; i++) {
 		const struct sutra_port *p = &w->s->ports[i];
 
-		if (is_open(p))
+		if (workload_port_is_open(p))
 			json_array_append_new(list, json_pack("{s:i, s:i, s:s, s:s}", "target", p->target, "published",
 							      p->published, "protocol", p->protocol, "mode",
 							      uses_mesh(w) ? "ingress" : "host"));

@@ -131,6 +131,12 @@ for d in yaml.safe_load_all(open(sys.argv[1])): print(json.dumps(d))' "$1"
     diff <(jq -r 'select(.kind == "NetworkPolicy").metadata.name' "$BATS_TEST_TMPDIR/$edition") \
       <(jq -r 'select(.kind == "NetworkPolicy").metadata.name' "$BATS_TEST_TMPDIR/enterprise")
   done
+  # What was headless once, and is not now, is removed first: its address cannot be changed.
+  grep -o 'metadata.name=[^ ]*,spec.clusterIP=None' "$BATS_TEST_TMPDIR/enterprise.yml" | sed 's/.*name=//; s/,.*//' |
+    tr '\n' ' ' >"$BATS_TEST_TMPDIR/headless"
+  [ "$(cat "$BATS_TEST_TMPDIR/headless")" = 'embedding ml-base ' ]
+  jq -se 'map(select(.kind == "Service" and (.metadata.name | IN("embedding", "ml-base"))).spec.clusterIP) == [null, null]' \
+    "$BATS_TEST_TMPDIR/enterprise"
   # The head's labels and kinds are all there is.
   grep -o 'prune-allowlist=[^ ]*' "$BATS_TEST_TMPDIR/enterprise.yml" | sed 's,.*/,,' | sort >"$BATS_TEST_TMPDIR/pruned"
   diff "$BATS_TEST_TMPDIR/pruned" <(jq -r .kind "$BATS_TEST_TMPDIR/enterprise" | sort -u)

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "stack/kube.h"
 #include "stack/manifest_model.h"
 #include "stack/yaml.h"
 
@@ -150,6 +151,65 @@ static void a_mark_in_a_setting_is_refused(void **state)
 	sutra_compose_free(c);
 }
 
+static const char published[] =
+	"services:\n"
+	"  ha: { image: x, ports: [\"1.2.3.4:80:80\", \"127.0.0.1:81:81\"] }\n"
+	"  in: { image: x, ports: [\"127.0.0.1:82:82\", \"127.0.0.1:83:83\"], x-sutra-kubernetes: { entrance: \"in:82\" } }\n"
+	"  any: { image: x, ports: [\"84:84\"], x-sutra-probes: { metrics: \"http://127.0.0.1:84/metrics\" } }\n"
+	"  own: { image: x, ports: [\"127.0.0.1:85:85\"], x-sutra-probes: { metrics: \"http://127.0.0.1:85/metrics\" } }\n"
+	"  db: { image: x, ports: [\"86:86\", \"87:87\"], x-sutra-probes: { metrics: \"http://127.0.0.1:87/metrics\" } }\n"
+	"  user: { image: x, environment: { DB: \"db:86\" } }\n";
+
+/* "80 from 0: 81 from 2 ": the ports of each rule of a policy, and how many selectors it has. */
+static char *rules(const json_t *policy)
+{
+	const json_t *ingress = json_object_get(json_object_get(policy, "spec"), "ingress"), *rule, *port;
+	struct sutra_buf b;
+	size_t i, k;
+
+	sutra_buf_init(&b, 1024);
+	json_array_foreach(ingress, i, rule) {
+		json_array_foreach(json_object_get(rule, "ports"), k, port)
+			sutra_buf_addf(&b, "%d ", (int)json_integer_value(json_object_get(port, "port")));
+		sutra_buf_addf(&b, "from %zu;", json_array_size(json_object_get(rule, "from")));
+	}
+	return sutra_buf_take(&b, &i);
+}
+
+static void policies_open_what_leads_in(void **state)
+{
+	static const struct {
+		const char *name;
+		bool deployed;
+		const char *rules;
+	} cases[] = {
+		{ "ha", true, "80 from 0;81 from 2;" },
+		{ "ha", false, "80 81 from 1;" },
+		{ "in", true, "82 from 0;83 from 2;" },
+		{ "in", false, "82 from 0;83 from 2;" },
+		{ "any", true, "84 from 0;" },
+		{ "own", true, "85 from 2;" },
+		{ "db", true, "86 from 1;87 from 2;" },
+	};
+	struct sutra_compose *c;
+	struct workloads all;
+	struct sutra_err err;
+
+	assert_int_equal(sutra_compose_parse(published, strlen(published), "f.yml", none, NULL, &c, &err), 0);
+	assert_int_equal(workloads_make(&(struct sutra_manifest){ .all = c, .selected = c, .folder = ".", .instance = "i" },
+					&all, &err), 0);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		json_t *policy = kube_network_policy(&all, named(&all, cases[i].name), cases[i].deployed);
+		char *text = rules(policy);
+
+		assert_string_equal(text, cases[i].rules);
+		sutra_free(text);
+		json_decref(policy);
+	}
+	workloads_release(&all);
+	sutra_compose_free(c);
+}
+
 static void amounts_are_whole(void **state)
 {
 	static const struct {
@@ -172,6 +232,7 @@ int main(void)
 		cmocka_unit_test(yaml_has_every_kind),
 		cmocka_unit_test(replicas_become_one_with_edges),
 		cmocka_unit_test(a_mark_in_a_setting_is_refused),
+		cmocka_unit_test(policies_open_what_leads_in),
 		cmocka_unit_test(amounts_are_whole),
 	};
 
