@@ -49,7 +49,7 @@ json_t *notes_of(const struct sutra_deployment *d)
 	if (d->files < SUTRA_FILES_WANTED)
 		json_array_append_new(list, json_sprintf("a service may open %llu files, so a balancer takes about %llu connections, not 4,100; "
 							 "deploy again where ulimit -Hn is at least %d",
-							 (unsigned long long)d->files, (unsigned long long)d->files / 2 - 10,
+							 (unsigned long long)d->files, d->files > 20 ? (unsigned long long)d->files / 2 - 10 : 0,
 							 SUTRA_FILES_WANTED));
 	if (d->as_root)
 		json_array_append_new(list, json_string("the services run as root; SUTRA_USER=NAME gives them another user"));

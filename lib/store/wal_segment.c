@@ -217,10 +217,13 @@ int wal_manifest_read(const char *dir, struct wal_manifest *ret)
 {
 	char path[WAL_PATH], *text;
 	const uint8_t *p;
+	struct stat st;
 	size_t n;
 	int rc;
 
 	snprintf(path, sizeof(path), "%s/manifest", dir);
+	if (!stat(path, &st) && !S_ISREG(st.st_mode))	/* a FIFO would be waited for */
+		return SUTRA_E_INVALID;
 	rc = sutra_file_read(path, MANIFEST, &text, &n, NULL);
 	if (rc)
 		return rc == SUTRA_E_TOOBIG ? SUTRA_E_CORRUPT : rc;

@@ -98,11 +98,11 @@ stand_in() {
   LACKING=runit run "$tree/sutra" deploy --yes </dev/null
   [ "$status" -ne 0 ]
   [[ $output == *"no network"* ]]
-  [[ $output != *ran* ]]
+  [[ $output != *"ran deploy"* ]]
   stand_in make 'echo "error: x" >&2; exit 2'
   LACKING="" run "$tree/sutra" deploy </dev/null
   [ "$status" -ne 0 ]
-  [[ $output != *ran* ]]
+  [[ $output != *"ran deploy"* ]]
 }
 
 @test "it is found through a link" {

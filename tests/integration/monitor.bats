@@ -189,7 +189,7 @@ sample() {
   # each once, though every sample goes on after it
   [ "$(jq -c '.events[] | select(.kind == "restart" and .subject == "ml-base-2")' "$record" | wc -l)" = 1 ]
   [ "$(jq -c '.events[] | select(.kind == "cache")' "$record" | wc -l)" = 1 ]
-  run -0 sutra monitor --replay "$record" --once --size 120x40
+  run -0 sutra monitor --replay "$record" --once --size 120x60
   [[ $output == *'cache cleared'*'restarts by its supervisor'* ]]
 }
 

@@ -295,11 +295,14 @@ crash() {
   [[ ${lines[*]} == "a=four b=two nil" ]]
 }
 
-@test "a FIFO in the place of a segment is an error, and nothing waits for it" {
-  mkdir "$DIR"
-  mkfifo "$DIR/000001.wal"
-  run -1 "$SUTRA_BIN/sutra-storage" --check "$DIR"
-  [[ $output == *"cannot read $DIR/000001.wal: "* ]]
+@test "a FIFO in the place of a segment or the manifest is an error, and nothing waits for it" {
+  for name in 000001.wal manifest; do
+    rm -rf "$DIR"
+    mkdir "$DIR"
+    mkfifo "$DIR/$name"
+    run -1 timeout 60 "$SUTRA_BIN/sutra-storage" --check "$DIR"
+    [[ $output == *"cannot read $DIR/$name"* ]]
+  done
 }
 
 @test "starts without writes leave no segments behind" {
