@@ -259,7 +259,7 @@ static int place(struct scan *s, const struct wal_manifest *m, uint64_t *expecte
 }
 
 /* Without a manifest what is there is taken for all there is. */
-static void stand_in(struct scan *s, const struct wal_file *list, size_t n, int code, struct wal_manifest *ret)
+static void guess_manifest(struct scan *s, const struct wal_file *list, size_t n, int code, struct wal_manifest *ret)
 {
 	size_t i = 0;
 
@@ -346,7 +346,7 @@ int sutra_wal_replay(const char *dir, sutra_wal_each *each, void *user, struct s
 		return rc;
 	code = wal_manifest_read(dir, &m);
 	if (code == SUTRA_E_NOTFOUND || code == SUTRA_E_CORRUPT)
-		stand_in(&s, list, n, code, &m);
+		guess_manifest(&s, list, n, code, &m);
 	else if (code)
 		rc = sutra_fail(err, code, "cannot read %s/manifest", dir);
 	rc = rc ? rc : scan_all(&s, list, n, &m, err);
