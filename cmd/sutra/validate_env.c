@@ -63,7 +63,8 @@ static int kill_service(void *user, const char *service, int sig, struct sutra_e
 
 	rc = rc ? rc : sutra_deployment_kill(c->d, service, sig, err);
 
-	c->killed = s ? s->pid : 0;
+	if (s && (sig == SIGKILL || sig == SIGTERM))
+		c->killed[s - c->d->services] = s->pid;
 	return rc;
 }
 
@@ -72,7 +73,7 @@ static int stand_in(void *user, const char *service, bool on, struct sutra_err *
 	struct validate_env *c = user;
 	const struct sutra_deployed *s = sutra_deployment_find(c->d, service);
 
-	c->killed = s->pid;
+	c->killed[s - c->d->services] = s->pid;
 	return on ? c->d->rt->stand_in(c->d->state_dir, service, s->asked_address, c->handle, err) :
 		    c->d->rt->stand_down(c->d->state_dir, service, c->handle, err);
 }
@@ -88,7 +89,7 @@ static int wait_healthy(void *user, const char *service, uint64_t limit_ns, stru
 	for (;;) {
 		sutra_deployment_refresh(c->d);
 		a.restarts = s->restarts;	/* the kill itself is no sign of a start that failed */
-		if (s->pid && s->pid != c->killed)
+		if (s->pid && s->pid != c->killed[s - c->d->services])
 			return sutra_await(c->d->rt, c->d->state_dir, &a, 1, limit_ns, NULL, NULL, err);
 		if (sutra_clock_ns() >= until)
 			return sutra_fail(err, SUTRA_E_TIMEOUT, "%s was not started again", service);
@@ -171,6 +172,7 @@ static void find_services(struct validate_env *c)
 	size_t n = 0;
 
 	c->services = xcalloc(c->d->n + 1, sizeof(*c->services));
+	c->killed = xcalloc(c->d->n + 1, sizeof(*c->killed));
 	c->probes = xcalloc(c->d->n + 1, sizeof(*c->probes));
 	for (size_t i = 0; i < c->d->n; i++) {
 		const struct sutra_deployed *s = &c->d->services[i];
@@ -233,6 +235,7 @@ void validate_env_close(struct validate_env *c)
 	for (size_t i = 0; c->services && i < c->d->n; i++)
 		sutra_free((char *)(uintptr_t)c->services[i].metrics);
 	sutra_free(c->services);
+	sutra_free(c->killed);
 	sutra_free(c->probes);
 	sutra_free(c->gateway);
 	sutra_free(c->front);

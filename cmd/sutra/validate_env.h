@@ -23,7 +23,7 @@ struct validate_env {
 	const char *names[4];		/* by enum sutra_check_role */
 	struct sutra_check_service *services;	/* beside d->services */
 	struct sutra_probe *probes;
-	pid_t killed;
+	pid_t *killed;			/* beside d->services: the process that a fault has ended */
 	char handle[80];		/* of the stand-in (runtime.h) */
 	const char *guarded[VALIDATE_GUARDED];	/* stopped services; a child lets them go on */
 	size_t n_guarded;

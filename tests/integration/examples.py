@@ -17,6 +17,8 @@ OFFSET = int(os.environ.get("SUTRA_PORT_OFFSET", "0"))
 
 NOT_RUN = {  # example: why it is parsed only
     "sutra build": "builds images: docker.bats",
+    "sutra build --model": "builds images: tests/cluster",
+    "sutra model fetch all-minilm-l6-v2 && sutra build --model": "builds images: tests/cluster",
     "sutra completion fish | source": "fish's",
     "MATRYOSHKA_DIM=128 sutra deploy": "deploy.bats changes dimensions",
     "SUTRA_EDITION=enterprise sutra deploy --prune": "deploy.bats changes editions",
@@ -69,7 +71,7 @@ def of_manuals():
             continue
         found = re.findall(r"^\.Dl (.*)$", examples.group(1), re.M)
         for block in re.findall(r"^\.Bd -literal.*?\n(.*?)^\.Ed", examples.group(1), re.M | re.S):
-            found += re.sub(r"\|\n\s*", "| ", block).splitlines()
+            found += re.sub(r" *\\\n\s*", " ", re.sub(r"\|\n\s*", "| ", block)).splitlines()
         for line in found:
             yield path, line
 
