@@ -154,7 +154,7 @@ int sutra_http_head(const char *p, size_t n, bool *ret_probe, struct sutra_err *
 			return syntax(err, "a line ends without a carriage return");
 		if (lf - 1 == p) {
 			rc = sutra_http_framing_check(&f, err);
-			*ret_probe = probe;
+			*ret_probe = !rc && probe;
 			return rc ? rc : 1;
 		}
 		rc = line ? check_header(p, (size_t)(lf - 1 - p), &f, err) : check_line(p, (size_t)(lf - 1 - p), &probe, err);

@@ -292,6 +292,14 @@ static const uint64_t *end_of(const struct wal_file *list, size_t n, const struc
 	return number == m->last && m->end ? &m->end : NULL;
 }
 
+/* The next segment comes behind the number, unless no log of ours can have come as far: a log that went on
+ * from there would reach numbers that are not read. */
+static void number_behind(struct sutra_wal_end *end, uint64_t number)
+{
+	if (number >= end->next_segment && number <= WAL_MAX_NUMBER / 2)
+		end->next_segment = number + 1;
+}
+
 static int scan_all(struct scan *s, const struct wal_file *list, size_t n, const struct wal_manifest *m,
 		    struct sutra_err *err)
 {
@@ -309,9 +317,8 @@ static int scan_all(struct scan *s, const struct wal_file *list, size_t n, const
 		is_read = place(s, m, &expected, is_last);
 		if (is_read)
 			rc = scan_segment(s, known, is_last, err);
-		if (end->next_segment <= list[i].name || end->next_segment <= list[i].head.number)
-			end->next_segment = 1 + (list[i].name > list[i].head.number ? list[i].name :
-										       list[i].head.number);
+		number_behind(end, list[i].name);
+		number_behind(end, list[i].head.number);
 		/* One that got no frame is made anew. */
 		if (is_last && end->next_segment == list[i].name + 1 && list[i].head.number == list[i].name &&
 		    (is_read ? !s->frames : list[i].bytes < WAL_HEAD)) {

@@ -41,7 +41,6 @@
 #include "base/alloc.h"
 #include "base/file.h"
 
-#define MAX_NUMBER 1000000000000000u	/* of a segment; a head beyond is none of ours, a name beyond its half */
 
 enum { HEAD_1 = 32, FRAME_HEAD_1 = 40, COPY = 64, MANIFEST = 72, FRAME_MAGIC = 0x4d415246 };
 
@@ -68,7 +67,7 @@ void wal_head_write(const struct wal_head *h, uint8_t out[WAL_HEAD])
 static int read_copy(const uint8_t *p, struct wal_head *ret)
 {
 	if (memcmp(p, "SUTRAWAL", 8) != 0 || get32(p + 8) != 2 || get64(p + 56) != XXH3_64bits(p, 56) ||
-	    get32(p + 12) != WAL_HEAD || !get64(p + 32) || get64(p + 32) > MAX_NUMBER)
+	    get32(p + 12) != WAL_HEAD || !get64(p + 32) || get64(p + 32) > WAL_MAX_NUMBER)
 		return 0;
 	*ret = (struct wal_head){ 2, WAL_HEAD, get64(p + 16), get64(p + 24), get64(p + 32), get64(p + 40),
 				  get64(p + 48) };
@@ -151,7 +150,7 @@ static uint64_t number_of(const char *name)
 	unsigned long long number;
 	char again[32];
 
-	if (sscanf(name, "%llu.wal", &number) != 1 || number > MAX_NUMBER / 2)
+	if (sscanf(name, "%llu.wal", &number) != 1 || number > WAL_MAX_NUMBER)
 		return 0;
 	snprintf(again, sizeof(again), "%06llu.wal", number);
 	return strcmp(again, name) ? 0 : number;
@@ -229,7 +228,7 @@ int wal_manifest_read(const char *dir, struct wal_manifest *ret)
 		return rc == SUTRA_E_TOOBIG ? SUTRA_E_CORRUPT : rc;
 	p = (const uint8_t *)text;
 	if (n != MANIFEST || memcmp(p, "SUTRAMAN", 8) != 0 || get32(p + 8) != 1 ||
-	    get64(p + 64) != XXH3_64bits(p, 64) || get64(p + 32) > MAX_NUMBER)
+	    get64(p + 64) != XXH3_64bits(p, 64) || get64(p + 32) > WAL_MAX_NUMBER)
 		rc = SUTRA_E_CORRUPT;
 	else
 		*ret = (struct wal_manifest){ get64(p + 16), get64(p + 24), get64(p + 32), get64(p + 40),

@@ -10,6 +10,8 @@
 
 #include "store/wal.h"
 
+#define WAL_MAX_NUMBER 1000000000000000u	/* of a segment: names and heads beyond are none of ours */
+
 enum {
 	WAL_HEAD = 128,	/* of a segment: twice the same 64 bytes */
 	WAL_FRAME_HEAD = 48,
