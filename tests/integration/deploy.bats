@@ -203,7 +203,10 @@ EOF
 }
 
 @test "a supervisor that was killed: deploy brings everything back" {
-  kill -9 "$(cat "$SUTRA_STATE_DIR/native/runsvdir.pid")"
+  local pid
+  pid=$(cat "$SUTRA_STATE_DIR/native/runsvdir.pid")
+  kill -9 "$pid"
+  while grep -qs runsvdir "/proc/$pid/cmdline"; do :; done # it ends a moment later
   run sutra status
   [[ $output == *'the supervisor was killed'* ]]
   run -0 sutra deploy --yes
