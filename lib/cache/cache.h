@@ -6,7 +6,8 @@
  * texts. A text that is already under way, for whichever caller, is waited for, not computed
  * again. The request names the model it is for. When another model computed a text, as happens
  * while replicas change, the vector carries that model's fingerprint and is kept under its key.
- * Found and computed vectors go into L1; computed ones are written to L2 after the answer. L2 that is slow, down, full or wrong is a miss and a counter, never a failure.
+ * Found and computed vectors go into L1; computed ones are written to L2 after the answer. L2 that is
+ * slow, down, full or wrong is a miss and a counter, never a failure.
  *
  * Threads: calls from any thread; done() runs on the caller's thread (all in L1), L2's or upstream's.
  */
