@@ -70,7 +70,7 @@ HASH := $(shell printf '%s' '$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL)' | cksum | cut -
 B    := build/$(HASH)
 BIN  := $(B)/bin
 
-LIB_SRC  := $(wildcard lib/*/*.c)
+LIB_SRC  := $(wildcard lib/*/*.c lib/*/*/*.c)
 LIB_OBJ  := $(LIB_SRC:%.c=$(B)/%.o)
 LIB_A    := $(B)/libsutra.a
 CMDS     := $(notdir $(patsubst %/,%,$(dir $(wildcard cmd/*/main.c))))
@@ -105,7 +105,7 @@ $(LIB_A): $(LIB_OBJ)
 	$(Q)rm -f $@; ar rcs $@ $^
 
 define program
-$$(BIN)/$(1): $$(patsubst %.c,$$(B)/%.o,$$(wildcard cmd/$(1)/*.c)) $$(LIB_A)
+$$(BIN)/$(1): $$(patsubst %.c,$$(B)/%.o,$$(wildcard cmd/$(1)/*.c cmd/$(1)/*/*.c)) $$(LIB_A)
 	@mkdir -p $$(@D)
 	$$(SAY) '  LINK $$@'
 	$$(Q)$$(CC) $$(LDFLAGS_ALL) -o $$@ $$^ $$(LIBS)
@@ -162,7 +162,7 @@ check-headers: ## every header compiles alone
 lint: check-headers ## include order, sizes, banned calls, cppcheck, shellcheck, mandoc
 	@tests/lint/run
 
--include $(wildcard $(B)/lib/*/*.d $(B)/cmd/*/*.d $(B)/tests/*/*.d)
+-include $(wildcard $(B)/lib/*/*.d $(B)/lib/*/*/*.d $(B)/cmd/*/*.d $(B)/cmd/*/*/*.d $(B)/tests/*/*.d)
 
 DEST := $(DESTDIR)$(PREFIX)
 MAN  := $(wildcard man/*.[1-8])

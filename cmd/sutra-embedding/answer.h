@@ -3,7 +3,7 @@
 #define SUTRA_CMD_ANSWER_H
 
 #include "gateway.h"
-#include "net/texts.h"
+#include "model/texts.h"
 
 struct answer {
 	struct sutra_cache_request get;

@@ -10,11 +10,11 @@
 
 #include "base/metric.h"
 #include "cache/cache.h"
-#include "model/matryoshka.h"
+#include "vector/matryoshka.h"
 #include "model/prompt.h"
 #include "net/fetch.h"
 #include "net/http.h"
-#include "net/texts.h"
+#include "model/texts.h"
 
 struct gw_settings {
 	char *ml_base_url, *shard_host, *instance_id, *tenants_file, *allowed_hosts;

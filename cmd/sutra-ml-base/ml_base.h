@@ -13,7 +13,7 @@
 #include "model/batcher.h"
 #include "model/model.h"
 #include "net/http.h"
-#include "net/texts.h"
+#include "model/texts.h"
 
 enum { ML_PORT = 8887, ML_MAX_TEXT = 32 << 20 };	/* MAX_TEXT: bytes, prefix and all */
 

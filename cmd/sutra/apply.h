@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
-#include "stack/deploy.h"
+#include "deploy/deploy.h"
 
 struct apply {
 	const char *command, *state_dir;

@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "base/jsonio.h"
 #include "base/shown.h"
-#include "check/ask.h"
+#include "load/ask.h"
 #include "sutra/command.h"
 #include "sutra/gateway.h"
 #include "sutra/stackio.h"

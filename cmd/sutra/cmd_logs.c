@@ -12,7 +12,7 @@
 #include "base/buf.h"
 #include "base/jsonio.h"
 #include "base/shown.h"
-#include "stack/await.h"
+#include "deploy/await.h"
 #include "sutra/command.h"
 #include "sutra/logline.h"
 #include "sutra/stackio.h"

@@ -4,9 +4,9 @@
 
 #include "base/alloc.h"
 #include "base/version.h"
-#include "stack/deploy.h"
-#include "stack/manifest.h"
-#include "stack/modelstore.h"
+#include "deploy/deploy.h"
+#include "manifest/manifest.h"
+#include "hub/modelstore.h"
 #include "sutra/command.h"
 #include "sutra/stackio.h"
 

@@ -6,7 +6,7 @@
 #include "base/alloc.h"
 #include "base/jsonio.h"
 #include "base/shown.h"
-#include "stack/modelstore.h"
+#include "hub/modelstore.h"
 #include "sutra/command.h"
 #include "sutra/modelbar.h"
 #include "sutra/modelquality.h"

@@ -4,9 +4,9 @@
 
 #include "base/alloc.h"
 #include "base/str.h"
-#include "stack/deployment.h"
+#include "deploy/deployment.h"
 #include "sutra/command.h"
-#include "sutra/monitor_run.h"
+#include "sutra/monitor/monitor_run.h"
 
 enum { MAX_ROWS = 1000, MAX_COLUMNS = 1000, FRAME_ROWS = 30, FRAME_COLUMNS = 100 };
 

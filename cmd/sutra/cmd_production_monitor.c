@@ -7,10 +7,10 @@
 #include "base/clock.h"
 #include "base/shown.h"
 #include "net/port.h"
-#include "stack/deployment.h"
+#include "deploy/deployment.h"
 #include "sutra/apply.h"
 #include "sutra/command.h"
-#include "sutra/pm.h"
+#include "sutra/production/pm.h"
 #include "sutra/stackio.h"
 
 static uint64_t interval_ns = 10000000000u, for_ns = UINT64_MAX, max_p95_ns = UINT64_MAX;

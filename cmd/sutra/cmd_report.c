@@ -4,7 +4,7 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/jsonio.h"
-#include "check/page.h"
+#include "report/page.h"
 #include "sutra/command.h"
 #include "sutra/gateway.h"
 

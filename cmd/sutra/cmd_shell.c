@@ -15,7 +15,7 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/shown.h"
-#include "stack/deployment.h"
+#include "deploy/deployment.h"
 #include "sutra/cmdline.h"
 #include "sutra/command.h"
 #include "sutra/complete.h"

@@ -6,7 +6,7 @@
 #include "base/jsonio.h"
 #include "base/shown.h"
 #include "base/str.h"
-#include "stack/deployment.h"
+#include "deploy/deployment.h"
 #include "sutra/command.h"
 #include "sutra/gateway.h"
 #include "sutra/health.h"

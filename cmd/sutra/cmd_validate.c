@@ -3,7 +3,7 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "sutra/command.h"
-#include "sutra/validate_run.h"
+#include "sutra/validate/validate_run.h"
 #include "sutra/values.h"
 
 static const char *url;

@@ -6,7 +6,7 @@
 #include "base/file.h"
 #include "check/replay.h"
 #include "sutra/command.h"
-#include "sutra/validate_run.h"
+#include "sutra/validate/validate_run.h"
 #include "term/table.h"
 
 enum { MAX_PHASES = 3, MAX_JSON = 1 << 20 };

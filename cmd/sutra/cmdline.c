@@ -6,7 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/buf.h"
-#include "stack/config.h"
+#include "compose/config.h"
 
 enum { MAX_LINE = 1 << 20 };
 

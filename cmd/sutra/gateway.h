@@ -5,7 +5,7 @@
 #include <jansson.h>
 
 #include "base/err.h"
-#include "stack/deployment.h"
+#include "deploy/deployment.h"
 
 /* The service clients talk to: embedding-ha, else the first gateway; NULL: none. */
 const struct sutra_deployed *gateway_service(const struct sutra_deployment *d);

@@ -6,7 +6,7 @@
 
 #include "base/shown.h"
 #include "base/str.h"
-#include "stack/config.h"
+#include "compose/config.h"
 
 extern char **environ;
 

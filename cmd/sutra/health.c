@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "base/jsonio.h"
 #include "base/shown.h"
-#include "net/haproxy_csv.h"
+#include "deploy/haproxy_csv.h"
 
 #define EXPLAIN_NS 1000000000u
 

@@ -5,9 +5,9 @@
 #include <jansson.h>
 #include <stdio.h>
 
-#include "net/haproxy_csv.h"
+#include "deploy/haproxy_csv.h"
 #include "probe/cause.h"
-#include "stack/deployment.h"
+#include "deploy/deployment.h"
 #include "term/term.h"
 
 /* Probes d->n services into p, the balancer also by its own figures, and sets causes. The names

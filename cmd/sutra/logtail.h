@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "stack/deployment.h"
+#include "deploy/deployment.h"
 
 enum { LOGTAIL_WINDOW = 96 << 10 };
 

@@ -9,7 +9,7 @@
 #include "base/proc.h"
 #include "base/shown.h"
 #include "base/str.h"
-#include "stack/deployment.h"
+#include "deploy/deployment.h"
 #include "sutra/command.h"
 #include "sutra/stackio.h"
 #include "term/progress.h"

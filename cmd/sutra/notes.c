@@ -5,7 +5,7 @@
 
 #include "base/proc.h"
 #include "base/str.h"
-#include "stack/runit.h"
+#include "runtime/runit.h"
 #include "sutra/gateway.h"
 
 /* A service that runs again says nothing of its last end by itself. */

@@ -4,7 +4,7 @@
 
 #include <jansson.h>
 
-#include "stack/deployment.h"
+#include "deploy/deployment.h"
 
 /* A list of lines: kills, the user, what others can reach. The caller's reference. */
 json_t *notes_of(const struct sutra_deployment *d);

@@ -10,8 +10,8 @@
 #include "base/clock.h"
 #include "base/shown.h"
 #include "probe/observe.h"
-#include "stack/audit.h"
-#include "stack/engine_api.h"
+#include "deploy/audit.h"
+#include "runtime/engine_api.h"
 #include "sutra/health.h"
 #include "sutra/sampler_fill.h"
 

@@ -4,9 +4,9 @@
 
 #include "base/alloc.h"
 #include "base/jsonio.h"
-#include "check/ask.h"
-#include "check/promtext.h"
-#include "net/haproxy_csv.h"
+#include "load/ask.h"
+#include "probe/promtext.h"
+#include "deploy/haproxy_csv.h"
 #include "probe/cause.h"
 #include "sutra/health.h"
 

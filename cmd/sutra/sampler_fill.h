@@ -7,7 +7,7 @@
 #include "net/fetch.h"
 #include "probe/probe.h"
 #include "probe/snapshot.h"
-#include "stack/deployment.h"
+#include "deploy/deployment.h"
 
 /* Text into an array, cut where it is too long; NULL is "". */
 #define SAMPLE_COPY(to, from) snprintf(to, sizeof(to), "%s", (from) ? (from) : "")

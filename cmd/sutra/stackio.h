@@ -5,8 +5,8 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-#include "stack/config.h"
-#include "stack/deployment.h"
+#include "compose/config.h"
+#include "deploy/deployment.h"
 
 /* Settings, data folder and state folder (made when create). All three are the caller's, and NULL
  * or usable on failure. Ports of SUTRA_PORT_OFFSET are worked out into the settings. */

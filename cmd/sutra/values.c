@@ -6,11 +6,11 @@
 
 #include "base/alloc.h"
 #include "base/shown.h"
-#include "stack/config.h"
-#include "stack/deployment.h"
-#include "stack/generation.h"
-#include "stack/modelstore.h"
-#include "stack/record.h"
+#include "compose/config.h"
+#include "deploy/deployment.h"
+#include "deploy/generation.h"
+#include "hub/modelstore.h"
+#include "deploy/record.h"
 #include "sutra/command.h"
 
 enum { MAX_LISTED = 160 };	/* bytes of names in a hint */

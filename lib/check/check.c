@@ -7,9 +7,9 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/digest.h"
-#include "check/ask.h"
+#include "load/ask.h"
 #include "net/fetch.h"
-#include "net/haproxy_csv.h"
+#include "deploy/haproxy_csv.h"
 #include "probe/probe.h"
 
 enum { MAX_EVIDENCE = 64 << 10, MAX_LAST = 2048, LOG_LINES = 20 };

@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
-#include "check/openload.h"
+#include "load/openload.h"
 #include "check/suite.h"
 #include "probe/probe.h"
 

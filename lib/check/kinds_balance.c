@@ -15,11 +15,11 @@
 #include "base/jsonio.h"
 #include "check/check.h"
 #include "check/kinds.h"
-#include "check/load.h"
-#include "check/promtext.h"
-#include "check/workload.h"
+#include "load/load.h"
+#include "probe/promtext.h"
+#include "load/workload.h"
 #include "net/fetch.h"
-#include "net/haproxy_csv.h"
+#include "deploy/haproxy_csv.h"
 
 static const uint64_t REQUEST_NS = 10000000000u, POLL_NS = 1000000000u, LOOK_EVERY_NS = 1000000u;
 enum { SHARES_SHOWN = 16, MAX_URL = 512, FIRST_WORDS = 20 };

@@ -13,11 +13,11 @@
 #include "base/clock.h"
 #include "base/histogram.h"
 #include "check/check.h"
-#include "check/ask.h"
+#include "load/ask.h"
 #include "check/kinds.h"
-#include "check/load.h"
+#include "load/load.h"
 #include "check/replay.h"
-#include "check/workload.h"
+#include "load/workload.h"
 #include "net/fetch.h"
 
 static const uint64_t REQUEST_NS = 10000000000u, RESTART_NS = 30000000000u, SETTLE_NS = 3000000000u;

@@ -11,9 +11,9 @@
 #include "base/clock.h"
 #include "check/check.h"
 #include "check/kinds.h"
-#include "check/openload.h"
-#include "check/workload.h"
-#include "net/haproxy_csv.h"
+#include "load/openload.h"
+#include "load/workload.h"
+#include "deploy/haproxy_csv.h"
 
 #define SECOND_NS 1000000000u
 

@@ -10,11 +10,11 @@
 #include "base/clock.h"
 #include "base/jsonio.h"
 #include "base/str.h"
-#include "check/ask.h"
+#include "load/ask.h"
 #include "check/check.h"
 #include "check/kinds.h"
-#include "check/promtext.h"
-#include "check/workload.h"
+#include "probe/promtext.h"
+#include "load/workload.h"
 #include "net/fetch.h"
 
 static const uint64_t REQUEST_NS = 5000000000u;

@@ -9,10 +9,10 @@
 
 #include "base/clock.h"
 #include "base/histogram.h"
-#include "check/ask.h"
+#include "load/ask.h"
 #include "check/check.h"
 #include "check/kinds.h"
-#include "check/workload.h"
+#include "load/workload.h"
 
 static const uint64_t REQUEST_NS = 10000000000u, SETTLE_NS = 3000000000u;
 enum { MAX_TEXT = 4096, WORDS = 10, MAX_URL = 512 };

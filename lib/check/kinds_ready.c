@@ -9,9 +9,9 @@
 #include "base/version.h"
 #include "check/check.h"
 #include "check/kinds.h"
-#include "check/promtext.h"
+#include "probe/promtext.h"
 #include "net/fetch.h"
-#include "net/haproxy_csv.h"
+#include "deploy/haproxy_csv.h"
 #include "probe/cause.h"
 
 static const uint64_t REQUEST_NS = 5000000000u;

@@ -4,10 +4,10 @@
 #include <string.h>
 
 #include "base/jsonio.h"
-#include "check/ask.h"
+#include "load/ask.h"
 #include "check/check.h"
 #include "check/kinds.h"
-#include "check/workload.h"
+#include "load/workload.h"
 #include "net/fetch.h"
 
 static const uint64_t REQUEST_NS = 10000000000u;

@@ -5,9 +5,9 @@
 #include "base/alloc.h"
 #include "base/histogram.h"
 #include "check/check.h"
-#include "check/ask.h"
+#include "load/ask.h"
 #include "check/kinds.h"
-#include "check/workload.h"
+#include "load/workload.h"
 #include "net/fetch.h"
 
 static const uint64_t REQUEST_NS = 10000000000u;

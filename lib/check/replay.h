@@ -3,8 +3,8 @@
 #define SUTRA_CHECK_REPLAY_H
 
 #include "check/check.h"
-#include "check/load.h"
-#include "check/workload.h"
+#include "load/load.h"
+#include "load/workload.h"
 
 struct sutra_replay {
 	const char *base;

@@ -24,7 +24,7 @@
 
 #include "base/err.h"
 #include "base/histogram.h"
-#include "model/encoder.h"
+#include "model/encoder/encoder.h"
 
 struct sutra_batcher;
 

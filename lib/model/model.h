@@ -14,12 +14,12 @@
 
 #include "base/digest.h"
 #include "base/err.h"
-#include "model/encoder.h"
-#include "model/matryoshka.h"
+#include "model/encoder/encoder.h"
+#include "vector/matryoshka.h"
 #include "model/pipeline.h"
 #include "model/precision.h"
 #include "model/prompt.h"
-#include "model/wordpiece.h"
+#include "model/tokenizer/wordpiece.h"
 
 #define SUTRA_FINGERPRINT_LEN 33	/* 32 hex digits and NUL */
 

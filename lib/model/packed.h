@@ -20,7 +20,7 @@
 #include <stddef.h>
 
 #include "base/err.h"
-#include "model/encoder.h"
+#include "model/encoder/encoder.h"
 
 struct sutra_packed;
 

@@ -14,7 +14,7 @@
 #include <stddef.h>
 
 #include "base/err.h"
-#include "model/encoder.h"
+#include "model/encoder/encoder.h"
 
 struct sutra_pipeline {
 	enum sutra_pooling pooling;

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "model/onednn.h"
-#include "model/sample.h"
+#include "vector/onednn.h"
+#include "model/encoder/sample.h"
 
 /* Part of the key of packed weights: to be changed with how they, or the cosines kept with them, are
  * computed. */

@@ -13,9 +13,9 @@
 #include <stdbool.h>
 
 #include "base/err.h"
-#include "model/encoder.h"
+#include "model/encoder/encoder.h"
 #include "model/packed.h"
-#include "model/wordpiece.h"
+#include "model/tokenizer/wordpiece.h"
 
 #define SUTRA_AUTO SUTRA_PRECISIONS
 #define SUTRA_PRECISION_FLOOR 0.995

@@ -19,7 +19,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
-#include "model/encoder.h"
+#include "model/encoder/encoder.h"
 
 enum { SUTRA_MAX_PROMPTS = 16, SUTRA_INPUT_TYPE_LEN = 40, SUTRA_MAX_PROMPT = 4096 };
 

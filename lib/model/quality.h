@@ -19,7 +19,7 @@
 #include <stddef.h>
 
 #include "base/err.h"
-#include "model/matryoshka.h"
+#include "vector/matryoshka.h"
 #include "model/model.h"
 
 enum { SUTRA_QUALITY_MAX_PAIRS = 5000 };

@@ -6,7 +6,7 @@
  *   rank correlation   Spearman's, over the cosines of all pairs of texts (ties share ranks)
  *   top-10 overlap     of each text's 10 nearest others natively, the share that stays; mean
  *
- * The figures of lib/stack/modelstore.c come from here. No time is measured.
+ * The figures of lib/hub/modelstore.c come from here. No time is measured.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* Answers of services as the checks read them: /embed and /cache/stats. */
 #include <stdint.h>
 
-#include "check/ask.h"
+#include "load/ask.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -3,7 +3,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "stack/audit.h"
+#include "deploy/audit.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,7 +1,7 @@
 /* Compose files: any bytes give a model or an error, never a fault; a model gives manifests. */
 #include <stdint.h>
 
-#include "stack/manifest.h"
+#include "manifest/manifest.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

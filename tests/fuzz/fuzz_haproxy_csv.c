@@ -2,7 +2,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "net/haproxy_csv.h"
+#include "deploy/haproxy_csv.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/jsonio.h"
-#include "model/encoder.h"
+#include "model/encoder/encoder.h"
 #include "model/pipeline.h"
 #include "model/prompt.h"
 

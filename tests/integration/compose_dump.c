@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "stack/compose.h"
-#include "stack/docker.h"
+#include "compose/compose.h"
+#include "runtime/docker.h"
 
 static const char *from_environment(void *ctx, const char *name) { return getenv(name); }
 

@@ -54,8 +54,8 @@ under() {
   local prefix=${ONEDNN3:-$PWD/build/onednn3} b
   [ -f "$prefix/include/dnnl.h" ] || skip "no oneDNN 3.x in $prefix: get one with make onednn3"
   b=$(make -s ONEDNN="$prefix" DEV=1 print-bin) b=${b%/bin}
-  make -s ONEDNN="$prefix" DEV=1 "$b/lib/model/onednn.o"
-  cc -o "$BATS_TEST_TMPDIR/test_kernel" "$SUTRA_TESTS/unit/test_kernel.o" "$b/lib/model/onednn.o" \
+  make -s ONEDNN="$prefix" DEV=1 "$b/lib/vector/onednn.o"
+  cc -o "$BATS_TEST_TMPDIR/test_kernel" "$SUTRA_TESTS/unit/test_kernel.o" "$b/lib/vector/onednn.o" \
     "$SUTRA_TESTS/../libsutra.a" -L"$prefix/lib" -Wl,-rpath,"$prefix/lib",--allow-shlib-undefined \
     -ldnnl -lgomp -lcmocka -ljansson -lxxhash -lm
   # of a build for SYCL, its neighbours as well

@@ -4,7 +4,7 @@
 #ifndef SUTRA_TESTS_ENCODER_BERT_H
 #define SUTRA_TESTS_ENCODER_BERT_H
 
-#include "model/encoder.h"
+#include "model/encoder/encoder.h"
 #include "model_files.h"
 
 enum { TOKENS = 30, TEXTS = 4 };

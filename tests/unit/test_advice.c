@@ -7,7 +7,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "check/advice.h"
+#include "load/advice.h"
 
 static struct sutra_advice advise(double users, double rate, int64_t dimension)
 {

@@ -12,8 +12,8 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/file.h"
-#include "stack/compose.h"
-#include "stack/docker.h"
+#include "compose/compose.h"
+#include "runtime/docker.h"
 
 static const char *look_up(void *ctx, const char *name) { return !strcmp(name, "A") ? "alpha" : NULL; }
 

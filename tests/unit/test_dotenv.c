@@ -13,7 +13,7 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "base/jsonio.h"
-#include "stack/dotenv.h"
+#include "compose/dotenv.h"
 
 static const char *look_up(void *environment, const char *name)
 {

@@ -11,7 +11,7 @@
 #include <stdatomic.h>
 
 #include "encoder_bert.h"
-#include "model/gemm.h"
+#include "vector/gemm.h"
 
 enum { LONG = 290 };
 

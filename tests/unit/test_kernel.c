@@ -10,9 +10,9 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "model/gemm.h"
-#include "model/kernel.h"
-#include "model/vnni.h"
+#include "vector/gemm.h"
+#include "vector/kernel.h"
+#include "vector/vnni.h"
 
 static uint32_t seed = 2463534242u;
 

@@ -12,8 +12,8 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "base/str.h"
-#include "check/loadreport.h"
-#include "check/textsource.h"
+#include "load/loadreport.h"
+#include "load/textsource.h"
 
 /* A run of n requests of which request i took i ms, sent at `rate`. */
 static void fill(struct sutra_open_result *t, unsigned n, double asked, double sent)

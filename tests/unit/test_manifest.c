@@ -10,9 +10,9 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "stack/kube.h"
-#include "stack/manifest_model.h"
-#include "stack/yaml.h"
+#include "manifest/kube.h"
+#include "manifest/manifest_model.h"
+#include "compose/yaml.h"
 
 static const char *none(void *ctx, const char *name) { return NULL; }
 

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 #include <math.h>
 
-#include "model/matryoshka.h"
+#include "vector/matryoshka.h"
 #include "model_folder.h"
 
 static void matryoshka_follows_the_steps(void **state)

@@ -14,8 +14,8 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "base/weightsum.h"
-#include "stack/hub.h"
-#include "stack/modelstore.h"
+#include "hub/hub.h"
+#include "hub/modelstore.h"
 
 #define COMMIT "\"sha\":\"0123456789abcdef0123456789abcdef01234567\""
 #define SHA "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"

@@ -20,7 +20,7 @@
 #include "net/http.h"
 #include "net/port.h"
 #include "net/service.h"
-#include "net/texts.h"
+#include "model/texts.h"
 
 static struct sutra_http_server *server;
 

@@ -15,8 +15,8 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "base/jsonio.h"
-#include "model/encoder.h"
-#include "model/matryoshka.h"
+#include "model/encoder/encoder.h"
+#include "vector/matryoshka.h"
 
 #define DATA "tests/data/nomic-tiny/"
 

@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "base/jsonio.h"
-#include "check/svg_chart.h"
-#include "check/page.h"
+#include "report/svg_chart.h"
+#include "report/page.h"
 
 enum { MAX_PAGE = 16 << 20 };
 

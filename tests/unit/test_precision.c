@@ -9,7 +9,7 @@
 #include <math.h>
 
 #include "base/str.h"
-#include "model/onednn.h"
+#include "vector/onednn.h"
 #include "model_folder.h"
 
 enum { TOKENS = 12, WIDTH = 32 };

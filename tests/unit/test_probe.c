@@ -9,7 +9,7 @@
 
 #include "base/alloc.h"
 #include "net/fetch.h"
-#include "net/haproxy_csv.h"
+#include "deploy/haproxy_csv.h"
 #include "probe/cause.h"
 #include "probe/probe.h"
 

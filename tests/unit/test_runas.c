@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "stack/runas.h"
+#include "runtime/runas.h"
 
 static uid_t owner(const char *dir, const char *name)
 {

@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "model/codepoint.h"
-#include "model/wordpiece.h"
+#include "model/tokenizer/codepoint.h"
+#include "model/tokenizer/wordpiece.h"
 
 enum { ROOM = 64 };
 

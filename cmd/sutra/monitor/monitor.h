@@ -1,0 +1,135 @@
+/*
+ * monitor - the screen of sutra monitor: a view (snapshot and what the operator chose) drawn into
+ * cells, and what keys do to it.
+ *
+ * Drawing is a pure function of the view and the screen's size: the same recorded session gives the
+ * same picture, on a terminal, as text, in a test. Nothing here knows ncurses, or asks a service.
+ */
+#ifndef SUTRA_CMD_MONITOR_MONITOR_H
+#define SUTRA_CMD_MONITOR_MONITOR_H
+
+#include <stdbool.h>
+
+#include "probe/observe.h"
+#include "probe/snapshot.h"
+#include "probe/trend.h"
+#include "sutra/logtail.h"
+#include "term/grid.h"
+#include "term/screen.h"
+
+enum monitor_screen {
+	MONITOR_OVERVIEW,
+	MONITOR_CACHE,
+	MONITOR_REPLICAS,
+	MONITOR_SERVICES,
+	MONITOR_EVENTS,
+	MONITOR_LOGS,
+	MONITOR_SERVICE,	/* one service; Tab leaves it out */
+	MONITOR_SCREENS_
+};
+
+enum monitor_sort { SORT_START, SORT_NAME, SORT_TROUBLE, SORT_LATENCY, SORT_CPU, SORT_MEMORY, SORT_RESTARTS, SORTS_ };
+
+enum { MONITOR_MIN_ROWS = 10, MONITOR_MIN_COLUMNS = 40 };
+
+/* A service's last lines, held still while they are scrolled (monitor_log.c). */
+struct monitor_log {
+	struct log_text shown, waiting;	/* waiting: newer, while the view is scrolled or paused; text NULL: none */
+	long scroll;	/* lines above the newest; 0 follows */
+};
+
+struct monitor_view {
+	const struct sutra_snapshot *snap;	/* NULL: none yet */
+	const struct sutra_trend *trend;
+	const struct sutra_events *events;
+	int64_t now_us;		/* for ages */
+	uint64_t interval_ns;
+	bool admin, replay, paused;
+	enum monitor_screen screen;
+	bool help;
+	int help_top;		/* first key shown, where they do not fit */
+	enum monitor_sort sort;
+	long selected;		/* row of the list on the screen */
+	char service[64];	/* of the logs and the one-service screen */
+	char filter[48];	/* rows that hold it; with ! before it, rows that do not */
+	bool typing;		/* the filter is being typed */
+	char question[160];	/* waits for y; "" */
+	char message[160];	/* the last action's outcome */
+	struct monitor_log log;
+};
+
+void monitor_draw(const struct monitor_view *v, struct sutra_screen *s);
+
+/* monitor_parts.c: what panels share */
+const char *monitor_age(int64_t at_us, int64_t now_us, char *out, size_t size);	/* "0.4 s", "never" */
+/* Title line with the figures' age; stale: says so. Returns whether it is stale. */
+bool monitor_title(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at, const char *title,
+		   int64_t at_us, const char *trouble);
+/* Paints what is inside as stale. */
+void monitor_dim(struct sutra_screen *s, struct sutra_rect at);
+enum sutra_role monitor_state_role(const char *state);
+bool monitor_passes(const struct monitor_view *v, const char *text);	/* the filter */
+/* A figure with its unit, "-" below 0. */
+void monitor_figure(char *out, size_t size, double v, const char *unit);
+void monitor_count(char *out, size_t size, double v);	/* 950, 12.3k, 4.56M */
+/* Services that pass the filter, sorted; list has room for all. Returns how many. */
+size_t monitor_services(const struct monitor_view *v, const struct sutra_snap_service **list);
+/* Name of the service that the cursor is on, or NULL. */
+const char *monitor_under_cursor(const struct monitor_view *v);
+long monitor_rows(const struct monitor_view *v);	/* of the list on the screen */
+const char *monitor_sort_name(enum monitor_sort sort);
+
+/* "Services" with the age of their memory figures, which are read less often than the rest. */
+const char *monitor_services_title(const struct monitor_view *v, const char *title, char *out, size_t size);
+
+/* monitor_panels.c: each at several levels of detail, 0 the least; rows it wants at one. */
+struct monitor_panel {
+	int levels;
+	int (*rows)(const struct monitor_view *v, int level);
+	void (*draw)(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at, int level);
+};
+extern const struct monitor_panel monitor_panel_services, monitor_panel_cache, monitor_panel_replicas,
+	monitor_panel_traffic, monitor_panel_events;
+void monitor_services_table(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at, bool wide);
+void monitor_replicas_table(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at, bool cursor);
+void monitor_hit_bars(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at);
+void monitor_hit_history(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at);
+
+/* monitor_screens.c: a whole screen inside a rectangle */
+void monitor_draw_body(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at);
+
+/* monitor_events.c */
+void monitor_draw_events(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at);
+/* The i-th that passes the filter, newest first; NULL past the end. How many do. */
+const struct sutra_snap_event *monitor_event_at(const struct monitor_view *v, long i);
+long monitor_events_rows(const struct monitor_view *v);
+
+/* monitor_log.c */
+void monitor_log_take(struct monitor_view *v, const struct log_text *l);	/* takes ownership of its text */
+void monitor_log_scroll(struct monitor_view *v, long lines);
+void monitor_log_release(struct monitor_log *l);
+void monitor_draw_log(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at);
+
+/* monitor_keys.c: the one table of keys. */
+enum monitor_action {
+	ACT_NONE, ACT_UP, ACT_DOWN, ACT_PAGE_UP, ACT_PAGE_DOWN, ACT_FIRST, ACT_LAST, ACT_NEXT, ACT_PREVIOUS,
+	ACT_ENTER, ACT_LOGS, ACT_FILTER, ACT_SORT, ACT_PAUSE, ACT_FASTER, ACT_SLOWER, ACT_HELP, ACT_BACK,
+	ACT_RESTART, ACT_DRAIN, ACT_QUIT
+};
+struct monitor_binding {
+	const char *keys;	/* as written in help: "Down, j" */
+	int codes[3];		/* characters or enum sutra_key; 0 ends */
+	enum monitor_action action;
+	const char *brief;	/* in the footer; NULL: not there */
+	const char *text;	/* in help and the manual */
+	bool admin;		/* works with --admin only */
+};
+extern const struct monitor_binding monitor_bindings[];	/* keys NULL ends them */
+/* What a key does to the view. Returns what the view cannot do itself: quit, and once it was
+ * answered with y, restart or drain of v->service; else ACT_NONE. */
+enum monitor_action monitor_key(struct monitor_view *v, int code);
+void monitor_print_keys(FILE *out);
+void monitor_draw_help(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at);
+void monitor_draw_footer(const struct monitor_view *v, struct sutra_screen *s, int row);
+
+#endif

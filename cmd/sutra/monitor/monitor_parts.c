@@ -1,0 +1,190 @@
+/* What the monitor's panels share: ages, titles, figures, the list of services. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "sutra/monitor/monitor.h"
+
+const char *monitor_age(int64_t at_us, int64_t now_us, char *out, size_t size)
+{
+	double s = (double)(now_us - at_us) / 1e6;
+
+	if (!at_us)
+		snprintf(out, size, "never");
+	else if (s < 9.95)
+		snprintf(out, size, "%.1f s", s > 0 ? s : 0);
+	else if (s < 120)
+		snprintf(out, size, "%.0f s", s);
+	else
+		sutra_clock_human(s, out, size);
+	return out;
+}
+
+bool monitor_title(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at, const char *title,
+		   int64_t at_us, const char *trouble)
+{
+	bool stale = sutra_snapshot_stale(v->snap, at_us, v->now_us);
+	const char *line = s->utf8 ? "\u2500" : "-";
+	char age[48], note[200];
+	int used, n;
+
+	monitor_age(at_us, v->now_us, age, sizeof(age));
+	if (stale)
+		n = snprintf(note, sizeof(note), " stale %s%s%s ", age, trouble && *trouble ? ": " : "",
+			     trouble ? trouble : "");
+	else
+		n = snprintf(note, sizeof(note), " %s ago ", age);
+	sutra_screen_fill(s, at.row, at.column, at.width, SUTRA_ROLE_DIM, line);
+	used = sutra_screen_textf(s, at.row, at.column + 1, at.width - 2, SUTRA_ROLE_TITLE, " %s ", title);
+	n = n > at.width - used - 2 ? at.width - used - 2 : n;
+	sutra_screen_text(s, at.row, at.column + at.width - n - 1, n, stale ? SUTRA_ROLE_WARN : SUTRA_ROLE_DIM, note);
+	return stale;
+}
+
+const char *monitor_services_title(const struct monitor_view *v, const char *title, char *out, size_t size)
+{
+	char age[48];
+
+	if (v->snap->n_services)
+		snprintf(out, size, "%s (memory %s ago)", title,
+			 monitor_age(v->snap->services[0].memory_at_us, v->now_us, age, sizeof(age)));
+	else
+		snprintf(out, size, "%s", title);
+	return out;
+}
+
+void monitor_dim(struct sutra_screen *s, struct sutra_rect at)
+{
+	sutra_screen_paint(s, at.row, at.column, at.height, at.width, SUTRA_ROLE_DIM);
+}
+
+enum sutra_role monitor_state_role(const char *state)
+{
+	return !strcmp(state, "up") ? SUTRA_ROLE_OK : !strcmp(state, "down") ? SUTRA_ROLE_BAD : SUTRA_ROLE_WARN;
+}
+
+bool monitor_passes(const struct monitor_view *v, const char *text)
+{
+	bool inverse = v->filter[0] == '!';
+	const char *word = v->filter + inverse;
+
+	return !*word || (strcasestr(text, word) != NULL) != inverse;
+}
+
+void monitor_figure(char *out, size_t size, double v, const char *unit)
+{
+	if (v < 0)
+		snprintf(out, size, "-");
+	else
+		snprintf(out, size, v < 10 ? "%.1f%s" : "%.0f%s", v, unit);
+}
+
+void monitor_count(char *out, size_t size, double v)
+{
+	static const char *const units[] = { "", "k", "M", "G", "T" };
+	size_t u = 0;
+
+	for (; v >= 99999.5 && u < 4; u++)
+		v /= 1000;
+	snprintf(out, size, u && v < 1000 ? "%.1f%s" : "%.0f%s", v, units[u]);
+}
+
+static const char *const sort_names[] = { "start order", "name", "trouble", "latency", "cpu", "memory", "restarts" };
+
+const char *monitor_sort_name(enum monitor_sort sort) { return sort_names[sort]; }
+
+static enum monitor_sort sort_by;	/* qsort passes nothing on; one thread draws */
+
+static double rank_of(const struct sutra_snap_service *s)
+{
+	switch (sort_by) {
+	case SORT_TROUBLE:
+		return strcmp(s->state, "up") ? s->affected_by[0] ? 1 : 2 : 0;
+	case SORT_LATENCY:
+		return s->latency_ms;
+	case SORT_CPU:
+		return s->cpu_percent;
+	case SORT_MEMORY:
+		return (double)s->memory_bytes;
+	case SORT_RESTARTS:
+		return (double)s->restarts;
+	default:
+		return 0;
+	}
+}
+
+static int compare(const void *a, const void *b)
+{
+	const struct sutra_snap_service *x = *(const struct sutra_snap_service *const *)a,
+					*y = *(const struct sutra_snap_service *const *)b;
+	double dx = rank_of(x), dy = rank_of(y);
+
+	if (dx > dy || dx < dy)
+		return dx > dy ? -1 : 1;
+	/* Start order is the order of the array itself. */
+	return sort_by == SORT_NAME ? strcmp(x->name, y->name) : x < y ? -1 : x > y;
+}
+
+size_t monitor_services(const struct monitor_view *v, const struct sutra_snap_service **list)
+{
+	size_t n = 0;
+	char text[400];
+
+	for (size_t i = 0; i < v->snap->n_services; i++) {
+		const struct sutra_snap_service *s = &v->snap->services[i];
+
+		snprintf(text, sizeof(text), "%s %s %s %s", s->name, s->state, s->reason, s->detail);
+		if (monitor_passes(v, text))
+			list[n++] = s;
+	}
+	sort_by = v->sort;
+	qsort(list, n, sizeof(*list), compare);
+	return n;
+}
+
+/* The i-th replica that passes the filter, in the balancers' order; NULL past the end. */
+static const struct sutra_snap_replica *replica_at(const struct monitor_view *v, long i)
+{
+	for (size_t b = 0; b < v->snap->n_balancers; b++)
+		for (size_t r = 0; r < v->snap->balancers[b].n; r++)
+			if (monitor_passes(v, v->snap->balancers[b].replicas[r].name) && !i--)
+				return &v->snap->balancers[b].replicas[r];
+	return NULL;
+}
+
+long monitor_rows(const struct monitor_view *v)
+{
+	const struct sutra_snap_service *list[256];
+	long n = 0;
+
+	if (!v->snap || v->snap->n_services > 256)
+		return 0;
+	if (v->screen == MONITOR_EVENTS)
+		return monitor_events_rows(v);
+	if (v->screen != MONITOR_REPLICAS)
+		return (long)monitor_services(v, list);
+	while (replica_at(v, n))
+		n++;
+	return n;
+}
+
+const char *monitor_under_cursor(const struct monitor_view *v)
+{
+	const struct sutra_snap_service *list[256];
+	const struct sutra_snap_replica *r;
+	const struct sutra_snap_event *e;
+
+	if (!v->snap || v->snap->n_services > 256)
+		return NULL;
+	if (v->screen == MONITOR_SERVICE || v->screen == MONITOR_LOGS)
+		return v->service[0] ? v->service : NULL;
+	if (v->screen == MONITOR_EVENTS) {
+		e = monitor_event_at(v, v->selected);
+		return e && sutra_snapshot_service(v->snap, e->subject) ? e->subject : NULL;
+	}
+	if (v->screen == MONITOR_REPLICAS) {
+		r = replica_at(v, v->selected);
+		return r ? r->name : NULL;
+	}
+	return v->selected < (long)monitor_services(v, list) ? list[v->selected]->name : NULL;
+}

@@ -1,0 +1,242 @@
+/* One frame as text, a stream of the model, and recordings. */
+#include "sutra/monitor/monitor_run.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/alloc.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "sutra/command.h"
+#include "term/tui.h"
+
+enum { MAX_LINE = 8 << 20 };
+
+static const uint64_t RATES_NS = 250000000;
+
+struct monitor_tape {
+	FILE *f;
+	char *path;
+	struct sutra_buf line;
+	struct sutra_snapshot *before;	/* a line of before there were events is compared with it */
+	size_t n;
+};
+
+int monitor_tape_open(const char *path, struct monitor_tape **ret, struct sutra_err *err)
+{
+	FILE *f = fopen(path, "re");
+
+	if (!f)
+		return sutra_fail_errno(err, "the recording %s cannot be read", path);
+	*ret = xcalloc(1, sizeof(**ret));
+	(*ret)->f = f;
+	(*ret)->path = xstrdup(path);
+	sutra_buf_init(&(*ret)->line, MAX_LINE);
+	return 0;
+}
+
+void monitor_tape_close(struct monitor_tape *t)
+{
+	if (!t)
+		return;
+	fclose(t->f);
+	sutra_free(t->path);
+	sutra_buf_release(&t->line);
+	sutra_snapshot_unref(t->before);
+	sutra_free(t);
+}
+
+int monitor_tape_next(struct monitor_tape *t, struct sutra_snapshot **ret, struct sutra_err *err)
+{
+	int rc = sutra_file_line(t->f, &t->line, &t->n);
+
+	*ret = NULL;
+	if (rc <= 0)
+		return rc ? sutra_fail(err, rc, "%s, line %zu: %s; a line has at most 8 MiB", t->path, t->n + 1,
+				       sutra_err_text(rc)) : 0;
+	rc = sutra_snapshot_read(sutra_buf_str(&t->line), t->line.len, ret, err);
+	if (rc)
+		return sutra_err_prefix(err, "%s, line %zu", t->path, t->n);
+	if (!(*ret)->observed)
+		sutra_observe(*ret, t->before);
+	sutra_snapshot_unref(t->before);
+	t->before = sutra_snapshot_ref(*ret);
+	return 0;
+}
+
+int monitor_record_open(const char *path, FILE **ret, struct sutra_err *err)
+{
+	*ret = NULL;
+	if (path && !(*ret = fopen(path, "we")))
+		return sutra_fail_errno(err, "cannot record to %s", path);
+	return 0;
+}
+
+int monitor_record(FILE *f, const char *path, const struct sutra_snapshot *s, struct sutra_err *err)
+{
+	struct sutra_buf b;
+	bool bad;
+
+	if (!f)
+		return 0;
+	sutra_buf_init(&b, MAX_LINE);
+	sutra_snapshot_write(s, &b);
+	sutra_buf_addc(&b, '\n');
+	bad = fwrite(b.data, 1, b.len, f) != b.len || fflush(f);
+	sutra_buf_release(&b);
+	return bad ? sutra_fail_errno(err, "cannot record to %s", path) : 0;
+}
+
+static void sleep_ns(uint64_t ns)
+{
+	struct timespec t = sutra_clock_timespec(ns);
+
+	nanosleep(&t, NULL);
+}
+
+static void print_frame(const struct monitor_options *o, const struct sutra_snapshot *snap,
+			const struct sutra_trend *trend, const struct sutra_events *events)
+{
+	struct monitor_view v = {
+		.snap = snap, .trend = trend, .events = events, .now_us = snap->time_us, .replay = o->replay != NULL,
+		.admin = o->admin, .interval_ns = (uint64_t)sutra_whole(snap->interval_s * 1e9), .selected = -1,
+	};
+	struct sutra_screen s;
+	struct sutra_term term;
+
+	sutra_term_init(&term, stdout, o->color);
+	sutra_screen_init(&s, o->rows, o->columns, !o->ascii && sutra_tui_utf8());
+	monitor_draw(&v, &s);
+	sutra_screen_print(&s, &term);
+	sutra_screen_release(&s);
+}
+
+/* Where samples come from: a recording, or the stack itself. */
+struct source {
+	struct sampler *sampler;
+	struct monitor_tape *tape;
+	FILE *record;
+	struct sutra_trend *trend;
+	struct sutra_events *events;
+};
+
+static int source_open(const struct monitor_options *o, struct source *src, struct sutra_err *err)
+{
+	int rc = monitor_record_open(o->record, &src->record, err);
+
+	if (!rc && o->replay)
+		rc = monitor_tape_open(o->replay, &src->tape, err);
+	else if (!rc)
+		rc = sampler_new(o->state_dir, o->interval_ns, &src->sampler, err);
+	src->trend = sutra_trend_new();
+	src->events = xcalloc(1, sizeof(*src->events));
+	return rc || src->trend ? rc : sutra_fail(err, SUTRA_E_NOMEM, "out of memory for the history");
+}
+
+static void source_close(struct source *src)
+{
+	sampler_free(src->sampler);
+	monitor_tape_close(src->tape);
+	sutra_trend_free(src->trend);
+	sutra_free(src->events);
+	if (src->record)
+		fclose(src->record);
+}
+
+/* *ret NULL: the recording is at its end. */
+static int source_next(const struct monitor_options *o, struct source *src, struct sutra_snapshot **ret,
+		       struct sutra_err *err)
+{
+	int rc = 0;
+
+	if (src->tape)
+		rc = monitor_tape_next(src->tape, ret, err);
+	else
+		*ret = sampler_take(src->sampler);
+	if (!rc && *ret) {
+		sutra_trend_add(src->trend, *ret);
+		sutra_events_take(src->events, *ret);
+		rc = monitor_record(src->record, o->record, *ret, err);
+	}
+	if (rc) {
+		sutra_snapshot_unref(*ret);
+		*ret = NULL;
+	}
+	return rc;
+}
+
+static int print_line(const struct sutra_snapshot *s)
+{
+	struct sutra_buf b;
+	bool bad;
+
+	sutra_buf_init(&b, MAX_LINE);
+	sutra_snapshot_write(s, &b);
+	sutra_buf_addc(&b, '\n');
+	bad = fwrite(b.data, 1, b.len, stdout) != b.len || fflush(stdout);
+	sutra_buf_release(&b);
+	return bad ? -1 : 0;
+}
+
+int monitor_once(const struct monitor_options *o, bool json)
+{
+	struct sutra_snapshot *s = NULL, *next = NULL;
+	struct source src = { 0 };
+	struct sutra_err err;
+	int rc = source_open(o, &src, &err), code = EXIT_YES;
+
+	/* A recording as it ends; of the stack two samples: rates need them. */
+	for (int i = 0; !rc && (src.tape || i < 2) && !(rc = source_next(o, &src, &next, &err)) && next; i++) {
+		sutra_snapshot_unref(s);
+		s = next;
+		if (!src.tape && !i)
+			sleep_ns(RATES_NS);
+	}
+	if (!rc && !s)
+		rc = sutra_fail(&err, SUTRA_E_INVALID, "%s holds no sample", o->replay);
+	if (!rc && json)
+		print_line(s);
+	else if (!rc)
+		print_frame(o, s, src.trend, src.events);
+	if (!rc && !s->deployed)
+		code = EXIT_INCONCLUSIVE;
+	sutra_snapshot_unref(s);
+	source_close(&src);
+	return rc ? command_fail(&err) : code;
+}
+
+static volatile sig_atomic_t stopped;
+
+static void on_stop(int sig) { stopped = sig; }
+
+int monitor_stream(const struct monitor_options *o)
+{
+	struct sigaction a = { .sa_handler = on_stop };
+	uint64_t next = sutra_clock_ns();
+	struct source src = { 0 };
+	struct sutra_snapshot *s = NULL;
+	struct sutra_err err;
+	int rc = source_open(o, &src, &err);
+
+	sigaction(SIGINT, &a, NULL);
+	sigaction(SIGTERM, &a, NULL);
+	for (int64_t i = 0; !rc && !stopped && (!o->count || i < o->count); i++) {
+		bool failed;
+
+		rc = source_next(o, &src, &s, &err);
+		if (rc || !s)
+			break;
+		failed = print_line(s);
+		sutra_snapshot_unref(s);
+		if (failed)
+			break;	/* main tells that standard output takes no more */
+		next += o->interval_ns;
+		if (!src.tape && !stopped && (!o->count || i + 1 < o->count))
+			sleep_ns(next > sutra_clock_ns() ? next - sutra_clock_ns() : 0);
+	}
+	source_close(&src);
+	return rc ? command_fail(&err) : stopped ? 128 + (int)stopped : EXIT_YES;
+}

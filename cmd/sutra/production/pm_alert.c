@@ -1,0 +1,170 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/jsonio.h"
+#include "base/proc.h"
+#include "base/shown.h"
+#include "net/fetch.h"
+#include "sutra/production/pm.h"
+
+static const uint64_t HOOK_NS = 10000000000u;
+enum { MAX_EVENTS = 1000, MAX_SAID = 65536 };
+
+const char *pm_kind_name(enum pm_kind k)
+{
+	static const char *const names[] = { "down", "requests", "p95", "hit-rate" };
+
+	return names[k];
+}
+
+static enum sutra_look look_if(bool bad) { return bad ? SUTRA_LOOK_BAD : SUTRA_LOOK_GOOD; }
+
+/* What a look says of one condition, and in words how it stands. */
+static enum sutra_look judge(const struct pm_limits *m, const struct pm_look *k, enum pm_kind kind, char *out,
+			     size_t size)
+{
+	switch (kind) {
+	case PM_DOWN:
+		if (k->gone)
+			snprintf(out, size, "%s", k->trouble);
+		else
+			snprintf(out, size, "%zu down, at most %lld may be%s%s", k->down, (long long)m->max_down,
+				 k->trouble[0] ? ": " : "", k->trouble);
+		return look_if(k->gone || k->down > (size_t)m->max_down);
+	case PM_REQUESTS:
+		snprintf(out, size, "%u of %u requests failed%s%s", k->failed, k->asked, k->failed ? ": " : "",
+			 k->failure);
+		return k->asked ? look_if(k->failed) : SUTRA_LOOK_NONE;
+	case PM_P95:
+		snprintf(out, size, "P95 %.1f ms, at most %.1f ms allowed", k->p95_ms, m->max_p95_ms);
+		return m->max_p95_ms <= 0 || k->p95_ms < 0 ? SUTRA_LOOK_NONE : look_if(k->p95_ms > m->max_p95_ms);
+	default:
+		snprintf(out, size, "hit rate %.1f %% of %lld texts, at least %lld %% wanted", k->hit_percent,
+			 (long long)k->texts, (long long)m->min_hit_percent);
+		return !m->min_hit_percent || k->hit_percent < 0 ? SUTRA_LOOK_NONE :
+								    look_if(k->hit_percent < (double)m->min_hit_percent);
+	}
+}
+
+json_t *pm_event_document(const struct pm_event *e)
+{
+	char since[SUTRA_RFC3339_LEN], now[SUTRA_RFC3339_LEN];
+
+	sutra_clock_rfc3339(e->raised_us, since);
+	sutra_clock_rfc3339(e->cleared_us ? e->cleared_us : e->raised_us, now);
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "schema", "sutra.alert/1", "alert", pm_kind_name(e->kind),
+			 "state", e->cleared_us ? "cleared" : "raised", "message", e->message, "since", since, "time",
+			 now);
+}
+
+/* The hook sees the alert in its environment; what it prints is shown only when it fails. */
+static int run_hook(const char *hook, const struct pm_event *e, struct sutra_err *err)
+{
+	const char *argv[] = { "sh", "-c", hook, NULL };
+	char now[SUTRA_RFC3339_LEN];
+	struct sutra_buf said;
+	int status = 0, rc;
+
+	sutra_clock_rfc3339(e->cleared_us ? e->cleared_us : e->raised_us, now);
+	setenv("SUTRA_ALERT", pm_kind_name(e->kind), 1);
+	setenv("SUTRA_ALERT_STATE", e->cleared_us ? "cleared" : "raised", 1);
+	setenv("SUTRA_ALERT_MESSAGE", e->message, 1);
+	setenv("SUTRA_ALERT_TIME", now, 1);
+	sutra_buf_init(&said, MAX_SAID);
+	rc = sutra_proc_run(argv, &said, HOOK_NS, &status, err);
+	if (!rc && status)
+		rc = sutra_fail(err, SUTRA_E_IO, "--exec ended with %d: %.300s", status, sutra_buf_str(&said));
+	sutra_buf_release(&said);
+	return rc;
+}
+
+static int post_webhook(const char *url, const struct pm_event *e, struct sutra_err *err)
+{
+	static const char *const headers[] = { "Content-Type: application/json", NULL };
+	json_t *doc = pm_event_document(e);
+	struct sutra_fetch f;
+	struct sutra_buf body;
+	int rc;
+
+	sutra_buf_init(&body, MAX_SAID);
+	sutra_json_add(&body, doc, 0);
+	sutra_fetch_init(&f);
+	f.url = url;
+	f.headers = headers;
+	f.body = sutra_buf_str(&body);
+	f.body_len = body.len;
+	f.timeout_ns = HOOK_NS;
+	rc = sutra_fetch_one(&f, err);
+	sutra_fetch_release(&f);
+	sutra_buf_release(&body);
+	json_decref(doc);
+	return rc;
+}
+
+static void tell(struct pm_alerts *a, const struct pm_event *e)
+{
+	struct sutra_err err;
+
+	a->say(e);
+	for (int way = 0; way < 2; way++) {
+		const char *to = way ? a->webhook : a->hook;
+
+		if (!to)
+			continue;
+		if (way ? post_webhook(to, e, &err) : run_hook(to, e, &err)) {
+			a->untold++;
+			sutra_shown_printf(stderr, "sutra production-monitor: the alert was not passed on: %s\n", err.message);
+		} else {
+			a->told++;
+		}
+	}
+}
+
+/* The newest event of a kind that is not cleared; a new one when `make`. */
+static struct pm_event *open_event(struct pm_alerts *a, enum pm_kind kind, bool make)
+{
+	for (size_t i = a->n; i-- > 0 && !make;)
+		if (a->events[i].kind == kind && !a->events[i].cleared_us)
+			return &a->events[i];
+	if (!make)
+		return NULL;
+	if (a->n == MAX_EVENTS) {	/* the oldest goes */
+		memmove(a->events, a->events + 1, --a->n * sizeof(*a->events));
+		a->forgotten++;
+	}
+	a->events = xrealloc_array(a->events, a->n + 1, sizeof(*a->events));
+	a->events[a->n] = (struct pm_event){ .kind = kind };
+	return &a->events[a->n++];
+}
+
+void pm_alerts_take(struct pm_alerts *a, const struct pm_look *k)
+{
+	for (int kind = 0; kind < PM_KINDS; kind++) {
+		char message[320];
+		enum sutra_look look = judge(&a->limits, k, (enum pm_kind)kind, message, sizeof(message));
+		enum sutra_alarm_change change = sutra_alarm_look(&a->alarms[kind], look);
+		struct pm_event *e = change == SUTRA_ALARM_SAME && look == SUTRA_LOOK_NONE ?
+					     NULL : open_event(a, (enum pm_kind)kind, change == SUTRA_ALARM_RAISED);
+
+		if (!e)
+			continue;
+		snprintf(e->message, sizeof(e->message), "%s", message);
+		if (change == SUTRA_ALARM_RAISED)
+			e->raised_us = k->wall_us;
+		else if (change == SUTRA_ALARM_CLEARED)
+			e->cleared_us = k->wall_us;
+		if (change != SUTRA_ALARM_SAME)
+			tell(a, e);
+	}
+}
+
+bool pm_alerts_active(const struct pm_alerts *a)
+{
+	for (int kind = 0; kind < PM_KINDS; kind++)
+		if (a->alarms[kind].active)
+			return true;
+	return false;
+}

@@ -1,0 +1,134 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "net/fetch.h"
+#include "load/ask.h"
+#include "sutra/gateway.h"
+#include "sutra/health.h"
+#include "sutra/production/pm.h"
+
+static const uint64_t PROBE_NS = 2000000000, REQUEST_NS = 5000000000;
+
+static void take_services(struct pm_look *k, const struct sutra_deployment *d, const struct sutra_probe *p)
+{
+	size_t at = 0;
+
+	k->n = d->n;
+	k->services = xcalloc(d->n + 1, sizeof(*k->services));
+	for (size_t i = 0; i < d->n; i++) {
+		struct pm_service *s = &k->services[i];
+
+		snprintf(s->name, sizeof(s->name), "%s", p[i].name);
+		s->up = p[i].state == SUTRA_UP;
+		s->down = p[i].state == SUTRA_DOWN || (p[i].state == SUTRA_UNKNOWN && p[i].reason != SUTRA_FETCH_INTERNAL);
+		k->up += s->up;
+		k->down += s->down;
+		/* Root causes are enough to know; what follows from them is in the count. */
+		if (s->down && p[i].cause < 0 && at < sizeof(k->trouble))
+			at += (size_t)snprintf(k->trouble + at, sizeof(k->trouble) - at, "%s%s (%s)", at ? ", " : "",
+					       s->name, sutra_probe_reason_name(p[i].reason));
+	}
+}
+
+static void look_at_services(struct pm_looker *l, struct pm_look *k)
+{
+	struct sutra_deployment *d;
+	struct sutra_probe *p;
+	struct sutra_err err;
+
+	if (sutra_deployment_load(l->state_dir, &d, &err)) {
+		k->gone = true;
+		snprintf(k->trouble, sizeof(k->trouble), "%.250s", err.message);
+		return;
+	}
+	p = xcalloc(d->n + 1, sizeof(*p));
+	if (!health_probe(d, PROBE_NS, p, &err))
+		take_services(k, d, p);
+	else
+		snprintf(k->trouble, sizeof(k->trouble), "%.250s", err.message);
+	sutra_free(p);
+	sutra_deployment_free(d);
+}
+
+/* Requests one after the other, past the cache: they neither count in its hit rate nor gain by it. */
+static void send_requests(struct pm_looker *l, const char *base, struct pm_look *k)
+{
+	const char *const text[] = { "One request of the monitor, past the cache." };
+	const struct sutra_embed_request q = { .texts = text, .n = 1, .raw = true };
+	struct sutra_histogram *now = sutra_histogram_new();
+	uint64_t until = sutra_clock_ns() + l->limit_ns;
+	struct sutra_err err;
+
+	while (now && k->asked < l->requests && sutra_clock_ns() < until) {
+		struct sutra_embed_answer a = { 0 };
+		uint64_t start = sutra_clock_ns(), took;
+
+		k->asked++;
+		if (sutra_embed(base, &q, REQUEST_NS, NULL, &a, &err)) {
+			if (!k->failed++)
+				snprintf(k->failure, sizeof(k->failure), "%.250s", err.message);
+			continue;
+		}
+		took = sutra_clock_ns() - start;
+		sutra_histogram_record(now, took);
+		sutra_histogram_record(l->all, took);
+		sutra_embed_release(&a);
+	}
+	if (now && sutra_histogram_count(now)) {
+		k->p50_ms = (double)sutra_histogram_quantile(now, 0.5) / 1e6;
+		k->p95_ms = (double)sutra_histogram_quantile(now, 0.95) / 1e6;
+	}
+	sutra_histogram_free(now);
+}
+
+/* Counters of all gateways together; a restart sets them back, and then there is nothing to compare. */
+static void read_caches(struct pm_looker *l, struct pm_look *k)
+{
+	struct sutra_strv bases = { 0 };
+	int64_t texts = 0, hits = 0;
+	int rc = gateway_urls(NULL, &bases, NULL);
+
+	for (size_t i = 0; i < bases.n && !rc; i++) {
+		struct sutra_cache_stats s;
+
+		rc = sutra_cache_stats_fetch(bases.items[i], PROBE_NS, &s, NULL);
+		texts += rc ? 0 : s.requests;
+		hits += rc ? 0 : s.hits;
+	}
+	if (!rc && l->texts >= 0 && texts > l->texts && hits >= l->hits) {
+		k->texts = texts - l->texts;
+		k->hits = hits - l->hits;
+		k->hit_percent = 100.0 * (double)k->hits / (double)k->texts;
+	}
+	l->texts = rc ? -1 : texts;
+	l->hits = rc ? -1 : hits;
+	sutra_strv_release(&bases);
+}
+
+void pm_look(struct pm_looker *l, struct pm_look *ret)
+{
+	struct sutra_err err;
+	char *base;
+
+	*ret = (struct pm_look){ .wall_us = sutra_clock_wall_us(), .p50_ms = -1, .p95_ms = -1, .hit_percent = -1 };
+	look_at_services(l, ret);
+	read_caches(l, ret);
+	if (!ret->services || !l->requests)
+		return;
+	if (gateway_url(NULL, &base, &err)) {
+		ret->asked = ret->failed = 1;
+		snprintf(ret->failure, sizeof(ret->failure), "%.250s", err.message);
+		return;
+	}
+	send_requests(l, base, ret);
+	sutra_free(base);
+}
+
+void pm_look_release(struct pm_look *k)
+{
+	sutra_free(k->services);
+	k->services = NULL;
+}

@@ -1,0 +1,303 @@
+#include "sutra/validate/validate_env.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "deploy/await.h"
+#include "deploy/facts.h"
+#include "sutra/command.h"
+#include "sutra/gateway.h"
+#include "sutra/health.h"
+
+static const uint64_t PROBE_NS = 2000000000;
+/* Look-ups in the shard: the default where time is measured; where only what is kept counts, a
+ * busy machine must not turn a hit into a miss. */
+enum { SHARD_MS = 50, PATIENT_SHARD_MS = 2000 };
+
+static int restart(void *user, const char *service, uint64_t limit_ns, struct sutra_err *err)
+{
+	struct validate_env *c = user;
+
+	return sutra_deployment_restart(c->d, service, limit_ns, err);
+}
+
+/* A child that outlives this command however it ends and then lets a stopped service go on. */
+static int guard(struct validate_env *c, const char *service, struct sutra_err *err)
+{
+	int ends[2];
+
+	for (size_t i = 0; i < c->n_guarded; i++)
+		if (!strcmp(c->guarded[i], service))
+			return 0;
+	if (c->n_guarded == VALIDATE_GUARDED)
+		return sutra_fail(err, SUTRA_E_TOOBIG, "%s is not stopped: %d services at most are", service,
+				  VALIDATE_GUARDED);
+	if (pipe(ends))
+		return sutra_fail_errno(err, "%s is not stopped: cannot make a pipe", service);
+	c->guarded[c->n_guarded++] = service;
+	if (!fork()) {
+		signal(SIGINT, SIG_IGN);
+		signal(SIGTERM, SIG_IGN);
+		close(ends[1]);
+		if (read(ends[0], ends, 1) >= 0)	/* the end of the command */
+			sutra_deployment_kill(c->d, service, SIGCONT, NULL);
+		_exit(0);
+	}
+	close(ends[0]);	/* the other end closes with the process */
+	fcntl(ends[1], F_SETFD, FD_CLOEXEC);
+	return 0;
+}
+
+static int kill_service(void *user, const char *service, int sig, struct sutra_err *err)
+{
+	struct validate_env *c = user;
+	const struct sutra_deployed *s = sutra_deployment_find(c->d, service);
+	int rc = sig == SIGSTOP ? guard(c, service, err) : 0;
+
+	rc = rc ? rc : sutra_deployment_kill(c->d, service, sig, err);
+
+	if (s && (sig == SIGKILL || sig == SIGTERM))
+		c->killed[s - c->d->services] = s->pid;
+	return rc;
+}
+
+static int stand_in(void *user, const char *service, bool on, struct sutra_err *err)
+{
+	struct validate_env *c = user;
+	const struct sutra_deployed *s = sutra_deployment_find(c->d, service);
+
+	c->killed[s - c->d->services] = s->pid;
+	return on ? c->d->rt->stand_in(c->d->state_dir, service, s->asked_address, c->handle, err) :
+		    c->d->rt->stand_down(c->d->state_dir, service, c->handle, err);
+}
+
+/* The supervisor first has to see that the process is gone: until another one runs. */
+static int wait_healthy(void *user, const char *service, uint64_t limit_ns, struct sutra_err *err)
+{
+	struct validate_env *c = user;
+	uint64_t until = sutra_clock_ns() + limit_ns;
+	const struct sutra_deployed *s = sutra_deployment_find(c->d, service);
+	struct sutra_awaited a = { .name = service, .program = s->program, .health_url = s->asked_health };
+
+	for (;;) {
+		sutra_deployment_refresh(c->d);
+		a.restarts = s->restarts;	/* the kill itself is no sign of a start that failed */
+		if (s->pid && s->pid != c->killed[s - c->d->services])
+			return sutra_await(c->d->rt, c->d->state_dir, &a, 1, limit_ns, NULL, NULL, err);
+		if (sutra_clock_ns() >= until)
+			return sutra_fail(err, SUTRA_E_TIMEOUT, "%s was not started again", service);
+		nanosleep(&(struct timespec){ .tv_nsec = 5000000 }, NULL);
+	}
+}
+
+static void log_tail(void *user, const char *service, unsigned lines, struct sutra_buf *out)
+{
+	struct validate_env *c = user;
+	char *text = c->d->rt->log_tail(c->d->state_dir, service, (int)lines);
+
+	sutra_buf_adds(out, text);
+	sutra_free(text);
+}
+
+static void progress(void *user, const char *what, const char *detail)
+{
+	struct validate_env *c = user;
+
+	sutra_progress_state(&c->progress, what, detail);
+}
+
+static int probe_all(void *user, const struct sutra_probe **ret, struct sutra_err *err)
+{
+	struct validate_env *c = user;
+
+	sutra_deployment_refresh(c->d);
+	*ret = c->probes;
+	return health_probe(c->d, PROBE_NS, c->probes, err);
+}
+
+static json_t *facts(void *user, size_t service)
+{
+	struct validate_env *c = user;
+
+	return sutra_facts_of(c->d, &c->d->services[service]);
+}
+
+static json_t *files(void *user) { return sutra_facts_files(((struct validate_env *)user)->d); }
+
+static const char *first_of_program(const struct sutra_deployment *d, const char *program)
+{
+	for (size_t i = 0; i < d->n; i++)
+		if (!strcmp(d->services[i].program, program))
+			return d->services[i].name;
+	return NULL;
+}
+
+/* Behind a balancer the first gateway, at its own address; else what is published. */
+static char *one_gateway(const struct sutra_deployment *d, const char *name, const char *front)
+{
+	const struct sutra_deployed *s = name ? sutra_deployment_find(d, name) : NULL;
+
+	return s && !s->published ? xasprintf("http://%s", s->address) : xstrdup(front);
+}
+
+/* Where a service's statistics are; NULL: it is no balancer. */
+static const char *stats_url(const struct sutra_deployment *d, const char *service)
+{
+	for (size_t i = 0; i < d->n_balancers; i++)
+		if (!strcmp(d->balancers[i].service, service))
+			return d->balancers[i].csv;
+	return NULL;
+}
+
+/* Metrics are beside the health page, a balancer's beside its statistics. Nobody can be asked
+ * who does not run. */
+static char *metrics_url(const struct sutra_deployment *d, const struct sutra_deployed *s)
+{
+	const char *stats = stats_url(d, s->name), *beside = stats ? stats : s->health_url;
+	const char *slash = beside && s->pid ? strrchr(beside, '/') : NULL;
+
+	return slash ? xasprintf("%.*s/metrics", (int)(slash - beside), beside) : NULL;
+}
+
+static void find_services(struct validate_env *c)
+{
+	const struct sutra_deployed *front = gateway_service(c->d);
+	size_t n = 0;
+
+	c->services = xcalloc(c->d->n + 1, sizeof(*c->services));
+	c->killed = xcalloc(c->d->n + 1, sizeof(*c->killed));
+	c->probes = xcalloc(c->d->n + 1, sizeof(*c->probes));
+	for (size_t i = 0; i < c->d->n; i++) {
+		const struct sutra_deployed *s = &c->d->services[i];
+
+		c->services[i] = (struct sutra_check_service){ s->name, s->program, metrics_url(c->d, s),
+							       stats_url(c->d, s->name), s->published,
+							       s->memory_limit };
+	}
+	c->replicas = xcalloc(c->d->n + 1, sizeof(*c->replicas));
+	c->replica_names = xcalloc(c->d->n + 1, sizeof(*c->replica_names));
+	for (size_t i = 0; i < c->d->n; i++) {
+		const struct sutra_deployed *s = &c->d->services[i];
+
+		if (strcmp(s->program, "sutra-ml-base") != 0)
+			continue;
+		c->replica_names[n] = s->name;
+		c->replicas[n++] = xasprintf("http://%s", s->address);
+	}
+	if (front)
+		c->front = xasprintf("http://%s", front->published ? front->published : front->address);
+	c->csv = sutra_deployment_csv(c->d, "ml-base");
+	c->names[SUTRA_LOGS_GATEWAY] = first_of_program(c->d, "sutra-embedding");
+	if (front)
+		c->gateway = one_gateway(c->d, c->names[SUTRA_LOGS_GATEWAY], c->front);
+	c->names[SUTRA_LOGS_REPLICA] = first_of_program(c->d, "sutra-ml-base");
+	c->names[SUTRA_LOGS_SHARD] = sutra_deployment_find(c->d, "storage-cache-shard") ?
+					     "storage-cache-shard" : NULL;
+	c->names[SUTRA_LOGS_BALANCER] = sutra_deployment_find(c->d, "ml-base-lb") ? "ml-base-lb" : NULL;
+}
+
+int validate_env_open(struct validate_env *c, const char *url, struct sutra_err *err)
+{
+	int rc;
+
+	*c = (struct validate_env){ 0 };
+	sutra_progress_init(&c->progress, common.color, common.quiet);
+	if (url) {
+		int failed = gateway_url(url, &c->gateway, err);
+
+		c->front = failed ? NULL : xstrdup(c->gateway);
+		return failed;
+	}
+	c->state_dir = sutra_state_dir();
+	rc = sutra_deployment_load(c->state_dir, &c->d, err);
+	if (rc) {
+		if (rc == SUTRA_E_NOTFOUND)
+			err->code = SUTRA_E_UNAVAILABLE;
+		return rc;
+	}
+	find_services(c);
+	return c->front ? 0 : sutra_fail(err, SUTRA_E_UNAVAILABLE, "no embedding gateway is deployed");
+}
+
+void validate_env_close(struct validate_env *c)
+{
+	for (size_t i = 0; c->replicas && c->replicas[i]; i++)
+		sutra_free(c->replicas[i]);
+	sutra_free(c->replicas);
+	sutra_free(c->replica_names);
+	for (size_t i = 0; c->services && i < c->d->n; i++)
+		sutra_free((char *)(uintptr_t)c->services[i].metrics);
+	sutra_free(c->services);
+	sutra_free(c->killed);
+	sutra_free(c->probes);
+	sutra_free(c->gateway);
+	sutra_free(c->front);
+	sutra_deployment_free(c->d);
+	sutra_free(c->state_dir);
+}
+
+static int start_scratch(void *user, const char *ml_base, char *ret_base, size_t size,
+			 struct sutra_err *err)
+{
+	struct validate_env *c = user;
+	const struct sutra_deployed *shard = sutra_deployment_find(c->d, "storage-cache-shard");
+
+	return scratch_start(&c->scratch, ml_base, shard->address, c->d->dimension, SHARD_MS, ret_base, size, err);
+}
+
+static void stop_scratch(void *user) { scratch_stop(&((struct validate_env *)user)->scratch); }
+
+static int start_spare(void *user, char *ret_base, size_t size, struct sutra_err *err)
+{
+	struct validate_env *c = user;
+	const struct sutra_deployed *balancer = sutra_deployment_find(c->d, "ml-base-lb");
+	const struct sutra_deployed *shard = sutra_deployment_find(c->d, "storage-cache-shard");
+	char *models = xasprintf("%s%s", balancer ? "http://" : "", balancer ? balancer->address : c->replicas[0]);
+	int rc = shard ? scratch_start(&c->scratch, models, shard->address, c->d->dimension, PATIENT_SHARD_MS, ret_base,
+				       size, err) :
+			 sutra_fail(err, SUTRA_E_UNAVAILABLE, "no cache shard is deployed");
+
+	sutra_free(models);
+	return rc;
+}
+
+const struct sutra_compare_actions validate_env_actions = { start_scratch, stop_scratch };
+
+void validate_env_fill(struct validate_env *c, uint64_t timeout_ns, struct sutra_check_env *env)
+{
+	uint64_t now = sutra_clock_ns();
+
+	*env = (struct sutra_check_env){
+		.gateway = c->gateway,
+		.front = c->front,
+		.deadline_ns = timeout_ns < UINT64_MAX - now ? now + timeout_ns : UINT64_MAX,
+		.user = c,
+		.progress = progress,
+	};
+	if (!c->d)
+		return;
+	env->replicas = (const char *const *)c->replicas;
+	env->replica_names = c->replica_names;
+	env->haproxy_csv = c->csv;
+	env->names = c->names;
+	env->dimension = c->d->dimension;
+	env->restart = restart;
+	env->kill = kill_service;
+	env->wait = wait_healthy;
+	env->stand_in = stand_in;
+	env->log_tail = log_tail;
+	env->services = c->services;
+	env->n_services = c->d->n;
+	env->probe = probe_all;
+	env->facts = facts;
+	env->files = files;
+	env->spare = start_spare;
+	env->spare_end = stop_scratch;
+}

@@ -1,0 +1,140 @@
+#include "compose/compose_env.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "compose/dotenv.h"
+
+enum { MAX_NAME = 255 };
+
+/* KEY without a value takes the caller's, and is left out when that is unset. */
+static int set_env(struct reader *r, struct sutra_env *env, const char *key, const char *value)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-[]";
+
+	if (!*key || key[strspn(key, letters)] || *key == '.' || strlen(key) > MAX_NAME)
+		return reader_fail(r, "environment: \"%.60s\" is no name of a variable", key);
+	if (!value)
+		value = r->lookup(r->ctx, key);
+	return value && sutra_env_set(env, key, value) ? reader_fail(r, "out of memory") : 0;
+}
+
+static int env_pair(struct reader *r, const char *key, struct fy_node *n, void *env)
+{
+	char *value = NULL, what[300];
+	int rc;
+
+	snprintf(what, sizeof(what), "environment.%s", key);
+	rc = reader_is_null(n) ? 0 : reader_string(r, n, what, &value);
+	rc = rc ? rc : set_env(r, env, key, value);
+	sutra_free(value);
+	return rc;
+}
+
+int env_environment(struct reader *r, struct fy_node *n, void *service, const char *what)
+{
+	struct sutra_env *env = &((struct sutra_service *)service)->env;
+	struct sutra_strv list = { 0 };
+	int rc;
+
+	if (!n || !fy_node_is_sequence(n))
+		return reader_pairs(r, n, what, env_pair, env);
+	rc = reader_strings(r, n, what, false, &list);
+	for (size_t i = 0; i < list.n && !rc; i++) {
+		char *eq = strchr(list.items[i], '=');
+
+		if (eq)
+			*eq = '\0';
+		rc = set_env(r, env, list.items[i], eq ? eq + 1 : NULL);
+	}
+	sutra_strv_release(&list);
+	return rc;
+}
+
+static int file_path(struct reader *r, struct fy_node *n, void *file, const char *what)
+{
+	return reader_string(r, n, what, &((struct sutra_env_file *)file)->path);
+}
+
+static int file_required(struct reader *r, struct fy_node *n, void *file, const char *what)
+{
+	return reader_bool(r, n, what, &((struct sutra_env_file *)file)->required);
+}
+
+static const struct reader_key file_keys[] = {
+	{ "path", file_path }, { "required", file_required }, { 0 },
+};
+
+static int add_file(struct reader *r, struct fy_node *n, void *service, const char *what)
+{
+	struct sutra_service *s = service;
+	struct sutra_env_file *grown = sutra_realloc_array(s->env_files, s->n_env_files + 1, sizeof(*grown)), *f;
+	int rc;
+
+	if (!grown)
+		return reader_fail(r, "out of memory");
+	s->env_files = grown;
+	f = &grown[s->n_env_files++];
+	*f = (struct sutra_env_file){ .required = true };
+	rc = n && fy_node_is_mapping(n) ? reader_mapping(r, n, what, file_keys, f) : reader_string(r, n, what, &f->path);
+	f->line = r->line;
+	return rc || f->path ? rc : reader_fail(r, "%s wants a path", what);
+}
+
+int env_file(struct reader *r, struct fy_node *n, void *service, const char *what)
+{
+	return reader_items(r, n, what, add_file, service);
+}
+
+struct behind {	/* what a variable of an env_file means: the stack's value, else the service's */
+	struct reader *r;
+	const struct sutra_env *env;
+};
+
+static const char *variable(void *ctx, const char *name)
+{
+	const struct behind *b = ctx;
+	const char *value = b->r->lookup(b->r->ctx, name);
+
+	return value ? value : sutra_env_get(b->env, name);
+}
+
+int env_files_load(struct reader *r, struct sutra_service *s, const char *what)
+{
+	struct behind behind = { r, &s->env };
+	const char *slash = strrchr(r->file, '/');
+	struct sutra_env all = { 0 };
+	struct sutra_err why = { 0 };
+	int rc = 0;
+
+	for (size_t i = 0; i < s->n_env_files && !rc; i++) {
+		const struct sutra_env_file *f = &s->env_files[i];
+		char *path = f->path[0] == '/' || !slash ?
+				     sutra_strdup(f->path) :
+				     sutra_asprintf("%.*s/%s", (int)(slash - r->file), r->file, f->path);
+
+		r->line = f->line;
+		if (path && (f->required || sutra_is_file(path)))
+			rc = sutra_dotenv_read(path, variable, &behind, &all, r->unset, &why);
+		if (rc || !path) {
+			rc = reader_fail(r, "%s.env_file: %s", what, path ? why.message : "out of memory");
+			sutra_hint(r->err, "%s", why.hint);
+		}
+		sutra_free(path);
+	}
+	for (size_t i = 0; i < all.n && !rc; i++)
+		if (!sutra_env_get(&s->env, all.items[i].key))
+			rc = set_env(r, &s->env, all.items[i].key, all.items[i].value);
+	sutra_env_release(&all);
+	return rc;
+}
+
+void env_release(struct sutra_service *s)
+{
+	for (size_t i = 0; i < s->n_env_files; i++)
+		sutra_free(s->env_files[i].path);
+	sutra_free(s->env_files);
+	sutra_env_release(&s->env);
+}

@@ -1,0 +1,13 @@
+/* compose_ports - ports and expose of a service. Internal to lib/stack. */
+#ifndef SUTRA_COMPOSE_COMPOSE_PORTS_H
+#define SUTRA_COMPOSE_COMPOSE_PORTS_H
+
+#include "compose/compose.h"
+#include "compose/compose_reader.h"
+
+/* Rows of the table of a service. */
+int ports_ports(struct reader *r, struct fy_node *n, void *service, const char *what);
+int ports_expose(struct reader *r, struct fy_node *n, void *service, const char *what);
+void ports_release(struct sutra_service *s);
+
+#endif

@@ -1,0 +1,12 @@
+/* compose_service - one service of a compose file. Internal to lib/stack. */
+#ifndef SUTRA_COMPOSE_COMPOSE_SERVICE_H
+#define SUTRA_COMPOSE_COMPOSE_SERVICE_H
+
+#include "compose/compose.h"
+#include "compose/compose_reader.h"
+
+/* Fills *s (raw memory) even on failure, so that service_release can take it. */
+int service_read(struct reader *r, const char *name, struct fy_node *n, struct sutra_service *s);
+void service_release(struct sutra_service *s);
+
+#endif

@@ -1,0 +1,356 @@
+#include "compose/config.h"
+
+#include <arpa/inet.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "base/jsonio.h"
+#include "base/str.h"
+#include "compose/compose.h"
+#include "compose/dotenv.h"
+
+enum { LAST_PORT = 50053, MAX_CREDENTIAL = 256 };	/* of those that are published; bytes */
+
+#define INT(name, fallback, min, max, help) { name, NULL, SUTRA_SET_INT, 0, fallback, min, max, NULL, help }
+#define TEXT(name, fallback, help) { name, NULL, SUTRA_SET_STRING, 0, fallback, 0, 0, NULL, help }
+#define FLAG(name, fallback, help) { name, NULL, SUTRA_SET_BOOL, 0, fallback, 0, 0, NULL, help }
+#define ONE_OF(name, fallback, choices, help) \
+	{ name, NULL, SUTRA_SET_CHOICE, 0, fallback, 0, 0, choices, help }
+#define SECRET(name, help) { name, NULL, SUTRA_SET_SECRET, 0, NULL, 0, 0, NULL, help }
+
+const struct sutra_setting sutra_operator_settings[] = {
+	INT("CACHE_TIMEOUT_MS", "50", 1, 60000, "an L2 answer slower than this is a miss"),
+	INT("DEFAULT_TTL_SECONDS", "86400", 1, 315360000, "age at which a cached vector expires"),
+	ONE_OF("EVICTION_POLICY", "lru", "lru", "what a full cache shard drops"),
+	INT("HTTP_BODIES_MB", NULL, 64, 1048576, "MiB that requests under way may take in a service"),
+	{ "L1_CACHE_SIZE", "CACHE_SIZE", SUTRA_SET_INT, 0, "10000", 1, 10000000, NULL,
+	  "entries of the gateway's memory cache" },
+	ONE_OF("LOG_FORMAT", "text", "text|json", "form of the services' log lines"),
+	ONE_OF("LOG_LEVEL", "info", "debug|info|warn|error", "least level that is logged"),
+	INT("MATRYOSHKA_DIM", "256", 1, 4096, "values in a vector; 64 to the model's width"),
+	INT("MAX_BATCH_TOKENS", NULL, 64, 1048576, "tokens of an inference batch"),
+	INT("MAX_CONCEPTS", "100000", 1, 100000000, "entries of the cache shard"),
+	INT("MAX_QUEUE", NULL, 1, 1000000, "texts waiting for inference at a replica"),
+	INT("MAX_QUEUE_MS", NULL, 10, 3600000, "estimated wait for inference at a replica"),
+	TEXT("ML_BASE_URL", NULL, "where the gateway sends texts; the edition's balancer or replica"),
+	TEXT("MODEL_PATH", NULL, "folder with config.json, model.safetensors, vocab.txt"),
+	FLAG("SUTRA_CACHE_ENABLED", "true", "deploy and use the cache shard"),
+	TEXT("SUTRA_ALLOWED_HOSTS", NULL, "names under which browsers may reach the gateway"),
+	TEXT("SUTRA_BIND", "127.0.0.1", "address the gateway's port is published on"),
+	ONE_OF("SUTRA_EDITION", "community", "simple|community|enterprise", "which services run"),
+	FLAG("SUTRA_INSECURE", "false", "SUTRA_BIND publishes storage, replicas and statistics too"),
+	TEXT("SUTRA_INPUT_TYPE", NULL, "prompt of the model before texts whose request names none"),
+	TEXT("SUTRA_MODEL", "all-minilm-l6-v2", "a model that sutra model knows"),
+	ONE_OF("SUTRA_MRL", "layer_norm", "layer_norm|plain", "how vectors are shortened"),
+	INT("SUTRA_PORT_OFFSET", "0", 0, 65535 - LAST_PORT, "added to every published port"),
+	FLAG("SUTRA_PIN", NULL, "inference threads stay on cores of their own"),
+	ONE_OF("SUTRA_PRECISION", "auto", "auto|fp32|bf16|int8", "arithmetic of the encoder; auto: the fastest near fp32"),
+	TEXT("SUTRA_PROMPT", NULL, "literal text before texts, in place of SUTRA_INPUT_TYPE"),
+	INT("SUTRA_REPLICAS", NULL, 1, 256, "replicas that share a machine's cores; the edition's number"),
+	ONE_OF("SUTRA_RUNTIME", "auto", "auto|docker|native", "what runs the services"),
+	TEXT("SUTRA_STATE_DIR", NULL, "folder of records, logs and volumes"),
+	TEXT("SUTRA_TENANTS_FILE", NULL, "must stay unset: tenants are not in this version"),
+	INT("SUTRA_THREADS", NULL, 1, 256, "inference threads of a replica"),
+	TEXT("SUTRA_USER", NULL, "whom services run as natively, when root deploys"),
+	TEXT("SUTRA_VERSION", "latest", "tag of the images that containers run"),
+	ONE_OF("WAL_SYNC", NULL, "always|interval", "when a write to the cache shard is acknowledged"),
+	INT("WAL_SYNC_INTERVAL_MS", "1000", 1, 600000, "longest time until a write is on disk"),
+	SECRET("HAPROXY_STATS_PASSWORD", "password of embedding-ha's statistics"),
+	TEXT("HAPROXY_STATS_USER", NULL, "user of embedding-ha's statistics"),
+	{ 0 },
+};
+
+struct sutra_config {
+	struct sutra_env sources[SUTRA_N_SOURCES];
+	struct sutra_strv unset;	/* variables in compose/.env without a value */
+};
+
+static const char *const source_names[] = { "built-in", "edition", "compose/.env", "environment", "flag",
+					    "worked out" };
+
+const char *sutra_source_name(enum sutra_source s) { return source_names[s]; }
+
+static const struct sutra_setting *row_of(const char *key)
+{
+	for (const struct sutra_setting *s = sutra_operator_settings; s->name; s++)
+		if (!strcmp(s->name, key) || (s->alias && !strcmp(s->alias, key)))
+			return s;
+	return NULL;
+}
+
+bool sutra_config_is_secret(const char *key)
+{
+	const struct sutra_setting *s = row_of(key);
+
+	return s && s->type == SUTRA_SET_SECRET;
+}
+
+static int unknown(const char *key, const char *path, struct sutra_err *err)
+{
+	const char *names[64], *near;
+	size_t n = 0;
+
+	for (const struct sutra_setting *s = sutra_operator_settings; s->name && n < 63; s++)
+		names[n++] = s->name;
+	names[n] = NULL;
+	near = sutra_str_nearest(key, names);
+	sutra_fail(err, SUTRA_E_SETTING, "%s: the setting \"%s\" is not known", path, key);
+	return near ? sutra_hint(err, "did you mean %s?", near) : sutra_hint(err, "remove it there; sutra config then lists the settings");
+}
+
+/* No control characters; a user's name no colon (RFC 7617). */
+static bool fits_basic_auth(const char *value, bool user)
+{
+	for (const unsigned char *c = (const unsigned char *)value; *c; c++)
+		if (*c < ' ' || *c == 127 || (user && *c == ':'))
+			return false;
+	return true;
+}
+
+static int check(const char *key, const char *value, const char *place, struct sutra_err *err)
+{
+	const struct sutra_setting *row = row_of(key);
+	int rc = row && *value ? sutra_setting_check(row, value, err) : 0;
+	struct in_addr in;
+
+	if (!rc && sutra_str_starts(key, "HAPROXY_STATS_") && strlen(value) > MAX_CREDENTIAL)
+		rc = sutra_fail(err, SUTRA_E_SETTING, "%s has %zu bytes; %d are allowed", key, strlen(value), MAX_CREDENTIAL);
+	if (!rc && !strcmp(key, "SUTRA_MODEL") && (*value == '/' || strstr(value, "..")))
+		rc = sutra_fail(err, SUTRA_E_SETTING,
+				"SUTRA_MODEL is \"%.60s\"; a model's name is wanted (MODEL_PATH takes a folder)", value);
+	if (!rc && *value && !strcmp(key, "ML_BASE_URL") && (!sutra_str_starts(value, "http://") || strchr(value, '@')))
+		rc = sutra_fail(err, SUTRA_E_SETTING,
+				"ML_BASE_URL must be http://HOST:PORT, without credentials");
+	if (!rc && sutra_str_starts(key, "HAPROXY_STATS_") && !fits_basic_auth(value, !strcmp(key, "HAPROXY_STATS_USER")))
+		rc = sutra_fail(err, SUTRA_E_SETTING, "%s holds a character that HTTP's basic authentication cannot carry",
+				key);
+	if (!rc && *value && !strcmp(key, "SUTRA_TENANTS_FILE"))
+		rc = sutra_fail(err, SUTRA_E_SETTING, "SUTRA_TENANTS_FILE is set, but tenants are not in this version");
+	if (!rc && *value && !strcmp(key, "SUTRA_BIND") && inet_pton(AF_INET, value, &in) != 1)
+		rc = sutra_fail(err, SUTRA_E_SETTING,
+				"SUTRA_BIND is \"%.60s\"; an IPv4 address of this machine is wanted, 0.0.0.0 for all",
+				value);
+	if (rc)
+		sutra_err_prefix(err, "%s", place);
+	return rc;
+}
+
+/* A file of settings (.env, an edition's); one that is not there holds none. */
+static int load_file(struct sutra_config *c, const char *path, enum sutra_source source,
+		     struct sutra_err *err)
+{
+	struct sutra_env *e = &c->sources[source];
+	int rc = sutra_is_file(path) ? sutra_dotenv_read(path, NULL, NULL, e, &c->unset, err) : 0;
+
+	for (size_t i = 0; i < e->n && !rc; i++)
+		rc = row_of(e->items[i].key) ? check(e->items[i].key, e->items[i].value, path, err) :
+					       unknown(e->items[i].key, path, err);
+	/* An alias counts as the name, unless the name itself is there. */
+	for (const struct sutra_setting *row = sutra_operator_settings; row->name && !rc; row++)
+		if (row->alias && sutra_env_get(e, row->alias) && !sutra_env_get(e, row->name) &&
+		    sutra_env_set(e, row->name, sutra_env_get(e, row->alias)))
+			rc = sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
+	return rc;
+}
+
+static int load_environment(struct sutra_config *c, struct sutra_err *err)
+{
+	for (const struct sutra_setting *s = sutra_operator_settings; s->name; s++) {
+		const char *value = getenv(s->name);
+		int rc;
+
+		if ((!value || !*value) && s->alias)
+			value = getenv(s->alias);
+		if (!value || !*value)
+			continue;
+		rc = check(s->name, value, "environment", err);
+		rc = rc ? rc : sutra_config_set(c, s->name, value, SUTRA_FROM_ENVIRONMENT, err);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+/* Published ports of the stack (CONTRACT section 1). */
+static const int published[] = { 7001, 8000, 8001, 8080, 8404, 8887, 8888, 9000, 9999, 50051, 50052, LAST_PORT };
+
+/* They move by the offset; compose files read them as SUTRA_PORT_<port>. */
+static int settle_ports(struct sutra_config *c, struct sutra_err *err)
+{
+	int64_t offset = 0;
+	int rc = 0;
+
+	sutra_str_int(sutra_config_get(c, "SUTRA_PORT_OFFSET"), 0, 65535, &offset);
+	for (size_t i = 0; i < sizeof(published) / sizeof(*published) && !rc; i++) {
+		char key[32], value[16];
+
+		snprintf(key, sizeof(key), "SUTRA_PORT_%d", published[i]);
+		snprintf(value, sizeof(value), "%d", (int)(published[i] + offset));
+		rc = sutra_config_set(c, key, value, SUTRA_FROM_RECORD, err);
+	}
+	return rc;
+}
+
+int sutra_config_settle_exposure(struct sutra_config *c, struct sutra_err *err)
+{
+	const char *bind = sutra_config_get(c, "SUTRA_BIND");
+	bool insecure = false;
+
+	sutra_str_bool(sutra_config_get(c, "SUTRA_INSECURE"), &insecure);
+	return sutra_config_set(c, "SUTRA_BIND_INTERNAL",
+				insecure || sutra_str_starts(bind, "127.") ? bind : "127.0.0.1", SUTRA_FROM_RECORD, err);
+}
+
+int sutra_config_load(const char *data_dir, struct sutra_config **ret, struct sutra_err *err)
+{
+	struct sutra_config *c = xcalloc(1, sizeof(*c));
+	char *dotenv = xasprintf("%s/compose/.env", data_dir), *edition = NULL;
+	int rc = 0;
+
+	for (const struct sutra_setting *s = sutra_operator_settings; s->name && !rc; s++)
+		if (s->fallback)
+			rc = sutra_config_set(c, s->name, s->fallback, SUTRA_FROM_BUILTIN, err);
+	rc = rc ? rc : load_file(c, dotenv, SUTRA_FROM_DOTENV, err);
+	rc = rc ? rc : load_environment(c, err);
+	if (!rc) {
+		edition = xasprintf("%s/compose/editions/%s.env", data_dir,
+				    sutra_config_get(c, "SUTRA_EDITION"));
+		rc = load_file(c, edition, SUTRA_FROM_EDITION, err);
+	}
+	rc = rc ? rc : settle_ports(c, err);
+	sutra_free(dotenv);
+	sutra_free(edition);
+	if (rc)
+		sutra_config_free(c);
+	else
+		*ret = c;
+	return rc;
+}
+
+void sutra_config_free(struct sutra_config *c)
+{
+	for (int s = 0; c && s < SUTRA_N_SOURCES; s++)
+		sutra_env_release(&c->sources[s]);
+	if (c)
+		sutra_strv_release(&c->unset);
+	sutra_free(c);
+}
+
+const struct sutra_strv *sutra_config_unset(const struct sutra_config *c) { return &c->unset; }
+
+int sutra_config_set(struct sutra_config *c, const char *key, const char *value,
+		     enum sutra_source source, struct sutra_err *err)
+{
+	int rc = check(key, value, source_names[source], err);
+
+	if (rc)
+		return rc;
+	return sutra_env_set(&c->sources[source], key, value) ?
+		       sutra_fail(err, SUTRA_E_NOMEM, "out of memory") :
+		       0;
+}
+
+const char *sutra_config_from(const struct sutra_config *c, const char *key, enum sutra_source source)
+{
+	return sutra_env_get(&c->sources[source], key);
+}
+
+/* Credentials go together, and not with a state of the stack (credentials.h). */
+static bool is_credential(const char *key)
+{
+	return sutra_config_is_secret(key) || !strcmp(key, "HAPROXY_STATS_USER");
+}
+
+bool sutra_config_is_text(const char *key)
+{
+	return is_credential(key) || !strcmp(key, "SUTRA_PROMPT");
+}
+
+json_t *sutra_config_settings(struct sutra_config *c)
+{
+	const struct sutra_env *worked_out = &c->sources[SUTRA_FROM_RECORD];
+	json_t *o = json_object();
+	const char *value;
+
+	for (const struct sutra_setting *row = sutra_operator_settings; row->name; row++)
+		if (!is_credential(row->name) && (value = sutra_config_get(c, row->name)))
+			json_object_set_new(o, row->name, json_string(value));
+	for (size_t i = 0; i < worked_out->n; i++)
+		if (!is_credential(worked_out->items[i].key))
+			json_object_set_new(o, worked_out->items[i].key, json_string(worked_out->items[i].value));
+	return o;
+}
+
+/* What settings documents hold beside the settings. */
+static bool is_worked_out(const char *key)
+{
+	return sutra_str_starts(key, "SUTRA_PORT_") || !strcmp(key, "SUTRA_MODEL_DIR") ||
+	       !strcmp(key, "SUTRA_BIND_INTERNAL");
+}
+
+int sutra_config_restore(const json_t *settings, struct sutra_config **ret, struct sutra_err *err)
+{
+	json_t *list = (json_t *)(uintptr_t)settings, *value;	/* jansson iterates over what is not const */
+	struct sutra_config *c = xcalloc(1, sizeof(*c));
+	const char *key;
+	int rc = 0;
+
+	for (const struct sutra_setting *s = sutra_operator_settings; s->name && !rc; s++)
+		if (s->fallback)
+			rc = sutra_config_set(c, s->name, s->fallback, SUTRA_FROM_BUILTIN, err);
+	json_object_foreach (list, key, value) {
+		if (!row_of(key) && !is_worked_out(key))
+			rc = unknown(key, "settings", err);
+		else if (!json_is_string(value))
+			rc = sutra_fail(err, SUTRA_E_SETTING, "settings.%s is %s, not a string", key,
+					sutra_json_type_name(value));
+		rc = rc ? rc : sutra_config_set(c, key, json_string_value(value), SUTRA_FROM_RECORD, err);
+		if (rc)
+			break;
+	}
+	rc = rc ? rc : settle_ports(c, err);
+	if (rc)
+		sutra_config_free(c);
+	else
+		*ret = c;
+	return rc;
+}
+
+void sutra_config_export(struct sutra_config *c)
+{
+	const struct sutra_env *worked_out = &c->sources[SUTRA_FROM_RECORD];
+	const char *value;
+
+	for (const struct sutra_setting *row = sutra_operator_settings; row->name; row++) {
+		if ((value = sutra_config_get(c, row->name)))
+			setenv(row->name, value, 1);
+		else if (strcmp(row->name, "SUTRA_STATE_DIR") != 0)	/* it is this process's own too */
+			unsetenv(row->name);
+	}
+	for (size_t i = 0; i < worked_out->n; i++)
+		setenv(worked_out->items[i].key, worked_out->items[i].value, 1);
+}
+
+enum sutra_source sutra_config_winner(const struct sutra_config *c, const char *key)
+{
+	for (int s = SUTRA_N_SOURCES - 1; s > 0; s--)
+		if (sutra_config_from(c, key, (enum sutra_source)s))
+			return (enum sutra_source)s;
+	return SUTRA_FROM_BUILTIN;
+}
+
+const char *sutra_config_get(void *config, const char *key)
+{
+	return sutra_config_from(config, key, sutra_config_winner(config, key));
+}
+
+const char *sutra_config_variable(void *config, const char *name)
+{
+	const char *value = sutra_config_get(config, name);
+
+	return value || row_of(name) ? value : getenv(name);
+}

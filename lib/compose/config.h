@@ -1,0 +1,58 @@
+/*
+ * config - the operator's settings: every source of each, and the winner.
+ *
+ * Precedence: flag > environment > .env beside the compose file > edition > built-in. The
+ * table (config.c) is CONTRACT section 8 as seen by deploy: name, bounds, default, help. An
+ * unknown key in .env is an error with its nearest match.
+ */
+#ifndef SUTRA_COMPOSE_CONFIG_H
+#define SUTRA_COMPOSE_CONFIG_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+#include "base/setting.h"
+#include "base/str.h"
+
+enum sutra_source { SUTRA_FROM_BUILTIN, SUTRA_FROM_EDITION, SUTRA_FROM_DOTENV, SUTRA_FROM_ENVIRONMENT,
+		    SUTRA_FROM_FLAG, SUTRA_FROM_RECORD, SUTRA_N_SOURCES };
+
+struct sutra_config;
+
+extern const struct sutra_setting sutra_operator_settings[];	/* ends with name NULL */
+
+/* Reads all sources; data_dir holds compose/. Every value is checked: SUTRA_E_SETTING names the
+ * setting, the value, what is allowed and where it came from. */
+int sutra_config_load(const char *data_dir, struct sutra_config **ret, struct sutra_err *err);
+void sutra_config_free(struct sutra_config *c);
+/* Variables that compose/.env uses and that have no value: they were taken as empty. */
+const struct sutra_strv *sutra_config_unset(const struct sutra_config *c);
+/* Overrides by a flag, or by what this program worked out (ports, model folder). */
+int sutra_config_set(struct sutra_config *c, const char *key, const char *value,
+		     enum sutra_source source, struct sutra_err *err);
+/* The winning value, or NULL. */
+const char *sutra_config_get(void *config, const char *key);
+/* The same, and for a name that is no setting the environment's value: the sutra_lookup of compose
+ * files, with the config as context. */
+const char *sutra_config_variable(void *config, const char *name);
+/* Value of one source, or NULL; *ret_place: "environment", "compose/.env" ... */
+const char *sutra_config_from(const struct sutra_config *c, const char *key, enum sutra_source source);
+enum sutra_source sutra_config_winner(const struct sutra_config *c, const char *key);
+const char *sutra_source_name(enum sutra_source s);
+/* Every value, worked-out ones too, without credentials: {"MATRYOSHKA_DIM": "128", ...}. */
+json_t *sutra_config_settings(struct sutra_config *c);
+/* Works out SUTRA_BIND_INTERNAL, where what is not the gateway is published: on loopback unless
+ * SUTRA_INSECURE opens it too. */
+int sutra_config_settle_exposure(struct sutra_config *c, struct sutra_err *err);
+/* The settings of such a document alone: no environment, no .env. */
+int sutra_config_restore(const json_t *settings, struct sutra_config **ret, struct sutra_err *err);
+/* Puts every value into this process's environment, and takes out what has none: Compose
+ * interpolates from there. */
+void sutra_config_export(struct sutra_config *c);
+bool sutra_config_is_secret(const char *key);
+/* Whether the value is an operator's own words, in which no service or path is meant. */
+bool sutra_config_is_text(const char *key);
+
+#endif

@@ -1,0 +1,41 @@
+/*
+ * audit - <state>/audit.log: a line for each command that changed the stack, and its reader.
+ *
+ *	2026-11-21T09:30:44.000004Z uid=0 pid=71 command="deploy" outcome="ok"
+ *
+ * Lines are only ever added, each by one write; the outcome is a JSON string.
+ */
+#ifndef SUTRA_DEPLOY_AUDIT_H
+#define SUTRA_DEPLOY_AUDIT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Adds a line. What cannot be written is not: an audit must not stop the work. */
+void sutra_audit(const char *state_dir, const char *command, const char *outcome);
+
+struct sutra_audit_line {
+	int64_t at_us;
+	long uid;
+	char command[64], outcome[160];	/* cut to fit */
+};
+
+/* One line of n bytes without its end; whether it is one. */
+bool sutra_audit_parse(const char *line, size_t n, struct sutra_audit_line *ret);
+
+/* A reader that goes on where it was; all zeros: before the first call. */
+struct sutra_audit_reader {
+	off_t at;
+	ino_t inode;
+	bool begun;
+};
+
+/* What was added since the last call, oldest first; the first call, and one after the file was
+ * replaced, gives the last lines. At most `most` lines, the newest; what is no line is left out.
+ * Returns how many. */
+size_t sutra_audit_read(struct sutra_audit_reader *r, const char *state_dir, struct sutra_audit_line *ret,
+			size_t most);
+
+#endif

@@ -1,0 +1,40 @@
+/*
+ * balancer - the HAProxies of a stack: which replicas stand behind each, where its statistics
+ * are, and waiting for what it says of a server (CSV, by column name).
+ */
+#ifndef SUTRA_DEPLOY_BALANCER_H
+#define SUTRA_DEPLOY_BALANCER_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "compose/compose.h"
+#include "runtime/unit.h"
+
+struct sutra_balancer {
+	char *service;	/* ml-base-lb */
+	char *group;	/* ml-base: its backend has the group's name, its servers the services' */
+	char *csv;	/* URL of its statistics, with credentials where it wants some: not for display */
+};
+
+/* The record's list of balancers: units that run haproxy, the group of the first service each
+ * depends on, and the published port of its health check, which has the statistics too. */
+json_t *sutra_balancers_record(const struct sutra_unit *units, size_t n, const struct sutra_compose *selected);
+/* From a record; the credentials come from the state folder. */
+void sutra_balancers_read(const char *state_dir, const json_t *record, struct sutra_balancer **ret, size_t *ret_n);
+void sutra_balancers_free(struct sutra_balancer *list, size_t n);
+/* Of the balancer in front of a group, or NULL. */
+const char *sutra_balancers_csv(const struct sutra_balancer *list, size_t n, const char *group);
+
+/* Whether its statistics can be had: not while it runs on another port or with other credentials. */
+bool sutra_balancer_answers(const char *csv);
+/* SUTRA_E_TIMEOUT names server and last state. */
+int sutra_balancer_wait_up(const char *csv, const char *backend, const char *server,
+			   uint64_t timeout_ns, const volatile int *stop, struct sutra_err *err);
+/* Until it gets no new sessions and has none. */
+int sutra_balancer_wait_drained(const char *csv, const char *backend, const char *server,
+				uint64_t timeout_ns, const volatile int *stop, struct sutra_err *err);
+
+#endif

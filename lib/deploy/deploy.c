@@ -1,0 +1,558 @@
+#include "deploy/deploy.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/jsonio.h"
+#include "net/fetch.h"
+#include "deploy/balancer.h"
+#include "deploy/deployment.h"
+#include "deploy/generation.h"
+#include "deploy/record.h"
+
+#define DRAIN_NS 30000000000u
+#define READY_NS 2000000000u
+#define PATIENCE_NS 8000000000u	/* with what should serve and does not, before it is restarted */
+
+void sutra_profiles_of(struct sutra_config *config, struct sutra_strv *ret)
+{
+	const char *edition = sutra_config_get(config, "SUTRA_EDITION");
+	bool cache = true;
+
+	sutra_str_bool(sutra_config_get(config, "SUTRA_CACHE_ENABLED"), &cache);
+	sutra_strv_add(ret, edition);
+	if (strcmp(edition, "simple") != 0)
+		sutra_strv_add(ret, "scaling");
+	if (cache)
+		sutra_strv_add(ret, "cache");
+}
+
+/* Images by name in place of the compose file's. */
+static void take_images(struct sutra_desired *d, const json_t *images)
+{
+	d->images = json_object_size(images) ? json_incref((json_t *)(uintptr_t)images) : NULL;
+	for (size_t i = 0; i < d->n; i++) {
+		const char *image = json_string_value(json_object_get(images, d->units[i].name));
+
+		if (!image)
+			continue;
+		sutra_free(d->units[i].image);
+		d->units[i].image = xstrdup(image);
+	}
+}
+
+int sutra_desired_make(const struct sutra_runtime *rt, struct sutra_config *config, const struct sutra_parts *parts,
+		       const char *state_dir, struct sutra_desired *ret, struct sutra_err *err)
+{
+	char *file = xasprintf("%s/compose/docker-compose.yml", parts->data_dir);
+	char *folder = xasprintf("%s/compose", parts->data_dir),
+	     *program_dir = parts->program_dir ? xstrdup(parts->program_dir) : sutra_program_dir();
+	struct sutra_unit_options o = { state_dir, program_dir, folder,
+					   sutra_config_get(config, "SUTRA_USER"), rt == &sutra_docker, NULL };
+	struct sutra_desired d = { .rt = rt, .file = file };
+	json_t *record = NULL;
+	int rc = sutra_config_settle_exposure(config, err);
+
+	sutra_profiles_of(config, &d.profiles);
+	rc = rc ? rc : sutra_compose_read(file, sutra_config_variable, config, &d.all, err);
+	rc = rc ? rc : sutra_compose_read(file, sutra_config_variable, config, &d.selected, err);
+	rc = rc ? rc : sutra_compose_select(d.selected, &d.profiles, err);
+	sutra_record_load(state_dir, &record, NULL);
+	if (!rc)
+		o.addresses = d.addresses = sutra_units_addresses(d.all, json_object_get(record, "addresses"));
+	rc = rc ? rc : sutra_units_make(d.selected, d.all, &o, &d.units, &d.n, err);
+	if (!rc && rt == &sutra_docker)
+		take_images(&d, parts->images);
+	rc = rc || !rt->resolve ? rc : rt->resolve(d.units, d.n, err);
+	json_decref(record);
+	sutra_free(folder);
+	sutra_free(program_dir);
+	if (rc)
+		sutra_desired_release(&d);
+	else
+		*ret = d;
+	return rc;
+}
+
+void sutra_desired_release(struct sutra_desired *d)
+{
+	sutra_units_free(d->units, d->n);
+	sutra_compose_free(d->selected);
+	sutra_compose_free(d->all);
+	sutra_strv_release(&d->profiles);
+	sutra_free(d->file);
+	json_decref(d->images);
+	json_decref(d->addresses);
+	*d = (struct sutra_desired){ 0 };
+}
+
+static json_t *record_begin(struct sutra_config *config, const struct sutra_desired *d,
+			    const char *state_dir)
+{
+	char stamp[SUTRA_RFC3339_LEN];
+	json_t *record = NULL;
+	int64_t dimension = 0;
+	bool cache = true;
+
+	if (sutra_record_load(state_dir, &record, NULL))
+		record = json_pack("{s:[]}", "services");
+	sutra_clock_rfc3339(sutra_clock_wall_us(), stamp);
+	sutra_str_int(sutra_config_get(config, "MATRYOSHKA_DIM"), 1, 1 << 16, &dimension);
+	sutra_str_bool(sutra_config_get(config, "SUTRA_CACHE_ENABLED"), &cache);
+	json_object_set_new(record, "schema", json_string("sutra.deployment/1"));
+	json_object_set_new(record, "project", json_string("sutra"));
+	json_object_set_new(record, "runtime", json_string(d->rt->name));
+	json_object_set_new(record, "edition", json_string(sutra_config_get(config, "SUTRA_EDITION")));
+	json_object_set_new(record, "deployed_at", json_string(stamp));
+	json_object_set_new(record, "dimension", json_integer(dimension));
+	json_object_set_new(record, "cache_enabled", json_boolean(cache));
+	json_object_set_new(record, "complete", json_false());
+	json_object_set(record, "addresses", d->addresses);
+	json_object_set_new(record, "balancers", sutra_balancers_record(d->units, d->n, d->selected));
+	return record;
+}
+
+struct apply {
+	const struct sutra_desired *d;
+	const struct sutra_plan *plan;
+	struct sutra_scene scene;
+	uint64_t timeout_ns;
+	const volatile int *stop;
+	struct sutra_deploy_events *events;
+	json_t *record;
+	struct sutra_balancer *balancers;
+	size_t n_balancers;
+	struct sutra_err *err;
+	bool *replaced;		/* by step */
+};
+
+static int interrupted(const struct apply *a)
+{
+	return a->stop && *a->stop ? sutra_fail(a->err, SUTRA_E_INTERRUPTED, "interrupted") : 0;
+}
+
+static int wait_for(const struct apply *a, struct sutra_awaited *list, size_t n,
+		    void (*ready)(const struct sutra_awaited *a))
+{
+	int rc = sutra_await(a->d->rt, a->scene.state_dir, list, n, a->timeout_ns, ready, a->stop, a->err);
+
+	for (size_t i = 0; rc && i < n; i++) {
+		bool dead = list[i].reason && !strcmp(list[i].reason, "exited");
+
+		if (!list[i].ready && (rc != SUTRA_E_IO || dead)) {
+			*a->events->failed = list[i];
+			break;
+		}
+	}
+	return rc;
+}
+
+static struct sutra_awaited awaited_of(const struct sutra_unit *u)
+{
+	return (struct sutra_awaited){ .name = u->name, .program = u->program, .health_url = u->health_url,
+				       .may_end = u->restart == SUTRA_RESTART_NO, .must_end = u->awaited_end };
+}
+
+/* Starts units, or restarts them with what changed, and says so in the record. */
+static int start_units(const struct apply *a, const struct sutra_unit *const *units,
+		       struct sutra_awaited *awaited, size_t n)
+{
+	int rc;
+
+	a->events->touched = true;
+	rc = a->d->rt->start(&a->scene, units, awaited, n, a->err);
+
+	for (size_t i = 0; i < n && !rc; i++) {
+		struct sutra_supervised now;
+
+		a->d->rt->observe(a->scene.state_dir, units[i]->name, &now);
+		sutra_record_put(a->record, units[i]->name,
+				 sutra_record_service(units[i], now.id, a->d->file));
+	}
+	return rc ? rc : sutra_record_save(a->scene.state_dir, a->record, a->err);
+}
+
+static void tell(const struct apply *a, const struct sutra_step *s)
+{
+	if (a->events->step)
+		a->events->step(s);
+}
+
+static const struct sutra_step *step_of(const struct apply *a, const char *name)
+{
+	for (size_t i = 0; i < a->plan->n; i++)
+		if (!strcmp(a->plan->steps[i].name, name))
+			return &a->plan->steps[i];
+	return NULL;
+}
+
+static int stop_one(const struct apply *a, const struct sutra_step *s)
+{
+	int rc;
+
+	tell(a, s);
+	a->events->touched = true;
+	rc = a->d->rt->remove(a->scene.state_dir, s->name, a->err);
+	if (rc)
+		return rc;
+	sutra_record_put(a->record, s->name, NULL);
+	return sutra_record_save(a->scene.state_dir, a->record, a->err);
+}
+
+/* Whether all that u waits for (conditions other than "started") is already through. */
+static bool may_start(const struct apply *a, const struct sutra_unit *u, const bool *started,
+		      const bool *healthy)
+{
+	for (size_t i = 0; i < u->n_depends_on; i++) {
+		const struct sutra_step *s = step_of(a, u->depends_on[i].service);
+		size_t at = s ? (size_t)(s - a->plan->steps) : 0;
+
+		if (s && s->action == SUTRA_START &&
+		    !(u->depends_on[i].condition == SUTRA_STARTED ? started[at] : healthy[at]))
+			return false;
+	}
+	return true;
+}
+
+/* One that takes over an address comes last: what gives it up serves until then. */
+static bool may_take_over(const struct apply *a, const struct sutra_step *s, const bool *healthy)
+{
+	for (size_t i = 0; sutra_plan_giver(a->plan, s) && i < a->plan->n; i++) {
+		const struct sutra_step *other = &a->plan->steps[i];
+
+		if (other->action == SUTRA_START && !healthy[i] && !sutra_plan_giver(a->plan, other))
+			return false;
+	}
+	return true;
+}
+
+/* The next wave: all whose conditions are met, in an order that meets them. */
+static size_t next_wave(const struct apply *a, bool *started, const bool *healthy,
+			const struct sutra_unit **units, struct sutra_awaited *wave)
+{
+	bool more = true;
+	size_t n = 0;
+
+	while (more) {
+		more = false;
+		for (size_t i = 0; i < a->plan->n; i++) {
+			const struct sutra_step *s = &a->plan->steps[i];
+
+			if (s->action != SUTRA_START || started[i] || !may_start(a, s->unit, started, healthy) ||
+			    !may_take_over(a, s, healthy))
+				continue;
+			tell(a, s);
+			units[n] = s->unit;
+			wave[n++] = awaited_of(s->unit);
+			started[i] = more = true;
+		}
+	}
+	return n;
+}
+
+/* What the wave takes addresses from is stopped now. */
+static int stop_givers(const struct apply *a, const struct sutra_awaited *wave, size_t n)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < n && !rc; i++) {
+		const struct sutra_step *giver = sutra_plan_giver(a->plan, step_of(a, wave[i].name));
+
+		rc = giver ? stop_one(a, giver) : 0;
+	}
+	return rc;
+}
+
+static int start_all(const struct apply *a)
+{
+	bool *started = xcalloc(a->plan->n, 1), *healthy = xcalloc(a->plan->n, 1);
+	const struct sutra_unit **units = xcalloc(a->plan->n, sizeof(*units));
+	struct sutra_awaited *wave = xcalloc(a->plan->n, sizeof(*wave));
+	size_t n;
+	int rc = 0;
+
+	while (!rc && !(rc = interrupted(a)) && (n = next_wave(a, started, healthy, units, wave))) {
+		rc = stop_givers(a, wave, n);
+		rc = rc ? rc : start_units(a, units, wave, n);
+		rc = rc ? rc : wait_for(a, wave, n, a->events->ready);
+		memcpy(healthy, started, a->plan->n);
+	}
+	sutra_free(started);
+	sutra_free(healthy);
+	sutra_free(units);
+	sutra_free(wave);
+	return rc;
+}
+
+static bool is_replica(const struct sutra_unit *u) { return u && strcmp(u->group, u->name) != 0; }
+
+/* A replica that is started is of use once its balancer says so. */
+static int wait_balanced(const struct apply *a, const struct sutra_unit *u)
+{
+	const char *csv = is_replica(u) ? sutra_balancers_csv(a->balancers, a->n_balancers, u->group) : NULL;
+
+	return !csv ? 0 : sutra_balancer_wait_up(csv, u->group, u->name, a->timeout_ns, a->stop, a->err);
+}
+
+static int wait_all_balanced(const struct apply *a)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < a->plan->n && !rc; i++)
+		if (a->plan->steps[i].action == SUTRA_START)
+			rc = wait_balanced(a, a->plan->steps[i].unit);
+	return rc;
+}
+
+/* Before a replica goes: its balancer sends it nothing new, and it has finished what it had. */
+static int drain(const struct apply *a, const struct sutra_unit *u)
+{
+	const char *csv = is_replica(u) ? sutra_balancers_csv(a->balancers, a->n_balancers, u->group) : NULL;
+	int rc;
+
+	if (!csv || !a->d->rt->drain)
+		return 0;
+	rc = a->d->rt->drain(a->scene.state_dir, u->name, a->err);
+	return rc ? rc : sutra_balancer_wait_drained(csv, u->group, u->name, DRAIN_NS, a->stop, a->err);
+}
+
+/* One service after the other; a replica must be up in the balancer before the next goes. */
+static int replace_one(const struct apply *a, const struct sutra_step *s)
+{
+	struct sutra_awaited w = awaited_of(s->unit);
+	int rc = interrupted(a);
+
+	a->replaced[s - a->plan->steps] = true;
+	if (!rc)
+		tell(a, s);
+	rc = rc ? rc : drain(a, s->unit);
+	rc = rc ? rc : start_units(a, &s->unit, &w, 1);
+	rc = rc ? rc : wait_for(a, &w, 1, a->events->ready);
+	return rc ? rc : wait_balanced(a, s->unit);
+}
+
+/* Balancers that answer neither where nor to whom they will: their port or credentials change, and
+ * nothing can be waited for in them until they are replaced. */
+static int replace_mute_balancers(const struct apply *a)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < a->plan->n && !rc; i++) {
+		const struct sutra_step *s = &a->plan->steps[i];
+
+		for (size_t b = 0; b < a->n_balancers && !rc; b++)
+			if (s->action == SUTRA_REPLACE && !strcmp(s->name, a->balancers[b].service) &&
+			    !sutra_balancer_answers(a->balancers[b].csv))
+				rc = replace_one(a, s);
+	}
+	return rc;
+}
+
+static int replace_all(const struct apply *a)
+{
+	int rc = 0;
+
+	/* Replicas first: what stands in front of them retries meanwhile. */
+	for (int replicas = 1; replicas >= 0; replicas--) {
+		for (size_t i = 0; i < a->plan->n && !rc; i++) {
+			const struct sutra_step *s = &a->plan->steps[i];
+
+			if (s->action == SUTRA_REPLACE && !a->replaced[i] && is_replica(s->unit) == (replicas == 1))
+				rc = replace_one(a, s);
+		}
+	}
+	return rc;
+}
+
+static int restart_kept(const struct apply *a, const struct sutra_unit *u, const char *cause)
+{
+	const struct sutra_step step = { .action = SUTRA_REPLACE, .unit = u, .name = u->name,
+					 .cause = (char *)(uintptr_t)cause };
+	struct sutra_deployment *d;
+	int rc = interrupted(a);
+
+	rc = rc ? rc : sutra_deployment_load(a->scene.state_dir, &d, a->err);
+	if (rc)
+		return rc;
+	tell(a, &step);
+	a->events->healed++;
+	rc = sutra_deployment_restart(d, u->name, a->timeout_ns, a->err);
+	sutra_deployment_free(d);
+	return rc;
+}
+
+/* Whether a replica answers its balancer with 404: a command that was cut off has drained it. */
+static bool is_drained(const char *health_url)
+{
+	size_t stem = strlen(health_url) - strlen("/health");
+	struct sutra_fetch f;
+	bool drained;
+	char *url;
+
+	if (!sutra_str_ends(health_url, "/health"))
+		return false;
+	url = xasprintf("%.*s/ready", (int)stem, health_url);
+	sutra_fetch_init(&f);
+	f.url = url;
+	f.timeout_ns = READY_NS;
+	sutra_fetch_one(&f, NULL);
+	drained = f.status == 404;
+	sutra_fetch_release(&f);
+	sutra_free(url);
+	return drained;
+}
+
+/* A replica that is well and that its balancer does not use. */
+static int heal_replica(const struct apply *a, const struct sutra_unit *u, const char *health_url)
+{
+	const char *csv = is_replica(u) ? sutra_balancers_csv(a->balancers, a->n_balancers, u->group) : NULL;
+	uint64_t patience = a->timeout_ns / 2 < PATIENCE_NS ? a->timeout_ns / 2 : PATIENCE_NS;
+	int rc;
+
+	if (!csv)
+		return 0;
+	if (is_drained(health_url))
+		return restart_kept(a, u, "it was drained and left so");
+	rc = sutra_balancer_wait_up(csv, u->group, u->name, patience, a->stop, a->err);
+	return rc == SUTRA_E_TIMEOUT ? restart_kept(a, u, "its balancer does not use it") : rc;
+}
+
+/* What is not touched, and (units may be NULL) its units; how many. */
+static size_t kept_of(const struct apply *a, struct sutra_awaited *kept, const struct sutra_unit **units)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < a->plan->n; i++) {
+		if (a->plan->steps[i].action != SUTRA_KEEP)
+			continue;
+		if (units)
+			units[n] = a->plan->steps[i].unit;
+		kept[n++] = awaited_of(a->plan->steps[i].unit);
+	}
+	return n;
+}
+
+/* What stays must serve before others are taken out: what does not answer is restarted. */
+static int heal_kept(const struct apply *a)
+{
+	struct sutra_awaited *kept = xcalloc(a->plan->n + 1, sizeof(*kept));
+	const struct sutra_unit **units = xcalloc(a->plan->n + 1, sizeof(*units));
+	uint64_t patience = a->timeout_ns / 2 < PATIENCE_NS ? a->timeout_ns / 2 : PATIENCE_NS;
+	size_t n = kept_of(a, kept, units);
+	int rc = n ? sutra_await(a->d->rt, a->scene.state_dir, kept, n, patience, NULL, a->stop, a->err) : 0;
+
+	if (rc == SUTRA_E_TIMEOUT) {
+		rc = 0;
+		for (size_t i = 0; i < n && !rc; i++)
+			rc = kept[i].ready ? 0 : restart_kept(a, units[i], "it does not answer");
+	}
+	for (size_t i = 0; i < n && !rc; i++)
+		rc = heal_replica(a, units[i], kept[i].probed);
+	sutra_free(kept);
+	sutra_free(units);
+	return rc;
+}
+
+/* What is not touched must be healthy too, or the stack is not. */
+static int wait_kept(const struct apply *a)
+{
+	struct sutra_awaited *kept = xcalloc(a->plan->n + 1, sizeof(*kept));
+	size_t n = kept_of(a, kept, NULL);
+	int rc = n ? wait_for(a, kept, n, NULL) : 0;
+
+	sutra_free(kept);
+	return rc;
+}
+
+/* Whether it was stopped before, for what takes its address over. */
+static bool is_giver(const struct sutra_plan *plan, const struct sutra_step *s)
+{
+	for (size_t i = 0; i < plan->n; i++)
+		if (sutra_plan_giver(plan, &plan->steps[i]) == s)
+			return true;
+	return false;
+}
+
+static int stop_all(const struct apply *a)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < a->plan->n && !rc; i++)
+		if (a->plan->steps[i].action == SUTRA_STOP && !is_giver(a->plan, &a->plan->steps[i]))
+			rc = stop_one(a, &a->plan->steps[i]);
+	return rc;
+}
+
+/* Nothing is to change: is everything well? */
+static int check_kept(struct apply *a)
+{
+	json_t *record = NULL;
+	int rc;
+
+	if (!sutra_record_load(a->scene.state_dir, &record, NULL))
+		sutra_balancers_read(a->scene.state_dir, record, &a->balancers, &a->n_balancers);
+	rc = heal_kept(a);
+	rc = rc ? rc : wait_kept(a);
+	sutra_balancers_free(a->balancers, a->n_balancers);
+	json_decref(record);
+	return rc;
+}
+
+int sutra_deploy_apply(struct sutra_config *config, const struct sutra_desired *d,
+		       const struct sutra_plan *plan, const char *state_dir, int generation, uint64_t timeout_ns,
+		       const volatile int *stop, struct sutra_deploy_events *events,
+		       struct sutra_err *err)
+{
+	struct apply a = { d, plan, { state_dir, d->file, config, &d->profiles, d->selected, d->images },
+			   timeout_ns, stop, events, NULL, NULL, 0, err, NULL };
+	int rc = d->rt->check(err);
+
+	if (rc || (!plan->n_changes && !plan->unfinished))
+		return rc ? rc : check_kept(&a);
+	rc = d->rt->prepare(&a.scene, plan, err);
+	if (rc)
+		return rc;
+	a.record = record_begin(config, d, state_dir);
+	a.replaced = xcalloc(plan->n + 1, sizeof(*a.replaced));
+	sutra_balancers_read(state_dir, a.record, &a.balancers, &a.n_balancers);
+	rc = sutra_record_save(state_dir, a.record, err);
+	rc = rc ? rc : d->rt->begin(&a.scene, plan, err);
+	rc = rc ? rc : start_all(&a);
+	rc = rc ? rc : replace_mute_balancers(&a);
+	rc = rc ? rc : wait_all_balanced(&a);
+	rc = rc ? rc : heal_kept(&a);
+	rc = rc ? rc : replace_all(&a);
+	rc = rc ? rc : wait_kept(&a);
+	rc = rc ? rc : stop_all(&a);	/* last: nobody uses them any more */
+	if (!rc && !generation)
+		rc = sutra_generation_commit(state_dir, a.record, &generation, err);
+	if (!rc) {
+		json_object_set_new(a.record, "generation", json_integer(generation));
+		json_object_set_new(a.record, "complete", json_true());
+		rc = sutra_record_save(state_dir, a.record, err);
+	}
+	sutra_balancers_free(a.balancers, a.n_balancers);
+	sutra_free(a.replaced);
+	json_decref(a.record);
+	return rc;
+}
+
+int sutra_deploy_down(const struct sutra_runtime *rt, const char *state_dir, bool volumes, size_t *ret_n,
+		      int *ret_killed, struct sutra_err *err)
+{
+	char *record = xasprintf("%s/deployment.json", state_dir);
+	int rc = rt->down(state_dir, volumes, ret_n, ret_killed, err);
+
+	if (!rc && unlink(record) && errno != ENOENT)
+		rc = sutra_fail_errno(err, "cannot remove %s", record);
+	rc = rc || !volumes ? rc : sutra_generation_forget_all(state_dir, err);
+	sutra_free(record);
+	return rc;
+}

@@ -1,0 +1,64 @@
+/*
+ * deploy - settings to a running stack: config, compose model, units, plan, native runtime.
+ *
+ * The record (<state>/deployment.json) is written again after every change, so that an
+ * interrupted deploy leaves the truth behind and the next one, or down, finishes the work.
+ */
+#ifndef SUTRA_DEPLOY_DEPLOY_H
+#define SUTRA_DEPLOY_DEPLOY_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "deploy/await.h"
+#include "compose/config.h"
+#include "deploy/plan.h"
+#include "runtime/runtime.h"
+
+struct sutra_desired {	/* owns its parts */
+	const struct sutra_runtime *rt;
+	char *file;			/* the compose file */
+	struct sutra_strv profiles;
+	struct sutra_compose *all, *selected;
+	struct sutra_unit *units;
+	size_t n;
+	json_t *images;			/* service -> image, in place of the file's; NULL: none */
+	json_t *addresses;		/* unit.h */
+};
+
+/* Where the parts of a stack come from. */
+struct sutra_parts {
+	const char *data_dir;		/* compose/docker-compose.yml */
+	const char *program_dir;	/* NULL: the daemons beside this command */
+	const json_t *images;		/* service -> image, in place of the file's; NULL: none */
+};
+
+/* The profiles that edition and cache turn on (CONTRACT section 1). */
+void sutra_profiles_of(struct sutra_config *config, struct sutra_strv *ret);
+/* The stack that the settings ask for. Ports and the model folder must be set in config. */
+int sutra_desired_make(const struct sutra_runtime *rt, struct sutra_config *config, const struct sutra_parts *parts,
+		       const char *state_dir, struct sutra_desired *ret, struct sutra_err *err);
+void sutra_desired_release(struct sutra_desired *d);
+
+struct sutra_deploy_events {
+	void (*step)(const struct sutra_step *s);		/* before each change */
+	void (*ready)(const struct sutra_awaited *a);
+	struct sutra_awaited *failed;	/* filled when a wait fails: its evidence; strings are borrowed */
+	bool touched;			/* set once something was started, replaced or stopped */
+	size_t healed;			/* services of the plan's "keep" that had to be restarted */
+};
+
+/* Carries the plan out. generation: the number that the record gets when it comes to its end;
+ * 0: the newest that sutra_generation_prepare has prepared. stop: becomes non-zero on Ctrl-C. On
+ * failure the record tells how far it came. */
+int sutra_deploy_apply(struct sutra_config *config, const struct sutra_desired *d,
+		       const struct sutra_plan *plan, const char *state_dir, int generation, uint64_t timeout_ns,
+		       const volatile int *stop, struct sutra_deploy_events *events,
+		       struct sutra_err *err);
+/* Ends everything that is deployed; stored data and generations stay unless volumes. *ret_n services,
+ * *ret_killed by force. */
+int sutra_deploy_down(const struct sutra_runtime *rt, const char *state_dir, bool volumes, size_t *ret_n,
+		      int *ret_killed, struct sutra_err *err);
+
+#endif

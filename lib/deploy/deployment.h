@@ -1,0 +1,92 @@
+/*
+ * deployment - what runs where: the record `sutra deploy` leaves, joined with what the
+ * supervisor says now. status, logs, restart, validate-scaling and monitor start here.
+ */
+#ifndef SUTRA_DEPLOY_DEPLOYMENT_H
+#define SUTRA_DEPLOY_DEPLOYMENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "base/str.h"
+#include "deploy/balancer.h"
+#include "runtime/runtime.h"
+
+enum sutra_run_state { SUTRA_RUN_UNKNOWN, SUTRA_RUN_ABSENT, SUTRA_RUN_RUNNING, SUTRA_RUN_EXITED, SUTRA_RUN_STOPPED,
+		       SUTRA_RUN_DONE };
+
+struct sutra_deployed {
+	char *name;		/* compose name: ml-base-1 */
+	char *program;		/* sutra-ml-base, haproxy, sutra-storage ... */
+	char *address;		/* its own, with the container port: 127.77.0.3:8887 */
+	char *published;	/* on the host: 127.0.0.1:8888; NULL: not published */
+	char *health_url;	/* http://address/health; for HAProxy its own health page */
+	char *group;		/* replicas of one kind share it: "ml-base"; else the name */
+	struct sutra_strv depends_on;	/* also what its settings name: edges.h */
+	uint64_t start_period_ns;	/* of its healthcheck: starting, not down, within it */
+	uint64_t memory_limit;	/* bytes; 0: none */
+	bool one_shot;		/* restart: no */
+	char *log_dir;		/* folder of `current` (svlogd) */
+	char *config_hash;
+	/* live */
+	enum sutra_run_state state;	/* a one-shot service that ended with 0 is DONE */
+	pid_t pid;
+	int64_t started_us;	/* wall clock; 0 unknown */
+	unsigned restarts;	/* by the supervisor since the deploy */
+	int last_exit;		/* exit code of the last run, 128 + signal; -1: none yet, or unknown */
+	uint64_t limit_reached;	/* that run ended for want of memory: base/proc.h, sutra_proc_end */
+	uint64_t rss_bytes, pss_bytes;	/* of its processes */
+	uint64_t cpu_us;		/* used by them since they began */
+	char *asked_address, *asked_health;	/* as recorded: runtime.h's "{container}" in them */
+};
+
+struct sutra_deployment {
+	char *state_dir;
+	char *project;
+	char *runtime;		/* "native", "docker" */
+	const struct sutra_runtime *rt;
+	char *edition;
+	char *deployed_at;	/* RFC 3339 */
+	struct sutra_balancer *balancers;
+	size_t n_balancers;
+	int64_t dimension;
+	int64_t generation;	/* of the last deploy that came to its end; 0 none */
+	bool cache_enabled;
+	bool complete;		/* the last deploy came to its end */
+	bool supervised;	/* the supervisor lives */
+	uint64_t files;		/* the least hard limit of open files of a local process; UINT64_MAX: none known */
+	bool as_root;		/* local processes run as root */
+	bool limits_enforced;	/* every running service with a memory limit is held to it */
+	struct sutra_deployed *services;	/* in start order */
+	size_t n;
+};
+
+/* $SUTRA_STATE_DIR, else $XDG_STATE_HOME/sutra, else ~/.local/state/sutra; x-allocated. */
+char *sutra_state_dir(void);
+/* Folder with compose/ and validate/: $SUTRA_DATA_DIR, <prefix>/share/sutra, or the source
+ * tree the program was built in; x-allocated; NULL: none found. */
+char *sutra_data_dir(void);
+/* SUTRA_E_NOTFOUND: nothing is deployed. */
+int sutra_deployment_load(const char *state_dir, struct sutra_deployment **ret,
+			  struct sutra_err *err);
+void sutra_deployment_free(struct sutra_deployment *d);
+const struct sutra_deployed *sutra_deployment_find(const struct sutra_deployment *d, const char *name);
+/* URL of the statistics of the balancer in front of a group of replicas, or NULL. */
+const char *sutra_deployment_csv(const struct sutra_deployment *d, const char *group);
+/* Reads the supervisor's and /proc's live part again; from where the runtime does not answer, what was
+ * known stays. */
+void sutra_deployment_refresh(struct sutra_deployment *d);
+/* The same, but memory and limits stay as they were read last: they cost the kernel most. */
+void sutra_deployment_refresh_state(struct sutra_deployment *d);
+/* Restarts one service in place (HUP where the program restarts itself, else TERM and
+ * start), and waits until its health check passes or timeout_ns is over. */
+int sutra_deployment_restart(struct sutra_deployment *d, const char *name, uint64_t timeout_ns,
+			     struct sutra_err *err);
+/* kill(2) with sig on the service's main process; the supervisor starts it again. */
+int sutra_deployment_kill(struct sutra_deployment *d, const char *name, int sig,
+			  struct sutra_err *err);
+
+#endif

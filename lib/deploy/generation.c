@@ -1,0 +1,273 @@
+#include "deploy/generation.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/jsonio.h"
+#include "base/str.h"
+#include "runtime/docker.h"
+
+enum { MAX_NUMBER = 999999999, KEPT = 4, MAX_DOC = 1 << 20, MAX_RECORD = 16 << 20, MAX_COMPOSE_FILE = 1 << 20 };
+
+static char *dir_of(const char *state_dir, int number)
+{
+	return xasprintf("%s/generations/%d", state_dir, number);
+}
+
+static char *next_dir(const char *state_dir) { return xasprintf("%s/generations/next", state_dir); }
+
+static int write_doc(const char *dir, const json_t *doc, struct sutra_err *err)
+{
+	char *path = xasprintf("%s/generation.json", dir);
+	struct sutra_buf b;
+	int rc;
+
+	sutra_buf_init(&b, MAX_DOC);
+	sutra_json_add(&b, doc, 1);
+	rc = sutra_buf_error(&b) ? sutra_fail(err, b.error, "%s cannot be written", path) :
+				   sutra_file_write(path, b.data, b.len, 0600, err);
+	sutra_buf_release(&b);
+	sutra_free(path);
+	return rc;
+}
+
+static json_t *describe(struct sutra_config *config, const struct sutra_desired *d, const char *state_dir,
+			const char *cause)
+{
+	json_t *doc = json_object(), *services = json_array(), *images = json_object();
+	char stamp[SUTRA_RFC3339_LEN], tag[SUTRA_TAG_LEN];
+
+	sutra_clock_rfc3339(sutra_clock_wall_us(), stamp);
+	for (size_t i = 0; i < d->n; i++) {
+		json_array_append_new(services, json_string(d->units[i].name));
+		if (d->units[i].image && !sutra_docker_tag(state_dir, d->units[i].image, tag))
+			json_object_set_new(images, d->units[i].name, json_string(tag));
+	}
+	json_object_set_new(doc, "schema", json_string("sutra.generation/1"));
+	json_object_set_new(doc, "deployed_at", json_string(stamp));
+	json_object_set_new(doc, "cause", json_string(cause));
+	json_object_set_new(doc, "runtime", json_string(d->rt->name));
+	json_object_set_new(doc, "settings", sutra_config_settings(config));
+	json_object_set_new(doc, "services", services);
+	json_object_set_new(doc, "images", images);
+	return doc;
+}
+
+/* Without its image a generation would start what the name means by then. */
+static int keep_images(const struct sutra_desired *d, const char *state_dir, struct sutra_err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < d->n && !rc; i++)
+		rc = d->units[i].image ? sutra_docker_keep(state_dir, d->units[i].image, err) : 0;
+	return rc;
+}
+
+/* The programs that are Sutra's own, once each. */
+static int keep_programs(const struct sutra_desired *d, const char *dir, struct sutra_err *err)
+{
+	int rc = sutra_mkdirs(dir, 0755, err);
+
+	for (size_t i = 0; i < d->n && !rc; i++) {
+		const struct sutra_unit *u = &d->units[i];
+		char *to = xasprintf("%s/%s", dir, u->program);
+
+		if (sutra_str_starts(u->program, "sutra-") && !sutra_is_file(to))
+			rc = sutra_copy_file(u->argv.items[0], to, err);
+		sutra_free(to);
+	}
+	return rc;
+}
+
+static int newest_first(const void *a, const void *b) { return *(const int *)b - *(const int *)a; }
+
+size_t sutra_generation_list(const char *state_dir, int **ret)
+{
+	char *path = xasprintf("%s/generations", state_dir);
+	DIR *d = opendir(path);
+	struct dirent *e;
+	int *list = NULL;
+	size_t n = 0;
+
+	while (d && (e = readdir(d))) {
+		int64_t number;
+
+		if (sutra_str_int(e->d_name, 1, MAX_NUMBER, &number))
+			continue;
+		list = xrealloc_array(list, n + 1, sizeof(*list));
+		list[n++] = (int)number;
+	}
+	if (d)
+		closedir(d);
+	sutra_free(path);
+	if (n)
+		qsort(list, n, sizeof(*list), newest_first);
+	*ret = list;
+	return n;
+}
+
+/* Whether a running service was started from the generation's folder. */
+static bool in_use(const json_t *record, const char *state_dir, int number)
+{
+	char *inside = xasprintf("%s/generations/%d/", state_dir, number);
+	struct sutra_buf text;
+	bool yes;
+
+	sutra_buf_init(&text, MAX_RECORD);
+	sutra_json_add(&text, record, 0);
+	yes = sutra_buf_error(&text) || strstr(sutra_buf_str(&text), inside);
+	sutra_buf_release(&text);
+	sutra_free(inside);
+	return yes;
+}
+
+int sutra_generation_prepare(const char *state_dir, struct sutra_config *config, const struct sutra_desired *d,
+			     const char *data_dir, const char *cause, struct sutra_err *err)
+{
+	char *dir = next_dir(state_dir), *from = xasprintf("%s/compose", data_dir),
+	     *to = xasprintf("%s/compose", dir), *bin = xasprintf("%s/bin", dir);
+	json_t *doc = NULL;
+	int rc = sutra_remove_tree(dir, err);
+
+	rc = rc ? rc : sutra_mkdirs(dir, 0755, err);	/* containers read the configuration in it */
+	rc = rc ? rc : sutra_copy_tree(from, to, MAX_COMPOSE_FILE, err);
+	rc = rc || d->rt == &sutra_docker ? rc : keep_programs(d, bin, err);
+	if (!rc) {
+		doc = describe(config, d, state_dir, cause);
+		rc = write_doc(dir, doc, err);
+		rc = rc ? rc : keep_images(d, state_dir, err);
+	}
+	json_decref(doc);
+	sutra_free(dir);
+	sutra_free(from);
+	sutra_free(to);
+	sutra_free(bin);
+	return rc;
+}
+
+/* The stack's image tags that no generation names: also what a deploy has left that failed. */
+static void release_tags(const char *state_dir)
+{
+	json_t *named = json_object(), *image;
+	int *list;
+	size_t n = sutra_generation_list(state_dir, &list);
+	const char *service;
+
+	for (size_t i = 0; i < n; i++) {
+		struct sutra_generation g;
+
+		if (sutra_generation_open(state_dir, list[i], &g, NULL))
+			continue;
+		json_object_foreach (json_object_get(g.doc, "images"), service, image)
+			if (json_is_string(image))
+				json_object_set_new(named, json_string_value(image), json_true());
+		sutra_generation_release(&g);
+	}
+	sutra_docker_release(state_dir, named);
+	json_decref(named);
+	sutra_free(list);
+}
+
+/* All but the newest, and those that are in use. What cannot be removed now is tried again by
+ * the next deploy. */
+static void prune(const char *state_dir, const json_t *record)
+{
+	const char *runtime = json_string_value(json_object_get(record, "runtime"));
+	int *list;
+	size_t n = sutra_generation_list(state_dir, &list);
+
+	for (size_t i = KEPT; i < n; i++) {
+		char *dir = dir_of(state_dir, list[i]);
+
+		if (!in_use(record, state_dir, list[i]))
+			sutra_remove_tree(dir, NULL);
+		sutra_free(dir);
+	}
+	sutra_free(list);
+	if (runtime && !strcmp(runtime, sutra_docker.name))
+		release_tags(state_dir);
+}
+
+int sutra_generation_commit(const char *state_dir, const json_t *record, int *ret_number, struct sutra_err *err)
+{
+	char *next = next_dir(state_dir), *dir;
+	int *list, rc = 0;
+	size_t n = sutra_generation_list(state_dir, &list);
+
+	*ret_number = n ? list[0] + 1 : 1;
+	dir = dir_of(state_dir, *ret_number);
+	if (rename(next, dir))
+		rc = sutra_fail_errno(err, "cannot keep %s", dir);
+	else
+		prune(state_dir, record);
+	sutra_free(list);
+	sutra_free(next);
+	sutra_free(dir);
+	return rc;
+}
+
+int sutra_generation_forget_all(const char *state_dir, struct sutra_err *err)
+{
+	char *all = xasprintf("%s/generations", state_dir);
+	int rc = sutra_remove_tree(all, err);
+
+	if (!rc)
+		release_tags(state_dir);
+	sutra_free(all);
+	return rc;
+}
+
+static int not_there(const char *state_dir, int number, struct sutra_err *err)
+{
+	struct sutra_buf text;
+	int *list;
+	size_t n = sutra_generation_list(state_dir, &list);
+
+	sutra_buf_init(&text, 4096);
+	for (size_t i = 0; i < n; i++)
+		sutra_buf_addf(&text, "%s%d", i ? ", " : "", list[i]);
+	sutra_fail(err, SUTRA_E_NOTFOUND, "there is no generation %d; kept are: %s", number,
+		   n ? sutra_buf_str(&text) : "none");
+	sutra_hint(err, "sutra rollback --list shows them");
+	sutra_buf_release(&text);
+	sutra_free(list);
+	return SUTRA_E_NOTFOUND;
+}
+
+int sutra_generation_open(const char *state_dir, int number, struct sutra_generation *ret, struct sutra_err *err)
+{
+	struct sutra_generation g = { .number = number, .dir = dir_of(state_dir, number) };
+	char *path = xasprintf("%s/generation.json", g.dir);
+	int rc = sutra_json_read(path, MAX_DOC, &g.doc, err);
+
+	if (rc == SUTRA_E_NOTFOUND)
+		not_there(state_dir, number, err);
+	else if (!rc && (!json_is_object(json_object_get(g.doc, "settings")) ||
+			 !json_is_string(json_object_get(g.doc, "runtime"))))
+		rc = sutra_fail(err, SUTRA_E_CORRUPT, "%s is no generation", path);
+	sutra_free(path);
+	path = xasprintf("%s/bin", g.dir);
+	if (sutra_is_dir(path))
+		g.program_dir = path;
+	else
+		sutra_free(path);
+	if (rc)
+		sutra_generation_release(&g);
+	else
+		*ret = g;
+	return rc;
+}
+
+void sutra_generation_release(struct sutra_generation *g)
+{
+	sutra_free(g->dir);
+	sutra_free(g->program_dir);
+	json_decref(g->doc);
+	*g = (struct sutra_generation){ 0 };
+}

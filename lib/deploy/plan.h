@@ -1,0 +1,45 @@
+/*
+ * plan - what a deploy would do, as data: desired units against the record and what runs.
+ */
+#ifndef SUTRA_DEPLOY_PLAN_H
+#define SUTRA_DEPLOY_PLAN_H
+
+#include <jansson.h>
+
+#include "base/err.h"
+#include "runtime/runtime.h"
+#include "runtime/unit.h"
+
+enum sutra_action { SUTRA_KEEP, SUTRA_START, SUTRA_REPLACE, SUTRA_STOP,
+		    SUTRA_LEAVE };	/* runs, is no part of the edition, and nobody asked to stop it */
+
+struct sutra_step {
+	enum sutra_action action;
+	const struct sutra_unit *unit;	/* NULL: stop, leave */
+	char *name;
+	char *cause;	/* "not deployed", "MATRYOSHKA_DIM changed", "not running", "not in the edition" */
+	char *field, *old_value, *new_value;	/* the first changed field; or NULL */
+	char *old_hash;		/* of what runs; NULL: nothing does */
+	char *published;	/* of what is stopped or left: the address it holds; or NULL */
+};
+
+struct sutra_plan {
+	struct sutra_step *steps;	/* in the order of units, then stops */
+	size_t n, n_changes, n_left;
+	bool unfinished;	/* an earlier deploy was cut off: carry out even without changes */
+};
+
+/* record: as sutra_record_load or _recover give it; NULL when nothing is deployed. prune: what the
+ * edition lacks is stopped; else it is left, and one that holds an address which the edition
+ * needs is SUTRA_E_SETTING. */
+int sutra_plan_make(const struct sutra_runtime *rt, const struct sutra_unit *units, size_t n,
+		    const json_t *record, const char *state_dir, bool prune, struct sutra_plan *ret,
+		    struct sutra_err *err);
+/* The service that is stopped so that this step's unit gets its published address; NULL: none. */
+const struct sutra_step *sutra_plan_giver(const struct sutra_plan *p, const struct sutra_step *step);
+/* [{"service", "action", "cause", "field", "old", "new", "from", "to"}]: from and to are hashes. */
+json_t *sutra_plan_steps(const struct sutra_plan *p);
+void sutra_plan_release(struct sutra_plan *p);
+const char *sutra_action_name(enum sutra_action a);
+
+#endif

@@ -1,0 +1,251 @@
+#include <string.h>
+
+#include "base/alloc.h"
+#include "manifest/kube.h"
+
+#define METRICS "sutra.io/metrics"	/* label of the one Service of a workload that is scraped */
+#define SCRAPE "sutra.io/scrape"	/* label of who may scrape: a namespace, or a pod beside the stack */
+
+static json_t *service_port(int port)
+{
+	return json_pack("{s:o, s:s, s:i, s:o}", "name", kube_port_name(port), "protocol", "TCP", "port", port,
+			 "targetPort", kube_port_name(port));
+}
+
+static json_t *service(json_t *meta, json_t *selector, json_t *ports)
+{
+	return json_pack("{s:s, s:s, s:o, s:{s:o, s:o}}", "apiVersion", "v1", "kind", "Service", "metadata", meta,
+			 "spec", "selector", selector, "ports", ports);
+}
+
+/* The Service under the workload's own name; NULL: the entrance has the name, or all ports. */
+static json_t *own_service(const struct workloads *all, const struct workload *w)
+{
+	json_t *list = json_array(), *o;
+
+	for (size_t i = 0; i < w->n_ports; i++)
+		if (w->ports[i] != w->s->kube.entrance_port)
+			json_array_append_new(list, service_port(w->ports[i]));
+	for (size_t i = 0; i < all->n; i++)
+		if (all->items[i].s->kube.entrance && !strcmp(all->items[i].s->kube.entrance, w->name))
+			json_array_clear(list);
+	if (!json_array_size(list)) {
+		json_decref(list);
+		return NULL;
+	}
+	o = service(kube_meta(all, w, w->name), kube_selector(all, w), list);
+	if (kube_is_stateful(w))
+		json_object_set_new(json_object_get(o, "spec"), "clusterIP", json_string("None"));
+	return o;
+}
+
+/* A balancer asks for itself who is ready, and who drains still finishes: it sees all pods. */
+static json_t *pods_service(const struct workloads *all, const struct workload *w)
+{
+	char *name = xasprintf("%s-pods", w->name);
+	json_t *list = json_array(), *o, *spec;
+
+	for (size_t i = 0; i < w->n_ports; i++)
+		json_array_append_new(list, service_port(w->ports[i]));
+	o = service(kube_meta(all, w, name), kube_selector(all, w), list);
+	spec = json_object_get(o, "spec");
+	json_object_set_new(spec, "clusterIP", json_string("None"));
+	json_object_set_new(spec, "publishNotReadyAddresses", json_true());
+	sutra_free(name);
+	return o;
+}
+
+/* By a label that the entrance's pods have in every edition: while one follows another, both serve. */
+static json_t *entrance_service(const struct workloads *all, const struct workload *w)
+{
+	const struct sutra_kubernetes *k = &w->s->kube;
+	json_t *selector = json_pack("{s:s, s:s, s:s}", KUBE_ENTRANCE, k->entrance, "app.kubernetes.io/instance",
+				     all->m->instance, "app.kubernetes.io/part-of", "sutra");
+
+	return service(kube_meta(all, NULL, k->entrance), selector,
+		       json_pack("[o]", service_port((int)k->entrance_port)));
+}
+
+void kube_add_services(json_t *documents, const struct workloads *every, const struct workload *w, bool deployed)
+{
+	json_t *scraped = NULL, *found[] = {
+		w->s->kube.entrance && deployed ? entrance_service(every, w) : NULL,
+		w->n_ports ? own_service(every, w) : NULL,
+		w->balanced ? pods_service(every, w) : NULL,
+	};
+
+	for (size_t i = 0; i < sizeof(found) / sizeof(*found); i++) {
+		if (found[i]) {
+			scraped = found[i];
+			json_array_append_new(documents, found[i]);
+		}
+	}
+	if (scraped && w->s->metrics_url)
+		json_object_set_new(json_object_get(json_object_get(scraped, "metadata"), "labels"), METRICS,
+				    json_string(w->name));
+}
+
+json_t *kube_service_monitor(const struct workloads *all, const struct workload *w)
+{
+	const char *path;
+	int port = w->s->metrics_url ? kube_url_port(w->s->metrics_url, &path) : 0;
+
+	return port ? json_pack("{s:s, s:s, s:o, s:{s:{s:{s:s, s:s}}, s:[{s:o, s:s}]}}", "apiVersion",
+				"monitoring.coreos.com/v1", "kind", "ServiceMonitor", "metadata",
+				kube_meta(all, w, w->name), "spec", "selector", "matchLabels", METRICS, w->name,
+				"app.kubernetes.io/instance", all->m->instance, "endpoints", "port",
+				kube_port_name(port), "path", path) :
+		      NULL;
+}
+
+static json_t *policy(json_t *meta, json_t *labels, json_t *ingress)
+{
+	return json_pack("{s:s, s:s, s:o, s:{s:{s:o}, s:[s], s:o*}}", "apiVersion", "networking.k8s.io/v1", "kind",
+			 "NetworkPolicy", "metadata", meta, "spec", "podSelector", "matchLabels", labels, "policyTypes",
+			 "Ingress", "ingress", ingress);
+}
+
+static json_t *stack_labels(const struct workloads *all)
+{
+	return json_pack("{s:s, s:s}", "app.kubernetes.io/instance", all->m->instance, "app.kubernetes.io/part-of",
+			 "sutra");
+}
+
+json_t *kube_default_deny(const struct workloads *all)
+{
+	return policy(kube_meta(all, NULL, "sutra-default-deny"), stack_labels(all), NULL);
+}
+
+static json_t *port_rule(int port) { return json_pack("{s:s, s:i}", "protocol", "TCP", "port", port); }
+
+static json_t *all_ports(const struct workload *w)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < w->n_ports; i++)
+		json_array_append_new(list, port_rule(w->ports[i]));
+	return list;
+}
+
+/* Of what an entrance publishes: the port that leads in and what is published beyond loopback, which
+ * anybody may call, or else (open false) the rest. */
+static void add_published(json_t *list, const struct workload *w, bool open)
+{
+	for (size_t i = 0; i < w->s->n_ports; i++) {
+		const struct sutra_port *p = &w->s->ports[i];
+
+		if ((p->target == w->s->kube.entrance_port || workload_port_is_open(p)) == open)
+			json_array_append_new(list, port_rule(p->target));
+	}
+}
+
+static bool has_port(const json_t *list, int port)
+{
+	bool found = false;
+
+	for (size_t i = 0; i < json_array_size(list); i++)
+		found |= json_integer_value(json_object_get(json_array_get(list, i), "port")) == port;
+	return found;
+}
+
+/* One rule a caller, with the ports it calls; edges of one caller stand together. */
+static json_t *callers(const struct workloads *all, const struct workload *w)
+{
+	json_t *ingress = json_array();
+
+	for (size_t i = 0; i < w->n_edges;) {
+		size_t from = w->edges[i].from;
+		json_t *ports = w->edges[i].port ? json_array() : all_ports(w);
+
+		for (; i < w->n_edges && w->edges[i].from == from; i++)
+			if (w->edges[i].port)
+				json_array_append_new(ports, port_rule(w->edges[i].port));
+		json_array_append_new(ingress, json_pack("{s:[{s:{s:o}}], s:o}", "from", "podSelector", "matchLabels",
+							 kube_selector(all, &all->items[from]), "ports", ports));
+	}
+	return ingress;
+}
+
+static json_t *scraper(const char *kind)
+{
+	return json_pack("{s:{s:{s:s}}}", kind, "matchLabels", SCRAPE, "true");
+}
+
+json_t *kube_network_policy(const struct workloads *every, const struct workload *w, bool deployed)
+{
+	const char *path;
+	int metrics = w->s->metrics_url ? kube_url_port(w->s->metrics_url, &path) : 0;
+	json_t *ingress = w->n_edges && w->n_ports ? callers(every, w) : json_array();
+	json_t *open = json_array(), *scraped = json_array();
+
+	if (!w->n_edges && (deployed || w->s->kube.entrance)) {
+		add_published(open, w, true);
+		add_published(scraped, w, false);
+	}
+	if (metrics && !has_port(open, metrics) && !has_port(scraped, metrics))
+		json_array_append_new(scraped, port_rule(metrics));
+	if (json_array_size(open))
+		json_array_append_new(ingress, json_pack("{s:O}", "ports", open));
+	else if (!w->n_edges && w->n_ports && !deployed)
+		json_array_append_new(ingress, json_pack("{s:[{s:{s:o}}], s:o}", "from", "podSelector", "matchLabels",
+							 stack_labels(every), "ports", all_ports(w)));
+	if (json_array_size(scraped))
+		json_array_append_new(ingress, json_pack("{s:[o, o], s:O}", "from", scraper("namespaceSelector"),
+							 scraper("podSelector"), "ports", scraped));
+	json_decref(open);
+	json_decref(scraped);
+	if (!json_array_size(ingress)) {
+		json_decref(ingress);
+		return NULL;
+	}
+	return policy(kube_meta(every, w, w->name), kube_selector(every, w), ingress);
+}
+
+json_t *kube_disruption_budget(const struct workloads *all, const struct workload *w)
+{
+	return json_pack("{s:s, s:s, s:o, s:{s:i, s:{s:o}}}", "apiVersion", "policy/v1", "kind", "PodDisruptionBudget",
+			 "metadata", kube_meta(all, w, w->name), "spec", "maxUnavailable", 1, "selector", "matchLabels",
+			 kube_selector(all, w));
+}
+
+static json_t *metric(const char *resource, int64_t percent)
+{
+	return json_pack("{s:s, s:{s:s, s:{s:s, s:I}}}", "type", "Resource", "resource", "name", resource, "target",
+			 "type", "Utilization", "averageUtilization", (json_int_t)percent);
+}
+
+static json_t *scaling_rules(const struct sutra_scale_rule *rule)
+{
+	json_t *list = rule->n ? json_array() : NULL;
+
+	for (size_t i = 0; i < rule->n; i++)
+		json_array_append_new(list, json_pack("{s:s, s:I, s:I}", "type",
+						      rule->policies[i].percent ? "Percent" : "Pods", "value",
+						      (json_int_t)rule->policies[i].value, "periodSeconds",
+						      kube_seconds(rule->policies[i].period_ns)));
+	return json_pack("{s:o*, s:o*}", "stabilizationWindowSeconds",
+			 rule->window_ns ? json_integer(kube_seconds(rule->window_ns)) : NULL, "policies", list);
+}
+
+json_t *kube_autoscaler(const struct workloads *all, const struct workload *w)
+{
+	const struct sutra_scale *s = w->scale;
+	json_t *metrics = json_array(), *behavior = json_object();
+
+	if (s->cpu)
+		json_array_append_new(metrics, metric("cpu", s->cpu));
+	if (s->memory)
+		json_array_append_new(metrics, metric("memory", s->memory));
+	if (s->up.set)
+		json_object_set_new(behavior, "scaleUp", scaling_rules(&s->up));
+	if (s->down.set)
+		json_object_set_new(behavior, "scaleDown", scaling_rules(&s->down));
+	if (!json_object_size(behavior)) {
+		json_decref(behavior);
+		behavior = NULL;
+	}
+	return json_pack("{s:s, s:s, s:o, s:{s:{s:s, s:s, s:s}, s:I, s:I, s:o, s:o*}}", "apiVersion", "autoscaling/v2",
+			 "kind", "HorizontalPodAutoscaler", "metadata", kube_meta(all, w, w->name), "spec", "scaleTargetRef",
+			 "apiVersion", "apps/v1", "kind", "Deployment", "name", w->name, "minReplicas",
+			 (json_int_t)s->min, "maxReplicas", (json_int_t)s->max, "metrics", metrics, "behavior", behavior);
+}

@@ -1,0 +1,95 @@
+/*
+ * manifest_model - services of a compose file as an orchestrator counts them. Internal to lib/stack:
+ * what manifest_swarm.c and the manifest_kube files share.
+ */
+#ifndef SUTRA_MANIFEST_MANIFEST_MODEL_H
+#define SUTRA_MANIFEST_MANIFEST_MODEL_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "manifest/manifest.h"
+
+/* Around a secret setting's name, in place of its value, and around a workload's name as a host. */
+#define MARK_BEGIN '\x01'
+#define MARK_END '\x02'
+#define MARK_HOST '\x03'
+
+enum workload_env_kind {
+	ENV_TEXT,	/* a value, perhaps with marks */
+	ENV_NUMBER,	/* of the replica, counted from 1, behind the value */
+	ENV_ADDRESSES,	/* "name:port" that resolves to every replica of a workload */
+};
+
+struct workload_env {
+	char *key, *value;
+	enum workload_env_kind kind;
+};
+
+struct workload_file {		/* of a folder beside the compose file */
+	char *name, *path, *text, *target;
+	char digest[9];
+};
+
+struct workload_mount {		/* a folder or file beside the compose file */
+	const struct sutra_volume *v;
+	char *name;		/* "haproxy" of ./haproxy */
+	bool single;		/* a file, not a folder */
+	struct workload_file *files;
+	size_t n;
+};
+
+struct workload_edge {		/* somebody who calls a workload */
+	size_t from;
+	int port;		/* 0: every one it has */
+};
+
+struct workload {
+	char *name;
+	const struct sutra_service *s;	/* its first replica */
+	size_t replicas;
+	const struct sutra_scale *scale;
+	bool balanced;		/* somebody resolves the addresses of all its replicas */
+	struct workload_env *env;
+	size_t n_env;
+	struct workload_mount *mounts;
+	size_t n_mounts;
+	struct workload_edge *edges;
+	size_t n_edges;
+	int *ports;		/* exposed or published, ascending */
+	size_t n_ports;
+};
+
+struct workloads {
+	const struct sutra_manifest *m;
+	struct workload *items;	/* sorted by name */
+	size_t n;
+	struct sutra_err *err;
+};
+
+/* What replicas of one workload do not agree on is SUTRA_E_SETTING with file and line. */
+int workloads_make(const struct sutra_manifest *m, struct workloads *ret, struct sutra_err *err);
+struct workload *workload_named(const struct workloads *all, const char *name);
+void workloads_release(struct workloads *w);
+/* "file:line: services.name: ..." with SUTRA_E_SETTING. */
+int workload_fail(const struct workloads *all, const struct workload *w, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Whether the compose file publishes the port beyond loopback. */
+bool workload_port_is_open(const struct sutra_port *p);
+
+/* The image with the registry before it; "15s"; "2G" or, binary, "2Gi". x-allocated. */
+char *workload_image(const struct workloads *all, const char *image);
+char *workload_duration(uint64_t ns);
+char *workload_size(uint64_t bytes, const char *suffix);
+/* "/tmp" of the tmpfs "/tmp:size=16m", x-allocated; *ret_size 0: not said. */
+char *workload_tmpfs(const char *text, uint64_t *ret_size);
+/* Copies text; each '$' and each mark goes through its function. x-allocated. */
+struct workload_quoting {
+	void (*dollar)(struct sutra_buf *b, char next);
+	void (*secret)(struct sutra_buf *b, const char *name, size_t n);
+	void (*host)(struct sutra_buf *b, const char *name, size_t n);
+};
+char *workload_quote(const char *text, const struct workload_quoting *q);
+
+#endif

@@ -1,0 +1,488 @@
+/*
+ * The container runtime. Compose creates the containers, one call a wave, from the same file
+ * that is modelled here; everything that is asked is asked of the engine itself. Containers of
+ * a stack carry compose's labels project and service.
+ */
+#include "runtime/docker.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/digest.h"
+#include "base/file.h"
+#include "base/jsonio.h"
+#include "base/proc.h"
+#include "base/str.h"
+#include "compose/compose.h"
+#include "runtime/engine_api.h"
+#include "deploy/plan.h"
+#include "runtime/runtime.h"
+
+#define PROJECT_LABEL "com.docker.compose.project"
+#define SERVICE_LABEL "com.docker.compose.service"
+#define UP_LIMIT_NS 300000000000u
+
+enum { MAX_ARGS = 128, STOP_GRACE_S = 15 };
+
+void sutra_docker_project(const char *state_dir, char out[SUTRA_PROJECT_LEN])
+{
+	const char *xdg = getenv("XDG_STATE_HOME");
+	char usual[1024], hex[SUTRA_SHA256_HEX];
+	uint8_t digest[SUTRA_SHA256_LEN];
+
+	if (xdg && *xdg)
+		snprintf(usual, sizeof(usual), "%s/sutra", xdg);
+	else
+		snprintf(usual, sizeof(usual), "%s/.local/state/sutra", sutra_home());
+	sutra_sha256(state_dir, strlen(state_dir), digest);
+	sutra_hex(digest, sizeof(digest), hex);
+	if (strcmp(usual, state_dir) != 0)
+		snprintf(out, SUTRA_PROJECT_LEN, "sutra-%.8s", hex);
+	else
+		snprintf(out, SUTRA_PROJECT_LEN, "sutra");
+}
+
+static int reach(struct sutra_err *err) { return sutra_engine_call("GET", "/version", NULL, NULL, err); }
+
+bool sutra_docker_answers(void)
+{
+	return !reach(NULL);
+}
+
+/* "docker compose" (v2) or docker-compose (1.29); how many words. */
+static size_t compose_command(const char **argv)
+{
+	static const char *const v2[] = { "docker", "compose", "version", NULL };
+	struct sutra_buf out;
+	int status = 1;
+	bool found;
+
+	sutra_buf_init(&out, 65536);
+	found = !sutra_proc_run(v2, &out, 10000000000u, &status, NULL) && !status;
+	sutra_buf_release(&out);
+	argv[0] = found ? "docker" : "docker-compose";
+	argv[1] = "compose";
+	if (found)
+		return 2;
+	return sutra_proc_find("docker-compose", NULL) ? 1 : 0;
+}
+
+static int check(struct sutra_err *err)
+{
+	const char *words[2];
+	int rc = reach(err);
+
+	if (rc || compose_command(words))
+		return rc;
+	sutra_fail(err, SUTRA_E_NOTFOUND, "Docker Compose is missing");
+	return sutra_hint(err, "apt-get install docker-compose; or sutra deploy --runtime native");
+}
+
+static bool alive(const char *state_dir) { return true; }
+
+/* GET /containers/json?all=1 of the project, or of one service of it. */
+static int list_containers(const char *state_dir, const char *service, json_t **ret, struct sutra_err *err)
+{
+	char project[SUTRA_PROJECT_LEN], filter[512];
+	struct sutra_buf path;
+	int rc;
+
+	sutra_docker_project(state_dir, project);
+	snprintf(filter, sizeof(filter), "{\"label\":[\"" PROJECT_LABEL "=%s\"%s%s%s]}", project,
+		 service ? ",\"" SERVICE_LABEL "=" : "", service ? service : "", service ? "\"" : "");
+	sutra_buf_init(&path, 4096);
+	sutra_buf_adds(&path, "/containers/json?all=1&filters=");
+	sutra_buf_add_quoted(&path, filter);
+	rc = sutra_engine_call("GET", sutra_buf_str(&path), NULL, ret, err);
+	sutra_buf_release(&path);
+	return rc;
+}
+
+bool sutra_docker_container(const char *state_dir, const char *service, char out[80])
+{
+	const char *id = NULL;
+	json_t *list = NULL;
+
+	if (!list_containers(state_dir, service, &list, NULL))
+		id = json_string_value(json_object_get(json_array_get(list, 0), "Id"));
+	snprintf(out, 80, "%s", id ? id : "");
+	json_decref(list);
+	return *out;
+}
+
+static int call_container(const char *method, const char *id, const char *what, struct sutra_err *err)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "/containers/%s%s", id, what);
+	return sutra_engine_call(method, path, NULL, NULL, err);
+}
+
+static void read_inspection(const json_t *o, struct sutra_supervised *ret)
+{
+	const json_t *state = json_object_get(o, "State"),
+		     *networks = json_object_get(json_object_get(o, "NetworkSettings"), "Networks"), *network;
+	const char *ip = NULL, *key, *id = json_string_value(json_object_get(o, "Id"));
+	uint64_t limit = (uint64_t)json_integer_value(json_object_get(json_object_get(o, "HostConfig"), "Memory"));
+	bool restarting = json_is_true(json_object_get(state, "Restarting"));
+
+	json_object_foreach((json_t *)(uintptr_t)networks, key, network)
+		ip = ip && *ip ? ip : json_string_value(json_object_get(network, "IPAddress"));
+	ret->supervised = true;
+	ret->running = json_is_true(json_object_get(state, "Running")) && !restarting;
+	ret->wants_up = ret->running || restarting;
+	ret->pid = ret->running ? (pid_t)json_integer_value(json_object_get(state, "Pid")) : 0;
+	ret->since_us = sutra_clock_read(json_string_value(
+		json_object_get(state, ret->running ? "StartedAt" : "FinishedAt")), NULL);
+	ret->restarts = (unsigned)json_integer_value(json_object_get(o, "RestartCount"));
+	if (!ret->running)
+		ret->last_exit = (int)json_integer_value(json_object_get(state, "ExitCode"));
+	if (json_is_true(json_object_get(state, "OOMKilled")))
+		ret->limit_reached = limit ? limit : 1;
+	snprintf(ret->ip, sizeof(ret->ip), "%s", ip ? ip : "");
+	snprintf(ret->id, sizeof(ret->id), "%s", id ? id : "");
+	ret->memory_limit = limit;
+	if (ret->running && ret->restarts)
+		sutra_docker_last_end(sutra_clock_read(json_string_value(json_object_get(state, "FinishedAt")), NULL), ret);
+}
+
+static void observe(const char *state_dir, const char *name, struct sutra_supervised *ret)
+{
+	json_t *list = NULL, *o = NULL;
+	char path[128];
+	const char *id;
+	int rc = list_containers(state_dir, name, &list, NULL);
+
+	*ret = (struct sutra_supervised){ .last_exit = -1 };
+	id = json_string_value(json_object_get(json_array_get(list, 0), "Id"));
+	if (!rc && id) {
+		snprintf(path, sizeof(path), "/containers/%s/json", id);
+		rc = sutra_engine_call("GET", path, NULL, &o, NULL);
+	}
+	if (!rc && o)
+		read_inspection(o, ret);
+	ret->unknown = rc == SUTRA_E_UNAVAILABLE;
+	json_decref(list);
+	json_decref(o);
+}
+
+/* Every address that a service publishes must be free; one that is up, or between two starts, has its own. */
+static int check_ports(const struct sutra_scene *s, const char *name, struct sutra_err *err)
+{
+	const struct sutra_service *service = sutra_compose_find(s->selected, name);
+	struct sutra_supervised now;
+	char address[80];
+	int rc = 0;
+
+	observe(s->state_dir, name, &now);
+	for (size_t i = 0; i < service->n_ports && !now.wants_up && !rc; i++) {
+		const struct sutra_port *p = &service->ports[i];
+
+		snprintf(address, sizeof(address), "%s:%d", p->host_ip ? p->host_ip : "0.0.0.0", p->published);
+		rc = p->published && !strcmp(p->protocol, "tcp") ? sutra_runtime_port_free(name, address, err) : 0;
+	}
+	return rc;
+}
+
+/* Compose's network must be this stack's, or not be there. Volumes are the engine's to check: its
+ * words reach the operator. */
+static int prepare(const struct sutra_scene *s, const struct sutra_plan *plan, struct sutra_err *err)
+{
+	char project[SUTRA_PROJECT_LEN], path[128];
+	const char *label;
+	json_t *o = NULL;
+	int rc;
+
+	sutra_docker_project(s->state_dir, project);
+	snprintf(path, sizeof(path), "/networks/%s_default", project);
+	rc = sutra_engine_call("GET", path, NULL, &o, err);
+	label = json_string_value(json_object_get(json_object_get(o, "Labels"), PROJECT_LABEL));
+	if (rc == SUTRA_E_NOTFOUND) {
+		rc = 0;
+	} else if (!rc && (!label || strcmp(label, project) != 0)) {
+		rc = sutra_fail(err, SUTRA_E_EXISTS, "the network %s_default is there and is not of this stack", project);
+		sutra_hint(err, "docker network rm %s_default removes it, once nothing uses it", project);
+	}
+	json_decref(o);
+	for (size_t i = 0; i < plan->n && !rc; i++)
+		if (plan->steps[i].action == SUTRA_START && !sutra_plan_giver(plan, &plan->steps[i]))
+			rc = check_ports(s, plan->steps[i].name, err);
+	return rc;
+}
+
+static int begin(const struct sutra_scene *s, const struct sutra_plan *plan, struct sutra_err *err)
+{
+	return 0;
+}
+
+/* up -d of some services; the end of what compose said becomes the error. */
+static int compose_up(const struct sutra_scene *s, const struct sutra_unit *const *units, size_t n,
+		      struct sutra_err *err)
+{
+	char project[SUTRA_PROJECT_LEN], override[512];
+	const char *argv[MAX_ARGS], *end;
+	size_t argc = compose_command(argv);
+	struct sutra_buf out;
+	int status = 0, rc = sutra_docker_override(s, override, sizeof(override), err);
+
+	if (rc)
+		return rc;
+	sutra_docker_project(s->state_dir, project);
+	argv[argc++] = "-p";
+	argv[argc++] = project;
+	argv[argc++] = "-f";
+	argv[argc++] = s->compose_file;
+	if (*override) {
+		argv[argc++] = "-f";
+		argv[argc++] = override;
+	}
+	for (size_t i = 0; i < s->profiles->n; i++) {
+		argv[argc++] = "--profile";
+		argv[argc++] = s->profiles->items[i];
+	}
+	argv[argc++] = "up";
+	argv[argc++] = "-d";
+	argv[argc++] = "--no-deps";
+	argv[argc++] = "--no-build";
+	argv[argc++] = "--force-recreate";
+	for (size_t i = 0; i < n && argc < MAX_ARGS - 1; i++)
+		argv[argc++] = units[i]->name;
+	argv[argc] = NULL;
+	sutra_config_export(s->config);
+	sutra_buf_init(&out, 1 << 20);
+	rc = sutra_proc_run(argv, &out, UP_LIMIT_NS, &status, err);
+	if (!rc && status) {
+		end = sutra_buf_str(&out);
+		end += out.len > 300 ? out.len - 300 : 0;
+		rc = sutra_fail(err, SUTRA_E_IO, "docker compose up ended with %d: ...%s", status, end);
+	}
+	sutra_buf_release(&out);
+	return rc;
+}
+
+static int start(const struct sutra_scene *s, const struct sutra_unit *const *units,
+		 struct sutra_awaited *awaited, size_t n, struct sutra_err *err)
+{
+	int rc = compose_up(s, units, n, err);
+
+	for (size_t i = 0; i < n; i++)
+		awaited[i].asked_ns = sutra_clock_ns();	/* a new container: it counts from zero */
+	return rc;
+}
+
+static int restart(const char *state_dir, struct sutra_awaited *a, struct sutra_err *err)
+{
+	struct sutra_supervised now;
+	char id[80], what[32];
+
+	observe(state_dir, a->name, &now);
+	if (!sutra_docker_container(state_dir, a->name, id))
+		return sutra_fail(err, SUTRA_E_NOTFOUND, "%s has no container", a->name);
+	a->asked_ns = sutra_clock_ns();
+	a->old_pid = now.pid;
+	snprintf(what, sizeof(what), "/restart?t=%d", STOP_GRACE_S);
+	return call_container("POST", id, what, err);
+}
+
+/* Inside the container, as a crash would come: the engine's own kill would also switch the
+ * restart policy off. Process 1 is the engine's init; -1 is everybody but it. */
+static int kill_service(const char *state_dir, const char *name, int sig, struct sutra_err *err)
+{
+	char id[80], path[128], body[160];
+	json_t *o = NULL;
+	int rc;
+
+	if (!sutra_docker_container(state_dir, name, id))
+		return sutra_fail(err, SUTRA_E_NOTFOUND, "%s has no container", name);
+	snprintf(path, sizeof(path), "/containers/%s/exec", id);
+	snprintf(body, sizeof(body), "{\"Cmd\":[\"sh\",\"-c\",\"kill -%d -1\"]}", sig);
+	rc = sutra_engine_call("POST", path, body, &o, err);
+	if (!rc) {
+		snprintf(path, sizeof(path), "/exec/%.70s/start", json_string_value(json_object_get(o, "Id")));
+		rc = sutra_engine_call("POST", path, "{\"Detach\":true}", NULL, err);
+	}
+	json_decref(o);
+	return rc;
+}
+
+/* A container that does not run, or is between two starts of the engine's (409), has nothing to drain; one
+ * that is paused (409, too) has. */
+static int drain(const char *state_dir, const char *name, struct sutra_err *err)
+{
+	enum { TRIES = 3 };
+	struct sutra_supervised now;
+	char id[80];
+	int rc = 0;
+
+	for (int i = 0; i < TRIES && sutra_docker_container(state_dir, name, id); i++) {
+		rc = kill_service(state_dir, name, SIGUSR1, err);
+		if (rc != SUTRA_E_EXISTS && rc != SUTRA_E_NOTFOUND)
+			return rc;
+		observe(state_dir, name, &now);
+		if (now.pid <= 0)
+			return 0;
+	}
+	return rc;
+}
+
+static int remove_container(const char *id, struct sutra_err *err)
+{
+	char what[32];
+	int rc;
+
+	snprintf(what, sizeof(what), "/stop?t=%d", STOP_GRACE_S);
+	rc = call_container("POST", id, what, err);
+	return rc && rc != SUTRA_E_NOTFOUND ? rc : call_container("DELETE", id, "?force=1", err);
+}
+
+/* What the stand-in is created with: the service's image, network and name. */
+static json_t *stand_in_spec(const json_t *service, const char *name, const char *project, const char *port)
+{
+	json_t *networks = json_object_get(json_object_get(service, "NetworkSettings"), "Networks");
+	const char *network = json_object_iter_key(json_object_iter(networks));
+	json_t *listen = json_sprintf("0.0.0.0:%s", port), *spec;
+
+	spec = json_pack("{s:O, s:[s, s, o], s:{s:s}, s:{s:s, s:b}, s:{s:{s:{s:[s]}}}}", "Image",
+			 json_object_get(service, "Image"), "Cmd", "sutra-probe", "--fault", listen, "Labels",
+			 PROJECT_LABEL, project, "HostConfig", "NetworkMode", network, "AutoRemove", 1, "NetworkingConfig",
+			 "EndpointsConfig", network, "Aliases", name);
+	return spec;
+}
+
+/* POST of a document; its answer's "Id" into out. */
+static int create_container(const json_t *spec, char out[80], struct sutra_err *err)
+{
+	json_t *answer = NULL;
+	struct sutra_buf body;
+	int rc;
+
+	sutra_buf_init(&body, 65536);
+	sutra_json_add(&body, spec, 0);
+	rc = sutra_engine_call("POST", "/containers/create", sutra_buf_str(&body), &answer, err);
+	snprintf(out, 80, "%s", rc ? "" : json_string_value(json_object_get(answer, "Id")));
+	json_decref(answer);
+	sutra_buf_release(&body);
+	return rc;
+}
+
+static int stand_in(const char *state_dir, const char *name, const char *address, char handle[80],
+		    struct sutra_err *err)
+{
+	char id[80], path[128], project[SUTRA_PROJECT_LEN];
+	json_t *service = NULL, *spec = NULL;
+	int rc;
+
+	*handle = '\0';
+	if (!sutra_docker_container(state_dir, name, id))
+		return sutra_fail(err, SUTRA_E_NOTFOUND, "%s has no container", name);
+	snprintf(path, sizeof(path), "/containers/%s/json", id);
+	rc = sutra_engine_call("GET", path, NULL, &service, err);
+	if (!rc) {
+		sutra_docker_project(state_dir, project);
+		spec = stand_in_spec(service, name, project, strrchr(address, ':') + 1);
+		rc = spec ? call_container("POST", id, "/stop?t=5", err) :
+			    sutra_fail(err, SUTRA_E_IO, "%s has no network", name);
+	}
+	rc = rc ? rc : create_container(spec, handle, err);
+	rc = rc ? rc : call_container("POST", handle, "/start", err);
+	json_decref(spec);
+	json_decref(service);
+	return rc;
+}
+
+static int stand_down(const char *state_dir, const char *name, const char *handle, struct sutra_err *err)
+{
+	char id[80];
+	int rc = *handle ? call_container("DELETE", handle, "?force=1", err) : 0, started = 0;
+
+	/* The service comes back, whatever became of the stand-in. */
+	if (sutra_docker_container(state_dir, name, id))
+		started = call_container("POST", id, "/start", rc && rc != SUTRA_E_NOTFOUND ? NULL : err);
+	return rc && rc != SUTRA_E_NOTFOUND ? rc : started;
+}
+
+static int remove_service(const char *state_dir, const char *name, struct sutra_err *err)
+{
+	char id[80];
+
+	return sutra_docker_container(state_dir, name, id) ? remove_container(id, err) : 0;
+}
+
+/* Networks or volumes of the project, by label. */
+static int remove_labelled(const char *kind, const char *key, const char *project, struct sutra_err *err)
+{
+	char filter[128];
+	struct sutra_buf path;
+	json_t *o = NULL;
+	const json_t *list;
+	int rc;
+
+	snprintf(filter, sizeof(filter), "{\"label\":[\"" PROJECT_LABEL "=%s\"]}", project);
+	sutra_buf_init(&path, 4096);
+	sutra_buf_addf(&path, "/%s?filters=", kind);
+	sutra_buf_add_quoted(&path, filter);
+	rc = sutra_engine_call("GET", sutra_buf_str(&path), NULL, &o, err);
+	list = json_is_array(o) ? o : json_object_get(o, "Volumes");
+	for (size_t i = 0; i < json_array_size(list) && !rc; i++) {
+		sutra_buf_clear(&path);
+		sutra_buf_addf(&path, "/%s/%s", kind, json_string_value(json_object_get(json_array_get(list, i), key)));
+		rc = sutra_engine_call("DELETE", sutra_buf_str(&path), NULL, NULL, err);
+	}
+	json_decref(o);
+	sutra_buf_release(&path);
+	return rc;
+}
+
+static bool is_gateway(const json_t *container)
+{
+	const char *command = json_string_value(json_object_get(container, "Command"));
+
+	return command && strstr(command, "sutra-embedding");
+}
+
+static int down(const char *state_dir, bool volumes, size_t *ret_n, int *ret_killed, struct sutra_err *err)
+{
+	char project[SUTRA_PROJECT_LEN];
+	json_t *list = NULL;
+	int rc = list_containers(state_dir, NULL, &list, err);
+
+	sutra_docker_project(state_dir, project);
+	*ret_n = json_array_size(list);
+	/* Gateways first: what they have in hand still goes to the store behind them. */
+	for (int first = 1; first >= 0; first--)
+		for (size_t i = 0; i < *ret_n && !rc; i++)
+			if (is_gateway(json_array_get(list, i)) == (first == 1))
+				rc = remove_container(json_string_value(json_object_get(json_array_get(list, i), "Id")),
+						      err);
+	json_decref(list);
+	rc = rc ? rc : remove_labelled("networks", "Id", project, err);
+	return rc || !volumes ? rc : remove_labelled("volumes", "Name", project, err);
+}
+
+const struct sutra_runtime sutra_docker = {
+	.name = "docker",
+	.poll_ms = 100,
+	.check = check,
+	.reach = reach,
+	.resolve = sutra_docker_resolve,
+	.alive = alive,
+	.prepare = prepare,
+	.begin = begin,
+	.start = start,
+	.restart = restart,
+	.observe = observe,
+	.kill = kill_service,
+	.remove = remove_service,
+	.stand_in = stand_in,
+	.stand_down = stand_down,
+	.drain = drain,
+	.down = down,
+	.log_tail = sutra_docker_log_tail,
+	.log_follow = sutra_docker_log_follow,
+};

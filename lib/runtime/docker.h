@@ -1,0 +1,40 @@
+/* docker - what only the container runtime has: the project, images, the compose command. */
+#ifndef SUTRA_RUNTIME_DOCKER_H
+#define SUTRA_RUNTIME_DOCKER_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "runtime/runtime.h"
+#include "runtime/unit.h"
+
+enum { SUTRA_PROJECT_LEN = 32, SUTRA_TAG_LEN = 512 };
+
+/* "sutra" for the default state folder, "sutra-<8 digits>" for another. */
+void sutra_docker_project(const char *state_dir, char out[SUTRA_PROJECT_LEN]);
+/* Writes the compose file that goes beside the stack's, and its path; "" when there is nothing to say. */
+int sutra_docker_override(const struct sutra_scene *s, char *path, size_t size, struct sutra_err *err);
+/* Whether an engine answers. */
+bool sutra_docker_answers(void);
+/* The tag under which this stack keeps the image of a unit, whatever its name means later:
+ * "sutra/ml-base:latest@sha256:0123456789ab" is "sutra/ml-base:g-<project>-0123456789ab".
+ * SUTRA_E_NOTFOUND: the image is not there. */
+int sutra_docker_tag(const char *state_dir, const char *image, char out[SUTRA_TAG_LEN]);
+int sutra_docker_keep(const char *state_dir, const char *image, struct sutra_err *err);
+/* Removes this stack's such tags, but the keys of named. */
+void sutra_docker_release(const char *state_dir, const json_t *named);
+/* Whether the image of every unit is there; the error names the first that is not. */
+int sutra_docker_images(const struct sutra_unit *units, size_t n, struct sutra_err *err);
+/* The id of a service's container; false: there is none. */
+bool sutra_docker_container(const char *state_dir, const char *service, char out[80]);
+/* How a container that the engine started again ended before, into last_exit (-1: the engine has forgotten
+ * it) and limit_reached; id and memory_limit are set, and limit_reached from the inspection. */
+void sutra_docker_last_end(int64_t ended_us, struct sutra_supervised *ret);
+/* runtime.h's resolve, log_tail and log_follow. */
+int sutra_docker_resolve(struct sutra_unit *units, size_t n, struct sutra_err *err);
+char *sutra_docker_log_tail(const char *state_dir, const char *name, int lines);
+int sutra_docker_log_follow(const char *state_dir, const char *name, int lines,
+			    void (*line)(void *user, const char *line, size_t n), void *user, struct sutra_err *err);
+
+#endif

@@ -1,0 +1,59 @@
+/* How a container that runs again ended before: its inspection says the code no more, events do. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/jsonio.h"
+#include "base/str.h"
+#include "runtime/docker.h"
+#include "runtime/engine_api.h"
+
+enum { MAX_EVENTS = 1 << 20, OOM_KILL = 128 + 9 };
+
+/* One event, a document on a line: {"status": "die", "Actor": {"Attributes": {"exitCode": "137"}}}. */
+static void take_event(const char *line, size_t n, bool *oom, struct sutra_supervised *ret)
+{
+	const char *status, *code;
+	json_t *o = NULL;
+	int64_t number;
+
+	if (sutra_json_parse(line, n, &o, NULL))
+		return;
+	status = json_string_value(json_object_get(o, "status"));
+	code = json_string_value(json_object_get(json_object_get(json_object_get(o, "Actor"), "Attributes"), "exitCode"));
+	if (status && !strcmp(status, "oom")) {
+		*oom = true;
+	} else if (status && !strcmp(status, "die") && code && !sutra_str_int(code, 0, 255, &number)) {
+		ret->last_exit = (int)number;
+		if (*oom)
+			ret->limit_reached = ret->memory_limit ? ret->memory_limit : 1;
+		*oom = false;
+	}
+	json_decref(o);
+}
+
+void sutra_docker_last_end(int64_t ended_us, struct sutra_supervised *ret)
+{
+	const char *at, *end;
+	struct sutra_buf path, events;
+	int64_t now_us = sutra_clock_wall_us();
+	bool oom = false;
+	char filter[200];
+
+	/* the engine keeps its last 256 events, health checks among them: about a minute of a stack's */
+	ret->last_exit = ret->limit_reached ? OOM_KILL : -1;
+	snprintf(filter, sizeof(filter), "{\"container\":[\"%s\"],\"event\":[\"die\",\"oom\"]}", ret->id);
+	sutra_buf_init(&path, 4096);
+	sutra_buf_init(&events, MAX_EVENTS);
+	sutra_buf_addf(&path, "/events?since=%lld&until=%lld.%06lld&filters=", (long long)(ended_us / 1000000 - 10),
+		       (long long)(now_us / 1000000), (long long)(now_us % 1000000));
+	sutra_buf_add_quoted(&path, filter);
+	if (!sutra_engine_bytes(sutra_buf_str(&path), &events, NULL))
+		for (at = sutra_buf_str(&events); *at; at = *end ? end + 1 : end) {
+			end = at + strcspn(at, "\n");
+			take_event(at, (size_t)(end - at), &oom, ret);
+		}
+	sutra_buf_release(&events);
+	sutra_buf_release(&path);
+}

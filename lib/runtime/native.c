@@ -1,0 +1,382 @@
+/* The native runtime: processes under runit (runit.h), with the words of runtime.h. */
+#include <dirent.h>
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/str.h"
+#include "runtime/cgroup.h"
+#include "deploy/plan.h"
+#include "runtime/runas.h"
+#include "deploy/record.h"
+#include "runtime/runit.h"
+#include "runtime/runtime.h"
+
+#define GRACE_NS 15000000000u
+
+/* Every address the unit will listen on must be free. */
+static int check_ports(const struct sutra_unit *u, struct sutra_err *err)
+{
+	struct sutra_strv addresses = { 0 };
+	int rc = 0;
+
+	for (size_t i = 0; i < u->env.n; i++)
+		if (sutra_str_starts(u->env.items[i].key, "SUTRA_LISTEN_"))
+			sutra_strv_split(&addresses, u->env.items[i].value, ",");
+	for (size_t i = 0; i < addresses.n && !rc; i++)
+		rc = sutra_runtime_port_free(u->name, addresses.items[i], err);
+	sutra_strv_release(&addresses);
+	return rc;
+}
+
+/* Folders that the units' volumes need. */
+static int make_folders(const struct sutra_scene *scene, struct sutra_err *err)
+{
+	char *dir = xasprintf("%s/native/services", scene->state_dir);
+	int rc = sutra_mkdirs(dir, 0700, err);
+
+	sutra_free(dir);
+	for (size_t i = 0; i < scene->selected->n_services && !rc; i++) {
+		const struct sutra_service *s = &scene->selected->services[i];
+
+		for (size_t v = 0; v < s->n_volumes && !rc; v++) {
+			if (!s->volumes[v].named)
+				continue;
+			dir = xasprintf("%s/volumes/%s", scene->state_dir, s->volumes[v].source);
+			rc = sutra_mkdirs(dir, 0700, err);
+			sutra_free(dir);
+		}
+	}
+	return rc;
+}
+
+/* The folders on the services' way to their own are entered by their user; the data is his. */
+static int open_folders(const struct sutra_scene *scene, const char *user, struct sutra_err *err)
+{
+	static const char *const way[] = { "", "/native", "/native/services", "/volumes" };
+	char *compose_dir = xstrdup(scene->compose_file);
+	int rc = 0;
+
+	*strrchr(compose_dir, '/') = '\0';
+	for (size_t i = 0; i < sizeof(way) / sizeof(*way) && !rc; i++) {
+		char *dir = xasprintf("%s%s", scene->state_dir, way[i]);
+
+		if (sutra_is_dir(dir) && chmod(dir, 0711))
+			rc = sutra_fail_errno(err, "cannot open %s to %s", dir, user);
+		sutra_free(dir);
+	}
+	for (size_t i = 0; i < scene->selected->n_services; i++) {
+		const struct sutra_service *s = &scene->selected->services[i];
+
+		for (size_t v = 0; v < s->n_volumes && !rc; v++) {
+			char *dir = sutra_volume_folder(&s->volumes[v], scene->state_dir, compose_dir);
+
+			rc = s->volumes[v].named ? sutra_runas_give(dir, user, err) : 0;
+			rc = rc ? rc : sutra_runas_reads(dir, user, err);
+			sutra_free(dir);
+		}
+	}
+	sutra_free(compose_dir);
+	return rc;
+}
+
+static bool outgrown(const char *state_dir)
+{
+	uint64_t ours = sutra_runit_files(getpid()), theirs;
+	pid_t pid;
+
+	if (!sutra_runit_alive(state_dir, &pid))
+		return false;
+	theirs = sutra_runit_files(pid);
+	return theirs < ours && theirs < SUTRA_FILES_WANTED;
+}
+
+static int prepare(const struct sutra_scene *s, const struct sutra_plan *plan, struct sutra_err *err)
+{
+	const char *user = sutra_config_get(s->config, "SUTRA_USER");
+	int killed, rc = user ? sutra_runas_possible(user, err) : 0;
+
+	/* A supervisor that was killed leaves services nobody watches, and one that is held to fewer
+	 * open files hands its limit down: end them, then start. */
+	if (!rc && (!sutra_runit_alive(s->state_dir, NULL) || outgrown(s->state_dir)))
+		rc = sutra_runit_stop(s->state_dir, GRACE_NS, &killed, err);
+	for (size_t i = 0; i < plan->n && !rc; i++) {
+		if (plan->steps[i].action != SUTRA_START)
+			continue;
+		sutra_runit_end_orphans(s->state_dir, plan->steps[i].name, GRACE_NS);
+		rc = sutra_plan_giver(plan, &plan->steps[i]) ? 0 : check_ports(plan->steps[i].unit, err);
+	}
+	rc = rc ? rc : make_folders(s, err);
+	rc = rc || !user ? rc : open_folders(s, user, err);
+	for (size_t i = 0; i < plan->n && !rc && user; i++)
+		rc = plan->steps[i].unit ? sutra_runas_reads(plan->steps[i].unit->argv.items[0], user, err) : 0;
+	return rc;
+}
+
+static int begin(const struct sutra_scene *s, const struct sutra_plan *plan, struct sutra_err *err)
+{
+	int rc = 0;
+
+	/* runsvdir looks for new folders when it starts, later only every five seconds. */
+	for (size_t i = 0; i < plan->n && !rc; i++)
+		if (plan->steps[i].action == SUTRA_START)
+			rc = sutra_runit_write(s->state_dir, plan->steps[i].unit, err);
+	return rc ? rc : sutra_runit_start(s->state_dir, err);
+}
+
+static void reset_counters(const char *state_dir, const char *name)
+{
+	static const char *const files[] = { "restarts", "last-exit", "planned" };
+
+	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
+		char *path = xasprintf("%s/native/services/%s/%s", state_dir, name, files[i]);
+
+		unlink(path);
+		sutra_free(path);
+	}
+}
+
+/* Whether a thread has HUP blocked or caught. */
+static bool thread_takes_hangup(pid_t pid, const char *thread)
+{
+	char path[320], *text, *at;
+	unsigned long long mask = 0;
+
+	snprintf(path, sizeof(path), "/proc/%ld/task/%s/status", (long)pid, thread);
+	if (sutra_file_read(path, 16384, &text, NULL, NULL))
+		return false;
+	if ((at = strstr(text, "\nSigCgt:")))
+		mask |= strtoull(at + 8, NULL, 16);
+	if ((at = strstr(text, "\nSigBlk:")))
+		mask |= strtoull(at + 8, NULL, 16);
+	sutra_free(text);
+	return mask >> (SIGHUP - 1) & 1;
+}
+
+/* Whether the process waits for HUP already: before that it would die of it. All its threads
+ * block the signal but the one in sigwait(3), whose mask shows it as open. */
+static bool takes_hangup(pid_t pid)
+{
+	char path[64];
+	struct dirent *e;
+	bool takes = false;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "/proc/%ld/task", (long)pid);
+	d = opendir(path);
+	while (d && !takes && (e = readdir(d)))
+		takes = e->d_name[0] != '.' && thread_takes_hangup(pid, e->d_name);
+	if (d)
+		closedir(d);
+	return takes;
+}
+
+/* Whether it runs as the user who is to run it now, the owner of its settings: no process goes back
+ * to be root. */
+static bool keeps_user(const char *state_dir, const char *name, pid_t pid)
+{
+	char proc[64], settings[SUTRA_RUNIT_PATH];
+	struct stat now, wanted;
+
+	snprintf(proc, sizeof(proc), "/proc/%ld", (long)pid);
+	sutra_runit_path(state_dir, name, "/environ", settings);
+	return !stat(proc, &now) && !stat(settings, &wanted) && now.st_uid == wanted.st_uid;
+}
+
+/* Whether what runs now is one of ours, which restart in place on HUP. */
+static bool restarts_itself(pid_t pid)
+{
+	char path[64], *name;
+	bool ours;
+
+	snprintf(path, sizeof(path), "/proc/%ld/comm", (long)pid);
+	if (sutra_file_read(path, 64, &name, NULL, NULL))
+		return false;
+	ours = sutra_str_starts(name, "sutra-") && takes_hangup(pid);
+	sutra_free(name);
+	return ours;
+}
+
+static int restart(const char *state_dir, struct sutra_awaited *a, struct sutra_err *err)
+{
+	struct sutra_supervised now;
+	char command;
+
+	sutra_runit_read(state_dir, a->name, &now);
+	a->asked_ns = sutra_clock_ns();
+	a->restarts = now.restarts;
+	a->in_place = now.running && keeps_user(state_dir, a->name, now.pid) && restarts_itself(now.pid);
+	a->old_pid = now.running && !a->in_place ? now.pid : 0;
+	a->grace_ns = GRACE_NS;
+	command = a->in_place ? 'h' : now.running ? 't' : 'u';
+	return sutra_runit_control(state_dir, a->name, command, err);
+}
+
+static int start(const struct sutra_scene *s, const struct sutra_unit *const *units,
+		 struct sutra_awaited *awaited, size_t n, struct sutra_err *err)
+{
+	struct sutra_supervised now;
+	int rc = 0;
+
+	for (size_t i = 0; i < n && !rc; i++) {
+		sutra_runit_read(s->state_dir, units[i]->name, &now);
+		rc = sutra_runit_write(s->state_dir, units[i], err);
+		if (!now.running)
+			reset_counters(s->state_dir, units[i]->name);
+		rc = rc ? rc : restart(s->state_dir, &awaited[i], err);
+		awaited[i].grace_ns = units[i]->stop_grace_ns;
+	}
+	return rc;
+}
+
+static int kill_service(const char *state_dir, const char *name, int sig, struct sutra_err *err)
+{
+	struct sutra_supervised now;
+
+	sutra_runit_read(state_dir, name, &now);
+	if (!now.pid)
+		return sutra_fail(err, SUTRA_E_NOTFOUND, "%s is not running", name);
+	if (kill(now.pid, sig))
+		return sutra_fail_errno(err, "cannot signal %s (pid %ld)", name, (long)now.pid);
+	return 0;
+}
+
+static int remove_service(const char *state_dir, const char *name, struct sutra_err *err)
+{
+	return sutra_runit_remove(state_dir, name, GRACE_NS, err);
+}
+
+/* Until no process of the service is left. */
+static int wait_ended(const char *state_dir, const char *name, struct sutra_err *err)
+{
+	uint64_t end = sutra_clock_ns() + GRACE_NS;
+	struct sutra_supervised now;
+
+	for (sutra_runit_read(state_dir, name, &now); now.running; sutra_runit_read(state_dir, name, &now)) {
+		if (sutra_clock_ns() >= end)
+			return sutra_fail(err, SUTRA_E_TIMEOUT, "%s did not end", name);
+		poll(NULL, 0, 5);
+	}
+	return 0;
+}
+
+static int stand_in(const char *state_dir, const char *name, const char *address, char handle[80],
+		    struct sutra_err *err)
+{
+	char *dir = sutra_program_dir(), *program = xasprintf("%s/sutra-probe", dir);
+	int rc = sutra_runit_control(state_dir, name, 'd', err);
+	pid_t pid = -1;
+
+	rc = rc ? rc : wait_ended(state_dir, name, err);
+	if (!rc && (pid = fork()) < 0)
+		rc = sutra_fail_errno(err, "cannot start %s", program);
+	if (!pid) {	/* ends with this command, whatever happens to it */
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		execl(program, "sutra-probe", "--fault", address, (char *)NULL);
+		_exit(127);
+	}
+	snprintf(handle, 80, "%ld", (long)pid);
+	sutra_free(program);
+	sutra_free(dir);
+	return rc;
+}
+
+static int stand_down(const char *state_dir, const char *name, const char *handle, struct sutra_err *err)
+{
+	int64_t pid;
+
+	if (!sutra_str_int(handle, 2, INT32_MAX, &pid)) {
+		kill((pid_t)pid, SIGKILL);
+		waitpid((pid_t)pid, NULL, 0);
+	}
+	return sutra_runit_control(state_dir, name, 'u', err);
+}
+
+static bool alive(const char *state_dir) { return sutra_runit_alive(state_dir, NULL); }
+
+/* The longest that a service may take to end. */
+static uint64_t grace_of(const char *state_dir)
+{
+	const json_t *s;
+	json_t *record;
+	uint64_t most = 0;
+	size_t i;
+
+	if (sutra_record_load(state_dir, &record, NULL))
+		return GRACE_NS;
+	json_array_foreach (json_object_get(record, "services"), i, s) {
+		uint64_t grace = (uint64_t)json_integer_value(json_object_get(s, "stop_grace_ns"));
+
+		most = grace > most ? grace : most;
+	}
+	json_decref(record);
+	return most ? most : GRACE_NS;
+}
+
+static int down(const char *state_dir, bool volumes, size_t *ret_n, int *ret_killed, struct sutra_err *err)
+{
+	char *services = xasprintf("%s/native/services", state_dir), *data = xasprintf("%s/volumes", state_dir);
+	json_t *running = sutra_record_recover(state_dir);
+	pid_t pids[256];
+	size_t orphans = sutra_stack_pids(state_dir, NULL, pids, 256);
+	int rc = sutra_runit_stop(state_dir, grace_of(state_dir), ret_killed, err);
+
+	*ret_n = json_array_size(json_object_get(running, "services"));
+	*ret_n = *ret_n ? *ret_n : orphans;	/* without folders only processes can be counted */
+	json_decref(running);
+	sutra_cgroup_clear(state_dir);
+	rc = rc ? rc : sutra_remove_tree(services, err);
+	rc = rc || !volumes ? rc : sutra_remove_tree(data, err);
+	sutra_free(services);
+	sutra_free(data);
+	return rc;
+}
+
+static char *log_tail(const char *state_dir, const char *name, int lines)
+{
+	char *path = xasprintf("%s/native/log/%s/current", state_dir, name), *text, *from, *tail;
+	size_t n;
+	int rc = sutra_file_read(path, 64 << 20, &text, &n, NULL);
+
+	sutra_free(path);
+	if (rc)
+		return xstrdup("");
+	sutra_str_no_nul(text, n);
+	from = text + n;
+	for (int seen = -1; from > text; from--)
+		if (from[-1] == '\n' && ++seen == lines)
+			break;
+	tail = xstrdup(from);
+	sutra_free(text);
+	return tail;
+}
+
+const struct sutra_runtime sutra_native = {
+	.name = "native",
+	.poll_ms = 25,
+	.check = sutra_runit_check,
+	.alive = alive,
+	.outgrown = outgrown,
+	.prepare = prepare,
+	.begin = begin,
+	.start = start,
+	.restart = restart,
+	.observe = sutra_runit_read,
+	.kill = kill_service,
+	.remove = remove_service,
+	.stand_in = stand_in,
+	.stand_down = stand_down,
+	.down = down,
+	.log_tail = log_tail,
+};

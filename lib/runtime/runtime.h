@@ -1,0 +1,123 @@
+/*
+ * runtime - what runs the services: local processes under runit, or containers of an engine.
+ *
+ * The same operations for both; deploy, restart, status, logs and the checks know this table
+ * only. A stack is named by its state folder. What a service answers is asked of it directly in
+ * either: a container's address stands as "{container}" in its URLs until it is known.
+ */
+#ifndef SUTRA_RUNTIME_RUNTIME_H
+#define SUTRA_RUNTIME_RUNTIME_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "compose/config.h"
+#include "runtime/unit.h"
+
+#define SUTRA_CONTAINER "{container}"
+
+/* One service as its supervisor sees it. */
+struct sutra_supervised {
+	bool unknown;		/* the runtime did not answer: nothing below was read */
+	bool supervised;	/* somebody watches it */
+	bool running, wants_up;
+	pid_t pid;
+	int64_t since_us;	/* wall clock of the last change of state */
+	unsigned restarts;
+	int last_exit;		/* 128 + signal, -1: no run has ended yet, or unknown */
+	uint64_t limit_reached;	/* that end was for want of memory: base/proc.h, sutra_proc_end */
+	char ip[48];		/* of a container; else "" */
+	char id[80];		/* of a container; else "" */
+	uint64_t memory_limit;	/* of a container, as the engine has it */
+};
+
+struct sutra_awaited {
+	/* asked */
+	const char *name, *program, *health_url;	/* health_url NULL: running is enough */
+	bool may_end;		/* restart: no: an exit with 0 is as good as health */
+	bool must_end;		/* others wait for its end: running is not enough */
+	/* set by start or restart, or zero for a service that was not running */
+	uint64_t asked_ns;	/* when the restart was asked for */
+	bool in_place;		/* the process restarts itself, its pid stays */
+	pid_t old_pid;
+	uint64_t grace_ns;	/* what the old process may take to end before it is killed; 0: no limit */
+	unsigned restarts;	/* counted before */
+	/* answered */
+	bool ready;
+	const char *reason;	/* closed list: exited, refused, status, first-byte-timeout ... */
+	char last_reply[320], probed[300];
+	int last_exit;		/* -1: none */
+	uint64_t limit_reached;
+	double took_s;
+};
+
+/* What a deploy works on. */
+struct sutra_scene {
+	const char *state_dir, *compose_file;
+	struct sutra_config *config;
+	const struct sutra_strv *profiles;
+	const struct sutra_compose *selected;
+	json_t *images;	/* service -> image, in place of the compose file's; NULL: none */
+};
+
+struct sutra_plan;
+
+struct sutra_runtime {
+	const char *name;
+	unsigned poll_ms;	/* between two looks while waiting */
+	/* Whether it can be used here; the error says what is missing and how to go on. */
+	int (*check)(struct sutra_err *err);
+	/* Whether what runs the services answers at all. NULL: it is this machine. */
+	int (*reach)(struct sutra_err *err);
+	/* Puts what decides about a container into units: its image's id. NULL: nothing to do. */
+	int (*resolve)(struct sutra_unit *units, size_t n, struct sutra_err *err);
+	/* Whether somebody would start again what ends. */
+	bool (*alive)(const char *state_dir);
+	/* Whether that somebody is held to fewer open files than this process, and services want more:
+	 * all is started anew then. NULL: never. */
+	bool (*outgrown)(const char *state_dir);
+	/* Before anything is written: what must be there, and be free. */
+	int (*prepare)(const struct sutra_scene *s, const struct sutra_plan *plan, struct sutra_err *err);
+	int (*begin)(const struct sutra_scene *s, const struct sutra_plan *plan, struct sutra_err *err);
+	/* Starts units, or restarts them with new settings, in this order; fills the asked fields. */
+	int (*start)(const struct sutra_scene *s, const struct sutra_unit *const *units,
+		     struct sutra_awaited *awaited, size_t n, struct sutra_err *err);
+	/* Restarts one with the settings it has. */
+	int (*restart)(const char *state_dir, struct sutra_awaited *a, struct sutra_err *err);
+	void (*observe)(const char *state_dir, const char *name, struct sutra_supervised *ret);
+	/* A signal to the service's own process, as a crash would come. */
+	int (*kill)(const char *state_dir, const char *name, int sig, struct sutra_err *err);
+	int (*remove)(const char *state_dir, const char *name, struct sutra_err *err);
+	/* For checks: stops the service and puts a server in its place that answers health checks
+	 * with 200 and every request with 500 (sutra-probe --fault); then, with *handle as it was
+	 * left, takes it away and starts the service again. address: as recorded. */
+	int (*stand_in)(const char *state_dir, const char *name, const char *address, char handle[80],
+			struct sutra_err *err);
+	int (*stand_down)(const char *state_dir, const char *name, const char *handle, struct sutra_err *err);
+	/* Asks a replica to take itself out of its balancer, before it is replaced. NULL: it is
+	 * replaced in place, under the sockets it has. */
+	int (*drain)(const char *state_dir, const char *name, struct sutra_err *err);
+	/* Ends everything; *ret_n services, *ret_killed by force. */
+	int (*down)(const char *state_dir, bool volumes, size_t *ret_n, int *ret_killed,
+		    struct sutra_err *err);
+	/* The last lines of a service's log, each with its time stamp; x-allocated, "" for none. */
+	char *(*log_tail)(const char *state_dir, const char *name, int lines);
+	/* That and what comes, a line at a time, over restarts, until the stack is gone. NULL: logs are
+	 * files (deployment.h, log_dir). */
+	int (*log_follow)(const char *state_dir, const char *name, int lines,
+			  void (*line)(void *user, const char *line, size_t n), void *user, struct sutra_err *err);
+};
+
+extern const struct sutra_runtime sutra_native, sutra_docker;
+
+/* NULL: there is none of that name. */
+const struct sutra_runtime *sutra_runtime_named(const char *name);
+/* text with "{container}" replaced by ip. */
+void sutra_runtime_address(const char *text, const char *ip, char *out, size_t size);
+/* Whether a service can listen on the address of this machine: waits a second for who has it and ends,
+ * ten for a connection that took it in passing; then SUTRA_E_EXISTS, naming service and holder. */
+int sutra_runtime_port_free(const char *service, const char *address, struct sutra_err *err);
+
+#endif

@@ -1,0 +1,470 @@
+#include "runtime/unit.h"
+
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/buf.h"
+#include "base/digest.h"
+#include "base/file.h"
+#include "base/proc.h"
+#include "compose/config.h"
+#include "compose/interpolate.h"
+#include "compose/names.h"
+#include "runtime/runtime.h"
+
+enum { FIRST_HOST = 2, HOSTS = 250 };	/* 127.b.c.2 to .251 */
+enum { HASH_VERSION = 2, MAX_VALUE = 2 * SUTRA_MAX_VALUE };	/* hosts may grow into addresses */
+
+struct maker {
+	const struct sutra_compose *all;
+	const struct sutra_unit_options *o;
+	unsigned b, c;	/* of 127.b.c.n */
+	struct sutra_err *err;
+};
+
+static unsigned by_place(size_t i) { return (unsigned)i % HOSTS + FIRST_HOST; }
+
+static void address_of(const struct maker *m, const char *name, char out[32])
+{
+	const struct sutra_service *s = sutra_compose_find(m->all, name);
+	unsigned n = (unsigned)json_integer_value(json_object_get(m->o->addresses, name));
+
+	if (m->o->containers)
+		snprintf(out, 32, "%s", SUTRA_CONTAINER);
+	else
+		snprintf(out, 32, "127.%u.%u.%u", m->b, m->c, n ? n : by_place((size_t)(s - m->all->services)));
+}
+
+/* The first address that nobody has, from the one of the service's place on. */
+static unsigned free_host(const bool *taken, unsigned from)
+{
+	for (unsigned i = 0; i < HOSTS; i++) {
+		unsigned n = (from - FIRST_HOST + i) % HOSTS + FIRST_HOST;
+
+		if (!taken[n])
+			return n;
+	}
+	return from;
+}
+
+json_t *sutra_units_addresses(const struct sutra_compose *all, const json_t *old)
+{
+	json_t *book = json_object(), *entries = (json_t *)(uintptr_t)old, *n;
+	bool taken[FIRST_HOST + HOSTS] = { false };
+	const char *name;
+
+	json_object_foreach (entries, name, n) {
+		json_int_t host = json_integer_value(n);
+
+		if (host < FIRST_HOST || host >= FIRST_HOST + HOSTS || taken[host])
+			continue;
+		taken[host] = true;
+		json_object_set(book, name, n);
+	}
+	for (size_t i = 0; i < all->n_services; i++) {
+		unsigned host = free_host(taken, by_place(i));
+
+		if (json_object_get(book, all->services[i].name))
+			continue;
+		taken[host] = true;
+		json_object_set_new(book, all->services[i].name, json_integer(host));
+	}
+	return book;
+}
+
+static char *replace_hosts(const struct maker *m, const char *key, const char *text)
+{
+	struct sutra_buf b;
+
+	sutra_buf_init(&b, MAX_VALUE);
+	for (size_t at = 0; text[at];) {
+		const struct sutra_service *s = sutra_host_at(m->all, key, text, at);
+		char address[32];
+
+		if (s) {
+			address_of(m, s->name, address);
+			sutra_buf_adds(&b, address);
+			at += strlen(s->name);
+		} else {
+			sutra_buf_addc(&b, text[at++]);
+		}
+	}
+	return sutra_buf_take(&b, NULL);
+}
+
+char *sutra_volume_folder(const struct sutra_volume *v, const char *state_dir, const char *compose_dir)
+{
+	if (!v->source)
+		return sutra_asprintf("%s/volumes/anonymous", state_dir);
+	if (v->named)
+		return sutra_asprintf("%s/volumes/%s", state_dir, v->source);
+	if (v->source[0] == '/')
+		return sutra_strdup(v->source);
+	return sutra_asprintf("%s/%s", compose_dir, v->source);
+}
+
+/* A path at or below a mount point becomes the host's path; anything else stays. */
+static char *replace_path(const struct maker *m, const struct sutra_service *s, const char *text)
+{
+	for (size_t i = 0; i < s->n_volumes; i++) {
+		size_t n = strlen(s->volumes[i].target);
+		char *folder, *path;
+
+		if (strncmp(text, s->volumes[i].target, n) || (text[n] && text[n] != '/'))
+			continue;
+		folder = sutra_volume_folder(&s->volumes[i], m->o->state_dir, m->o->compose_dir);
+		path = folder ? sutra_asprintf("%s%s", folder, text + n) : NULL;
+		sutra_free(folder);
+		return path;
+	}
+	return sutra_strdup(text);
+}
+
+static char *localise(const struct maker *m, const struct sutra_service *s, const char *key,
+		      const char *text)
+{
+	char *hosts, *path;
+
+	if (m->o->containers || sutra_config_is_text(key))
+		return sutra_strdup(text);
+	hosts = replace_hosts(m, key, text);
+	path = hosts ? replace_path(m, s, hosts) : NULL;
+	sutra_free(hosts);
+	return path;
+}
+
+static int no_memory(const struct maker *m) { return sutra_fail(m->err, SUTRA_E_NOMEM, "out of memory"); }
+
+static const char *package_of(const char *program)
+{
+	return !strcmp(program, "haproxy") ? "haproxy" : NULL;
+}
+
+/* argv[0]: beside the command, else on PATH or in /usr/sbin. */
+static int find_program(const struct maker *m, struct sutra_unit *u, const char *name)
+{
+	char *beside = sutra_asprintf("%s/%s", m->o->program_dir, name), *found = NULL;
+	const char *package = package_of(name);
+
+	if (!beside)
+		return no_memory(m);
+	if (!access(beside, X_OK)) {
+		found = beside;
+	} else {
+		sutra_free(beside);
+		beside = sutra_asprintf("/usr/sbin/%s", name);
+		if (!sutra_proc_find(name, &found) && beside && !access(beside, X_OK))
+			found = beside;
+		else
+			sutra_free(beside);
+	}
+	if (!found) {
+		sutra_fail(m->err, SUTRA_E_NOTFOUND, "%s needs the program %s, which is not installed",
+			   u->name, name);
+		return package ? sutra_hint(m->err, "apt-get install %s", package) :
+				 sutra_hint(m->err, "build it with make, or look at PATH");
+	}
+	sutra_free(u->argv.items[0]);
+	u->argv.items[0] = found;
+	u->program = sutra_strdup(name);
+	return u->program ? 0 : no_memory(m);
+}
+
+static int make_argv(const struct maker *m, const struct sutra_service *s, struct sutra_unit *u)
+{
+	const struct sutra_strv *parts[] = { &s->entrypoint, &s->command };
+	char *name;
+	int rc;
+
+	for (size_t p = 0; p < 2; p++) {
+		for (size_t i = 0; i < parts[p]->n; i++) {
+			char *word = localise(m, s, "", parts[p]->items[i]);
+
+			rc = word ? sutra_strv_add(&u->argv, word) : SUTRA_E_NOMEM;
+			sutra_free(word);
+			if (rc)
+				return no_memory(m);
+		}
+	}
+	if (m->o->containers) {
+		name = u->argv.n ? strrchr(u->argv.items[0], '/') : NULL;
+		u->program = sutra_strdup(name ? name + 1 : u->argv.n ? u->argv.items[0] : u->name);
+		return u->program ? 0 : no_memory(m);
+	}
+	if (!u->argv.n)
+		return sutra_fail(m->err, SUTRA_E_SETTING,
+				  "%s:%d: services.%s has no command; natively there is no image to take it from",
+				  m->all->file, s->line, s->name);
+	name = sutra_strdup(u->argv.items[0]);
+	rc = name ? find_program(m, u, name) : no_memory(m);
+	sutra_free(name);
+	return rc;
+}
+
+/* Appends ",host:port". "Every address" is spelled out: a socket on 0.0.0.0 would also answer
+ * for the own address of a replica that is dead. */
+static void add_published(struct sutra_buf *b, const char *host, int port)
+{
+	struct ifaddrs *all = NULL;
+	char text[INET_ADDRSTRLEN];
+
+	if (strcmp(host, "0.0.0.0") != 0) {
+		sutra_buf_addf(b, ",%s:%d", host, port);
+		return;
+	}
+	sutra_buf_addf(b, ",127.0.0.1:%d", port);
+	if (getifaddrs(&all))
+		return;
+	for (const struct ifaddrs *i = all; i; i = i->ifa_next) {
+		const struct sockaddr_in *in = (const void *)i->ifa_addr;
+
+		if (in && in->sin_family == AF_INET && !(i->ifa_flags & IFF_LOOPBACK) &&
+		    inet_ntop(AF_INET, &in->sin_addr, text, sizeof(text)))
+			sutra_buf_addf(b, ",%s:%d", text, port);
+	}
+	freeifaddrs(all);
+}
+
+/* SUTRA_LISTEN_<port> for every port of the service. */
+static int make_listen(const struct maker *m, const struct sutra_service *s, struct sutra_unit *u)
+{
+	char own[32], key[40], value[64];
+	struct sutra_buf b;
+	int rc = 0;
+
+	address_of(m, s->name, own);
+	for (size_t i = 0; i < s->expose.n && !rc; i++) {
+		snprintf(key, sizeof(key), "SUTRA_LISTEN_%s", s->expose.items[i]);
+		snprintf(value, sizeof(value), "%s:%s", own, s->expose.items[i]);
+		rc = sutra_env_set(&u->env, key, value);
+	}
+	for (size_t i = 0; i < s->n_ports && !rc; i++) {
+		const struct sutra_port *p = &s->ports[i];
+
+		snprintf(key, sizeof(key), "SUTRA_LISTEN_%d", p->target);
+		sutra_buf_init(&b, MAX_VALUE);
+		sutra_buf_addf(&b, "%s:%d", own, p->target);
+		add_published(&b, p->host_ip ? p->host_ip : "0.0.0.0", p->published);
+		rc = sutra_buf_error(&b) ? SUTRA_E_NOMEM : sutra_env_set(&u->env, key, sutra_buf_str(&b));
+		sutra_buf_release(&b);
+	}
+	return rc ? no_memory(m) : 0;
+}
+
+/* The addresses to show: the own one with the first port, and the first published one. */
+static int make_addresses(const struct maker *m, const struct sutra_service *s, struct sutra_unit *u)
+{
+	const struct sutra_port *p = s->n_ports ? &s->ports[0] : NULL;
+	char own[32];
+
+	address_of(m, s->name, own);
+	if (s->expose.n)
+		u->address = sutra_asprintf("%s:%s", own, s->expose.items[0]);
+	else
+		u->address = p ? sutra_asprintf("%s:%d", own, p->target) : sutra_strdup(own);
+	if (p)
+		u->published = sutra_asprintf("%s:%d", p->host_ip ? p->host_ip : "0.0.0.0", p->published);
+	return u->address && (!p || u->published) ? 0 : no_memory(m);
+}
+
+static int make_env(const struct maker *m, const struct sutra_service *s, struct sutra_unit *u)
+{
+	for (size_t i = 0; i < s->env.n; i++) {
+		const char *key = s->env.items[i].key, *said = s->env.items[i].value;
+		char *value;
+		int rc;
+
+		if (!sutra_str_utf8(said, strlen(said), NULL))	/* the record is JSON */
+			return sutra_fail(m->err, SUTRA_E_SETTING, "%s:%d: services.%s: environment.%s is not UTF-8", m->all->file,
+					  s->line, s->name, key);
+		value = localise(m, s, key, said);
+		rc = value ? sutra_env_set(&u->env, key, value) : SUTRA_E_NOMEM;
+
+		sutra_free(value);
+		if (rc)
+			return no_memory(m);
+	}
+	return m->o->containers ? 0 : make_listen(m, s, u);
+}
+
+/* The URL in a health check's command, at the unit's own address. */
+static int make_health(const struct maker *m, const struct sutra_service *s, struct sutra_unit *u)
+{
+	char own[32];
+
+	u->health = s->health;
+	u->health.test = (struct sutra_strv){ 0 };
+	address_of(m, s->name, own);
+	for (size_t i = 0; i < s->health.test.n && !s->health.disabled && !u->health_url; i++) {
+		const char *url = strstr(s->health.test.items[i], "http://"), *rest;
+
+		if (!url)
+			continue;
+		rest = url + 7 + strcspn(url + 7, ":/ ");
+		u->health_url = sutra_asprintf("http://%s%.*s", own, (int)strcspn(rest, " \"'"), rest);
+		if (!u->health_url)
+			return no_memory(m);
+	}
+	if (s->health.test.n && !s->health.disabled && !u->health_url)
+		return sutra_fail(m->err, SUTRA_E_SETTING,
+				  "%s:%d: services.%s: the native runtime wants an http:// address in healthcheck.test",
+				  m->all->file, s->line, s->name);
+	return 0;
+}
+
+static void hash_file(struct sutra_buf *b, const char *path)
+{
+	uint8_t digest[SUTRA_SHA256_LEN];
+
+	if (sutra_is_file(path) && !sutra_sha256_file(path, digest, NULL))
+		sutra_buf_add(b, digest, sizeof(digest));
+	else
+		sutra_buf_addc(b, '-');
+}
+
+/* The words of the command as the file has them, and the bytes of the files they name: a copy of
+ * the same elsewhere (generation.h) is the same. */
+static void hash_command(const struct maker *m, const struct sutra_service *s, const struct sutra_unit *u,
+			 struct sutra_buf *b)
+{
+	const struct sutra_strv *parts[] = { &s->entrypoint, &s->command };
+
+	if (!m->o->containers)
+		hash_file(b, u->argv.items[0]);
+	for (size_t p = 0; p < 2; p++) {
+		for (size_t i = 0; i < parts[p]->n; i++) {
+			const char *word = parts[p]->items[i];
+			char *path = *word == '/' ? replace_path(m, s, word) : NULL;
+
+			sutra_buf_add(b, word, strlen(word) + 1);
+			if (path)
+				hash_file(b, path);
+			sutra_free(path);
+		}
+	}
+}
+
+/* Over what the process sees and nothing else: not dependencies, profiles, comments. */
+static int make_hash(const struct maker *m, const struct sutra_service *s, struct sutra_unit *u)
+{
+	uint8_t digest[SUTRA_SHA256_LEN];
+	char hex[SUTRA_SHA256_HEX];
+	struct sutra_buf b;
+
+	sutra_buf_init(&b, 16 << 20);
+	hash_command(m, s, u, &b);
+	for (size_t i = 0; m->o->containers && i < s->n_ports; i++)
+		sutra_buf_addf(&b, "%s:%d:%d\n", s->ports[i].host_ip ? s->ports[i].host_ip : "", s->ports[i].published,
+			       s->ports[i].target);
+	for (size_t i = 0; m->o->containers && i < s->n_volumes; i++)
+		sutra_buf_addf(&b, "%s:%s:%d\n", s->volumes[i].source ? s->volumes[i].source : "",
+			       s->volumes[i].target, s->volumes[i].read_only);
+	for (size_t i = 0; i < u->env.n; i++) {
+		sutra_buf_addf(&b, "%s=", u->env.items[i].key);
+		for (const char *v = u->env.items[i].value; *v; v++) {
+			sutra_buf_addc(&b, *v);
+			if (*v == '\n')	/* a value's line is no variable */
+				sutra_buf_addc(&b, '\t');
+		}
+		sutra_buf_addc(&b, '\n');
+	}
+	if (u->user)
+		sutra_buf_addf(&b, "user %s\n", u->user);
+	sutra_buf_addf(&b, "%llu %llu %d %lld", (unsigned long long)u->memory_limit, (unsigned long long)u->stop_grace_ns,
+		       (int)u->restart, (long long)u->restart_max);
+	if (sutra_buf_error(&b)) {
+		sutra_buf_release(&b);
+		return no_memory(m);
+	}
+	sutra_sha256(b.data, b.len, digest);
+	sutra_hex(digest, sizeof(digest), hex);
+	snprintf(u->hash, sizeof(u->hash), "%d-%.30s", HASH_VERSION, hex);
+	sutra_buf_release(&b);
+	return 0;
+}
+
+/* Whether a service waits for this one's end. */
+static bool is_awaited_end(const struct sutra_compose *all, const char *name)
+{
+	for (size_t i = 0; i < all->n_services; i++) {
+		const struct sutra_service *s = &all->services[i];
+
+		for (size_t d = 0; d < s->n_depends_on; d++)
+			if (s->depends_on[d].condition == SUTRA_COMPLETED && !strcmp(s->depends_on[d].service, name))
+				return true;
+	}
+	return false;
+}
+
+static int make_unit(const struct maker *m, const struct sutra_service *s, struct sutra_unit *u)
+{
+	int rc;
+
+	u->name = sutra_strdup(s->name);
+	u->group = sutra_group_of(m->all, s);
+	if (!u->name || !u->group)
+		return no_memory(m);
+	u->depends_on = s->depends_on;
+	u->n_depends_on = s->n_depends_on;
+	u->restart = s->restart;
+	u->awaited_end = is_awaited_end(m->all, s->name);
+	u->restart_max = s->restart_max;
+	u->memory_limit = s->memory_limit;
+	u->stop_grace_ns = s->stop_grace_ns;
+	u->image = s->image && m->o->containers ? sutra_strdup(s->image) : NULL;
+	u->user = m->o->user && !m->o->containers ? sutra_strdup(m->o->user) : NULL;
+	rc = make_argv(m, s, u);
+	rc = rc ? rc : make_env(m, s, u);
+	rc = rc ? rc : make_addresses(m, s, u);
+	rc = rc ? rc : make_health(m, s, u);
+	return rc ? rc : make_hash(m, s, u);
+}
+
+int sutra_units_make(const struct sutra_compose *selected, const struct sutra_compose *all,
+		     const struct sutra_unit_options *o, struct sutra_unit **ret, size_t *ret_n,
+		     struct sutra_err *err)
+{
+	struct maker m = { all, o, 0, 0, err };
+	struct sutra_unit *units = sutra_calloc(selected->n_services, sizeof(*units));
+	uint8_t digest[SUTRA_SHA256_LEN];
+	int rc = units ? 0 : no_memory(&m);
+
+	sutra_sha256(o->state_dir, strlen(o->state_dir), digest);
+	m.b = 16 + digest[0] % 224;
+	m.c = digest[1];
+	for (size_t i = 0; i < selected->n_services && !rc; i++)
+		rc = make_unit(&m, &selected->services[i], &units[i]);
+	if (rc) {
+		sutra_units_free(units, selected->n_services);
+		return rc;
+	}
+	*ret = units;
+	*ret_n = selected->n_services;
+	return 0;
+}
+
+void sutra_units_free(struct sutra_unit *units, size_t n)
+{
+	for (size_t i = 0; units && i < n; i++) {
+		struct sutra_unit *u = &units[i];
+
+		sutra_free(u->name);
+		sutra_free(u->group);
+		sutra_free(u->program);
+		sutra_free(u->address);
+		sutra_free(u->published);
+		sutra_free(u->image);
+		sutra_free(u->user);
+		sutra_free(u->health_url);
+		sutra_strv_release(&u->argv);
+		sutra_env_release(&u->env);
+	}
+	sutra_free(units);
+}

@@ -1,0 +1,316 @@
+/*
+ * Which way a product goes:
+ *
+ *	fp32		oneDNN, on x as it is
+ *	bf16		oneDNN, on x in bfloat16
+ *	int8		x in bytes; then vnni.c, or oneDNN and dequantize
+ *
+ * vnni.c takes bytes where there is AVX-512 VNNI and no AMX and the matrix fits: it is faster there,
+ * short texts most of all (vnni.c says why); tiles win, and only oneDNN uses them. Either way a row's
+ * result does not depend on other rows: sums of bytes are exact, for other sums see onednn.c, and
+ * conversions work on a row alone.
+ *
+ * Without VNNI the instruction set adds two products of a u8 and an s8 in 16 bits, which overflow:
+ * there x gets 7 bits (127 * 127 * 2 fits), and sums are exact all the same.
+ */
+#include "vector/gemm.h"
+
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "vector/kernel.h"
+#include "vector/onednn.h"
+#include "vector/quantize.h"
+#include "vector/vnni.h"
+
+/* PANEL_ROWS: of x, which vnni.c takes at once. */
+enum { ALIGN = 64, PANEL_ROWS = 128, NARROW_ROWS = SUTRA_ONEDNN_ROWS + SUTRA_GEMM_SPARE_ROWS };
+_Static_assert((int)PANEL_ROWS <= (int)NARROW_ROWS, "x in bytes has room for a block of either way");
+
+struct sutra_gemm_plan {
+	size_t k, n;
+	enum sutra_activation act;
+	enum sutra_precision precision;
+	int top;				/* int8: the greatest byte of x */
+	struct sutra_onednn_plan *onednn;	/* NULL: by vnni.h, in panels */
+};
+
+/* Views of one block: bias, of int8 also scale, sum and inverse (quantize.h), the matrix; each
+ * begins at a multiple of ALIGN. */
+struct sutra_gemm_weights {
+	const void *block;
+	void *owned;			/* the block, when it is ours */
+	const float *bias, *scale, *inverse;
+	const int32_t *sum;
+	const void *matrix;
+	struct sutra_onednn_matrix *onednn;	/* unless in panels */
+};
+
+struct sutra_gemm_lane {
+	const struct sutra_gemm_plan *plan;
+	const struct sutra_kernels *kernels;
+	struct sutra_onednn_lane *onednn;	/* unless in panels */
+	void *narrow;			/* bf16, int8: x, [NARROW_ROWS][k] */
+	float scale[PANEL_ROWS];	/* int8: of the rows of x */
+	int32_t zero[PANEL_ROWS];
+};
+
+const char *sutra_precision_name(enum sutra_precision p)
+{
+	static const char *const names[SUTRA_PRECISIONS] = {
+		[SUTRA_FP32] = "fp32", [SUTRA_BF16] = "bf16", [SUTRA_INT8] = "int8",
+	};
+
+	return names[p];
+}
+
+bool sutra_precision_is_native(enum sutra_precision p) { return sutra_onednn_is_native(p); }
+
+unsigned sutra_gemm_vector_bits(void) { return sutra_onednn_vector_bits(); }
+
+static bool has_panels(void)
+{
+	return sutra_onednn_has_vnni() && !sutra_onednn_has_tiles() && sutra_vnni_is_there();
+}
+
+void sutra_gemm_layout(char ret[SUTRA_GEMM_LAYOUT_MAX])
+{
+	char onednn[SUTRA_ONEDNN_LAYOUT_MAX];
+
+	sutra_onednn_layout(onednn);
+	snprintf(ret, SUTRA_GEMM_LAYOUT_MAX, "%s%s", onednn, has_panels() ? "-panels" : "");
+}
+
+int sutra_gemm_plan_new(size_t k, size_t n, enum sutra_activation act,
+			enum sutra_precision precision, struct sutra_gemm_plan **ret,
+			struct sutra_err *err)
+{
+	struct sutra_gemm_plan *p = sutra_calloc(1, sizeof(*p));
+	int rc = 0;
+
+	if (!p)
+		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
+	p->k = k;
+	p->n = n;
+	p->act = act;
+	p->precision = precision;
+	p->top = sutra_precision_is_native(SUTRA_INT8) ? 255 : 127;
+	if (precision != SUTRA_INT8 || !has_panels() || !sutra_vnni_fits(k))
+		rc = sutra_onednn_plan_new(k, n, act == SUTRA_ACT_GELU, precision, &p->onednn, err);
+	if (rc)
+		sutra_gemm_plan_free(p);
+	else
+		*ret = p;
+	return rc;
+}
+
+void sutra_gemm_plan_free(struct sutra_gemm_plan *p)
+{
+	if (!p)
+		return;
+	sutra_onednn_plan_free(p->onednn);
+	sutra_free(p);
+}
+
+bool sutra_gemm_plan_is_vnni(const struct sutra_gemm_plan *p) { return !p->onednn; }
+
+static size_t aligned(size_t bytes) { return (bytes + ALIGN - 1) / ALIGN * ALIGN; }
+
+static void set_views(const struct sutra_gemm_plan *p, struct sutra_gemm_weights *g)
+{
+	size_t outputs = aligned(p->n * sizeof(float)) / sizeof(float);
+	const float *at = g->block;
+
+	g->bias = at;
+	at += outputs;
+	if (p->precision == SUTRA_INT8) {
+		g->scale = at;
+		g->sum = (const int32_t *)(const void *)(at + outputs);
+		g->inverse = at + 2 * outputs;
+		at = g->inverse + aligned(p->k * sizeof(float)) / sizeof(float);
+	}
+	g->matrix = at;
+}
+
+size_t sutra_gemm_packed_bytes(const struct sutra_gemm_plan *p)
+{
+	size_t bytes = aligned(p->onednn ? sutra_onednn_matrix_bytes(p->onednn) :
+					   sutra_vnni_bytes(p->n, p->k));
+
+	bytes += aligned(p->n * sizeof(float));
+	if (p->precision == SUTRA_INT8)
+		bytes += 2 * aligned(p->n * sizeof(float)) + aligned(p->k * sizeof(float));
+	return bytes;
+}
+
+const void *sutra_gemm_packed(const struct sutra_gemm_weights *weights) { return weights->block; }
+
+int sutra_gemm_weights_view(const struct sutra_gemm_plan *p, const void *packed,
+			    struct sutra_gemm_weights **ret, struct sutra_err *err)
+{
+	struct sutra_gemm_weights *g = sutra_calloc(1, sizeof(*g));
+	int rc = 0;
+
+	if (!g)
+		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory for the weights");
+	g->block = packed;
+	set_views(p, g);
+	if (p->onednn)
+		rc = sutra_onednn_matrix_new(p->onednn, g->matrix, g->bias, &g->onednn, err);
+	if (rc)
+		sutra_gemm_weights_free(g);
+	else
+		*ret = g;
+	return rc;
+}
+
+static int pack_bytes(const struct sutra_gemm_plan *p, const float *w, const float *reach,
+		      struct sutra_gemm_weights *g, struct sutra_err *err)
+{
+	int8_t *bytes = sutra_alloc(p->n * p->k);
+	int rc = 0;
+
+	if (!bytes)
+		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory for the weights");
+	sutra_quantize_weights(w, p->n, p->k, reach, bytes, (float *)(uintptr_t)g->scale,
+			       (int32_t *)(uintptr_t)g->sum, (float *)(uintptr_t)g->inverse);
+	if (p->onednn)
+		rc = sutra_onednn_matrix_pack(g->onednn, bytes, err);
+	else
+		sutra_vnni_pack(bytes, p->n, p->k, (int8_t *)(uintptr_t)g->matrix);
+	sutra_free(bytes);
+	return rc;
+}
+
+int sutra_gemm_weights_new(const struct sutra_gemm_plan *p, const float *w, const float *b,
+			   const float *reach, struct sutra_gemm_weights **ret,
+			   struct sutra_err *err)
+{
+	struct sutra_gemm_weights *g = NULL;
+	size_t bytes = sutra_gemm_packed_bytes(p);
+	void *block = sutra_alloc_aligned(ALIGN, bytes);
+	int rc;
+
+	if (!block)
+		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory for the weights");
+	memset(block, 0, bytes);
+	memcpy(block, b, p->n * sizeof(*b));
+	rc = sutra_gemm_weights_view(p, block, &g, err);
+	if (rc) {
+		sutra_free(block);
+		return rc;
+	}
+	g->owned = block;
+	rc = p->precision == SUTRA_INT8 ? pack_bytes(p, w, reach, g, err) :
+					  sutra_onednn_matrix_pack(g->onednn, w, err);
+	if (rc)
+		sutra_gemm_weights_free(g);
+	else
+		*ret = g;
+	return rc;
+}
+
+void sutra_gemm_weights_free(struct sutra_gemm_weights *g)
+{
+	if (!g)
+		return;
+	sutra_onednn_matrix_free(g->onednn);
+	sutra_free(g->owned);
+	sutra_free(g);
+}
+
+int sutra_gemm_lane_new(const struct sutra_gemm_plan *plan, struct sutra_gemm_lane **ret,
+			struct sutra_err *err)
+{
+	struct sutra_gemm_lane *lane = sutra_calloc(1, sizeof(*lane));
+	int rc = 0;
+
+	if (lane && plan->precision != SUTRA_FP32)
+		lane->narrow = sutra_alloc_aligned(ALIGN, NARROW_ROWS * plan->k * sizeof(uint16_t));
+	if (!lane || (plan->precision != SUTRA_FP32 && !lane->narrow)) {
+		sutra_gemm_lane_free(lane);
+		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
+	}
+	lane->plan = plan;
+	lane->kernels = sutra_kernels_best();
+	if (plan->onednn)
+		rc = sutra_onednn_lane_new(plan->onednn, &lane->onednn, err);
+	if (rc)
+		sutra_gemm_lane_free(lane);
+	else
+		*ret = lane;
+	return rc;
+}
+
+void sutra_gemm_lane_free(struct sutra_gemm_lane *lane)
+{
+	if (!lane)
+		return;
+	sutra_onednn_lane_free(lane->onednn);
+	sutra_free(lane->narrow);
+	sutra_free(lane);
+}
+
+/* At most SUTRA_ONEDNN_ROWS rows in bf16. */
+static int run_bf16(struct sutra_gemm_lane *lane, const struct sutra_gemm_weights *w, const float *x,
+		    size_t rows, float *y, struct sutra_err *err)
+{
+	lane->kernels->to_bf16(x, rows * lane->plan->k, lane->narrow);
+	return sutra_onednn_run(lane->onednn, w->onednn, lane->narrow, rows, y, err);
+}
+
+/* At most SUTRA_ONEDNN_ROWS rows in bytes, or PANEL_ROWS in panels. */
+static int run_bytes(struct sutra_gemm_lane *lane, const struct sutra_gemm_weights *w, const float *x,
+		     size_t rows, float *y, struct sutra_err *err)
+{
+	const struct sutra_gemm_plan *p = lane->plan;
+	const struct sutra_dequantizer d = { lane->scale, lane->zero, w->scale, w->sum, w->bias,
+					     p->act == SUTRA_ACT_GELU };
+	int rc;
+
+	lane->kernels->quantize(x, w->inverse, rows, p->k, p->top, lane->narrow, lane->scale, lane->zero);
+	if (!p->onednn) {
+		sutra_vnni_multiply(lane->narrow, rows, p->k, w->matrix, p->n, lane->kernels, &d, y);
+		return 0;
+	}
+	rc = sutra_onednn_run(lane->onednn, w->onednn, lane->narrow, rows, y, err);
+	if (!rc)
+		lane->kernels->dequantize(&d, (const int32_t *)(const void *)y, p->n, rows, p->n, y, p->n);
+	return rc;
+}
+
+int sutra_gemm(struct sutra_gemm_lane *lane, const struct sutra_gemm_weights *weights,
+	       const float *x, size_t rows, float *y, struct sutra_err *err)
+{
+	const struct sutra_gemm_plan *p = lane->plan;
+	size_t block = p->onednn ? SUTRA_ONEDNN_ROWS : PANEL_ROWS;
+	int rc = 0;
+
+	if (p->precision == SUTRA_FP32)
+		return sutra_onednn_run(lane->onednn, weights->onednn, x, rows, y, err);
+	for (size_t at = 0; !rc && at < rows; at += block) {
+		size_t n = rows - at < block ? rows - at : block;
+
+		rc = (p->precision == SUTRA_BF16 ? run_bf16 : run_bytes)(
+			lane, weights, x + at * p->k, n, y + at * p->n, err);
+	}
+	return rc;
+}
+
+void sutra_gemm_scalar(const float *x, const float *w, const float *b, size_t rows, size_t k,
+		       size_t n, enum sutra_activation act, float *y)
+{
+	for (size_t r = 0; r < rows; r++)
+		for (size_t j = 0; j < n; j++) {
+			double sum = (double)b[j];
+
+			for (size_t i = 0; i < k; i++)
+				sum += (double)x[r * k + i] * (double)w[j * k + i];
+			if (act == SUTRA_ACT_GELU)
+				sum = 0.5 * sum * (1.0 + erf(sum * M_SQRT1_2));
+			y[r * n + j] = (float)sum;
+		}
+}
