@@ -66,6 +66,7 @@ CFLAGS_ALL  += -I$(ONEDNN)/include
 LDFLAGS_ALL += -L$(ONEDNN)/lib -Wl,-rpath,$(ONEDNN)/lib
 endif
 
+comma := ,
 HASH := $(shell printf '%s' '$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL)' | cksum | cut -d' ' -f1)
 B    := build/$(HASH)
 BIN  := $(B)/bin
@@ -79,6 +80,7 @@ UNIT     := $(patsubst tests/unit/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.
 FUZZ     := $(patsubst tests/fuzz/%.c,$(B)/tests/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZERS  := $(FUZZ:$(B)/tests/%=$(B)/fuzzers/%)
 BENCH    := $(patsubst tests/bench/%.c,$(B)/tests/%,$(wildcard tests/bench/bench_*.c))
+FAKES    := $(addprefix -Wl$(comma)--wrap=,poll sutra_clock_ns sutra_fetch_one sutra_fetch_many sutra_runtime_named)
 HELPERS  := $(patsubst tests/integration/%.c,$(B)/tests/%,$(wildcard tests/integration/*.c))
 
 .PHONY: all help tests test test-unit test-cli test-integration test-fuzz lint bench fuzz run-fuzzers parity onednn3 \
@@ -114,9 +116,12 @@ $(foreach c,$(CMDS),$(eval $(call program,$(c))))
 
 $(B)/tests/test_encoder: LDFLAGS_ALL += -Wl,--wrap=sutra_gemm	# which it lets fail
 $(B)/tests/test_reconnect: LDFLAGS_ALL += -Wl,--wrap=getaddrinfo,--wrap=freeaddrinfo	# its own resolver
+# Deploy's decisions on services in memory, whose clock only waiting moves.
+$(addprefix $(B)/tests/test_,deploy plan): LDFLAGS_ALL += $(FAKES)
+$(addprefix $(B)/tests/test_,deploy plan): $(B)/tests/unit/fake_runtime.o
 $(B)/tests/test_%: $(B)/tests/unit/test_%.o $(LIB_A)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) $(LIB_A) $(LIBS) -lcmocka
 $(B)/tests/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(LIB_A)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
