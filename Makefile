@@ -23,8 +23,7 @@ FUZZ_SECONDS ?= 60
 Q       := $(if $(filter 1,$(V)),,@)
 SAY     := $(if $(findstring s,$(firstword -$(MAKEFLAGS)))$(filter 1,$(V)),@:,@echo)
 
-# libcurl is opened at run time (lib/net/curlapi.h): its headers are wanted, no -lcurl.
-PKGS    := jansson libmicrohttpd libuv msgpack libfyaml libsodium \
+PKGS    := jansson libcurl libmicrohttpd libuv msgpack libfyaml libsodium \
            libxxhash libutf8proc readline ncursesw
 CFLAGS  ?= -O2 -g
 CFLAGS_ALL := -std=gnu11 $(CFLAGS) -pthread -fno-omit-frame-pointer \

@@ -1,5 +1,6 @@
 #include "net/download.h"
 
+#include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -15,7 +16,7 @@
 #include "base/file.h"
 #include "base/str.h"
 #include "base/version.h"
-#include "net/curlapi.h"
+#include "net/fetch.h"
 
 enum {
 	DEFAULT_TRIES = 6,
@@ -306,7 +307,7 @@ int sutra_download(struct sutra_download *d, struct sutra_err *err)
 {
 	unsigned tries = d->tries ? d->tries : DEFAULT_TRIES, failed = 0;
 	uint64_t before, pause = FIRST_PAUSE_MS;
-	int fd, rc = sutra_curl_load(err);
+	int fd, rc = sutra_fetch_ready(err);
 	struct stat st;
 	bool again;
 

@@ -8,10 +8,12 @@
  */
 #include "net/fetch.h"
 
+#include <curl/curl.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
@@ -20,7 +22,6 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/version.h"
-#include "net/curlapi.h"
 
 enum {
 	DEFAULT_PARALLEL = 64,
@@ -39,6 +40,20 @@ static const char *const reason_names[] = {
 };
 
 const char *sutra_fetch_reason_name(enum sutra_fetch_reason r) { return reason_names[r]; }
+
+static CURLcode initialised = CURLE_FAILED_INIT;	/* written within pthread_once */
+
+static void initialise(void) { initialised = curl_global_init(CURL_GLOBAL_DEFAULT); }
+
+int sutra_fetch_ready(struct sutra_err *err)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, initialise);
+	return initialised ? sutra_fail(err, SUTRA_E_UNAVAILABLE, "libcurl does not initialise: %s",
+					curl_easy_strerror(initialised)) :
+			     0;
+}
 
 void sutra_fetch_init(struct sutra_fetch *f)
 {
@@ -134,6 +149,16 @@ static int add_headers(struct job *j)
 /* libcurl's 0 is "no limit". */
 static long milliseconds(uint64_t ns) { return ns == UINT64_MAX ? 0 : (long)((ns + 999999) / 1000000); }
 
+/* CURLOPT_NOPROXY replaces what the environment says; libcurl copies it. */
+static void set_proxy(CURL *c, bool wanted)
+{
+	const char *lower = getenv("no_proxy"), *direct = lower ? lower : getenv("NO_PROXY");
+	char hosts[4096];
+
+	snprintf(hosts, sizeof(hosts), "localhost,127.0.0.0/8,::1,%s", direct ? direct : "");
+	curl_easy_setopt(c, CURLOPT_NOPROXY, !wanted || (direct && !strcmp(direct, "*")) ? "*" : hosts);
+}
+
 /* Sets the easy handle (new or reset) up for the transfer. */
 static int prepare(struct job *j)
 {
@@ -152,7 +177,7 @@ static int prepare(struct job *j)
 	if (f->unix_socket)
 		curl_easy_setopt(c, CURLOPT_UNIX_SOCKET_PATH, f->unix_socket);
 	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(c, CURLOPT_NOPROXY, "*");
+	set_proxy(c, f->proxy);
 	curl_easy_setopt(c, CURLOPT_USERAGENT, "sutra/" SUTRA_VERSION);
 	curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(c, CURLOPT_ERRORBUFFER, j->error);
@@ -326,13 +351,13 @@ void sutra_fetch_many(struct sutra_fetch *const *list, size_t n, unsigned parall
 {
 	size_t slots = parallel ? parallel : DEFAULT_PARALLEL, next = 0, running = 0;
 	struct sutra_err err;
-	bool loaded = !sutra_curl_load(&err);
+	bool ready = !sutra_fetch_ready(&err);
 	struct job *jobs, *j;
 	CURLM *multi;
 
-	for (size_t i = 0; !loaded && i < n; i++)
+	for (size_t i = 0; !ready && i < n; i++)
 		fail_job(list[i], err.message);
-	if (!loaded)
+	if (!ready)
 		return;
 	slots = slots < n ? slots : n;
 	multi = curl_multi_init();
@@ -485,7 +510,7 @@ static void *run_fetcher(void *arg)
 int sutra_fetcher_new(struct sutra_fetcher **ret, struct sutra_err *err)
 {
 	struct sutra_fetcher *fr;
-	int rc = sutra_curl_load(err);
+	int rc = sutra_fetch_ready(err);
 
 	if (rc)
 		return rc;

@@ -38,6 +38,8 @@ struct sutra_fetch {
 	uint64_t timeout_ns;		/* of the whole transfer; 0: 10 s; UINT64_MAX: none */
 	uint64_t connect_timeout_ns;	/* 0: the whole */
 	size_t max_answer;		/* 0: 64 MiB */
+	bool proxy;			/* through http_proxy, https_proxy, all_proxy unless no_proxy names the host;
+					 * this machine's services and loopback are asked directly */
 	void *user;
 	/* Takes the body piece by piece in place of `answer`; false ends the transfer. Or NULL. */
 	bool (*on_data)(void *user, const char *data, size_t n);
@@ -50,6 +52,10 @@ struct sutra_fetch {
 	/* phases, nanoseconds since the start; total also on failure */
 	uint64_t dns_ns, connect_ns, tls_ns, first_byte_ns, total_ns;
 };
+
+/* Initialises libcurl at its first call, from any thread. The functions below call it; whoever calls
+ * libcurl directly does so first. SUTRA_E_UNAVAILABLE when libcurl does not initialise. */
+int sutra_fetch_ready(struct sutra_err *err);
 
 void sutra_fetch_init(struct sutra_fetch *f);		/* zero, buffers bounded */
 void sutra_fetch_release(struct sutra_fetch *f);

@@ -77,3 +77,24 @@ make_it() {
     [[ $output != *libdnnl* ]]
   done
 }
+
+# linked PROGRAM...: the packages of the libraries they name, but for the compiler's own.
+linked() {
+  local program
+  for program; do
+    readelf -d "$SUTRA_BIN/$program" | sed -n 's/.*NEEDED.*\[\(.*\)\]/\1/p'
+  done | sort -u | while read -r name; do
+    dpkg-query -S "*/$(gcc -print-multiarch)/$name" 2>/dev/null | sed 's/:.*//' | head -n 1
+  done | sort -u | grep -vxE 'libc6|libgcc-s1|lib(a|t|ub)san[0-9]*'
+}
+
+@test "an image installs the libraries that its programs link, and no other" {
+  images() { # stage
+    sed -n "/ AS $1\$/,/^FROM .* AS /p" compose/Dockerfile | tr -d '\n\\' | grep -o -- '--install [^&]*' |
+      tr -s ' ' '\n' | grep '^lib' | sort -u
+  }
+  diff <(images services) <(linked sutra-storage sutra-embedding)
+  diff <(images ml-base) <(linked sutra-ml-base)
+  [[ $(linked sutra) == *libcurl4* ]]
+  [[ $(linked sutra-storage sutra-ml-base sutra-probe sutra-run) != *libcurl4* ]]
+}

@@ -120,13 +120,3 @@ measured() { sutra load "$@" || [ $? = 6 ]; }
     done
   done
 }
-
-@test "libcurl is opened for the first request: none at a start, and its want is told" {
-  ldd "$(command -v sutra)" | grep -q libmicrohttpd
-  run -1 grep libcurl < <(ldd "$(command -v sutra)")
-  mkdir "$BATS_TEST_TMPDIR/lib"
-  : >"$BATS_TEST_TMPDIR/lib/libcurl.so.4"
-  run -0 env LD_LIBRARY_PATH="$BATS_TEST_TMPDIR/lib" sutra --version
-  run -6 env LD_LIBRARY_PATH="$BATS_TEST_TMPDIR/lib" sutra load --url "$AT/ok"
-  [[ $output == *"no HTTP client: "*libcurl.so.4* ]]
-}
