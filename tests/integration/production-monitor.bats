@@ -98,13 +98,14 @@ ended_by() { # signal, exit code
   [[ $stderr == *"not passed on: "*refused* ]]
 }
 
-@test "a webhook gets the document" {
-  local port
+# receiver FILE: takes POSTs until FILE holds a body, and FILE.line its request line; sets $port.
+receiver() {
   port=$(free_port)
-  python3 - "$port" "$BATS_TEST_TMPDIR/posted" 3>&- <<'EOF' &
+  python3 - "$port" "$1" 3>&- <<'EOF' &
 import http.server, os, sys
 class Once(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
+        open(sys.argv[2] + ".line", "w").write(self.requestline)
         open(sys.argv[2], "wb").write(self.rfile.read(int(self.headers["Content-Length"])))
         self.send_response(204)
         self.end_headers()
@@ -113,10 +114,28 @@ server = http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Once)
 while not os.path.exists(sys.argv[2]):
     server.handle_request()
 EOF
-  local hook=$!
-  until (exec 4<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do kill -0 $hook; done
+  local server=$!
+  until (exec 4<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do kill -0 $server; done
+}
+
+@test "a webhook gets the document" {
+  receiver "$BATS_TEST_TMPDIR/posted"
   run -1 monitor --for 400ms --max-p95 1us --bad 1 --webhook "http://127.0.0.1:$port/x"
   jq -e '.schema == "sutra.alert/1" and .state == "raised"' "$BATS_TEST_TMPDIR/posted"
+}
+
+@test "a webhook to another host goes through the proxy; services and loopback are asked directly" {
+  local proxy local_posted=$BATS_TEST_TMPDIR/local
+  receiver "$BATS_TEST_TMPDIR/proxied"
+  proxy=http://127.0.0.1:$port
+  http_proxy=$proxy run -1 monitor --for 400ms --max-p95 1us --bad 1 --webhook "http://alerts.invalid/x"
+  [[ $output == *"3/3 up"*"own requests      "*", 0 failed"* ]]
+  [ "$(cat "$BATS_TEST_TMPDIR/proxied.line")" = "POST http://alerts.invalid/x HTTP/1.1" ]
+  receiver "$local_posted"
+  http_proxy=http://127.0.0.1:1 run -1 monitor --for 400ms --max-p95 1us --bad 1 --webhook "http://127.0.0.1:$port/x"
+  [ "$(cat "$local_posted.line")" = "POST /x HTTP/1.1" ]
+  no_proxy=alerts.invalid http_proxy=$proxy run -1 monitor --for 400ms --max-p95 1us --bad 1 --webhook "http://alerts.invalid/x"
+  [[ $output == *"not passed on: "*"dns"* ]]
 }
 
 @test "wrong usage touches nothing; nothing deployed is inconclusive" {

@@ -97,6 +97,7 @@ static int post_webhook(const char *url, const struct pm_event *e, struct sutra_
 	f.body = sutra_buf_str(&body);
 	f.body_len = body.len;
 	f.timeout_ns = HOOK_NS;
+	f.proxy = true;
 	rc = sutra_fetch_one(&f, err);
 	sutra_fetch_release(&f);
 	sutra_buf_release(&body);
