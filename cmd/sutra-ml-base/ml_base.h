@@ -18,7 +18,7 @@
 enum { ML_PORT = 8887, ML_MAX_TEXT = 32 << 20 };	/* MAX_TEXT: bytes, prefix and all */
 
 struct ml_settings {
-	char *model_path, *model, *mrl, *precision, *instance_id, *log_level, *log_format, *allowed_hosts;
+	char *model_path, *model, *mrl, *precision, *instance_id, *allowed_hosts;
 	char *input_type, *prompt;
 	int64_t dimension;	/* 0: unset */
 	int64_t threads;	/* 0: unset */

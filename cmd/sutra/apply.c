@@ -124,7 +124,7 @@ static void print_evidence(const struct sutra_runtime *rt, const char *state_dir
 /* Settings that only this environment holds: without it the next deploy changes them back. */
 static void print_transient(struct sutra_config *config)
 {
-	for (const struct sutra_setting *s = sutra_operator_settings; s->name; s++) {
+	SUTRA_EACH_SETTING (s, SUTRA_OF_OPERATOR) {
 		const char *now = sutra_config_from(config, s->name, SUTRA_FROM_ENVIRONMENT), *else_ = NULL;
 
 		for (int from = SUTRA_FROM_ENVIRONMENT - 1; !else_ && from >= SUTRA_FROM_BUILTIN; from--)

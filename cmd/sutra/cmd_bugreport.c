@@ -195,7 +195,9 @@ static void add_settings(struct bug *g, struct sutra_buf *b)
 {
 	if (!g->config)
 		sutra_buf_addf(b, "they cannot be used: %s\n", g->config_err.message);
-	for (const struct sutra_setting *s = sutra_operator_settings; g->config && s->name; s++) {
+	SUTRA_EACH_SETTING (s, SUTRA_OF_OPERATOR) {
+		if (!g->config)
+			break;
 		const char *value = sutra_config_get(g->config, s->name);
 
 		if (!value)

@@ -44,7 +44,7 @@ static void print_all(struct sutra_config *c)
 	struct sutra_table *t = sutra_table_new(columns);
 	struct sutra_term term;
 
-	for (const struct sutra_setting *s = sutra_operator_settings; s->name; s++) {
+	SUTRA_EACH_SETTING (s, SUTRA_OF_OPERATOR) {
 		const char *value = sutra_config_get(c, s->name);
 
 		sutra_table_cell(t, SUTRA_ROLE_PLAIN, s->name);
@@ -62,19 +62,17 @@ static void print_all_json(struct sutra_config *c)
 {
 	json_t *list = json_array();
 
-	for (const struct sutra_setting *s = sutra_operator_settings; s->name; s++)
+	SUTRA_EACH_SETTING (s, SUTRA_OF_OPERATOR)
 		json_array_append_new(list, document_of(c, s));
 	print_document(json_pack("{s:s, s:o}", "schema", "sutra.config/1", "settings", list));
 }
 
 static int print_one(struct sutra_config *c, const char *key)
 {
-	const struct sutra_setting *s = sutra_operator_settings;
+	const struct sutra_setting *s = sutra_setting_find(key);
 	json_t *list;
 
-	while (s->name && strcmp(s->name, key) != 0 && (!s->alias || strcmp(s->alias, key) != 0))
-		s++;
-	if (!s->name)
+	if (!s || s->scope != SUTRA_OF_OPERATOR)
 		return values_unknown("KEY", "setting", key);
 	key = s->name;
 	list = json_array();

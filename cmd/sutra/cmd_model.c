@@ -1,10 +1,10 @@
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/alloc.h"
 #include "base/jsonio.h"
+#include "base/setting.h"
 #include "base/shown.h"
 #include "hub/modelstore.h"
 #include "sutra/command.h"
@@ -57,23 +57,21 @@ static int fetch(const char *name)
 
 static int path(const char *name)
 {
-	const char *own = getenv("MODEL_PATH");
 	struct sutra_err err;
 	char *folder;
 
-	if (sutra_model_find(own && *own ? own : NULL, name, &folder, &err))
+	if (sutra_model_find(sutra_setting_env("MODEL_PATH"), name, &folder, &err))
 		return command_fail(&err);
 	return print_folder("sutra.model/1", name, folder, -1);
 }
 
 static int quality(const char *name)
 {
-	const char *own = getenv("MODEL_PATH");
 	struct sutra_err err;
 	char *folder;
 	int code;
 
-	if (sutra_model_find(own && *own ? own : NULL, name, &folder, &err))
+	if (sutra_model_find(sutra_setting_env("MODEL_PATH"), name, &folder, &err))
 		return command_fail(&err);
 	code = model_quality(folder, dims, pairs, timeout_ns);
 	sutra_free(folder);
@@ -161,11 +159,11 @@ static int list(void)
 
 static int run(int n, char **argv)
 {
-	const char *chosen = getenv("SUTRA_MODEL"), *name = sutra_known_models[0].name;
+	const char *chosen = sutra_setting_env("SUTRA_MODEL"), *name = sutra_known_models[0].name;
 
 	if (!n || n > 2)
 		return command_usage("say fetch, list, verify, path or quality, and perhaps a model");
-	if (chosen && *chosen)
+	if (chosen)
 		name = chosen;
 	if (n > 1)
 		name = argv[2];

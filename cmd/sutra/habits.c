@@ -1,12 +1,11 @@
 #include "sutra/habits.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/setting.h"
 #include "base/shown.h"
 #include "base/str.h"
-#include "compose/config.h"
 
 extern char **environ;
 
@@ -61,43 +60,26 @@ void habits_option(const struct command *c, int argc, char **argv, struct sutra_
 	}
 }
 
-/* Read, but no setting of the stack: folders, the runtime's own, the suite's. */
-static const char *const others[] = {
-	"SUTRA_BASE_IMAGE", "SUTRA_BIN", "SUTRA_BIND_INTERNAL", "SUTRA_COLOR", "SUTRA_DATA_DIR", "SUTRA_HUB_URL",
-	"SUTRA_LISTEN", "SUTRA_MODEL_DIR", "SUTRA_REEXEC",
-	"SUTRA_ROLE",	 "SUTRA_SERVICE",  "SUTRA_STACK",    "SUTRA_TESTS",   NULL,
-};
+/* Of hooks (production-monitor), images and the suite. */
+static const char *const others[] = { "SUTRA_BASE_IMAGE", "SUTRA_BIN", "SUTRA_SERVICE", "SUTRA_STACK", "SUTRA_TESTS" };
 
 static const char *nearest(const char *name, size_t *ret)
 {
-	const struct sutra_setting *s = sutra_operator_settings;
 	const char *best = NULL;
+	size_t n = sizeof(others) / sizeof(*others), d;
 
-	*ret = 64;
-	for (size_t i = 0; s->name || others[i];) {
-		const char *known = s->name ? s++->name : others[i++];
-		size_t d = sutra_str_distance(name, known);
-
-		if (d < *ret) {
+	*ret = sutra_setting_find(name) ? 0 : 64;
+	for (const struct sutra_setting *s = sutra_settings; s->name && *ret; s++)
+		if ((d = sutra_str_distance(name, s->name)) < *ret) {
 			*ret = d;
-			best = known;
+			best = s->name;
 		}
-	}
-	for (s = sutra_operator_settings; s->name; s++)
-		if (s->alias && !strcmp(s->alias, name))
-			*ret = 0;
+	for (size_t i = 0; i < n && *ret; i++)
+		if ((d = sutra_str_distance(name, others[i])) < *ret) {
+			*ret = d;
+			best = others[i];
+		}
 	return best;
-}
-
-/* SUTRA_PORT_8888, SUTRA_LISTEN_8888: worked out by deploy, or given to a service. */
-static bool is_made(const char *name)
-{
-	static const char *const stems[] = { "SUTRA_PORT_", "SUTRA_LISTEN_" };
-
-	for (size_t i = 0; i < sizeof(stems) / sizeof(*stems); i++)
-		if (sutra_str_starts(name, stems[i]) && isdigit((unsigned char)name[strlen(stems[i])]))
-			return true;
-	return sutra_str_starts(name, "SUTRA_ALERT");	/* of a hook of production-monitor */
 }
 
 void habits_environment(void)
@@ -113,7 +95,7 @@ void habits_environment(void)
 		snprintf(name, sizeof(name), "%.*s", (int)n, *e);
 		own = sutra_str_starts(name, "SUTRA_");
 		near = nearest(name, &distance);
-		if (!distance || is_made(name))
+		if (!distance || sutra_str_starts(name, "SUTRA_ALERT"))	/* of a hook of production-monitor */
 			continue;
 		if (distance <= (n < 10 ? 1u : 2u))
 			sutra_shown_printf(stderr, "sutra: %s is not a setting; did you mean %s?\n", name, near);

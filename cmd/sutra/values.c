@@ -104,7 +104,7 @@ static void add_commands(struct values *v)
 
 static void add_keys(struct values *v)
 {
-	for (const struct sutra_setting *s = sutra_operator_settings; s->name; s++)
+	SUTRA_EACH_SETTING (s, SUTRA_OF_OPERATOR)
 		values_put(v, s->name, s->help);
 }
 

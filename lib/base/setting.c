@@ -4,52 +4,139 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/log.h"
 #include "base/str.h"
 
-static bool is_choice(const char *choices, const char *value)
+/* Whether word is one of "a|b|c". */
+static bool is_choice(const char *list, const char *word)
 {
-	size_t n = strlen(value);
+	size_t n = strlen(word);
 
-	for (const char *at = choices; n && (at = strstr(at, value)); at += n)
-		if ((at == choices || at[-1] == '|') && (at[n] == '|' || !at[n]))
+	for (const char *at = list; n && (at = strstr(at, word)); at += n)
+		if ((at == list || at[-1] == '|') && (at[n] == '|' || !at[n]))
 			return true;
 	return false;
 }
 
-int sutra_setting_check(const struct sutra_setting *row, const char *value, struct sutra_err *err)
+static bool is_name(const struct sutra_setting *s, const char *name)
+{
+	size_t stem = strlen(s->name) - 1;
+
+	if (s->name[stem] != '#')
+		return !strcmp(s->name, name);
+	return !strncmp(s->name, name, stem) && name[stem] && !name[stem + strspn(name + stem, "0123456789")];
+}
+
+bool sutra_setting_has_alias(const struct sutra_setting *s, const char *name)
+{
+	for (size_t i = 0; i < SUTRA_SETTING_ALIASES && s->aliases[i]; i++)
+		if (!strcmp(s->aliases[i], name))
+			return true;
+	return false;
+}
+
+const struct sutra_setting *sutra_setting_find(const char *name)
+{
+	for (const struct sutra_setting *s = sutra_settings; s->name; s++)
+		if (is_name(s, name))
+			return s;
+	for (const struct sutra_setting *s = sutra_settings; s->name; s++)
+		if (sutra_setting_has_alias(s, name))
+			return s;
+	return NULL;
+}
+
+const struct sutra_setting *sutra_setting_next(const struct sutra_setting *s, enum sutra_setting_scope scope)
+{
+	for (s = s ? s + 1 : sutra_settings; s->name; s++)
+		if (s->scope == scope)
+			return s;
+	return NULL;
+}
+
+int sutra_setting_check(const struct sutra_setting *s, const char *value, struct sutra_err *err)
 {
 	int64_t number;
 	bool flag;
 
-	switch (row->type) {
+	switch (s->type) {
 	case SUTRA_SET_INT:
-		if (sutra_str_int(value, row->min, row->max, &number))
+		if (sutra_str_int(value, s->min, s->max, &number))
 			return sutra_fail(err, SUTRA_E_SETTING,
 					  "%s is \"%s\"; allowed are whole numbers from %lld to %lld",
-					  row->name, value, (long long)row->min,
-					  (long long)row->max);
+					  s->name, value, (long long)s->min, (long long)s->max);
 		return 0;
 	case SUTRA_SET_BOOL:
 		if (sutra_str_bool(value, &flag))
 			return sutra_fail(err, SUTRA_E_SETTING,
-					  "%s is \"%s\"; allowed are true and false", row->name,
-					  value);
+					  "%s is \"%s\"; allowed are true and false", s->name, value);
 		return 0;
 	case SUTRA_SET_CHOICE:
-		if (!is_choice(row->choices, value))
+		if (!is_choice(s->choices, value))
 			return sutra_fail(err, SUTRA_E_SETTING, "%s is \"%s\"; allowed are %s",
-					  row->name, value, row->choices);
+					  s->name, value, s->choices);
 		return 0;
 	default:
 		return 0;
 	}
 }
 
-static int store(const struct sutra_setting *row, void *field, const char *value)
+const char *sutra_setting_pick(const struct sutra_setting *s, const char *(*get)(void *ctx, const char *name),
+			       void *ctx, const char **ret_from, const char **ret_beaten)
 {
-	switch (row->type) {
+	const char *won = NULL;
+
+	*ret_from = *ret_beaten = NULL;
+	for (size_t i = 0; i <= SUTRA_SETTING_ALIASES; i++) {
+		const char *name = i ? s->aliases[i - 1] : s->name, *value = name ? get(ctx, name) : NULL;
+
+		if (!value || !*value)
+			continue;
+		if (!won) {
+			won = value;
+			*ret_from = name;
+		} else if (!*ret_beaten && strcmp(value, won) != 0) {
+			*ret_beaten = name;
+		}
+	}
+	return won;
+}
+
+static const char *of_environment(void *ctx, const char *name) { return getenv(name); }
+
+const char *sutra_setting_env(const char *name)
+{
+	const struct sutra_setting *s = sutra_setting_find(name);
+	const char *from, *beaten, *value;
+
+	if (!s || strchr(s->name, '#')) {
+		value = s ? getenv(name) : NULL;
+		return value && *value ? value : NULL;
+	}
+	return sutra_setting_pick(s, of_environment, NULL, &from, &beaten);
+}
+
+static int unknown(const char *name, struct sutra_err *err)
+{
+	return sutra_fail(err, SUTRA_E_INVALID, "the registry of settings has no %s", name);
+}
+
+int sutra_setting_read(const char *name, const char **ret, struct sutra_err *err)
+{
+	const struct sutra_setting *s = sutra_setting_find(name);
+	const char *value = sutra_setting_env(name);
+	int rc = !s ? unknown(name, err) : value ? sutra_setting_check(s, value, err) : 0;
+
+	if (!rc)
+		*ret = value ? value : s->fallback;
+	return rc;
+}
+
+static int store(const struct sutra_setting *s, void *field, const char *value)
+{
+	switch (s->type) {
 	case SUTRA_SET_INT:
-		return value ? sutra_str_int(value, row->min, row->max, field) : 0;
+		return value ? sutra_str_int(value, s->min, s->max, field) : 0;
 	case SUTRA_SET_BOOL:
 		return value ? sutra_str_bool(value, field) : 0;
 	default:
@@ -61,45 +148,66 @@ static int store(const struct sutra_setting *row, void *field, const char *value
 	}
 }
 
-int sutra_settings_load(const struct sutra_setting *rows, void *settings, struct sutra_err *err)
+static const char *default_of(const struct sutra_setting_use *use, const struct sutra_setting *s)
 {
-	for (; rows->name; rows++) {
-		const char *value = getenv(rows->name);
+	if (!use->fallback)
+		return s->fallback;
+	return *use->fallback ? use->fallback : NULL;
+}
+
+int sutra_settings_load(const struct sutra_setting_use *uses, void *settings, struct sutra_err *err)
+{
+	for (; uses->name; uses++) {
+		const struct sutra_setting *s = sutra_setting_find(uses->name);
+		const char *value, *from, *beaten;
 		int rc;
 
-		if ((!value || !*value) && rows->alias)
-			value = getenv(rows->alias);
-		if (!value || !*value)
-			value = rows->fallback;
-		if (value && (rc = sutra_setting_check(rows, value, err)))
+		if (!s || strcmp(s->name, uses->name) != 0)
+			return unknown(uses->name, err);
+		value = sutra_setting_pick(s, of_environment, NULL, &from, &beaten);
+		if (beaten)
+			sutra_log(SUTRA_WARN, "settings", "two names of one setting differ", "used=%s ignored=%s",
+				  from, beaten);
+		if (!value)
+			value = default_of(uses, s);
+		if (value && (rc = sutra_setting_check(s, value, err)))
 			return rc;
-		rc = store(rows, (char *)settings + rows->offset, value);
+		rc = store(s, (char *)settings + uses->offset, value);
 		if (rc)
-			return sutra_fail(err, rc, "out of memory reading %s", rows->name);
+			return sutra_fail(err, rc, "out of memory reading %s", s->name);
 	}
 	return 0;
 }
 
-void sutra_settings_release(const struct sutra_setting *rows, void *settings)
+void sutra_settings_release(const struct sutra_setting_use *uses, void *settings)
 {
-	for (; rows->name; rows++) {
-		char **field = (char **)((char *)settings + rows->offset);
+	for (; uses->name; uses++) {
+		const struct sutra_setting *s = sutra_setting_find(uses->name);
+		char **field = (char **)((char *)settings + uses->offset);
 
-		if (rows->type == SUTRA_SET_INT || rows->type == SUTRA_SET_BOOL)
+		if (!s || s->type == SUTRA_SET_INT || s->type == SUTRA_SET_BOOL)
 			continue;
 		sutra_free(*field);
 		*field = NULL;
 	}
 }
 
-void sutra_settings_print(const struct sutra_setting *rows, FILE *out)
+void sutra_settings_print(const struct sutra_setting_use *uses, FILE *out)
 {
-	for (; rows->name; rows++) {
-		fprintf(out, "%-24s %-12s ", rows->name, rows->fallback ? rows->fallback : "-");
-		if (rows->type == SUTRA_SET_INT)
-			fprintf(out, "%lld..%lld  ", (long long)rows->min, (long long)rows->max);
-		else if (rows->type == SUTRA_SET_CHOICE)
-			fprintf(out, "%s  ", rows->choices);
-		fprintf(out, "%s\n", rows->help);
+	for (; uses->name; uses++) {
+		const struct sutra_setting *s = sutra_setting_find(uses->name);
+		const char *fallback = s ? default_of(uses, s) : NULL;
+
+		if (!s)
+			continue;
+		fprintf(out, "%-24s %-12s ", s->name, fallback ? fallback : "-");
+		if (s->type == SUTRA_SET_INT)
+			fprintf(out, "%lld..%lld  ", (long long)s->min, (long long)s->max);
+		else if (s->type == SUTRA_SET_CHOICE)
+			fprintf(out, "%s  ", s->choices);
+		fputs(s->help, out);
+		for (size_t i = 0; i < SUTRA_SETTING_ALIASES && s->aliases[i]; i++)
+			fprintf(out, "%s%s", i ? ", " : "; also ", s->aliases[i]);
+		fputc('\n', out);
 	}
 }

@@ -1,17 +1,20 @@
 /*
- * setting - a program's settings as one table (CONTRACT section 8).
+ * setting - every setting of every program, once (CONTRACT section 8), and how one is read.
  *
- * Each row: name (the environment variable), alias, type, bounds, default, help,
- * and where the value goes. sutra_settings_load reads the environment over the
- * defaults; a wrong value fails with SUTRA_E_SETTING and one line that names the
- * setting, the value and what is allowed. The table also prints itself
- * (`program --settings`), and `sutra config` reads the same rows.
+ * The registry (setting_table.c) has a row a setting: name (the environment variable), aliases,
+ * scope, type, default, bounds, help. Nothing else reads the environment, but for the
+ * process-level variables that tests/lint/environment lists. `sutra config`, `--settings` of the
+ * daemons, completion and the manuals show these rows.
  *
- *	static const struct sutra_setting rows[] = {
- *		{ "MAX_QUEUE", NULL, SUTRA_SET_INT, OFFSET(max_queue), "1024", 1, 65536,
- *		  NULL, "requests waiting at most" },
+ * A daemon picks rows by name and says where each value goes:
+ *
+ *	static const struct sutra_setting_use uses[] = {
+ *		{ "MAX_QUEUE", FIELD(max_queue), NULL },
+ *		{ "INSTANCE_ID", FIELD(instance_id), "ml-base" },
  *		{ 0 },
  *	};
+ *
+ * An alias counts where the name itself is unset. An empty variable counts as unset.
  */
 #ifndef SUTRA_BASE_SETTING_H
 #define SUTRA_BASE_SETTING_H
@@ -31,24 +34,61 @@ enum sutra_setting_type {
 	SUTRA_SET_CHOICE,	/* char *, one of choices ("a|b|c") */
 };
 
+enum sutra_setting_scope {
+	SUTRA_OF_OPERATOR,	/* in compose/.env, the environment of `sutra`, and what services get from it */
+	SUTRA_OF_SERVICE,	/* of a daemon; the compose file, the runtime or the image sets it */
+	SUTRA_OF_COMMAND,	/* of the environment of `sutra` alone */
+	SUTRA_OF_DEPLOY,	/* worked out at deploy, for the compose file */
+};
+
+enum { SUTRA_SETTING_ALIASES = 2 };
+
 struct sutra_setting {
-	const char *name;	/* NULL ends the table */
-	const char *alias;	/* a second variable, used when name is unset; or NULL */
+	const char *name;	/* "STEM_#": a stem with any number behind it; NULL ends the registry */
+	const char *aliases[SUTRA_SETTING_ALIASES];	/* the first that is set counts, NULL: no more. Rows
+							 * may share one if no program uses both */
+	enum sutra_setting_scope scope;
 	enum sutra_setting_type type;
-	size_t offset;		/* of the field in the program's settings struct */
 	const char *fallback;	/* default as text; NULL: stays NULL, 0 or false */
 	int64_t min, max;	/* INT only */
 	const char *choices;	/* CHOICE only */
 	const char *help;
 };
 
-/* Fills *settings (zeroed by the caller) from the environment. An empty variable
- * counts as unset. 0 or SUTRA_E_SETTING / SUTRA_E_NOMEM. */
-int sutra_settings_load(const struct sutra_setting *rows, void *settings, struct sutra_err *err);
-/* Checks one value without storing it: 0 or SUTRA_E_SETTING with the same line. */
-int sutra_setting_check(const struct sutra_setting *row, const char *value, struct sutra_err *err);
-void sutra_settings_release(const struct sutra_setting *rows, void *settings);
-/* A line a row: name, default, bounds, help. */
-void sutra_settings_print(const struct sutra_setting *rows, FILE *out);
+extern const struct sutra_setting sutra_settings[];	/* the registry */
+
+/* A row that a program reads. */
+struct sutra_setting_use {
+	const char *name;	/* of the row; NULL ends the table */
+	size_t offset;		/* of the field in the program's settings struct */
+	const char *fallback;	/* in place of the row's, "": none; NULL: the row's */
+};
+
+/* The row of that name or alias, or NULL. */
+const struct sutra_setting *sutra_setting_find(const char *name);
+/* The first row of a scope (s NULL), or the next one; NULL at the end. */
+const struct sutra_setting *sutra_setting_next(const struct sutra_setting *s, enum sutra_setting_scope scope);
+#define SUTRA_EACH_SETTING(s, scope) \
+	for (const struct sutra_setting *s = sutra_setting_next(NULL, scope); s; s = sutra_setting_next(s, scope))
+/* Whether the row has that alias. */
+bool sutra_setting_has_alias(const struct sutra_setting *s, const char *name);
+/* The value that get has for the row's name, else for its aliases; NULL: none, or an empty one.
+ * *ret_from: the variable it is of; *ret_beaten: another one of these that has another value, or NULL. */
+const char *sutra_setting_pick(const struct sutra_setting *s, const char *(*get)(void *ctx, const char *name),
+			       void *ctx, const char **ret_from, const char **ret_beaten);
+/* Checks one value without storing it: 0 or SUTRA_E_SETTING with what is allowed. */
+int sutra_setting_check(const struct sutra_setting *s, const char *value, struct sutra_err *err);
+/* What the environment has for one setting or its aliases, unchecked; NULL: unset or empty, or the
+ * registry has no such row. */
+const char *sutra_setting_env(const char *name);
+/* The same, or else the row's default, checked: 0, SUTRA_E_SETTING; SUTRA_E_INVALID: no such row. */
+int sutra_setting_read(const char *name, const char **ret, struct sutra_err *err);
+
+/* Fills *settings (zeroed by the caller) from the environment. 0, SUTRA_E_SETTING or SUTRA_E_NOMEM;
+ * SUTRA_E_INVALID: the registry lacks a name. */
+int sutra_settings_load(const struct sutra_setting_use *uses, void *settings, struct sutra_err *err);
+void sutra_settings_release(const struct sutra_setting_use *uses, void *settings);
+/* A line a use: name, default, bounds, help, aliases. */
+void sutra_settings_print(const struct sutra_setting_use *uses, FILE *out);
 
 #endif

@@ -13,56 +13,7 @@
 #include "compose/compose.h"
 #include "compose/dotenv.h"
 
-enum { LAST_PORT = 50053, MAX_CREDENTIAL = 256 };	/* of those that are published; bytes */
-
-#define INT(name, fallback, min, max, help) { name, NULL, SUTRA_SET_INT, 0, fallback, min, max, NULL, help }
-#define TEXT(name, fallback, help) { name, NULL, SUTRA_SET_STRING, 0, fallback, 0, 0, NULL, help }
-#define FLAG(name, fallback, help) { name, NULL, SUTRA_SET_BOOL, 0, fallback, 0, 0, NULL, help }
-#define ONE_OF(name, fallback, choices, help) \
-	{ name, NULL, SUTRA_SET_CHOICE, 0, fallback, 0, 0, choices, help }
-#define SECRET(name, help) { name, NULL, SUTRA_SET_SECRET, 0, NULL, 0, 0, NULL, help }
-
-const struct sutra_setting sutra_operator_settings[] = {
-	INT("CACHE_TIMEOUT_MS", "50", 1, 60000, "an L2 answer slower than this is a miss"),
-	INT("DEFAULT_TTL_SECONDS", "86400", 1, 315360000, "age at which a cached vector expires"),
-	ONE_OF("EVICTION_POLICY", "lru", "lru", "what a full cache shard drops"),
-	INT("HTTP_BODIES_MB", NULL, 64, 1048576, "MiB that requests under way may take in a service"),
-	{ "L1_CACHE_SIZE", "CACHE_SIZE", SUTRA_SET_INT, 0, "10000", 1, 10000000, NULL,
-	  "entries of the gateway's memory cache" },
-	ONE_OF("LOG_FORMAT", "text", "text|json", "form of the services' log lines"),
-	ONE_OF("LOG_LEVEL", "info", "debug|info|warn|error", "least level that is logged"),
-	INT("MATRYOSHKA_DIM", "256", 1, 4096, "values in a vector; 64 to the model's width"),
-	INT("MAX_BATCH_TOKENS", NULL, 64, 1048576, "tokens of an inference batch"),
-	INT("MAX_CONCEPTS", "100000", 1, 100000000, "entries of the cache shard"),
-	INT("MAX_QUEUE", NULL, 1, 1000000, "texts waiting for inference at a replica"),
-	INT("MAX_QUEUE_MS", NULL, 10, 3600000, "estimated wait for inference at a replica"),
-	TEXT("ML_BASE_URL", NULL, "where the gateway sends texts; the edition's balancer or replica"),
-	TEXT("MODEL_PATH", NULL, "folder with config.json, model.safetensors, vocab.txt"),
-	FLAG("SUTRA_CACHE_ENABLED", "true", "deploy and use the cache shard"),
-	TEXT("SUTRA_ALLOWED_HOSTS", NULL, "names under which browsers may reach the gateway"),
-	TEXT("SUTRA_BIND", "127.0.0.1", "address the gateway's port is published on"),
-	ONE_OF("SUTRA_EDITION", "community", "simple|community|enterprise", "which services run"),
-	FLAG("SUTRA_INSECURE", "false", "SUTRA_BIND publishes storage, replicas and statistics too"),
-	TEXT("SUTRA_INPUT_TYPE", NULL, "prompt of the model before texts whose request names none"),
-	TEXT("SUTRA_MODEL", "all-minilm-l6-v2", "a model that sutra model knows"),
-	ONE_OF("SUTRA_MRL", "layer_norm", "layer_norm|plain", "how vectors are shortened"),
-	INT("SUTRA_PORT_OFFSET", "0", 0, 65535 - LAST_PORT, "added to every published port"),
-	FLAG("SUTRA_PIN", NULL, "inference threads stay on cores of their own"),
-	ONE_OF("SUTRA_PRECISION", "auto", "auto|fp32|bf16|int8", "arithmetic of the encoder; auto: the fastest near fp32"),
-	TEXT("SUTRA_PROMPT", NULL, "literal text before texts, in place of SUTRA_INPUT_TYPE"),
-	INT("SUTRA_REPLICAS", NULL, 1, 256, "replicas that share a machine's cores; the edition's number"),
-	ONE_OF("SUTRA_RUNTIME", "auto", "auto|docker|native", "what runs the services"),
-	TEXT("SUTRA_STATE_DIR", NULL, "folder of records, logs and volumes"),
-	TEXT("SUTRA_TENANTS_FILE", NULL, "must stay unset: tenants are not in this version"),
-	INT("SUTRA_THREADS", NULL, 1, 256, "inference threads of a replica"),
-	TEXT("SUTRA_USER", NULL, "whom services run as natively, when root deploys"),
-	TEXT("SUTRA_VERSION", "latest", "tag of the images that containers run"),
-	ONE_OF("WAL_SYNC", NULL, "always|interval", "when a write to the cache shard is acknowledged"),
-	INT("WAL_SYNC_INTERVAL_MS", "1000", 1, 600000, "longest time until a write is on disk"),
-	SECRET("HAPROXY_STATS_PASSWORD", "password of embedding-ha's statistics"),
-	TEXT("HAPROXY_STATS_USER", NULL, "user of embedding-ha's statistics"),
-	{ 0 },
-};
+enum { MAX_CREDENTIAL = 256 };	/* bytes */
 
 struct sutra_config {
 	struct sutra_env sources[SUTRA_N_SOURCES];
@@ -74,17 +25,17 @@ static const char *const source_names[] = { "built-in", "edition", "compose/.env
 
 const char *sutra_source_name(enum sutra_source s) { return source_names[s]; }
 
+/* The operator's setting of that name or alias, or NULL. */
 static const struct sutra_setting *row_of(const char *key)
 {
-	for (const struct sutra_setting *s = sutra_operator_settings; s->name; s++)
-		if (!strcmp(s->name, key) || (s->alias && !strcmp(s->alias, key)))
-			return s;
-	return NULL;
+	const struct sutra_setting *s = sutra_setting_find(key);
+
+	return s && s->scope == SUTRA_OF_OPERATOR ? s : NULL;
 }
 
 bool sutra_config_is_secret(const char *key)
 {
-	const struct sutra_setting *s = row_of(key);
+	const struct sutra_setting *s = sutra_setting_find(key);
 
 	return s && s->type == SUTRA_SET_SECRET;
 }
@@ -94,8 +45,9 @@ static int unknown(const char *key, const char *path, struct sutra_err *err)
 	const char *names[64], *near;
 	size_t n = 0;
 
-	for (const struct sutra_setting *s = sutra_operator_settings; s->name && n < 63; s++)
-		names[n++] = s->name;
+	SUTRA_EACH_SETTING (s, SUTRA_OF_OPERATOR)
+		if (n < 63)
+			names[n++] = s->name;
 	names[n] = NULL;
 	near = sutra_str_nearest(key, names);
 	sutra_fail(err, SUTRA_E_SETTING, "%s: the setting \"%s\" is not known", path, key);
@@ -139,36 +91,37 @@ static int check(const char *key, const char *value, const char *place, struct s
 	return rc;
 }
 
+static const char *of_env(void *env, const char *name) { return sutra_env_get(env, name); }
+
 /* A file of settings (.env, an edition's); one that is not there holds none. */
 static int load_file(struct sutra_config *c, const char *path, enum sutra_source source,
 		     struct sutra_err *err)
 {
 	struct sutra_env *e = &c->sources[source];
+	const char *from, *beaten;
 	int rc = sutra_is_file(path) ? sutra_dotenv_read(path, NULL, NULL, e, &c->unset, err) : 0;
 
 	for (size_t i = 0; i < e->n && !rc; i++)
 		rc = row_of(e->items[i].key) ? check(e->items[i].key, e->items[i].value, path, err) :
 					       unknown(e->items[i].key, path, err);
 	/* An alias counts as the name, unless the name itself is there. */
-	for (const struct sutra_setting *row = sutra_operator_settings; row->name && !rc; row++)
-		if (row->alias && sutra_env_get(e, row->alias) && !sutra_env_get(e, row->name) &&
-		    sutra_env_set(e, row->name, sutra_env_get(e, row->alias)))
+	SUTRA_EACH_SETTING (s, SUTRA_OF_OPERATOR) {
+		const char *value = rc ? NULL : sutra_setting_pick(s, of_env, e, &from, &beaten);
+
+		if (value && sutra_env_set(e, s->name, value))
 			rc = sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
+	}
 	return rc;
 }
 
 static int load_environment(struct sutra_config *c, struct sutra_err *err)
 {
-	for (const struct sutra_setting *s = sutra_operator_settings; s->name; s++) {
-		const char *value = getenv(s->name);
-		int rc;
+	SUTRA_EACH_SETTING (s, SUTRA_OF_OPERATOR) {
+		const char *value = sutra_setting_env(s->name);
+		int rc = value ? check(s->name, value, "environment", err) : 0;
 
-		if ((!value || !*value) && s->alias)
-			value = getenv(s->alias);
-		if (!value || !*value)
-			continue;
-		rc = check(s->name, value, "environment", err);
-		rc = rc ? rc : sutra_config_set(c, s->name, value, SUTRA_FROM_ENVIRONMENT, err);
+		if (value && !rc)
+			rc = sutra_config_set(c, s->name, value, SUTRA_FROM_ENVIRONMENT, err);
 		if (rc)
 			return rc;
 	}
@@ -176,7 +129,7 @@ static int load_environment(struct sutra_config *c, struct sutra_err *err)
 }
 
 /* Published ports of the stack (CONTRACT section 1). */
-static const int published[] = { 7001, 8000, 8001, 8080, 8404, 8887, 8888, 9000, 9999, 50051, 50052, LAST_PORT };
+static const int published[] = { 7001, 8000, 8001, 8080, 8404, 8887, 8888, 9000, 9999, 50051, 50052, 50053 };
 
 /* They move by the offset; compose files read them as SUTRA_PORT_<port>. */
 static int settle_ports(struct sutra_config *c, struct sutra_err *err)
@@ -211,8 +164,8 @@ int sutra_config_load(const char *data_dir, struct sutra_config **ret, struct su
 	char *dotenv = xasprintf("%s/compose/.env", data_dir), *edition = NULL;
 	int rc = 0;
 
-	for (const struct sutra_setting *s = sutra_operator_settings; s->name && !rc; s++)
-		if (s->fallback)
+	SUTRA_EACH_SETTING (s, SUTRA_OF_OPERATOR)
+		if (s->fallback && !rc)
 			rc = sutra_config_set(c, s->name, s->fallback, SUTRA_FROM_BUILTIN, err);
 	rc = rc ? rc : load_file(c, dotenv, SUTRA_FROM_DOTENV, err);
 	rc = rc ? rc : load_environment(c, err);
@@ -276,7 +229,7 @@ json_t *sutra_config_settings(struct sutra_config *c)
 	json_t *o = json_object();
 	const char *value;
 
-	for (const struct sutra_setting *row = sutra_operator_settings; row->name; row++)
+	SUTRA_EACH_SETTING (row, SUTRA_OF_OPERATOR)
 		if (!is_credential(row->name) && (value = sutra_config_get(c, row->name)))
 			json_object_set_new(o, row->name, json_string(value));
 	for (size_t i = 0; i < worked_out->n; i++)
@@ -288,8 +241,9 @@ json_t *sutra_config_settings(struct sutra_config *c)
 /* What settings documents hold beside the settings. */
 static bool is_worked_out(const char *key)
 {
-	return sutra_str_starts(key, "SUTRA_PORT_") || !strcmp(key, "SUTRA_MODEL_DIR") ||
-	       !strcmp(key, "SUTRA_BIND_INTERNAL");
+	const struct sutra_setting *s = sutra_setting_find(key);
+
+	return (s && s->scope == SUTRA_OF_DEPLOY) || !strcmp(key, "SUTRA_MODEL_DIR");
 }
 
 int sutra_config_restore(const json_t *settings, struct sutra_config **ret, struct sutra_err *err)
@@ -299,8 +253,8 @@ int sutra_config_restore(const json_t *settings, struct sutra_config **ret, stru
 	const char *key;
 	int rc = 0;
 
-	for (const struct sutra_setting *s = sutra_operator_settings; s->name && !rc; s++)
-		if (s->fallback)
+	SUTRA_EACH_SETTING (s, SUTRA_OF_OPERATOR)
+		if (s->fallback && !rc)
 			rc = sutra_config_set(c, s->name, s->fallback, SUTRA_FROM_BUILTIN, err);
 	json_object_foreach (list, key, value) {
 		if (!row_of(key) && !is_worked_out(key))
@@ -325,7 +279,7 @@ void sutra_config_export(struct sutra_config *c)
 	const struct sutra_env *worked_out = &c->sources[SUTRA_FROM_RECORD];
 	const char *value;
 
-	for (const struct sutra_setting *row = sutra_operator_settings; row->name; row++) {
+	SUTRA_EACH_SETTING (row, SUTRA_OF_OPERATOR) {
 		if ((value = sutra_config_get(c, row->name)))
 			setenv(row->name, value, 1);
 		else if (strcmp(row->name, "SUTRA_STATE_DIR") != 0)	/* it is this process's own too */

@@ -2,8 +2,8 @@
  * config - the operator's settings: every source of each, and the winner.
  *
  * Precedence: flag > environment > .env beside the compose file > edition > built-in. The
- * table (config.c) is CONTRACT section 8 as seen by deploy: name, bounds, default, help. An
- * unknown key in .env is an error with its nearest match.
+ * settings are the registry's rows of SUTRA_OF_OPERATOR (base/setting.h). An unknown key in .env is
+ * an error with its nearest match.
  */
 #ifndef SUTRA_COMPOSE_CONFIG_H
 #define SUTRA_COMPOSE_CONFIG_H
@@ -20,8 +20,6 @@ enum sutra_source { SUTRA_FROM_BUILTIN, SUTRA_FROM_EDITION, SUTRA_FROM_DOTENV, S
 		    SUTRA_FROM_FLAG, SUTRA_FROM_RECORD, SUTRA_N_SOURCES };
 
 struct sutra_config;
-
-extern const struct sutra_setting sutra_operator_settings[];	/* ends with name NULL */
 
 /* Reads all sources; data_dir holds compose/. Every value is checked: SUTRA_E_SETTING names the
  * setting, the value, what is allowed and where it came from. */

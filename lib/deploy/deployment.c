@@ -11,6 +11,7 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "base/jsonio.h"
+#include "base/setting.h"
 #include "deploy/await.h"
 #include "runtime/cgroup.h"
 #include "compose/edges.h"
@@ -22,10 +23,10 @@
 
 char *sutra_state_dir(void)
 {
-	const char *own = getenv("SUTRA_STATE_DIR"), *xdg = getenv("XDG_STATE_HOME");
+	const char *own = sutra_setting_env("SUTRA_STATE_DIR"), *xdg = getenv("XDG_STATE_HOME");
 	char *dir, *real;
 
-	if (own && *own)
+	if (own)
 		dir = xstrdup(own);
 	else if (xdg && *xdg)
 		dir = xasprintf("%s/sutra", xdg);
@@ -40,10 +41,10 @@ char *sutra_state_dir(void)
 
 char *sutra_data_dir(void)
 {
-	const char *own = getenv("SUTRA_DATA_DIR");
+	const char *own = sutra_setting_env("SUTRA_DATA_DIR");
 	char *program = sutra_program_dir(), *dir = NULL, *probe;
 
-	if (own && *own)
+	if (own)
 		dir = xstrdup(own);
 	for (int up = 0; !dir && up < 5; up++) {
 		static const char *const above[] = { "/../share/sutra", "/..", "/../..", "/../../..", "" };

@@ -10,6 +10,7 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "base/jsonio.h"
+#include "base/setting.h"
 #include "base/str.h"
 #include "net/download.h"
 
@@ -120,17 +121,17 @@ out:
 
 static const char *hub_url(void)
 {
-	const char *url = getenv("SUTRA_HUB_URL");
+	const char *url = sutra_setting_env("SUTRA_HUB_URL");
 
-	return url && *url ? url : "https://huggingface.co";
+	return url ? url : sutra_setting_find("SUTRA_HUB_URL")->fallback;
 }
 
 /* $HF_TOKEN, unless it would travel in the clear to another machine. */
 static const char *token(void)
 {
-	const char *t = getenv("HF_TOKEN"), *url = hub_url();
+	const char *t = sutra_setting_env("HF_TOKEN"), *url = hub_url();
 
-	if (!t || !*t)
+	if (!t)
 		return NULL;
 	return sutra_str_starts(url, "https://") || sutra_str_starts(url, "http://127.0.0.1:") ||
 			       sutra_str_starts(url, "http://localhost:") ?

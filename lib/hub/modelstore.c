@@ -10,6 +10,7 @@
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/jsonio.h"
+#include "base/setting.h"
 #include "base/weightsum.h"
 
 enum { MAX_SUMS = 16384 };
@@ -48,9 +49,9 @@ const char *sutra_model_state_name(enum sutra_model_state s)
 
 char *sutra_model_dir(void)
 {
-	const char *own = getenv("SUTRA_MODEL_DIR"), *xdg = getenv("XDG_DATA_HOME");
+	const char *own = sutra_setting_env("SUTRA_MODEL_DIR"), *xdg = getenv("XDG_DATA_HOME");
 
-	if (own && *own)
+	if (own)
 		return xstrdup(own);
 	if (xdg && *xdg)
 		return xasprintf("%s/sutra/models", xdg);

@@ -13,6 +13,7 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "base/jsonio.h"
+#include "base/setting.h"
 #include "base/weightsum.h"
 
 #define PIPELINE "3"
@@ -24,13 +25,13 @@ const char *sutra_mrl_name(enum sutra_mrl m) { return m == SUTRA_MRL_PLAIN ? "pl
 
 char *sutra_model_folder(const char *path, const char *model)
 {
-	const char *dir = getenv("SUTRA_MODEL_DIR"), *xdg = getenv("XDG_DATA_HOME");
+	const char *dir = sutra_setting_env("SUTRA_MODEL_DIR"), *xdg = getenv("XDG_DATA_HOME");
 
 	if (path && *path)
 		return sutra_strdup(path);
 	if (!model || !*model)
 		model = "all-minilm-l6-v2";
-	if (dir && *dir)
+	if (dir)
 		return sutra_asprintf("%s/%s", dir, model);
 	if (xdg && *xdg)
 		return sutra_asprintf("%s/sutra/models/%s", xdg, model);

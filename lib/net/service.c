@@ -16,6 +16,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/setting.h"
 #include "base/str.h"
 #include "base/version.h"
 #include "net/http.h"
@@ -34,8 +35,9 @@ static atomic_ullong asked_ns;	/* when a balancer last looked at /ready; 0: neve
 
 int sutra_service_init(const char *service, struct sutra_err *err)
 {
-	const char *level = getenv("LOG_LEVEL"), *format = getenv("LOG_FORMAT");
+	const char *level, *format;
 	struct rlimit files;
+	int rc;
 
 	service_name = service;
 	started_ns = sutra_clock_ns();
@@ -50,15 +52,9 @@ int sutra_service_init(const char *service, struct sutra_err *err)
 		files.rlim_cur = files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
-	if (format && *format && strcmp(format, "text") && strcmp(format, "json"))
-		return sutra_fail(err, SUTRA_E_SETTING, "LOG_FORMAT is \"%s\"; allowed are text|json",
-				  format);
-	if (level && *level && sutra_log_setup(level, format))
-		return sutra_fail(err, SUTRA_E_SETTING,
-				  "LOG_LEVEL is \"%s\"; allowed are debug|info|warn|error", level);
-	if (!level || !*level)
-		sutra_log_setup("info", format);
-	return 0;
+	rc = sutra_setting_read("LOG_FORMAT", &format, err);
+	rc = rc ? rc : sutra_setting_read("LOG_LEVEL", &level, err);
+	return rc ? rc : sutra_log_setup(level, format);
 }
 
 /* After the first stop signal: the next one ends the process without ceremony. */
@@ -117,14 +113,14 @@ enum sutra_service_signal sutra_service_wait(void)
 const char *sutra_listen_for(int port)
 {
 	static char fallback[80];
-	const char *list, *host = getenv("SUTRA_LISTEN");
+	const char *list, *host = sutra_setting_env("SUTRA_LISTEN");
 	char name[32];
 
 	snprintf(name, sizeof(name), "SUTRA_LISTEN_%d", port);
-	list = getenv(name);
-	if (list && *list)
+	list = sutra_setting_env(name);
+	if (list)
 		return list;
-	host = host && *host ? host : "127.0.0.1";
+	host = host ? host : sutra_setting_find("SUTRA_LISTEN")->fallback;
 	snprintf(fallback, sizeof(fallback), strchr(host, ':') ? "[%.60s]:%d" : "%.60s:%d", host, port);
 	return fallback;
 }
@@ -230,7 +226,7 @@ static int place_descriptors(const int *fds, int n)
 
 int sutra_service_reexec(const int *fds, int n, char **argv, struct sutra_err *err)
 {
-	const char *command = getenv("SUTRA_REEXEC");
+	const char *command = sutra_setting_env("SUTRA_REEXEC");
 	char number[16];
 
 	if (n > MAX_INHERITED || place_descriptors(fds, n))
@@ -240,12 +236,12 @@ int sutra_service_reexec(const int *fds, int n, char **argv, struct sutra_err *e
 	snprintf(number, sizeof(number), "%ld", (long)getpid());
 	setenv("LISTEN_PID", number, 1);
 	/* Signals stay blocked: one that comes now is met by the next program's sutra_service_wait. */
-	if (command && *command)
+	if (command)
 		execl(command, command, (char *)NULL);
 	else
 		execv("/proc/self/exe", argv);
 	return sutra_fail_errno(err, "cannot run %s again",
-				command && *command ? command : "the program");
+				command ? command : "the program");
 }
 
 double sutra_service_uptime(void) { return (double)(sutra_clock_ns() - started_ns) / 1e9; }

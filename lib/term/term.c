@@ -7,6 +7,8 @@
 #include <unistd.h>
 #include <utf8proc.h>
 
+#include "base/setting.h"
+
 static const char *const on[] = {
 	[SUTRA_ROLE_PLAIN] = "",	[SUTRA_ROLE_OK] = "\033[32m", [SUTRA_ROLE_WARN] = "\033[33m",
 	[SUTRA_ROLE_BAD] = "\033[31m", [SUTRA_ROLE_DIM] = "\033[2m", [SUTRA_ROLE_HEAD] = "\033[1m",
@@ -23,7 +25,7 @@ static bool is_set(const char *name)
 
 static bool want_color(const char *flag, bool tty)
 {
-	const char *own = getenv("SUTRA_COLOR"), *kind = getenv("TERM");
+	const char *own = sutra_setting_env("SUTRA_COLOR"), *kind = getenv("TERM");
 
 	for (int i = 0; i < 2; i++, flag = own) {
 		if (flag && !strcmp(flag, "always"))

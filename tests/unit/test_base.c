@@ -1,4 +1,4 @@
-/* lib/base: buffers, strings, numbers, settings, options, histogram, JSON. */
+/* lib/base: buffers, strings, numbers, options, histogram, JSON. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,7 +21,6 @@
 #include "base/metric.h"
 #include "base/option.h"
 #include "base/proc.h"
-#include "base/setting.h"
 #include "base/shown.h"
 #include "base/str.h"
 
@@ -126,40 +125,6 @@ static void nearest_word_is_suggested(void **state)
 	assert_string_equal(sutra_str_nearest("delpoy", list), "deploy");
 	assert_string_equal(sutra_str_nearest("statsu", list), "status");
 	assert_null(sutra_str_nearest("frobnicate", list));
-}
-
-static void settings_name_the_wrong_value(void **state)
-{
-	struct {
-		int64_t n;
-		char *mode;
-		bool on;
-	} s = { 0 };
-	const struct sutra_setting rows[] = {
-		{ "T_N", "T_ALIAS", SUTRA_SET_INT, 0, "5", 1, 9, NULL, "a number" },
-		{ "T_MODE", NULL, SUTRA_SET_CHOICE, (size_t)((char *)&s.mode - (char *)&s), "lru", 0, 0,
-		  "lru|s3fifo", "a choice" },
-		{ "T_ON", NULL, SUTRA_SET_BOOL, (size_t)((char *)&s.on - (char *)&s), "true", 0, 0, NULL,
-		  "a flag" },
-		{ 0 },
-	};
-	struct sutra_err err;
-
-	assert_int_equal(sutra_settings_load(rows, &s, &err), 0);
-	assert_int_equal(s.n, 5);
-	assert_string_equal(s.mode, "lru");
-	assert_true(s.on);
-	setenv("T_ALIAS", "7", 1);
-	assert_int_equal(sutra_settings_load(rows, &s, &err), 0);
-	assert_int_equal(s.n, 7);
-	setenv("T_N", "10", 1);
-	assert_int_equal(sutra_settings_load(rows, &s, &err), SUTRA_E_SETTING);
-	assert_string_equal(err.message, "T_N is \"10\"; allowed are whole numbers from 1 to 9");
-	unsetenv("T_N");
-	setenv("T_MODE", "ru", 1);	/* a part of a choice is no choice */
-	assert_int_equal(sutra_settings_load(rows, &s, &err), SUTRA_E_SETTING);
-	unsetenv("T_MODE");
-	sutra_settings_release(rows, &s);
 }
 
 static void options_parse_every_form(void **state)
@@ -517,7 +482,6 @@ int main(void)
 		cmocka_unit_test(json_holds_no_raw_control),
 		cmocka_unit_test(moments_and_numbers_have_bounds),
 		cmocka_unit_test(nearest_word_is_suggested),
-		cmocka_unit_test(settings_name_the_wrong_value),
 		cmocka_unit_test(options_parse_every_form),
 		cmocka_unit_test(histogram_keeps_three_digits),
 		cmocka_unit_test(json_floats_round_trip),
