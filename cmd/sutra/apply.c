@@ -18,10 +18,9 @@
 #include "hub/modelstore.h"
 #include "deploy/record.h"
 #include "sutra/command.h"
-#include "sutra/gateway.h"
-#include "sutra/health.h"
-#include "sutra/logline.h"
-#include "sutra/notes.h"
+#include "probe/gateway.h"
+#include "probe/logline.h"
+#include "probe/notes.h"
 #include "sutra/stackio.h"
 
 volatile int apply_stopped;
@@ -81,10 +80,10 @@ static size_t print_log(const char *tail, const char *since)
 
 	for (const char *line = tail; *line;) {
 		size_t n = strcspn(line, "\n"), len = n;
-		const char *text = log_message(line, &len);
+		const char *text = sutra_logline_message(line, &len);
 
-		if (strncmp(line, since, LOG_STAMP) >= 0) {
-			sutra_shown_printf(stderr, "    %.*s %.*s\n", n > LOG_STAMP ? LOG_STAMP : 0, line, (int)len, text);
+		if (strncmp(line, since, SUTRA_LOGLINE_STAMP) >= 0) {
+			sutra_shown_printf(stderr, "    %.*s %.*s\n", n > SUTRA_LOGLINE_STAMP ? SUTRA_LOGLINE_STAMP : 0, line, (int)len, text);
 			told++;
 		}
 		line += n + (line[n] == '\n');
@@ -101,7 +100,7 @@ static void print_evidence(const struct sutra_runtime *rt, const char *state_dir
 
 	if (!a->name)
 		return;
-	health_explain(state_dir);
+	explain_causes(state_dir);
 	tail = rt->log_tail(state_dir, a->name, 20);
 	sutra_shown_printf(stderr, "  service   %s\n  reason    %s\n", a->name, a->reason ? a->reason : "starting");
 	if (a->health_url)
@@ -156,7 +155,7 @@ static void print_matryoshka_note(struct sutra_config *config)
 
 static void print_notes(const struct sutra_deployment *d)
 {
-	json_t *notes = notes_of(d), *note;
+	json_t *notes = sutra_notes(d), *note;
 	size_t i;
 
 	json_array_foreach (notes, i, note) {
@@ -192,7 +191,7 @@ static void print_result(const char *state_dir, const struct sutra_plan *plan, s
 		       "  curl -s localhost:%s/embed -d '{\"texts\":[\"The Eiffel Tower is in Paris\"]}'\n"
 		       "  ./sutra status\n"
 		       "  ./sutra validate-scaling --phases 0,1,2\n",
-		       took_s, published_port(gateway_service(d)));
+		       took_s, published_port(sutra_gateway_service(d)));
 	}
 	sutra_deployment_free(d);
 }

@@ -9,7 +9,7 @@
 #include "load/openload.h"
 #include "load/textsource.h"
 #include "sutra/command.h"
-#include "sutra/gateway.h"
+#include "probe/gateway.h"
 #include "sutra/stackio.h"
 #include "term/progress.h"
 #include "term/table.h"
@@ -122,7 +122,7 @@ static int measure_stack(struct sutra_advice_input *in, struct sutra_err *err)
 	struct sutra_cache_stats stats;
 	size_t replicas = 0;
 	double rate = 0;
-	int rc = gateway_url(NULL, &url, err);
+	int rc = sutra_gateway_url(NULL, &url, err);
 
 	rc = rc ? rc : sutra_deployment_load(state_dir, &d, err);
 	for (size_t i = 0; !rc && i < d->n; i++)

@@ -24,8 +24,8 @@
 #include "deploy/generation.h"
 #include "deploy/record.h"
 #include "sutra/command.h"
-#include "sutra/gateway.h"
-#include "sutra/health.h"
+#include "probe/gateway.h"
+#include "probe/health.h"
 #include "sutra/stackio.h"
 
 enum { MAX_REPORT = 64 << 20, MAX_SECTION = 4 << 20, MAX_FILE = 1 << 20, MAX_LOG = 64 << 10, RUNS = 3,
@@ -271,7 +271,7 @@ static void add_states(struct bug *g, struct sutra_buf *b)
 {
 	struct sutra_probe *p = xcalloc(g->d ? g->d->n + 1 : 1, sizeof(*p));
 	struct sutra_err err;
-	int rc = g->d ? health_probe(g->d, PROBE_NS, p, &err) : 0;
+	int rc = g->d ? sutra_health_probe(g->d, PROBE_NS, p, &err) : 0;
 
 	if (!g->d || rc)
 		sutra_buf_addf(b, "unknown: %s\n", rc ? err.message : g->deployment_err.message);
@@ -298,9 +298,9 @@ static void add_cache(struct bug *g, struct sutra_buf *b)
 	struct sutra_err err;
 	json_t *doc;
 
-	if (g->d && !gateway_urls(NULL, &bases, NULL)) {
+	if (g->d && !sutra_gateway_urls(NULL, &bases, NULL)) {
 		for (size_t i = 0; i < bases.n; i++) {
-			if (gateway_call(bases.items[i], "GET", "/cache/stats", NULL, &doc, &err)) {
+			if (sutra_gateway_call(bases.items[i], "GET", "/cache/stats", NULL, &doc, &err)) {
 				sutra_buf_addf(b, "%s\n", err.message);
 				continue;
 			}

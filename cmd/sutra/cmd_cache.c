@@ -9,7 +9,7 @@
 #include "base/jsonio.h"
 #include "base/str.h"
 #include "sutra/command.h"
-#include "sutra/gateway.h"
+#include "probe/gateway.h"
 #include "sutra/stackio.h"
 #include "term/progress.h"
 
@@ -35,7 +35,7 @@ static int clear(const struct sutra_strv *bases, struct sutra_err *err)
 		struct sutra_err why;
 		json_t *doc;
 
-		if (gateway_call(bases->items[i], "POST", "/cache/clear", NULL, &doc, &why)) {
+		if (sutra_gateway_call(bases->items[i], "POST", "/cache/clear", NULL, &doc, &why)) {
 			*err = rc ? *err : why;
 			rc = err->code;
 			continue;
@@ -72,7 +72,7 @@ static int invalidate(const struct sutra_strv *bases, const char *text, struct s
 		int64_t n = 0;
 		json_t *doc;
 
-		if (gateway_call(bases->items[i], "POST", "/cache/invalidate", sutra_buf_str(&body), &doc, &why)) {
+		if (sutra_gateway_call(bases->items[i], "POST", "/cache/invalidate", sutra_buf_str(&body), &doc, &why)) {
 			*err = rc ? *err : why;
 			rc = err->code;
 			continue;
@@ -110,7 +110,7 @@ static int send_batch(struct warm *w, struct sutra_err *err)
 	rc = sutra_buf_error(&w->body);
 	if (rc)
 		return sutra_fail(err, rc, "a batch of %zu lines is too large", w->in_batch);
-	rc = gateway_call(w->base, "POST", "/cache/warm", w->body.data, NULL, err);
+	rc = sutra_gateway_call(w->base, "POST", "/cache/warm", w->body.data, NULL, err);
 	w->sent += rc ? 0 : w->in_batch;
 	w->in_batch = 0;
 	sutra_buf_clear(&w->body);
@@ -183,7 +183,7 @@ static int run(int n, char **argv)
 		return command_usage("cache %s", !strcmp(verb, "clear") ? "clear takes no operand" :
 					 !strcmp(verb, "warm") ? "warm takes one FILE (- is standard input)" :
 								 "invalidate takes one TEXT");
-	rc = gateway_urls(url_flag, &bases, &err);
+	rc = sutra_gateway_urls(url_flag, &bases, &err);
 	if (!rc && !strcmp(verb, "clear"))
 		rc = clear(&bases, &err);
 	else if (!rc && !strcmp(verb, "warm"))

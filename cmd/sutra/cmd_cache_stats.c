@@ -8,7 +8,7 @@
 #include "base/shown.h"
 #include "load/ask.h"
 #include "sutra/command.h"
-#include "sutra/gateway.h"
+#include "probe/gateway.h"
 #include "sutra/stackio.h"
 #include "term/table.h"
 #include "term/watch.h"
@@ -97,7 +97,7 @@ static void print_text(const struct sutra_cache_stats *s, const struct sutra_ter
 static int print_json(struct sutra_err *err)
 {
 	json_t *doc = NULL;
-	int rc = gateway_cache_document(url_flag, &doc, err);
+	int rc = sutra_gateway_cache_document(url_flag, &doc, err);
 
 	if (!rc)
 		print_document(doc);
@@ -128,7 +128,7 @@ static void frame(const struct sutra_term *term, unsigned width, void *unused)
 	struct sutra_strv bases = { 0 };
 	char when[SUTRA_RFC3339_LEN];
 	struct sutra_err err;
-	int rc = gateway_urls(url_flag, &bases, &err);
+	int rc = sutra_gateway_urls(url_flag, &bases, &err);
 
 	(void)unused;
 	sutra_clock_rfc3339(sutra_clock_wall_us(), when);
@@ -156,7 +156,7 @@ static int run(int n, char **argv)
 	}
 	if (common.json)
 		rc = print_json(&err);
-	else if (!(rc = gateway_urls(url_flag, &bases, &err)))
+	else if (!(rc = sutra_gateway_urls(url_flag, &bases, &err)))
 		rc = print_tables(&bases, &term, 0, &err);
 	sutra_strv_release(&bases);
 	return rc ? command_fail(&err) : EXIT_YES;

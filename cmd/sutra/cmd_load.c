@@ -14,7 +14,7 @@
 #include "load/textsource.h"
 #include "sutra/apply.h"
 #include "sutra/command.h"
-#include "sutra/gateway.h"
+#include "probe/gateway.h"
 #include "sutra/stackio.h"
 #include "term/progress.h"
 #include "term/table.h"
@@ -121,7 +121,7 @@ static int open_texts(struct sutra_textsource **ret, struct sutra_err *err)
 /* What the options name: nothing is asked of anybody before all of it is there. */
 static int open_course(struct course *c, struct sutra_err *err)
 {
-	int rc = gateway_url(url_flag, &c->url, err);
+	int rc = sutra_gateway_url(url_flag, &c->url, err);
 
 	if (rc)
 		return rc;
@@ -414,7 +414,7 @@ static int run(int n, char **argv)
 		code = command_fail(&err);
 		goto out;
 	}
-	if (gateway_urls(url_flag, &c.gateways, NULL))
+	if (sutra_gateway_urls(url_flag, &c.gateways, NULL))
 		sutra_strv_release(&c.gateways);
 	apply_catch_signals();
 	started_us = sutra_clock_wall_us();

@@ -14,7 +14,7 @@
 #include "base/shown.h"
 #include "deploy/await.h"
 #include "sutra/command.h"
-#include "sutra/logline.h"
+#include "probe/logline.h"
 #include "sutra/stackio.h"
 #include "sutra/values.h"
 
@@ -42,8 +42,8 @@ enum { MAX_TAIL = 64 << 20 };
 
 static void print_line(const struct source *s, const char *line, size_t n)
 {
-	int stamp = n > LOG_STAMP ? LOG_STAMP : 0;
-	const char *text = log_message(line, &n);
+	int stamp = n > SUTRA_LOGLINE_STAMP ? SUTRA_LOGLINE_STAMP : 0;
+	const char *text = sutra_logline_message(line, &n);
 	struct sutra_buf b;
 
 	sutra_buf_init(&b, MAX_TAIL);

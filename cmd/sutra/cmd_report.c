@@ -6,7 +6,7 @@
 #include "base/jsonio.h"
 #include "report/page.h"
 #include "sutra/command.h"
-#include "sutra/gateway.h"
+#include "probe/gateway.h"
 
 enum { MAX_INPUT = 64 << 20, MAX_PAGE = 256 << 20 };
 
@@ -50,7 +50,7 @@ static int run(int n, char **argv)
 		return command_usage("where to? --html FILE");
 	if (input && url_flag)
 		return command_usage("--url is for the deployed cache's page; INPUT says all of a run");
-	rc = input ? sutra_json_read(input, MAX_INPUT, &doc, &err) : gateway_cache_document(url_flag, &doc, &err);
+	rc = input ? sutra_json_read(input, MAX_INPUT, &doc, &err) : sutra_gateway_cache_document(url_flag, &doc, &err);
 	if (rc && input)
 		err.code = SUTRA_E_USAGE;
 	rc = rc ? rc : write_page(doc, input, &err);

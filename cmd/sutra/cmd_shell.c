@@ -19,8 +19,9 @@
 #include "sutra/cmdline.h"
 #include "sutra/command.h"
 #include "sutra/complete.h"
-#include "sutra/health.h"
+#include "probe/health.h"
 #include "term/lineedit.h"
+#include "term/term.h"
 
 static const uint64_t PROMPT_NS = 300000000;
 
@@ -160,7 +161,7 @@ static char *make_prompt(const char *state_dir, const struct sutra_term *term)
 	if (sutra_deployment_load(state_dir, &d, NULL))
 		return xstrdup("sutra (nothing deployed)> ");
 	p = xcalloc(d->n + 1, sizeof(*p));
-	if (!health_probe(d, PROMPT_NS, p, NULL))
+	if (!sutra_health_probe(d, PROMPT_NS, p, NULL))
 		for (size_t i = 0; i < d->n; i++)
 			up += p[i].state == SUTRA_UP;
 	well = up == d->n;

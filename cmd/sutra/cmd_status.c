@@ -8,9 +8,9 @@
 #include "base/str.h"
 #include "deploy/deployment.h"
 #include "sutra/command.h"
-#include "sutra/gateway.h"
-#include "sutra/health.h"
-#include "sutra/notes.h"
+#include "probe/gateway.h"
+#include "probe/health.h"
+#include "probe/notes.h"
 #include "sutra/stackio.h"
 #include "term/table.h"
 #include "term/watch.h"
@@ -127,7 +127,7 @@ static void print_table(const struct sutra_deployment *d, const struct sutra_pro
 static void print_summary(const struct sutra_deployment *d, const struct sutra_probe *p,
 			  const struct sutra_term *term)
 {
-	json_t *notes = notes_of(d), *note;
+	json_t *notes = sutra_notes(d), *note;
 	size_t count[5] = { 0 }, i;
 	const char *comma = "";
 
@@ -201,7 +201,7 @@ static void print_json(const struct sutra_deployment *d, const struct sutra_prob
 		"exit_code", code, "project", text_or_null(d->project), "runtime", text_or_null(d->runtime),
 		"edition", text_or_null(d->edition), "dimension", (json_int_t)d->dimension, "cache_enabled",
 		d->cache_enabled, "complete", d->complete, "supervised", d->supervised, "limits_enforced", d->limits_enforced, "deployed_at",
-		text_or_null(d->deployed_at), "root_causes", health_causes_document(p, d->n), "notes", notes_of(d), "services", list));
+		text_or_null(d->deployed_at), "root_causes", sutra_health_causes(p, d->n), "notes", sutra_notes(d), "services", list));
 }
 
 static void print_prom(const struct sutra_deployment *d, const struct sutra_probe *p)
@@ -244,7 +244,7 @@ static int show(const struct sutra_deployment *d, const struct sutra_term *term,
 {
 	struct sutra_probe *p = xcalloc(d->n + 1, sizeof(*p));
 	size_t *order = xcalloc(d->n + 1, sizeof(*order));
-	int rc = health_probe(d, timeout_ns, p, err), code = exit_code(d, p);
+	int rc = sutra_health_probe(d, timeout_ns, p, err), code = exit_code(d, p);
 
 	for (size_t i = 0; i < d->n; i++)
 		order[i] = i;
@@ -257,7 +257,7 @@ static int show(const struct sutra_deployment *d, const struct sutra_term *term,
 	} else if (!strcmp(common.output, "prom")) {
 		print_prom(d, p);
 	} else if (!common.quiet) {
-		health_print_causes(term->out, term, p, d->n);
+		print_causes(term->out, term, p, d->n);
 		print_table(d, p, order, term, columns);
 		print_summary(d, p, term);
 	}

@@ -8,10 +8,13 @@
 #include "base/file.h"
 #include "base/jsonio.h"
 #include "base/shown.h"
+#include "probe/health.h"
 #include "sutra/command.h"
 #include "term/table.h"
 
 enum { MAX_DOCUMENT = 256 << 20 };
+
+static const uint64_t EXPLAIN_NS = 1000000000u;
 
 int stack_open(struct sutra_config **ret_config, char **ret_data_dir, char **ret_state_dir, bool create,
 	       struct sutra_err *err)
@@ -116,6 +119,46 @@ void print_services(const struct sutra_deployment *d)
 	sutra_term_init(&term, stdout, common.color);
 	sutra_table_print(t, &term, 0);
 	sutra_table_free(t);
+}
+
+void print_causes(FILE *out, const struct sutra_term *term, const struct sutra_probe *p, size_t n)
+{
+	struct sutra_root_causes c;
+	struct sutra_buf b;
+	size_t said = 0;
+
+	if (sutra_root_causes_find(p, n, &c, NULL))
+		return;
+	sutra_buf_init(&b, 65536);
+	for (size_t i = 0; i < c.n; i++) {
+		if (!c.items[i].n_affected)
+			continue;
+		sutra_buf_clear(&b);
+		sutra_root_cause_say(p, &c.items[i], &b);
+		fprintf(out, "%sroot cause:%s", sutra_term_on(term, SUTRA_ROLE_BAD), sutra_term_off(term, SUTRA_ROLE_BAD));
+		sutra_shown_printf(out, " %s\n", sutra_buf_str(&b));
+		said++;
+	}
+	if (said)
+		fputc('\n', out);
+	sutra_buf_release(&b);
+	sutra_root_causes_release(&c);
+}
+
+void explain_causes(const char *state_dir)
+{
+	struct sutra_deployment *d;
+	struct sutra_probe *p;
+	struct sutra_term term;
+
+	if (sutra_deployment_load(state_dir, &d, NULL))
+		return;
+	p = xcalloc(d->n + 1, sizeof(*p));
+	sutra_term_init(&term, stderr, "never");
+	if (!sutra_health_probe(d, EXPLAIN_NS, p, NULL))
+		print_causes(stderr, &term, p, d->n);
+	sutra_free(p);
+	sutra_deployment_free(d);
 }
 
 const char *published_port(const struct sutra_deployed *s)

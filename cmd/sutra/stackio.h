@@ -4,9 +4,12 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdio.h>
 
 #include "compose/config.h"
 #include "deploy/deployment.h"
+#include "probe/probe.h"
+#include "term/term.h"
 
 /* Settings, data folder and state folder (made when create). All three are the caller's, and NULL
  * or usable on failure. Ports of SUTRA_PORT_OFFSET are worked out into the settings. */
@@ -19,6 +22,10 @@ void print_document_as(json_t *o, size_t flags);
 void print_document(json_t *o);	/* indented by 2, 12 digits */
 json_t *deployment_document(const struct sutra_deployment *d, const char *schema);
 void print_services(const struct sutra_deployment *d);
+/* "root cause: ...", a line for each failure that others follow from, and an empty line. */
+void print_causes(FILE *out, const struct sutra_term *term, const struct sutra_probe *p, size_t n);
+/* After a failed deploy: probes what is recorded, and prints the causes to stderr. */
+void explain_causes(const char *state_dir);
 const char *published_port(const struct sutra_deployed *s);
 const char *run_state_name(const struct sutra_deployed *s);
 

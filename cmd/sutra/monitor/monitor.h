@@ -13,7 +13,7 @@
 #include "probe/observe.h"
 #include "probe/snapshot.h"
 #include "probe/trend.h"
-#include "sutra/logtail.h"
+#include "probe/logtail.h"
 #include "term/grid.h"
 #include "term/screen.h"
 
@@ -34,7 +34,7 @@ enum { MONITOR_MIN_ROWS = 10, MONITOR_MIN_COLUMNS = 40 };
 
 /* A service's last lines, held still while they are scrolled (monitor_log.c). */
 struct monitor_log {
-	struct log_text shown, waiting;	/* waiting: newer, while the view is scrolled or paused; text NULL: none */
+	struct sutra_log_text shown, waiting;	/* waiting: newer, while the view is scrolled or paused; text NULL: none */
 	long scroll;	/* lines above the newest; 0 follows */
 };
 
@@ -105,7 +105,7 @@ const struct sutra_snap_event *monitor_event_at(const struct monitor_view *v, lo
 long monitor_events_rows(const struct monitor_view *v);
 
 /* monitor_log.c */
-void monitor_log_take(struct monitor_view *v, const struct log_text *l);	/* takes ownership of its text */
+void monitor_log_take(struct monitor_view *v, const struct sutra_log_text *l);	/* takes ownership of its text */
 void monitor_log_scroll(struct monitor_view *v, long lines);
 void monitor_log_release(struct monitor_log *l);
 void monitor_draw_log(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at);

@@ -16,7 +16,7 @@ struct live {
 	struct sutra_trend *trend;
 	struct sutra_events events;
 	struct sutra_snapshot *shown;	/* what v.snap borrows */
-	struct sampler *sampler;	/* NULL: replay */
+	struct sutra_sampler *sampler;	/* NULL: replay */
 	struct monitor_tape *tape;
 	struct sutra_snapshot *next;	/* of the recording, not due yet */
 	uint64_t next_at;
@@ -50,8 +50,8 @@ static void keep(struct live *l, const struct sutra_snapshot *s)
 /* A paused picture stays; the history behind it and a recording go on. */
 static void take_sample(struct live *l)
 {
-	struct sutra_snapshot *s = sampler_newest(l->sampler);
-	struct log_text log;
+	struct sutra_snapshot *s = sutra_sampler_newest(l->sampler);
+	struct sutra_log_text log;
 
 	if (s) {
 		keep(l, s);
@@ -61,7 +61,7 @@ static void take_sample(struct live *l)
 		else
 			show(l, s);
 	}
-	if (sampler_log(l->sampler, &log))
+	if (sutra_sampler_log(l->sampler, &log))
 		monitor_log_take(&l->v, &log);
 }
 
@@ -140,9 +140,9 @@ static bool take_keys(struct live *l)
 		act(l, action);
 	}
 	if (l->sampler && l->v.interval_ns != before)
-		sampler_set_interval(l->sampler, l->v.interval_ns);
+		sutra_sampler_set_interval(l->sampler, l->v.interval_ns);
 	if (l->sampler)
-		sampler_watch_log(l->sampler, l->v.screen >= MONITOR_LOGS ? l->v.service : "");
+		sutra_sampler_watch_log(l->sampler, l->v.screen >= MONITOR_LOGS ? l->v.service : "");
 	return false;
 }
 
@@ -186,7 +186,7 @@ static int set_up(struct live *l)
 		if (!rc)
 			l->v.interval_ns = (uint64_t)sutra_whole(l->next->interval_s * 1e9);
 	} else if (!rc) {
-		rc = sampler_new(o->state_dir, o->interval_ns, &l->sampler, &l->err);
+		rc = sutra_sampler_new(o->state_dir, o->interval_ns, &l->sampler, &l->err);
 	}
 	return rc;
 }
@@ -194,7 +194,7 @@ static int set_up(struct live *l)
 static void tear_down(struct live *l)
 {
 	monitor_job_wait(l->job);
-	sampler_free(l->sampler);
+	sutra_sampler_free(l->sampler);
 	monitor_tape_close(l->tape);
 	sutra_snapshot_unref(l->next);
 	sutra_snapshot_unref(l->shown);
@@ -223,7 +223,7 @@ int monitor_live(const struct monitor_options *o)
 		l.v.trend = l.trend;
 		l.v.events = &l.events;
 		if (l.sampler)
-			l.rc = sampler_start(l.sampler, l.wake_fd, &l.err);
+			l.rc = sutra_sampler_start(l.sampler, l.wake_fd, &l.err);
 		if (!l.rc)
 			loop(&l);
 		sig = sutra_tui_signal();

@@ -2,16 +2,16 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "sutra/logline.h"
+#include "probe/logline.h"
 #include "sutra/monitor/monitor.h"
 
 enum { MAX_LINES = 2048, MAX_LINE = 2048 };
 
-void monitor_log_take(struct monitor_view *v, const struct log_text *text)
+void monitor_log_take(struct monitor_view *v, const struct sutra_log_text *text)
 {
 	struct monitor_log *l = &v->log;
 	bool held = l->shown.text && (l->scroll || v->paused);
-	struct log_text *to = held ? &l->waiting : &l->shown;
+	struct sutra_log_text *to = held ? &l->waiting : &l->shown;
 
 	sutra_free(to->text);
 	*to = *text;
@@ -79,7 +79,7 @@ static enum sutra_role role_of(const char *line)
 /* Right in the title: what came while it is held still, or what has left the window. */
 static void say_counts(const struct monitor_log *l, struct sutra_screen *s, struct sutra_rect at)
 {
-	const struct log_text *newest = l->waiting.text ? &l->waiting : &l->shown;
+	const struct sutra_log_text *newest = l->waiting.text ? &l->waiting : &l->shown;
 	int64_t more = newest->lines - l->shown.lines, kept = 0;
 	const char *plus = newest->at_least ? "+" : "";
 	char text[64] = "";
@@ -98,10 +98,10 @@ static void say_counts(const struct monitor_log *l, struct sutra_screen *s, stru
 static void draw_line(struct sutra_screen *s, struct sutra_rect at, const char *line)
 {
 	size_t n = strcspn(line, "\n"), said = n;
-	const char *message = log_message(line, &said);
+	const char *message = sutra_logline_message(line, &said);
 	char text[MAX_LINE];
 
-	if (n > LOG_STAMP && line[4] == '-' && line[10] == 'T')
+	if (n > SUTRA_LOGLINE_STAMP && line[4] == '-' && line[10] == 'T')
 		snprintf(text, sizeof(text), "%.12s %.*s", line + 11, (int)said, message);
 	else
 		snprintf(text, sizeof(text), "%.*s", (int)n, line);

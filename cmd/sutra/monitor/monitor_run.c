@@ -116,7 +116,7 @@ static void print_frame(const struct monitor_options *o, const struct sutra_snap
 
 /* Where samples come from: a recording, or the stack itself. */
 struct source {
-	struct sampler *sampler;
+	struct sutra_sampler *sampler;
 	struct monitor_tape *tape;
 	FILE *record;
 	struct sutra_trend *trend;
@@ -130,7 +130,7 @@ static int source_open(const struct monitor_options *o, struct source *src, stru
 	if (!rc && o->replay)
 		rc = monitor_tape_open(o->replay, &src->tape, err);
 	else if (!rc)
-		rc = sampler_new(o->state_dir, o->interval_ns, &src->sampler, err);
+		rc = sutra_sampler_new(o->state_dir, o->interval_ns, &src->sampler, err);
 	src->trend = sutra_trend_new();
 	src->events = xcalloc(1, sizeof(*src->events));
 	return rc || src->trend ? rc : sutra_fail(err, SUTRA_E_NOMEM, "out of memory for the history");
@@ -138,7 +138,7 @@ static int source_open(const struct monitor_options *o, struct source *src, stru
 
 static void source_close(struct source *src)
 {
-	sampler_free(src->sampler);
+	sutra_sampler_free(src->sampler);
 	monitor_tape_close(src->tape);
 	sutra_trend_free(src->trend);
 	sutra_free(src->events);
@@ -155,7 +155,7 @@ static int source_next(const struct monitor_options *o, struct source *src, stru
 	if (src->tape)
 		rc = monitor_tape_next(src->tape, ret, err);
 	else
-		*ret = sampler_take(src->sampler);
+		*ret = sutra_sampler_take(src->sampler);
 	if (!rc && *ret) {
 		sutra_trend_add(src->trend, *ret);
 		sutra_events_take(src->events, *ret);

@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 #include "sutra/monitor/monitor.h"
-#include "sutra/sampler.h"
+#include "probe/sampler.h"
 
 struct monitor_options {
 	uint64_t interval_ns;

@@ -6,8 +6,8 @@
 #include "base/clock.h"
 #include "net/fetch.h"
 #include "load/ask.h"
-#include "sutra/gateway.h"
-#include "sutra/health.h"
+#include "probe/gateway.h"
+#include "probe/health.h"
 #include "sutra/production/pm.h"
 
 static const uint64_t PROBE_NS = 2000000000, REQUEST_NS = 5000000000;
@@ -45,7 +45,7 @@ static void look_at_services(struct pm_looker *l, struct pm_look *k)
 		return;
 	}
 	p = xcalloc(d->n + 1, sizeof(*p));
-	if (!health_probe(d, PROBE_NS, p, &err))
+	if (!sutra_health_probe(d, PROBE_NS, p, &err))
 		take_services(k, d, p);
 	else
 		snprintf(k->trouble, sizeof(k->trouble), "%.250s", err.message);
@@ -89,7 +89,7 @@ static void read_caches(struct pm_looker *l, struct pm_look *k)
 {
 	struct sutra_strv bases = { 0 };
 	int64_t texts = 0, hits = 0;
-	int rc = gateway_urls(NULL, &bases, NULL);
+	int rc = sutra_gateway_urls(NULL, &bases, NULL);
 
 	for (size_t i = 0; i < bases.n && !rc; i++) {
 		struct sutra_cache_stats s;
@@ -118,7 +118,7 @@ void pm_look(struct pm_looker *l, struct pm_look *ret)
 	read_caches(l, ret);
 	if (!ret->services || !l->requests)
 		return;
-	if (gateway_url(NULL, &base, &err)) {
+	if (sutra_gateway_url(NULL, &base, &err)) {
 		ret->asked = ret->failed = 1;
 		snprintf(ret->failure, sizeof(ret->failure), "%.250s", err.message);
 		return;

@@ -13,8 +13,8 @@
 #include "deploy/await.h"
 #include "deploy/facts.h"
 #include "sutra/command.h"
-#include "sutra/gateway.h"
-#include "sutra/health.h"
+#include "probe/gateway.h"
+#include "probe/health.h"
 
 static const uint64_t PROBE_NS = 2000000000;
 /* Look-ups in the shard: the default where time is measured; where only what is kept counts, a
@@ -119,7 +119,7 @@ static int probe_all(void *user, const struct sutra_probe **ret, struct sutra_er
 
 	sutra_deployment_refresh(c->d);
 	*ret = c->probes;
-	return health_probe(c->d, PROBE_NS, c->probes, err);
+	return sutra_health_probe(c->d, PROBE_NS, c->probes, err);
 }
 
 static json_t *facts(void *user, size_t service)
@@ -168,7 +168,7 @@ static char *metrics_url(const struct sutra_deployment *d, const struct sutra_de
 
 static void find_services(struct validate_env *c)
 {
-	const struct sutra_deployed *front = gateway_service(c->d);
+	const struct sutra_deployed *front = sutra_gateway_service(c->d);
 	size_t n = 0;
 
 	c->services = xcalloc(c->d->n + 1, sizeof(*c->services));
@@ -210,7 +210,7 @@ int validate_env_open(struct validate_env *c, const char *url, struct sutra_err 
 	*c = (struct validate_env){ 0 };
 	sutra_progress_init(&c->progress, common.color, common.quiet);
 	if (url) {
-		int failed = gateway_url(url, &c->gateway, err);
+		int failed = sutra_gateway_url(url, &c->gateway, err);
 
 		c->front = failed ? NULL : xstrdup(c->gateway);
 		return failed;
@@ -249,10 +249,10 @@ static int start_scratch(void *user, const char *ml_base, char *ret_base, size_t
 	struct validate_env *c = user;
 	const struct sutra_deployed *shard = sutra_deployment_find(c->d, "storage-cache-shard");
 
-	return scratch_start(&c->scratch, ml_base, shard->address, c->d->dimension, SHARD_MS, ret_base, size, err);
+	return sutra_scratch_start(&c->scratch, ml_base, shard->address, c->d->dimension, SHARD_MS, ret_base, size, err);
 }
 
-static void stop_scratch(void *user) { scratch_stop(&((struct validate_env *)user)->scratch); }
+static void stop_scratch(void *user) { sutra_scratch_stop(&((struct validate_env *)user)->scratch); }
 
 static int start_spare(void *user, char *ret_base, size_t size, struct sutra_err *err)
 {
@@ -260,7 +260,7 @@ static int start_spare(void *user, char *ret_base, size_t size, struct sutra_err
 	const struct sutra_deployed *balancer = sutra_deployment_find(c->d, "ml-base-lb");
 	const struct sutra_deployed *shard = sutra_deployment_find(c->d, "storage-cache-shard");
 	char *models = xasprintf("%s%s", balancer ? "http://" : "", balancer ? balancer->address : c->replicas[0]);
-	int rc = shard ? scratch_start(&c->scratch, models, shard->address, c->d->dimension, PATIENT_SHARD_MS, ret_base,
+	int rc = shard ? sutra_scratch_start(&c->scratch, models, shard->address, c->d->dimension, PATIENT_SHARD_MS, ret_base,
 				       size, err) :
 			 sutra_fail(err, SUTRA_E_UNAVAILABLE, "no cache shard is deployed");
 

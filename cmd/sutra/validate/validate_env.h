@@ -8,7 +8,7 @@
 #include "check/check.h"
 #include "report/compare.h"
 #include "deploy/deployment.h"
-#include "sutra/scratch.h"
+#include "check/scratch.h"
 #include "term/progress.h"
 
 enum { VALIDATE_GUARDED = 8 };
@@ -27,7 +27,7 @@ struct validate_env {
 	char handle[80];		/* of the stand-in (runtime.h) */
 	const char *guarded[VALIDATE_GUARDED];	/* stopped services; a child lets them go on */
 	size_t n_guarded;
-	struct scratch scratch;
+	struct sutra_scratch scratch;
 	struct sutra_progress progress;
 };
 

@@ -1,14 +1,11 @@
-#include "sutra/health.h"
+#include "probe/health.h"
 
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/jsonio.h"
-#include "base/shown.h"
 #include "deploy/haproxy_csv.h"
-
-#define EXPLAIN_NS 1000000000u
 
 static enum sutra_probe_run run_of(const struct sutra_deployed *s)
 {
@@ -46,7 +43,7 @@ static struct sutra_probe target_of(const struct sutra_deployed *s, uint64_t tim
 }
 
 /* HAProxy is well as a process while replicas are down: its own figures tell. */
-void health_behind_balancer(const struct sutra_haproxy_stats *s, struct sutra_probe *p)
+void sutra_health_behind_balancer(const struct sutra_haproxy_stats *s, struct sutra_probe *p)
 {
 	const struct sutra_haproxy_row *row, *bad = NULL;
 	size_t n = 0, up = 0;
@@ -68,23 +65,23 @@ static void look_behind_balancer(const char *csv, uint64_t timeout_ns, struct su
 	struct sutra_haproxy_stats s;
 
 	if (p->state == SUTRA_UP && !sutra_haproxy_fetch(csv, timeout_ns, &s, NULL)) {
-		health_behind_balancer(&s, p);
+		sutra_health_behind_balancer(&s, p);
 		sutra_haproxy_release(&s);
 	}
 }
 
-void health_targets(const struct sutra_deployment *d, uint64_t timeout_ns, struct sutra_probe *p)
+void sutra_health_targets(const struct sutra_deployment *d, uint64_t timeout_ns, struct sutra_probe *p)
 {
 	for (size_t i = 0; i < d->n; i++)
 		p[i] = target_of(&d->services[i], timeout_ns);
 }
 
-int health_probe(const struct sutra_deployment *d, uint64_t timeout_ns, struct sutra_probe *p,
+int sutra_health_probe(const struct sutra_deployment *d, uint64_t timeout_ns, struct sutra_probe *p,
 		 struct sutra_err *err)
 {
 	int rc;
 
-	health_targets(d, timeout_ns, p);
+	sutra_health_targets(d, timeout_ns, p);
 	rc = sutra_probe_all(p, d->n, err);
 	for (size_t b = 0; !rc && b < d->n_balancers; b++)
 		for (size_t i = 0; i < d->n; i++)
@@ -92,46 +89,6 @@ int health_probe(const struct sutra_deployment *d, uint64_t timeout_ns, struct s
 				look_behind_balancer(d->balancers[b].csv, timeout_ns, &p[i]);
 	rc = rc ? rc : sutra_probe_causes(p, d->n);
 	return rc == SUTRA_E_NOMEM ? sutra_fail(err, rc, "out of memory for %zu services", d->n) : rc;
-}
-
-void health_print_causes(FILE *out, const struct sutra_term *term, const struct sutra_probe *p, size_t n)
-{
-	struct sutra_root_causes c;
-	struct sutra_buf b;
-	size_t said = 0;
-
-	if (sutra_root_causes_find(p, n, &c, NULL))
-		return;
-	sutra_buf_init(&b, 65536);
-	for (size_t i = 0; i < c.n; i++) {
-		if (!c.items[i].n_affected)
-			continue;
-		sutra_buf_clear(&b);
-		sutra_root_cause_say(p, &c.items[i], &b);
-		fprintf(out, "%sroot cause:%s", sutra_term_on(term, SUTRA_ROLE_BAD), sutra_term_off(term, SUTRA_ROLE_BAD));
-		sutra_shown_printf(out, " %s\n", sutra_buf_str(&b));
-		said++;
-	}
-	if (said)
-		fputc('\n', out);
-	sutra_buf_release(&b);
-	sutra_root_causes_release(&c);
-}
-
-void health_explain(const char *state_dir)
-{
-	struct sutra_deployment *d;
-	struct sutra_probe *p;
-	struct sutra_term term;
-
-	if (sutra_deployment_load(state_dir, &d, NULL))
-		return;
-	p = xcalloc(d->n + 1, sizeof(*p));
-	sutra_term_init(&term, stderr, "never");
-	if (!health_probe(d, EXPLAIN_NS, p, NULL))
-		health_print_causes(stderr, &term, p, d->n);
-	sutra_free(p);
-	sutra_deployment_free(d);
 }
 
 static json_t *named(const struct sutra_probe *p, bool why)
@@ -146,7 +103,7 @@ static json_t *named(const struct sutra_probe *p, bool why)
 	return o;
 }
 
-json_t *health_causes_document(const struct sutra_probe *p, size_t n)
+json_t *sutra_health_causes(const struct sutra_probe *p, size_t n)
 {
 	json_t *list = json_array();
 	struct sutra_root_causes c;

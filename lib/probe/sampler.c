@@ -1,4 +1,4 @@
-#include "sutra/sampler.h"
+#include "probe/sampler.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -12,18 +12,18 @@
 #include "probe/observe.h"
 #include "deploy/audit.h"
 #include "runtime/engine_api.h"
-#include "sutra/health.h"
-#include "sutra/sampler_fill.h"
+#include "probe/health.h"
+#include "probe/sampler_fill.h"
 
 enum { COMMANDS = 16, MAX_ANSWER = 1 << 20 };
 
 static const uint64_t FIRST_AGAIN_NS = 150000000, LONGEST_NS = 2000000000, SHORTEST_NS = 300000000, ENGINE_NS = 1000000000;
 static const int64_t DETAIL_US = 10000000, SIZES_US = 5000000;
 
-struct sampler {
+struct sutra_sampler {
 	char *state_dir;
 	struct sutra_fetcher *fetcher;
-	/* of whoever samples: the thread, or the caller of sampler_take */
+	/* of whoever samples: the thread, or the caller of sutra_sampler_take */
 	struct sutra_deployment *d;
 	struct timespec record_time;
 	ino_t record_inode;
@@ -32,7 +32,7 @@ struct sampler {
 	char lost[256];		/* why it does not now; "" */
 	struct sutra_snapshot *before;
 	struct sutra_audit_reader audit;
-	struct logtail *tail;
+	struct sutra_logtail *tail;
 	/* shared */
 	pthread_t thread;
 	bool started;
@@ -43,13 +43,13 @@ struct sampler {
 	uint64_t interval_ns;
 	struct sutra_snapshot *newest;	/* not taken yet */
 	char log_service[64];
-	struct log_text log;	/* text NULL: none since it was taken */
+	struct sutra_log_text log;	/* text NULL: none since it was taken */
 	int wake_fd;
 };
 
 /* What is asked in one round; the fetches borrow the URLs. */
 struct round {
-	struct sampler *s;
+	struct sutra_sampler *s;
 	struct sutra_fetch *fetches;
 	char (*urls)[300];
 	size_t n;
@@ -60,9 +60,9 @@ struct round {
 };
 #define NONE ((size_t)-1)
 
-int sampler_new(const char *state_dir, uint64_t interval_ns, struct sampler **ret, struct sutra_err *err)
+int sutra_sampler_new(const char *state_dir, uint64_t interval_ns, struct sutra_sampler **ret, struct sutra_err *err)
 {
-	struct sampler *s = xcalloc(1, sizeof(*s));
+	struct sutra_sampler *s = xcalloc(1, sizeof(*s));
 	int rc = sutra_fetcher_new(&s->fetcher, err);
 
 	if (rc) {
@@ -70,7 +70,7 @@ int sampler_new(const char *state_dir, uint64_t interval_ns, struct sampler **re
 		return rc;
 	}
 	s->state_dir = xstrdup(state_dir);
-	s->tail = logtail_new();
+	s->tail = sutra_logtail_new();
 	s->interval_ns = interval_ns;
 	s->wake_fd = -1;
 	pthread_mutex_init(&s->lock, NULL);
@@ -79,7 +79,7 @@ int sampler_new(const char *state_dir, uint64_t interval_ns, struct sampler **re
 	return 0;
 }
 
-void sampler_free(struct sampler *s)
+void sutra_sampler_free(struct sutra_sampler *s)
 {
 	if (!s)
 		return;
@@ -95,14 +95,14 @@ void sampler_free(struct sampler *s)
 	sutra_snapshot_unref(s->newest);
 	pthread_cond_destroy(&s->changed);
 	pthread_mutex_destroy(&s->lock);
-	logtail_free(s->tail);
+	sutra_logtail_free(s->tail);
 	sutra_free(s->log.text);
 	sutra_free(s->state_dir);
 	sutra_free(s);
 }
 
 /* What runs; its memory less often. */
-static void refresh(struct sampler *s)
+static void refresh(struct sutra_sampler *s)
 {
 	int64_t now = sutra_clock_wall_us();
 
@@ -115,7 +115,7 @@ static void refresh(struct sampler *s)
 }
 
 /* Loads the record again when it is another one, and what runs in any case, if the runtime answers. */
-static int look_up(struct sampler *s, struct sutra_err *err)
+static int look_up(struct sutra_sampler *s, struct sutra_err *err)
 {
 	char *path = xasprintf("%s/deployment.json", s->state_dir);
 	struct stat st = { 0 };
@@ -146,7 +146,7 @@ static int look_up(struct sampler *s, struct sutra_err *err)
 
 static void on_done(struct sutra_fetch *f)
 {
-	struct sampler *s = f->user;
+	struct sutra_sampler *s = f->user;
 
 	pthread_mutex_lock(&s->lock);
 	if (!--s->open)
@@ -199,7 +199,7 @@ static void plan(struct round *r, uint64_t timeout_ns)
 	r->detail = xcalloc(d->n + 1, sizeof(size_t));
 	r->csv = xcalloc(d->n_balancers + 1, sizeof(size_t));
 	r->gateways = xcalloc(d->n + 1, sizeof(*r->gateways));
-	health_targets(d, timeout_ns, r->probes);
+	sutra_health_targets(d, timeout_ns, r->probes);
 	for (size_t i = 0; i < d->n; i++)
 		r->health[i] = sutra_probe_begin(&r->probes[i]) ? ask(r, r->probes[i].url, timeout_ns) : NONE;
 	for (size_t b = 0; b < d->n_balancers; b++)
@@ -214,7 +214,7 @@ static void plan(struct round *r, uint64_t timeout_ns)
 
 static void ask_all(struct round *r)
 {
-	struct sampler *s = r->s;
+	struct sutra_sampler *s = r->s;
 
 	pthread_mutex_lock(&s->lock);
 	s->open = r->n;
@@ -257,21 +257,21 @@ static void fill(struct sutra_snapshot *to, const struct round *r, int64_t now_u
 		if (r->health[i] != NONE)
 			sutra_probe_judge(&r->probes[i], &r->fetches[r->health[i]]);
 	for (size_t b = 0; b < d->n_balancers; b++)
-		sample_balancer(&to->balancers[b], &d->balancers[b], &r->fetches[r->csv[b]],
+		sutra_sample_balancer(&to->balancers[b], &d->balancers[b], &r->fetches[r->csv[b]],
 			      probe_of(r, d->balancers[b].service), r->s->before, now_us);
 	for (size_t i = 0; i < r->n_gateways; i++) {
 		SAMPLE_COPY(to->caches[i].service, r->gateways[i]->name);
-		sample_counters(&to->caches[i], &r->fetches[r->metrics[i]], r->s->before, now_us);
-		sample_detail(&to->caches[i], r->detail[i] == NONE ? NULL : &r->fetches[r->detail[i]], r->s->before,
+		sutra_sample_counters(&to->caches[i], &r->fetches[r->metrics[i]], r->s->before, now_us);
+		sutra_sample_detail(&to->caches[i], r->detail[i] == NONE ? NULL : &r->fetches[r->detail[i]], r->s->before,
 			    now_us);
 	}
 	sutra_probe_causes(r->probes, d->n);
 	for (size_t i = 0; i < d->n; i++)
-		sample_service(&to->services[i], &d->services[i], r->probes, &r->probes[i], now_us,
+		sutra_sample_service(&to->services[i], &d->services[i], r->probes, &r->probes[i], now_us,
 			     r->s->sizes_us);
 	for (size_t i = 0; i < d->n && r->s->lost[0]; i++)
 		to->services[i].cpu_us = -1;
-	sample_cause(to, r->probes, d->n);
+	sutra_sample_cause(to, r->probes, d->n);
 	SAMPLE_COPY(to->trouble, r->s->lost);
 	to->looked_at_us = r->s->looked_us;
 	SAMPLE_COPY(to->project, d->project);
@@ -299,7 +299,7 @@ static struct sutra_snapshot *new_snapshot(size_t services, size_t balancers, si
 }
 
 /* The stack cannot be looked up: what was known, ageing, and why. */
-static struct sutra_snapshot *without_deployment(struct sampler *s, uint64_t interval_ns, const struct sutra_err *err)
+static struct sutra_snapshot *without_deployment(struct sutra_sampler *s, uint64_t interval_ns, const struct sutra_err *err)
 {
 	const struct sutra_snapshot *old = err->code == SUTRA_E_NOTFOUND ? NULL : s->before;
 	struct sutra_snapshot *to = new_snapshot(old ? old->n_services : 0, old ? old->n_balancers : 0,
@@ -333,7 +333,7 @@ static struct sutra_snapshot *without_deployment(struct sampler *s, uint64_t int
 }
 
 /* What operators' commands did: the last ones to begin with, then each as it is written. */
-static void add_commands(struct sampler *s, struct sutra_snapshot *to)
+static void add_commands(struct sutra_sampler *s, struct sutra_snapshot *to)
 {
 	struct sutra_audit_line lines[COMMANDS];
 	size_t n = sutra_audit_read(&s->audit, s->state_dir, lines, COMMANDS);
@@ -344,7 +344,7 @@ static void add_commands(struct sampler *s, struct sutra_snapshot *to)
 				lines[i].outcome);
 }
 
-static struct sutra_snapshot *sample(struct sampler *s, uint64_t interval_ns)
+static struct sutra_snapshot *sample(struct sutra_sampler *s, uint64_t interval_ns)
 {
 	uint64_t timeout = interval_ns < SHORTEST_NS ? SHORTEST_NS : interval_ns > LONGEST_NS ? LONGEST_NS : interval_ns;
 	struct round r = { .s = s };
@@ -369,13 +369,13 @@ static struct sutra_snapshot *sample(struct sampler *s, uint64_t interval_ns)
 	return to;
 }
 
-struct sutra_snapshot *sampler_take(struct sampler *s)
+struct sutra_snapshot *sutra_sampler_take(struct sutra_sampler *s)
 {
 	sutra_engine_limit(ENGINE_NS);
 	return sample(s, s->interval_ns);
 }
 
-static void publish(struct sampler *s, struct sutra_snapshot *snap, const struct log_text *log)
+static void publish(struct sutra_sampler *s, struct sutra_snapshot *snap, const struct sutra_log_text *log)
 {
 	uint64_t one = 1;
 
@@ -393,7 +393,7 @@ static void publish(struct sampler *s, struct sutra_snapshot *snap, const struct
 
 static void *run_sampler(void *arg)
 {
-	struct sampler *s = arg;
+	struct sutra_sampler *s = arg;
 	uint64_t next = sutra_clock_ns();
 	unsigned taken = 0;
 
@@ -402,7 +402,7 @@ static void *run_sampler(void *arg)
 	while (!s->stopping) {
 		uint64_t interval = s->interval_ns, now;
 		char service[64];
-		struct log_text log = { 0 };
+		struct sutra_log_text log = { 0 };
 		struct sutra_snapshot *snap;
 
 		memcpy(service, s->log_service, sizeof(service));
@@ -410,7 +410,7 @@ static void *run_sampler(void *arg)
 		pthread_mutex_unlock(&s->lock);
 		snap = sample(s, interval);
 		if (service[0])
-			logtail_look(s->tail, s->d, service, &log);
+			sutra_logtail_look(s->tail, s->d, service, &log);
 		publish(s, snap, &log);
 		now = sutra_clock_ns();
 		next += taken++ || interval < FIRST_AGAIN_NS ? interval : FIRST_AGAIN_NS;
@@ -426,7 +426,7 @@ static void *run_sampler(void *arg)
 	return NULL;
 }
 
-int sampler_start(struct sampler *s, int wake_fd, struct sutra_err *err)
+int sutra_sampler_start(struct sutra_sampler *s, int wake_fd, struct sutra_err *err)
 {
 	s->wake_fd = wake_fd;
 	if (pthread_create(&s->thread, NULL, run_sampler, s))
@@ -435,7 +435,7 @@ int sampler_start(struct sampler *s, int wake_fd, struct sutra_err *err)
 	return 0;
 }
 
-struct sutra_snapshot *sampler_newest(struct sampler *s)
+struct sutra_snapshot *sutra_sampler_newest(struct sutra_sampler *s)
 {
 	struct sutra_snapshot *snap;
 
@@ -446,13 +446,13 @@ struct sutra_snapshot *sampler_newest(struct sampler *s)
 	return snap;
 }
 
-static void hurry(struct sampler *s)
+static void hurry(struct sutra_sampler *s)
 {
 	s->hurry = true;
 	pthread_cond_broadcast(&s->changed);
 }
 
-void sampler_set_interval(struct sampler *s, uint64_t interval_ns)
+void sutra_sampler_set_interval(struct sutra_sampler *s, uint64_t interval_ns)
 {
 	pthread_mutex_lock(&s->lock);
 	s->interval_ns = interval_ns;
@@ -460,7 +460,7 @@ void sampler_set_interval(struct sampler *s, uint64_t interval_ns)
 	pthread_mutex_unlock(&s->lock);
 }
 
-void sampler_watch_log(struct sampler *s, const char *service)
+void sutra_sampler_watch_log(struct sutra_sampler *s, const char *service)
 {
 	pthread_mutex_lock(&s->lock);
 	if (strcmp(s->log_service, service) != 0) {
@@ -472,7 +472,7 @@ void sampler_watch_log(struct sampler *s, const char *service)
 	pthread_mutex_unlock(&s->lock);
 }
 
-bool sampler_log(struct sampler *s, struct log_text *ret)
+bool sutra_sampler_log(struct sutra_sampler *s, struct sutra_log_text *ret)
 {
 	pthread_mutex_lock(&s->lock);
 	*ret = s->log;

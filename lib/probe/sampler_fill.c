@@ -1,4 +1,4 @@
-#include "sutra/sampler_fill.h"
+#include "probe/sampler_fill.h"
 
 #include <string.h>
 
@@ -8,7 +8,7 @@
 #include "probe/promtext.h"
 #include "deploy/haproxy_csv.h"
 #include "probe/cause.h"
-#include "sutra/health.h"
+#include "probe/health.h"
 
 enum { KEPT_MINUTES = 60, DAY = 1440 };
 
@@ -23,7 +23,7 @@ static void say_trouble(const struct sutra_fetch *f, char *out, size_t size)
 		*out = '\0';
 }
 
-void sample_service(struct sutra_snap_service *to, const struct sutra_deployed *s, const struct sutra_probe *all,
+void sutra_sample_service(struct sutra_snap_service *to, const struct sutra_deployed *s, const struct sutra_probe *all,
 		    const struct sutra_probe *p, int64_t now_us, int64_t sizes_us)
 {
 	SAMPLE_COPY(to->name, s->name);
@@ -70,7 +70,7 @@ static void fill_replica(struct sutra_snap_replica *to, const struct sutra_hapro
 	to->up = sutra_haproxy_is_up(row);
 }
 
-void sample_balancer(struct sutra_snap_balancer *to, const struct sutra_balancer *b, const struct sutra_fetch *f,
+void sutra_sample_balancer(struct sutra_snap_balancer *to, const struct sutra_balancer *b, const struct sutra_fetch *f,
 		   struct sutra_probe *probe, const struct sutra_snapshot *before, int64_t now_us)
 {
 	struct sutra_haproxy_stats stats;
@@ -96,7 +96,7 @@ void sample_balancer(struct sutra_snap_balancer *to, const struct sutra_balancer
 	row = sutra_haproxy_find(&stats, to->group, "BACKEND");
 	SAMPLE_COPY(to->algorithm, row ? row->algorithm : "");
 	if (probe)
-		health_behind_balancer(&stats, probe);
+		sutra_health_behind_balancer(&stats, probe);
 	sutra_haproxy_release(&stats);
 }
 
@@ -107,7 +107,7 @@ static int64_t counter(const char *text, const char *name)
 	return v > 0 ? sutra_whole(v) : 0;
 }
 
-void sample_counters(struct sutra_snap_cache *to, const struct sutra_fetch *f,
+void sutra_sample_counters(struct sutra_snap_cache *to, const struct sutra_fetch *f,
 		   const struct sutra_snapshot *before, int64_t now_us)
 {
 	const char *text = sutra_buf_str(&f->answer);
@@ -173,7 +173,7 @@ static void fill_minutes(struct sutra_snap_cache *to, const struct sutra_buf *an
 	json_decref(doc);
 }
 
-void sample_detail(struct sutra_snap_cache *to, const struct sutra_fetch *f, const struct sutra_snapshot *before,
+void sutra_sample_detail(struct sutra_snap_cache *to, const struct sutra_fetch *f, const struct sutra_snapshot *before,
 		   int64_t now_us)
 {
 	struct sutra_cache_stats c;
@@ -207,7 +207,7 @@ void sample_detail(struct sutra_snap_cache *to, const struct sutra_fetch *f, con
 	fill_minutes(to, &f->answer, &c, now_us);
 }
 
-void sample_cause(struct sutra_snapshot *to, const struct sutra_probe *p, size_t n)
+void sutra_sample_cause(struct sutra_snapshot *to, const struct sutra_probe *p, size_t n)
 {
 	struct sutra_root_causes causes;
 	struct sutra_buf b;

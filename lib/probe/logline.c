@@ -1,10 +1,10 @@
-#include "sutra/logline.h"
+#include "probe/logline.h"
 
 enum { OWN_STAMP = 27 };	/* the services' own ends with "7Z" */
 
-const char *log_message(const char *line, size_t *n)
+const char *sutra_logline_message(const char *line, size_t *n)
 {
-	size_t skip = *n > LOG_STAMP ? LOG_STAMP + 1 : 0;
+	size_t skip = *n > SUTRA_LOGLINE_STAMP ? SUTRA_LOGLINE_STAMP + 1 : 0;
 	const char *own = line + skip;
 
 	if (*n > skip + OWN_STAMP && own[4] == '-' && own[10] == 'T' && own[OWN_STAMP - 1] == 'Z' &&

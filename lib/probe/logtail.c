@@ -4,7 +4,7 @@
  * new current. It keeps a few only: where ours is not among them any more, what was between is lost,
  * and said to be. A look reads at most MAX_LOOK, the newest.
  */
-#include "sutra/logtail.h"
+#include "probe/logtail.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -17,25 +17,25 @@
 
 enum { TAIL_LINES = 400, MAX_LOOK = 32 << 20, BLOCK = 64 << 10, MAX_FILES = 32 };
 
-struct logtail {
+struct sutra_logtail {
 	char service[64];
 	int fd;			/* of the file that is read; -1 */
-	char window[2 * LOGTAIL_WINDOW + BLOCK];
+	char window[2 * SUTRA_LOGTAIL_WINDOW + BLOCK];
 	size_t n;
 	char *before;		/* of a runtime's log: what the last look gave */
 	int64_t lines;
 	bool at_least;
 };
 
-struct logtail *logtail_new(void)
+struct sutra_logtail *sutra_logtail_new(void)
 {
-	struct logtail *t = xcalloc(1, sizeof(*t));
+	struct sutra_logtail *t = xcalloc(1, sizeof(*t));
 
 	t->fd = -1;
 	return t;
 }
 
-static void begin(struct logtail *t, const char *service)
+static void begin(struct sutra_logtail *t, const char *service)
 {
 	if (t->fd >= 0)
 		close(t->fd);
@@ -48,7 +48,7 @@ static void begin(struct logtail *t, const char *service)
 	snprintf(t->service, sizeof(t->service), "%s", service);
 }
 
-void logtail_free(struct logtail *t)
+void sutra_logtail_free(struct sutra_logtail *t)
 {
 	if (!t)
 		return;
@@ -66,7 +66,7 @@ static int64_t count_lines(const char *text, size_t n)
 }
 
 /* Everything from where the file was read to; more than MAX_LOOK: its end only. */
-static void read_on(struct logtail *t)
+static void read_on(struct sutra_logtail *t)
 {
 	off_t at = lseek(t->fd, 0, SEEK_CUR), end = lseek(t->fd, 0, SEEK_END);
 	ssize_t n;
@@ -79,14 +79,14 @@ static void read_on(struct logtail *t)
 	while ((n = read(t->fd, t->window + t->n, BLOCK)) > 0) {
 		t->lines += count_lines(t->window + t->n, (size_t)n);
 		t->n += (size_t)n;
-		if (t->n < 2 * LOGTAIL_WINDOW)
+		if (t->n < 2 * SUTRA_LOGTAIL_WINDOW)
 			continue;
-		memmove(t->window, t->window + t->n - LOGTAIL_WINDOW, LOGTAIL_WINDOW);
-		t->n = LOGTAIL_WINDOW;
+		memmove(t->window, t->window + t->n - SUTRA_LOGTAIL_WINDOW, SUTRA_LOGTAIL_WINDOW);
+		t->n = SUTRA_LOGTAIL_WINDOW;
 	}
 }
 
-static void open_at(struct logtail *t, const char *dir, const char *name, off_t from_end)
+static void open_at(struct sutra_logtail *t, const char *dir, const char *name, off_t from_end)
 {
 	char path[1024];
 
@@ -101,7 +101,7 @@ static void open_at(struct logtail *t, const char *dir, const char *name, off_t 
 static int rotated(const struct dirent *e) { return e->d_name[0] == '@'; }
 
 /* The files that were rotated after the one that is open, then the current one. */
-static void follow_rotation(struct logtail *t, const char *dir, ino_t inode)
+static void follow_rotation(struct sutra_logtail *t, const char *dir, ino_t inode)
 {
 	struct dirent **list = NULL;
 	int n = scandir(dir, &list, rotated, alphasort), from = n;
@@ -123,13 +123,13 @@ static void follow_rotation(struct logtail *t, const char *dir, ino_t inode)
 	open_at(t, dir, "current", 0);
 }
 
-static void look_at_file(struct logtail *t, const char *dir)
+static void look_at_file(struct sutra_logtail *t, const char *dir)
 {
 	struct stat open_one, current;
 	char path[1024];
 
 	if (t->fd < 0)
-		open_at(t, dir, "current", LOGTAIL_WINDOW);
+		open_at(t, dir, "current", SUTRA_LOGTAIL_WINDOW);
 	if (t->fd < 0)
 		return;
 	read_on(t);
@@ -143,9 +143,9 @@ static void look_at_file(struct logtail *t, const char *dir)
 }
 
 /* The window's whole lines, or the end of the only one. */
-static char *window_text(const struct logtail *t)
+static char *window_text(const struct sutra_logtail *t)
 {
-	size_t n = t->n < LOGTAIL_WINDOW ? t->n : LOGTAIL_WINDOW - 1;
+	size_t n = t->n < SUTRA_LOGTAIL_WINDOW ? t->n : SUTRA_LOGTAIL_WINDOW - 1;
 	const char *from = t->window + t->n - n, *line = t->n > n ? memchr(from, '\n', n) : NULL;
 	char *text;
 
@@ -177,7 +177,7 @@ static int64_t lines_after(const char *before, const char *now, bool *ret_all)
 	return count_lines(found ? found : now, (size_t)(now + m - (found ? found : now)));
 }
 
-static char *look_at_runtime(struct logtail *t, const struct sutra_deployment *d)
+static char *look_at_runtime(struct sutra_logtail *t, const struct sutra_deployment *d)
 {
 	char *text = d->rt->log_tail(d->state_dir, t->service, TAIL_LINES);
 	bool all = false;
@@ -189,14 +189,14 @@ static char *look_at_runtime(struct logtail *t, const struct sutra_deployment *d
 	return text;
 }
 
-void logtail_look(struct logtail *t, const struct sutra_deployment *d, const char *service, struct log_text *ret)
+void sutra_logtail_look(struct sutra_logtail *t, const struct sutra_deployment *d, const char *service, struct sutra_log_text *ret)
 {
 	const struct sutra_deployed *of = d ? sutra_deployment_find(d, service) : NULL;
 
 	if (strcmp(t->service, service) != 0)
 		begin(t, service);
 	if (!of) {
-		*ret = (struct log_text){ .text = xstrdup("") };
+		*ret = (struct sutra_log_text){ .text = xstrdup("") };
 		return;
 	}
 	if (d->rt->log_follow) {	/* it keeps them itself */

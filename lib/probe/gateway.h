@@ -1,6 +1,6 @@
 /* gateway - what the commands that talk to the gateway share: where it is, and one call. */
-#ifndef SUTRA_CMD_GATEWAY_H
-#define SUTRA_CMD_GATEWAY_H
+#ifndef SUTRA_PROBE_GATEWAY_H
+#define SUTRA_PROBE_GATEWAY_H
 
 #include <jansson.h>
 
@@ -8,19 +8,19 @@
 #include "deploy/deployment.h"
 
 /* The service clients talk to: embedding-ha, else the first gateway; NULL: none. */
-const struct sutra_deployed *gateway_service(const struct sutra_deployment *d);
+const struct sutra_deployed *sutra_gateway_service(const struct sutra_deployment *d);
 /* Base URL without a slash at its end, x-allocated: `flag` when given (http:// is added when it
  * has no scheme), else the deployed gateway's. SUTRA_E_UNAVAILABLE when nothing is deployed. */
-int gateway_url(const char *flag, char **ret, struct sutra_err *err);
+int sutra_gateway_url(const char *flag, char **ret, struct sutra_err *err);
 /* Base URLs of every single gateway, past the balancer in front of them: each has a memory cache
- * of its own. flag as for gateway_url. */
-int gateway_urls(const char *flag, struct sutra_strv *ret, struct sutra_err *err);
+ * of its own. flag as for sutra_gateway_url. */
+int sutra_gateway_urls(const char *flag, struct sutra_strv *ret, struct sutra_err *err);
 /* One call with an optional JSON body; *ret (may be NULL) is the parsed answer. An error answer
  * becomes the service's own message and hint. */
-int gateway_call(const char *base, const char *method, const char *path, const char *body,
+int sutra_gateway_call(const char *base, const char *method, const char *path, const char *body,
 		 json_t **ret, struct sutra_err *err);
 /* What /cache/stats tells, with our schema and its URL: one gateway's own document, or of several a
- * list of them. flag as for gateway_url. */
-int gateway_cache_document(const char *flag, json_t **ret, struct sutra_err *err);
+ * list of them. flag as for sutra_gateway_url. */
+int sutra_gateway_cache_document(const char *flag, json_t **ret, struct sutra_err *err);
 
 #endif

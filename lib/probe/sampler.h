@@ -6,30 +6,30 @@
  * publishes a snapshot; it finds a stack that is deployed, changed or gone by itself. Whoever
  * draws takes the newest and waits for nothing.
  */
-#ifndef SUTRA_CMD_SAMPLER_H
-#define SUTRA_CMD_SAMPLER_H
+#ifndef SUTRA_PROBE_SAMPLER_H
+#define SUTRA_PROBE_SAMPLER_H
 
 #include <stdint.h>
 
 #include "probe/snapshot.h"
-#include "sutra/logtail.h"
+#include "probe/logtail.h"
 
-struct sampler;
+struct sutra_sampler;
 
 /* x-allocated; SUTRA_E_IO, SUTRA_E_NOMEM: no HTTP client. */
-int sampler_new(const char *state_dir, uint64_t interval_ns, struct sampler **ret, struct sutra_err *err);
-void sampler_free(struct sampler *s);	/* ends the thread; NULL is fine */
+int sutra_sampler_new(const char *state_dir, uint64_t interval_ns, struct sutra_sampler **ret, struct sutra_err *err);
+void sutra_sampler_free(struct sutra_sampler *s);	/* ends the thread; NULL is fine */
 /* One sample on the caller's thread (not while the sampler's own runs); a reference. */
-struct sutra_snapshot *sampler_take(struct sampler *s);
+struct sutra_snapshot *sutra_sampler_take(struct sutra_sampler *s);
 /* Starts the thread: a sample at once, the next soon after (rates need two), then each interval.
  * wake_fd, an eventfd, is written to with each. */
-int sampler_start(struct sampler *s, int wake_fd, struct sutra_err *err);
+int sutra_sampler_start(struct sutra_sampler *s, int wake_fd, struct sutra_err *err);
 /* The newest snapshot, a reference, if there is one since the last call; else NULL. */
-struct sutra_snapshot *sampler_newest(struct sampler *s);
-void sampler_set_interval(struct sampler *s, uint64_t interval_ns);
+struct sutra_snapshot *sutra_sampler_newest(struct sutra_sampler *s);
+void sutra_sampler_set_interval(struct sutra_sampler *s, uint64_t interval_ns);
 /* From now on also reads the last lines of that service's log ("": none), at once. */
-void sampler_watch_log(struct sampler *s, const char *service);
+void sutra_sampler_watch_log(struct sutra_sampler *s, const char *service);
 /* Its newest text if there is one since the last call; the caller frees it. */
-bool sampler_log(struct sampler *s, struct log_text *ret);
+bool sutra_sampler_log(struct sutra_sampler *s, struct sutra_log_text *ret);
 
 #endif

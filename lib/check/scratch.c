@@ -1,4 +1,4 @@
-#include "sutra/scratch.h"
+#include "check/scratch.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -55,7 +55,7 @@ static pid_t spawn(char *program, char *const *env)
 	_exit(127);
 }
 
-static int wait_healthy(struct scratch *s, const char *base, struct sutra_err *err)
+static int wait_healthy(struct sutra_scratch *s, const char *base, struct sutra_err *err)
 {
 	char *url = xasprintf("%s/health", base);
 	uint64_t until = sutra_clock_ns() + START_NS;
@@ -82,7 +82,7 @@ static int wait_healthy(struct scratch *s, const char *base, struct sutra_err *e
 	return rc;
 }
 
-int scratch_start(struct scratch *s, const char *ml_base, const char *shard, int64_t dimension,
+int sutra_scratch_start(struct sutra_scratch *s, const char *ml_base, const char *shard, int64_t dimension,
 		  unsigned shard_ms, char *ret_base, size_t size, struct sutra_err *err)
 {
 	char *dir = sutra_program_dir(), *program = xasprintf("%s/sutra-embedding", dir);
@@ -104,7 +104,7 @@ int scratch_start(struct scratch *s, const char *ml_base, const char *shard, int
 	s->pid = spawn(program, env);
 	rc = s->pid > 0 ? wait_healthy(s, ret_base, err) : sutra_fail_errno(err, "cannot start %s", program);
 	if (rc)
-		scratch_stop(s);
+		sutra_scratch_stop(s);
 	for (char **e = env; *e; e++)
 		sutra_free(*e);
 	sutra_free(program);
@@ -112,7 +112,7 @@ int scratch_start(struct scratch *s, const char *ml_base, const char *shard, int
 	return rc;
 }
 
-void scratch_stop(struct scratch *s)
+void sutra_scratch_stop(struct sutra_scratch *s)
 {
 	uint64_t until = sutra_clock_ns() + STOP_NS;
 

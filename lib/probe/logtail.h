@@ -5,27 +5,27 @@
  * fixed size: what a look costs is what was written since. A runtime's own log is asked for its
  * last lines, and what is new in them counted. Of one thread.
  */
-#ifndef SUTRA_CMD_LOGTAIL_H
-#define SUTRA_CMD_LOGTAIL_H
+#ifndef SUTRA_PROBE_LOGTAIL_H
+#define SUTRA_PROBE_LOGTAIL_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "deploy/deployment.h"
 
-enum { LOGTAIL_WINDOW = 96 << 10 };
+enum { SUTRA_LOGTAIL_WINDOW = 96 << 10 };
 
-struct log_text {
-	char *text;		/* at most LOGTAIL_WINDOW bytes, without a NUL; sutra_free'd by whoever has it */
+struct sutra_log_text {
+	char *text;		/* at most SUTRA_LOGTAIL_WINDOW bytes, without a NUL; sutra_free'd by whoever has it */
 	int64_t lines;		/* seen since the first look, those in text too */
 	bool at_least;		/* there were more: they went by faster than they can be read */
 };
 
-struct logtail;
+struct sutra_logtail;
 
-struct logtail *logtail_new(void);	/* x-allocated */
-void logtail_free(struct logtail *t);	/* NULL is fine */
+struct sutra_logtail *sutra_logtail_new(void);	/* x-allocated */
+void sutra_logtail_free(struct sutra_logtail *t);	/* NULL is fine */
 /* Looks; another service than the last time begins anew. d NULL, or no such service: "". */
-void logtail_look(struct logtail *t, const struct sutra_deployment *d, const char *service, struct log_text *ret);
+void sutra_logtail_look(struct sutra_logtail *t, const struct sutra_deployment *d, const char *service, struct sutra_log_text *ret);
 
 #endif

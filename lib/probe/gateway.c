@@ -1,4 +1,4 @@
-#include "sutra/gateway.h"
+#include "probe/gateway.h"
 
 #include <string.h>
 
@@ -7,11 +7,10 @@
 #include "base/mask.h"
 #include "base/str.h"
 #include "net/fetch.h"
-#include "sutra/command.h"
 
 static const uint64_t CALL_NS = 30000000000u;
 
-const struct sutra_deployed *gateway_service(const struct sutra_deployment *d)
+const struct sutra_deployed *sutra_gateway_service(const struct sutra_deployment *d)
 {
 	const struct sutra_deployed *s = sutra_deployment_find(d, "embedding-ha");
 
@@ -59,14 +58,14 @@ static int load(struct sutra_deployment **ret, struct sutra_err *err)
 	sutra_free(dir);
 	if (err && rc == SUTRA_E_NOTFOUND)
 		err->code = SUTRA_E_UNAVAILABLE;
-	if (!rc && !gateway_service(*ret)) {
+	if (!rc && !sutra_gateway_service(*ret)) {
 		sutra_deployment_free(*ret);
 		rc = sutra_fail(err, SUTRA_E_UNAVAILABLE, "no embedding gateway is deployed");
 	}
 	return rc;
 }
 
-int gateway_url(const char *flag, char **ret, struct sutra_err *err)
+int sutra_gateway_url(const char *flag, char **ret, struct sutra_err *err)
 {
 	struct sutra_deployment *d;
 	int rc;
@@ -76,12 +75,12 @@ int gateway_url(const char *flag, char **ret, struct sutra_err *err)
 	rc = load(&d, err);
 	if (rc)
 		return rc;
-	*ret = base_of(gateway_service(d));
+	*ret = base_of(sutra_gateway_service(d));
 	sutra_deployment_free(d);
 	return 0;
 }
 
-int gateway_urls(const char *flag, struct sutra_strv *ret, struct sutra_err *err)
+int sutra_gateway_urls(const char *flag, struct sutra_strv *ret, struct sutra_err *err)
 {
 	struct sutra_deployment *d;
 	char *url;
@@ -128,7 +127,7 @@ static void take_words(const struct sutra_fetch *f, struct sutra_err *err)
 	json_decref(doc);
 }
 
-int gateway_call(const char *base, const char *method, const char *path, const char *body,
+int sutra_gateway_call(const char *base, const char *method, const char *path, const char *body,
 		 json_t **ret, struct sutra_err *err)
 {
 	char *url = xasprintf("%s%s", base, path);
@@ -163,15 +162,15 @@ int gateway_call(const char *base, const char *method, const char *path, const c
 	return rc;
 }
 
-int gateway_cache_document(const char *flag, json_t **ret, struct sutra_err *err)
+int sutra_gateway_cache_document(const char *flag, json_t **ret, struct sutra_err *err)
 {
 	struct sutra_strv bases = { 0 };
 	json_t *list = json_array(), *one = NULL;
 	char shown[SUTRA_FETCH_SHOWN];
-	int rc = gateway_urls(flag, &bases, err);
+	int rc = sutra_gateway_urls(flag, &bases, err);
 
 	for (size_t i = 0; i < bases.n && !rc; i++) {
-		rc = gateway_call(bases.items[i], "GET", "/cache/stats", NULL, &one, err);
+		rc = sutra_gateway_call(bases.items[i], "GET", "/cache/stats", NULL, &one, err);
 		if (rc)
 			break;
 		json_object_set_new(one, "schema", json_string("sutra.cache-stats/1"));

@@ -1,4 +1,4 @@
-#include "sutra/notes.h"
+#include "probe/notes.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -6,7 +6,7 @@
 #include "base/proc.h"
 #include "base/str.h"
 #include "runtime/runit.h"
-#include "sutra/gateway.h"
+#include "probe/gateway.h"
 
 /* A service that runs again says nothing of its last end by itself. */
 static void add_kills(const struct sutra_deployment *d, json_t *list)
@@ -26,7 +26,7 @@ static void add_kills(const struct sutra_deployment *d, json_t *list)
 /* Nothing asks for a key yet: whoever reaches a published port is served. */
 static void add_exposure(const struct sutra_deployment *d, json_t *list)
 {
-	const struct sutra_deployed *gateway = gateway_service(d);
+	const struct sutra_deployed *gateway = sutra_gateway_service(d);
 
 	for (size_t i = 0; i < d->n; i++) {
 		const struct sutra_deployed *s = &d->services[i];
@@ -40,7 +40,7 @@ static void add_exposure(const struct sutra_deployment *d, json_t *list)
 	}
 }
 
-json_t *notes_of(const struct sutra_deployment *d)
+json_t *sutra_notes(const struct sutra_deployment *d)
 {
 	json_t *list = json_array();
 
