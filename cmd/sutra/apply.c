@@ -19,7 +19,7 @@
 #include "deploy/record.h"
 #include "sutra/command.h"
 #include "probe/gateway.h"
-#include "probe/logline.h"
+#include "probe/logtail.h"
 #include "probe/notes.h"
 #include "sutra/stackio.h"
 

@@ -5,7 +5,7 @@
 #include "base/digest.h"
 #include "base/str.h"
 #include "load/advice.h"
-#include "load/ask.h"
+#include "probe/cachestats.h"
 #include "load/openload.h"
 #include "load/textsource.h"
 #include "sutra/command.h"

@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "base/jsonio.h"
 #include "base/shown.h"
-#include "load/ask.h"
+#include "probe/cachestats.h"
 #include "sutra/command.h"
 #include "probe/gateway.h"
 #include "sutra/stackio.h"

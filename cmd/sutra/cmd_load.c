@@ -9,6 +9,7 @@
 #include "base/shown.h"
 #include "base/str.h"
 #include "load/ask.h"
+#include "probe/cachestats.h"
 #include "load/loadreport.h"
 #include "load/openload.h"
 #include "load/textsource.h"

@@ -14,7 +14,7 @@
 #include "base/shown.h"
 #include "deploy/await.h"
 #include "sutra/command.h"
-#include "probe/logline.h"
+#include "probe/logtail.h"
 #include "sutra/stackio.h"
 #include "sutra/values.h"
 

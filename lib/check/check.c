@@ -7,7 +7,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/digest.h"
-#include "load/ask.h"
+#include "probe/cachestats.h"
 #include "net/fetch.h"
 #include "deploy/haproxy_csv.h"
 #include "probe/probe.h"

@@ -14,6 +14,7 @@
 #include "base/histogram.h"
 #include "check/check.h"
 #include "load/ask.h"
+#include "probe/cachestats.h"
 #include "check/kinds.h"
 #include "load/load.h"
 #include "check/replay.h"

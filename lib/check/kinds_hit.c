@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/histogram.h"
 #include "load/ask.h"
+#include "probe/cachestats.h"
 #include "check/check.h"
 #include "check/kinds.h"
 #include "load/workload.h"

@@ -1,5 +1,5 @@
 /*
- * ask - one request to an embedding service, and the cache's counters, as checks need them.
+ * ask - one request to an embedding service, as checks and load need it.
  *
  * Works against the gateway and against an ml-base replica alike. The answer is JSON
  * (CONTRACT sections 3, 4); a replica's answer carries no cache levels, so that every text
@@ -41,40 +41,10 @@ int sutra_embed(const char *base, const struct sutra_embed_request *q, uint64_t 
 		struct sutra_buf *last, struct sutra_embed_answer *ret, struct sutra_err *err);
 void sutra_embed_release(struct sutra_embed_answer *a);
 
-struct sutra_cache_level {
-	int64_t size, max_size, hits, misses, evictions, expired;
-	int64_t errors, write_errors;	/* calls that failed or were late; of them writes */
-	double hit_rate, p50_us, p99_us;	/* -1: unknown */
-};
-struct sutra_cache_stats {
-	bool enabled;
-	struct sutra_cache_level l1, l2;
-	bool l2_enabled, l2_up;	/* not up: the shard did not answer, its sizes are not known */
-	char shard[64], backend[64];
-	int64_t requests, hits, misses, coalesced, ttl_seconds;
-	double hit_rate;
-};
-/* Look-ups among `n` that failed or were late, as long as they are a tenth at most, which says nothing
- * about what the level holds; else 0. */
-static inline int64_t sutra_cache_late(const struct sutra_cache_level *l, int64_t n)
-{
-	int64_t late = l->errors - l->write_errors;
-
-	return late <= n / 10 ? late : 0;
-}
-/* The document of GET /cache/stats; what it lacks stays 0, rates and times -1. */
-int sutra_cache_stats_parse(const char *json, size_t n, struct sutra_cache_stats *ret,
-			    struct sutra_err *err);
-int sutra_cache_stats_fetch(const char *base, uint64_t timeout_ns, struct sutra_cache_stats *ret,
-			    struct sutra_err *err);
 /* Number `key` of GET base/info, above 0. */
 int sutra_info_read(const char *base, const char *key, uint64_t timeout_ns, int64_t *ret,
 		    struct sutra_err *err);
 /* The same; 0 when it cannot be had. */
 int64_t sutra_info_number(const char *base, const char *key, uint64_t timeout_ns);
-/* Empties both levels. */
-int sutra_cache_empty(const char *base, uint64_t timeout_ns, struct sutra_err *err);
-/* Writes to L2 are asynchronous: returns once it holds `want` entries, or after limit_ns. */
-void sutra_cache_settle(const char *base, int64_t want, uint64_t limit_ns);
 
 #endif

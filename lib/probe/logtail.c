@@ -15,7 +15,8 @@
 
 #include "base/alloc.h"
 
-enum { TAIL_LINES = 400, MAX_LOOK = 32 << 20, BLOCK = 64 << 10, MAX_FILES = 32 };
+enum { TAIL_LINES = 400, MAX_LOOK = 32 << 20, BLOCK = 64 << 10 };
+enum { OWN_STAMP = 27 };	/* bytes of a service's own time stamp, which ends with "7Z" */
 
 struct sutra_logtail {
 	char service[64];
@@ -207,4 +208,16 @@ void sutra_logtail_look(struct sutra_logtail *t, const struct sutra_deployment *
 	}
 	ret->lines = t->lines;
 	ret->at_least = t->at_least;
+}
+
+const char *sutra_logline_message(const char *line, size_t *n)
+{
+	size_t skip = *n > SUTRA_LOGLINE_STAMP ? SUTRA_LOGLINE_STAMP + 1 : 0;
+	const char *own = line + skip;
+
+	if (*n > skip + OWN_STAMP && own[4] == '-' && own[10] == 'T' && own[OWN_STAMP - 1] == 'Z' &&
+	    own[OWN_STAMP] == ' ')
+		skip += OWN_STAMP + 1;
+	*n -= skip;
+	return line + skip;
 }

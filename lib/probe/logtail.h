@@ -28,4 +28,9 @@ void sutra_logtail_free(struct sutra_logtail *t);	/* NULL is fine */
 /* Looks; another service than the last time begins anew. d NULL, or no such service: "". */
 void sutra_logtail_look(struct sutra_logtail *t, const struct sutra_deployment *d, const char *service, struct sutra_log_text *ret);
 
+/* A line of a service's log as the runtimes give it: "2026-11-21T05:22:48.62655 text". */
+enum { SUTRA_LOGLINE_STAMP = 25 };	/* columns of the time stamp */
+/* The text behind the runtime's time stamp and the service's own; *n becomes its length. */
+const char *sutra_logline_message(const char *line, size_t *n);
+
 #endif

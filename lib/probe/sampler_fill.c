@@ -4,7 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/jsonio.h"
-#include "load/ask.h"
+#include "probe/cachestats.h"
 #include "probe/promtext.h"
 #include "deploy/haproxy_csv.h"
 #include "probe/cause.h"

@@ -7,6 +7,7 @@
 #include "base/histogram.h"
 #include "base/jsonio.h"
 #include "load/ask.h"
+#include "probe/cachestats.h"
 #include "check/replay.h"
 #include "report/report.h"
 

@@ -2,6 +2,7 @@
 #include <stdint.h>
 
 #include "load/ask.h"
+#include "probe/cachestats.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "probe/logline.h"
+#include "probe/logtail.h"
 #include "sutra/monitor/monitor.h"
 
 enum { MAX_LINES = 2048, MAX_LINE = 2048 };

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "net/fetch.h"
 #include "load/ask.h"
+#include "probe/cachestats.h"
 #include "probe/gateway.h"
 #include "probe/health.h"
 #include "sutra/production/pm.h"
