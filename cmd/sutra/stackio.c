@@ -135,7 +135,8 @@ void print_causes(FILE *out, const struct sutra_term *term, const struct sutra_p
 			continue;
 		sutra_buf_clear(&b);
 		sutra_root_cause_say(p, &c.items[i], &b);
-		fprintf(out, "%sroot cause:%s", sutra_term_on(term, SUTRA_ROLE_BAD), sutra_term_off(term, SUTRA_ROLE_BAD));
+		fprintf(out, "%sroot cause:%s", sutra_term_on(term, SUTRA_ROLE_BAD),
+			sutra_term_off(term, SUTRA_ROLE_BAD));
 		sutra_shown_printf(out, " %s\n", sutra_buf_str(&b));
 		said++;
 	}

@@ -1,6 +1,6 @@
 /*
- * scratch - a gateway of our own for a measurement: sutra-embedding on a free loopback port, in
- * front of one replica, gone when it is stopped or this process ends.
+ * scratch - a temporary gateway for a measurement: sutra-embedding on a free loopback port in front of
+ * one replica. It ends when it is stopped, and with this process.
  */
 #ifndef SUTRA_CHECK_SCRATCH_H
 #define SUTRA_CHECK_SCRATCH_H
@@ -19,6 +19,6 @@ struct sutra_scratch {
  * *ret_base: base URL. Waits until it is healthy. */
 int sutra_scratch_start(struct sutra_scratch *s, const char *ml_base, const char *shard, int64_t dimension,
 		  unsigned shard_ms, char *ret_base, size_t size, struct sutra_err *err);
-void sutra_scratch_stop(struct sutra_scratch *s);	/* TERM, a second later KILL */
+void sutra_scratch_stop(struct sutra_scratch *s);	/* SIGTERM, STOP_NS later SIGKILL */
 
 #endif

@@ -10,7 +10,7 @@
 
 struct sutra_cache_level {
 	int64_t size, max_size, hits, misses, evictions, expired;
-	int64_t errors, write_errors;	/* calls that failed or were late; of them writes */
+	int64_t errors, write_errors;	/* calls that failed or were late; write_errors: the writes among them */
 	double hit_rate, p50_us, p99_us;	/* -1: unknown */
 };
 struct sutra_cache_stats {
@@ -21,8 +21,8 @@ struct sutra_cache_stats {
 	int64_t requests, hits, misses, coalesced, ttl_seconds;
 	double hit_rate;
 };
-/* Look-ups among `n` that failed or were late, as long as they are a tenth at most, which says nothing
- * about what the level holds; else 0. */
+/* Look-ups among `n` that failed or were late, when they are a tenth at most (a busy machine, which
+ * proves nothing about the level's content); else 0. */
 static inline int64_t sutra_cache_late(const struct sutra_cache_level *l, int64_t n)
 {
 	int64_t late = l->errors - l->write_errors;

@@ -107,7 +107,7 @@ int sutra_gateway_urls(const char *flag, struct sutra_strv *ret, struct sutra_er
 	return rc;
 }
 
-/* What the service says of its error, in place of the bare status. */
+/* The message of an error answer in place of the bare status. */
 static void take_words(const struct sutra_fetch *f, struct sutra_err *err)
 {
 	const char *message = NULL, *hint = NULL;

@@ -1,4 +1,4 @@
-/* gateway - what the commands that talk to the gateway share: where it is, and one call. */
+/* gateway - the deployed gateway: its address, and one call to it. */
 #ifndef SUTRA_PROBE_GATEWAY_H
 #define SUTRA_PROBE_GATEWAY_H
 
@@ -19,7 +19,7 @@ int sutra_gateway_urls(const char *flag, struct sutra_strv *ret, struct sutra_er
  * becomes the service's own message and hint. */
 int sutra_gateway_call(const char *base, const char *method, const char *path, const char *body,
 		 json_t **ret, struct sutra_err *err);
-/* What /cache/stats tells, with our schema and its URL: one gateway's own document, or of several a
+/* The answer of /cache/stats with our schema and its URL: one gateway's own document, or of several a
  * list of them. flag as for sutra_gateway_url. */
 int sutra_gateway_cache_document(const char *flag, json_t **ret, struct sutra_err *err);
 

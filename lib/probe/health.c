@@ -42,7 +42,7 @@ static struct sutra_probe target_of(const struct sutra_deployed *s, uint64_t tim
 	};
 }
 
-/* HAProxy is well as a process while replicas are down: its own figures tell. */
+/* The balancer's process is up while replicas are down; its statistics show that. */
 void sutra_health_behind_balancer(const struct sutra_haproxy_stats *s, struct sutra_probe *p)
 {
 	const struct sutra_haproxy_row *row, *bad = NULL;

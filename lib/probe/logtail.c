@@ -1,8 +1,8 @@
 /*
- * svlogd writes <dir>/current and renames it to <dir>/@<time>.s when it is full, so the file that
- * was open stays the right one until its end; then come those rotated after it, by name, then the
- * new current. It keeps a few only: where ours is not among them any more, what was between is lost,
- * and said to be. A look reads at most MAX_LOOK, the newest.
+ * svlogd writes <dir>/current and renames it to <dir>/@<time>.s when it is full. The open file is
+ * read to its end, then the files rotated after it (their names sort by time), then the new current.
+ * svlogd keeps a few files only: when the open one is no longer among them, lines may be missing and
+ * at_least is set. A look reads at most the newest MAX_LOOK bytes.
  */
 #include "probe/logtail.h"
 
@@ -20,10 +20,10 @@ enum { OWN_STAMP = 27 };	/* bytes of a service's own time stamp, which ends with
 
 struct sutra_logtail {
 	char service[64];
-	int fd;			/* of the file that is read; -1 */
+	int fd;			/* the file that is read; -1: none */
 	char window[2 * SUTRA_LOGTAIL_WINDOW + BLOCK];
 	size_t n;
-	char *before;		/* of a runtime's log: what the last look gave */
+	char *before;		/* a runtime's log: the text of the last look */
 	int64_t lines;
 	bool at_least;
 };
@@ -66,7 +66,7 @@ static int64_t count_lines(const char *text, size_t n)
 	return lines;
 }
 
-/* Everything from where the file was read to; more than MAX_LOOK: its end only. */
+/* Everything behind the last offset; when that is more than MAX_LOOK, the end of it only. */
 static void read_on(struct sutra_logtail *t)
 {
 	off_t at = lseek(t->fd, 0, SEEK_CUR), end = lseek(t->fd, 0, SEEK_END);
@@ -110,7 +110,7 @@ static void follow_rotation(struct sutra_logtail *t, const char *dir, ino_t inod
 	for (int i = 0; i < n && from == n; i++)
 		from = list[i]->d_ino == inode ? i + 1 : n;
 	if (n > 0 && from == n && list[n - 1]->d_ino != inode) {
-		t->at_least = true;	/* ours is gone: whether others were after it nobody knows */
+		t->at_least = true;	/* the open file is gone, and others may be, too */
 		from = 0;
 	}
 	for (int i = from; i < n; i++) {
@@ -161,7 +161,7 @@ static char *window_text(const struct sutra_logtail *t)
 	return text;
 }
 
-/* How many lines of `now` come after the last one of `before`; it is not in it: all, at least. */
+/* How many lines of `now` come after the last one of `before`; *ret_all: it is not in `now`. */
 static int64_t lines_after(const char *before, const char *now, bool *ret_all)
 {
 	size_t n = strlen(before), m = strlen(now);
@@ -190,7 +190,8 @@ static char *look_at_runtime(struct sutra_logtail *t, const struct sutra_deploym
 	return text;
 }
 
-void sutra_logtail_look(struct sutra_logtail *t, const struct sutra_deployment *d, const char *service, struct sutra_log_text *ret)
+void sutra_logtail_look(struct sutra_logtail *t, const struct sutra_deployment *d, const char *service,
+			struct sutra_log_text *ret)
 {
 	const struct sutra_deployed *of = d ? sutra_deployment_find(d, service) : NULL;
 
@@ -200,7 +201,7 @@ void sutra_logtail_look(struct sutra_logtail *t, const struct sutra_deployment *
 		*ret = (struct sutra_log_text){ .text = xstrdup("") };
 		return;
 	}
-	if (d->rt->log_follow) {	/* it keeps them itself */
+	if (d->rt->log_follow) {	/* the runtime keeps the logs itself */
 		ret->text = look_at_runtime(t, d);
 	} else {
 		look_at_file(t, of->log_dir);

@@ -8,7 +8,7 @@
 #include "runtime/runit.h"
 #include "probe/gateway.h"
 
-/* A service that runs again says nothing of its last end by itself. */
+/* A service that runs again does not report how its last process ended. */
 static void add_kills(const struct sutra_deployment *d, json_t *list)
 {
 	char words[96];
@@ -23,7 +23,7 @@ static void add_kills(const struct sutra_deployment *d, json_t *list)
 	}
 }
 
-/* Nothing asks for a key yet: whoever reaches a published port is served. */
+/* No service asks for a key yet: anybody who can connect to a published port is served. */
 static void add_exposure(const struct sutra_deployment *d, json_t *list)
 {
 	const struct sutra_deployed *gateway = sutra_gateway_service(d);

@@ -1,4 +1,4 @@
-/* notes - what an operator should know of a stack, though it may be well. */
+/* notes - warnings about a deployment that may be healthy: kills, exposed ports, the services' user. */
 #ifndef SUTRA_PROBE_NOTES_H
 #define SUTRA_PROBE_NOTES_H
 
@@ -6,7 +6,7 @@
 
 #include "deploy/deployment.h"
 
-/* A list of lines: kills, the user, what others can reach. The caller's reference. */
+/* A list of strings; the caller's reference. */
 json_t *sutra_notes(const struct sutra_deployment *d);
 
 #endif

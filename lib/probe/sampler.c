@@ -23,7 +23,7 @@ static const int64_t DETAIL_US = 10000000, SIZES_US = 5000000;
 struct sutra_sampler {
 	char *state_dir;
 	struct sutra_fetcher *fetcher;
-	/* of whoever samples: the thread, or the caller of sutra_sampler_take */
+	/* used by the sampling thread alone, or by the caller of sutra_sampler_take */
 	struct sutra_deployment *d;
 	struct timespec record_time;
 	ino_t record_inode;
@@ -33,13 +33,13 @@ struct sutra_sampler {
 	struct sutra_snapshot *before;
 	struct sutra_audit_reader audit;
 	struct sutra_logtail *tail;
-	/* shared */
+	/* shared, under lock */
 	pthread_t thread;
 	bool started;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	size_t open;		/* requests under way */
-	bool stopping, hurry;
+	bool stopping, at_once;	/* at_once: the next sample is not waited for */
 	uint64_t interval_ns;
 	struct sutra_snapshot *newest;	/* not taken yet */
 	char log_service[64];
@@ -47,7 +47,7 @@ struct sutra_sampler {
 	int wake_fd;
 };
 
-/* What is asked in one round; the fetches borrow the URLs. */
+/* The requests of one sample; the fetches borrow the URLs. */
 struct round {
 	struct sutra_sampler *s;
 	struct sutra_fetch *fetches;
@@ -60,7 +60,8 @@ struct round {
 };
 #define NONE ((size_t)-1)
 
-int sutra_sampler_new(const char *state_dir, uint64_t interval_ns, struct sutra_sampler **ret, struct sutra_err *err)
+int sutra_sampler_new(const char *state_dir, uint64_t interval_ns, struct sutra_sampler **ret,
+		      struct sutra_err *err)
 {
 	struct sutra_sampler *s = xcalloc(1, sizeof(*s));
 	int rc = sutra_fetcher_new(&s->fetcher, err);
@@ -101,7 +102,7 @@ void sutra_sampler_free(struct sutra_sampler *s)
 	sutra_free(s);
 }
 
-/* What runs; its memory less often. */
+/* The state of the processes; their memory, which costs more to read, every SIZES_US. */
 static void refresh(struct sutra_sampler *s)
 {
 	int64_t now = sutra_clock_wall_us();
@@ -114,7 +115,7 @@ static void refresh(struct sutra_sampler *s)
 	s->sizes_us = now;
 }
 
-/* Loads the record again when it is another one, and what runs in any case, if the runtime answers. */
+/* Loads the record again when its file changed, and the state of the processes if the runtime answers. */
 static int look_up(struct sutra_sampler *s, struct sutra_err *err)
 {
 	char *path = xasprintf("%s/deployment.json", s->state_dir);
@@ -126,7 +127,7 @@ static int look_up(struct sutra_sampler *s, struct sutra_err *err)
 	sutra_free(path);
 	s->lost[0] = '\0';
 	if (same && s->d->rt->reach && s->d->rt->reach(err)) {
-		/* The services are where they were, and can be asked themselves. */
+		/* The addresses are known: the services can still be probed. */
 		SAMPLE_COPY(s->lost, err->message);
 		return 0;
 	}
@@ -179,7 +180,7 @@ static void plan_gateway(struct round *r, size_t i, const struct sutra_deployed 
 		if (!strcmp(before->caches[c].service, g->name))
 			asked = before->caches[c].detail_at_us;
 	r->detail[i] = NONE;
-	/* When something has happened, at once: a shard that is gone, a cache that was cleared. */
+	/* After an event (a shard that is gone, a cache that was cleared) the details are read at once. */
 	if (sutra_clock_wall_us() - asked < DETAIL_US && sutra_clock_wall_us() >= asked && !before->n_events)
 		return;
 	snprintf(url, sizeof(url), "http://%s/cache/stats", g->address);
@@ -298,8 +299,9 @@ static struct sutra_snapshot *new_snapshot(size_t services, size_t balancers, si
 	return s;
 }
 
-/* The stack cannot be looked up: what was known, ageing, and why. */
-static struct sutra_snapshot *without_deployment(struct sutra_sampler *s, uint64_t interval_ns, const struct sutra_err *err)
+/* The deployment cannot be read: the last known values, whose age grows, and the error. */
+static struct sutra_snapshot *without_deployment(struct sutra_sampler *s, uint64_t interval_ns,
+						 const struct sutra_err *err)
 {
 	const struct sutra_snapshot *old = err->code == SUTRA_E_NOTFOUND ? NULL : s->before;
 	struct sutra_snapshot *to = new_snapshot(old ? old->n_services : 0, old ? old->n_balancers : 0,
@@ -332,7 +334,7 @@ static struct sutra_snapshot *without_deployment(struct sutra_sampler *s, uint64
 	return to;
 }
 
-/* What operators' commands did: the last ones to begin with, then each as it is written. */
+/* The audit log's new lines as events; at the first sample its last COMMANDS lines. */
 static void add_commands(struct sutra_sampler *s, struct sutra_snapshot *to)
 {
 	struct sutra_audit_line lines[COMMANDS];
@@ -388,7 +390,7 @@ static void publish(struct sutra_sampler *s, struct sutra_snapshot *snap, const 
 	}
 	pthread_mutex_unlock(&s->lock);
 	if (s->wake_fd >= 0 && write(s->wake_fd, &one, sizeof(one)) < 0)
-		return;	/* full: the reader has been woken already */
+		return;	/* EAGAIN: the counter is full, so the reader is awake */
 }
 
 static void *run_sampler(void *arg)
@@ -406,7 +408,7 @@ static void *run_sampler(void *arg)
 		struct sutra_snapshot *snap;
 
 		memcpy(service, s->log_service, sizeof(service));
-		s->hurry = false;
+		s->at_once = false;
 		pthread_mutex_unlock(&s->lock);
 		snap = sample(s, interval);
 		if (service[0])
@@ -414,9 +416,9 @@ static void *run_sampler(void *arg)
 		publish(s, snap, &log);
 		now = sutra_clock_ns();
 		next += taken++ || interval < FIRST_AGAIN_NS ? interval : FIRST_AGAIN_NS;
-		next = next < now ? now + interval : next;	/* late: no burst to catch up */
+		next = next < now ? now + interval : next;	/* late: the missed samples are skipped */
 		pthread_mutex_lock(&s->lock);
-		while (!s->stopping && !s->hurry && sutra_clock_ns() < next) {
+		while (!s->stopping && !s->at_once && sutra_clock_ns() < next) {
 			struct timespec until = sutra_clock_timespec(next);
 
 			pthread_cond_timedwait(&s->changed, &s->lock, &until);
@@ -446,9 +448,9 @@ struct sutra_snapshot *sutra_sampler_newest(struct sutra_sampler *s)
 	return snap;
 }
 
-static void hurry(struct sutra_sampler *s)
+static void sample_at_once(struct sutra_sampler *s)
 {
-	s->hurry = true;
+	s->at_once = true;
 	pthread_cond_broadcast(&s->changed);
 }
 
@@ -456,7 +458,7 @@ void sutra_sampler_set_interval(struct sutra_sampler *s, uint64_t interval_ns)
 {
 	pthread_mutex_lock(&s->lock);
 	s->interval_ns = interval_ns;
-	hurry(s);
+	sample_at_once(s);
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -467,7 +469,7 @@ void sutra_sampler_watch_log(struct sutra_sampler *s, const char *service)
 		SAMPLE_COPY(s->log_service, service);
 		sutra_free(s->log.text);
 		s->log.text = NULL;
-		hurry(s);
+		sample_at_once(s);
 	}
 	pthread_mutex_unlock(&s->lock);
 }

@@ -12,7 +12,7 @@
 
 enum { KEPT_MINUTES = 60, DAY = 1440 };
 
-/* Why a fetch gave no figures, in a few words; "" when it did. */
+/* The reason of a fetch without figures; "" for a good one. */
 static void say_trouble(const struct sutra_fetch *f, char *out, size_t size)
 {
 	if (f->reason != SUTRA_FETCH_OK)
@@ -54,7 +54,7 @@ static void fill_replica(struct sutra_snap_replica *to, const struct sutra_hapro
 {
 	SAMPLE_COPY(to->name, row->name);
 	SAMPLE_COPY(to->status, row->status);
-	/* "* L7OK": another check is under way, which is always so now and then */
+	/* "* L7OK": HAProxy marks that the next check has begun */
 	SAMPLE_COPY(to->check_code, row->check_code + (row->check_code[0] == '*' ? strspn(row->check_code, "* ") : 0));
 	SAMPLE_COPY(to->check_text, row->check_text[0] ? row->check_text : row->check_says);
 	to->sessions = row->sessions;
@@ -137,7 +137,7 @@ static struct sutra_snap_minute minute_of(const json_t *o)
 					   json_integer_value(json_object_get(o, "miss")) };
 }
 
-/* What the minute under way has: all there was, less what the minutes before it hold. */
+/* The counts of the current minute: the totals less the sum of the minutes before it. */
 static void add_rest(struct sutra_snap_cache *to, const json_t *list, const struct sutra_cache_stats *c,
 		     int64_t now_us)
 {
@@ -168,7 +168,7 @@ static void fill_minutes(struct sutra_snap_cache *to, const struct sutra_buf *an
 	to->minutes = xcalloc(n - skip + 1, sizeof(*to->minutes));
 	for (; skip + to->n_minutes < n; to->n_minutes++)
 		to->minutes[to->n_minutes] = minute_of(json_array_get(list, skip + to->n_minutes));
-	if (n < DAY)	/* else it holds a part of the life only */
+	if (n < DAY)	/* else older minutes are missing from the list */
 		add_rest(to, list, c, now_us);
 	json_decref(doc);
 }
