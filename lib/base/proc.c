@@ -148,17 +148,24 @@ int sutra_proc_run(const char *const *argv, struct sutra_buf *out, uint64_t time
 		return sutra_fail_errno(err, "cannot run %s", argv[0]);
 	}
 	pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-	ended = drain(pidfd, &fds[0], out, deadline);
-	if (!ended) {
+	if (pidfd < 0) {	/* its end could not be seen */
+		rc = sutra_fail_errno(err, "cannot watch %s", argv[0]);
+		kill(pid, SIGKILL);
+	}
+	ended = pidfd >= 0 && drain(pidfd, &fds[0], out, deadline);
+	if (pidfd >= 0 && !ended) {
 		kill(pid, SIGTERM);
 		if (!drain(pidfd, &fds[0], out, sutra_clock_ns() + 1000000000u))
 			kill(pid, SIGKILL);
 	}
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
-	close(pidfd);
+	if (pidfd >= 0)
+		close(pidfd);
 	if (fds[0] >= 0)
 		close(fds[0]);
+	if (rc)
+		return rc;
 	if (!ended)
 		return sutra_fail(err, SUTRA_E_TIMEOUT, "%s did not end in time and was stopped",
 				  argv[0]);

@@ -8,6 +8,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/buf.h"
@@ -240,6 +242,23 @@ static void proc_captures_and_limits(void **state)
 	assert_int_equal(sutra_proc_run(hang, &b, 50000000, &status, &err), SUTRA_E_TIMEOUT);
 	assert_int_equal(sutra_proc_run(none, &b, UINT64_MAX, &status, &err), SUTRA_E_NOTFOUND);
 	sutra_buf_release(&b);
+}
+
+static void proc_whose_end_cannot_be_seen_is_an_error(void **state)
+{
+	const char *argv[] = { "/bin/sleep", "60", NULL };
+	struct rlimit limit, none;
+	struct sutra_err err;
+	int status, rc, fd = dup(0);
+
+	close(fd);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = (struct rlimit){ (rlim_t)fd, limit.rlim_max };	/* not one descriptor more */
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	rc = sutra_proc_run(argv, NULL, 1000000000u, &status, &err);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	assert_int_equal(rc, SUTRA_E_IO);
+	assert_non_null(strstr(err.message, "cannot watch /bin/sleep"));
 }
 
 static void digests_match_the_standard(void **state)
@@ -486,6 +505,7 @@ int main(void)
 		cmocka_unit_test(histogram_keeps_three_digits),
 		cmocka_unit_test(json_floats_round_trip),
 		cmocka_unit_test(proc_captures_and_limits),
+		cmocka_unit_test(proc_whose_end_cannot_be_seen_is_an_error),
 		cmocka_unit_test(digests_match_the_standard),
 	};
 
