@@ -114,8 +114,8 @@ static int prepare(const struct sutra_scene *s, const struct sutra_plan *plan, s
 	for (size_t i = 0; i < plan->n && !rc; i++) {
 		if (plan->steps[i].action != SUTRA_START)
 			continue;
-		sutra_runit_end_orphans(s->state_dir, plan->steps[i].name, GRACE_NS);
-		rc = sutra_plan_giver(plan, &plan->steps[i]) ? 0 : check_ports(plan->steps[i].unit, err);
+		rc = sutra_runit_end_orphans(s->state_dir, plan->steps[i].name, GRACE_NS, err);
+		rc = rc || sutra_plan_giver(plan, &plan->steps[i]) ? rc : check_ports(plan->steps[i].unit, err);
 	}
 	rc = rc ? rc : make_folders(s, err);
 	rc = rc || !user ? rc : open_folders(s, user, err);

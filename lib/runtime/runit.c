@@ -19,6 +19,8 @@
 #include "base/proc.h"
 #include "base/str.h"
 
+#define KILLED_NS 5000000000u	/* what a killed process may take to be gone */
+
 enum { MAX_PATH = SUTRA_RUNIT_PATH, MAX_PIDS = 1024, POLL_MS = 10 };
 
 void sutra_runit_path(const char *state_dir, const char *name, const char *rest, char out[SUTRA_RUNIT_PATH])
@@ -284,37 +286,45 @@ size_t sutra_stack_pids(const char *state_dir, const char *service, pid_t *ret, 
 	return n;
 }
 
-/* Waits until no process of the stack (or service) is left; kills what outlasts the grace. */
-static int wait_gone(const char *state_dir, const char *service, uint64_t grace_ns)
+/* Waits until no process of the stack (or service) is left; kills what outlasts the grace, every second.
+ * SUTRA_E_TIMEOUT: one is left KILLED_NS later; it hangs in the kernel, or another user's is not ours. */
+static int wait_gone(const char *state_dir, const char *service, uint64_t grace_ns, int *ret_killed,
+		     struct sutra_err *err)
 {
-	uint64_t end = sutra_clock_ns() + grace_ns;
+	uint64_t end = sutra_clock_ns() + grace_ns, last = end + KILLED_NS;
 	pid_t pids[MAX_PIDS];
 	size_t n;
-	int killed = 0;
 
+	*ret_killed = 0;
 	while ((n = sutra_stack_pids(state_dir, service, pids, MAX_PIDS))) {
-		if (sutra_clock_ns() >= end) {
+		uint64_t now = sutra_clock_ns();
+
+		if (now >= last) {
+			sutra_fail(err, SUTRA_E_TIMEOUT, "process %ld does not end, though it was killed", (long)pids[0]);
+			return sutra_hint(err, "end it as its user or as root; sutra down goes on");
+		}
+		if (now >= end) {
 			for (size_t i = 0; i < n; i++)
-				killed += !kill(pids[i], SIGKILL);
-			end = sutra_clock_ns() + 1000000000u;
+				*ret_killed += !kill(pids[i], SIGKILL);
+			end = now + 1000000000u;
 		}
 		poll(NULL, 0, POLL_MS);
 	}
-	return killed;
+	return 0;
 }
 
-void sutra_runit_end_orphans(const char *state_dir, const char *name, uint64_t grace_ns)
+int sutra_runit_end_orphans(const char *state_dir, const char *name, uint64_t grace_ns, struct sutra_err *err)
 {
 	struct sutra_supervised now;
 	pid_t pids[MAX_PIDS];
+	int killed;
 	size_t n;
 
 	sutra_runit_read(state_dir, name, &now);
 	n = now.running ? 0 : sutra_stack_pids(state_dir, name, pids, MAX_PIDS);
 	for (size_t i = 0; i < n; i++)
 		kill(pids[i], SIGTERM);
-	if (n)
-		wait_gone(state_dir, name, grace_ns);
+	return n ? wait_gone(state_dir, name, grace_ns, &killed, err) : 0;
 }
 
 /* runsv writes its last status as it exits: until nobody reads its control pipe, at most 5 s. */
@@ -335,7 +345,7 @@ int sutra_runit_remove(const char *state_dir, const char *name, uint64_t grace_n
 		       struct sutra_err *err)
 {
 	char service[MAX_PATH], hidden[MAX_PATH], gone[300];
-	int fd, rc = 0;
+	int fd, killed, rc = 0;
 
 	sutra_runit_path(state_dir, name, "", service);
 	if (!sutra_is_dir(service))
@@ -344,8 +354,7 @@ int sutra_runit_remove(const char *state_dir, const char *name, uint64_t grace_n
 	if (fd >= 0) {
 		close(fd);
 		rc = sutra_runit_control(state_dir, name, 'd', err);
-		if (!rc)
-			wait_gone(state_dir, name, grace_ns);
+		rc = rc ? rc : wait_gone(state_dir, name, grace_ns, &killed, err);
 		/* Out of runsvdir's sight first, then its runsv exits with the log's. */
 		if (!rc)
 			rc = sutra_runit_control(state_dir, name, 'x', err);
@@ -365,6 +374,7 @@ int sutra_runit_stop(const char *state_dir, uint64_t grace_ns, int *ret_killed, 
 	char path[MAX_PATH];
 	pid_t pids[MAX_PIDS], supervisor = 0;
 	size_t n;
+	int rc;
 
 	/* HUP: runsvdir sends TERM to each runsv, which ends its service and exits. */
 	if (sutra_runit_alive(state_dir, &supervisor))
@@ -372,9 +382,9 @@ int sutra_runit_stop(const char *state_dir, uint64_t grace_ns, int *ret_killed, 
 	n = sutra_stack_pids(state_dir, NULL, pids, MAX_PIDS);
 	for (size_t i = 0; i < n && !supervisor; i++)
 		kill(pids[i], SIGTERM);	/* the supervisor was killed: its children go directly */
-	*ret_killed = wait_gone(state_dir, NULL, grace_ns);
+	rc = wait_gone(state_dir, NULL, grace_ns, ret_killed, err);
 	pid_file(state_dir, path);
-	if (unlink(path) && errno != ENOENT)
-		return sutra_fail_errno(err, "cannot remove %s", path);
-	return 0;
+	if (!rc && unlink(path) && errno != ENOENT)
+		rc = sutra_fail_errno(err, "cannot remove %s", path);
+	return rc;
 }

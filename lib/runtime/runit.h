@@ -38,10 +38,10 @@ void sutra_runit_read(const char *state_dir, const char *name, struct sutra_supe
 int sutra_runit_remove(const char *state_dir, const char *name, uint64_t grace_ns,
 		       struct sutra_err *err);
 /* Ends what is left of a service that its supervisor does not run. */
-void sutra_runit_end_orphans(const char *state_dir, const char *name, uint64_t grace_ns);
+int sutra_runit_end_orphans(const char *state_dir, const char *name, uint64_t grace_ns, struct sutra_err *err);
 /* Ends every service, then the supervisor and its children; returns when no process of the stack
  * is left (found by the environment variable SUTRA_STACK=<state dir>). *ret_killed: those that
- * needed SIGKILL. */
+ * needed SIGKILL. SUTRA_E_TIMEOUT names one that outlasts that, too. */
 int sutra_runit_stop(const char *state_dir, uint64_t grace_ns, int *ret_killed, struct sutra_err *err);
 bool sutra_runit_alive(const char *state_dir, pid_t *ret_pid);
 /* Files that a balancer with 4,100 connections opens (common.cfg), the most that any service wants. */
