@@ -5,7 +5,7 @@
 #include "answer.h"
 #include "base/alloc.h"
 #include "base/jsonio.h"
-#include "net/service.h"
+#include "daemon/service.h"
 
 static void stats_ready(void *request, struct sutra_buf *json) { sutra_http_reply_json(request, 200, json); }
 

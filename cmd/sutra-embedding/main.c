@@ -16,7 +16,7 @@
 #include "base/shown.h"
 #include "base/version.h"
 #include "gateway.h"
-#include "net/service.h"
+#include "daemon/service.h"
 
 #define FIELD(f) offsetof(struct gw_settings, f)
 #define GRACE_NS 15000000000u

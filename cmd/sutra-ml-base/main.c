@@ -19,7 +19,7 @@
 #include "base/str.h"
 #include "base/version.h"
 #include "ml_base.h"
-#include "net/service.h"
+#include "daemon/service.h"
 
 #define FIELD(f) offsetof(struct ml_settings, f)
 #define GRACE_NS 30000000000u

@@ -5,7 +5,7 @@
 #include "base/alloc.h"
 #include "base/jsonio.h"
 #include "ml_base.h"
-#include "net/service.h"
+#include "daemon/service.h"
 
 enum { MAX_ANSWER = 64 << 20 };
 

@@ -4,7 +4,7 @@
 #include "base/buf.h"
 #include "base/metric.h"
 #include "net/plain.h"
-#include "net/service.h"
+#include "daemon/service.h"
 #include "storage.h"
 
 static void add_health(struct storage *s, struct sutra_buf *b)

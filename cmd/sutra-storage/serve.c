@@ -3,7 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/buf.h"
-#include "net/service.h"
+#include "daemon/service.h"
 #include "storage.h"
 #include "wire/frame.h"
 

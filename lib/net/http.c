@@ -47,7 +47,7 @@
 #include "net/http_head.h"
 #include "net/http_listen.h"
 #include "net/port.h"
-#include "net/service.h"
+#include "daemon/service.h"
 
 enum {
 	QUIET_NS = 250000000,	/* no event for so long: idle connections may be closed */

@@ -14,7 +14,7 @@
 #include "base/jsonio.h"
 #include "base/str.h"
 #include "net/http_private.h"
-#include "net/service.h"
+#include "daemon/service.h"
 
 enum { MAX_TIMEOUT_MS = 86400000 };
 

@@ -19,7 +19,7 @@
 #include "net/fetch.h"
 #include "net/http.h"
 #include "net/port.h"
-#include "net/service.h"
+#include "daemon/service.h"
 #include "model/texts.h"
 
 static struct sutra_http_server *server;

@@ -1,4 +1,4 @@
-#include "net/service.h"
+#include "daemon/service.h"
 
 #include <errno.h>
 #include <fcntl.h>

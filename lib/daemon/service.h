@@ -14,8 +14,8 @@
  * the new settings) or, unset, the program itself. The sockets travel as in systemd's
  * sd_listen_fds(3): LISTEN_FDS, LISTEN_PID, from descriptor 3 on.
  */
-#ifndef SUTRA_NET_SERVICE_H
-#define SUTRA_NET_SERVICE_H
+#ifndef SUTRA_DAEMON_SERVICE_H
+#define SUTRA_DAEMON_SERVICE_H
 
 #include <stdbool.h>
 #include <stdint.h>
