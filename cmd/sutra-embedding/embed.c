@@ -19,20 +19,16 @@ enum { FLOAT_TEXT = 16, MAX_ASKED = 8 };
 int answer_new(struct gateway *g, struct sutra_http_request *r, size_t n, struct answer **ret,
 	       struct sutra_err *err)
 {
-	struct answer *a;
-	uint64_t deadline_ns;
-	int rc = sutra_http_deadline(r, &deadline_ns, err);
-
-	if (rc)
-		return rc;
 	/* One block: the answer, then its arrays. */
-	a = sutra_calloc(1, sizeof(*a) + n * (sizeof(char *) + sizeof(size_t) + sizeof(struct sutra_vector *) +
-					      sizeof(enum sutra_cache_source)));
+	struct answer *a = sutra_calloc(1, sizeof(*a) + n * (sizeof(char *) + sizeof(size_t) + sizeof(struct sutra_vector *) +
+							     sizeof(enum sutra_cache_source)));
+
 	if (!a)
 		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory for %zu texts", n);
 	a->g = g;
 	a->request = r;
-	a->get.deadline_ns = deadline_ns;
+	a->get.deadline_ns = sutra_http_context(r)->deadline_ns;
+	a->get.trace_parent = sutra_http_context(r)->trace_parent;
 	a->texts = (const char **)(a + 1);
 	a->lengths = (size_t *)(a->texts + n);
 	a->get.vectors = (struct sutra_vector **)(a->lengths + n);
@@ -312,7 +308,7 @@ static void reply_json(struct answer *a)
 	sutra_buf_addf(&b, ",\"count\":%zu,\"tokens\":%zu,\"truncated\":%zu", a->get.n, tokens, truncated);
 	add_cache_fields(a, &b);
 	sutra_buf_addf(&b, ",\"processing_time_ms\":%.3f}\n",
-		       (double)(sutra_clock_ns() - sutra_http_started_ns(a->request)) / 1e6);
+		       (double)(sutra_clock_ns() - sutra_http_context(a->request)->started_ns) / 1e6);
 	sutra_http_reply_json(a->request, 200, &b);
 }
 

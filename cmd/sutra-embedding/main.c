@@ -40,18 +40,18 @@ static const struct sutra_setting_use settings[] = {
 };
 
 static const struct sutra_http_route routes[] = {
-	{ "POST", "/embed", gw_embed },
-	{ "POST", "/v1/embeddings", gw_openai },
-	{ "GET", "/v1/models", gw_models },
-	{ "GET", "/cache/stats", gw_cache_stats },
-	{ "GET", "/cache/clear", gw_cache_clear },
-	{ "POST", "/cache/clear", gw_cache_clear },
-	{ "DELETE", "/cache", gw_cache_clear },
-	{ "POST", "/cache/warm", gw_cache_warm },
-	{ "POST", "/cache/invalidate", gw_cache_invalidate },
-	{ "GET", "/health", gw_health },
-	{ "GET", "/ready", gw_ready },
-	{ "GET", "/metrics", gw_metrics },
+	{ "POST", "/embed", .handler = gw_embed },
+	{ "POST", "/v1/embeddings", .handler = gw_openai },
+	{ "GET", "/v1/models", .handler = gw_models },
+	{ "GET", "/cache/stats", .handler = gw_cache_stats },
+	{ "GET", "/cache/clear", .handler = gw_cache_clear },
+	{ "POST", "/cache/clear", .handler = gw_cache_clear },
+	{ "DELETE", "/cache", .handler = gw_cache_clear },
+	{ "POST", "/cache/warm", .handler = gw_cache_warm },
+	{ "POST", "/cache/invalidate", .handler = gw_cache_invalidate },
+	{ "GET", "/health", .handler = gw_health },
+	{ "GET", "/ready", .handler = gw_ready },
+	{ "GET", "/metrics", .handler = gw_metrics },
 	{ 0 },
 };
 
@@ -102,6 +102,7 @@ static int serve(struct gateway *g, char **argv, struct sutra_err *err)
 		.routes = routes,
 		.max_held = (size_t)g->settings.bodies_mb << 20,
 		.allowed_hosts = g->settings.allowed_hosts,
+		.draining = sutra_service_draining,
 		.noticed = sutra_service_noticed,
 		.ctx = g,
 	};

@@ -41,8 +41,8 @@ struct call {
 	void *later_arg;
 	struct sutra_buf body;
 	uint64_t deadline_ns, delay_ns, due_ns;
-	const char *headers[3];	/* the deadline, another one, the end */
-	char id_header[160], timeout_header[48];	/* what is left, in milliseconds */
+	const char *headers[4];	/* the deadline, another one, the trace's, the end */
+	char id_header[160], timeout_header[48], trace_header[80];	/* timeout: what is left, in milliseconds */
 	struct call *next;
 };
 
@@ -290,6 +290,14 @@ static void limit_deadline(struct call *c, uint64_t deadline_ns)
 		c->deadline_ns = deadline_ns;
 }
 
+static void add_trace(struct call *c, const char *trace_parent)
+{
+	if (!trace_parent)
+		return;
+	snprintf(c->trace_header, sizeof(c->trace_header), "traceparent: %s", trace_parent);
+	c->headers[2] = c->trace_header;
+}
+
 static void start(struct call *c)
 {
 	c->fetch.body = c->body.data;
@@ -320,6 +328,7 @@ void upstream_embed(void *gateway, struct sutra_upstream_batch *b)
 	}
 	c->batch = b;
 	c->headers[1] = "Accept: application/octet-stream";
+	add_trace(c, b->trace_parent);
 	limit_deadline(c, b->deadline_ns);
 	start(c);
 }
@@ -342,20 +351,18 @@ void upstream_pass(struct upstream *u, struct sutra_http_request *r)
 	struct sutra_err err;
 	size_t n;
 	const char *body = sutra_http_body(r, &n);
-	uint64_t deadline_ns = 0;
+	const struct sutra_http_context *context = sutra_http_context(r);
 
-	if (!c)
+	if (!c) {
 		sutra_fail(&err, SUTRA_E_NOMEM, "out of memory");
-	if (!c || sutra_http_deadline(r, &deadline_ns, &err)) {
-		if (c)
-			call_free(c);
 		gw_fail(u->g, r, &err);
 		return;
 	}
 	sutra_buf_add(&c->body, body, n);
-	snprintf(c->id_header, sizeof(c->id_header), "X-Request-Id: %s", sutra_http_id(r));
+	snprintf(c->id_header, sizeof(c->id_header), "X-Request-Id: %s", context->id);
 	c->headers[1] = c->id_header;
-	limit_deadline(c, deadline_ns);
+	add_trace(c, context->trace_parent);
+	limit_deadline(c, context->deadline_ns);
 	c->pass = r;
 	start(c);
 }

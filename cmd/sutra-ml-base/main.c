@@ -49,10 +49,10 @@ static const struct sutra_setting_use settings[] = {
 };
 
 static const struct sutra_http_route routes[] = {
-	{ "POST", "/embed", ml_embed },	  { "POST", "/tokenize", ml_tokenize },
-	{ "GET", "/info", ml_info },	  { "GET", "/health", ml_health },
-	{ "GET", "/ready", ml_ready },
-	{ "GET", "/metrics", ml_metrics }, { 0 },
+	{ "POST", "/embed", .handler = ml_embed },	  { "POST", "/tokenize", .handler = ml_tokenize },
+	{ "GET", "/info", .handler = ml_info },	  { "GET", "/health", .handler = ml_health },
+	{ "GET", "/ready", .handler = ml_ready },
+	{ "GET", "/metrics", .handler = ml_metrics }, { 0 },
 };
 
 static int choose_dimension(struct ml_base *ml, struct sutra_err *err)
@@ -201,6 +201,7 @@ static int serve(struct ml_base *ml, char **argv, struct sutra_err *err)
 		.routes = routes,
 		.max_held = (size_t)ml->settings.bodies_mb << 20,
 		.allowed_hosts = ml->settings.allowed_hosts,
+		.draining = sutra_service_draining,
 		.noticed = sutra_service_noticed,
 		.ctx = ml,
 	};

@@ -143,7 +143,7 @@ static void reply_json(struct embed *e)
 		       ",\"count\":%zu,\"tokens\":%zu,\"truncated\":%zu,\"fingerprint\":\"%s\","
 		       "\"processing_time_ms\":%.3f}\n",
 		       e->job.texts, e->tokens, e->truncated, e->ml->model->fingerprint,
-		       (double)(sutra_clock_ns() - sutra_http_started_ns(e->request)) / 1e6);
+		       (double)(sutra_clock_ns() - sutra_http_context(e->request)->started_ns) / 1e6);
 	sutra_http_reply_json(e->request, 200, &b);
 }
 
@@ -176,7 +176,7 @@ static bool client_gone(const struct sutra_batch_job *job)
 static void answer(struct sutra_batch_job *job)
 {
 	struct embed *e = (struct embed *)job;
-	uint64_t started_ns = sutra_http_started_ns(e->request);
+	uint64_t started_ns = sutra_http_context(e->request)->started_ns;
 
 	if (job->rc) {
 		fail_request(e->ml, e->request, &job->err);
@@ -305,9 +305,8 @@ static int read_request(struct embed *e, struct sutra_err *err)
 	struct sutra_texts texts = { 0 };
 	const char *body;
 	size_t n;
-	int rc = sutra_http_deadline(e->request, &e->job.deadline_ns, err);
+	int rc = sutra_batcher_admits(ml->batcher, 1, err);
 
-	rc = rc ? rc : sutra_batcher_admits(ml->batcher, 1, err);
 	body = sutra_http_body(e->request, &n);
 	rc = rc ? rc : sutra_texts_read_ids(body, n, &limits, &texts, err);
 	end_stage(e, ML_STAGE_PARSE);
@@ -334,7 +333,8 @@ void ml_embed(struct sutra_http_request *r, void *ctx)
 		return;
 	}
 	*e = (struct embed){ .ml = ml, .request = r, .job = { .done = answer, .gone = client_gone } };
-	e->since_ns = sutra_http_started_ns(r);
+	e->job.deadline_ns = sutra_http_context(r)->deadline_ns;
+	e->since_ns = sutra_http_context(r)->started_ns;
 	end_stage(e, ML_STAGE_RECEIVE);
 	e->binary = accept && strcasestr(accept, "application/octet-stream");
 	rc = read_request(e, &err);

@@ -19,6 +19,7 @@
 #include "base/shown.h"
 #include "base/version.h"
 #include "net/plain.h"
+#include "net/port.h"
 #include "daemon/service.h"
 #include "storage.h"
 #include "wire/frame.h"

@@ -45,6 +45,19 @@ static inline long long sutra_metric_get(const struct sutra_metric *m)
 	return atomic_load_explicit(&m->value, memory_order_relaxed);
 }
 
+/* Durations, counted by bucket: a histogram of Prometheus. Recording is two relaxed adds. */
+enum { SUTRA_TIMES_EDGES = 16 };
+struct sutra_times {
+	atomic_ullong bucket[SUTRA_TIMES_EDGES + 1];	/* the last: what is longer than every edge */
+	atomic_ullong sum_ns;
+};
+
+void sutra_times_add(struct sutra_times *t, uint64_t ns);
+/* Appends NAME_bucket, NAME_sum and NAME_count with these labels ('route="/embed",code="200"'; no
+ * HELP, no TYPE), in seconds. */
+void sutra_times_prometheus(const struct sutra_times *t, const char *name, const char *labels,
+			    struct sutra_buf *out);
+
 /* Appends HELP, TYPE and value of every row. */
 void sutra_metrics_prometheus(const struct sutra_metric_row *rows, const struct sutra_metric *values,
 			      size_t n, struct sutra_buf *out);

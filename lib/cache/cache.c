@@ -267,6 +267,8 @@ static struct upstream_call *next_call(struct sutra_cache *c)
 		bytes += f->length;
 		if (!call->batch.n || is_later(f->deadline_ns, call->batch.deadline_ns))
 			call->batch.deadline_ns = f->deadline_ns;
+		if (!call->batch.trace_parent)
+			call->batch.trace_parent = f->first.request->trace_parent;
 		call->flights[call->batch.n] = f;
 		call->batch.texts[call->batch.n] = f->text;
 		call->batch.lengths[call->batch.n++] = f->length;

@@ -28,6 +28,7 @@ struct sutra_upstream_batch {
 	const char *texts[SUTRA_CACHE_BATCH];
 	size_t lengths[SUTRA_CACHE_BATCH];
 	uint64_t deadline_ns;	/* of the one that waits longest, by sutra_clock_ns; 0: none */
+	const char *trace_parent;	/* of the first request that has one; NULL */
 	/* answered */
 	struct sutra_err err;	/* code 0: done */
 	const float *rows;	/* [n][dimension] */
@@ -59,6 +60,7 @@ struct sutra_cache_request {
 	const size_t *lengths;
 	const char *model, *fingerprint;	/* whose vectors are wanted; borrowed as texts are */
 	uint64_t deadline_ns;	/* texts that nobody computes by then are SUTRA_E_TIMEOUT; 0: none */
+	const char *trace_parent;	/* of the request's trace (W3C Trace Context), or NULL; borrowed */
 	void (*done)(struct sutra_cache_request *r);
 	void *user;
 	/* answered: n each; the caller unrefs the vectors, NULL where code says an error, and looks at

@@ -22,7 +22,6 @@
 #include "net/http.h"
 #include "net/port.h"
 
-enum { FIRST_FD = 3, MAX_INHERITED = 16 };
 
 /* Balancers look every 500 ms (compose/haproxy); one that has not for so long is gone. */
 static const uint64_t look_ns = 1000000000;
@@ -125,79 +124,6 @@ const char *sutra_listen_for(int port)
 	return fallback;
 }
 
-/* How many sockets the program that ran under this pid before has left (sd_listen_fds(3)). */
-static int count_inherited(void)
-{
-	const char *fds = getenv("LISTEN_FDS"), *pid = getenv("LISTEN_PID");
-	int64_t n, owner;
-
-	if (!fds || !pid || sutra_str_int(fds, 1, MAX_INHERITED, &n) || sutra_str_int(pid, 1, INT32_MAX, &owner) ||
-	    owner != getpid())
-		return 0;
-	return (int)n;
-}
-
-static bool is_taken(int fd) { return fcntl(fd, F_GETFD) & FD_CLOEXEC; }
-
-/* The one of them that listens on the address, taken over; or -1. */
-static int inherited_fd(const char *address)
-{
-	struct sockaddr_storage want, have;
-	socklen_t len;
-
-	if (sutra_addr_parse(address, &want, &len, NULL))
-		return -1;
-	for (int fd = FIRST_FD; fd < FIRST_FD + count_inherited(); fd++) {
-		socklen_t have_len = sizeof(have);
-
-		memset(&have, 0, sizeof(have));
-		if (!getsockname(fd, (struct sockaddr *)&have, &have_len) && have_len == len &&
-		    !memcmp(&have, &want, len) && !is_taken(fd)) {
-			fcntl(fd, F_SETFD, FD_CLOEXEC);
-			return fd;
-		}
-	}
-	return -1;
-}
-
-/* What the program before listened on and this one does not must not stay open. */
-static void close_inherited(void)
-{
-	for (int fd = FIRST_FD; fd < FIRST_FD + count_inherited(); fd++)
-		if (!is_taken(fd))
-			close(fd);
-	unsetenv("LISTEN_FDS");
-	unsetenv("LISTEN_PID");
-}
-
-int sutra_listen_open(const char *list, int backlog, int *fds, int max, int *ret_n,
-		      struct sutra_err *err)
-{
-	struct sutra_strv addresses = { 0 };
-	int n = 0, rc;
-
-	rc = sutra_strv_split(&addresses, list, ",");
-	if (!rc && (!addresses.n || addresses.n > (size_t)max))
-		rc = sutra_fail(err, SUTRA_E_SETTING, "\"%s\" must name 1 to %d addresses", list, max);
-	for (size_t i = 0; i < addresses.n && !rc; i++) {
-		int fd = inherited_fd(addresses.items[i]);
-
-		if (fd < 0)
-			rc = sutra_listen_tcp(addresses.items[i], backlog, &fd, err);
-		if (!rc)
-			fds[n++] = fd;
-	}
-	sutra_strv_release(&addresses);
-	close_inherited();
-	if (rc) {
-		while (n)
-			close(fds[--n]);
-		return rc;
-	}
-	*ret_n = n;
-	return 0;
-}
-
 unsigned sutra_service_connections(unsigned wanted)
 {
 	struct rlimit files;
@@ -211,17 +137,17 @@ unsigned sutra_service_connections(unsigned wanted)
 /* Moves the descriptors to 3, 4, ... without close-on-exec, and marks all others. */
 static int place_descriptors(const int *fds, int n)
 {
-	int high[MAX_INHERITED];
+	int high[SUTRA_LISTEN_MAX];
 
 	for (int i = 0; i < n; i++) {
-		high[i] = fcntl(fds[i], F_DUPFD, FIRST_FD + MAX_INHERITED);
+		high[i] = fcntl(fds[i], F_DUPFD, SUTRA_LISTEN_FIRST + SUTRA_LISTEN_MAX);
 		if (high[i] < 0)
 			return -1;
 	}
 	for (int i = 0; i < n; i++)
-		if (dup2(high[i], FIRST_FD + i) < 0)
+		if (dup2(high[i], SUTRA_LISTEN_FIRST + i) < 0)
 			return -1;
-	return (int)syscall(SYS_close_range, (unsigned)(FIRST_FD + n), ~0u, 4u /* CLOSE_RANGE_CLOEXEC */);
+	return (int)syscall(SYS_close_range, (unsigned)(SUTRA_LISTEN_FIRST + n), ~0u, 4u /* CLOSE_RANGE_CLOEXEC */);
 }
 
 int sutra_service_reexec(const int *fds, int n, char **argv, struct sutra_err *err)
@@ -229,7 +155,7 @@ int sutra_service_reexec(const int *fds, int n, char **argv, struct sutra_err *e
 	const char *command = sutra_setting_env("SUTRA_REEXEC");
 	char number[16];
 
-	if (n > MAX_INHERITED || place_descriptors(fds, n))
+	if (n > SUTRA_LISTEN_MAX || place_descriptors(fds, n))
 		return sutra_fail_errno(err, "cannot keep %d sockets over a restart", n);
 	snprintf(number, sizeof(number), "%d", n);
 	setenv("LISTEN_FDS", number, 1);

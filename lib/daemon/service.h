@@ -41,11 +41,6 @@ bool sutra_service_draining(void);
 bool sutra_service_noticed(void);
 /* "addr:port,..." for the program's port P; points to static memory or environment. */
 const char *sutra_listen_for(int port);
-/* Opens (or takes over from LISTEN_FDS) the sockets of "addr:port,..."; at most max. What is left
- * of LISTEN_FDS is closed: a program has one list.
- * Port in use: SUTRA_E_EXISTS with holder. */
-int sutra_listen_open(const char *list, int backlog, int *fds, int max, int *ret_n,
-		      struct sutra_err *err);
 /* How many connections the descriptor limit allows, at most `wanted`, and leaves SUTRA_SPARE_FILES
  * for all else. */
 enum { SUTRA_SPARE_FILES = 64 };

@@ -47,7 +47,6 @@
 #include "net/http_head.h"
 #include "net/http_listen.h"
 #include "net/port.h"
-#include "daemon/service.h"
 
 enum {
 	QUIET_NS = 250000000,	/* no event for so long: idle connections may be closed */
@@ -81,6 +80,7 @@ static void set_id(struct sutra_http_request *r)
 	else
 		snprintf(r->id, sizeof(r->id), "%08x%08llx", r->server->id_prefix,
 			 atomic_fetch_add(&r->server->next_id, 1));
+	r->context.id = r->id;
 }
 
 static struct sutra_http_request *request_new(struct sutra_http_server *s, struct MHD_Connection *c,
@@ -98,9 +98,10 @@ static struct sutra_http_request *request_new(struct sutra_http_server *s, struc
 	r->method = line[0];
 	r->path = line[1];
 	r->version = line[2];
-	r->started_ns = sutra_clock_ns();
+	r->entry = &s->entries[s->n_routes];
+	r->context.started_ns = sutra_clock_ns();
 	sutra_buf_init(&r->body, s->o.max_body);
-	sutra_http_conn_enter(r->conn, SUTRA_HTTP_BODY, 0, r->started_ns);
+	sutra_http_conn_enter(r->conn, SUTRA_HTTP_BODY, 0, r->context.started_ns);
 	sutra_http_read_headers(r);
 	set_id(r);
 	sutra_http_admit(r, uri_error, atomic_load_explicit(&s->refusing, memory_order_relaxed));
@@ -150,19 +151,16 @@ static void take_body(struct sutra_http_request *r, const char *data, size_t n)
 
 static void dispatch(struct sutra_http_request *r)
 {
-	struct sutra_buf pong;
+	const struct sutra_http_route *route = r->entry->row;
 
 	if (!r->refusal.code && !sutra_http_hold_json(r))
 		drop_body(r);
-	if (r->refusal.code) {
+	if (!r->refusal.code)
+		route->handler(r, r->server->o.ctx);
+	else if (route && route->fail)
+		route->fail(r, r->server->o.ctx, &r->refusal);
+	else
 		sutra_http_reply_error(r, &r->refusal);
-	} else if (r->route) {
-		r->route->handler(r, r->server->o.ctx);
-	} else {
-		sutra_buf_init(&pong, 64);
-		sutra_buf_adds(&pong, "{\"pong\":true}\n");
-		sutra_http_reply_json(r, 200, &pong);
-	}
 }
 
 static enum MHD_Result queue_answer(struct sutra_http_request *r)
@@ -183,12 +181,22 @@ static int uri_errors[] = { SUTRA_E_LONGURI, SUTRA_E_SYNTAX };
 
 static bool is_uri_error(const void *request) { return request == &uri_errors[0] || request == &uri_errors[1]; }
 
-/* The address as it came: libmicrohttpd decodes it next, and a NUL would end it. */
+/* The address that this thread is reading. */
+static _Thread_local const char *uri_read;
+
+/* The address as it came, with its query. */
 static void *on_uri(void *cls, const char *uri, struct MHD_Connection *c)
 {
 	int rc = uri ? sutra_http_target(uri) : SUTRA_E_SYNTAX;
 
+	uri_read = uri;
 	return rc ? &uri_errors[rc == SUTRA_E_SYNTAX] : NULL;
+}
+
+/* The path keeps its escapes until its parameters are cut out; the query's values are decoded here. */
+static size_t unescape(void *cls, struct MHD_Connection *c, char *s)
+{
+	return s == uri_read ? strlen(s) : MHD_http_unescape(s);
 }
 
 static enum MHD_Result on_access(void *cls, struct MHD_Connection *c, const char *path,
@@ -215,7 +223,7 @@ static enum MHD_Result on_access(void *cls, struct MHD_Connection *c, const char
 	}
 	if (!r->ended) {
 		r->ended = true;
-		sutra_http_conn_enter(r->conn, SUTRA_HTTP_BUSY, 0, r->started_ns);
+		sutra_http_conn_enter(r->conn, SUTRA_HTTP_BUSY, 0, r->context.started_ns);
 		dispatch(r);
 		if (atomic_load(&r->state) != SUTRA_HTTP_ANSWERED) {
 			MHD_suspend_connection(c);
@@ -232,7 +240,7 @@ static void on_completed(void *cls, struct MHD_Connection *c, void **con_cls,
 {
 	struct sutra_http_server *s = cls;
 	struct sutra_http_request *r = *con_cls;
-	uint64_t now;
+	uint64_t now = sutra_clock_ns();
 
 	*con_cls = NULL;
 	if (!r || is_uri_error(r))
@@ -240,16 +248,17 @@ static void on_completed(void *cls, struct MHD_Connection *c, void **con_cls,
 	if (sutra_log_on(SUTRA_DEBUG))
 		sutra_log(SUTRA_DEBUG, "http", "request",
 			  "id=%s method=%s path=\"%s\" status=%d took_ms=%.3f ended=%s", r->id, r->method,
-			  r->path, r->status, (double)(sutra_clock_ns() - r->started_ns) / 1e6,
+			  r->path, r->status, (double)(now - r->context.started_ns) / 1e6,
 			  why == MHD_REQUEST_TERMINATED_COMPLETED_OK ? "ok" : "aborted");
 	if (r->response)
 		MHD_destroy_response(r->response);
 	drop_body(r);
-	now = sutra_clock_ns();
+	sutra_http_record(r, now);
 	sutra_http_conn_enter(r->conn, SUTRA_HTTP_IDLE, 0, now);
 	atomic_store_explicit(&s->last_event_ns, now, memory_order_relaxed);
 	if (!strcmp(r->method, "POST"))
 		atomic_store_explicit(&s->last_work_ns, now, memory_order_relaxed);
+	sutra_free(r->params[0]);
 	sutra_free(r);
 	atomic_fetch_sub(&s->active, 1);
 	wake(s);
@@ -284,6 +293,7 @@ static struct MHD_Daemon *start_daemon(struct sutra_http_server *s)
 		0, NULL, NULL, on_access, s, MHD_OPTION_THREAD_POOL_SIZE, o->threads, MHD_OPTION_CONNECTION_LIMIT,
 		4 * o->max_connections + 1024, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)2 * SUTRA_HTTP_MAX_HEAD,
 		MHD_OPTION_CONNECTION_TIMEOUT, o->idle_timeout_s, MHD_OPTION_URI_LOG_CALLBACK, on_uri, s,
+		MHD_OPTION_UNESCAPE_CALLBACK, unescape, s,
 		MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
 		MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
 		MHD_OPTION_END);
@@ -341,7 +351,8 @@ int sutra_http_server_start(const struct sutra_http_options *options,
 	sutra_random(&s->id_prefix, sizeof(s->id_prefix));
 	pthread_mutex_init(&s->lock, NULL);
 	sutra_clock_cond_init(&s->changed);
-	rc = sutra_listen_open(options->listen, 4096, s->fds, SUTRA_HTTP_MAX_SOCKETS, &s->n, err);
+	rc = sutra_http_entries_new(s) ? 0 : sutra_fail(err, SUTRA_E_NOMEM, "out of memory for the HTTP server");
+	rc = rc ? rc : sutra_listen_open(options->listen, 4096, s->fds, SUTRA_HTTP_MAX_SOCKETS, &s->n, err);
 	if (!rc) {
 		s->daemon = start_daemon(s);
 		rc = s->daemon ? sutra_http_listener_start(s, err) :
@@ -480,6 +491,7 @@ void sutra_http_server_free(struct sutra_http_server *s)
 			close(s->fds[i]);
 	sutra_http_listener_free(s->listener);
 	sutra_http_conns_release(&s->conns);
+	sutra_http_entries_free(s);
 	pthread_cond_destroy(&s->changed);
 	pthread_mutex_destroy(&s->lock);
 	sutra_free(s);

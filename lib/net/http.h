@@ -7,6 +7,8 @@
  * thread: the connection is suspended meanwhile and costs no thread. Exactly one
  * answer per request; after it the request is gone.
  *
+ * A request's context (struct sutra_http_context) is complete before its body is read.
+ *
  * Done here, the same for every service (CONTRACT section 2): /ping, X-Request-Id
  * (the caller's if it is 1-128 printable characters, else a new one), 404, 405 with
  * Allow, 413 (body over max_body), 415 (a POST whose Content-Type is neither absent, JSON,
@@ -33,8 +35,10 @@ typedef void sutra_http_handler(struct sutra_http_request *r, void *ctx);
 struct sutra_http_route {
 	const char *method;	/* "GET", "POST", "DELETE"; NULL ends the table. A GET changes something
 				 * if its path takes POST, too */
-	const char *path;	/* exact; "/x/" followed by '*' matches every path below */
+	const char *path;	/* literal, but for parameters: "/v1/models/{id}" (net/http_path.h) */
 	sutra_http_handler *handler;
+	/* Answers what the server refuses on this route; NULL: sutra_http_reply_error */
+	void (*fail)(struct sutra_http_request *r, void *ctx, const struct sutra_err *err);
 };
 
 struct sutra_http_options {
@@ -52,6 +56,7 @@ struct sutra_http_options {
 	uint64_t head_ns;		/* from a head's first byte to its last; 0: 10 s */
 	uint64_t grace_ns;		/* a body or an answer goes on with 16 KiB/s from then on; 0: 10 s */
 	const char *allowed_hosts;	/* names that browsers may use beside those of http_origin.c; NULL */
+	bool (*draining)(void);		/* whether it is about to leave: answers carry Connection: close */
 	bool (*noticed)(void);		/* whether balancers know that it leaves; NULL: there are none */
 };
 
@@ -82,15 +87,22 @@ void sutra_http_server_free(struct sutra_http_server *s);
 /* Of a request; strings live until it is answered. */
 const char *sutra_http_query(const struct sutra_http_request *r, const char *key);	/* or NULL */
 const char *sutra_http_header(const struct sutra_http_request *r, const char *name);	/* or NULL */
-const char *sutra_http_id(const struct sutra_http_request *r);	/* X-Request-Id */
+/* A parameter of the route's path, decoded UTF-8; NULL: the route has none of this name. */
+const char *sutra_http_param(const struct sutra_http_request *r, const char *name);
 const char *sutra_http_body(const struct sutra_http_request *r, size_t *ret_len);
 /* Whether the client has closed its side: nobody waits for the answer. Any thread, while unanswered. */
 bool sutra_http_gone(const struct sutra_http_request *r);
-/* The moment until which X-Request-Timeout allows an answer (milliseconds from the request's
- * coming, at most a day), 0 without the header; SUTRA_E_INVALID names a wrong value. */
-int sutra_http_deadline(const struct sutra_http_request *r, uint64_t *ret_ns, struct sutra_err *err);
-uint64_t sutra_http_started_ns(const struct sutra_http_request *r);	/* monotonic, when headers came */
-/* Appends what the request's server counts, as Prometheus text. */
+/* What is known of a request before its body is read and its handler runs. */
+struct sutra_http_context {
+	const char *id;			/* X-Request-Id */
+	uint64_t started_ns;		/* monotonic, when the headers came */
+	uint64_t deadline_ns;		/* X-Request-Timeout (milliseconds from then on, at most a day); 0: none */
+	const char *trace_parent;	/* the header traceparent (W3C Trace Context); NULL: none, or not valid */
+	const char *tenant, *key;	/* who asks; NULL while there are no tenants */
+};
+const struct sutra_http_context *sutra_http_context(const struct sutra_http_request *r);
+/* Appends what the request's server counts, as Prometheus text: connections, memory of bodies, and durations by
+ * route, method and status. Paths without a route share one series. */
 void sutra_http_metrics(const struct sutra_http_request *r, struct sutra_buf *b);
 
 /* Adds a header (at most 8, of at most 511 bytes) to the coming answer. */

@@ -1,4 +1,5 @@
-/* What a request's line and headers say before its body is read: its route, or why it is refused. */
+/* What a request's line and headers say before its body is read: its route and context, or why it is
+ * refused. Authorisation and limits of rates belong at the end of read_context: no body has been read. */
 #include "net/http_private.h"
 
 #include <microhttpd.h>
@@ -6,61 +7,104 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/alloc.h"
 #include "base/str.h"
 #include "net/http_head.h"
 
-static bool path_matches(const char *pattern, const char *path)
-{
-	size_t n = strlen(pattern);
-
-	if (n && pattern[n - 1] == '*')
-		return !strncmp(pattern, path, n - 1);
-	return !strcmp(pattern, path);
-}
+enum { MAX_TIMEOUT_MS = 86400000 };
 
 /* "GET /health, POST /embed ..." of a service, as many as fit. */
-static void hint_routes(struct sutra_http_request *r, const struct sutra_http_options *o)
+static void hint_routes(struct sutra_http_request *r)
 {
 	struct sutra_buf b;
 
 	sutra_buf_init(&b, 4096);
-	for (const struct sutra_http_route *t = o->routes; t->method; t++)
+	for (const struct sutra_http_route *t = r->server->o.routes; t->method; t++)
 		sutra_buf_addf(&b, "%s%s %s", b.len ? ", " : "", t->method, t->path);
 	sutra_hint(&r->refusal, "here are %s", sutra_buf_str(&b));
 	sutra_buf_release(&b);
 }
 
 /* Finds the route, or fills the refusal: 404, or 405 with Allow. */
-static void find_route(struct sutra_http_request *r, const struct sutra_http_options *o)
+static void find_route(struct sutra_http_request *r)
 {
 	const char *method = strcmp(r->method, "HEAD") ? r->method : "GET";
+	struct sutra_http_match match;
 	char allow[96] = "";
 
-	for (const struct sutra_http_route *t = o->routes; t->method; t++) {
-		if (!path_matches(t->path, r->path))
+	for (size_t i = 0; i < r->server->n_routes; i++) {
+		struct sutra_http_entry *e = &r->server->entries[i];
+		const struct sutra_http_route *t = e->row;
+
+		if (!sutra_http_path_match(t->path, r->path, &match))
 			continue;
 		r->changes |= !strcmp(t->method, "POST");
-		if (!r->route && !strcmp(t->method, method))
-			r->route = t;
+		if (!r->entry->row && !strcmp(t->method, method)) {
+			r->entry = e;
+			r->match = match;
+		}
 		snprintf(allow + strlen(allow), sizeof(allow) - strlen(allow), "%s%s", *allow ? ", " : "",
 			 t->method);
 	}
 	r->changes |= strcmp(method, "GET") != 0;
-	if (r->route)
+	if (r->entry->row)
 		return;
-	if (!strcmp(r->path, "/ping")) {
-		if (!strcmp(method, "GET"))
-			return;
-		snprintf(allow, sizeof(allow), "GET");
-	}
 	if (*allow) {
 		sutra_http_add_header(r, MHD_HTTP_HEADER_ALLOW, allow);
 		sutra_fail(&r->refusal, SUTRA_E_METHOD, "%s does not take %s", r->path, r->method);
 		sutra_hint(&r->refusal, "it takes %s", allow);
 	} else {
 		sutra_fail(&r->refusal, SUTRA_E_NOTFOUND, "there is nothing at %.200s", r->path);
-		hint_routes(r, o);
+		hint_routes(r);
 	}
+}
+
+/* The values of the path's parameters, one behind the other. */
+static void read_params(struct sutra_http_request *r)
+{
+	const struct sutra_http_match *m = &r->match;
+	char *room = m->n ? sutra_alloc(strlen(r->path) + m->n) : NULL;
+
+	if (m->n && !room) {
+		sutra_fail(&r->refusal, SUTRA_E_NOMEM, "out of memory for the address");
+		return;
+	}
+	for (size_t i = 0; i < m->n; i++, room += strlen(room) + 1) {
+		r->params[i] = room;
+		if (!sutra_http_unescape(m->param[i].at, m->param[i].len, room))
+			continue;
+		sutra_fail(&r->refusal, SUTRA_E_SYNTAX, "{%.*s} of %s is no text in UTF-8", (int)m->param[i].name_len,
+			   m->param[i].name, r->entry->row->path);
+		sutra_hint(&r->refusal, "escape what is no letter or digit: %%C3%%A9 is an e with an acute accent");
+		return;
+	}
+}
+
+/* version "-" trace "-" parent "-" flags, in lower-case hex; version ff, and ids of zeros, are none. */
+static bool is_trace_parent(const char *p)
+{
+	static const char form[] = "xx-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx-xxxxxxxxxxxxxxxx-xx";
+	size_t i;
+
+	for (i = 0; form[i]; i++)
+		if (form[i] == 'x' ? !p[i] || !strchr("0123456789abcdef", p[i]) : p[i] != form[i])
+			return false;
+	return !p[i] && strncmp(p, "ff", 2) && strspn(p + 3, "0") < 32 && strspn(p + 36, "0") < 16;
+}
+
+static void read_context(struct sutra_http_request *r)
+{
+	const char *timeout = r->headers[SUTRA_HTTP_H_TIMEOUT], *trace = r->headers[SUTRA_HTTP_H_TRACE];
+	int64_t ms = 0;
+
+	if (trace && is_trace_parent(trace))
+		r->context.trace_parent = trace;
+	if (timeout && sutra_str_int(timeout, 1, MAX_TIMEOUT_MS, &ms)) {
+		sutra_fail(&r->refusal, SUTRA_E_INVALID, "header X-Request-Timeout is \"%.40s\"; allowed are 1 to %d",
+			   timeout, MAX_TIMEOUT_MS);
+		sutra_hint(&r->refusal, "it counts milliseconds");
+	}
+	r->context.deadline_ns = ms ? r->context.started_ns + (uint64_t)ms * 1000000 : 0;
 }
 
 static bool is_type(const char *type, size_t n, const char *name) { return n == strlen(name) && !strncasecmp(type, name, n); }
@@ -188,7 +232,11 @@ void sutra_http_admit(struct sutra_http_request *r, int uri_error, bool refusing
 		sutra_http_head_fail(uri_error, &r->refusal);
 	if (!check_framing(r))
 		return;
-	find_route(r, o);
+	find_route(r);
+	if (!r->refusal.code)
+		read_params(r);
+	if (!r->refusal.code)
+		read_context(r);
 	if (!r->refusal.code)
 		sutra_http_check_origin(r, host, o);
 	if (!r->refusal.code && refusing && !strcmp(r->method, "POST")) {

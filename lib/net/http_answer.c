@@ -14,12 +14,18 @@
 #include "base/jsonio.h"
 #include "base/str.h"
 #include "net/http_private.h"
-#include "daemon/service.h"
 
-enum { MAX_TIMEOUT_MS = 86400000 };
+const struct sutra_http_context *sutra_http_context(const struct sutra_http_request *r) { return &r->context; }
 
-const char *sutra_http_id(const struct sutra_http_request *r) { return r->id; }
-uint64_t sutra_http_started_ns(const struct sutra_http_request *r) { return r->started_ns; }
+const char *sutra_http_param(const struct sutra_http_request *r, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (size_t i = 0; i < r->match.n; i++)
+		if (r->match.param[i].name_len == n && !memcmp(r->match.param[i].name, name, n))
+			return r->params[i];
+	return NULL;
+}
 
 const char *sutra_http_query(const struct sutra_http_request *r, const char *key)
 {
@@ -40,20 +46,6 @@ bool sutra_http_gone(const struct sutra_http_request *r)
 	struct pollfd p = { .fd = info ? info->connect_fd : -1, .events = POLLRDHUP };
 
 	return poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR));
-}
-
-int sutra_http_deadline(const struct sutra_http_request *r, uint64_t *ret_ns, struct sutra_err *err)
-{
-	const char *value = sutra_http_header(r, "X-Request-Timeout");
-	int64_t ms = 0;
-
-	if (value && sutra_str_int(value, 1, MAX_TIMEOUT_MS, &ms)) {
-		sutra_fail(err, SUTRA_E_INVALID, "header X-Request-Timeout is \"%.40s\"; allowed are 1 to %d", value,
-			   MAX_TIMEOUT_MS);
-		return sutra_hint(err, "it counts milliseconds");
-	}
-	*ret_ns = ms ? r->started_ns + (uint64_t)ms * 1000000 : 0;
-	return 0;
 }
 
 const char *sutra_http_body(const struct sutra_http_request *r, size_t *ret_len)
@@ -92,6 +84,11 @@ static void answered(struct sutra_http_request *r, int status, struct MHD_Respon
 		MHD_resume_connection(connection);
 }
 
+static bool is_leaving(const struct sutra_http_server *s)
+{
+	return atomic_load_explicit(&s->leaving, memory_order_relaxed) || (s->o.draining && s->o.draining());
+}
+
 /* No response (NULL: no memory for it) closes the connection. */
 static void send_response(struct sutra_http_request *r, int status, const char *content_type,
 			  struct MHD_Response *response)
@@ -101,7 +98,7 @@ static void send_response(struct sutra_http_request *r, int status, const char *
 		MHD_add_response_header(response, "X-Request-Id", r->id);
 		for (size_t i = 0; i < r->n_extra; i++)
 			MHD_add_response_header(response, r->extra[i].name, r->extra[i].value);
-		if (atomic_load_explicit(&r->server->leaving, memory_order_relaxed) || sutra_service_draining())
+		if (is_leaving(r->server))
 			MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
 	}
 	answered(r, status, response);
@@ -185,28 +182,4 @@ void sutra_http_reply_error(struct sutra_http_request *r, const struct sutra_err
 	if ((err->code == SUTRA_E_BUSY || sutra_err_http(err->code) == 503) && !has_header(r, "Retry-After"))
 		sutra_http_add_header(r, "Retry-After", "1");
 	send_body(r, sutra_err_http(err->code), "application/json", &b);
-}
-
-void sutra_http_metrics(const struct sutra_http_request *r, struct sutra_buf *b)
-{
-	static const char *const names[] = {
-#define X(sym, name) name,
-		SUTRA_HTTP_COUNTS(X)
-#undef X
-	};
-	struct sutra_http_server *s = r->server;
-
-	sutra_buf_adds(b, "# HELP sutra_http_connections_total connections accepted, and what became of some\n"
-			  "# TYPE sutra_http_connections_total counter\n");
-	for (int i = 0; i < SUTRA_HTTP_COUNT_N; i++)
-		sutra_buf_addf(b, "sutra_http_connections_total{event=\"%s\"} %llu\n", names[i],
-			       (unsigned long long)atomic_load(&s->conns.counts[i]));
-	sutra_buf_addf(b,
-		       "# HELP sutra_http_connections connections that have sent a request\n"
-		       "# TYPE sutra_http_connections gauge\nsutra_http_connections %u\n"
-		       "# HELP sutra_http_bodies_bytes memory of requests under way\n"
-		       "# TYPE sutra_http_bodies_bytes gauge\nsutra_http_bodies_bytes %zu\n"
-		       "# HELP sutra_http_bodies_limit_bytes what it may be\n"
-		       "# TYPE sutra_http_bodies_limit_bytes gauge\nsutra_http_bodies_limit_bytes %zu\n",
-		       atomic_load(&s->connections), atomic_load(&s->held), s->o.max_held);
 }

@@ -4,6 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "net/http_path.h"
+
 /* tchar of RFC 9110, 5.6.2 */
 static bool is_token(const char *p, size_t n)
 {
@@ -19,11 +21,6 @@ static int syntax(struct sutra_err *err, const char *what)
 {
 	sutra_fail(err, SUTRA_E_SYNTAX, "%s", what);
 	return sutra_hint(err, "send a request of HTTP/1.1");
-}
-
-static int hex(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
 int sutra_http_head_fail(int code, struct sutra_err *err)
@@ -44,11 +41,9 @@ static int check_target(const char *p, size_t n)
 {
 	if (n > SUTRA_HTTP_MAX_TARGET)
 		return SUTRA_E_LONGURI;
-	for (size_t i = 0; i < n; i++) {
-		unsigned char c = (unsigned char)p[i];
+	for (size_t i = 0, len; i < n; i += len) {
+		unsigned char c = sutra_http_byte(p + i, n - i, &len);
 
-		if (c == '%' && i + 2 < n && hex(p[i + 1]) >= 0 && hex(p[i + 2]) >= 0)
-			c = (unsigned char)(hex(p[i + 1]) << 4 | hex(p[i + 2]));
 		if (c < ' ' || c == 127 || p[i] == ' ')
 			return SUTRA_E_SYNTAX;
 	}

@@ -5,10 +5,12 @@
  *	http_listen.c	connections until the head of their first request is here
  *	http_conn.c	what connections do, and who is closed for it
  *	http_head.c	whether these bytes are a request's head
- *	http_admit.c	what the head says: the route, or why it is refused
+ *	http_admit.c	what the head says: the route, the context, or why it is refused
+ *	http_path.c	paths of routes and of requests
  *	http_origin.c	whether another site's page has sent it
  *	http_room.c	the memory of bodies under way
  *	http_answer.c	answers
+ *	http_metrics.c	what the server counts
  */
 #ifndef SUTRA_NET_HTTP_PRIVATE_H
 #define SUTRA_NET_HTTP_PRIVATE_H
@@ -16,14 +18,25 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/metric.h"
 #include "net/http.h"
 #include "net/http_conn.h"
+#include "net/http_path.h"
 #include "net/port.h"
 
 enum { SUTRA_HTTP_MAX_SOCKETS = 16 };
 
+/* A row of the service's table, and its durations by status. Series are added at the front by any
+ * thread, and stay. */
+struct sutra_http_entry {
+	const struct sutra_http_route *row;	/* NULL: what has no route */
+	_Atomic(struct sutra_http_series *) series;
+};
+
 struct sutra_http_server {
 	struct sutra_http_options o;
+	struct sutra_http_entry *entries;	/* the table's rows, /ping, and last the one without a row */
+	size_t n_routes;	/* entries with a row */
 	struct MHD_Daemon *daemon;
 	struct sutra_http_listener *listener;
 	struct sutra_http_conns conns;
@@ -52,7 +65,8 @@ enum { SUTRA_HTTP_RUNNING, SUTRA_HTTP_SUSPENDED, SUTRA_HTTP_ANSWERED };	/* state
 	X(HOST, "Host") X(LENGTH, "Content-Length") X(CODING, "Transfer-Encoding")                  \
 	X(TYPE, "Content-Type") X(PACKED, "Content-Encoding") X(EXPECT, "Expect")                   \
 	X(ORIGIN, "Origin") X(REFERER, "Referer") X(AGENT, "User-Agent") X(SITE, "Sec-Fetch-Site")  \
-	X(MODE, "Sec-Fetch-Mode") X(LANGUAGE, "Accept-Language") X(ID, "X-Request-Id")
+	X(MODE, "Sec-Fetch-Mode") X(LANGUAGE, "Accept-Language") X(ID, "X-Request-Id")              \
+	X(TIMEOUT, "X-Request-Timeout") X(TRACE, "traceparent")
 enum sutra_http_header_name {
 #define X(sym, name) SUTRA_HTTP_H_##sym,
 	SUTRA_HTTP_HEADERS(X)
@@ -65,11 +79,14 @@ struct sutra_http_request {
 	struct MHD_Connection *connection;
 	struct sutra_http_conn *conn;	/* NULL: no memory for it */
 	const char *method, *path, *version;
-	const struct sutra_http_route *route;
+	struct sutra_http_entry *entry;	/* of the route; the last one while there is none */
+	struct sutra_http_match match;	/* its parameters */
+	char *params[SUTRA_HTTP_PARAMS];	/* their values, in one piece of memory */
+	struct sutra_http_context context;
 	const char *headers[SUTRA_HTTP_H_COUNT];	/* the first of a name, or NULL */
 	bool changes;		/* it is no mere question, whatever its method */
 	struct sutra_buf body;
-	uint64_t started_ns, dropped;
+	uint64_t dropped;
 	bool ended;		/* the whole body is here */
 	bool answer_at_once;	/* the body is not read: it is far too large, or its length is in doubt */
 	size_t held;		/* of the server's room for bodies */
@@ -88,7 +105,7 @@ struct sutra_http_request {
 
 /* Fills headers. False: what they say of the body's length is in doubt; the refusal is filled. */
 bool sutra_http_read_headers(struct sutra_http_request *r);
-/* Fills the route (left NULL for /ping), or the refusal. uri_error: what sutra_http_target found;
+/* Fills route and context, or the refusal. uri_error: what sutra_http_target found;
  * refusing: 503 to every POST. */
 void sutra_http_admit(struct sutra_http_request *r, int uri_error, bool refusing);
 /* Refuses what another site's page may have sent to this host (the header's, or an absolute address's). */
@@ -102,6 +119,12 @@ bool sutra_http_hold(struct sutra_http_request *r, size_t n);
 /* Room for what reading the whole body as JSON takes. */
 bool sutra_http_hold_json(struct sutra_http_request *r);
 void sutra_http_let_go(struct sutra_http_request *r);
+
+/* Makes the server's entries from its table; false: out of memory. */
+bool sutra_http_entries_new(struct sutra_http_server *s);
+void sutra_http_entries_free(struct sutra_http_server *s);
+/* Counts a request that was answered. */
+void sutra_http_record(struct sutra_http_request *r, uint64_t ended_ns);
 
 /* {"error":{...}} as sutra_http_reply_error sends it. */
 void sutra_http_error_json(struct sutra_buf *b, const struct sutra_err *err);

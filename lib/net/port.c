@@ -4,9 +4,11 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -90,6 +92,79 @@ int sutra_listen_tcp(const char *address, int backlog, int *ret_fd, struct sutra
 		rc = sutra_fail(err, SUTRA_E_EXISTS, "cannot listen on %s: it is in use", address);
 	close(fd);
 	return rc;
+}
+
+/* How many sockets the program that ran under this pid before has left (sd_listen_fds(3)). */
+static int count_inherited(void)
+{
+	const char *fds = getenv("LISTEN_FDS"), *pid = getenv("LISTEN_PID");
+	int64_t n, owner;
+
+	if (!fds || !pid || sutra_str_int(fds, 1, SUTRA_LISTEN_MAX, &n) || sutra_str_int(pid, 1, INT32_MAX, &owner) ||
+	    owner != getpid())
+		return 0;
+	return (int)n;
+}
+
+static bool is_taken(int fd) { return fcntl(fd, F_GETFD) & FD_CLOEXEC; }
+
+/* The one of them that listens on the address, taken over; or -1. */
+static int inherited_fd(const char *address)
+{
+	struct sockaddr_storage want, have;
+	socklen_t len;
+
+	if (sutra_addr_parse(address, &want, &len, NULL))
+		return -1;
+	for (int fd = SUTRA_LISTEN_FIRST; fd < SUTRA_LISTEN_FIRST + count_inherited(); fd++) {
+		socklen_t have_len = sizeof(have);
+
+		memset(&have, 0, sizeof(have));
+		if (!getsockname(fd, (struct sockaddr *)&have, &have_len) && have_len == len &&
+		    !memcmp(&have, &want, len) && !is_taken(fd)) {
+			fcntl(fd, F_SETFD, FD_CLOEXEC);
+			return fd;
+		}
+	}
+	return -1;
+}
+
+/* What the program before listened on and this one does not must not stay open. */
+static void close_inherited(void)
+{
+	for (int fd = SUTRA_LISTEN_FIRST; fd < SUTRA_LISTEN_FIRST + count_inherited(); fd++)
+		if (!is_taken(fd))
+			close(fd);
+	unsetenv("LISTEN_FDS");
+	unsetenv("LISTEN_PID");
+}
+
+int sutra_listen_open(const char *list, int backlog, int *fds, int max, int *ret_n,
+		      struct sutra_err *err)
+{
+	struct sutra_strv addresses = { 0 };
+	int n = 0, rc;
+
+	rc = sutra_strv_split(&addresses, list, ",");
+	if (!rc && (!addresses.n || addresses.n > (size_t)max))
+		rc = sutra_fail(err, SUTRA_E_SETTING, "\"%s\" must name 1 to %d addresses", list, max);
+	for (size_t i = 0; i < addresses.n && !rc; i++) {
+		int fd = inherited_fd(addresses.items[i]);
+
+		if (fd < 0)
+			rc = sutra_listen_tcp(addresses.items[i], backlog, &fd, err);
+		if (!rc)
+			fds[n++] = fd;
+	}
+	sutra_strv_release(&addresses);
+	close_inherited();
+	if (rc) {
+		while (n)
+			close(fds[--n]);
+		return rc;
+	}
+	*ret_n = n;
+	return 0;
 }
 
 /* Compares a hex address of /proc/net/tcp{,6} with the wanted one; the wildcard matches. */

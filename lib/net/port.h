@@ -19,6 +19,12 @@ void sutra_addr_format(const struct sockaddr *sa, char out[SUTRA_ADDR_LEN]);
 /* A non-blocking, close-on-exec TCP socket that listens. A port in use is
  * SUTRA_E_EXISTS and names address, port and holder. */
 int sutra_listen_tcp(const char *address, int backlog, int *ret_fd, struct sutra_err *err);
+enum { SUTRA_LISTEN_FIRST = 3, SUTRA_LISTEN_MAX = 16 };	/* inherited: sd_listen_fds(3) */
+/* Opens the sockets of "addr:port,...", at most max of them. One that the program which ran under
+ * this pid before has left open (LISTEN_FDS) is taken over; what is left of LISTEN_FDS is closed: a
+ * program has one list. A port in use is SUTRA_E_EXISTS and names the holder. */
+int sutra_listen_open(const char *list, int backlog, int *fds, int max, int *ret_n,
+		      struct sutra_err *err);
 /* Who listens on the address (or on its port at 0.0.0.0 or [::]): false when nobody.
  * *ret_pid is 0 and name "" where /proc does not tell. */
 bool sutra_port_holder(const char *address, pid_t *ret_pid, char *name, size_t size);

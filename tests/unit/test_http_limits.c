@@ -78,8 +78,8 @@ static void release_all(void)
 }
 
 static const struct sutra_http_route routes[] = {
-	{ "GET", "/clear", take },	{ "POST", "/clear", take },   { "POST", "/take", take },
-	{ "GET", "/look", take },	{ "GET", "/hold", hold },     { "GET", "/metrics", metrics },
+	{ "GET", "/clear", .handler = take },	{ "POST", "/clear", .handler = take },   { "POST", "/take", .handler = take },
+	{ "GET", "/look", .handler = take },	{ "GET", "/hold", .handler = hold },     { "GET", "/metrics", .handler = metrics },
 	{ 0 },
 };
 

@@ -110,10 +110,42 @@ static void spoilt(struct sutra_http_request *r, void *ctx)
 	sutra_alloc_fail_at(0);
 }
 
+static void below(struct sutra_http_request *r, void *ctx)
+{
+	const char *other = sutra_http_param(r, "other");
+	char text[256];
+
+	assert_null(sutra_http_param(r, "nam"));
+	snprintf(text, sizeof(text), "<%s> <%s>", sutra_http_param(r, "name"), other ? other : "");
+	reply_text(r, text);
+}
+
+static void context(struct sutra_http_request *r, void *ctx)
+{
+	const struct sutra_http_context *c = sutra_http_context(r);
+	struct sutra_buf b;
+
+	sutra_buf_init(&b, 1 << 16);
+	sutra_buf_addf(&b, "%s %llu %s", c->id, (unsigned long long)(c->deadline_ns ? c->deadline_ns - c->started_ns : 0),
+		       c->trace_parent ? c->trace_parent : "untraced");
+	sutra_http_metrics(r, &b);
+	sutra_http_reply(r, 200, "text/plain", &b);
+}
+
+static void refuse_here(struct sutra_http_request *r, void *ctx, const struct sutra_err *err)
+{
+	struct sutra_buf b;
+
+	sutra_buf_init(&b, 1024);
+	sutra_buf_addf(&b, "in other words: %s", err->message);
+	sutra_http_reply_json(r, 409, &b);
+}
+
 static const struct sutra_http_route routes[] = {
-	{ "POST", "/echo", echo },	{ "GET", "/hello", hello }, { "POST", "/late", late },
-	{ "GET", "/hold", hold },	{ "GET", "/busy", refuse }, { "GET", "/below/*", hello },
-	{ "GET", "/spoilt", spoilt },
+	{ "POST", "/echo", .handler = echo },	{ "GET", "/hello", .handler = hello }, { "POST", "/late", .handler = late },
+	{ "GET", "/hold", .handler = hold },	{ "GET", "/busy", .handler = refuse }, { "GET", "/below/{name}", .handler = below },
+	{ "GET", "/below/{name}/of/{other}", .handler = below }, { "GET", "/context", .handler = context },
+	{ "GET", "/spoilt", .handler = spoilt },	{ "POST", "/own", .handler = echo, .fail = refuse_here },
 	{ 0 },
 };
 
@@ -171,7 +203,6 @@ static void routes_and_refusals(void **state)
 	char *big = sutra_calloc(1, 1 << 18);
 
 	expect(NULL, "/hello?name=ada", NULL, 0, NULL, 200, "ada");
-	expect(NULL, "/below/x/y", NULL, 0, NULL, 200, "nobody");
 	expect(NULL, "/echo", "hi", 2, NULL, 200, "hi");
 	expect(NULL, "/echo", "", 0, NULL, 200, "empty");
 	expect(NULL, "/late", "x", 1, NULL, 200, "late");
@@ -185,6 +216,86 @@ static void routes_and_refusals(void **state)
 	expect(NULL, "/echo", big, (1 << 16) + 1, NULL, 413, "65537 bytes; at most 65536");
 	expect(NULL, "/echo", big, 1 << 18, NULL, 413, "too_large");
 	sutra_free(big);
+}
+
+/* A parameter is one segment as it came, decoded once; what is malformed is said. */
+static void paths_have_parameters(void **state)
+{
+	expect(NULL, "/below/x", NULL, 0, NULL, 200, "<x> <>");
+	expect(NULL, "/below/a%2Fb%20%C3%A9", NULL, 0, NULL, 200, "<a/b \xc3\xa9> <>");
+	expect(NULL, "/below/%2525", NULL, 0, NULL, 200, "<%25> <>");
+	expect(NULL, "/below/x+y?name=z", NULL, 0, NULL, 200, "<x+y> <>");
+	expect(NULL, "/below/x/of/y", NULL, 0, NULL, 200, "<x> <y>");
+	expect(NULL, "/%68ello?name=%61d%61+l", NULL, 0, NULL, 200, "ada l");
+	expect(NULL, "/below/", NULL, 0, NULL, 404, "not_found");
+	expect(NULL, "/below/x/y", NULL, 0, NULL, 404, "not_found");
+	expect(NULL, "/below/x%2Fof%2Fy/", NULL, 0, NULL, 404, "not_found");
+	expect(NULL, "/below/%zz", NULL, 0, NULL, 400, "{name} of /below/{name} is no text in UTF-8");
+	expect(NULL, "/below/x/of/%ff", NULL, 0, NULL, 400, "{other} of /below/{name}/of/{other}");
+	expect(NULL, "/below/%4", NULL, 0, NULL, 400, "malformed");
+	expect("POST", "/below/x", NULL, 0, NULL, 405, "it takes GET");
+}
+
+#define TRACE "-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+static void the_context_is_there_before_the_handler(void **state)
+{
+	static const char *const full[] = { "X-Request-Id: one", "X-Request-Timeout: 7", "traceparent: 00" TRACE, NULL };
+	static const char *const none[] = { "X-Request-Id: two", NULL };
+	static const char *const bad[][2] = { { "traceparent: ff" TRACE }, { "traceparent: 00" TRACE "-00" },
+					      { "traceparent: 00-00000000000000000000000000000000-00f067aa0ba902b7-01" },
+					      { "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01" },
+					      { "traceparent: 00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01" },
+					      { "traceparent: 00" } };
+	static const char *const late[] = { "X-Request-Timeout: soon", NULL };
+
+	expect(NULL, "/context", NULL, 0, full, 200, "one 7000000 00" TRACE);
+	expect(NULL, "/context", NULL, 0, none, 200, "two 0 untraced");
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		expect(NULL, "/context", NULL, 0, bad[i], 200, " 0 untraced");
+	expect(NULL, "/context", NULL, 0, late, 422, "X-Request-Timeout is \\\"soon\\\"; allowed are 1 to 86400000");
+	expect(NULL, "/own", "x", 1, late, 409, "in other words: header X-Request-Timeout");
+}
+
+/* A series a route, method and status; what has no route shares one, so that nobody can add to them. */
+static void durations_are_counted_by_route_and_status(void **state)
+{
+	static const char *const bodies[] = { "route=\"/below/{name}\",method=\"GET\",code=\"200\",le=\"+Inf\"} ",
+					      "route=\"/below/{name}\",method=\"GET\",code=\"400\",le=\"+Inf\"} ",
+					      "route=\"other\",method=\"other\",code=\"404\",le=\"+Inf\"} ",
+					      "route=\"other\",method=\"other\",code=\"405\",le=\"+Inf\"} " };
+	long long before[4], after[4];
+	size_t series[2] = { 0 };
+	char url[128];
+
+	for (int round = 0; round < 2; round++) {
+		struct sutra_fetch f;
+
+		for (int i = 0; i < 3; i++) {
+			snprintf(url, sizeof(url), "/below/%d%d", round, i);
+			expect(NULL, url, NULL, 0, NULL, 200, NULL);
+			snprintf(url, sizeof(url), "/none/%d%d", round, i);
+			expect(NULL, url, NULL, 0, NULL, 404, NULL);
+		}
+		expect(NULL, "/below/%zz", NULL, 0, NULL, 400, NULL);
+		expect("PUT", "/hello", NULL, 0, NULL, 405, NULL);
+		prepare_fetch(&f, "/context", url);
+		assert_int_equal(sutra_fetch_one(&f, NULL), 0);
+		for (int i = 0; i < 4; i++) {
+			const char *at = strstr(sutra_buf_str(&f.answer), bodies[i]);
+
+			assert_non_null(at);
+			(round ? after : before)[i] = atoll(at + strlen(bodies[i]));
+		}
+		for (const char *at = sutra_buf_str(&f.answer); (at = strstr(at, "_count{")); at++)
+			series[round]++;
+		sutra_fetch_release(&f);
+	}
+	assert_int_equal(after[0] - before[0], 3);
+	assert_int_equal(after[1] - before[1], 1);
+	assert_int_equal(after[2] - before[2], 3);
+	assert_int_equal(after[3] - before[3], 1);
+	assert_true(series[1] - series[0] <= 1);	/* /context itself, answered the first time */
 }
 
 static void headers_and_request_id(void **state)
@@ -443,6 +554,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(routes_and_refusals),
+		cmocka_unit_test(paths_have_parameters),
+		cmocka_unit_test(the_context_is_there_before_the_handler),
+		cmocka_unit_test(durations_are_counted_by_route_and_status),
 		cmocka_unit_test(headers_and_request_id),
 		cmocka_unit_test(an_answer_that_cannot_be_written_is_an_error),
 		cmocka_unit_test(many_overlap), cmocka_unit_test(what_is_under_way_is_finished),

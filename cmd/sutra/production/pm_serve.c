@@ -62,8 +62,8 @@ static void answer_metrics(struct sutra_http_request *r, void *ctx)
 }
 
 static const struct sutra_http_route routes[] = {
-	{ "GET", "/health", answer_health },
-	{ "GET", "/metrics", answer_metrics },
+	{ "GET", "/health", .handler = answer_health },
+	{ "GET", "/metrics", .handler = answer_metrics },
 	{ 0 },
 };
 

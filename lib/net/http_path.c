@@ -1,0 +1,62 @@
+#include "net/http_path.h"
+
+#include <string.h>
+
+#include "base/err.h"
+#include "base/str.h"
+
+static int hex(char c)
+{
+	return c >= '0' && c <= '9' ? c - '0' :
+	       c >= 'a' && c <= 'f' ? c - 'a' + 10 :
+	       c >= 'A' && c <= 'F' ? c - 'A' + 10 :
+				      -1;
+}
+
+unsigned char sutra_http_byte(const char *p, size_t n, size_t *ret_len)
+{
+	*ret_len = *p == '%' && n >= 3 && hex(p[1]) >= 0 && hex(p[2]) >= 0 ? 3 : 1;
+	return *ret_len == 3 ? (unsigned char)(hex(p[1]) << 4 | hex(p[2])) : (unsigned char)*p;
+}
+
+bool sutra_http_path_match(const char *route, const char *path, struct sutra_http_match *ret)
+{
+	struct sutra_http_match m = { 0 };
+	size_t left = strlen(path), len;
+
+	while (*route && left) {
+		if (*route == '{') {
+			size_t name_len = strcspn(route + 1, "}"), n = strcspn(path, "/");
+
+			if (!n || m.n == SUTRA_HTTP_PARAMS)
+				return false;
+			m.param[m.n].name = route + 1;
+			m.param[m.n].name_len = name_len;
+			m.param[m.n].at = path;
+			m.param[m.n++].len = n;
+			route += name_len + 2;
+			len = n;
+		} else if (sutra_http_byte(path, left, &len) != (unsigned char)*route++) {
+			return false;
+		}
+		path += len;
+		left -= len;
+	}
+	if (*route || left)
+		return false;
+	*ret = m;
+	return true;
+}
+
+int sutra_http_unescape(const char *p, size_t n, char *out)
+{
+	size_t used = 0, len, valid;
+
+	for (size_t i = 0; i < n; i += len) {
+		out[used++] = (char)sutra_http_byte(p + i, n - i, &len);
+		if (p[i] == '%' && len == 1)
+			return SUTRA_E_SYNTAX;
+	}
+	out[used] = '\0';
+	return strlen(out) == used && sutra_str_utf8(out, used, &valid) ? 0 : SUTRA_E_SYNTAX;
+}
