@@ -28,7 +28,7 @@
 #define SERVICE_LABEL "com.docker.compose.service"
 #define UP_LIMIT_NS 300000000000u
 
-enum { MAX_ARGS = 128, STOP_GRACE_S = 15 };
+enum { UP_WORDS = 16, STOP_GRACE_S = 15 };	/* of compose_up's command, without profiles and services */
 
 void sutra_docker_project(const char *state_dir, char out[SUTRA_PROJECT_LEN])
 {
@@ -226,13 +226,15 @@ static int compose_up(const struct sutra_scene *s, const struct sutra_unit *cons
 		      struct sutra_err *err)
 {
 	char project[SUTRA_PROJECT_LEN], override[512];
-	const char *argv[MAX_ARGS], *end;
-	size_t argc = compose_command(argv);
+	const char **argv, *end;
 	struct sutra_buf out;
 	int status = 0, rc = sutra_docker_override(s, override, sizeof(override), err);
+	size_t argc;
 
 	if (rc)
 		return rc;
+	argv = xcalloc(UP_WORDS + 2 * s->profiles->n + n, sizeof(*argv));
+	argc = compose_command(argv);
 	sutra_docker_project(s->state_dir, project);
 	argv[argc++] = "-p";
 	argv[argc++] = project;
@@ -251,9 +253,8 @@ static int compose_up(const struct sutra_scene *s, const struct sutra_unit *cons
 	argv[argc++] = "--no-deps";
 	argv[argc++] = "--no-build";
 	argv[argc++] = "--force-recreate";
-	for (size_t i = 0; i < n && argc < MAX_ARGS - 1; i++)
+	for (size_t i = 0; i < n; i++)
 		argv[argc++] = units[i]->name;
-	argv[argc] = NULL;
 	sutra_config_export(s->config);
 	sutra_buf_init(&out, 1 << 20);
 	rc = sutra_proc_run(argv, &out, UP_LIMIT_NS, &status, err);
@@ -263,6 +264,7 @@ static int compose_up(const struct sutra_scene *s, const struct sutra_unit *cons
 		rc = sutra_fail(err, SUTRA_E_IO, "docker compose up ended with %d: ...%s", status, end);
 	}
 	sutra_buf_release(&out);
+	sutra_free(argv);
 	return rc;
 }
 
