@@ -65,8 +65,8 @@ int sutra_desired_make(const struct sutra_runtime *rt, struct sutra_config *conf
 	rc = rc ? rc : sutra_compose_read(file, sutra_config_variable, config, &d.selected, err);
 	rc = rc ? rc : sutra_compose_select(d.selected, &d.profiles, err);
 	sutra_record_load(state_dir, &record, NULL);
-	if (!rc)
-		o.addresses = d.addresses = sutra_units_addresses(d.all, json_object_get(record, "addresses"));
+	if (!rc && !(o.addresses = d.addresses = sutra_units_addresses(d.all, json_object_get(record, "addresses"), err)))
+		rc = err->code;
 	rc = rc ? rc : sutra_units_make(d.selected, d.all, &o, &d.units, &d.n, err);
 	if (!rc && rt == &sutra_docker)
 		take_images(&d, parts->images);

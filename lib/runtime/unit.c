@@ -42,7 +42,7 @@ static void address_of(const struct maker *m, const char *name, char out[32])
 		snprintf(out, 32, "127.%u.%u.%u", m->b, m->c, n ? n : by_place((size_t)(s - m->all->services)));
 }
 
-/* The first address that nobody has, from the one of the service's place on. */
+/* The first address that no service has, from the one of the service's place on; 0: none is left. */
 static unsigned free_host(const bool *taken, unsigned from)
 {
 	for (unsigned i = 0; i < HOSTS; i++) {
@@ -51,10 +51,10 @@ static unsigned free_host(const bool *taken, unsigned from)
 		if (!taken[n])
 			return n;
 	}
-	return from;
+	return 0;
 }
 
-json_t *sutra_units_addresses(const struct sutra_compose *all, const json_t *old)
+json_t *sutra_units_addresses(const struct sutra_compose *all, const json_t *old, struct sutra_err *err)
 {
 	json_t *book = json_object(), *entries = (json_t *)(uintptr_t)old, *n;
 	bool taken[FIRST_HOST + HOSTS] = { false };
@@ -73,6 +73,13 @@ json_t *sutra_units_addresses(const struct sutra_compose *all, const json_t *old
 
 		if (json_object_get(book, all->services[i].name))
 			continue;
+		if (!host) {
+			sutra_fail(err, SUTRA_E_SETTING, "no address is left for %s: a stack has %d, and a service that is gone "
+				   "keeps its own", all->services[i].name, HOSTS);
+			sutra_hint(err, "sutra down frees them");
+			json_decref(book);
+			return NULL;
+		}
 		taken[host] = true;
 		json_object_set_new(book, all->services[i].name, json_integer(host));
 	}

@@ -44,8 +44,9 @@ struct sutra_unit_options {
 	const json_t *addresses;		/* name -> N (sutra_units_addresses); NULL: by place */
 };
 
-/* N of every service of the file: as in old (may be NULL), free ones for names that it lacks. */
-json_t *sutra_units_addresses(const struct sutra_compose *all, const json_t *old);
+/* N of every service of the file: as in old (may be NULL), free ones for names that it lacks; NULL and
+ * SUTRA_E_SETTING when none is left. */
+json_t *sutra_units_addresses(const struct sutra_compose *all, const json_t *old, struct sutra_err *err);
 
 /* One unit a service of the selected model; all: the same file unselected, for addresses.
  * SUTRA_E_NOTFOUND names a program that is missing and the package that has it. */

@@ -256,6 +256,34 @@ static void units_get_addresses_and_paths_of_this_machine(void **state)
 	sutra_compose_free(c);
 }
 
+/* A stack has 250 addresses: each goes to one service, and the one that gets none is named. */
+static void an_address_is_of_one_service(void **state)
+{
+	static char text[16384] = "services:\n";
+	json_t *old = json_pack("{s:i, s:i}", "s-7", 2, "gone", 3), *book;
+	bool taken[256] = { false };
+	struct sutra_compose *c;
+	struct sutra_err err;
+	const char *name;
+	json_t *host;
+
+	for (int i = 0; i < 250; i++)
+		snprintf(text + strlen(text), 40, "  s-%d: { command: cat }\n", i);
+	assert_int_equal(parse(text, &c, &err), 0);
+	book = sutra_units_addresses(c, NULL, &err);
+	assert_int_equal(json_object_size(book), 250);
+	json_object_foreach (book, name, host) {
+		assert_false(taken[json_integer_value(host)]);
+		taken[json_integer_value(host)] = true;
+	}
+	json_decref(book);
+	assert_null(sutra_units_addresses(c, old, &err));
+	assert_int_equal(err.code, SUTRA_E_SETTING);
+	assert_non_null(strstr(err.message, "no address is left for s-"));
+	sutra_compose_free(c);
+	json_decref(old);
+}
+
 static volatile int stop = 1;
 
 static void on_signal(int sig) { stop = sig; }
@@ -435,6 +463,7 @@ int main(void)
 		cmocka_unit_test(hashes_change_only_with_what_a_process_sees),
 		cmocka_unit_test(a_line_of_a_value_is_no_variable),
 		cmocka_unit_test(units_get_addresses_and_paths_of_this_machine),
+		cmocka_unit_test(an_address_is_of_one_service),
 		cmocka_unit_test(the_lock_names_its_holder),
 		cmocka_unit_test(generations_are_kept_while_they_are_of_use),
 		cmocka_unit_test(restored_settings_stand_alone),
