@@ -75,6 +75,33 @@ wait_status() {
   [ "$(sutra validate nothing 2>&1 | grep -c '"nothing"')" = 1 ]
 }
 
+# wait_state REGEX PID...: until one is in such a state ("T": stopped); its pid into FOUND.
+wait_state() {
+  local state=$1 p
+  shift
+  for _ in $(seq 1200); do
+    for p; do
+      FOUND=$p
+      grep -q "^State:[[:space:]]*$state" "/proc/$p/status" && return 0
+    done
+    sleep 0.05
+  done
+  return 1
+}
+
+@test "validate that is killed: what it has frozen goes on" {
+  jq '.checks = [.checks[] | select(.kind == "fault-freeze") | .params.hold_s = 60]' \
+    "$BATS_TEST_DIRNAME/../../validate/failover.json" >"$BATS_TEST_TMPDIR/freeze.json"
+  local replicas=() pid
+  for n in 1 2 3; do replicas+=("$(pid_of "ml-base-$n")"); done
+  sutra validate "$BATS_TEST_TMPDIR/freeze.json" >/dev/null 2>&1 3>&- &
+  pid=$!
+  wait_state T "${replicas[@]}"
+  kill -9 $pid
+  wait_state '[^T]' "$FOUND"
+  wait_status up ml-base-lb
+}
+
 @test "status: everything is up, with phases of latency and memory" {
   wait_status up ml-base-lb # until the balancer's own checks have passed, too
   run -0 sutra status

@@ -28,38 +28,54 @@ static int restart(void *user, const char *service, uint64_t limit_ns, struct su
 	return sutra_deployment_restart(c->d, service, limit_ns, err);
 }
 
-/* A child that outlives this command however it ends and then lets a stopped service go on. */
-static int guard(struct validate_env *c, const char *service, struct sutra_err *err)
+/* Of the child: lets every service go on whose place was written, once this command has ended. */
+static void guard(struct validate_env *c, int from)
+{
+	bool *stopped = xcalloc(c->d->n, 1);
+	size_t at;
+
+	signal(SIGINT, SIG_IGN);
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	while (read(from, &at, sizeof(at)) == sizeof(at))
+		stopped[at] = true;
+	for (at = 0; at < c->d->n; at++)
+		if (stopped[at])
+			sutra_deployment_kill(c->d, c->d->services[at].name, SIGCONT, NULL);
+	_exit(0);
+}
+
+/* A child that outlives this command however it ends. It is forked before any thread is started: it may
+ * use everything. */
+static int start_guard(struct validate_env *c, struct sutra_err *err)
 {
 	int ends[2];
+	pid_t pid;
 
-	for (size_t i = 0; i < c->n_guarded; i++)
-		if (!strcmp(c->guarded[i], service))
-			return 0;
-	if (c->n_guarded == VALIDATE_GUARDED)
-		return sutra_fail(err, SUTRA_E_TOOBIG, "%s is not stopped: %d services at most are", service,
-				  VALIDATE_GUARDED);
-	if (pipe(ends))
-		return sutra_fail_errno(err, "%s is not stopped: cannot make a pipe", service);
-	c->guarded[c->n_guarded++] = service;
-	if (!fork()) {
-		signal(SIGINT, SIG_IGN);
-		signal(SIGTERM, SIG_IGN);
+	if (pipe2(ends, O_CLOEXEC))
+		return sutra_fail_errno(err, "cannot make a pipe");
+	pid = fork();
+	if (!pid) {
 		close(ends[1]);
-		if (read(ends[0], ends, 1) >= 0)	/* the end of the command */
-			sutra_deployment_kill(c->d, service, SIGCONT, NULL);
-		_exit(0);
+		guard(c, ends[0]);
 	}
 	close(ends[0]);	/* the other end closes with the process */
-	fcntl(ends[1], F_SETFD, FD_CLOEXEC);
-	return 0;
+	c->guard = ends[1];
+	return pid > 0 ? 0 : sutra_fail_errno(err, "cannot start a process");
+}
+
+/* What is stopped goes on when this command has ended, whatever ends it. */
+static int note_stopped(const struct validate_env *c, size_t at, struct sutra_err *err)
+{
+	return write(c->guard, &at, sizeof(at)) == sizeof(at) ? 0 :
+	       sutra_fail_errno(err, "%s is not stopped: nobody would let it go on", c->d->services[at].name);
 }
 
 static int kill_service(void *user, const char *service, int sig, struct sutra_err *err)
 {
 	struct validate_env *c = user;
 	const struct sutra_deployed *s = sutra_deployment_find(c->d, service);
-	int rc = sig == SIGSTOP ? guard(c, service, err) : 0;
+	int rc = sig == SIGSTOP && s ? note_stopped(c, (size_t)(s - c->d->services), err) : 0;
 
 	rc = rc ? rc : sutra_deployment_kill(c->d, service, sig, err);
 
@@ -207,7 +223,7 @@ int validate_env_open(struct validate_env *c, const char *url, struct sutra_err 
 {
 	int rc;
 
-	*c = (struct validate_env){ 0 };
+	*c = (struct validate_env){ .guard = -1 };
 	sutra_progress_init(&c->progress, common.color, common.quiet);
 	if (url) {
 		int failed = sutra_gateway_url(url, &c->gateway, err);
@@ -223,11 +239,13 @@ int validate_env_open(struct validate_env *c, const char *url, struct sutra_err 
 		return rc;
 	}
 	find_services(c);
-	return c->front ? 0 : sutra_fail(err, SUTRA_E_UNAVAILABLE, "no embedding gateway is deployed");
+	return c->front ? start_guard(c, err) : sutra_fail(err, SUTRA_E_UNAVAILABLE, "no embedding gateway is deployed");
 }
 
 void validate_env_close(struct validate_env *c)
 {
+	if (c->guard >= 0)
+		close(c->guard);
 	for (size_t i = 0; c->replicas && c->replicas[i]; i++)
 		sutra_free(c->replicas[i]);
 	sutra_free(c->replicas);

@@ -11,8 +11,6 @@
 #include "check/scratch.h"
 #include "term/progress.h"
 
-enum { VALIDATE_GUARDED = 8 };
-
 struct validate_env {
 	struct sutra_deployment *d;	/* NULL with --url */
 	char *state_dir;
@@ -25,8 +23,7 @@ struct validate_env {
 	struct sutra_probe *probes;
 	pid_t *killed;			/* beside d->services: the process that a fault has ended */
 	char handle[80];		/* of the stand-in (runtime.h) */
-	const char *guarded[VALIDATE_GUARDED];	/* stopped services; a child lets them go on */
-	size_t n_guarded;
+	int guard;			/* takes the place of each stopped service: a child lets it go on */
 	struct sutra_scratch scratch;
 	struct sutra_progress progress;
 };
