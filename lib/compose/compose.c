@@ -8,7 +8,7 @@
 #include "base/file.h"
 #include "compose/compose_reader.h"
 #include "compose/compose_service.h"
-#include "compose/document.h"
+#include "compose/yaml.h"
 
 enum { MAX_FILE = 256 << 10, MAX_SERVICES = 512 };
 
@@ -168,7 +168,7 @@ int sutra_compose_parse(const char *text, size_t n, const char *file, sutra_look
 		rc = sutra_fail(err, SUTRA_E_NOMEM, "out of memory reading %s", file);
 		goto out;
 	}
-	rc = document_load(text, n, file, &doc, err);
+	rc = sutra_yaml_load(text, n, file, &doc, err);
 	rc = rc ? rc : reader_mapping(&r, fy_document_root(doc), "the file", top_keys, c);
 	if (!rc) {
 		if (c->n_services)

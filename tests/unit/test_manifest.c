@@ -1,4 +1,4 @@
-/* lib/stack: the YAML writer, and what a manifest makes of replicas. */
+/* lib/compose, lib/manifest: the YAML writer, and what a manifest makes of replicas. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -29,6 +29,19 @@ static char *scalar_at(const char *text, const char *path)
 	return copy;
 }
 
+/* The text's last key, as libfyaml reads it. */
+static void check_key(const char *text, const char *want)
+{
+	struct fy_document *doc = fy_document_build_from_string(NULL, text, FY_NT);
+	struct fy_node_pair *last = doc ? fy_node_mapping_get_by_index(fy_document_root(doc), 3) : NULL;
+	size_t len = 0;
+	const char *key = last ? fy_node_get_scalar(fy_node_pair_key(last), &len) : NULL;
+
+	if (!key || len != strlen(want) || memcmp(key, want, len) != 0)
+		fail_msg("the key \"%s\" of\n%s", want, text);
+	fy_document_destroy(doc);
+}
+
 static void texts_come_back_as_they_were(void **state)
 {
 	static const char *const odd[] = {
@@ -45,6 +58,7 @@ static void texts_come_back_as_they_were(void **state)
 		struct sutra_buf b;
 
 		sutra_buf_init(&b, 4096);
+		json_object_set_new(o, odd[i], json_string("a key"));
 		sutra_yaml_add(&b, o);
 		for (size_t p = 0; p < 4; p++) {
 			char *got = scalar_at(sutra_buf_str(&b), paths[p]);
@@ -53,6 +67,7 @@ static void texts_come_back_as_they_were(void **state)
 				fail_msg("%s of\n%s", paths[p], sutra_buf_str(&b));
 			sutra_free(got);
 		}
+		check_key(sutra_buf_str(&b), odd[i]);
 		sutra_buf_release(&b);
 		json_decref(o);
 	}
@@ -73,11 +88,10 @@ static void yaml_has_every_kind(void **state)
 					       "map: {}\n"
 					       "real: 0.5\n"
 					       "deep:\n"
-					       "  - \n"
-					       "    - 1\n"
-					       "    - 2\n"
-					       "  - a: 1\n"
-					       "    b: 2\n"
+					       "- - 1\n"
+					       "  - 2\n"
+					       "- a: 1\n"
+					       "  b: 2\n"
 					       "\"odd: key\": v\n");
 	sutra_buf_release(&b);
 	json_decref(o);
