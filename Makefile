@@ -23,7 +23,7 @@ FUZZ_SECONDS ?= 60
 Q       := $(if $(filter 1,$(V)),,@)
 SAY     := $(if $(findstring s,$(firstword -$(MAKEFLAGS)))$(filter 1,$(V)),@:,@echo)
 
-PKGS    := jansson libcurl libmicrohttpd libuv msgpack libfyaml libsodium \
+PKGS    := jansson libcurl libmicrohttpd libuv libfyaml libsodium \
            libxxhash libutf8proc readline ncursesw
 CFLAGS  ?= -O2 -g
 CFLAGS_ALL := -std=gnu11 $(CFLAGS) -pthread -fno-omit-frame-pointer \
@@ -37,7 +37,7 @@ LIBS    := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 # What builds says in a line which packages are missing, before the compiler says it in many.
 GOALS   := $(filter-out help print-bin clean uninstall onednn3,$(or $(MAKECMDGOALS),all))
 ifneq ($(filter test%,$(GOALS)),)
-ifneq ($(shell pkg-config --exists $(PKGS) cmocka && command -v bats jq >/dev/null && echo all),all)
+ifneq ($(shell pkg-config --exists $(PKGS) cmocka msgpack && command -v bats jq >/dev/null && echo all),all)
 $(error packages of the tests are missing: scripts/test installs them and runs the tests)
 endif
 else ifneq ($(GOALS),)
@@ -115,6 +115,7 @@ $(foreach c,$(CMDS),$(eval $(call program,$(c))))
 
 $(B)/tests/test_encoder: LDFLAGS_ALL += -Wl,--wrap=sutra_gemm	# which it lets fail
 $(B)/tests/test_reconnect: LDFLAGS_ALL += -Wl,--wrap=getaddrinfo,--wrap=freeaddrinfo	# its own resolver
+$(B)/tests/test_wire $(B)/tests/fuzz_message $(B)/fuzzers/fuzz_message: LIBS += -lmsgpackc	# the reference beside ours
 $(B)/tests/test_runit: LDFLAGS_ALL += $(addprefix -Wl$(comma)--wrap=,poll kill sutra_clock_ns)
 # Deploy's decisions on services in memory, whose clock only waiting moves.
 $(addprefix $(B)/tests/test_,deploy plan): LDFLAGS_ALL += $(FAKES)

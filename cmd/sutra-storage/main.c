@@ -314,16 +314,17 @@ int main(int argc, char **argv)
 	rc = sutra_service_init("storage", &err);
 	rc = rc ? rc : sutra_settings_load(settings, &s.settings, &err);
 	s.always = !rc && !strcmp(s.settings.wal_sync, "always");
-	s.request = rc ? NULL : sutra_alloc(sizeof(*s.request));
-	if (!rc && !s.request)
+	s.decoder = rc ? NULL : sutra_alloc(sizeof(*s.decoder));
+	if (!rc && !s.decoder)
 		rc = sutra_fail(&err, SUTRA_E_NOMEM, "out of memory");
 	if (!rc)
-		sutra_request_init(s.request);
+		sutra_decoder_init(s.decoder);
+	sutra_buf_init(&s.pairs, 1 << 16);
 	rc = rc ? rc : open_engine(&s, &err);
 	rc = rc ? rc : serve(&s, argv, &err);
-	if (s.request)
-		sutra_request_release(s.request);
-	sutra_free(s.request);
+	sutra_decoder_release(s.decoder);
+	sutra_free(s.decoder);
+	sutra_buf_release(&s.pairs);
 	sutra_settings_release(settings, &s.settings);
 	if (!rc)
 		return 0;

@@ -24,7 +24,8 @@ struct storage {
 	struct storage_settings settings;
 	struct sutra_engine *engine;
 	struct sutra_tcp *tcp;
-	struct sutra_request *request;	/* reused */
+	struct sutra_decoder *decoder;	/* reused */
+	struct sutra_buf pairs;		/* of an answer; reused */
 	struct sutra_wal_report replay;
 	bool always;			/* WAL_SYNC=always: acknowledged means on disk */
 	uint64_t ticket;		/* of the last write that was answered */
@@ -45,7 +46,7 @@ struct storage {
 	uint64_t said_limits, said_limits_ns;
 };
 
-/* Answers one request: frames (serve.c) and HTTP (plain_routes.c). */
+/* Answers one request: frames (operations.c) and HTTP (plain_routes.c). */
 void storage_answer(struct storage *s, struct sutra_tcp_conn *c, const void *payload, size_t n);
 size_t storage_http(struct storage *s, struct sutra_tcp_conn *c, const char *p, size_t n);
 /* Group commit and sync (sync.c): callbacks of the loop. */

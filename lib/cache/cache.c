@@ -318,7 +318,7 @@ struct l2_call {
 	struct flight *flights[];
 };
 
-static void l2_done(void *user, int code, const struct sutra_concept *const *found, size_t n)
+static void l2_done(void *user, int code, const struct sutra_message *answer)
 {
 	struct l2_call *call = user;
 	struct sutra_cache *c = call->cache;
@@ -330,7 +330,7 @@ static void l2_done(void *user, int code, const struct sutra_concept *const *fou
 		sutra_histogram_record(c->l2_times, sutra_clock_ns() - call->began_ns);
 	for (size_t i = 0; i < call->n; i++) {
 		struct sutra_vector *v =
-			code || i >= n ? NULL : sutra_cache_l2_read(c, &call->flights[i]->key, found[i]);
+			code ? NULL : sutra_cache_l2_read(c, &call->flights[i]->key, &answer->concepts[i]);
 
 		if (v) {
 			count(c, M_L2_HITS, 1);
@@ -349,8 +349,9 @@ static void l2_done(void *user, int code, const struct sutra_concept *const *fou
 /* New flights (by next_queued) ask L2, or upstream when there is none. */
 static void ask(struct sutra_cache *c, struct flight *list, size_t n)
 {
-	const char **ids = NULL;
+	struct sutra_message get = { .op = SUTRA_OP_GET_CONCEPTS, .with_embedding = true };
 	char (*text)[SUTRA_CACHE_ID_LEN] = NULL;
+	struct sutra_id *ids = NULL;
 	struct l2_call *call = NULL;
 	size_t i = 0;
 
@@ -380,10 +381,12 @@ static void ask(struct sutra_cache *c, struct flight *list, size_t n)
 			next = f->next_queued;
 			f->next_queued = NULL;
 			sutra_cache_key_id(&f->key, text[i]);
-			ids[i] = text[i];
+			ids[i] = (struct sutra_id){ text[i], SUTRA_CACHE_ID_LEN - 1 };
 			call->flights[i++] = f;
 		}
-		sutra_store_get(c->l2, ids, n, l2_done, call);
+		get.ids = ids;
+		get.n_ids = n;
+		sutra_store_call(c->l2, &get, l2_done, call);
 	}
 	sutra_free(ids);
 	sutra_free(text);
@@ -491,11 +494,11 @@ struct both_call {
 	uint64_t l1;
 };
 
-static void both_done(void *user, int code, uint64_t n)
+static void both_done(void *user, int code, const struct sutra_message *answer)
 {
 	struct both_call *call = user;
 
-	call->done(call->user, call->l1, code ? 0 : n, code);
+	call->done(call->user, call->l1, code ? 0 : answer->value, code);
 	sutra_free(call);
 }
 
@@ -519,13 +522,15 @@ void sutra_cache_clear(struct sutra_cache *c,
 
 	count(c, M_CLEARS, 1);
 	if (call)
-		sutra_store_clear(c->l2, both_done, call);
+		sutra_store_call(c->l2, &(struct sutra_message){ .op = SUTRA_OP_CLEAR }, both_done, call);
 }
 
 void sutra_cache_invalidate(struct sutra_cache *c, const char *fingerprint, const char *text, size_t n,
 			    void (*done)(void *user, uint64_t l1, uint64_t l2, int l2_code), void *user)
 {
 	char id[SUTRA_CACHE_ID_LEN];
+	const struct sutra_message request = { .op = SUTRA_OP_DELETE_CONCEPT,
+					       .concept = { .id = id, .id_len = SUTRA_CACHE_ID_LEN - 1 } };
 	struct sutra_cache_key key;
 	struct both_call *call;
 
@@ -534,5 +539,5 @@ void sutra_cache_invalidate(struct sutra_cache *c, const char *fingerprint, cons
 	if (!call)
 		return;
 	sutra_cache_key_id(&key, id);
-	sutra_store_delete(c->l2, id, both_done, call);
+	sutra_store_call(c->l2, &request, both_done, call);
 }

@@ -16,7 +16,7 @@
 #include "base/clock.h"
 #include "base/digest.h"
 
-static void put_done(void *user, int code, uint64_t sequence)
+static void put_done(void *user, int code, const struct sutra_message *answer)
 {
 	struct sutra_cache *c = user;
 
@@ -39,20 +39,21 @@ static size_t l2_content(const char *model, const struct sutra_cache_key *k, uin
 void sutra_cache_l2_write(struct sutra_cache *c, const struct sutra_vector *v, const char *model)
 {
 	char id[SUTRA_CACHE_ID_LEN], content[320];
-	struct sutra_concept concept = { .id = id,
-					 .id_len = SUTRA_CACHE_ID_LEN - 1,
-					 .content = content,
-					 .embedding = v->values,
-					 .dimension = v->dimension,
-					 .strength = 1,
-					 .confidence = 1,
-					 .ttl_seconds = c->o.ttl_seconds };
+	struct sutra_message learn = { .op = SUTRA_OP_LEARN_CONCEPT,
+				       .concept = { .id = id,
+						    .id_len = SUTRA_CACHE_ID_LEN - 1,
+						    .content = content,
+						    .embedding = v->values,
+						    .dimension = v->dimension,
+						    .strength = 1,
+						    .confidence = 1,
+						    .ttl_seconds = c->o.ttl_seconds } };
 
 	if (!c->l2)
 		return;
 	sutra_cache_key_id(&v->key, id);
-	concept.content_len = l2_content(model, &v->key, v->tokens, v->truncated, content, sizeof(content));
-	sutra_store_put(c->l2, &concept, put_done, c);
+	learn.concept.content_len = l2_content(model, &v->key, v->tokens, v->truncated, content, sizeof(content));
+	sutra_store_call(c->l2, &learn, put_done, c);
 }
 
 struct sutra_vector *sutra_cache_l2_read(struct sutra_cache *c, const struct sutra_cache_key *k,
@@ -62,7 +63,7 @@ struct sutra_vector *sutra_cache_l2_read(struct sutra_cache *c, const struct sut
 	unsigned tokens = 0;
 	char mark = 0;
 
-	if (!stored || !stored->embedding || stored->dimension != c->o.dimension ||
+	if (!stored->embedding || stored->dimension != c->o.dimension ||
 	    stored->content_len >= sizeof(text))
 		return NULL;
 	memcpy(text, stored->content, stored->content_len);
@@ -93,7 +94,7 @@ static void flush_free(struct flush_call *call)
 	sutra_free(call);
 }
 
-static void flushed(void *user, int code, uint64_t value)
+static void flushed(void *user, int code, const struct sutra_message *answer)
 {
 	struct flush_call *call = user;
 	bool abandoned;
@@ -118,7 +119,7 @@ void sutra_cache_flush(struct sutra_cache *c, uint64_t limit_ns)
 		return;
 	pthread_mutex_init(&call->lock, NULL);
 	sutra_clock_cond_init(&call->done);
-	sutra_store_flush(c->l2, flushed, call);
+	sutra_store_call(c->l2, &(struct sutra_message){ .op = SUTRA_OP_FLUSH }, flushed, call);
 	pthread_mutex_lock(&call->lock);
 	while (!call->answered && !pthread_cond_timedwait(&call->done, &call->lock, &t))
 		;

@@ -71,7 +71,7 @@ struct sutra_cache {
 /* Writes a computed vector of the model of that name to the shard, if there is one; counted, never
  * awaited. */
 void sutra_cache_l2_write(struct sutra_cache *c, const struct sutra_vector *v, const char *model);
-/* The vector of what the shard holds under k's id; NULL: nothing, not of this dimension, another
+/* The vector of what the shard holds under k's id; NULL: nothing, none of this dimension, another
  * text's (ids may collide), or out of memory. */
 struct sutra_vector *sutra_cache_l2_read(struct sutra_cache *c, const struct sutra_cache_key *k,
 					 const struct sutra_concept *stored);

@@ -95,12 +95,12 @@ static void finish(struct stats_call *call, const json_t *shard)
 	sutra_free(call);
 }
 
-static void got_stats(void *user, int code, const char *json, size_t n)
+static void got_stats(void *user, int code, const struct sutra_message *answer)
 {
 	json_t *shard = NULL;
 
 	if (!code)
-		sutra_json_parse(json, n, &shard, NULL);
+		sutra_json_parse(answer->json, answer->json_len, &shard, NULL);
 	finish(user, shard);
 	json_decref(shard);
 }
@@ -118,7 +118,7 @@ void sutra_cache_stats(struct sutra_cache *c, void (*done)(void *user, struct su
 	}
 	*call = (struct stats_call){ c, done, user };
 	if (c->l2)
-		sutra_store_stats(c->l2, got_stats, call);
+		sutra_store_call(c->l2, &(struct sutra_message){ .op = SUTRA_OP_GET_STATS }, got_stats, call);
 	else
 		finish(call, NULL);
 }

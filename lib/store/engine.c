@@ -146,7 +146,7 @@ static void apply_put(struct sutra_engine *s, struct entry *e, char *id)
 	s->pending++;
 }
 
-int sutra_engine_put(struct sutra_engine *s, const struct sutra_record *r, uint64_t *ret_sequence,
+int sutra_engine_put(struct sutra_engine *s, const struct sutra_concept *r, uint64_t *ret_sequence,
 		    struct sutra_err *err)
 {
 	uint64_t ttl = r->ttl_seconds ? r->ttl_seconds : s->o.default_ttl_seconds;
@@ -171,7 +171,7 @@ int sutra_engine_put(struct sutra_engine *s, const struct sutra_record *r, uint6
 	return 0;
 }
 
-bool sutra_engine_get(struct sutra_engine *s, const char *id, size_t id_len, struct sutra_record *ret)
+bool sutra_engine_get(struct sutra_engine *s, const char *id, size_t id_len, struct sutra_concept *ret)
 {
 	uint32_t node = concept_table_find(&s->table, id, id_len);
 

@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/concept.h"
 #include "base/err.h"
 #include "store/wal.h"
 
@@ -27,21 +28,6 @@ struct sutra_engine_options {
 	uint64_t default_ttl_seconds;	/* 0: no expiry */
 	/* The clocks that expiry goes by; NULL: the machine's. */
 	void (*clocks)(uint64_t *ret_wall_us, uint64_t *ret_monotonic_us);
-};
-
-/* Borrowed memory; of a get: valid until the next call that changes the store. */
-struct sutra_record {
-	const char *id;
-	size_t id_len;
-	const void *content;
-	size_t content_len;
-	const float *embedding;		/* 16-byte aligned; NULL: none */
-	size_t dimension;
-	const char *metadata;
-	size_t metadata_len;
-	float strength, confidence;
-	uint64_t ttl_seconds;		/* of a put; 0: the default */
-	bool content_is_text;
 };
 
 struct sutra_engine_stats {
@@ -58,9 +44,10 @@ void sutra_engine_close(struct sutra_engine *s);	/* commits and syncs what it ca
 
 /* *ret_sequence is the record's LSN. It is acknowledged only after sutra_engine_commit (in the log)
  * or after a sync behind that (on disk). SUTRA_E_FULL while the log cannot be written. */
-int sutra_engine_put(struct sutra_engine *s, const struct sutra_record *r, uint64_t *ret_sequence,
+int sutra_engine_put(struct sutra_engine *s, const struct sutra_concept *r, uint64_t *ret_sequence,
 		    struct sutra_err *err);
-bool sutra_engine_get(struct sutra_engine *s, const char *id, size_t id_len, struct sutra_record *ret);
+/* What *ret points to stands until the next call that changes the store; the embedding on 16 bytes. */
+bool sutra_engine_get(struct sutra_engine *s, const char *id, size_t id_len, struct sutra_concept *ret);
 int sutra_engine_delete(struct sutra_engine *s, const char *id, size_t id_len, bool *ret_found,
 		       struct sutra_err *err);
 int sutra_engine_clear(struct sutra_engine *s, uint64_t *ret_n, struct sutra_err *err);

@@ -16,7 +16,7 @@ static uint8_t *put(uint8_t *at, const void *src, size_t n)
 	return at + n;
 }
 
-struct entry *entry_new(const struct sutra_record *r, uint64_t expires_us)
+struct entry *entry_new(const struct sutra_concept *r, uint64_t expires_us)
 {
 	const struct entry head = { .expires_us = expires_us,
 				    .strength = r->strength,
@@ -82,11 +82,11 @@ void entry_encode(const struct entry *e, uint64_t now_us, struct sutra_buf *out)
 	sutra_buf_add(out, &now_us, sizeof(now_us));
 }
 
-void entry_view(const struct entry *e, struct sutra_record *ret)
+void entry_view(const struct entry *e, struct sutra_concept *ret)
 {
 	const char *id = entry_id(e);
 
-	*ret = (struct sutra_record){
+	*ret = (struct sutra_concept){
 		.id = id,
 		.id_len = e->id_len,
 		.content = id + e->id_len,

@@ -1,23 +1,19 @@
 /*
- * The storage protocol's messages (CONTRACT section 5).
+ * The storage protocol's messages.
  *
- * A payload is one MessagePack value. A request is a map with one pair, name to map of
- * arguments; one without arguments may be the bare string, or have nil or an empty array
- * as its arguments. An answer is a map with one pair: "<Name>Ok" to what the table in
- * sutra-wire(7) says, or "Error" to {"message": str, "code": str}.
+ * A payload is one MessagePack value. A request is a map with one pair, name to arguments: a map of them, or
+ * an array of them in the row's order, of which the last may be left out. One without arguments may be the
+ * bare string, or have nil as its arguments. An answer is a map with one pair: "<Name>Ok" to what its row
+ * says, or "Error" to {"message": str, "code": str}. The rows stand in message.h, their fields below:
  *
- *	LearnConcept	{"concept_id": id, "content": str|bin, "embedding": floats?,
- *			 "strength": number?, "confidence": number?,
- *			 "metadata": str|bin|map|nil?, "ttl_seconds": uint|nil?}
- *	QueryConcept	{"concept_id": id, "with_embedding": bool?}
- *	GetConcepts	{"concept_ids": [id ...], "with_embedding": bool?}
- *	DeleteConcept	{"concept_id": id}
- *	GetStats, Flush, Clear, HealthCheck
+ *	id		str or bin, 1-128 bytes of UTF-8
+ *	content		str or bin; comes back as what it was sent as
+ *	floats		an array of finite numbers, or bin of little-endian f32, at most 2,048 of them
+ *	metadata	str, bin or map, kept as JSON text
+ *	concept		an array, see field_answer.c
+ *	pairs		a map of names and values
  *
- * id: str or bin, 1-128 bytes of UTF-8. floats: an array of finite numbers, or bin of
- * little-endian f32, at most 2,048 of them. A concept in an answer is an array: [true, id,
- * content, strength, confidence], then embedding (bin or nil) and metadata (str or nil) when
- * asked for. Content comes back as what it was sent as, str or bin.
+ * An answer's body is, by its shape, an ARRAY or a MAP of its fields, or BARE: its one field, or nil.
  *
  * Strict where silence would lose data (types, limits, duplicates, bytes behind the message),
  * lenient where it costs nothing: arguments this version does not know are stepped over,
@@ -28,362 +24,277 @@
  */
 #include "wire/message.h"
 
-#include <math.h>
 #include <string.h>
 
-#include "base/str.h"
-#include "wire/unpack.h"
+#include "wire/field.h"
+#include "wire/frame.h"
+#include "wire/pack.h"
 
-#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "embeddings travel and are stored as little-endian f32, and are copied as they are"
-#endif
+enum { MAX_FIELDS = 16 };
 
-static const struct {
-	const char *name, *answer;
-} ops[] = {
-#define X(sym, name, answer) { name, answer },
-	SUTRA_REQUESTS(X)
-#undef X
+enum field_number {
+	NONE,
+	CONCEPT_ID,
+	CONCEPT_IDS,
+	CONTENT,
+	EMBEDDING,
+	STRENGTH,
+	CONFIDENCE,
+	METADATA,
+	TTL_SECONDS,
+	WITH_EMBEDDING,
+	WITH_EMBEDDING_UNLESS_FALSE,
+	SEQUENCE,
+	COUNT,
+	FOUND,
+	CONCEPT,
+	CONCEPTS,
+	PAIRS,
 };
 
-const char *sutra_op_name(enum sutra_op op) { return ops[op].name; }
-const char *sutra_op_answer_name(enum sutra_op op) { return ops[op].answer; }
+#define AT(member) offsetof(struct sutra_message, member)
 
-struct argument {
+static const struct field fields[] = {
+	[CONCEPT_ID] = { "concept_id", &field_id, AT(concept.id), .limit = SUTRA_LIMIT_ID },
+	[CONCEPT_IDS] = { "concept_ids", &field_ids, AT(ids), .limit = SUTRA_LIMIT_ID },
+	[CONTENT] = { "content", &field_content, AT(concept.content), .limit = SUTRA_LIMIT_CONTENT },
+	[EMBEDDING] = { "embedding", &field_floats, AT(concept.embedding), .limit = SUTRA_LIMIT_DIMENSION },
+	[STRENGTH] = { "strength", &field_score, AT(concept.strength), .initial = 1 },
+	[CONFIDENCE] = { "confidence", &field_score, AT(concept.confidence), .initial = 1 },
+	[METADATA] = { "metadata", &field_metadata, AT(concept.metadata), .limit = SUTRA_LIMIT_METADATA },
+	[TTL_SECONDS] = { "ttl_seconds", &field_number, AT(concept.ttl_seconds), .limit = SUTRA_LIMIT_TTL },
+	[WITH_EMBEDDING] = { "with_embedding", &field_flag, AT(with_embedding), .initial = 0 },
+	[WITH_EMBEDDING_UNLESS_FALSE] = { "with_embedding", &field_flag, AT(with_embedding), .initial = 1 },
+	[SEQUENCE] = { "sequence", &field_number, AT(value), .limit = UINT64_MAX },
+	[COUNT] = { "n", &field_number, AT(value), .limit = UINT64_MAX },
+	[FOUND] = { "found", &field_found, AT(value), .limit = 1 },
+	[CONCEPT] = { "concept", &field_concept, AT(concept), .limit = 1 },
+	[CONCEPTS] = { "concepts", &field_concepts, AT(concepts), .limit = SUTRA_LIMIT_BATCH },
+	[PAIRS] = { "pairs", &field_pairs, AT(pairs), .limit = SUTRA_FRAME_MAX },
+};
+
+_Static_assert(AT(concept.id_len) == AT(concept.id) + sizeof(char *) &&
+	       AT(concept.content_len) == AT(concept.content) + sizeof(char *) &&
+	       AT(concept.metadata_len) == AT(concept.metadata) + sizeof(char *), "text: pointer, length");
+
+/* What an answer's body is. */
+enum shape { BARE, ARRAY, MAP };
+
+static const struct operation {
 	const char *name;
-	bool required;
-	int (*read)(struct sutra_request *r, const char *name, struct sutra_unpack *u,
-		    struct sutra_err *err);
+	unsigned required;	/* of the arguments; the first ones */
+	enum field_number arguments[MAX_FIELDS];
+	const char *answer;
+	enum shape shape;
+	enum field_number answers[MAX_FIELDS];
+} operations[] = {
+#define FIELDS(...) { __VA_ARGS__ }
+#define X(sym, kind, serve, name, required, arguments, answer, shape, answers) \
+	{ name, required, arguments, answer, shape, answers },
+	SUTRA_OPERATIONS(X)
+#undef X
+#undef FIELDS
 };
 
-static int cut_off(struct sutra_err *err, const char *name)
+/* Requests of the whole engine that no role of this version serves. */
+static const char *const later[] = {
+	"LearnConceptV2", "LearnBatch", "LearnAssociation", "GetNeighbors",	"GetAssociation",   "FindPath",
+	"FindPaths",	  "VectorSearch", "InvalidateSimilar", "GetAllConceptIds", "Snapshot",
+};
+
+static unsigned count(const enum field_number *list)
 {
-	return sutra_fail(err, SUTRA_E_SYNTAX, "%s is not MessagePack, or cut off", name);
+	unsigned n = 0;
+
+	while (n < MAX_FIELDS && list[n])
+		n++;
+	return n;
 }
 
-static int wrong_type(struct sutra_err *err, const char *name, const char *want,
-		      enum sutra_value_type got)
+/* ---- encoding ---- */
+
+/* Starts a frame that holds {name: ...}. */
+static size_t begin(struct sutra_buf *b, const char *name)
 {
-	return sutra_fail(err, SUTRA_E_INVALID, "%s must be %s, not %s", name, want,
-			  sutra_value_type_name(got));
+	size_t at = sutra_frame_begin(b);
+
+	sutra_pack_map(b, 1);
+	sutra_pack_str(b, name);
+	return at;
 }
 
-/* A string or bytes of at most max. */
-static int read_bytes(const char *name, struct sutra_unpack *u, size_t max, struct sutra_value *ret,
-		      struct sutra_err *err)
+/* The fields as pairs; of the optional ones only those that are set. */
+static void write_map(struct sutra_buf *b, const struct sutra_message *m, const enum field_number *list,
+		      unsigned required)
 {
-	if (sutra_unpack_next(u, ret))
-		return cut_off(err, name);
-	if (ret->type != SUTRA_V_STR && ret->type != SUTRA_V_BIN)
-		return wrong_type(err, name, "a string or bytes", ret->type);
-	if (ret->n > max)
-		return sutra_fail(err, SUTRA_E_TOOBIG, "%s is %u bytes; at most %zu are allowed", name,
-				  ret->n, max);
-	return 0;
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < count(list); i++)
+		n += i < required || fields[list[i]].kind->is_set(m, &fields[list[i]]);
+	sutra_pack_map(b, n);
+	for (unsigned i = 0; i < count(list); i++) {
+		const struct field *f = &fields[list[i]];
+
+		if (i >= required && !f->kind->is_set(m, f))
+			continue;
+		sutra_pack_str(b, f->name);
+		f->kind->write(m, f, b);
+	}
 }
 
-static int read_one_id(const char *name, struct sutra_unpack *u, const char **ret_id,
-		       size_t *ret_len, struct sutra_err *err)
+int sutra_request_encode(struct sutra_buf *b, const struct sutra_message *m)
 {
-	struct sutra_value v;
+	const struct operation *o = &operations[m->op];
 	size_t at;
-	int rc = read_bytes(name, u, SUTRA_LIMIT_ID, &v, err);
 
-	if (rc)
-		return rc;
-	if (!v.n)
-		return sutra_fail(err, SUTRA_E_INVALID, "%s is empty; 1 to %u bytes are allowed", name,
-				  SUTRA_LIMIT_ID);
-	if (!sutra_str_utf8(v.s, v.n, &at))
-		return sutra_fail(err, SUTRA_E_INVALID, "%s is not UTF-8 at byte %zu", name, at);
-	*ret_id = v.s;
-	*ret_len = v.n;
-	return 0;
-}
-
-static int read_id(struct sutra_request *r, const char *name, struct sutra_unpack *u,
-		   struct sutra_err *err)
-{
-	return read_one_id(name, u, &r->concept.id, &r->concept.id_len, err);
-}
-
-static int read_ids(struct sutra_request *r, const char *name, struct sutra_unpack *u,
-		    struct sutra_err *err)
-{
-	struct sutra_value v;
-	int rc;
-
-	if (sutra_unpack_next(u, &v))
-		return cut_off(err, name);
-	if (v.type != SUTRA_V_ARRAY)
-		return wrong_type(err, name, "an array of ids", v.type);
-	if (v.n > SUTRA_LIMIT_BATCH)
-		return sutra_fail(err, SUTRA_E_TOOBIG, "%s holds %u ids; at most %u are allowed", name,
-				  v.n, SUTRA_LIMIT_BATCH);
-	for (r->n = 0; r->n < v.n; r->n++) {
-		size_t len;
-
-		if ((rc = read_one_id(name, u, &r->ids[r->n], &len, err)))
-			return rc;
-		r->id_lens[r->n] = (uint8_t)len;
+	if (!count(o->arguments)) {
+		at = sutra_frame_begin(b);
+		sutra_pack_str(b, o->name);
+	} else {
+		at = begin(b, o->name);
+		write_map(b, m, o->arguments, o->required);
 	}
-	return 0;
+	return sutra_frame_end(b, at);
 }
 
-static int read_content(struct sutra_request *r, const char *name, struct sutra_unpack *u,
-			struct sutra_err *err)
+int sutra_answer_encode(struct sutra_buf *b, const struct sutra_message *m)
 {
-	struct sutra_value v;
-	int rc = read_bytes(name, u, SUTRA_LIMIT_CONTENT, &v, err);
+	const struct operation *o = &operations[m->op];
+	size_t at = begin(b, o->answer);
+	unsigned n = count(o->answers);
 
-	if (rc)
-		return rc;
-	r->concept.content = v.s;
-	r->concept.content_len = v.n;
-	r->concept.content_is_text = v.type == SUTRA_V_STR;
-	return 0;
-}
-
-static int to_double(const struct sutra_value *v, double *ret)
-{
-	if (v->type == SUTRA_V_FLOAT)
-		*ret = v->f;
-	else if (v->type == SUTRA_V_UINT)
-		*ret = (double)v->u;
-	else if (v->type == SUTRA_V_INT)
-		*ret = (double)v->i;
-	else
-		return SUTRA_E_INVALID;
-	return 0;
-}
-
-static int read_float_array(struct sutra_request *r, const char *name, size_t n,
-			    struct sutra_unpack *u, struct sutra_err *err)
-{
-	struct sutra_value v;
-	double d;
-
-	for (size_t i = 0; i < n; i++) {
-		if (sutra_unpack_next(u, &v))
-			return cut_off(err, name);
-		if (to_double(&v, &d))
-			return sutra_fail(err, SUTRA_E_INVALID, "%s[%zu] must be a number, not %s", name,
-					  i, sutra_value_type_name(v.type));
-		r->embedding[i] = (float)d;
+	if (o->shape == MAP) {
+		write_map(b, m, o->answers, n);
+		return sutra_frame_end(b, at);
 	}
-	return 0;
+	if (o->shape == ARRAY)
+		sutra_pack_array(b, n);
+	else if (!n)
+		sutra_pack_nil(b);
+	for (unsigned i = 0; i < n; i++)
+		fields[o->answers[i]].kind->write(m, &fields[o->answers[i]], b);
+	return sutra_frame_end(b, at);
 }
 
-static int read_embedding(struct sutra_request *r, const char *name, struct sutra_unpack *u,
-			  struct sutra_err *err)
+int sutra_answer_error(struct sutra_buf *b, const struct sutra_err *err)
 {
-	struct sutra_value v;
-	size_t n;
-	int rc;
+	size_t at = begin(b, "Error");
 
-	if (sutra_unpack_next(u, &v))
-		return cut_off(err, name);
-	if (v.type == SUTRA_V_NIL)
-		return 0;
-	if (v.type != SUTRA_V_ARRAY && v.type != SUTRA_V_BIN)
-		return wrong_type(err, name, "an array of numbers or bytes of f32", v.type);
-	if (v.type == SUTRA_V_BIN && v.n % sizeof(float))
-		return sutra_fail(err, SUTRA_E_INVALID,
-				  "%s is %u bytes, which is no whole number of f32", name, v.n);
-	n = v.type == SUTRA_V_BIN ? v.n / sizeof(float) : v.n;
-	if (n > SUTRA_LIMIT_DIMENSION)
-		return sutra_fail(err, SUTRA_E_TOOBIG, "%s has %zu dimensions; at most %u are allowed",
-				  name, n, SUTRA_LIMIT_DIMENSION);
-	if (v.type == SUTRA_V_BIN)
-		memcpy(r->embedding, v.s, v.n);
-	else if ((rc = read_float_array(r, name, n, u, err)))
-		return rc;
-	for (size_t i = 0; i < n; i++)
-		if (!isfinite(r->embedding[i]))
-			return sutra_fail(err, SUTRA_E_INVALID, "%s[%zu] is not a finite f32", name, i);
-	r->concept.embedding = n ? r->embedding : NULL;
-	r->concept.dimension = n;
-	return 0;
+	sutra_pack_map(b, 2);
+	sutra_pack_str(b, "message");
+	sutra_pack_str(b, err->message);
+	sutra_pack_str(b, "code");
+	sutra_pack_str(b, sutra_err_name(err->code));
+	return sutra_frame_end(b, at);
 }
 
-static int read_score(const char *name, struct sutra_unpack *u, float *ret, struct sutra_err *err)
+/* ---- decoding ---- */
+
+void sutra_decoder_init(struct sutra_decoder *d)
 {
-	struct sutra_value v;
-	double d;
-
-	if (sutra_unpack_next(u, &v))
-		return cut_off(err, name);
-	if (to_double(&v, &d))
-		return wrong_type(err, name, "a number", v.type);
-	if (!isfinite((float)d))
-		return sutra_fail(err, SUTRA_E_INVALID, "%s is not a finite number", name);
-	*ret = (float)d;
-	return 0;
+	sutra_buf_init(&d->text, SUTRA_FRAME_MAX);
+	sutra_buf_init(&d->floats, SUTRA_FRAME_MAX);
 }
 
-static int read_strength(struct sutra_request *r, const char *name, struct sutra_unpack *u,
-			 struct sutra_err *err)
+void sutra_decoder_release(struct sutra_decoder *d)
 {
-	return read_score(name, u, &r->concept.strength, err);
+	if (!d)
+		return;
+	sutra_buf_release(&d->text);
+	sutra_buf_release(&d->floats);
 }
 
-static int read_confidence(struct sutra_request *r, const char *name, struct sutra_unpack *u,
-			   struct sutra_err *err)
+/* Ready for the next message, whose embeddings take at most n bytes. */
+static int reset(struct sutra_decoder *d, size_t n, struct sutra_err *err)
 {
-	return read_score(name, u, &r->concept.confidence, err);
+	d->m = (struct sutra_message){ .op = SUTRA_OP_COUNT };
+	d->error.code = 0;
+	sutra_buf_clear(&d->text);
+	sutra_buf_clear(&d->floats);
+	return sutra_buf_reserve(&d->floats, n) ? 0 : sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
 }
-
-static int read_metadata(struct sutra_request *r, const char *name, struct sutra_unpack *u,
-			 struct sutra_err *err)
-{
-	struct sutra_unpack start = *u;
-	struct sutra_value v;
-	int rc;
-
-	if (sutra_unpack_next(u, &v))
-		return cut_off(err, name);
-	if (v.type == SUTRA_V_NIL)
-		return 0;
-	if (v.type == SUTRA_V_MAP) {
-		*u = start;
-		rc = sutra_unpack_json(u, &r->metadata);
-		if (rc == SUTRA_E_INVALID)
-			return sutra_fail(err, rc, "%s has a value that JSON cannot hold", name);
-		if (rc == SUTRA_E_TOOBIG)
-			return sutra_fail(err, rc, "%s is above %u bytes as JSON", name,
-					  SUTRA_LIMIT_METADATA);
-		if (rc)
-			return sutra_fail(err, rc, "%s: %s", name, sutra_err_text(rc));
-		r->concept.metadata = r->metadata.data;
-		r->concept.metadata_len = r->metadata.len;
-		return 0;
-	}
-	*u = start;
-	if ((rc = read_bytes(name, u, SUTRA_LIMIT_METADATA, &v, err)))
-		return rc;
-	if (!sutra_str_utf8(v.s, v.n, NULL))
-		return sutra_fail(err, SUTRA_E_INVALID, "%s is not UTF-8", name);
-	r->concept.metadata = v.n ? v.s : NULL;
-	r->concept.metadata_len = v.n;
-	return 0;
-}
-
-static int read_ttl(struct sutra_request *r, const char *name, struct sutra_unpack *u,
-		    struct sutra_err *err)
-{
-	struct sutra_value v;
-
-	if (sutra_unpack_next(u, &v))
-		return cut_off(err, name);
-	if (v.type == SUTRA_V_NIL)
-		return 0;
-	if (v.type != SUTRA_V_UINT)
-		return wrong_type(err, name, "a whole number of seconds", v.type);
-	if (v.u > SUTRA_LIMIT_TTL)
-		return sutra_fail(err, SUTRA_E_TOOBIG, "%s is %llu; at most %u are allowed", name,
-				  (unsigned long long)v.u, SUTRA_LIMIT_TTL);
-	r->concept.ttl_seconds = v.u;
-	return 0;
-}
-
-static int read_with_embedding(struct sutra_request *r, const char *name, struct sutra_unpack *u,
-			       struct sutra_err *err)
-{
-	struct sutra_value v;
-
-	if (sutra_unpack_next(u, &v))
-		return cut_off(err, name);
-	if (v.type != SUTRA_V_BOOL)
-		return wrong_type(err, name, "a boolean", v.type);
-	r->with_embedding = v.u;
-	return 0;
-}
-
-static const struct argument learn_arguments[] = {
-	{ "concept_id", true, read_id },	  { "content", true, read_content },
-	{ "embedding", false, read_embedding },	  { "strength", false, read_strength },
-	{ "confidence", false, read_confidence }, { "metadata", false, read_metadata },
-	{ "ttl_seconds", false, read_ttl },	  { 0 },
-};
-static const struct argument query_arguments[] = {
-	{ "concept_id", true, read_id }, { "with_embedding", false, read_with_embedding }, { 0 },
-};
-static const struct argument get_arguments[] = {
-	{ "concept_ids", true, read_ids }, { "with_embedding", false, read_with_embedding }, { 0 },
-};
-static const struct argument delete_arguments[] = { { "concept_id", true, read_id }, { 0 } };
-static const struct argument no_arguments[] = { { 0 } };
-
-/* Requests without a row are not served yet. */
-static const struct argument *const arguments_of[SUTRA_OP_COUNT] = {
-	[SUTRA_OP_LEARN_CONCEPT] = learn_arguments, [SUTRA_OP_QUERY_CONCEPT] = query_arguments,
-	[SUTRA_OP_GET_CONCEPTS] = get_arguments,    [SUTRA_OP_DELETE_CONCEPT] = delete_arguments,
-	[SUTRA_OP_GET_STATS] = no_arguments,	    [SUTRA_OP_FLUSH] = no_arguments,
-	[SUTRA_OP_CLEAR] = no_arguments,	    [SUTRA_OP_HEALTH_CHECK] = no_arguments,
-};
 
 static bool is(const struct sutra_value *v, const char *name)
 {
 	return v->type == SUTRA_V_STR && v->n == strlen(name) && !memcmp(v->s, name, v->n);
 }
 
-static int read_pair(struct sutra_request *r, const struct argument *rows, unsigned *seen,
+static int read_field(struct sutra_decoder *d, enum field_number number, struct sutra_unpack *u,
+		      struct sutra_err *err)
+{
+	return fields[number].kind->read(d, &fields[number], u, err);
+}
+
+/* One pair of a map of them; what has no name in the list is stepped over. */
+static int read_pair(struct sutra_decoder *d, const enum field_number *list, unsigned *seen,
 		     struct sutra_unpack *u, struct sutra_err *err)
 {
 	struct sutra_value key;
 
 	if (sutra_unpack_next(u, &key))
-		return cut_off(err, sutra_op_name(r->op));
+		return field_cut_off(err, operations[d->m.op].name);
 	if (key.type != SUTRA_V_STR)
-		return wrong_type(err, "the name of an argument", "a string", key.type);
-	for (unsigned i = 0; rows[i].name; i++) {
-		if (!is(&key, rows[i].name))
+		return field_wrong_type(err, "the name of an argument", "a string", key.type);
+	for (unsigned i = 0; i < count(list); i++) {
+		if (!is(&key, fields[list[i]].name))
 			continue;
 		if (*seen & 1u << i)
-			return sutra_fail(err, SUTRA_E_INVALID, "%s is given twice", rows[i].name);
+			return sutra_fail(err, SUTRA_E_INVALID, "%s is given twice", fields[list[i]].name);
 		*seen |= 1u << i;
-		return rows[i].read(r, rows[i].name, u, err);
+		return read_field(d, list[i], u, err);
 	}
-	return sutra_unpack_skip(u) ? cut_off(err, "an argument") : 0;
+	return sutra_unpack_skip(u) ? field_cut_off(err, "an argument") : 0;
 }
 
-static int read_arguments(struct sutra_request *r, struct sutra_unpack *u, struct sutra_err *err)
+/* A map or an array of the fields, of which the first `required` must be there. */
+static int read_fields(struct sutra_decoder *d, const enum field_number *list, unsigned required,
+		       struct sutra_unpack *u, struct sutra_err *err)
 {
-	const struct argument *rows = arguments_of[r->op];
+	const char *name = operations[d->m.op].name;
 	struct sutra_value v;
 	unsigned seen = 0;
-	int rc;
+	int rc = 0;
 
 	if (sutra_unpack_next(u, &v))
-		return cut_off(err, sutra_op_name(r->op));
-	if (v.type == SUTRA_V_NIL || (v.type == SUTRA_V_ARRAY && !v.n))
-		v = (struct sutra_value){ .type = SUTRA_V_MAP };
-	if (v.type != SUTRA_V_MAP)
-		return wrong_type(err, sutra_op_name(r->op), "a map of arguments", v.type);
-	for (uint32_t i = 0; i < v.n; i++)
-		if ((rc = read_pair(r, rows, &seen, u, err)))
-			return rc;
-	for (unsigned i = 0; rows[i].name; i++)
-		if (rows[i].required && !(seen & 1u << i))
-			return sutra_fail(err, SUTRA_E_INVALID, "%s lacks %s", sutra_op_name(r->op),
-					  rows[i].name);
-	return 0;
+		return field_cut_off(err, name);
+	if (v.type == SUTRA_V_NIL)
+		v = (struct sutra_value){ .type = SUTRA_V_ARRAY };
+	if (v.type != SUTRA_V_MAP && v.type != SUTRA_V_ARRAY)
+		return field_wrong_type(err, name, "a map or an array of arguments", v.type);
+	if (v.type == SUTRA_V_ARRAY && v.n > count(list))
+		return sutra_fail(err, SUTRA_E_INVALID, "%s has %u arguments; it takes %u", name, v.n, count(list));
+	for (uint32_t i = 0; i < v.n && !rc; i++) {
+		if (v.type == SUTRA_V_MAP) {
+			rc = read_pair(d, list, &seen, u, err);
+		} else {
+			seen |= 1u << i;
+			rc = read_field(d, list[i], u, err);
+		}
+	}
+	for (unsigned i = 0; i < required && !rc; i++)
+		if (!(seen & 1u << i))
+			rc = sutra_fail(err, SUTRA_E_INVALID, "%s lacks %s", name, fields[list[i]].name);
+	return rc;
 }
 
-static int find_op(const struct sutra_value *name, enum sutra_op *ret, struct sutra_err *err)
+static enum sutra_op find_op(const struct sutra_value *name)
+{
+	int op = 0;
+
+	while (op < SUTRA_OP_COUNT && !is(name, operations[op].name))
+		op++;
+	return (enum sutra_op)op;
+}
+
+static int not_served(const struct sutra_value *name, struct sutra_err *err)
 {
 	if (name->type != SUTRA_V_STR)
-		return wrong_type(err, "the name of a request", "a string", name->type);
-	for (int op = 0; op < SUTRA_OP_COUNT; op++) {
-		if (!is(name, ops[op].name))
-			continue;
-		*ret = (enum sutra_op)op;
-		if (arguments_of[op])
-			return 0;
-		return sutra_fail(err, SUTRA_E_UNSUPPORTED,
-				  "%s is not supported by this server; it serves the cache's requests",
-				  ops[op].name);
-	}
+		return field_wrong_type(err, "the name of a request", "a string", name->type);
+	for (size_t i = 0; i < sizeof(later) / sizeof(*later); i++)
+		if (is(name, later[i]))
+			return sutra_fail(err, SUTRA_E_UNSUPPORTED,
+					  "%s is not supported by this server; it serves the cache's requests",
+					  later[i]);
 	for (uint32_t i = 0; i < name->n && i < 64; i++)
 		if (name->s[i] < ' ' || name->s[i] > '~')
 			return sutra_fail(err, SUTRA_E_INVALID, "unknown request");
@@ -391,34 +302,51 @@ static int find_op(const struct sutra_value *name, enum sutra_op *ret, struct su
 			  (int)(name->n < 64 ? name->n : 64), name->s);
 }
 
-int sutra_request_decode(struct sutra_request *r, const void *payload, size_t n,
-			 struct sutra_err *err)
+/* Up to the name; *ret_bare: nothing stands behind it. */
+static int read_name(struct sutra_unpack *u, struct sutra_value *ret, bool *ret_bare)
+{
+	if (sutra_unpack_next(u, ret))
+		return SUTRA_E_SYNTAX;
+	*ret_bare = ret->type == SUTRA_V_STR;
+	if (*ret_bare)
+		return 0;
+	return ret->type != SUTRA_V_MAP || ret->n != 1 ? SUTRA_E_INVALID : sutra_unpack_next(u, ret);
+}
+
+enum sutra_op sutra_request_op(const void *payload, size_t n)
 {
 	struct sutra_unpack u = sutra_unpack_of(payload, n);
 	struct sutra_value v;
 	bool bare;
-	int rc;
 
-	if (sutra_unpack_next(&u, &v))
-		return n ? cut_off(err, "the message") :
-			   sutra_fail(err, SUTRA_E_SYNTAX, "the frame is empty");
-	bare = v.type == SUTRA_V_STR;
-	if (!bare && (v.type != SUTRA_V_MAP || v.n != 1))
-		return sutra_fail(err, SUTRA_E_INVALID,
-				  "a request must be a map with one pair, or a name; not %s",
-				  v.type == SUTRA_V_MAP ? "another map" : sutra_value_type_name(v.type));
-	if (!bare && sutra_unpack_next(&u, &v))
-		return cut_off(err, "the name of the request");
-	if ((rc = find_op(&v, &r->op, err)))
+	return read_name(&u, &v, &bare) ? SUTRA_OP_COUNT : find_op(&v);
+}
+
+int sutra_request_decode(struct sutra_decoder *d, const void *payload, size_t n, struct sutra_err *err)
+{
+	struct sutra_unpack u = sutra_unpack_of(payload, n);
+	const struct operation *o;
+	struct sutra_value v = { 0 };
+	bool bare;
+	int rc = reset(d, SUTRA_LIMIT_DIMENSION * sizeof(float), err);
+
+	if (rc)
 		return rc;
-	r->concept = (struct sutra_concept){ .strength = 1, .confidence = 1 };
-	r->with_embedding = r->op == SUTRA_OP_GET_CONCEPTS;
-	r->n = 0;
-	sutra_buf_clear(&r->metadata);
-	if (bare && arguments_of[r->op][0].name)
-		return sutra_fail(err, SUTRA_E_INVALID, "%s lacks %s", sutra_op_name(r->op),
-				  arguments_of[r->op][0].name);
-	if (!bare && (rc = read_arguments(r, &u, err)))
+	rc = read_name(&u, &v, &bare);
+	if (rc == SUTRA_E_INVALID)
+		return sutra_fail(err, rc, "a request must be a map with one pair, or a name; not %s",
+				  v.type == SUTRA_V_MAP ? "another map" : sutra_value_type_name(v.type));
+	if (rc)
+		return n ? field_cut_off(err, "the message") : sutra_fail(err, rc, "the frame is empty");
+	d->m.op = find_op(&v);
+	if (d->m.op == SUTRA_OP_COUNT)
+		return not_served(&v, err);
+	o = &operations[d->m.op];
+	for (unsigned i = 0; i < count(o->arguments); i++)
+		field_reset(d, &fields[o->arguments[i]]);
+	if (bare && o->required)
+		return sutra_fail(err, SUTRA_E_INVALID, "%s lacks %s", o->name, fields[o->arguments[0]].name);
+	if (!bare && (rc = read_fields(d, o->arguments, o->required, &u, err)))
 		return rc;
 	if (u.p != u.end)
 		return sutra_fail(err, SUTRA_E_SYNTAX, "%zu bytes stand behind the message",
@@ -426,14 +354,55 @@ int sutra_request_decode(struct sutra_request *r, const void *payload, size_t n,
 	return 0;
 }
 
-void sutra_request_init(struct sutra_request *r)
+static int code_of_name(const struct sutra_value *name)
 {
-	r->n = 0;
-	sutra_buf_init(&r->metadata, SUTRA_LIMIT_METADATA);
+	int code = SUTRA_E_FIRST_ + 1;
+
+	while (code < SUTRA_E_END_ && !is(name, sutra_err_name(code)))
+		code++;
+	return code < SUTRA_E_END_ ? code : SUTRA_E_INTERNAL;
 }
 
-void sutra_request_release(struct sutra_request *r)
+static int read_error(struct sutra_decoder *d, struct sutra_unpack *u)
 {
-	if (r)
-		sutra_buf_release(&r->metadata);
+	struct sutra_value map, key, v, message = { .s = "" };
+	int code = SUTRA_E_INTERNAL;
+
+	if (sutra_unpack_next(u, &map) || map.type != SUTRA_V_MAP)
+		return SUTRA_E_SYNTAX;
+	for (uint32_t i = 0; i < map.n; i++) {
+		if (sutra_unpack_next(u, &key) || sutra_unpack_next(u, &v) || v.type != SUTRA_V_STR)
+			return SUTRA_E_SYNTAX;
+		if (is(&key, "code"))
+			code = code_of_name(&v);
+		else if (is(&key, "message"))
+			message = v;
+	}
+	sutra_fail(&d->error, code, "%.*s", message.n < 512 ? (int)message.n : 512, message.s);
+	return 0;
+}
+
+int sutra_answer_decode(struct sutra_decoder *d, const void *payload, size_t n, struct sutra_err *err)
+{
+	struct sutra_unpack u = sutra_unpack_of(payload, n);
+	const struct operation *o = operations;
+	struct sutra_value v;
+	int rc = reset(d, n < SUTRA_FRAME_MAX ? n : SUTRA_FRAME_MAX, err);
+
+	if (rc)
+		return rc;
+	if (sutra_unpack_next(&u, &v) || v.type != SUTRA_V_MAP || v.n != 1 || sutra_unpack_next(&u, &v))
+		return field_cut_off(err, "the answer");
+	if (is(&v, "Error"))
+		return read_error(d, &u) ? field_cut_off(err, "the error") : 0;
+	while (o < operations + SUTRA_OP_COUNT && !is(&v, o->answer))
+		o++;
+	if (o == operations + SUTRA_OP_COUNT)
+		return sutra_fail(err, SUTRA_E_SYNTAX, "the answer has no known name");
+	d->m.op = (enum sutra_op)(o - operations);
+	if (o->shape != BARE)
+		return read_fields(d, o->answers, count(o->answers), &u, err);
+	if (o->answers[0])
+		return read_field(d, o->answers[0], &u, err);
+	return sutra_unpack_skip(&u) ? field_cut_off(err, o->answer) : 0;
 }

@@ -7,11 +7,11 @@
  * socket is full. Answers come in the order of the requests, so the calls not yet
  * answered are a plain queue and need no numbers.
  *
- * A call past its deadline is told so and stays in the queue as a husk, because its answer
- * may still come and must be matched with something. A husk that is three time limits old
- * means the server does not answer at all: the connection is given up. The
- * deadline is the head's (all limits are equal); a timerfd, armed when the
- * queue stops being empty, wakes the thread for it, so that an idle client never wakes.
+ * The caller of a call past its deadline is told so, and the call stays in the queue, because its
+ * answer may still come and must be matched with something. One that is three time limits late
+ * means the server does not answer at all: the connection is given up. The first deadline is the
+ * head's (all limits are equal); a timerfd, armed when the queue stops being empty, wakes the thread
+ * for it, so that an idle client never wakes.
  *
  * Lock: `lock` guards what stands below it in the struct. No callback runs under it.
  * The descriptor is changed only by the thread, under the lock.
@@ -33,9 +33,25 @@
 #include "base/clock.h"
 #include "wire/frame.h"
 #include "wire/reconnect.h"
-#include "wire/store_call.h"
 
 enum { READ_CHUNK = 65536, KEEP_INPUT = 1 << 20 };
+
+struct call {
+	struct call *next;
+	enum sutra_op op;
+	int code;		/* of one that could not be sent */
+	bool timed_out;		/* its caller knows; the answer may still come */
+	size_t n_ids;		/* asked for */
+	uint64_t deadline;
+	sutra_store_done *done;
+	void *user;
+};
+
+/* In the order of their requests. It has no lock of its own. */
+struct calls {
+	struct call *head, **tail;
+	size_t n;
+};
 
 struct sutra_store_client {
 	char *host;
@@ -44,15 +60,14 @@ struct sutra_store_client {
 	size_t max_queued;
 	pthread_t thread;
 	struct sutra_buf in;		/* the thread's alone */
-	struct sutra_answer *answer;
-	const struct sutra_concept **found;
+	struct sutra_decoder *decoder;	/* the thread's alone */
 	struct reconnect reconnect;	/* while fd is -1 */
 	atomic_bool up, stop;
 	atomic_ullong calls, answered, failures, timeouts, busy, connects, disconnects;
 	pthread_mutex_t lock;
 	int fd;				/* -1: down */
 	uint64_t connected_ns;
-	struct store_calls waiting, failed;
+	struct calls waiting, failed;
 	struct sutra_buf out;
 	size_t out_at;			/* bytes of out already sent */
 	bool timer_armed, want_write;
@@ -71,11 +86,44 @@ static void wake_thread(struct sutra_store_client *c)
 		return;	/* EAGAIN: it is awake */
 }
 
+static void push(struct calls *q, struct call *c)
+{
+	c->next = NULL;
+	*q->tail = c;
+	q->tail = &c->next;
+	q->n++;
+}
+
+static struct call *pop(struct calls *q)
+{
+	struct call *c = q->head;
+
+	if (!c)
+		return NULL;
+	q->head = c->next;
+	if (!q->head)
+		q->tail = &q->head;
+	q->n--;
+	return c;
+}
+
+static void clear(struct calls *q) { *q = (struct calls){ .tail = &q->head }; }
+
+/* Moves all there are to *ret. */
+static void take(struct calls *q, struct calls *ret)
+{
+	*ret = *q;
+	if (!ret->head)	/* its tail would be q's */
+		clear(ret);
+	clear(q);
+}
+
 /* Tells the caller that its call failed. Not under the lock. */
-static void tell_failure(struct sutra_store_client *c, const struct store_call *call, int code)
+static void tell_failure(struct sutra_store_client *c, const struct call *call, int code)
 {
 	count(&c->failures);
-	store_call_fail(call, code);
+	if (call->done)
+		call->done(call->user, code, NULL);
 }
 
 /* ---- callers ---- */
@@ -111,140 +159,60 @@ static void arm_timer(struct sutra_store_client *c, uint64_t at)
 	timerfd_settime(c->timer, TFD_TIMER_ABSTIME, &t, NULL);
 }
 
-/* Locks, and says whether a frame may be appended; *ret_begin is where. */
-static int submit_begin(struct sutra_store_client *c, size_t *ret_begin)
+/* Under the lock: appends the frame and notes its call, or says why not. */
+static int append(struct sutra_store_client *c, const struct sutra_message *request, struct call *call)
 {
-	pthread_mutex_lock(&c->lock);
-	*ret_begin = c->out.len;
-	if (c->fd < 0)
-		return SUTRA_E_UNAVAILABLE;
-	return c->waiting.n < c->max_queued ? 0 : SUTRA_E_BUSY;
+	size_t begin = c->out.len;
+	int code = c->fd < 0 ? SUTRA_E_UNAVAILABLE : c->waiting.n < c->max_queued ? 0 : SUTRA_E_BUSY;
+
+	if (code)
+		return code;
+	code = sutra_request_encode(&c->out, request);
+	if (code) {
+		if (sutra_buf_error(&c->out) == SUTRA_E_TOOBIG)
+			code = SUTRA_E_BUSY;	/* the queue is full, not the frame too large */
+		c->out.len = begin;
+		c->out.error = 0;
+		return code;
+	}
+	call->deadline = sutra_clock_ns() + c->timeout_ns;
+	push(&c->waiting, call);
+	if (!c->timer_armed)
+		arm_timer(c, call->deadline);
+	if (c->out_at == begin)
+		send_some(c);
+	if (c->out.len && !c->want_write) {
+		c->want_write = true;
+		wake_thread(c);
+	}
+	return 0;
 }
 
-/* Notes the call whose frame stands at the end of out, sends, unlocks. With a code, takes
- * the frame back and has the thread tell it. call NULL: no memory for it. */
-static void submit_end(struct sutra_store_client *c, struct store_call *call, size_t begin, int code)
+void sutra_store_call(struct sutra_store_client *c, const struct sutra_message *request,
+		      sutra_store_done *done, void *user)
 {
-	bool alone = c->out_at == begin, overflow = false;
+	const struct call made = { .op = request->op, .n_ids = request->n_ids, .done = done, .user = user };
+	struct call *call = sutra_memdup(&made, sizeof(made));
+	bool is_noted = false;
+	int code = SUTRA_E_NOMEM;
 
-	if (sutra_buf_error(&c->out)) {
-		code = c->out.error == SUTRA_E_TOOBIG ? SUTRA_E_BUSY : c->out.error;
-		c->out.error = 0;
-	}
-	if (code) {
-		c->out.len = begin;
-		call->code = code;
-		overflow = c->failed.n >= c->max_queued;
-		if (!overflow)
-			store_calls_push(&c->failed, call);
-		wake_thread(c);
-	} else {
-		call->deadline = sutra_clock_ns() + c->timeout_ns;
-		store_calls_push(&c->waiting, call);
-		if (!c->timer_armed)
-			arm_timer(c, call->deadline);
-		if (alone)
-			send_some(c);
-		if (c->out.len && !c->want_write) {
-			c->want_write = true;
+	if (call) {
+		pthread_mutex_lock(&c->lock);
+		code = call->code = append(c, request, call);
+		is_noted = !code || c->failed.n < c->max_queued;
+		if (code && is_noted) {
+			push(&c->failed, call);
 			wake_thread(c);
 		}
+		pthread_mutex_unlock(&c->lock);
+		count(&c->calls);
 	}
-	pthread_mutex_unlock(&c->lock);
-	count(&c->calls);
 	if (code == SUTRA_E_BUSY)
 		count(&c->busy);
-	if (overflow) {
-		tell_failure(c, call, code);
+	if (!is_noted) {
+		tell_failure(c, &made, code);
 		sutra_free(call);
 	}
-}
-
-/* A copy of *call on the heap; without memory the caller is told at once. */
-static struct store_call *note(struct sutra_store_client *c, const struct store_call *call)
-{
-	struct store_call *copy = sutra_memdup(call, sizeof(*call));
-
-	if (!copy)
-		tell_failure(c, call, SUTRA_E_NOMEM);
-	return copy;
-}
-
-void sutra_store_get(struct sutra_store_client *c, const char *const *ids, size_t n,
-		     sutra_get_done *done, void *user)
-{
-	struct store_call *made = note(c, &(struct store_call){ .op = SUTRA_OP_GET_CONCEPTS, .n = n,
-								.get = done, .user = user });
-	size_t begin;
-	int code;
-
-	if (!made)
-		return;
-	code = submit_begin(c, &begin);
-	if (!code)
-		code = sutra_request_get(&c->out, ids, n);
-	submit_end(c, made, begin, code);
-}
-
-void sutra_store_put(struct sutra_store_client *c, const struct sutra_concept *concept,
-		     sutra_call_done *done, void *user)
-{
-	struct store_call *made = note(c, &(struct store_call){ .op = SUTRA_OP_LEARN_CONCEPT,
-								.call = done, .user = user });
-	size_t begin;
-	int code;
-
-	if (!made)
-		return;
-	code = submit_begin(c, &begin);
-	if (!code)
-		code = sutra_request_learn(&c->out, concept);
-	submit_end(c, made, begin, code);
-}
-
-void sutra_store_delete(struct sutra_store_client *c, const char *id, sutra_call_done *done,
-			void *user)
-{
-	struct store_call *made = note(c, &(struct store_call){ .op = SUTRA_OP_DELETE_CONCEPT,
-								.call = done, .user = user });
-	size_t begin;
-	int code;
-
-	if (!made)
-		return;
-	code = submit_begin(c, &begin);
-	if (!code)
-		code = sutra_request_id(&c->out, SUTRA_OP_DELETE_CONCEPT, id, false);
-	submit_end(c, made, begin, code);
-}
-
-static void submit_bare(struct sutra_store_client *c, const struct store_call *prototype)
-{
-	struct store_call *call = note(c, prototype);
-	size_t begin;
-	int code;
-
-	if (!call)
-		return;
-	code = submit_begin(c, &begin);
-	if (!code)
-		code = sutra_request_bare(&c->out, call->op);
-	submit_end(c, call, begin, code);
-}
-
-void sutra_store_clear(struct sutra_store_client *c, sutra_call_done *done, void *user)
-{
-	submit_bare(c, &(struct store_call){ .op = SUTRA_OP_CLEAR, .call = done, .user = user });
-}
-
-void sutra_store_flush(struct sutra_store_client *c, sutra_call_done *done, void *user)
-{
-	submit_bare(c, &(struct store_call){ .op = SUTRA_OP_FLUSH, .call = done, .user = user });
-}
-
-void sutra_store_stats(struct sutra_store_client *c, sutra_stats_done *done, void *user)
-{
-	submit_bare(c, &(struct store_call){ .op = SUTRA_OP_GET_STATS, .stats = done, .user = user });
 }
 
 /* ---- the thread ---- */
@@ -257,12 +225,12 @@ static void watch(struct sutra_store_client *c, int fd, uint32_t events, int op)
 }
 
 /* Tells every call of the queue, oldest first. */
-static void fail_all(struct sutra_store_client *c, struct store_calls *q, int code)
+static void fail_all(struct sutra_store_client *c, struct calls *q, int code)
 {
-	struct store_call *call;
+	struct call *call;
 
-	while ((call = store_calls_pop(q))) {
-		if (!call->husk)
+	while ((call = pop(q))) {
+		if (!call->timed_out)
 			tell_failure(c, call, code ? code : call->code);
 		sutra_free(call);
 	}
@@ -270,13 +238,13 @@ static void fail_all(struct sutra_store_client *c, struct store_calls *q, int co
 
 static void disconnect(struct sutra_store_client *c, int code)
 {
-	struct store_calls lost;
+	struct calls lost;
 	int fd;
 
 	pthread_mutex_lock(&c->lock);
 	fd = c->fd;
 	c->fd = -1;
-	store_calls_take(&c->waiting, &lost);
+	take(&c->waiting, &lost);
 	sutra_buf_clear(&c->out);
 	c->out_at = 0;
 	c->want_write = false;
@@ -304,28 +272,35 @@ static void connected(struct sutra_store_client *c, int fd)
 	atomic_store(&c->up, true);
 }
 
+/* Whether what was decoded can be the call's answer. */
+static bool fits(const struct call *call, const struct sutra_message *m)
+{
+	return m->op == call->op && m->n_concepts == call->n_ids;
+}
+
 /* Gives the answer to the call it belongs to. 0, or why the connection is no use. */
 static int deliver(struct sutra_store_client *c, const char *payload, size_t n)
 {
-	struct sutra_answer *a = c->answer;
-	struct store_call *call;
-	int rc;
+	struct sutra_decoder *d = c->decoder;
+	struct call *call;
+	int rc = 0;
 
 	pthread_mutex_lock(&c->lock);
-	call = store_calls_pop(&c->waiting);
+	call = pop(&c->waiting);
 	pthread_mutex_unlock(&c->lock);
 	if (!call)
 		return SUTRA_E_CORRUPT;	/* an answer nobody asked for */
-	rc = call->husk ? 0 : sutra_answer_decode(a, payload, n);
-	if (!rc && !call->husk && !a->code && !store_call_fits(call, a))
-		rc = SUTRA_E_CORRUPT;
-	if (call->husk) {
-		;
-	} else if (rc || a->code) {
-		tell_failure(c, call, rc ? SUTRA_E_CORRUPT : a->code);
-	} else {
-		count(&c->answered);
-		store_call_answer(call, a, c->found);
+	if (!call->timed_out) {
+		rc = sutra_answer_decode(d, payload, n, NULL);
+		if (!rc && !d->error.code && !fits(call, &d->m))
+			rc = SUTRA_E_CORRUPT;
+		if (rc || d->error.code) {
+			tell_failure(c, call, rc ? SUTRA_E_CORRUPT : d->error.code);
+		} else {
+			count(&c->answered);
+			if (call->done)
+				call->done(call->user, 0, &d->m);
+		}
 	}
 	sutra_free(call);
 	return rc;
@@ -362,7 +337,7 @@ static void read_answers(struct sutra_store_client *c)
 		sutra_buf_release(&c->in);
 }
 
-/* Makes husks of the calls that are late; gives up a server that answers nothing. */
+/* Tells the callers of the calls that are late; gives up a server that answers nothing. */
 static void expire(struct sutra_store_client *c)
 {
 	uint64_t now = sutra_clock_ns(), next = 0;
@@ -370,15 +345,15 @@ static void expire(struct sutra_store_client *c)
 
 	pthread_mutex_lock(&c->lock);
 	c->timer_armed = false;
-	for (struct store_call *call = c->waiting.head; call; call = call->next) {
-		dead |= call->husk && now >= call->deadline + 3 * c->timeout_ns;
-		if (call->husk)
+	for (struct call *call = c->waiting.head; call; call = call->next) {
+		dead |= call->timed_out && now >= call->deadline + 3 * c->timeout_ns;
+		if (call->timed_out)
 			continue;
 		if (call->deadline > now) {
 			next = call->deadline;
 			break;
 		}
-		call->husk = true;
+		call->timed_out = true;
 		count(&c->timeouts);
 		pthread_mutex_unlock(&c->lock);	/* the thread alone takes calls off: call stays */
 		tell_failure(c, call, SUTRA_E_TIMEOUT);
@@ -405,10 +380,10 @@ static void write_more(struct sutra_store_client *c)
 
 static void tell_failed(struct sutra_store_client *c)
 {
-	struct store_calls q;
+	struct calls q;
 
 	pthread_mutex_lock(&c->lock);
-	store_calls_take(&c->failed, &q);
+	take(&c->failed, &q);
 	pthread_mutex_unlock(&c->lock);
 	fail_all(c, &q, 0);
 }
@@ -465,10 +440,8 @@ static void destroy(struct sutra_store_client *c)
 		close(c->wake);
 	if (c->timer >= 0)
 		close(c->timer);
-	if (c->answer)
-		sutra_answer_release(c->answer);
-	sutra_free(c->answer);
-	sutra_free(c->found);
+	sutra_decoder_release(c->decoder);
+	sutra_free(c->decoder);
 	sutra_buf_release(&c->in);
 	sutra_buf_release(&c->out);
 	sutra_free(c->host);
@@ -487,20 +460,19 @@ int sutra_store_client_new(const struct sutra_store_client_options *o,
 	c->fd = -1;
 	c->timeout_ns = o->timeout_ns ? o->timeout_ns : 1000000000u;
 	c->max_queued = o->max_queued ? o->max_queued : 65536;
-	store_calls_init(&c->waiting);
-	store_calls_init(&c->failed);
+	clear(&c->waiting);
+	clear(&c->failed);
 	sutra_buf_init(&c->in, (size_t)SUTRA_FRAME_MAX + READ_CHUNK + SUTRA_FRAME_HEAD);
 	sutra_buf_init(&c->out, o->max_queued_bytes ? o->max_queued_bytes : SUTRA_FRAME_MAX);
 	c->host = sutra_strdup(o->host);
 	reconnect_init(&c->reconnect, c->host, o->port, c->timeout_ns);
-	c->answer = sutra_calloc(1, sizeof(*c->answer));
-	c->found = sutra_calloc(SUTRA_LIMIT_BATCH, sizeof(*c->found));
-	if (c->answer)
-		sutra_answer_init(c->answer);
+	c->decoder = sutra_calloc(1, sizeof(*c->decoder));
+	if (c->decoder)
+		sutra_decoder_init(c->decoder);
 	c->epoll = epoll_create1(EPOLL_CLOEXEC);
 	c->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	c->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (!c->host || !c->answer || !c->found || c->epoll < 0 || c->wake < 0 || c->timer < 0) {
+	if (!c->host || !c->decoder || c->epoll < 0 || c->wake < 0 || c->timer < 0) {
 		destroy(c);
 		return sutra_fail(err, SUTRA_E_NOMEM, "no memory or descriptors for the storage client");
 	}

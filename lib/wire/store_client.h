@@ -43,21 +43,12 @@ struct sutra_store_client_counts {
 void sutra_store_client_counts(const struct sutra_store_client *c,
 			       struct sutra_store_client_counts *ret);
 
-/* found[i] NULL: not there (or expired). code 0 or an error; then n is 0. */
-typedef void sutra_get_done(void *user, int code, const struct sutra_concept *const *found, size_t n);
-/* value: sequence of a put, found (0/1) of a delete, n of a clear. */
-typedef void sutra_call_done(void *user, int code, uint64_t value);
-/* JSON text of StatsOk's map. */
-typedef void sutra_stats_done(void *user, int code, const char *json, size_t n);
+/* code 0: the answer to the call's operation, a.concepts one for each id that was asked for; else NULL. */
+typedef void sutra_store_done(void *user, int code, const struct sutra_message *answer);
 
-void sutra_store_get(struct sutra_store_client *c, const char *const *ids, size_t n,
-		     sutra_get_done *done, void *user);	/* GetConcepts */
-/* done may be NULL: fire and forget, failures are counted. */
-void sutra_store_put(struct sutra_store_client *c, const struct sutra_concept *concept,
-		     sutra_call_done *done, void *user);	/* LearnConcept */
-void sutra_store_delete(struct sutra_store_client *c, const char *id, sutra_call_done *done, void *user);
-void sutra_store_clear(struct sutra_store_client *c, sutra_call_done *done, void *user);
-void sutra_store_flush(struct sutra_store_client *c, sutra_call_done *done, void *user);
-void sutra_store_stats(struct sutra_store_client *c, sutra_stats_done *done, void *user);
+/* Asks for the request's operation; its memory may go when this returns. done may be NULL: nobody wants
+ * to know, failures are counted. */
+void sutra_store_call(struct sutra_store_client *c, const struct sutra_message *request,
+		      sutra_store_done *done, void *user);
 
 #endif

@@ -3,9 +3,10 @@
  *
  * Allocates nothing and copies nothing: strings point into the message. A container is
  * refused when it announces more elements than bytes are left, so what a message can cost
- * is bounded by its own length. (msgpack-c's unpacker builds a tree and takes 24 bytes
- * for each announced element before it has seen one: five bytes can ask for 96 GiB.
- * It packs our messages, and referees this reader in the tests.)
+ * is bounded by its own length. pack.h writes.
+ *
+ * Rejected: msgpack-c, whose unpacker builds a tree and takes 24 bytes for each announced element before
+ * it has seen one: five bytes can ask for 96 GiB. The tests compare both halves with it.
  */
 #ifndef SUTRA_WIRE_UNPACK_H
 #define SUTRA_WIRE_UNPACK_H

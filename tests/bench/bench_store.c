@@ -123,15 +123,19 @@ static void prepare(struct server *s)
 	memset(value, 'v', sizeof(value));
 	for (int i = 0; i < KEYS; i++) {
 		char id[32];
-		const char *ids[1] = { id };
-		struct sutra_concept c = { .id = id, .content = value, .content_len = VALUE, .strength = 1 };
+		const struct sutra_id ids[1] = { { id, 15 } };
+		const struct sutra_message set = { .op = SUTRA_OP_LEARN_CONCEPT,
+						   .concept = { .id = id, .id_len = 15, .content = value,
+								.content_len = VALUE, .strength = 1 } };
+		const struct sutra_message get = { .op = SUTRA_OP_GET_CONCEPTS, .ids = ids, .n_ids = 1,
+						   .with_embedding = true };
 
-		c.id_len = (size_t)snprintf(id, sizeof(id), "%015d", i);
+		snprintf(id, sizeof(id), "%015d", i);
 		sutra_buf_init(&s->set[i], 1 << 16);
 		sutra_buf_init(&s->get[i], 1 << 16);
 		if (!s->redis) {
-			sutra_request_learn(&s->set[i], &c);
-			sutra_request_get(&s->get[i], ids, 1);
+			sutra_request_encode(&s->set[i], &set);
+			sutra_request_encode(&s->get[i], &get);
 			continue;
 		}
 		sutra_buf_addf(&s->set[i], "*3\r\n$3\r\nSET\r\n$15\r\n%s\r\n$%d\r\n", id, VALUE);
@@ -287,7 +291,7 @@ static void memory_and_replay(void)
 		exit(1);
 	for (int i = 0; i < 100000; i++) {
 		char id[32], content[101];
-		struct sutra_record r = { .id = id, .id_len = 16, .content = content, .content_len = 100,
+		struct sutra_concept r = { .id = id, .id_len = 16, .content = content, .content_len = 100,
 					  .embedding = v, .dimension = 256, .strength = 1 };
 
 		snprintf(id, sizeof(id), "%016d", i);

@@ -73,7 +73,7 @@ static struct sutra_engine *open_store(struct sutra_wal_report *ret)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct sutra_wal_report report;
-	struct sutra_record r = { .id = "kept", .id_len = 4, .content = "x", .content_len = 1 };
+	struct sutra_concept r = { .id = "kept", .id_len = 4, .content = "x", .content_len = 1 };
 	struct sutra_engine *e;
 	uint64_t sequence;
 	uint8_t *copy;

@@ -68,41 +68,41 @@ static void wait_below(int n)
 		usleep(100);
 }
 
-static void done(void *user, int code, uint64_t value)
+static void done(void *user, int code, const struct sutra_message *answer)
 {
 	if (code)
 		printf("error %s\n", sutra_err_name(code));
 	else
-		printf("%s %llu\n", (const char *)user, (unsigned long long)value);
+		printf("%s %llu\n", (const char *)user, (unsigned long long)answer->value);
 	atomic_fetch_add(&failures, code != 0);
 	atomic_fetch_sub(&open_calls, 1);
 }
 
-static void none_found(void *user, int code, uint64_t value)
+static void none_found(void *user, int code, const struct sutra_message *answer)
 {
 	atomic_fetch_add(&failures, code != 0);
 	atomic_fetch_sub(&open_calls, 1);
 }
 
-static void got(void *user, int code, const struct sutra_concept *const *found, size_t n)
+static void got(void *user, int code, const struct sutra_message *answer)
 {
-	for (size_t i = 0; i < n; i++)
-		if (found[i])
-			printf("%.*s=%.*s\n", (int)found[i]->id_len, found[i]->id, (int)found[i]->content_len,
-			       (const char *)found[i]->content);
+	for (size_t i = 0; !code && i < answer->n_concepts; i++) {
+		const struct sutra_concept *k = &answer->concepts[i];
+
+		if (k->id)
+			printf("%.*s=%.*s\n", (int)k->id_len, k->id, (int)k->content_len, (const char *)k->content);
 		else
 			puts("nil");
+	}
 	if (code)
 		printf("error %s\n", sutra_err_name(code));
-	atomic_fetch_add(&failures, code != 0);
-	atomic_fetch_sub(&open_calls, 1);
+	none_found(user, code, answer);
 }
 
-static void stats_done(void *user, int code, const char *json, size_t n)
+static void stats_done(void *user, int code, const struct sutra_message *answer)
 {
-	printf("%.*s\n", (int)n, code ? "" : json);
-	atomic_fetch_add(&failures, code != 0);
-	atomic_fetch_sub(&open_calls, 1);
+	puts(code ? "" : answer->json);
+	none_found(user, code, answer);
 }
 
 /* What load writes as number i: checked by verify. */
@@ -114,7 +114,7 @@ static void fill(float *v, size_t dim, long i)
 
 static int ack_file;
 
-static void put_acked(void *user, int code, uint64_t value)
+static void put_acked(void *user, int code, const struct sutra_message *answer)
 {
 	char line[32];
 	long n;
@@ -135,42 +135,45 @@ static int load(struct sutra_store_client *c, char **argv)
 	long n = strtol(argv[1], NULL, 10);
 	static float v[MAX_DIM];
 	char id[64], content[64];
-	struct sutra_concept k = { .id = id, .content = content, .embedding = v,
-				   .dimension = (size_t)strtol(argv[2], NULL, 10), .strength = 1 };
+	struct sutra_message put = { .op = SUTRA_OP_LEARN_CONCEPT,
+				     .concept = { .id = id, .content = content, .embedding = v,
+						  .dimension = (size_t)strtol(argv[2], NULL, 10), .strength = 1 } };
+	struct sutra_concept *k = &put.concept;
 
 	ack_file = open(argv[3], O_WRONLY | O_CREAT | O_TRUNC, 0600);
 	if (ack_file < 0)
 		die("cannot make the file");
 	for (long i = 0; i < n && first_lost < 0; i++) {
-		k.id_len = (size_t)snprintf(id, sizeof(id), "%s%ld", argv[0], i);
-		k.content_len = (size_t)snprintf(content, sizeof(content), "content of %ld", i);
-		fill(v, k.dimension, i);
+		k->id_len = (size_t)snprintf(id, sizeof(id), "%s%ld", argv[0], i);
+		k->content_len = (size_t)snprintf(content, sizeof(content), "content of %ld", i);
+		fill(v, k->dimension, i);
 		wait_below(WINDOW);
 		atomic_fetch_add(&open_calls, 1);
-		sutra_store_put(c, &k, put_acked, (void *)(intptr_t)i);
+		sutra_store_call(c, &put, put_acked, (void *)(intptr_t)i);
 	}
 	wait_below(0);
 	printf("acknowledged %ld\n", atomic_load(&acked));
 	return first_lost >= 0;
 }
 
-static void verify_one(void *user, int code, const struct sutra_concept *const *found, size_t n)
+static void verify_one(void *user, int code, const struct sutra_message *answer)
 {
+	const struct sutra_concept *k = code ? NULL : answer->concepts;
 	long i = (long)(intptr_t)user;
 	static float v[MAX_DIM];
 	char content[64];
-	bool ok = !code && found[0];
+	bool ok = k && k->id;
 
 	if (ok) {
 		snprintf(content, sizeof(content), "content of %ld", i);
-		fill(v, found[0]->dimension, i);
-		ok = found[0]->content_len == strlen(content) &&
-		     !memcmp(found[0]->content, content, strlen(content)) &&
-		     (!found[0]->dimension ||
-		      !memcmp(found[0]->embedding, v, found[0]->dimension * sizeof(float)));
+		fill(v, k->dimension, i);
+		ok = k->content_len == strlen(content) &&
+		     !memcmp(k->content, content, strlen(content)) &&
+		     (!k->dimension ||
+		      !memcmp(k->embedding, v, k->dimension * sizeof(float)));
 	}
 	if (!ok && atomic_fetch_add(&failures, 1) < 5)
-		printf("number %ld is %s\n", i, code ? sutra_err_name(code) : found[0] ? "wrong" : "lost");
+		printf("number %ld is %s\n", i, code ? sutra_err_name(code) : k->id ? "wrong" : "lost");
 	atomic_fetch_sub(&open_calls, 1);
 }
 
@@ -180,12 +183,14 @@ static int verify(struct sutra_store_client *c, char **argv)
 
 	for (long i = 0; i < n; i++) {
 		char id[64];
-		const char *ids[1] = { id };
+		int len = snprintf(id, sizeof(id), "%s%ld", argv[0], i);
+		const struct sutra_id ids[1] = { { id, (size_t)len } };
+		const struct sutra_message get = { .op = SUTRA_OP_GET_CONCEPTS, .ids = ids, .n_ids = 1,
+						   .with_embedding = true };
 
-		snprintf(id, sizeof(id), "%s%ld", argv[0], i);
 		wait_below(WINDOW);
 		atomic_fetch_add(&open_calls, 1);
-		sutra_store_get(c, ids, 1, verify_one, (void *)(intptr_t)i);
+		sutra_store_call(c, &get, verify_one, (void *)(intptr_t)i);
 	}
 	wait_below(0);
 	printf("verified %ld, %d wrong\n", n, atomic_load(&failures));
@@ -194,29 +199,37 @@ static int verify(struct sutra_store_client *c, char **argv)
 
 static int simple(struct sutra_store_client *c, int argc, char **argv)
 {
-	const char *what = argv[0];
+	static const struct {
+		const char *word, *says;
+		enum sutra_op op;
+		sutra_store_done *done;
+	} rows[] = { { "put", "ok", SUTRA_OP_LEARN_CONCEPT, done },
+		     { "get", NULL, SUTRA_OP_GET_CONCEPTS, got },
+		     { "delete", "found", SUTRA_OP_DELETE_CONCEPT, done },
+		     { "clear", "cleared", SUTRA_OP_CLEAR, done },
+		     { "flush", "flushed", SUTRA_OP_FLUSH, done },
+		     { "stats", NULL, SUTRA_OP_GET_STATS, stats_done } };
+	struct sutra_id ids[SUTRA_LIMIT_BATCH] = { 0 };
+	struct sutra_message m = { .concept = { .strength = 1, .confidence = 1, .content_is_text = true },
+				   .with_embedding = true, .ids = ids, .n_ids = (size_t)argc - 1 };
+	size_t at = 0;
 
-	atomic_fetch_add(&open_calls, 1);
-	if (!strcmp(what, "put") && argc >= 3) {
-		const struct sutra_concept k = { .id = argv[1], .id_len = strlen(argv[1]), .content = argv[2],
-						 .content_len = strlen(argv[2]), .strength = 1, .confidence = 1,
-						 .content_is_text = true,
-						 .ttl_seconds = argc > 3 ? strtoull(argv[3], NULL, 10) : 0 };
-
-		sutra_store_put(c, &k, done, (void *)"ok");
-	} else if (!strcmp(what, "get")) {
-		sutra_store_get(c, (const char *const *)argv + 1, (size_t)argc - 1, got, NULL);
-	} else if (!strcmp(what, "delete") && argc == 2) {
-		sutra_store_delete(c, argv[1], done, (void *)"found");
-	} else if (!strcmp(what, "clear")) {
-		sutra_store_clear(c, done, (void *)"cleared");
-	} else if (!strcmp(what, "flush")) {
-		sutra_store_flush(c, done, (void *)"flushed");
-	} else if (!strcmp(what, "stats")) {
-		sutra_store_stats(c, stats_done, NULL);
-	} else {
+	while (at < sizeof(rows) / sizeof(*rows) && strcmp(rows[at].word, argv[0]) != 0)
+		at++;
+	if (at == sizeof(rows) / sizeof(*rows) || m.n_ids > SUTRA_LIMIT_BATCH)
 		die("unknown command");
-	}
+	m.op = rows[at].op;
+	for (int i = 1; i < argc; i++)
+		ids[i - 1] = (struct sutra_id){ argv[i], strlen(argv[i]) };
+	m.concept.id = ids[0].id;
+	m.concept.id_len = ids[0].id_len;
+	m.concept.content = ids[1].id;
+	m.concept.content_len = ids[1].id_len;
+	m.concept.ttl_seconds = argc > 3 ? strtoull(argv[3], NULL, 10) : 0;
+	if (m.op != SUTRA_OP_GET_CONCEPTS)
+		m.n_ids = 0;
+	atomic_fetch_add(&open_calls, 1);
+	sutra_store_call(c, &m, rows[at].done, (void *)(uintptr_t)rows[at].says);
 	wait_below(0);
 	return atomic_load(&failures) != 0;
 }
@@ -340,6 +353,8 @@ static int idle(struct sutra_store_client *c)
 static int crowd(struct sutra_store_client *c, long n)
 {
 	static const char ping[] = "GET /ping HTTP/1.1\r\n\r\n";
+	static const struct sutra_message drop = { .op = SUTRA_OP_DELETE_CONCEPT,
+						   .concept = { .id = "nothing", .id_len = 7 } };
 	long answered = 0;
 	char in[4096];
 
@@ -349,7 +364,7 @@ static int crowd(struct sutra_store_client *c, long n)
 		send_all(fd, ping, sizeof(ping) - 1);
 		answered += recv(fd, in, sizeof(in), 0) > 0;
 		atomic_fetch_add(&open_calls, 1);
-		sutra_store_delete(c, "nothing", none_found, NULL);
+		sutra_store_call(c, &drop, none_found, NULL);
 		wait_below(0);
 	}
 	printf("%ld answered, %d failed\n", answered, atomic_load(&failures));
@@ -359,7 +374,8 @@ static int crowd(struct sutra_store_client *c, long n)
 /* Puts and gets, or flushes, alternate; the i-th get must answer the i-th put, the sequences must rise. */
 static int pipeline(long n, bool flushes)
 {
-	static struct sutra_answer answer;
+	static struct sutra_decoder answer;
+	const struct sutra_message *m = &answer.m;
 	struct sutra_buf out, in;
 	uint64_t last = 0;
 	char id[32];
@@ -367,37 +383,37 @@ static int pipeline(long n, bool flushes)
 
 	sutra_buf_init(&out, 1 << 26);
 	sutra_buf_init(&in, 1 << 26);
-	sutra_answer_init(&answer);
+	sutra_decoder_init(&answer);
 	for (long i = 0; i < n; i++) {
-		struct sutra_concept k = { .id = id, .content = id, .strength = 1 };
-		const char *ids[1] = { id };
+		size_t id_len = (size_t)snprintf(id, sizeof(id), "p%ld", i);
+		const struct sutra_id ids[1] = { { id, id_len } };
+		const struct sutra_message put = { .op = SUTRA_OP_LEARN_CONCEPT,
+						   .concept = { .id = id, .id_len = id_len, .content = id,
+								.content_len = id_len, .strength = 1 } };
+		const struct sutra_message next = { .op = flushes ? SUTRA_OP_FLUSH : SUTRA_OP_GET_CONCEPTS,
+						    .ids = ids, .n_ids = 1, .with_embedding = true };
 
-		k.id_len = k.content_len = (size_t)snprintf(id, sizeof(id), "p%ld", i);
-		sutra_request_learn(&out, &k);
-		if (flushes)
-			sutra_request_bare(&out, SUTRA_OP_FLUSH);
-		else
-			sutra_request_get(&out, ids, 1);
+		sutra_request_encode(&out, &put);
+		sutra_request_encode(&out, &next);
 	}
 	send_all(fd, out.data, out.len);
 	for (long i = 0; i < 2 * n; i++) {
 		size_t len = read_frame(fd, &in);
 
-		wrong += sutra_answer_decode(&answer, in.data + SUTRA_FRAME_HEAD, len) || answer.code;
+		wrong += sutra_answer_decode(&answer, in.data + SUTRA_FRAME_HEAD, len, NULL) || answer.error.code;
 		snprintf(id, sizeof(id), "p%ld", i / 2);
 		if (i % 2 && flushes) {
-			wrong += answer.op != SUTRA_OP_FLUSH;
+			wrong += m->op != SUTRA_OP_FLUSH;
 		} else if (i % 2) {
-			wrong += answer.n != 1 || !answer.found[0] ||
-				 answer.concepts[0].id_len != strlen(id) ||
-				 memcmp(answer.concepts[0].id, id, strlen(id)) != 0;
+			wrong += m->n_concepts != 1 || m->concepts[0].id_len != strlen(id) ||
+				 memcmp(m->concepts[0].id, id, strlen(id)) != 0;
 		} else {
-			wrong += answer.value <= last;
-			last = answer.value;
+			wrong += m->value <= last;
+			last = m->value;
 		}
 		sutra_buf_consume(&in, SUTRA_FRAME_HEAD + len);
 	}
-	sutra_answer_release(&answer);
+	sutra_decoder_release(&answer);
 	sutra_buf_release(&out);
 	sutra_buf_release(&in);
 	close(fd);

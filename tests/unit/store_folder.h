@@ -37,7 +37,7 @@ static inline struct sutra_engine *open_store(size_t max)
 
 static inline int put(struct sutra_engine *e, const char *id, const char *content, uint64_t ttl)
 {
-	const struct sutra_record r = { .id = id, .id_len = strlen(id), .content = content,
+	const struct sutra_concept r = { .id = id, .id_len = strlen(id), .content = content,
 					.content_len = strlen(content), .embedding = vector, .dimension = 4,
 					.metadata = "{}", .metadata_len = 2, .strength = 0.5f,
 					.confidence = 0.25f, .ttl_seconds = ttl };
@@ -55,7 +55,7 @@ static inline void write_one(struct sutra_engine *e, const char *id, const char 
 /* Whether id is there; if so it must be whole and its content one of a, b. */
 static inline bool has(struct sutra_engine *e, const char *id, const char *a, const char *b)
 {
-	struct sutra_record r;
+	struct sutra_concept r;
 
 	if (!sutra_engine_get(e, id, strlen(id), &r))
 		return false;

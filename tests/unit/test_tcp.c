@@ -522,13 +522,7 @@ static void the_server_ends_after_its_answer(void **state)
 
 static atomic_int last_code, calls_done;
 
-static void note_get(void *user, int code, const struct sutra_concept *const *found, size_t n)
-{
-	last_code = code;
-	calls_done++;
-}
-
-static void note_call(void *user, int code, uint64_t value)
+static void note_call(void *user, int code, const struct sutra_message *answer)
 {
 	last_code = code;
 	calls_done++;
@@ -544,7 +538,10 @@ static void the_client_times_out_bounds_and_fails(void **state)
 {
 	struct sutra_store_client_options o = { .host = "127.0.0.1", .timeout_ns = 50000000u,
 						.max_queued = 4 };
-	static const char *const ids[] = { "x" };
+	static const struct sutra_id ids[] = { { "x", 1 } };
+	static const struct sutra_message get = { .op = SUTRA_OP_GET_CONCEPTS, .ids = ids, .n_ids = 1 };
+	static const struct sutra_message drop = { .op = SUTRA_OP_DELETE_CONCEPT,
+						   .concept = { .id = "x", .id_len = 1 } };
 	struct sutra_store_client_counts n;
 	struct sutra_store_client *c;
 	struct sockaddr_in sa;
@@ -559,11 +556,11 @@ static void the_client_times_out_bounds_and_fails(void **state)
 	assert_int_equal(sutra_store_client_new(&o, &c, NULL), 0);
 	while (!sutra_store_client_up(c))
 		usleep(200);
-	sutra_store_get(c, ids, 1, note_get, NULL);
+	sutra_store_call(c, &get, note_call, NULL);
 	wait_calls(1);
 	assert_int_equal(last_code, SUTRA_E_TIMEOUT);
 	for (int i = 0; i < 20; i++)
-		sutra_store_get(c, ids, 1, note_get, NULL);
+		sutra_store_call(c, &get, note_call, NULL);
 	wait_calls(21);
 	sutra_store_client_counts(c, &n);
 	assert_true(n.busy >= 16 && n.timeouts >= 1 && n.failed == 21 && n.answered == 0);
@@ -572,7 +569,7 @@ static void the_client_times_out_bounds_and_fails(void **state)
 	close(silent);	/* and with it what waits in its backlog */
 	while (sutra_store_client_up(c))
 		usleep(200);
-	sutra_store_delete(c, "x", note_call, NULL);
+	sutra_store_call(c, &drop, note_call, NULL);
 	wait_calls(22);
 	assert_int_equal(last_code, SUTRA_E_UNAVAILABLE);
 	sutra_store_client_free(c);

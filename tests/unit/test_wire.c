@@ -1,4 +1,4 @@
-/* lib/wire: frames, the MessagePack reader against msgpack-c, messages, hostile input. */
+/* lib/wire: frames, messages, hostile input; MessagePack beside msgpack-c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,32 +6,33 @@
 
 #include <cmocka.h>
 #include <math.h>
+#include <msgpack.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "net/plain.h"
 #include "wire/frame.h"
 #include "wire/message.h"
+#include "wire/pack.h"
 #include "wire/unpack.h"
 
-static struct sutra_request *request;
-static struct sutra_answer *answer;
+static struct sutra_decoder *request, *answer;
 static struct sutra_buf b;
 
 static int setup(void **state)
 {
 	request = sutra_calloc(1, sizeof(*request));
 	answer = sutra_calloc(1, sizeof(*answer));
-	sutra_request_init(request);
-	sutra_answer_init(answer);
+	sutra_decoder_init(request);
+	sutra_decoder_init(answer);
 	sutra_buf_init(&b, 100 << 20);
 	return 0;
 }
 
 static int teardown(void **state)
 {
-	sutra_request_release(request);
-	sutra_answer_release(answer);
+	sutra_decoder_release(request);
+	sutra_decoder_release(answer);
 	sutra_free(request);
 	sutra_free(answer);
 	sutra_buf_release(&b);
@@ -54,7 +55,7 @@ static void decode_answer(void)
 
 	assert_int_equal(sutra_frame_peek(b.data, b.len, &len), 1);
 	assert_int_equal(len + SUTRA_FRAME_HEAD, b.len);
-	assert_int_equal(sutra_answer_decode(answer, b.data + SUTRA_FRAME_HEAD, len), 0);
+	assert_int_equal(sutra_answer_decode(answer, b.data + SUTRA_FRAME_HEAD, len, NULL), 0);
 	sutra_buf_clear(&b);
 }
 
@@ -79,24 +80,39 @@ static void frames_are_whole_or_not_there(void **state)
 static void learn_travels_whole(void **state)
 {
 	const float v[3] = { 1, -0.5f, 0.25f };
-	const struct sutra_concept c = { .id = "\xC3\xA4:1", .id_len = 4, .content = "a\0b", .content_len = 3,
-					 .embedding = v, .dimension = 3, .strength = 0.5f, .confidence = 0.75f,
-					 .metadata = "{\"k\":1}", .metadata_len = 7, .ttl_seconds = 60 };
+	const struct sutra_message learn = {
+		.op = SUTRA_OP_LEARN_CONCEPT,
+		.concept = { .id = "\xC3\xA4:1", .id_len = 4, .content = "a\0b", .content_len = 3, .embedding = v,
+			     .dimension = 3, .strength = 0.5f, .confidence = 0.75f, .metadata = "{\"k\":1}",
+			     .metadata_len = 7, .ttl_seconds = 60 }
+	};
+	const struct sutra_concept *c = &request->m.concept;
 	struct sutra_err err;
 
 	sutra_buf_clear(&b);
-	assert_int_equal(sutra_request_learn(&b, &c), 0);
+	assert_int_equal(sutra_request_encode(&b, &learn), 0);
 	assert_int_equal(decode_request(&err), 0);
-	assert_int_equal(request->op, SUTRA_OP_LEARN_CONCEPT);
-	assert_memory_equal(request->concept.id, c.id, 4);
-	assert_int_equal(request->concept.content_len, 3);
-	assert_memory_equal(request->concept.content, "a\0b", 3);
-	assert_false(request->concept.content_is_text);
-	assert_int_equal(request->concept.dimension, 3);
-	assert_memory_equal(request->concept.embedding, v, sizeof(v));
-	assert_true(request->concept.strength == 0.5f && request->concept.confidence == 0.75f);
-	assert_memory_equal(request->concept.metadata, c.metadata, 7);
-	assert_int_equal(request->concept.ttl_seconds, 60);
+	assert_int_equal(request->m.op, SUTRA_OP_LEARN_CONCEPT);
+	assert_memory_equal(c->id, "\xC3\xA4:1", 4);
+	assert_int_equal(c->content_len, 3);
+	assert_memory_equal(c->content, "a\0b", 3);
+	assert_false(c->content_is_text);
+	assert_int_equal(c->dimension, 3);
+	assert_memory_equal(c->embedding, v, sizeof(v));
+	assert_true(c->strength == 0.5f && c->confidence == 0.75f);
+	assert_memory_equal(c->metadata, "{\"k\":1}", 7);
+	assert_int_equal(c->ttl_seconds, 60);
+}
+
+/* As a client reads it, from the answer's fields. */
+static const struct sutra_message *answered(const struct sutra_message *a)
+{
+	sutra_buf_clear(&b);
+	assert_int_equal(sutra_answer_encode(&b, a), 0);
+	decode_answer();
+	assert_int_equal(answer->error.code, 0);
+	assert_int_equal(answer->m.op, a->op);
+	return &answer->m;
 }
 
 static void answers_travel_whole(void **state)
@@ -105,44 +121,83 @@ static void answers_travel_whole(void **state)
 	const struct sutra_concept c = { .id = "x", .id_len = 1, .content = "text", .content_len = 4,
 					 .content_is_text = true, .embedding = v, .dimension = 2,
 					 .strength = 1, .confidence = 1 };
+	const struct sutra_concept list[3] = { { 0 }, c, { 0 } };
+	const struct sutra_message *m;
+	struct sutra_buf pairs;
 	struct sutra_err err;
-	size_t begin;
 
-	sutra_buf_clear(&b);
-	begin = sutra_answer_get_begin(&b, 3);
-	sutra_answer_get_add(&b, NULL, true);
-	sutra_answer_get_add(&b, &c, true);
-	sutra_answer_get_add(&b, NULL, true);
-	assert_int_equal(sutra_frame_end(&b, begin), 0);
-	decode_answer();
-	assert_int_equal(answer->n, 3);
-	assert_false(answer->found[0] || answer->found[2]);
-	assert_true(answer->found[1] && answer->concepts[1].content_is_text);
-	assert_memory_equal(answer->concepts[1].embedding, v, sizeof(v));
-	sutra_answer_query(&b, "id", 2, NULL, true);
-	decode_answer();
-	assert_int_equal(answer->value, 0);
-	sutra_answer_query(&b, "x", 1, &c, false);
-	decode_answer();
-	assert_int_equal(answer->value, 1);
-	assert_null(answer->concepts[0].embedding);
-	sutra_answer_number(&b, SUTRA_OP_LEARN_CONCEPT, 1ull << 40);
-	decode_answer();
-	assert_true(answer->value == 1ull << 40);
-	sutra_answer_flag(&b, SUTRA_OP_DELETE_CONCEPT, true);
-	decode_answer();
-	assert_int_equal(answer->value, 1);
+	m = answered(&(struct sutra_message){ .op = SUTRA_OP_GET_CONCEPTS, .concepts = list, .n_concepts = 3,
+					      .with_embedding = true });
+	assert_int_equal(m->n_concepts, 3);
+	assert_true(!m->concepts[0].id && !m->concepts[2].id && m->concepts[1].content_is_text);
+	assert_memory_equal(m->concepts[1].embedding, v, sizeof(v));
+	m = answered(&(struct sutra_message){ .op = SUTRA_OP_QUERY_CONCEPT, .with_embedding = true,
+					      .concept = { .id = "id", .id_len = 2, .content = "" } });
+	assert_int_equal(m->value, 0);
+	m = answered(&(struct sutra_message){ .op = SUTRA_OP_QUERY_CONCEPT, .concept = c, .value = 1 });
+	assert_int_equal(m->value, 1);
+	assert_null(m->concept.embedding);
+	m = answered(&(struct sutra_message){ .op = SUTRA_OP_LEARN_CONCEPT, .value = 1ull << 40 });
+	assert_true(m->value == 1ull << 40);
+	m = answered(&(struct sutra_message){ .op = SUTRA_OP_DELETE_CONCEPT, .value = 1 });
+	assert_int_equal(m->value, 1);
+	answered(&(struct sutra_message){ .op = SUTRA_OP_FLUSH });
+	sutra_buf_init(&pairs, 1000);
+	sutra_pack_str(&pairs, "hits");
+	sutra_pack_uint(&pairs, 7);
+	sutra_pack_str(&pairs, "writes");
+	sutra_pack_str(&pairs, "a \"b\"");
+	m = answered(&(struct sutra_message){ .op = SUTRA_OP_GET_STATS, .pairs = &pairs, .n_pairs = 2 });
+	assert_string_equal(m->json, "{\"hits\":7,\"writes\":\"a \\\"b\\\"\"}");
+	sutra_buf_release(&pairs);
 	sutra_fail(&err, SUTRA_E_FULL, "no room");
 	sutra_answer_error(&b, &err);
 	decode_answer();
-	assert_int_equal(answer->code, SUTRA_E_FULL);
-	assert_string_equal(answer->message, "no room");
-	begin = sutra_answer_map_begin(&b, SUTRA_OP_GET_STATS, 2);
-	sutra_answer_add_number(&b, "hits", 7);
-	sutra_answer_add_text(&b, "writes", "a \"b\"");
-	assert_int_equal(sutra_frame_end(&b, begin), 0);
-	decode_answer();
-	assert_string_equal(sutra_buf_str(&answer->text), "{\"hits\":7,\"writes\":\"a \\\"b\\\"\"}");
+	assert_int_equal(answer->error.code, SUTRA_E_FULL);
+	assert_string_equal(answer->error.message, "no room");
+}
+
+/* msgpack-c writes the same bytes, at each edge of a form. */
+static void values_are_packed_as_the_reference_does(void **state)
+{
+	static const uint64_t edges[] = { 0, 1, 15, 16, 31, 32, 127, 128, 255, 256, 65535, 65536, 1ull << 31,
+					  UINT32_MAX, 1ull << 32, UINT64_MAX };
+	static const char text[65536];
+	msgpack_packer k;
+	msgpack_sbuffer want;
+
+	msgpack_sbuffer_init(&want);
+	msgpack_packer_init(&k, &want, msgpack_sbuffer_write);
+	sutra_buf_clear(&b);
+	for (size_t i = 0; i < sizeof(edges) / sizeof(*edges); i++) {
+		size_t n = (size_t)edges[i];
+
+		msgpack_pack_uint64(&k, edges[i]);
+		sutra_pack_uint(&b, edges[i]);
+		if (n > sizeof(text))
+			continue;
+		msgpack_pack_str_with_body(&k, text, n);
+		sutra_pack_bytes(&b, text, n, true);
+		msgpack_pack_bin_with_body(&k, text, n);
+		sutra_pack_bytes(&b, text, n, false);
+		msgpack_pack_array(&k, n);
+		sutra_pack_array(&b, n);
+		msgpack_pack_map(&k, n);
+		sutra_pack_map(&b, n);
+	}
+	msgpack_pack_nil(&k);
+	sutra_pack_nil(&b);
+	msgpack_pack_true(&k);
+	sutra_pack_bool(&b, true);
+	msgpack_pack_false(&k);
+	sutra_pack_bool(&b, false);
+	msgpack_pack_float(&k, -0.1f);
+	sutra_pack_float(&b, -0.1f);
+	msgpack_pack_double(&k, 1e300);
+	sutra_pack_double(&b, 1e300);
+	assert_int_equal(b.len, want.size);
+	assert_memory_equal(b.data, want.data, want.size);
+	msgpack_sbuffer_destroy(&want);
 }
 
 #define BYTES(s) s, sizeof(s) - 1
@@ -165,6 +220,9 @@ static void bad_requests_are_named(void **state)
 		{ BYTES("\xA8" "Snapshot"), SUTRA_E_UNSUPPORTED, "Snapshot is not supported" },
 		{ BYTES("\x81\xAC" "VectorSearch\x80"), SUTRA_E_UNSUPPORTED, "VectorSearch" },
 		{ BYTES("\xA5" "Flush\xC0"), SUTRA_E_SYNTAX, "1 bytes stand behind" },
+		{ BYTES("\x81\xA5" "Flush\x91\xC0"), SUTRA_E_INVALID, "Flush has 1 arguments; it takes 0" },
+		{ BYTES("\x81\xAC" "LearnConcept\x91\xA1x"), SUTRA_E_INVALID, "LearnConcept lacks content" },
+		{ BYTES("\x81\xAC" "LearnConcept\xA1x"), SUTRA_E_INVALID, "must be a map or an array of arguments" },
 		{ BYTES("\xAC" "LearnConcept"), SUTRA_E_INVALID, "LearnConcept lacks concept_id" },
 		{ BYTES("\x81\xAD" "DeleteConcept\x81\xAA" "concept_id\x07"), SUTRA_E_INVALID,
 		  "concept_id must be a string or bytes, not a number" },
@@ -197,38 +255,42 @@ static void limits_are_exact(void **state)
 {
 	static char text[SUTRA_LIMIT_CONTENT + 1];
 	static float v[SUTRA_LIMIT_DIMENSION + 1];
-	static const char *ids[SUTRA_LIMIT_BATCH + 1];
-	struct sutra_concept c = { .id = text, .id_len = 128, .content = text, .strength = 1 };
+	static struct sutra_id ids[SUTRA_LIMIT_BATCH + 1];
+	struct sutra_message learn = { .op = SUTRA_OP_LEARN_CONCEPT,
+				       .concept = { .id = text, .id_len = 128, .content = text } };
+	struct sutra_message get = { .op = SUTRA_OP_GET_CONCEPTS, .ids = ids };
+	struct sutra_concept *c = &learn.concept;
 	struct sutra_err err;
 
 	memset(text, 'a', sizeof(text));
 	for (int over = 0; over < 2; over++) {
-		c.content_len = SUTRA_LIMIT_CONTENT + (size_t)over;
+		c->content_len = SUTRA_LIMIT_CONTENT + (size_t)over;
 		sutra_buf_clear(&b);
-		sutra_request_learn(&b, &c);
+		sutra_request_encode(&b, &learn);
 		assert_int_equal(decode_request(&err), over ? SUTRA_E_TOOBIG : 0);
 	}
 	assert_non_null(strstr(err.message, "at most 10485760"));
-	c.content_len = 1;
-	c.embedding = v;
+	c->content_len = 1;
+	c->embedding = v;
 	for (int over = 0; over < 2; over++) {
-		c.dimension = SUTRA_LIMIT_DIMENSION + (size_t)over;
+		c->dimension = SUTRA_LIMIT_DIMENSION + (size_t)over;
 		sutra_buf_clear(&b);
-		sutra_request_learn(&b, &c);
+		sutra_request_encode(&b, &learn);
 		assert_int_equal(decode_request(&err), over ? SUTRA_E_TOOBIG : 0);
 	}
 	assert_non_null(strstr(err.message, "at most 2048"));
-	c.embedding = NULL;
-	c.id_len = 129;
+	c->embedding = NULL;
+	c->id_len = 129;
 	sutra_buf_clear(&b);
-	sutra_request_learn(&b, &c);
+	sutra_request_encode(&b, &learn);
 	assert_int_equal(decode_request(&err), SUTRA_E_TOOBIG);
 	assert_non_null(strstr(err.message, "at most 128"));
 	for (size_t i = 0; i <= SUTRA_LIMIT_BATCH; i++)
-		ids[i] = "id";
+		ids[i] = (struct sutra_id){ "id", 2 };
 	for (int over = 0; over < 2; over++) {
 		sutra_buf_clear(&b);
-		sutra_request_get(&b, ids, SUTRA_LIMIT_BATCH + (size_t)over);
+		get.n_ids = SUTRA_LIMIT_BATCH + (size_t)over;
+		sutra_request_encode(&b, &get);
 		assert_int_equal(decode_request(&err), over ? SUTRA_E_TOOBIG : 0);
 	}
 	assert_non_null(strstr(err.message, "at most 1000"));
@@ -237,13 +299,14 @@ static void limits_are_exact(void **state)
 static void every_cut_is_refused(void **state)
 {
 	const float v[2] = { 1, 2 };
-	const struct sutra_concept c = { .id = "id", .id_len = 2, .content = "content", .content_len = 7,
-					 .embedding = v, .dimension = 2, .metadata = "{}", .metadata_len = 2,
-					 .ttl_seconds = 9 };
+	const struct sutra_message learn = { .op = SUTRA_OP_LEARN_CONCEPT,
+					     .concept = { .id = "id", .id_len = 2, .content = "content",
+							  .content_len = 7, .embedding = v, .dimension = 2,
+							  .metadata = "{}", .metadata_len = 2, .ttl_seconds = 9 } };
 	struct sutra_err err;
 
 	sutra_buf_clear(&b);
-	sutra_request_learn(&b, &c);
+	sutra_request_encode(&b, &learn);
 	for (size_t n = 0; n + SUTRA_FRAME_HEAD < b.len; n++) {
 		char *cut = sutra_memdup(b.data + SUTRA_FRAME_HEAD, n ? n : 1);
 
@@ -259,7 +322,26 @@ static void metadata_as_a_map_becomes_json(void **state)
 	struct sutra_err err;
 
 	assert_int_equal(sutra_request_decode(request, bytes, sizeof(bytes) - 1, &err), 0);
-	assert_string_equal(request->concept.metadata, "{\"a\":[1,true,-1],\"b\":null}");
+	assert_string_equal(request->m.concept.metadata, "{\"a\":[1,true,-1],\"b\":null}");
+}
+
+/* An array of them, in the order of the row; what is left out at its end has its usual value. */
+static void arguments_come_by_name_or_in_order(void **state)
+{
+	static const char learn[] = "\x81\xAC" "LearnConcept\x95\xA1x\xA1y\xC0\xCA\x3F\0\0\0\x01";
+	static const char get[] = "\x81\xAB" "GetConcepts\x92\x91\xA1x\xC2";
+	const struct sutra_message *m = &request->m;
+	struct sutra_err err;
+
+	assert_int_equal(sutra_request_decode(request, learn, sizeof(learn) - 1, &err), 0);
+	assert_true(m->concept.strength == 0.5f && m->concept.confidence == 1 && !m->concept.embedding);
+	assert_true(m->concept.content_len == 1 && !m->concept.metadata && !m->concept.ttl_seconds);
+	assert_int_equal(sutra_request_decode(request, get, sizeof(get) - 1, &err), 0);
+	assert_true(m->n_ids == 1 && !m->with_embedding);
+	assert_int_equal(sutra_request_decode(request, get, sizeof(get) - 2, &err), SUTRA_E_SYNTAX);
+	assert_int_equal(sutra_request_op(get, sizeof(get) - 1), SUTRA_OP_GET_CONCEPTS);
+	assert_int_equal(sutra_request_op("\xA5" "Flush", 6), SUTRA_OP_FLUSH);
+	assert_int_equal(sutra_request_op("\xA5" "Flus", 5), SUTRA_OP_COUNT);
 }
 
 static void plain_http_heads(void **state)
@@ -285,7 +367,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(frames_are_whole_or_not_there), cmocka_unit_test(learn_travels_whole),
-		cmocka_unit_test(answers_travel_whole),		 cmocka_unit_test(bad_requests_are_named),
+		cmocka_unit_test(answers_travel_whole), cmocka_unit_test(values_are_packed_as_the_reference_does),
+		cmocka_unit_test(arguments_come_by_name_or_in_order), cmocka_unit_test(bad_requests_are_named),
 		cmocka_unit_test(limits_are_exact),		 cmocka_unit_test(every_cut_is_refused),
 		cmocka_unit_test(metadata_as_a_map_becomes_json), cmocka_unit_test(plain_http_heads),
 	};
