@@ -5,7 +5,6 @@
 #include "answer.h"
 #include "base/alloc.h"
 #include "base/jsonio.h"
-#include "daemon/service.h"
 
 static void stats_ready(void *request, struct sutra_buf *json) { sutra_http_reply_json(request, 200, json); }
 
@@ -185,23 +184,18 @@ void gw_cache_warm(struct sutra_http_request *r, void *ctx)
 	answer_ask(a);
 }
 
-void gw_health(struct sutra_http_request *r, void *ctx)
+const char *gw_health(void *gateway, struct sutra_buf *fields)
 {
-	struct gateway *g = ctx;
+	struct gateway *g = gateway;
 	bool ml_up = upstream_up(g->upstream), l2_up = sutra_cache_l2_up(g->cache);
 	struct gw_model model = { 0 };
 	const char *reason = NULL;
-	struct sutra_buf b;
 
-	if (atomic_load(&g->stopping))
-		reason = "stopping";
-	else if (!gw_model_get(g, &model))
+	if (!gw_model_get(g, &model))
 		reason = "starting: ml-base has not told its model yet";
 	else if (!ml_up && !l2_up)
 		reason = "neither ml-base nor the cache shard answers";
-	sutra_buf_init(&b, 4096);
-	sutra_service_health(&b, reason);
-	sutra_buf_addf(&b,
+	sutra_buf_addf(fields,
 		       ",\"ml_base\":\"%s\",\"cache\":\"%s\",\"fingerprint\":\"%s\",\"dimension\":%lld,\"model\":",
 		       ml_up ? "up" : "down",
 		       !g->settings.cache_enabled ? "off" :
@@ -210,28 +204,21 @@ void gw_health(struct sutra_http_request *r, void *ctx)
 		       !sutra_cache_l2_writes(g->cache) ? "up, but refuses writes: answers go on without them" :
 							  "up",
 		       model.fingerprint, (long long)g->settings.dimension);
-	sutra_json_add_string(&b, model.name, strlen(model.name));
-	sutra_buf_adds(&b, ",\"instance_id\":");
-	sutra_json_add_string(&b, g->settings.instance_id, strlen(g->settings.instance_id));
-	sutra_buf_adds(&b, "}\n");
-	sutra_http_reply_json(r, reason ? 503 : 200, &b);
+	sutra_json_add_string(fields, model.name, strlen(model.name));
+	sutra_buf_adds(fields, ",\"instance_id\":");
+	sutra_json_add_string(fields, g->settings.instance_id, strlen(g->settings.instance_id));
+	return reason;
 }
 
-void gw_ready(struct sutra_http_request *r, void *ctx) { sutra_service_ready(r, ctx, gw_health); }
-
-void gw_metrics(struct sutra_http_request *r, void *ctx)
+void gw_metrics(void *gateway, struct sutra_buf *b)
 {
 	static const struct sutra_metric_row rows[GW_METRIC_COUNT] = {
 #define X(sym, name, type, help) { name, SUTRA_##type, help },
 		GW_METRICS(X)
 #undef X
 	};
-	struct gateway *g = ctx;
-	struct sutra_buf b;
+	struct gateway *g = gateway;
 
-	sutra_buf_init(&b, 1 << 20);
-	sutra_metrics_prometheus(rows, g->metrics, GW_METRIC_COUNT, &b);
-	sutra_cache_prometheus(g->cache, &b);
-	sutra_http_metrics(r, &b);
-	sutra_http_reply(r, 200, "text/plain; version=0.0.4", &b);
+	sutra_metrics_prometheus(rows, g->metrics, GW_METRIC_COUNT, b);
+	sutra_cache_prometheus(g->cache, b);
 }

@@ -54,12 +54,16 @@ struct gateway {
 	pthread_mutex_t model_lock;
 	pthread_cond_t model_known;	/* monotonic */
 	struct gw_model model, former;	/* under model_lock; fingerprint "": not known yet */
-	atomic_bool stopping;
 };
 
-/* Handlers; ctx is the gateway. */
-sutra_http_handler gw_embed, gw_openai, gw_models, gw_health, gw_ready, gw_metrics, gw_cache_stats, gw_cache_clear,
-	gw_cache_warm, gw_cache_invalidate;
+/* The routes (gw_routes.c), and their handlers; ctx is the gateway. */
+extern const struct sutra_http_route gw_routes[];
+sutra_http_handler gw_embed, gw_openai, gw_models, gw_model_by_id, gw_cache_stats, gw_cache_clear, gw_cache_warm,
+	gw_cache_invalidate;
+void gw_openai_fail(struct sutra_http_request *r, void *gateway, const struct sutra_err *err);
+/* What /health and /metrics say of it (daemon/daemon.h). */
+const char *gw_health(void *gateway, struct sutra_buf *fields);
+void gw_metrics(void *gateway, struct sutra_buf *b);
 
 /* A copy of the model; false while it is not known. */
 bool gw_model_get(struct gateway *g, struct gw_model *ret);

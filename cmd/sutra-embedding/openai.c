@@ -1,5 +1,5 @@
 /*
- * POST /v1/embeddings and GET /v1/models in OpenAI's shape: input a string, a list of
+ * POST /v1/embeddings, GET /v1/models and /v1/models/{id} in OpenAI's shape: input a string, a list of
  * strings, token ids or a list of lists of them, dimensions, encoding_format float or base64,
  * usage; errors as {"error":{"message","type","param","code"}}.
  */
@@ -33,6 +33,11 @@ static void fail_openai(struct gateway *g, struct sutra_http_request *r, const s
 	if (status == 429 || status == 503)
 		sutra_http_add_header(r, "Retry-After", "1");
 	sutra_http_reply_json(r, status == 422 ? 400 : status, &b);	/* OpenAI's clients know 400 */
+}
+
+void gw_openai_fail(struct sutra_http_request *r, void *gateway, const struct sutra_err *err)
+{
+	fail_openai(gateway, r, err, NULL);
 }
 
 /* What input may be: a text, ids, or a list of texts and lists of ids. */
@@ -193,6 +198,15 @@ void gw_openai(struct sutra_http_request *r, void *ctx)
 	answer_ask(a);
 }
 
+static void add_model(const struct gw_model *m, struct sutra_buf *b)
+{
+	sutra_buf_adds(b, "{\"id\":");
+	sutra_json_add_string(b, m->name, strlen(m->name));
+	sutra_buf_addf(b,
+		       ",\"object\":\"model\",\"created\":0,\"owned_by\":\"sutra\",\"fingerprint\":\"%s\",\"dimension\":%zu}",
+		       m->fingerprint, m->dimension);
+}
+
 void gw_models(struct sutra_http_request *r, void *ctx)
 {
 	struct gw_model model;
@@ -200,14 +214,30 @@ void gw_models(struct sutra_http_request *r, void *ctx)
 
 	sutra_buf_init(&b, 4096);
 	sutra_buf_adds(&b, "{\"object\":\"list\",\"data\":[");
-	if (gw_model_get(ctx, &model)) {
-		sutra_buf_adds(&b, "{\"id\":");
-		sutra_json_add_string(&b, model.name, strlen(model.name));
-		sutra_buf_addf(&b,
-			       ",\"object\":\"model\",\"created\":0,\"owned_by\":\"sutra\","
-			       "\"fingerprint\":\"%s\",\"dimension\":%zu}",
-			       model.fingerprint, model.dimension);
-	}
+	if (gw_model_get(ctx, &model))
+		add_model(&model, &b);
 	sutra_buf_adds(&b, "]}\n");
+	sutra_http_reply_json(r, 200, &b);
+}
+
+void gw_model_by_id(struct sutra_http_request *r, void *ctx)
+{
+	const char *id = sutra_http_param(r, "id");
+	struct gw_model model;
+	struct sutra_err err;
+	struct sutra_buf b;
+	int rc = answer_model(ctx, &model, &err);
+
+	if (!rc && strcmp(id, model.name)) {
+		rc = sutra_fail(&err, SUTRA_E_NOTFOUND, "the model \"%.100s\" is not served here", id);
+		sutra_hint(&err, "the model is \"%s\"", model.name);
+	}
+	if (rc) {
+		fail_openai(ctx, r, &err, NULL);
+		return;
+	}
+	sutra_buf_init(&b, 4096);
+	add_model(&model, &b);
+	sutra_buf_adds(&b, "\n");
 	sutra_http_reply_json(r, 200, &b);
 }

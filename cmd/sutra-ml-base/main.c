@@ -2,26 +2,21 @@
  * sutra-ml-base - texts to vectors: one model, its queue, and HTTP in front.
  *
  * It listens only when the model is loaded and has answered once, so that whoever reaches it
- * can use it. TERM: unhealthy, finish what is queued, exit 0. HUP: finish, keep the listening
- * sockets, run again.
+ * can use it.
  */
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
-#include "base/clock.h"
 #include "base/cores.h"
 #include "base/log.h"
-#include "base/setting.h"
-#include "base/shown.h"
 #include "base/str.h"
-#include "base/version.h"
-#include "ml_base.h"
+#include "daemon/daemon.h"
 #include "daemon/service.h"
+#include "ml_base.h"
 
-#define FIELD(f) offsetof(struct ml_settings, f)
+#define FIELD(f) offsetof(struct ml_base, settings.f)
 #define GRACE_NS 30000000000u
 
 /* HTTP threads come before inference: health and refusals do not wait for a batch. */
@@ -46,13 +41,6 @@ static const struct sutra_setting_use settings[] = {
 	{ "HTTP_BODIES_MB", FIELD(bodies_mb), NULL },
 	{ "SUTRA_ALLOWED_HOSTS", FIELD(allowed_hosts), NULL },
 	{ 0 },
-};
-
-static const struct sutra_http_route routes[] = {
-	{ "POST", "/embed", .handler = ml_embed },	  { "POST", "/tokenize", .handler = ml_tokenize },
-	{ "GET", "/info", .handler = ml_info },	  { "GET", "/health", .handler = ml_health },
-	{ "GET", "/ready", .handler = ml_ready },
-	{ "GET", "/metrics", .handler = ml_metrics }, { 0 },
 };
 
 static int choose_dimension(struct ml_base *ml, struct sutra_err *err)
@@ -137,18 +125,12 @@ static int open_model(struct ml_base *ml, struct sutra_err *err)
 	return rc;
 }
 
-/* Opening packs, and keeps what it packed. */
-static int pack(struct ml_base *ml, struct sutra_err *err)
+/* What another setting or folder would mend is an error of the settings. */
+static int as_setting(int rc, struct sutra_err *err)
 {
-	const struct sutra_precision_report *r;
-	int rc = open_model(ml, err);
-
-	if (rc)
-		return rc;
-	r = &ml->model->precision;
-	printf("%s: %s: %s%s\n", ml->model->name, sutra_precision_name(r->precision), r->why,
-	       *r->unkept ? "; not kept" : "");
-	return *r->unkept ? sutra_fail(err, SUTRA_E_IO, "%s", r->unkept) : 0;
+	if (rc == SUTRA_E_NOTFOUND || rc == SUTRA_E_INVALID || rc == SUTRA_E_CORRUPT)
+		rc = err->code = SUTRA_E_SETTING;
+	return rc;
 }
 
 static int load(struct ml_base *ml, struct sutra_err *err)
@@ -185,94 +167,84 @@ static int load(struct ml_base *ml, struct sutra_err *err)
 	return rc ? rc : warm_up(ml, err);
 }
 
-static void unload(struct ml_base *ml)
+static int open_ml(void *ml, struct sutra_err *err) { return as_setting(load(ml, err), err); }
+
+static void close_ml(void *ctx)
 {
+	struct ml_base *ml = ctx;
+
 	sutra_batcher_free(ml->batcher);
 	sutra_model_close(ml->model);
-	sutra_settings_release(settings, &ml->settings);
+	sutra_settings_release(settings, ml);
 }
 
-/* Serves until a signal says otherwise. */
-static int serve(struct ml_base *ml, char **argv, struct sutra_err *err)
+static void listening(void *ctx, const char *address)
 {
-	const struct sutra_http_options o = {
-		.service = "ml-base",
-		.listen = sutra_listen_for(ML_PORT),
-		.routes = routes,
-		.max_held = (size_t)ml->settings.bodies_mb << 20,
-		.allowed_hosts = ml->settings.allowed_hosts,
-		.draining = sutra_service_draining,
-		.noticed = sutra_service_noticed,
-		.ctx = ml,
-	};
-	struct sutra_http_server *server;
-	const int *fds;
-	int rc = sutra_http_server_start(&o, &server, err);
+	const struct ml_base *ml = ctx;
 
-	if (rc)
-		return rc;
 	sutra_log(SUTRA_INFO, "ml-base", "listening",
-		  "addr=%s model=%s fingerprint=%s dimension=%zu precision=%s threads=%u kernels=%s ready_s=%.3f",
-		  sutra_http_server_address(server), ml->model->name, ml->model->fingerprint,
-		  ml->dimension, sutra_precision_name(ml->model->precision.precision), ml->threads,
-		  sutra_kernels_best()->name, sutra_service_uptime());
-	if (sutra_service_wait() == SUTRA_SIG_RESTART) {
-		sutra_log(SUTRA_INFO, "ml-base", "restarting", NULL);
-		sutra_http_server_pause(server, GRACE_NS);
-		rc = sutra_http_server_sockets(server, &fds);
-		return sutra_service_reexec(fds, rc, argv, err);
+		  "addr=%s model=%s fingerprint=%s dimension=%zu precision=%s threads=%u kernels=%s ready_s=%.3f", address,
+		  ml->model->name, ml->model->fingerprint, ml->dimension,
+		  sutra_precision_name(ml->model->precision.precision), ml->threads, sutra_kernels_best()->name,
+		  sutra_service_uptime());
+}
+
+/* --pack: opening packs, and keeps what it packed. */
+static int pack(void *ctx, char **operands, int n, struct sutra_err *err)
+{
+	const struct sutra_precision_report *r;
+	struct ml_base *ml = ctx;
+	int rc = sutra_settings_load(settings, ml, err);
+
+	rc = rc ? rc : open_model(ml, err);
+	if (!rc) {
+		r = &ml->model->precision;
+		printf("%s: %s: %s%s\n", ml->model->name, sutra_precision_name(r->precision), r->why,
+		       *r->unkept ? "; not kept" : "");
+		rc = *r->unkept ? sutra_fail(err, SUTRA_E_IO, "%s", r->unkept) : 0;
 	}
-	atomic_store(&ml->stopping, true);
-	sutra_log(SUTRA_INFO, "ml-base", "stopping", "requests=%u", sutra_http_server_active(server));
-	if (!sutra_http_server_stop(server, GRACE_NS))	/* said by the server; the process just ends */
-		_exit(0);
-	sutra_http_server_free(server);
-	return 0;
+	close_ml(ml);
+	return as_setting(rc, err);
 }
 
-static int usage(FILE *out, int code)
+/* --quality PAIRS [DIMENSIONS] */
+static int quality(void *ctx, char **operands, int n, struct sutra_err *err)
 {
-	fputs("usage: sutra-ml-base [--settings | --version | --help | --pack | --quality PAIRS [DIMENSIONS]]\n"
-	      "serves text embeddings on port 8887; configured by environment variables\n", out);
-	return code;
-}
+	struct ml_base *ml = ctx;
+	int rc = sutra_settings_load(settings, ml, err);
 
-static int load_and_serve(struct ml_base *ml, char **argv, struct sutra_err *err)
-{
-	int rc = load(ml, err);
-
-	return rc ? rc : serve(ml, argv, err);
+	rc = rc ? rc : ml_quality(&ml->settings, operands[0], n > 1 ? operands[1] : NULL, err);
+	close_ml(ml);
+	return as_setting(rc, err);
 }
 
 int main(int argc, char **argv)
 {
-	bool quality = argc > 2 && argc < 5 && !strcmp(argv[1], "--quality"),
-	     packing = argc == 2 && !strcmp(argv[1], "--pack");
-	struct ml_base ml = { 0 };
-	struct sutra_err err = { 0 };
-	int rc;
+	static const struct sutra_daemon_command commands[] = {
+		{ "--pack", "", 0, 0, pack },
+		{ "--quality", " PAIRS [DIMENSIONS]", 1, 2, quality },
+		{ 0 },
+	};
+	static const int64_t port = ML_PORT;
+	static struct ml_base ml;
+	const struct sutra_daemon d = {
+		.name = "ml-base",
+		.area = "ml-base",
+		.help = "serves text embeddings on port 8887",
+		.settings = settings,
+		.commands = commands,
+		.ctx = &ml,
+		.port = &port,
+		.bodies_mb = &ml.settings.bodies_mb,
+		.allowed_hosts = &ml.settings.allowed_hosts,
+		.grace_ns = GRACE_NS,
+		.routes = ml_routes,
+		.open = open_ml,
+		.listening = listening,
+		.health = ml_health,
+		.metrics = ml_metrics,
+		.close = close_ml,
+	};
 
-	if (argc > 1 && !strcmp(argv[1], "--settings"))
-		return sutra_settings_print(settings, stdout), 0;
-	if (argc > 1 && !strcmp(argv[1], "--version"))
-		return puts("sutra-ml-base " SUTRA_VERSION) < 0;
-	if (argc > 1 && !quality && !packing)
-		return strcmp(argv[1], "--help") && strcmp(argv[1], "-h") ? usage(stderr, 2) :
-									    usage(stdout, 0);
-	rc = quality || packing ? 0 : sutra_service_init("ml-base", &err);
-	if (!rc)
-		rc = sutra_settings_load(settings, &ml.settings, &err);
-	if (!rc && packing)
-		rc = pack(&ml, &err);
-	else if (!rc)
-		rc = quality ? ml_quality(&ml.settings, argv[2], argc > 3 ? argv[3] : NULL, &err) :
-			       load_and_serve(&ml, argv, &err);
-	unload(&ml);
-	if (!rc)
-		return 0;
-	sutra_shown_printf(stderr, "sutra-ml-base: %s%s%s\n", err.message, *err.hint ? "; " : "", err.hint);
-	/* what another setting or folder would mend is 2 */
-	return rc == SUTRA_E_NOTFOUND || rc == SUTRA_E_INVALID || rc == SUTRA_E_CORRUPT ?
-		       2 :
-		       sutra_err_exit(rc);
+	return sutra_daemon_main(&d, argc, argv);
 }

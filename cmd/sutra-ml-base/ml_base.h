@@ -5,7 +5,6 @@
 #ifndef SUTRA_CMD_ML_BASE_H
 #define SUTRA_CMD_ML_BASE_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -85,7 +84,6 @@ struct ml_base {
 	unsigned threads;
 	struct sutra_metric stage_ns[ML_STAGE_COUNT], all_ns;	/* of requests answered */
 	struct sutra_metric metrics[ML_METRIC_COUNT];
-	atomic_bool stopping;
 };
 
 /* Makes what is put before texts by default what a setting says; without one it stays the folder's. */
@@ -102,7 +100,11 @@ int ml_read_prefix(const struct sutra_model *m, const json_t *o, const char **re
 int ml_text(const struct sutra_model *m, const char *prefix, const json_t *item,
 	    struct sutra_buf *room, const char **ret, size_t *ret_n, struct sutra_err *err);
 
-/* Handlers (ctx is the struct ml_base). */
-sutra_http_handler ml_embed, ml_tokenize, ml_info, ml_health, ml_ready, ml_metrics;
+/* The routes (ml_routes.c), and their handlers; ctx is the struct ml_base. */
+extern const struct sutra_http_route ml_routes[];
+sutra_http_handler ml_embed, ml_tokenize, ml_info;
+/* What /health and /metrics say of it (daemon/daemon.h). */
+const char *ml_health(void *ml, struct sutra_buf *fields);
+void ml_metrics(void *ml, struct sutra_buf *b);
 
 #endif

@@ -1,11 +1,10 @@
-/* The routes that tell about the service: /info, /health, /metrics, /tokenize. */
+/* What tells about the service: /info, /tokenize, and its part of /health and /metrics. */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/jsonio.h"
 #include "ml_base.h"
-#include "daemon/service.h"
 
 enum { MAX_ANSWER = 64 << 20 };
 
@@ -79,30 +78,19 @@ void ml_info(struct sutra_http_request *r, void *ctx)
 	sutra_http_reply_json(r, 200, &b);
 }
 
-void ml_health(struct sutra_http_request *r, void *ctx)
+const char *ml_health(void *ctx, struct sutra_buf *fields)
 {
 	struct ml_base *ml = ctx;
 	struct sutra_batcher_stats stats;
-	const char *reason = NULL;
-	struct sutra_buf b;
 
 	sutra_batcher_stats(ml->batcher, &stats);
-	if (atomic_load(&ml->stopping))
-		reason = "stopping";
-	else if (stats.longest_ns > STUCK_NS)
-		reason = "a batch has been running for more than a minute";
-	sutra_buf_init(&b, 4096);
-	sutra_service_health(&b, reason);
-	sutra_buf_addf(&b, ",\"fingerprint\":\"%s\",\"queue\":%llu,\"instance_id\":",
-		       ml->model->fingerprint, (unsigned long long)stats.queued);
-	sutra_json_add_string(&b, ml->settings.instance_id, strlen(ml->settings.instance_id));
-	sutra_buf_adds(&b, "}\n");
-	sutra_http_reply_json(r, reason ? 503 : 200, &b);
+	sutra_buf_addf(fields, ",\"fingerprint\":\"%s\",\"queue\":%llu,\"instance_id\":", ml->model->fingerprint,
+		       (unsigned long long)stats.queued);
+	sutra_json_add_string(fields, ml->settings.instance_id, strlen(ml->settings.instance_id));
+	return stats.longest_ns > STUCK_NS ? "a batch has been running for more than a minute" : NULL;
 }
 
-void ml_ready(struct sutra_http_request *r, void *ctx) { sutra_service_ready(r, ctx, ml_health); }
-
-void ml_metrics(struct sutra_http_request *r, void *ctx)
+void ml_metrics(void *ctx, struct sutra_buf *b)
 {
 	static const struct sutra_metric_row rows[ML_METRIC_COUNT] = {
 #define X(sym, name, type, help) { name, SUTRA_##type, help },
@@ -113,7 +101,6 @@ void ml_metrics(struct sutra_http_request *r, void *ctx)
 	const struct sutra_histogram *times = sutra_batcher_times(ml->batcher);
 	struct sutra_metric *m = ml->metrics;
 	struct sutra_batcher_stats stats;
-	struct sutra_buf b;
 
 	sutra_batcher_stats(ml->batcher, &stats);
 	sutra_metric_set(&m[ML_TEXTS], (long long)stats.texts);
@@ -134,10 +121,7 @@ void ml_metrics(struct sutra_http_request *r, void *ctx)
 	sutra_metric_set(&m[ML_BATCH_P50], (long long)(sutra_histogram_quantile(times, 0.5) / 1000));
 	sutra_metric_set(&m[ML_BATCH_P99], (long long)(sutra_histogram_quantile(times, 0.99) / 1000));
 	sutra_metric_set(&m[ML_RESIDENT], (long long)sutra_process_memory());
-	sutra_buf_init(&b, 65536);
-	sutra_metrics_prometheus(rows, m, ML_METRIC_COUNT, &b);
-	sutra_http_metrics(r, &b);
-	sutra_http_reply(r, 200, "text/plain; version=0.0.4", &b);
+	sutra_metrics_prometheus(rows, m, ML_METRIC_COUNT, b);
 }
 
 /* Appends [id,...] of one text, and to wholes how many the uncut text has. */

@@ -1,8 +1,12 @@
 #include "base/metric.h"
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 void sutra_metrics_prometheus(const struct sutra_metric_row *rows, const struct sutra_metric *values,
@@ -66,4 +70,64 @@ uint64_t sutra_process_memory(void)
 	if (f)
 		fclose(f);
 	return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static size_t open_files(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	size_t n = 0;
+
+	while (d && readdir(d))
+		n++;
+	if (d)
+		closedir(d);
+	return n > 3 ? n - 3 : 0;	/* without ".", ".." and the folder itself */
+}
+
+/* When the process began, in seconds of Unix time: boot time and ticks since then; 0: /proc does not tell.
+ * Worked out once, so that a clock that is set does not look like another process. */
+static double started_at(void)
+{
+	static atomic_llong known_ms;
+	static const int behind_name = 20;	/* field 22 of /proc/self/stat; the name is field 2 */
+	struct timespec now, up;
+	char line[1024], *at;
+	bool read;
+	FILE *f;
+
+	if (atomic_load(&known_ms))
+		return (double)atomic_load(&known_ms) / 1e3;
+	f = fopen("/proc/self/stat", "re");
+	read = f && fgets(line, sizeof(line), f);
+	if (f)
+		fclose(f);
+	at = read ? strrchr(line, ')') : NULL;
+	for (int i = 0; at && i < behind_name; i++)
+		at = strchr(at + 1, ' ');
+	if (!at)
+		return 0;
+	clock_gettime(CLOCK_REALTIME, &now);
+	clock_gettime(CLOCK_BOOTTIME, &up);
+	atomic_store(&known_ms, (now.tv_sec - up.tv_sec) * 1000 + (now.tv_nsec - up.tv_nsec) / 1000000 +
+				(long long)(strtoull(at, NULL, 10) * 1000 / (unsigned long)sysconf(_SC_CLK_TCK)));
+	return (double)atomic_load(&known_ms) / 1e3;
+}
+
+void sutra_process_prometheus(struct sutra_buf *out)
+{
+	struct rlimit files = { 0 };
+	struct timespec cpu;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
+	getrlimit(RLIMIT_NOFILE, &files);
+#define ROW(name, type, help, format, value)                                                               \
+	sutra_buf_addf(out, "# HELP " name " " help "\n# TYPE " name " " type "\n" name " " format "\n", value)
+	ROW("process_cpu_seconds_total", "counter", "time on a processor, in user and system mode", "%.6f",
+	    (double)cpu.tv_sec + (double)cpu.tv_nsec / 1e9);
+	ROW("process_start_time_seconds", "gauge", "when the process began, in Unix time", "%.3f", started_at());
+	ROW("process_resident_memory_bytes", "gauge", "resident memory", "%llu",
+	    (unsigned long long)sutra_process_memory());
+	ROW("process_open_fds", "gauge", "open descriptors", "%zu", open_files());
+	ROW("process_max_fds", "gauge", "descriptors that it may open", "%llu", (unsigned long long)files.rlim_cur);
+#undef ROW
 }

@@ -62,6 +62,9 @@ void sutra_times_prometheus(const struct sutra_times *t, const char *name, const
 void sutra_metrics_prometheus(const struct sutra_metric_row *rows, const struct sutra_metric *values,
 			      size_t n, struct sutra_buf *out);
 
+/* Appends what Prometheus' clients tell of a process: process_cpu_seconds_total, _start_time_seconds,
+ * _resident_memory_bytes, _open_fds, _max_fds. */
+void sutra_process_prometheus(struct sutra_buf *out);
 /* Resident size of this process in bytes, from /proc; 0 where that does not tell. Costs a few
  * microseconds, however large the process. */
 uint64_t sutra_process_memory(void);

@@ -19,7 +19,6 @@
 #include "base/setting.h"
 #include "base/str.h"
 #include "base/version.h"
-#include "net/http.h"
 #include "net/port.h"
 
 
@@ -67,21 +66,15 @@ static void *exit_on_second(void *unused)
 	_exit(128 + sig);
 }
 
-
-void sutra_service_ready(struct sutra_http_request *r, void *ctx,
-			 void (*health)(struct sutra_http_request *r, void *ctx))
+bool sutra_service_drained(void)
 {
-	struct sutra_buf b;
+	bool drained = atomic_load(&draining);
 
-	if (!atomic_load(&draining)) {
+	if (drained)
+		atomic_store(&told, true);
+	else
 		atomic_store(&asked_ns, sutra_clock_ns());
-		health(r, ctx);
-		return;
-	}
-	atomic_store(&told, true);
-	sutra_buf_init(&b, 256);
-	sutra_buf_adds(&b, "{\"status\":\"draining\"}\n");
-	sutra_http_reply_json(r, 404, &b);
+	return drained;
 }
 
 bool sutra_service_draining(void) { return atomic_load(&draining); }

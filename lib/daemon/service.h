@@ -31,10 +31,8 @@ int sutra_service_init(const char *service, struct sutra_err *err);
 /* Waits for TERM, INT or HUP; USR1 meanwhile asks for draining, which TERM and INT begin too.
  * A TERM after the first one exits the process at once. */
 enum sutra_service_signal sutra_service_wait(void);
-/* For balancers: 404 once drained, which HAProxy takes as "no new sessions"; else health's answer. */
-struct sutra_http_request;
-void sutra_service_ready(struct sutra_http_request *r, void *ctx,
-			 void (*health)(struct sutra_http_request *r, void *ctx));
+/* As below, for the answer to a balancer that looks: it knows from then on, or has looked lately. */
+bool sutra_service_drained(void);
 /* Whether USR1 or the end has come: answers carry Connection: close, so that who keeps one goes elsewhere. */
 bool sutra_service_draining(void);
 /* Whether the balancer knows of the draining: it has had its 404, or has not looked for a second. */

@@ -247,8 +247,10 @@ static void on_completed(void *cls, struct MHD_Connection *c, void **con_cls,
 		return;
 	if (sutra_log_on(SUTRA_DEBUG))
 		sutra_log(SUTRA_DEBUG, "http", "request",
-			  "id=%s method=%s path=\"%s\" status=%d took_ms=%.3f ended=%s", r->id, r->method,
-			  r->path, r->status, (double)(now - r->context.started_ns) / 1e6,
+			  "id=%s%s%s method=%s path=\"%s\" status=%d took_ms=%.3f ended=%s", r->id,
+			  r->context.trace_parent ? " trace=" : "",
+			  r->context.trace_parent ? r->context.trace_parent : "", r->method, r->path, r->status,
+			  (double)(now - r->context.started_ns) / 1e6,
 			  why == MHD_REQUEST_TERMINATED_COMPLETED_OK ? "ok" : "aborted");
 	if (r->response)
 		MHD_destroy_response(r->response);

@@ -9,7 +9,7 @@
  *
  * A request's context (struct sutra_http_context) is complete before its body is read.
  *
- * Done here, the same for every service (CONTRACT section 2): /ping, X-Request-Id
+ * Done here, the same for every service (CONTRACT section 2): X-Request-Id
  * (the caller's if it is 1-128 printable characters, else a new one), 404, 405 with
  * Allow, 413 (body over max_body), 415 (a POST whose Content-Type is neither absent, JSON,
  * octet-stream nor, from a program, the form that curl sends by default; a packed body), 400, 414, 431,
@@ -39,7 +39,16 @@ struct sutra_http_route {
 	sutra_http_handler *handler;
 	/* Answers what the server refuses on this route; NULL: sutra_http_reply_error */
 	void (*fail)(struct sutra_http_request *r, void *ctx, const struct sutra_err *err);
+	/* What daemon/openapi.h describes; NULL: nothing. */
+	const char *summary;
+	const char *request;	/* JSON schema of the body that it reads */
+	const char *answer;	/* JSON schema of the answer, status 200 */
+	const char *answer_type;	/* another media type that answer may have */
+	const char *also;	/* further statuses of that schema, or of an error's: "404 503" */
+	const char *errors;	/* statuses of errors, beside those that every route has: "429 504" */
 };
+/* A schema as a string: SUTRA_SCHEMA({"type": "object"}). */
+#define SUTRA_SCHEMA(...) #__VA_ARGS__
 
 struct sutra_http_options {
 	const char *service;		/* name in health and logs */
@@ -115,5 +124,7 @@ void sutra_http_reply_json(struct sutra_http_request *r, int status, struct sutr
 /* {"error":{"code","message","hint"}} with the status of err->code; 429 and
  * 503 carry Retry-After: the one that was added, else 1. */
 void sutra_http_reply_error(struct sutra_http_request *r, const struct sutra_err *err);
+/* The handler of GET /ping: {"pong":true} while the server runs. */
+sutra_http_handler sutra_http_ping;
 
 #endif

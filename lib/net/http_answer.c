@@ -155,6 +155,15 @@ void sutra_http_reply_json(struct sutra_http_request *r, int status, struct sutr
 	sutra_http_reply(r, status, "application/json", body);
 }
 
+void sutra_http_ping(struct sutra_http_request *r, void *ctx)
+{
+	struct sutra_buf b;
+
+	sutra_buf_init(&b, 64);
+	sutra_buf_adds(&b, "{\"pong\":true}\n");
+	sutra_http_reply_json(r, 200, &b);
+}
+
 void sutra_http_error_json(struct sutra_buf *b, const struct sutra_err *err)
 {
 	size_t valid = 0;

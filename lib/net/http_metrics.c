@@ -11,30 +11,14 @@ struct sutra_http_series {
 	int status;
 };
 
-static void ping(struct sutra_http_request *r, void *ctx)
-{
-	struct sutra_buf b;
-
-	sutra_buf_init(&b, 64);
-	sutra_buf_adds(&b, "{\"pong\":true}\n");
-	sutra_http_reply_json(r, 200, &b);
-}
-
 bool sutra_http_entries_new(struct sutra_http_server *s)
 {
-	static const struct sutra_http_route own = { "GET", "/ping", .handler = ping };
-	size_t n = 0;
-
-	while (s->o.routes[n].method)
-		n++;
-	s->entries = sutra_calloc(n + 2, sizeof(*s->entries));
-	if (!s->entries)
-		return false;
-	s->n_routes = n + 1;
-	for (size_t i = 0; i < n; i++)
+	while (s->o.routes[s->n_routes].method)
+		s->n_routes++;
+	s->entries = sutra_calloc(s->n_routes + 1, sizeof(*s->entries));
+	for (size_t i = 0; s->entries && i < s->n_routes; i++)
 		s->entries[i].row = &s->o.routes[i];
-	s->entries[n].row = &own;
-	return true;
+	return s->entries;
 }
 
 void sutra_http_entries_free(struct sutra_http_server *s)

@@ -35,7 +35,7 @@ struct sutra_http_entry {
 
 struct sutra_http_server {
 	struct sutra_http_options o;
-	struct sutra_http_entry *entries;	/* the table's rows, /ping, and last the one without a row */
+	struct sutra_http_entry *entries;	/* the table's rows, and last the one without a row */
 	size_t n_routes;	/* entries with a row */
 	struct MHD_Daemon *daemon;
 	struct sutra_http_listener *listener;

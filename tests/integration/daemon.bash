@@ -49,9 +49,18 @@ wait_line() {
   }
 }
 
-# metrics_are_well_formed: what `promtool check metrics` asks of the page on stdin, without promtool:
-# HELP and TYPE before each metric, counters alone end in _total, times are in seconds.
+# metrics_are_well_formed: `promtool check metrics` has nothing to say of the page on stdin. Without
+# promtool (package prometheus), and beside it, what it asks: HELP and TYPE before each metric, counters
+# alone end in _total, times are in seconds; buckets grow, and the last has the count.
 metrics_are_well_formed() {
+  local page said
+  page=$(cat)
+  if command -v promtool >/dev/null; then
+    said=$(promtool check metrics <<<"$page" 2>&1) && [ -z "$said" ] || {
+      printf '%s\n' "$said"
+      return 1
+    }
+  fi
   awk '
     function bad(what) { print name ": " what; wrong = 1 }
     $1 == "#" { name = $3 }
@@ -64,11 +73,19 @@ metrics_are_well_formed() {
     }
     $1 != "#" && NF {
       name = $1; sub(/[{].*/, "", name); samples++
+      base = name; sub(/_(bucket|sum|count)$/, "", base)
+      if (type[base] == "histogram") {
+        series = $1; sub(/,?le="[^"]*"/, "", series); sub(/_(bucket|sum|count)[{]/, "{", series)
+        if (name ~ /_bucket$/ && $2 < last[series]) bad("a bucket less than the one before: " $0)
+        if (name ~ /_bucket$/) last[series] = $2
+        if (name ~ /_count$/ && $2 != last[series]) bad("a count that is not the last bucket: " $0)
+        name = base
+      }
       if (!help[name]) bad("no help text")
       if (!(name in type)) bad("no type")
       if ($0 !~ /^[a-z0-9_]+([{][a-z]+="[^"]*"(,[a-z]+="[^"]*")*[}])? -?[0-9.e+-]+$/) bad("not a sample: " $0)
     }
-    END { exit wrong || !samples }'
+    END { exit wrong || !samples }' <<<"$page"
 }
 
 # take_in_passing PORT: a connection has it as its own for the next three seconds, as a client would.

@@ -447,6 +447,9 @@ away() {
   refused /v1/embeddings 400 '"param":"input"' '{"input":[["a"]]}'
   refused /v1/embeddings 400 '"param":"dimensions"' '{"input":"a","dimensions":7}'
   refused /v1/embeddings 400 '"param":"encoding_format"' '{"input":"a","encoding_format":"hex"}'
+  [ "$(curl -sf "$URL/v1/models/all-minilm-l6-v2" | jq -r .id)" = all-minilm-l6-v2 ]
+  run -0 curl -s -w '\n%{http_code}' "$URL/v1/models/a%2Fb"
+  [[ $output == *'the model \"a/b\" is not served here'*'"type":"invalid_request_error"'*404 ]]
 }
 
 @test "the official openai client" {
@@ -473,5 +476,11 @@ try:
 except openai.BadRequestError as e:
     assert e.param == "dimensions", e
 assert client.models.list().data[0].id == "all-minilm-l6-v2"
+assert client.models.retrieve("all-minilm-l6-v2").id == "all-minilm-l6-v2"
+try:
+    client.models.retrieve("org/another é")
+    raise SystemExit("another model was found")
+except openai.NotFoundError as e:
+    assert "org/another é" in e.message and e.code == "not_found", e
 PYTHON
 }

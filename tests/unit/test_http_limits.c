@@ -80,6 +80,7 @@ static void release_all(void)
 static const struct sutra_http_route routes[] = {
 	{ "GET", "/clear", .handler = take },	{ "POST", "/clear", .handler = take },   { "POST", "/take", .handler = take },
 	{ "GET", "/look", .handler = take },	{ "GET", "/hold", .handler = hold },     { "GET", "/metrics", .handler = metrics },
+	{ "GET", "/ping", .handler = sutra_http_ping },
 	{ 0 },
 };
 

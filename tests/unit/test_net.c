@@ -145,7 +145,7 @@ static const struct sutra_http_route routes[] = {
 	{ "POST", "/echo", .handler = echo },	{ "GET", "/hello", .handler = hello }, { "POST", "/late", .handler = late },
 	{ "GET", "/hold", .handler = hold },	{ "GET", "/busy", .handler = refuse }, { "GET", "/below/{name}", .handler = below },
 	{ "GET", "/below/{name}/of/{other}", .handler = below }, { "GET", "/context", .handler = context },
-	{ "GET", "/spoilt", .handler = spoilt },	{ "POST", "/own", .handler = echo, .fail = refuse_here },
+	{ "GET", "/spoilt", .handler = spoilt }, { "GET", "/ping", .handler = sutra_http_ping },	{ "POST", "/own", .handler = echo, .fail = refuse_here },
 	{ 0 },
 };
 

@@ -64,6 +64,7 @@ static void answer_metrics(struct sutra_http_request *r, void *ctx)
 static const struct sutra_http_route routes[] = {
 	{ "GET", "/health", .handler = answer_health },
 	{ "GET", "/metrics", .handler = answer_metrics },
+	{ "GET", "/ping", .handler = sutra_http_ping },
 	{ 0 },
 };
 

@@ -1,0 +1,258 @@
+#include "daemon/daemon.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "base/metric.h"
+#include "base/shown.h"
+#include "base/version.h"
+#include "daemon/openapi.h"
+#include "daemon/service.h"
+#include "net/port.h"
+
+static const struct sutra_daemon *self;	/* of this process */
+static atomic_bool stopping;
+static struct sutra_buf openapi;
+
+int sutra_daemon_health(struct sutra_buf *b)
+{
+	struct sutra_buf fields;
+	const char *reason;
+
+	sutra_buf_init(&fields, 4096);
+	reason = self->health(self->ctx, &fields);
+	if (atomic_load(&stopping))
+		reason = "stopping";
+	sutra_service_health(b, reason);
+	sutra_buf_add(b, sutra_buf_str(&fields), fields.len);
+	sutra_buf_adds(b, "}\n");
+	sutra_buf_release(&fields);
+	return reason ? 503 : 200;
+}
+
+void sutra_daemon_metrics(struct sutra_buf *b)
+{
+	self->metrics(self->ctx, b);
+	sutra_buf_addf(b,
+		       "# HELP sutra_build_info the program: always 1\n# TYPE sutra_build_info gauge\n"
+		       "sutra_build_info{service=\"%s\",version=\"%s\",compiler=\"%s\"} 1\n",
+		       self->name, SUTRA_VERSION, __VERSION__);
+	sutra_process_prometheus(b);
+}
+
+static void answer_health(struct sutra_http_request *r, void *ctx)
+{
+	struct sutra_buf b;
+	int status;
+
+	sutra_buf_init(&b, 8192);
+	status = sutra_daemon_health(&b);
+	sutra_http_reply_json(r, status, &b);
+}
+
+static void answer_ready(struct sutra_http_request *r, void *ctx)
+{
+	struct sutra_buf b;
+
+	if (!sutra_service_drained()) {
+		answer_health(r, ctx);
+		return;
+	}
+	sutra_buf_init(&b, 256);
+	sutra_buf_adds(&b, "{\"status\":\"draining\"}\n");
+	sutra_http_reply_json(r, 404, &b);
+}
+
+static void answer_metrics(struct sutra_http_request *r, void *ctx)
+{
+	struct sutra_buf b;
+
+	sutra_buf_init(&b, 4 << 20);
+	sutra_daemon_metrics(&b);
+	sutra_http_metrics(r, &b);
+	sutra_http_reply(r, 200, "text/plain; version=0.0.4", &b);
+}
+
+static void answer_openapi(struct sutra_http_request *r, void *ctx)
+{
+	struct sutra_buf b;
+
+	sutra_buf_init(&b, openapi.len + 1);
+	sutra_buf_add(&b, openapi.data, openapi.len);
+	sutra_http_reply_json(r, 200, &b);
+}
+
+#define HEALTH                                                                                              \
+	SUTRA_SCHEMA({                                                                                      \
+		"type": "object",                                                                           \
+		"required": ["status"],                                                                     \
+		"properties": {                                                                             \
+			"status": {"enum": ["healthy", "unhealthy", "draining"]},                           \
+			"service": {"type": "string"},                                                      \
+			"version": {"type": "string"},                                                      \
+			"uptime_seconds": {"type": "number"},                                               \
+			"reason": {"type": "string"}                                                        \
+		}                                                                                           \
+	})
+
+static const struct sutra_http_route common[] = {
+	{ "GET", "/health", .handler = answer_health, .summary = "whether it can serve", .answer = HEALTH, .also = "503" },
+	{ "GET", "/ready", .handler = answer_ready, .summary = "the same, and 404 once drained: for balancers",
+	  .answer = HEALTH, .also = "404 503" },
+	{ "GET", "/metrics", .handler = answer_metrics, .summary = "counters and durations, as Prometheus reads them",
+	  .answer_type = "text/plain" },
+	{ "GET", "/ping", .handler = sutra_http_ping, .summary = "whether the process answers",
+	  .answer = SUTRA_SCHEMA({"type": "object", "required": ["pong"]}) },
+	{ "GET", "/openapi.json", .handler = answer_openapi, .summary = "this document",
+	  .answer = SUTRA_SCHEMA({"type": "object", "required": ["openapi", "info", "paths"]}) },
+	{ 0 },
+};
+
+void sutra_daemon_routes(const struct sutra_http_route *own, struct sutra_http_route *ret)
+{
+	const struct sutra_http_route *const tables[] = { own, common };
+	size_t n = 0;
+
+	for (size_t i = 0; i < 2; i++)
+		for (const struct sutra_http_route *t = tables[i]; t->method && n < SUTRA_DAEMON_ROUTES - 1; t++)
+			ret[n++] = *t;
+	ret[n] = (struct sutra_http_route){ 0 };
+}
+
+static int restart(const int *fds, int n, char **argv, struct sutra_err *err)
+{
+	if (self->flush)
+		self->flush(self->ctx);
+	return sutra_service_reexec(fds, n, argv, err);
+}
+
+/* Serves until a signal says otherwise. */
+static int serve_http(char **argv, struct sutra_err *err)
+{
+	static struct sutra_http_route routes[SUTRA_DAEMON_ROUTES];
+	const struct sutra_http_options o = {
+		.service = self->name,
+		.listen = sutra_listen_for((int)*self->port),
+		.routes = routes,
+		.max_held = (size_t)*self->bodies_mb << 20,
+		.allowed_hosts = *self->allowed_hosts,
+		.draining = sutra_service_draining,
+		.noticed = sutra_service_noticed,
+		.ctx = self->ctx,
+	};
+	struct sutra_http_server *server;
+	const int *fds;
+	bool idle;
+	int rc;
+
+	sutra_daemon_routes(self->routes, routes);
+	sutra_buf_init(&openapi, 1 << 20);
+	rc = sutra_openapi(self->name, routes, &openapi, err);
+	rc = rc ? rc : sutra_http_server_start(&o, &server, err);
+	if (rc)
+		return rc;
+	self->listening(self->ctx, sutra_http_server_address(server));
+	if (sutra_service_wait() == SUTRA_SIG_RESTART) {
+		sutra_log(SUTRA_INFO, self->area, "restarting", NULL);
+		sutra_http_server_pause(server, self->grace_ns);
+		rc = sutra_http_server_sockets(server, &fds);
+		return restart(fds, rc, argv, err);
+	}
+	atomic_store(&stopping, true);
+	sutra_log(SUTRA_INFO, self->area, "stopping", "requests=%u", sutra_http_server_active(server));
+	idle = sutra_http_server_stop(server, self->grace_ns);
+	if (self->flush)
+		self->flush(self->ctx);
+	if (!idle || !self->close)	/* late answers and detached threads may use the service */
+		_exit(0);
+	sutra_http_server_free(server);
+	return 0;
+}
+
+static void *stop_at_signal(void *signal)
+{
+	*(enum sutra_service_signal *)signal = sutra_service_wait();
+	self->stop(self->ctx);
+	return NULL;
+}
+
+static int serve_other(char **argv, struct sutra_err *err)
+{
+	const char *list = sutra_listen_for((int)*self->port);
+	enum sutra_service_signal signal;
+	int fds[SUTRA_LISTEN_MAX], n, rc;
+	pthread_t waiter;
+
+	rc = sutra_listen_open(list, 4096, fds, SUTRA_LISTEN_MAX, &n, err);
+	rc = rc ? rc : self->start(self->ctx, fds, n, err);
+	if (!rc && pthread_create(&waiter, NULL, stop_at_signal, &signal))
+		rc = sutra_fail(err, SUTRA_E_NOMEM, "cannot start a thread");
+	if (rc)
+		return rc;
+	self->listening(self->ctx, list);
+	self->run(self->ctx);
+	pthread_join(waiter, NULL);
+	if (signal == SUTRA_SIG_RESTART)
+		return restart(fds, n, argv, err);
+	self->flush(self->ctx);
+	return 0;
+}
+
+static int usage(const struct sutra_daemon *d, FILE *out, int code)
+{
+	fprintf(out, "usage: sutra-%s [--settings | --version | --help", d->name);
+	for (const struct sutra_daemon_command *c = d->commands; c && c->option; c++)
+		fprintf(out, " | %s%s", c->option, c->operands);
+	fprintf(out, "]\n%s; configured by environment variables\n", d->help);
+	return code;
+}
+
+/* The exit code of a failure, which is said in a line. */
+static int report(const struct sutra_daemon *d, int rc, const struct sutra_err *err)
+{
+	sutra_shown_printf(stderr, "sutra-%s: %s%s%s\n", d->name, err->message, *err->hint ? "; " : "", err->hint);
+	return sutra_err_exit(rc);
+}
+
+static int run_option(const struct sutra_daemon *d, int argc, char **argv)
+{
+	struct sutra_err err = { 0 };
+
+	if (argc == 2 && !strcmp(argv[1], "--settings"))
+		return sutra_settings_print(d->settings, stdout), 0;
+	if (argc == 2 && !strcmp(argv[1], "--version"))
+		return printf("sutra-%s %s\n", d->name, SUTRA_VERSION) < 0;
+	if (argc == 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")))
+		return usage(d, stdout, 0);
+	for (const struct sutra_daemon_command *c = d->commands; c && c->option; c++) {
+		int rc, n = argc - 2;
+
+		if (strcmp(argv[1], c->option) || n < c->min || n > c->max)
+			continue;
+		rc = c->run(d->ctx, argv + 2, n, &err);
+		return rc < 0 ? report(d, rc, &err) : rc;
+	}
+	return usage(d, stderr, 2);
+}
+
+int sutra_daemon_main(const struct sutra_daemon *d, int argc, char **argv)
+{
+	struct sutra_err err = { 0 };
+	int rc;
+
+	if (argc > 1)
+		return run_option(d, argc, argv);
+	self = d;
+	rc = sutra_service_init(d->name, &err);
+	rc = rc ? rc : sutra_settings_load(d->settings, d->ctx, &err);
+	rc = rc ? rc : d->open(d->ctx, &err);
+	rc = rc ? rc : d->routes ? serve_http(argv, &err) : serve_other(argv, &err);
+	if (d->close)
+		d->close(d->ctx);
+	return rc ? report(d, rc, &err) : 0;
+}
