@@ -71,7 +71,12 @@ bool gw_model_get(struct gateway *g, struct gw_model *ret);
 bool gw_model_of(struct gateway *g, const char *fingerprint, struct gw_model *ret);
 /* Waits at most limit_ns for it. */
 void gw_model_wait(struct gateway *g, uint64_t limit_ns);
-void gw_fail(struct gateway *g, struct sutra_http_request *r, const struct sutra_err *err);
+/* Answers a request with an error, and counts it. */
+static inline void gw_fail(struct gateway *g, struct sutra_http_request *r, const struct sutra_err *err)
+{
+	sutra_metric_add(&g->metrics[GW_ERRORS], 1);
+	sutra_http_reply_error(r, err);
+}
 /* Refuses a dimension that this deployment does not give: SUTRA_E_INVALID lists what it does. */
 int gw_check_dimension(const struct gw_model *m, int64_t dimension, struct sutra_err *err);
 /* The "input_type" of a request as the model names it, within *m; NULL: none. It is a text's own even

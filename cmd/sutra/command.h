@@ -1,8 +1,8 @@
 /*
- * command - the command table of `sutra`.
+ * command - what a command of `sutra` is, and what all of them share.
  *
  * A command is one file (cmd/sutra/cmd_<name>.c) and one descriptor. A new one needs:
- * the file, a row in command.c, man/sutra-<name>.1, a case folder in tests/cli, a line in
+ * the file, a row in main.c, man/sutra-<name>.1, a case folder in tests/cli, a line in
  * the README's table, and CHANGES. Completion and help come from the descriptor: completion takes
  * options from the rows, and operands from the synopsis, where words in lower case are literal and
  * those in capitals kinds (values.c); "..." repeats the last, "|" separates alternatives.
@@ -49,7 +49,7 @@ struct common {
 };
 extern struct common common;
 
-extern const struct command *const commands[];	/* NULL-terminated, in order of help */
+extern const struct command *const *commands;	/* set by main; NULL-terminated, in order of help */
 
 /* Prints "sutra <command>: message" and the hint on standard error; returns the exit
  * code of err->code. */

@@ -11,75 +11,18 @@
 #include "sutra/command.h"
 #include "sutra/habits.h"
 
-extern const struct command cmd_help, cmd_version;
+extern const struct command cmd_advise, cmd_bugreport, cmd_build, cmd_cache, cmd_cache_stats,
+	cmd_completion, cmd_config, cmd_deploy, cmd_down, cmd_help, cmd_load, cmd_logs, cmd_manifest,
+	cmd_model, cmd_monitor, cmd_production_monitor, cmd_report, cmd_restart, cmd_rollback,
+	cmd_shell, cmd_status, cmd_validate, cmd_validate_scaling, cmd_version;
 
-static bool json, yes;
-
-static const struct sutra_option common_rows[] = {
-	{ 'o', "output", SUTRA_OPT_CHOICE, &common.output, "FORMAT", "output format", 0, 0, NULL },
-	{ 0, "json", SUTRA_OPT_FLAG, &json, NULL, "the same as -o json", 0, 0, NULL },
-	{ 'q', "quiet", SUTRA_OPT_FLAG, &common.quiet, NULL, "errors only", 0, 0, NULL },
-	{ 'v', "verbose", SUTRA_OPT_COUNT, &common.verbose, NULL, "say more; twice: every request", 0,
-	  0, NULL },
-	{ 0, "color", SUTRA_OPT_CHOICE, &common.color, "WHEN", "colour", 0, 0, "auto|always|never" },
-	{ 'y', "yes", SUTRA_OPT_FLAG, &yes, NULL, "answer yes; the launcher installs packages unasked", 0, 0, NULL },
-	{ 'h', "help", SUTRA_OPT_FLAG, &common.help, NULL, "show this help", 0, 0, NULL },
-	{ 0 },
+static const struct command *const table[] = {
+	&cmd_deploy, &cmd_rollback, &cmd_build, &cmd_down, &cmd_restart, &cmd_status, &cmd_monitor,
+	&cmd_production_monitor, &cmd_logs, &cmd_cache_stats, &cmd_cache, &cmd_validate_scaling,
+	&cmd_validate, &cmd_load, &cmd_report, &cmd_advise, &cmd_model, &cmd_manifest, &cmd_config,
+	&cmd_shell, &cmd_completion, &cmd_bugreport, &cmd_version, &cmd_help,
+	NULL,
 };
-
-void command_rows(const struct command *c, struct sutra_option rows[COMMAND_MAX_ROWS])
-{
-	size_t n = 0;
-
-	for (const struct sutra_option *o = c && c->options ? c->options() : NULL;
-	     o && (o->name || o->letter) && n < COMMAND_MAX_ROWS - 8; o++)
-		rows[n++] = *o;
-	for (const struct sutra_option *o = common_rows; o->name || o->letter; o++) {
-		rows[n] = *o;
-		if (o->type == SUTRA_OPT_CHOICE && !o->choices)
-			rows[n].choices = c ? c->formats : "table|wide|json|jsonl|junit|tap|prom";
-		n++;
-	}
-	rows[n] = (struct sutra_option){ 0 };
-}
-
-/* The synopsis, broken between its parts; what stands in brackets stays together. */
-static void print_usage(const struct command *c, FILE *out)
-{
-	int start = fprintf(out, "usage: sutra %s", c->name), at = start;
-
-	for (const char *s = c->synopsis; *s;) {
-		int n = 0, depth = 0;
-
-		for (; s[n] && (depth || s[n] != ' '); n++)
-			depth += (s[n] == '[') - (s[n] == ']');
-		if (at + 1 + n > 80) {
-			fprintf(out, "\n%*s", start, "");
-			at = start;
-		}
-		at += fprintf(out, " %.*s", n, s);
-		s += n + (s[n] == ' ');
-	}
-	fputs("\n\n", out);
-}
-
-void command_help(const struct command *c, FILE *out)
-{
-	struct sutra_option rows[COMMAND_MAX_ROWS];
-
-	command_rows(c, rows);
-	fprintf(out, "sutra %s - %s\n\n", c->name, c->summary);
-	for (const char *line = c->examples; line && *line;) {
-		int n = (int)strcspn(line, "\n"), left = (int)strcspn(line, "\t\n");
-
-		fprintf(out, "  %-48.*s%s%.*s\n", left, line, left < n ? " # " : "",
-			left < n ? n - left - 1 : 0, line + left + 1);
-		line += n + (line[n] == '\n');
-	}
-	fputc('\n', out);
-	print_usage(c, out);
-	sutra_options_help(rows, out);
-}
 
 static const struct command *find(const char *name)
 {
@@ -104,10 +47,12 @@ static const struct command *find(const char *name)
  * *ret_help: -h is among them. --version is a command. */
 static int options_before(int argc, char **argv, bool *ret_help)
 {
+	struct sutra_option rows[COMMAND_MAX_ROWS];
 	int at = 1;
 
+	command_rows(NULL, rows);
 	while (at < argc && argv[at][0] == '-' && argv[at][1] && strcmp(argv[at], "--version") != 0) {
-		const struct sutra_option *o = common_rows;
+		const struct sutra_option *o = rows;
 		const char *word = argv[at];
 		size_t n = strcspn(word, "=");
 
@@ -165,7 +110,7 @@ static int run(int argc, char **argv)
 		habits_option(c, argc - 1, argv + 1, &err);
 		return command_fail(&err);
 	}
-	if (json)
+	if (common.json)
 		common.output = "json";
 	common.json = !strcmp(common.output, "json");
 	if (common.help) {
@@ -181,6 +126,7 @@ int main(int argc, char **argv)
 {
 	int code;
 
+	commands = table;
 	code = run(argc, argv);
 	if (fflush(stdout) || ferror(stdout)) {
 		if (errno != EPIPE)

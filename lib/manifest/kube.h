@@ -1,4 +1,4 @@
-/* kube - what the files that make Kubernetes objects share. Internal to lib/stack. */
+/* kube - the Kubernetes objects: kube_name.c, kube_pod.c, kube_net.c; for lib/manifest alone. */
 #ifndef SUTRA_MANIFEST_KUBE_H
 #define SUTRA_MANIFEST_KUBE_H
 

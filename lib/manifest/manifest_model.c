@@ -26,18 +26,6 @@ bool workload_port_is_open(const struct sutra_port *p)
 	return !p->host_ip || !sutra_str_starts(p->host_ip, "127.");
 }
 
-int workload_fail(const struct workloads *all, const struct workload *w, const char *fmt, ...)
-{
-	char words[400];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(words, sizeof(words), fmt, ap);
-	va_end(ap);
-	return sutra_fail(all->err, SUTRA_E_SETTING, "%s:%d: services.%s: %s", all->m->all->file, w->s->line,
-			  w->s->name, words);
-}
-
 char *workload_image(const struct workloads *all, const char *image)
 {
 	const char *registry = all->m->registry ? all->m->registry : "";

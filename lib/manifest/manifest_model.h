@@ -72,8 +72,9 @@ int workloads_make(const struct sutra_manifest *m, struct workloads *ret, struct
 struct workload *workload_named(const struct workloads *all, const char *name);
 void workloads_release(struct workloads *w);
 /* "file:line: services.name: ..." with SUTRA_E_SETTING. */
-int workload_fail(const struct workloads *all, const struct workload *w, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+#define workload_fail(all, w, fmt, ...) \
+	sutra_fail((all)->err, SUTRA_E_SETTING, "%s:%d: services.%s: " fmt, (all)->m->all->file, (w)->s->line, \
+		   (w)->s->name, ##__VA_ARGS__)
 
 /* Whether the compose file publishes the port beyond loopback. */
 bool workload_port_is_open(const struct sutra_port *p);

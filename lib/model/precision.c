@@ -18,7 +18,7 @@ struct maker {
 	const struct sutra_encoder_source *source;
 	struct sutra_encoder *exact;	/* in fp32, once it was needed */
 	float *wanted;			/* its vectors of the sample, [SUTRA_SAMPLE_TEXTS][hidden] */
-	float *reach;			/* of sutra_encoder_watch */
+	float *magnitude;			/* from sutra_encoder_watch */
 	struct sutra_precision_report *report;
 	struct sutra_err *err;
 };
@@ -35,9 +35,9 @@ bool sutra_precision_parse(const char *name, enum sutra_precision *ret)
 	return true;
 }
 
-/* Vectors of the sample, [SUTRA_SAMPLE_TEXTS][hidden]. Every other short text is watched, when reach
+/* Vectors of the sample, [SUTRA_SAMPLE_TEXTS][hidden]. Every other short text is watched, when magnitude
  * is not NULL. */
-static int embed_sample(const struct maker *m, const struct sutra_encoder *e, float *reach,
+static int embed_sample(const struct maker *m, const struct sutra_encoder *e, float *magnitude,
 			float *vectors)
 {
 	size_t most = m->source->max_tokens;
@@ -53,7 +53,7 @@ static int embed_sample(const struct maker *m, const struct sutra_encoder *e, fl
 		sutra_sample_add(&text, i);
 		length = (uint32_t)sutra_wordpiece_encode(m->source->tokenizer, sutra_buf_str(&text), text.len,
 							  ids, most, NULL);
-		sutra_encoder_watch(s, i % 2 || i >= SUTRA_SAMPLE_SHORT ? NULL : reach);
+		sutra_encoder_watch(s, i % 2 || i >= SUTRA_SAMPLE_SHORT ? NULL : magnitude);
 		rc = sutra_encoder_run(s, ids, &length, 1, m->source->pooling,
 				       vectors + i * m->source->config->hidden, m->err);
 	}
@@ -63,7 +63,7 @@ static int embed_sample(const struct maker *m, const struct sutra_encoder *e, fl
 	return rc;
 }
 
-/* The encoder in fp32, its vectors and reach; once. */
+/* Makes the encoder in fp32, its vectors and its magnitudes; once. */
 static int make_exact(struct maker *m)
 {
 	struct sutra_encoder_options o = { .max_tokens = m->source->max_tokens };
@@ -75,10 +75,10 @@ static int make_exact(struct maker *m)
 	if (rc)
 		return rc;
 	m->wanted = sutra_calloc(SUTRA_SAMPLE_TEXTS * m->source->config->hidden, sizeof(float));
-	m->reach = sutra_calloc(sutra_encoder_reach(m->exact), sizeof(float));
-	if (!m->wanted || !m->reach)
+	m->magnitude = sutra_calloc(sutra_encoder_magnitudes(m->exact), sizeof(float));
+	if (!m->wanted || !m->magnitude)
 		return sutra_fail(m->err, SUTRA_E_NOMEM, "out of memory");
-	return embed_sample(m, m->exact, m->reach, m->wanted);
+	return embed_sample(m, m->exact, m->magnitude, m->wanted);
 }
 
 static double cosine(const float *a, const float *b, size_t n)
@@ -190,7 +190,7 @@ static int make_packed(struct maker *m, enum sutra_precision p, const char *path
 	struct sutra_err unkept;
 	int rc = p == SUTRA_FP32 ? 0 : make_exact(m);
 
-	o.reach = m->reach;
+	o.magnitude = m->magnitude;
 	if (!rc)
 		rc = sutra_encoder_new(m->source->weights, m->source->config, &o, &made, m->err);
 	if (!rc && p != SUTRA_FP32)
@@ -295,7 +295,7 @@ int sutra_precision_open(const struct sutra_encoder_source *source, enum sutra_p
 	}
 	sutra_encoder_free(m.exact);
 	sutra_free(m.wanted);
-	sutra_free(m.reach);
+	sutra_free(m.magnitude);
 	if (rc)
 		return rc;
 	*ret = e;

@@ -4,7 +4,7 @@
  * What a precision costs is measured, on a built-in sample of texts: the cosine of each text's vector
  * to that of fp32. SUTRA_AUTO takes the fastest precision that the processor has instructions for
  * and whose least cosine is at least the floor (SUTRA_PRECISION_FLOOR). For int8 half of the sample also tells
- * how far the columns reach (quantize.h). All this is done once: packed weights and figures are kept
+ * the magnitudes of the columns (quantize.h). All this is done once: packed weights and figures are kept
  * in a file beside the model (packed.h), and made again when it does not fit.
  */
 #ifndef SUTRA_MODEL_PRECISION_H

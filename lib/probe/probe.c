@@ -8,7 +8,6 @@
 #include "base/jsonio.h"
 #include "base/proc.h"
 #include "net/fetch.h"
-#include "probe/cause.h"
 
 enum { MAX_REPLY = 1 << 20, SPARE_DESCRIPTORS = 64, MAX_PARALLEL = 4096, DEFAULT_TIMEOUT_S = 2 };
 
@@ -31,8 +30,8 @@ const char *sutra_probe_reason_name(int reason)
 					   sutra_fetch_reason_name((enum sutra_fetch_reason)reason);
 }
 
-/* Not up: unknown when this process could not ask; starting when it does not listen yet, or says itself that it is not ready, and may still
- * become so; what listens and does not answer well is down, however young. */
+/* Not up: unknown when this process could not ask; starting, within the start period, when it does not
+ * listen yet or reports that it is not ready; any other failure is down, however young the service is. */
 static void fail(struct sutra_probe *p, int reason)
 {
 	bool may_come = reason == SUTRA_FETCH_REFUSED || reason == SUTRA_PROBE_UNHEALTHY;
@@ -222,9 +221,6 @@ int sutra_probe_all(struct sutra_probe *p, size_t n, struct sutra_err *err)
 		sutra_probe_judge(list[i]->user, list[i]);
 		sutra_fetch_release(list[i]);
 	}
-	rc = sutra_probe_causes(p, n);
-	if (rc)
-		sutra_fail(err, rc, "out of memory for %zu probes", n);
 out:
 	sutra_free(list);
 	sutra_free(fetches);

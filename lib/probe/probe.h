@@ -1,10 +1,10 @@
 /*
- * probe - asks many services at once how they are, and says why one is not well.
+ * probe - asks many services for their health at the same time, and names the reason of each failure.
  *
- * The caller fills targets (name, URL, what the supervisor knows, on whom it depends);
+ * The caller fills targets (name, URL, the supervisor's state, the services it depends on);
  * sutra_probe_all asks every URL at the same time, so the whole takes as long as
  * the slowest, and judges each: one of five states and, unless up, one reason of a
- * closed list. Then failures that follow from another one point at it (`cause`, cause.h).
+ * closed list. sutra_probe_causes (cause.h) then marks the failures that follow from another one.
  * Strings of a target are borrowed until the call returns; results live in the struct.
  */
 #ifndef SUTRA_PROBE_PROBE_H

@@ -1,16 +1,10 @@
 #include "report/page.h"
 
-#include <math.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/version.h"
 #include "report/page_parts.h"
-#include "report/report.h"
-
-#define MAX_FIGURE 1e18	/* larger ones would leave the range of sums and axes */
 
 static const char style[] =
 	":root{color-scheme:light dark;--bg:#fbfbfa;--card:#fff;--fg:#1c2024;--dim:#646b73;--line:#e3e5e8;"
@@ -56,152 +50,6 @@ static void add_colors(struct sutra_buf *b)
 	for (int i = 0; i < 6; i++)
 		sutra_buf_addf(b, ".s%d{stroke:var(--s%d);stroke-width:1.8}.a%d{fill:var(--s%d)}"
 				  ".k%d{background:var(--s%d)}", i, i, i, i, i, i);
-}
-
-const char *page_text(const json_t *o, const char *key)
-{
-	const char *s = json_string_value(json_object_get(o, key));
-
-	return s ? s : "";
-}
-
-double page_value(const json_t *v)
-{
-	double d = json_is_number(v) ? json_number_value(v) : NAN;
-
-	return fabs(d) <= MAX_FIGURE ? d : NAN;
-}
-
-double page_number(const json_t *o, const char *key) { return page_value(json_object_get(o, key)); }
-
-void page_count(double v, char *out, size_t size)
-{
-	char digits[32];
-	size_t n, at = 0;
-
-	if (!isfinite(v) || fabs(v) > 1e15) {
-		snprintf(out, size, "-");
-		return;
-	}
-	n = (size_t)snprintf(digits, sizeof(digits), "%.0f", v);
-	for (size_t i = 0; i < n && at + 2 < size; i++) {
-		if (i && (n - i) % 3 == 0 && digits[i - 1] != '-')
-			out[at++] = ',';
-		out[at++] = digits[i];
-	}
-	out[at] = '\0';
-}
-
-void page_figure(double v, int digits, const char *unit, char *out, size_t size)
-{
-	if (isfinite(v))
-		snprintf(out, size, "%.*f%s", digits, v, unit);
-	else
-		snprintf(out, size, "-");
-}
-
-void page_ms(double ms, char *out, size_t size)
-{
-	if (isfinite(ms))
-		sutra_clock_human(ms / 1e3, out, size);
-	else
-		snprintf(out, size, "-");
-}
-
-void page_head(struct sutra_buf *b, const char *title, const char *kind, const char *word)
-{
-	sutra_buf_adds(b, "<h1>");
-	sutra_report_xml(b, title);
-	sutra_buf_addf(b, " <span class=\"pill %s\">", kind);
-	sutra_report_xml(b, word);
-	sutra_buf_adds(b, "</span></h1>\n");
-}
-
-void page_sub(struct sutra_buf *b, const char *fmt, ...)
-{
-	char text[1024];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	sutra_buf_adds(b, "<p class=\"dim\">");
-	sutra_report_xml(b, text);
-	sutra_buf_adds(b, "</p>\n");
-}
-
-void page_cards_begin(struct sutra_buf *b) { sutra_buf_adds(b, "<div class=\"cards\">"); }
-
-void page_card(struct sutra_buf *b, const char *name, const char *kind, const char *value)
-{
-	sutra_buf_addf(b, "<div class=\"card\"><b class=\"%s\">", kind);
-	sutra_report_xml(b, value);
-	sutra_buf_adds(b, "</b><span>");
-	sutra_report_xml(b, name);
-	sutra_buf_adds(b, "</span></div>");
-}
-
-void page_cards_end(struct sutra_buf *b) { sutra_buf_adds(b, "</div>\n"); }
-
-void page_section(struct sutra_buf *b, const char *title)
-{
-	sutra_buf_adds(b, "<h2>");
-	sutra_report_xml(b, title);
-	sutra_buf_adds(b, "</h2>\n");
-}
-
-void page_table_begin(struct sutra_buf *b, const char *const *titles, const char *summary)
-{
-	if (summary) {
-		sutra_buf_adds(b, "<details><summary>");
-		sutra_report_xml(b, summary);
-		sutra_buf_adds(b, "</summary>");
-	}
-	sutra_buf_adds(b, "<div class=\"scroll\"><table><tr>");
-	for (; *titles; titles++) {
-		sutra_buf_adds(b, "<th>");
-		sutra_report_xml(b, *titles);
-		sutra_buf_adds(b, "</th>");
-	}
-	sutra_buf_adds(b, "</tr>\n");
-}
-
-void page_row(struct sutra_buf *b, const char *const *cells)
-{
-	sutra_buf_adds(b, "<tr>");
-	for (; *cells; cells++) {
-		sutra_buf_adds(b, "<td>");
-		sutra_report_xml(b, *cells);
-		sutra_buf_adds(b, "</td>");
-	}
-	sutra_buf_adds(b, "</tr>\n");
-}
-
-void page_table_end(struct sutra_buf *b, const char *summary)
-{
-	sutra_buf_adds(b, summary ? "</table></div></details>\n" : "</table></div>\n");
-}
-
-double page_sum(const json_t *rows, const char *key)
-{
-	const json_t *row;
-	double sum = 0;
-	size_t i;
-
-	json_array_foreach (rows, i, row) {
-		double v = page_number(row, key);
-
-		sum += isnan(v) ? 0 : v;
-	}
-	return sum;
-}
-
-const char *page_when(const json_t *doc, char out[24])
-{
-	const char *when = page_text(doc, "started");
-
-	snprintf(out, 24, "%.10s %.5s UTC", when, strlen(when) > 11 ? when + 11 : "");
-	return out;
 }
 
 int sutra_page_add(const json_t *doc, struct sutra_buf *b, struct sutra_err *err)

@@ -1,4 +1,4 @@
-/* page_parts - what the pages of all documents are made of; for page*.c alone. */
+/* page_parts - the elements of a page: headings, cards, tables, figures; for page*.c alone. */
 #ifndef SUTRA_REPORT_PAGE_PARTS_H
 #define SUTRA_REPORT_PAGE_PARTS_H
 

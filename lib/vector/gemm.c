@@ -49,27 +49,16 @@ struct sutra_gemm_weights {
 	struct sutra_onednn_matrix *onednn;	/* unless in panels */
 };
 
-struct sutra_gemm_lane {
+struct sutra_gemm_workspace {
 	const struct sutra_gemm_plan *plan;
 	const struct sutra_kernels *kernels;
-	struct sutra_onednn_lane *onednn;	/* unless in panels */
+	struct sutra_onednn_workspace *onednn;	/* unless in panels */
 	void *narrow;			/* bf16, int8: x, [NARROW_ROWS][k] */
 	float scale[PANEL_ROWS];	/* int8: of the rows of x */
 	int32_t zero[PANEL_ROWS];
 };
 
-const char *sutra_precision_name(enum sutra_precision p)
-{
-	static const char *const names[SUTRA_PRECISIONS] = {
-		[SUTRA_FP32] = "fp32", [SUTRA_BF16] = "bf16", [SUTRA_INT8] = "int8",
-	};
-
-	return names[p];
-}
-
 bool sutra_precision_is_native(enum sutra_precision p) { return sutra_onednn_is_native(p); }
-
-unsigned sutra_gemm_vector_bits(void) { return sutra_onednn_vector_bits(); }
 
 static bool has_panels(void)
 {
@@ -167,7 +156,7 @@ int sutra_gemm_weights_view(const struct sutra_gemm_plan *p, const void *packed,
 	return rc;
 }
 
-static int pack_bytes(const struct sutra_gemm_plan *p, const float *w, const float *reach,
+static int pack_bytes(const struct sutra_gemm_plan *p, const float *w, const float *magnitude,
 		      struct sutra_gemm_weights *g, struct sutra_err *err)
 {
 	int8_t *bytes = sutra_alloc(p->n * p->k);
@@ -175,7 +164,7 @@ static int pack_bytes(const struct sutra_gemm_plan *p, const float *w, const flo
 
 	if (!bytes)
 		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory for the weights");
-	sutra_quantize_weights(w, p->n, p->k, reach, bytes, (float *)(uintptr_t)g->scale,
+	sutra_quantize_weights(w, p->n, p->k, magnitude, bytes, (float *)(uintptr_t)g->scale,
 			       (int32_t *)(uintptr_t)g->sum, (float *)(uintptr_t)g->inverse);
 	if (p->onednn)
 		rc = sutra_onednn_matrix_pack(g->onednn, bytes, err);
@@ -186,7 +175,7 @@ static int pack_bytes(const struct sutra_gemm_plan *p, const float *w, const flo
 }
 
 int sutra_gemm_weights_new(const struct sutra_gemm_plan *p, const float *w, const float *b,
-			   const float *reach, struct sutra_gemm_weights **ret,
+			   const float *magnitude, struct sutra_gemm_weights **ret,
 			   struct sutra_err *err)
 {
 	struct sutra_gemm_weights *g = NULL;
@@ -204,7 +193,7 @@ int sutra_gemm_weights_new(const struct sutra_gemm_plan *p, const float *w, cons
 		return rc;
 	}
 	g->owned = block;
-	rc = p->precision == SUTRA_INT8 ? pack_bytes(p, w, reach, g, err) :
+	rc = p->precision == SUTRA_INT8 ? pack_bytes(p, w, magnitude, g, err) :
 					  sutra_onednn_matrix_pack(g->onednn, w, err);
 	if (rc)
 		sutra_gemm_weights_free(g);
@@ -222,80 +211,80 @@ void sutra_gemm_weights_free(struct sutra_gemm_weights *g)
 	sutra_free(g);
 }
 
-int sutra_gemm_lane_new(const struct sutra_gemm_plan *plan, struct sutra_gemm_lane **ret,
+int sutra_gemm_workspace_new(const struct sutra_gemm_plan *plan, struct sutra_gemm_workspace **ret,
 			struct sutra_err *err)
 {
-	struct sutra_gemm_lane *lane = sutra_calloc(1, sizeof(*lane));
+	struct sutra_gemm_workspace *workspace = sutra_calloc(1, sizeof(*workspace));
 	int rc = 0;
 
-	if (lane && plan->precision != SUTRA_FP32)
-		lane->narrow = sutra_alloc_aligned(ALIGN, NARROW_ROWS * plan->k * sizeof(uint16_t));
-	if (!lane || (plan->precision != SUTRA_FP32 && !lane->narrow)) {
-		sutra_gemm_lane_free(lane);
+	if (workspace && plan->precision != SUTRA_FP32)
+		workspace->narrow = sutra_alloc_aligned(ALIGN, NARROW_ROWS * plan->k * sizeof(uint16_t));
+	if (!workspace || (plan->precision != SUTRA_FP32 && !workspace->narrow)) {
+		sutra_gemm_workspace_free(workspace);
 		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
 	}
-	lane->plan = plan;
-	lane->kernels = sutra_kernels_best();
+	workspace->plan = plan;
+	workspace->kernels = sutra_kernels_best();
 	if (plan->onednn)
-		rc = sutra_onednn_lane_new(plan->onednn, &lane->onednn, err);
+		rc = sutra_onednn_workspace_new(plan->onednn, &workspace->onednn, err);
 	if (rc)
-		sutra_gemm_lane_free(lane);
+		sutra_gemm_workspace_free(workspace);
 	else
-		*ret = lane;
+		*ret = workspace;
 	return rc;
 }
 
-void sutra_gemm_lane_free(struct sutra_gemm_lane *lane)
+void sutra_gemm_workspace_free(struct sutra_gemm_workspace *workspace)
 {
-	if (!lane)
+	if (!workspace)
 		return;
-	sutra_onednn_lane_free(lane->onednn);
-	sutra_free(lane->narrow);
-	sutra_free(lane);
+	sutra_onednn_workspace_free(workspace->onednn);
+	sutra_free(workspace->narrow);
+	sutra_free(workspace);
 }
 
 /* At most SUTRA_ONEDNN_ROWS rows in bf16. */
-static int run_bf16(struct sutra_gemm_lane *lane, const struct sutra_gemm_weights *w, const float *x,
+static int run_bf16(struct sutra_gemm_workspace *workspace, const struct sutra_gemm_weights *w, const float *x,
 		    size_t rows, float *y, struct sutra_err *err)
 {
-	lane->kernels->to_bf16(x, rows * lane->plan->k, lane->narrow);
-	return sutra_onednn_run(lane->onednn, w->onednn, lane->narrow, rows, y, err);
+	workspace->kernels->to_bf16(x, rows * workspace->plan->k, workspace->narrow);
+	return sutra_onednn_run(workspace->onednn, w->onednn, workspace->narrow, rows, y, err);
 }
 
 /* At most SUTRA_ONEDNN_ROWS rows in bytes, or PANEL_ROWS in panels. */
-static int run_bytes(struct sutra_gemm_lane *lane, const struct sutra_gemm_weights *w, const float *x,
+static int run_bytes(struct sutra_gemm_workspace *workspace, const struct sutra_gemm_weights *w, const float *x,
 		     size_t rows, float *y, struct sutra_err *err)
 {
-	const struct sutra_gemm_plan *p = lane->plan;
-	const struct sutra_dequantizer d = { lane->scale, lane->zero, w->scale, w->sum, w->bias,
+	const struct sutra_gemm_plan *p = workspace->plan;
+	const struct sutra_dequantizer d = { workspace->scale, workspace->zero, w->scale, w->sum, w->bias,
 					     p->act == SUTRA_ACT_GELU };
 	int rc;
 
-	lane->kernels->quantize(x, w->inverse, rows, p->k, p->top, lane->narrow, lane->scale, lane->zero);
+	workspace->kernels->quantize(x, w->inverse, rows, p->k, p->top, workspace->narrow, workspace->scale, workspace->zero);
 	if (!p->onednn) {
-		sutra_vnni_multiply(lane->narrow, rows, p->k, w->matrix, p->n, lane->kernels, &d, y);
+		sutra_vnni_multiply(workspace->narrow, rows, p->k, w->matrix, p->n, workspace->kernels, &d, y);
 		return 0;
 	}
-	rc = sutra_onednn_run(lane->onednn, w->onednn, lane->narrow, rows, y, err);
+	rc = sutra_onednn_run(workspace->onednn, w->onednn, workspace->narrow, rows, y, err);
 	if (!rc)
-		lane->kernels->dequantize(&d, (const int32_t *)(const void *)y, p->n, rows, p->n, y, p->n);
+		workspace->kernels->dequantize(&d, (const int32_t *)(const void *)y, p->n, rows, p->n, y, p->n);
 	return rc;
 }
 
-int sutra_gemm(struct sutra_gemm_lane *lane, const struct sutra_gemm_weights *weights,
+int sutra_gemm(struct sutra_gemm_workspace *workspace, const struct sutra_gemm_weights *weights,
 	       const float *x, size_t rows, float *y, struct sutra_err *err)
 {
-	const struct sutra_gemm_plan *p = lane->plan;
+	const struct sutra_gemm_plan *p = workspace->plan;
 	size_t block = p->onednn ? SUTRA_ONEDNN_ROWS : PANEL_ROWS;
 	int rc = 0;
 
 	if (p->precision == SUTRA_FP32)
-		return sutra_onednn_run(lane->onednn, weights->onednn, x, rows, y, err);
+		return sutra_onednn_run(workspace->onednn, weights->onednn, x, rows, y, err);
 	for (size_t at = 0; !rc && at < rows; at += block) {
 		size_t n = rows - at < block ? rows - at : block;
 
 		rc = (p->precision == SUTRA_BF16 ? run_bf16 : run_bytes)(
-			lane, weights, x + at * p->k, n, y + at * p->n, err);
+			workspace, weights, x + at * p->k, n, y + at * p->n, err);
 	}
 	return rc;
 }

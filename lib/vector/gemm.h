@@ -8,8 +8,8 @@
  *
  * A plan is compiled for one shape (k inputs, n outputs, activation, precision) and serves every
  * layer of that shape; weights are packed once into the layout the plan wants. Both are
- * read-only afterwards and shared by threads; what a call writes besides y lives in a lane,
- * of which each thread has its own.
+ * read-only afterwards and shared by threads; what a call writes besides y lives in a workspace;
+ * each thread has its own.
  *
  * A row of y depends on its row of x alone, to the last bit: not on how many rows go
  * with it, nor on its place among them (onednn.c says how that is made sure).
@@ -21,26 +21,16 @@
 #include <stddef.h>
 
 #include "base/err.h"
+#include "vector/quantize.h"
 
 enum sutra_activation { SUTRA_ACT_NONE, SUTRA_ACT_GELU };	/* GELU: the erf form */
-enum sutra_precision { SUTRA_FP32, SUTRA_BF16, SUTRA_INT8, SUTRA_PRECISIONS };
 
-/* "fp32", "bf16", "int8". */
-const char *sutra_precision_name(enum sutra_precision p);
 /* Whether the processor has instructions of its own for such products. */
 bool sutra_precision_is_native(enum sutra_precision p);
 
-/* Width in bits of the vectors that may be used, 128, 256 (AVX2) or 512 (AVX-512): what the processor
- * has, unless the environment's ONEDNN_MAX_CPU_ISA takes some of it away. */
-unsigned sutra_gemm_vector_bits(void);
-
-/* Rows are computed in blocks: x and y must have room for this many rows beyond the last,
- * which are read (any numbers) and written. */
-#define SUTRA_GEMM_SPARE_ROWS 64
-
 struct sutra_gemm_plan;
 struct sutra_gemm_weights;
-struct sutra_gemm_lane;
+struct sutra_gemm_workspace;
 
 /* SUTRA_E_INVALID: this processor and library cannot multiply in that precision. */
 int sutra_gemm_plan_new(size_t k, size_t n, enum sutra_activation act,
@@ -50,10 +40,10 @@ void sutra_gemm_plan_free(struct sutra_gemm_plan *plan);
 /* Whether its products go by vnni.h. */
 bool sutra_gemm_plan_is_vnni(const struct sutra_gemm_plan *plan);
 
-/* Packs w [n][k] row-major and b [n]. int8: reach [k] is the greatest magnitude that each column of
- * x is expected to have; NULL: all alike. */
+/* Packs w [n][k] row-major and b [n]. int8: magnitude [k] is the greatest one expected in each
+ * column of x; NULL: all alike. */
 int sutra_gemm_weights_new(const struct sutra_gemm_plan *plan, const float *w, const float *b,
-			   const float *reach, struct sutra_gemm_weights **ret,
+			   const float *magnitude, struct sutra_gemm_weights **ret,
 			   struct sutra_err *err);
 void sutra_gemm_weights_free(struct sutra_gemm_weights *weights);
 
@@ -68,12 +58,12 @@ int sutra_gemm_weights_view(const struct sutra_gemm_plan *plan, const void *pack
 #define SUTRA_GEMM_LAYOUT_MAX 64
 void sutra_gemm_layout(char ret[SUTRA_GEMM_LAYOUT_MAX]);
 
-int sutra_gemm_lane_new(const struct sutra_gemm_plan *plan, struct sutra_gemm_lane **ret,
+int sutra_gemm_workspace_new(const struct sutra_gemm_plan *plan, struct sutra_gemm_workspace **ret,
 			struct sutra_err *err);
-void sutra_gemm_lane_free(struct sutra_gemm_lane *lane);
+void sutra_gemm_workspace_free(struct sutra_gemm_workspace *workspace);
 
 /* y [rows][n] from x [rows][k], both aligned to 64 bytes, with spare rows. */
-int sutra_gemm(struct sutra_gemm_lane *lane, const struct sutra_gemm_weights *weights,
+int sutra_gemm(struct sutra_gemm_workspace *workspace, const struct sutra_gemm_weights *weights,
 	       const float *x, size_t rows, float *y, struct sutra_err *err);
 
 /* The referee: the same from unpacked weights, in plain C, summed in double. */

@@ -1,7 +1,7 @@
 #include "vector/kernel.h"
 
-#include "vector/gemm.h"
 #include "vector/kernel_scalar.h"
+#include "vector/onednn.h"
 
 #define SIMD_LANES 4
 #define SIMD_TARGET
@@ -54,7 +54,7 @@ const struct sutra_kernels *const *sutra_kernels_all(void)
 	size_t first = 0;
 
 #ifdef __x86_64__
-	unsigned bits = sutra_gemm_vector_bits();	/* one mask for products and kernels */
+	unsigned bits = sutra_onednn_vector_bits();	/* one mask for products and kernels */
 
 	if (bits < 512 || !__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512dq") ||
 	    !__builtin_cpu_supports("avx512vl"))
@@ -69,7 +69,7 @@ const struct sutra_kernels *sutra_kernels_best(void) { return sutra_kernels_all(
 
 const struct sutra_kernels *sutra_kernels_scalar(void) { return &sutra_kernels_scalar_set; }
 
-/* Of the widest vectors; vnni_attention.c lives on it, too, and takes less wherever it is called. */
+/* The size that the widest vectors need; vnni_attention.c uses the same block, and less of it. */
 size_t sutra_attention_scratch(size_t rows, size_t width)
 {
 	size_t padded = (width + 2 * WIDEST - 1) / (2 * WIDEST) * 2 * WIDEST;

@@ -54,7 +54,7 @@ struct sutra_kernels {
 
 const struct sutra_kernels *sutra_kernels_best(void);
 const struct sutra_kernels *sutra_kernels_scalar(void);
-/* Every set that this processor can run and sutra_gemm_vector_bits allows, ending with NULL. */
+/* Every set that this processor can run and sutra_onednn_vector_bits allows, ending with NULL. */
 const struct sutra_kernels *const *sutra_kernels_all(void);
 
 /* Floats of scratch that attention over at most `rows` rows needs. */

@@ -140,7 +140,7 @@ struct sutra_onednn_matrix {
 	dnnl_memory_t weights, bias;
 };
 
-struct sutra_onednn_lane {
+struct sutra_onednn_workspace {
 	const struct sutra_onednn_plan *plan;
 	dnnl_stream_t stream;
 	void *scratch;
@@ -244,54 +244,54 @@ static size_t choose_step(const struct sutra_onednn_plan *p, size_t rows)
 	return best;
 }
 
-static int run_step(struct sutra_onednn_lane *lane, const struct sutra_onednn_matrix *m, size_t i,
+static int run_step(struct sutra_onednn_workspace *workspace, const struct sutra_onednn_matrix *m, size_t i,
 		    const void *x, void *y, struct sutra_err *err)
 {
 	dnnl_exec_arg_t args[] = {
-		{ DNNL_ARG_SRC, lane->x[i] },	   { DNNL_ARG_WEIGHTS, m->weights },
-		{ DNNL_ARG_DST, lane->y[i] },	   { DNNL_ARG_SCRATCHPAD, lane->scratch_mem[i] },
+		{ DNNL_ARG_SRC, workspace->x[i] },	   { DNNL_ARG_WEIGHTS, m->weights },
+		{ DNNL_ARG_DST, workspace->y[i] },	   { DNNL_ARG_SCRATCHPAD, workspace->scratch_mem[i] },
 		{ DNNL_ARG_BIAS, m->bias },	   /* the last: int8 has none */
 	};
-	int n = sizeof(args) / sizeof(args[0]) - (lane->plan->precision == SUTRA_INT8);
-	dnnl_status_t s = dnnl_memory_set_data_handle(lane->x[i], (void *)(uintptr_t)x);
+	int n = sizeof(args) / sizeof(args[0]) - (workspace->plan->precision == SUTRA_INT8);
+	dnnl_status_t s = dnnl_memory_set_data_handle(workspace->x[i], (void *)(uintptr_t)x);
 
 	if (!s)
-		s = dnnl_memory_set_data_handle(lane->y[i], y);
+		s = dnnl_memory_set_data_handle(workspace->y[i], y);
 	if (!s)
-		s = dnnl_primitive_execute(lane->plan->steps[i], lane->stream, n, args);
+		s = dnnl_primitive_execute(workspace->plan->steps[i], workspace->stream, n, args);
 	if (!s)
-		s = dnnl_stream_wait(lane->stream);	/* only a SYCL build of oneDNN has work to wait for */
+		s = dnnl_stream_wait(workspace->stream);	/* only a SYCL build of oneDNN has work to wait for */
 	return check(s, "run a product", err);
 }
 
-int sutra_onednn_run(struct sutra_onednn_lane *lane, const struct sutra_onednn_matrix *matrix,
+int sutra_onednn_run(struct sutra_onednn_workspace *workspace, const struct sutra_onednn_matrix *matrix,
 		     const void *x, size_t rows, void *y, struct sutra_err *err)
 {
-	const struct sutra_onednn_plan *p = lane->plan;
+	const struct sutra_onednn_plan *p = workspace->plan;
 	size_t x_row = p->k * dnnl_data_type_size(kinds[p->precision].x), y_row = p->n * sizeof(float);
 	int rc = 0;
 
 	omp_set_num_threads(1);
 	for (size_t at = 0, step; !rc && at < rows; at += ladder[step]) {
 		step = choose_step(p, rows - at);
-		rc = run_step(lane, matrix, step, (const char *)x + at * x_row, (char *)y + at * y_row, err);
+		rc = run_step(workspace, matrix, step, (const char *)x + at * x_row, (char *)y + at * y_row, err);
 	}
 	return rc;
 }
 
 /* Whether step i gives `reference` (bits) for LARGEST rows of x, and for the same rows one
  * place further up. out has room for the spare rows. */
-static int step_agrees(struct sutra_onednn_lane *lane, const struct sutra_onednn_matrix *m, size_t i,
+static int step_agrees(struct sutra_onednn_workspace *workspace, const struct sutra_onednn_matrix *m, size_t i,
 		       const void *x, const float *reference, float *out, bool *ret,
 		       struct sutra_err *err)
 {
-	const struct sutra_onednn_plan *p = lane->plan;
+	const struct sutra_onednn_plan *p = workspace->plan;
 	size_t x_row = p->k * dnnl_data_type_size(kinds[p->precision].x), n = p->n, rows = ladder[i];
-	int rc = run_step(lane, m, i, x, out, err);
+	int rc = run_step(workspace, m, i, x, out, err);
 
 	*ret = !rc && !memcmp(out, reference, rows * n * sizeof(float));
 	if (*ret && rows > 1) {
-		rc = run_step(lane, m, i, (const char *)x + x_row, out, err);
+		rc = run_step(workspace, m, i, (const char *)x + x_row, out, err);
 		*ret = !rc && !memcmp(out, reference + n, (rows - 1) * n * sizeof(float));
 	}
 	return rc;
@@ -322,7 +322,7 @@ static int check_ladder(struct sutra_onednn_plan *p, struct sutra_err *err)
 {
 	size_t k = p->k, n = p->n, rows = LARGEST + SUTRA_GEMM_SPARE_ROWS;
 	struct sutra_onednn_matrix *m = NULL;
-	struct sutra_onednn_lane *lane = NULL;
+	struct sutra_onednn_workspace *workspace = NULL;
 	float *x = sutra_alloc_aligned(ALIGN, rows * k * sizeof(float)),
 	      *y = sutra_alloc_aligned(ALIGN, rows * n * sizeof(float)),
 	      *reference = sutra_alloc_aligned(ALIGN, rows * n * sizeof(float)),
@@ -340,12 +340,12 @@ static int check_ladder(struct sutra_onednn_plan *p, struct sutra_err *err)
 	if (!rc)
 		rc = sutra_onednn_matrix_pack(m, w, err);
 	if (!rc)
-		rc = sutra_onednn_lane_new(p, &lane, err);
+		rc = sutra_onednn_workspace_new(p, &workspace, err);
 	for (size_t i = 0; !rc && i < STEPS; i++) {
 		if (!have_reference)
-			rc = run_step(lane, m, i, x, reference, err);
+			rc = run_step(workspace, m, i, x, reference, err);
 		if (!rc)
-			rc = step_agrees(lane, m, i, x, reference, y, &agrees, err);
+			rc = step_agrees(workspace, m, i, x, reference, y, &agrees, err);
 		if (!rc && (!agrees || (ladder[i] == 1 && have_reference))) {
 			dnnl_primitive_destroy(p->steps[i]);
 			p->steps[i] = NULL;
@@ -356,7 +356,7 @@ static int check_ladder(struct sutra_onednn_plan *p, struct sutra_err *err)
 		rc = sutra_fail(err, SUTRA_E_INTERNAL,
 				"oneDNN: what a row gives depends on its place, for any number of rows");
 out:
-	sutra_onednn_lane_free(lane);
+	sutra_onednn_workspace_free(workspace);
 	sutra_onednn_matrix_free(m);
 	sutra_free(x);
 	sutra_free(y);
@@ -515,23 +515,23 @@ void sutra_onednn_matrix_free(struct sutra_onednn_matrix *m)
 	sutra_free(m);
 }
 
-static dnnl_status_t make_step_memory(struct sutra_onednn_lane *lane, size_t i)
+static dnnl_status_t make_step_memory(struct sutra_onednn_workspace *workspace, size_t i)
 {
-	const struct sutra_onednn_plan *p = lane->plan;
+	const struct sutra_onednn_plan *p = workspace->plan;
 	dnnl_status_t s = dense_memory(p, ladder[i], p->k, kinds[p->precision].x, DNNL_MEMORY_NONE,
-				       &lane->x[i]);
+				       &workspace->x[i]);
 
 	if (!s)
-		s = dense_memory(p, ladder[i], p->n, kinds[p->precision].y, DNNL_MEMORY_NONE, &lane->y[i]);
+		s = dense_memory(p, ladder[i], p->n, kinds[p->precision].y, DNNL_MEMORY_NONE, &workspace->y[i]);
 	if (!s)
-		s = dense_memory(p, 0, p->scratch[i], dnnl_u8, lane->scratch, &lane->scratch_mem[i]);
+		s = dense_memory(p, 0, p->scratch[i], dnnl_u8, workspace->scratch, &workspace->scratch_mem[i]);
 	return s;
 }
 
-int sutra_onednn_lane_new(const struct sutra_onednn_plan *plan, struct sutra_onednn_lane **ret,
+int sutra_onednn_workspace_new(const struct sutra_onednn_plan *plan, struct sutra_onednn_workspace **ret,
 			  struct sutra_err *err)
 {
-	struct sutra_onednn_lane *lane = sutra_calloc(1, sizeof(*lane));
+	struct sutra_onednn_workspace *workspace = sutra_calloc(1, sizeof(*workspace));
 	size_t largest = 1;
 	dnnl_status_t s;
 	int rc;
@@ -539,35 +539,35 @@ int sutra_onednn_lane_new(const struct sutra_onednn_plan *plan, struct sutra_one
 	for (size_t i = 0; i < STEPS; i++)
 		if (plan->scratch[i] > largest)
 			largest = plan->scratch[i];
-	if (lane)
-		lane->scratch = sutra_alloc_aligned(ALIGN, largest);
-	if (!lane || !lane->scratch) {
-		sutra_onednn_lane_free(lane);
+	if (workspace)
+		workspace->scratch = sutra_alloc_aligned(ALIGN, largest);
+	if (!workspace || !workspace->scratch) {
+		sutra_onednn_workspace_free(workspace);
 		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
 	}
-	lane->plan = plan;
-	s = dnnl_stream_create(&lane->stream, plan->engine, dnnl_stream_default_flags);
+	workspace->plan = plan;
+	s = dnnl_stream_create(&workspace->stream, plan->engine, dnnl_stream_default_flags);
 	for (size_t i = 0; !s && i < STEPS; i++)
 		if (plan->steps[i])
-			s = make_step_memory(lane, i);
+			s = make_step_memory(workspace, i);
 	rc = check(s, "make room for a product", err);
 	if (rc)
-		sutra_onednn_lane_free(lane);
+		sutra_onednn_workspace_free(workspace);
 	else
-		*ret = lane;
+		*ret = workspace;
 	return rc;
 }
 
-void sutra_onednn_lane_free(struct sutra_onednn_lane *lane)
+void sutra_onednn_workspace_free(struct sutra_onednn_workspace *workspace)
 {
-	if (!lane)
+	if (!workspace)
 		return;
 	for (size_t i = 0; i < STEPS; i++) {
-		dnnl_memory_destroy(lane->x[i]);
-		dnnl_memory_destroy(lane->y[i]);
-		dnnl_memory_destroy(lane->scratch_mem[i]);
+		dnnl_memory_destroy(workspace->x[i]);
+		dnnl_memory_destroy(workspace->y[i]);
+		dnnl_memory_destroy(workspace->scratch_mem[i]);
 	}
-	dnnl_stream_destroy(lane->stream);
-	sutra_free(lane->scratch);
-	sutra_free(lane);
+	dnnl_stream_destroy(workspace->stream);
+	sutra_free(workspace->scratch);
+	sutra_free(workspace);
 }

@@ -2,8 +2,8 @@
  * onednn - products with packed weights, by oneDNN: what gemm.c does not compute itself. Only
  * onednn.c knows the library.
  *
- * A plan is compiled for one shape and precision; matrices and lanes belong to a plan, which must
- * outlive them. Plan and matrix are read-only once made and packed, and shared by threads; a lane is
+ * A plan is compiled for one shape and precision; matrices and workspaces belong to a plan, which must
+ * outlive them. Plan and matrix are read-only once made and packed, and shared by threads; a workspace is
  * one thread's. A row of y depends on its row of x alone, to the last bit.
  *
  * x and y are as the precision keeps them: fp32 floats and floats; bf16 bfloat16 and floats; int8
@@ -16,10 +16,10 @@
 #include <stddef.h>
 
 #include "base/err.h"
-#include "vector/gemm.h"
+#include "vector/quantize.h"
 
-/* What the processor has, unless ONEDNN_MAX_CPU_ISA takes it away: bits of a vector, instructions of
- * their own for a precision, AVX-512 VNNI, tiles (AMX). */
+/* What the processor has, unless ONEDNN_MAX_CPU_ISA takes it away: bits of a vector (128, 256 with AVX2,
+ * 512 with AVX-512), instructions of their own for a precision, AVX-512 VNNI, tiles (AMX). */
 unsigned sutra_onednn_vector_bits(void);
 bool sutra_onednn_is_native(enum sutra_precision p);
 bool sutra_onednn_has_vnni(void);
@@ -30,7 +30,7 @@ void sutra_onednn_layout(char ret[SUTRA_ONEDNN_LAYOUT_MAX]);
 
 struct sutra_onednn_plan;
 struct sutra_onednn_matrix;
-struct sutra_onednn_lane;
+struct sutra_onednn_workspace;
 
 /* For k inputs and n outputs; gelu: of the sums with bias. SUTRA_E_INVALID: this processor and library
  * cannot multiply in that precision. */
@@ -47,14 +47,14 @@ int sutra_onednn_matrix_new(const struct sutra_onednn_plan *plan, const void *pa
 int sutra_onednn_matrix_pack(struct sutra_onednn_matrix *matrix, const void *w, struct sutra_err *err);
 void sutra_onednn_matrix_free(struct sutra_onednn_matrix *matrix);
 
-int sutra_onednn_lane_new(const struct sutra_onednn_plan *plan, struct sutra_onednn_lane **ret,
+int sutra_onednn_workspace_new(const struct sutra_onednn_plan *plan, struct sutra_onednn_workspace **ret,
 			  struct sutra_err *err);
-void sutra_onednn_lane_free(struct sutra_onednn_lane *lane);
+void sutra_onednn_workspace_free(struct sutra_onednn_workspace *workspace);
 
 /* y [rows][n] from x [rows][k], both with SUTRA_GEMM_SPARE_ROWS more. It goes in blocks of at most
  * SUTRA_ONEDNN_ROWS, so more at a time gain nothing. */
 #define SUTRA_ONEDNN_ROWS 64
-int sutra_onednn_run(struct sutra_onednn_lane *lane, const struct sutra_onednn_matrix *matrix,
+int sutra_onednn_run(struct sutra_onednn_workspace *workspace, const struct sutra_onednn_matrix *matrix,
 		     const void *x, size_t rows, void *y, struct sutra_err *err);
 
 #endif

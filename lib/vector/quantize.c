@@ -4,8 +4,17 @@
 
 enum { GREATEST = 127 };
 
+const char *sutra_precision_name(enum sutra_precision p)
+{
+	static const char *const names[SUTRA_PRECISIONS] = {
+		[SUTRA_FP32] = "fp32", [SUTRA_BF16] = "bf16", [SUTRA_INT8] = "int8",
+	};
+
+	return names[p];
+}
+
 /* inverse [k]; the geometric mean of the factors is one. */
-static void even_out(const float *w, size_t n, size_t k, const float *reach, float *inverse)
+static void even_out(const float *w, size_t n, size_t k, const float *magnitude, float *inverse)
 {
 	double logs = 0;
 
@@ -15,17 +24,17 @@ static void even_out(const float *w, size_t n, size_t k, const float *reach, flo
 		for (size_t i = 0; i < k; i++)
 			inverse[i] = fmaxf(inverse[i], fabsf(w[i]));	/* the widest of the column */
 	for (size_t i = 0; i < k; i++) {
-		inverse[i] = reach ? sqrtf(inverse[i] / fmaxf(reach[i], 1e-5f)) : 1;
+		inverse[i] = magnitude ? sqrtf(inverse[i] / fmaxf(magnitude[i], 1e-5f)) : 1;
 		logs += log((double)inverse[i]);
 	}
 	for (size_t i = 0; i < k; i++)
 		inverse[i] *= (float)exp(-logs / (double)k);
 }
 
-void sutra_quantize_weights(const float *w, size_t n, size_t k, const float *reach, int8_t *bytes,
+void sutra_quantize_weights(const float *w, size_t n, size_t k, const float *magnitude, int8_t *bytes,
 			    float *scale, int32_t *sum, float *inverse)
 {
-	even_out(w, n, k, reach, inverse);
+	even_out(w, n, k, magnitude, inverse);
 	for (size_t j = 0; j < n; j++, w += k, bytes += k) {
 		float widest = 1e-30f, times;
 

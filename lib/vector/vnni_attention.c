@@ -35,7 +35,7 @@ bool sutra_vnni_attends(size_t rows, size_t width)
 #define INLINE inline __attribute__((always_inline)) TARGET
 
 /* The greatest magnitudes of 16 columns, or a little more than 0. */
-static INLINE __m512 reach(const float *x, size_t stride, size_t rows)
+static INLINE __m512 magnitude(const float *x, size_t stride, size_t rows)
 {
 	__m512 most = _mm512_set1_ps(1e-30f);
 
@@ -50,7 +50,7 @@ static TARGET void narrow_keys(const float *k, size_t stride, size_t rows, size_
 {
 	memset(bytes + rows * width, 0, (padded - rows) * width);
 	for (size_t c = 0; c < width; c += LANES) {
-		__m512 most = reach(k + c, stride, rows), times = 127 / most;
+		__m512 most = magnitude(k + c, stride, rows), times = 127 / most;
 
 		_mm512_storeu_ps(scale + c, most * (1.0f / 127));
 		for (size_t j = 0; j < rows; j++) {
@@ -63,7 +63,7 @@ static TARGET void narrow_keys(const float *k, size_t stride, size_t rows, size_
 }
 
 /* q [rows][width], rows `stride` apart, times `times` by column, in signed bytes [rows][width]: a scale for
- * each query, so that one of great reach costs only itself. */
+ * each query, so that a row of great magnitude costs precision in itself only. */
 static TARGET void narrow_queries(const float *q, size_t stride, size_t rows, size_t width,
 				  const float *times, int8_t *bytes, float *scale)
 {
@@ -91,7 +91,7 @@ static TARGET void narrow_values(const float *v, size_t stride, size_t rows, siz
 {
 	memset(words + rows / 2 * width, 0, (padded - rows + 1) / 2 * width * sizeof(*words));
 	for (size_t c = 0; c < width; c += LANES) {
-		__m512 most = reach(v + c, stride, rows), times = V_TOP / most;
+		__m512 most = magnitude(v + c, stride, rows), times = V_TOP / most;
 
 		_mm512_storeu_ps(scale + c, most * (1.0f / V_TOP));
 		for (size_t j = 0; j < rows; j += 2) {

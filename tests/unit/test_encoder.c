@@ -199,17 +199,17 @@ static void batches_beyond_the_limits_are_refused(void **state)
 /* The product that fails next, counted down to 0; less: none does. */
 static atomic_int fail_product;
 
-int __real_sutra_gemm(struct sutra_gemm_lane *lane, const struct sutra_gemm_weights *weights,
+int __real_sutra_gemm(struct sutra_gemm_workspace *workspace, const struct sutra_gemm_weights *weights,
 		      const float *x, size_t rows, float *y, struct sutra_err *err);
-int __wrap_sutra_gemm(struct sutra_gemm_lane *lane, const struct sutra_gemm_weights *weights,
+int __wrap_sutra_gemm(struct sutra_gemm_workspace *workspace, const struct sutra_gemm_weights *weights,
 		      const float *x, size_t rows, float *y, struct sutra_err *err);
 
-int __wrap_sutra_gemm(struct sutra_gemm_lane *lane, const struct sutra_gemm_weights *weights,
+int __wrap_sutra_gemm(struct sutra_gemm_workspace *workspace, const struct sutra_gemm_weights *weights,
 		      const float *x, size_t rows, float *y, struct sutra_err *err)
 {
 	if (atomic_fetch_sub(&fail_product, 1) == 1)
 		return sutra_fail(err, SUTRA_E_INTERNAL, "this product was to fail");
-	return __real_sutra_gemm(lane, weights, x, rows, y, err);
+	return __real_sutra_gemm(workspace, weights, x, rows, y, err);
 }
 
 /* Of sizes that have two parts; of heads that cannot be halved; of heads wide enough for attention in bytes. */

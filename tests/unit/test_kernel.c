@@ -123,7 +123,7 @@ static void attention_in_bytes_is_near_the_referee(void **state)
 
 		for (size_t c = 0; c < 3 * rows * hidden; c++)
 			qkv[c] *= c / hidden % 3 == 0 ? shapes[i].q : c / hidden % 3 == 1 ? shapes[i].k : shapes[i].v;
-		for (size_t c = 0; c < hidden; c++)	/* one token of great reach costs the others nothing */
+		for (size_t c = 0; c < hidden; c++)	/* a token of great magnitude costs the others no precision */
 			qkv[c] *= 50;
 		assert_true(sutra_vnni_attends(rows, width));
 		sutra_vnni_attention(qkv, rows, shapes[i].heads, width, scratch, out);
@@ -312,13 +312,13 @@ static const double allowed[SUTRA_PRECISIONS] = { 2e-5, 4e-2, 1e-1 };
 struct product {
 	struct sutra_gemm_plan *plan;
 	struct sutra_gemm_weights *weights;
-	struct sutra_gemm_lane *lane;
+	struct sutra_gemm_workspace *workspace;
 };
 
 /* Whether the processor can. */
 static bool make_product(struct product *p, size_t k, size_t n, enum sutra_activation act,
 			 enum sutra_precision precision, const float *w, const float *b,
-			 const float *reach)
+			 const float *magnitude)
 {
 	struct sutra_err err;
 	int rc = sutra_gemm_plan_new(k, n, act, precision, &p->plan, &err);
@@ -326,14 +326,14 @@ static bool make_product(struct product *p, size_t k, size_t n, enum sutra_activ
 	if (rc == SUTRA_E_INVALID && precision != SUTRA_FP32 && !sutra_precision_is_native(precision))
 		return false;
 	assert_int_equal(rc, 0);
-	assert_int_equal(sutra_gemm_weights_new(p->plan, w, b, reach, &p->weights, &err), 0);
-	assert_int_equal(sutra_gemm_lane_new(p->plan, &p->lane, &err), 0);
+	assert_int_equal(sutra_gemm_weights_new(p->plan, w, b, magnitude, &p->weights, &err), 0);
+	assert_int_equal(sutra_gemm_workspace_new(p->plan, &p->workspace, &err), 0);
 	return true;
 }
 
 static void release_product(struct product *p)
 {
-	sutra_gemm_lane_free(p->lane);
+	sutra_gemm_workspace_free(p->workspace);
 	sutra_gemm_weights_free(p->weights);
 	sutra_gemm_plan_free(p->plan);
 }
@@ -359,7 +359,7 @@ static void gemm_equals_the_referee(void **state)
 		struct product p;
 
 		if (make_product(&p, k, n, shapes[at].act, precision, w, b, NULL)) {
-			assert_int_equal(sutra_gemm(p.lane, p.weights, x, rows, y, &err), 0);
+			assert_int_equal(sutra_gemm(p.workspace, p.weights, x, rows, y, &err), 0);
 			sutra_gemm_scalar(x, w, b, rows, k, n, shapes[at].act, want);
 			if (!(worst(y, want, rows * n) < allowed[precision]))
 				fail_msg("%s: off by %g", sutra_precision_name(precision), worst(y, want, rows * n));
@@ -412,17 +412,17 @@ static void vnni_sums_are_exact(void **state)
 }
 
 /* A column a hundred times as large as the others drowns them in bytes, unless it is evened out. */
-static void reach_evens_columns_out(void **state)
+static void magnitude_evens_columns_out(void **state)
 {
 	enum { K = 64, N = 32, ROWS = 20 };
 	float *x = numbers((ROWS + SUTRA_GEMM_SPARE_ROWS) * K, 1), *w = numbers(N * K, 1), *b = numbers(N, 1),
-	      *y = numbers((ROWS + SUTRA_GEMM_SPARE_ROWS) * N, 1), *want = numbers(ROWS * N, 1), reach[K];
+	      *y = numbers((ROWS + SUTRA_GEMM_SPARE_ROWS) * N, 1), *want = numbers(ROWS * N, 1), magnitude[K];
 	struct sutra_err err;
 	double off[2];
 
 	for (size_t i = 0; i < K; i++)
-		reach[i] = 1;
-	reach[5] = 100;
+		magnitude[i] = 1;
+	magnitude[5] = 100;
 	for (size_t r = 0; r < ROWS; r++)
 		x[r * K + 5] *= 100;
 	for (size_t j = 0; j < N; j++)
@@ -431,8 +431,8 @@ static void reach_evens_columns_out(void **state)
 	for (int even = 0; even < 2; even++) {
 		struct product p;
 
-		assert_true(make_product(&p, K, N, SUTRA_ACT_NONE, SUTRA_INT8, w, b, even ? reach : NULL));
-		assert_int_equal(sutra_gemm(p.lane, p.weights, x, ROWS, y, &err), 0);
+		assert_true(make_product(&p, K, N, SUTRA_ACT_NONE, SUTRA_INT8, w, b, even ? magnitude : NULL));
+		assert_int_equal(sutra_gemm(p.workspace, p.weights, x, ROWS, y, &err), 0);
 		off[even] = worst(y, want, ROWS * N);
 		release_product(&p);
 	}
@@ -462,14 +462,14 @@ static void gemm_rows_do_not_know_their_batch(void **state)
 
 		if (!make_product(&p, K, N, SUTRA_ACT_GELU, precision, w, b, NULL))
 			continue;
-		assert_int_equal(sutra_gemm(p.lane, p.weights, x, ROWS, all, &err), 0);
+		assert_int_equal(sutra_gemm(p.workspace, p.weights, x, ROWS, all, &err), 0);
 		assert_int_equal(sutra_gemm_weights_view(p.plan, sutra_gemm_packed(p.weights), &seen, &err), 0);
 		for (size_t rows = 1; rows <= 66; rows++) {
 			size_t from = rows * 7 % (ROWS - rows);
 			float *part = numbers((rows + SUTRA_GEMM_SPARE_ROWS) * K, 1e9f);
 
 			memcpy(part, x + from * K, rows * K * sizeof(*x));
-			assert_int_equal(sutra_gemm(p.lane, seen, part, rows, y, &err), 0);
+			assert_int_equal(sutra_gemm(p.workspace, seen, part, rows, y, &err), 0);
 			assert_memory_equal(y, all + from * N, rows * N * sizeof(*y));
 			sutra_free(part);
 		}
@@ -497,7 +497,7 @@ int main(void)
 		cmocka_unit_test(gelu_is_the_erf_form),
 		cmocka_unit_test(gemm_equals_the_referee),
 		cmocka_unit_test(vnni_sums_are_exact),
-		cmocka_unit_test(reach_evens_columns_out),
+		cmocka_unit_test(magnitude_evens_columns_out),
 		cmocka_unit_test(gemm_rows_do_not_know_their_batch),
 	};
 

@@ -74,9 +74,6 @@ void monitor_figure(char *out, size_t size, double v, const char *unit);
 void monitor_count(char *out, size_t size, double v);	/* 950, 12.3k, 4.56M */
 /* Services that pass the filter, sorted; list has room for all. Returns how many. */
 size_t monitor_services(const struct monitor_view *v, const struct sutra_snap_service **list);
-/* Name of the service that the cursor is on, or NULL. */
-const char *monitor_under_cursor(const struct monitor_view *v);
-long monitor_rows(const struct monitor_view *v);	/* of the list on the screen */
 const char *monitor_sort_name(enum monitor_sort sort);
 
 /* "Services" with the age of their memory figures, which are read less often than the rest. */
@@ -125,6 +122,7 @@ struct monitor_binding {
 	bool admin;		/* works with --admin only */
 };
 extern const struct monitor_binding monitor_bindings[];	/* keys NULL ends them */
+long monitor_rows(const struct monitor_view *v);	/* of the list on the screen */
 /* What a key does to the view. Returns what the view cannot do itself: quit, and once it was
  * answered with y, restart or drain of v->service; else ACT_NONE. */
 enum monitor_action monitor_key(struct monitor_view *v, int code);

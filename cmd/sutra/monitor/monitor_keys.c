@@ -59,6 +59,54 @@ static void type(struct monitor_view *v, int code)
 	v->selected = 0;
 }
 
+/* The i-th replica that passes the filter, in the balancers' order; NULL past the end. */
+static const struct sutra_snap_replica *replica_at(const struct monitor_view *v, long i)
+{
+	for (size_t b = 0; b < v->snap->n_balancers; b++)
+		for (size_t r = 0; r < v->snap->balancers[b].n; r++)
+			if (monitor_passes(v, v->snap->balancers[b].replicas[r].name) && !i--)
+				return &v->snap->balancers[b].replicas[r];
+	return NULL;
+}
+
+long monitor_rows(const struct monitor_view *v)
+{
+	const struct sutra_snap_service *list[256];
+	long n = 0;
+
+	if (!v->snap || v->snap->n_services > 256)
+		return 0;
+	if (v->screen == MONITOR_EVENTS)
+		return monitor_events_rows(v);
+	if (v->screen != MONITOR_REPLICAS)
+		return (long)monitor_services(v, list);
+	while (replica_at(v, n))
+		n++;
+	return n;
+}
+
+/* Name of the service that the cursor is on, or NULL. */
+static const char *under_cursor(const struct monitor_view *v)
+{
+	const struct sutra_snap_service *list[256];
+	const struct sutra_snap_replica *r;
+	const struct sutra_snap_event *e;
+
+	if (!v->snap || v->snap->n_services > 256)
+		return NULL;
+	if (v->screen == MONITOR_SERVICE || v->screen == MONITOR_LOGS)
+		return v->service[0] ? v->service : NULL;
+	if (v->screen == MONITOR_EVENTS) {
+		e = monitor_event_at(v, v->selected);
+		return e && sutra_snapshot_service(v->snap, e->subject) ? e->subject : NULL;
+	}
+	if (v->screen == MONITOR_REPLICAS) {
+		r = replica_at(v, v->selected);
+		return r ? r->name : NULL;
+	}
+	return v->selected < (long)monitor_services(v, list) ? list[v->selected]->name : NULL;
+}
+
 static void move(struct monitor_view *v, long by)
 {
 	int keys = (int)(sizeof(monitor_bindings) / sizeof(*monitor_bindings)) - 1;
@@ -80,7 +128,7 @@ static void move(struct monitor_view *v, long by)
 
 static void go(struct monitor_view *v, enum monitor_screen screen)
 {
-	const char *name = monitor_under_cursor(v);
+	const char *name = under_cursor(v);
 
 	if (screen >= MONITOR_LOGS && name && strcmp(name, v->service) != 0) {
 		snprintf(v->service, sizeof(v->service), "%s", name);
@@ -111,7 +159,7 @@ static enum monitor_action pending;
 /* Restart and drain: only with --admin, of a service, and only after a yes. */
 static void ask(struct monitor_view *v, enum monitor_action action)
 {
-	const char *name = monitor_under_cursor(v);
+	const char *name = under_cursor(v);
 
 	v->message[0] = '\0';
 	if (v->replay || !v->admin)

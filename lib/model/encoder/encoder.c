@@ -126,20 +126,7 @@ const void *sutra_encoder_packed(const struct sutra_encoder *e, size_t i, size_t
 		e->layers[i / e->parts / PRODUCTS].products[product][i % e->parts]);
 }
 
-size_t sutra_encoder_reach_of(const struct sutra_encoder *e, size_t layer, int product, size_t part,
-			      size_t *ret_columns)
-{
-	size_t h = e->config.hidden, inner = e->config.inner;
-	size_t at = layer * (3 * h + inner) + (size_t)product * h;
-
-	*ret_columns = product == DOWN ? inner : h;
-	if (product == QKV || product == UP)	/* whose parts take all columns */
-		return at;
-	*ret_columns /= e->parts;
-	return at + part * *ret_columns;
-}
-
-size_t sutra_encoder_reach(const struct sutra_encoder *e)
+size_t sutra_encoder_magnitudes(const struct sutra_encoder *e)
 {
 	return e->config.layers * (3 * e->config.hidden + e->config.inner);
 }

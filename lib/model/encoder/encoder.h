@@ -49,7 +49,7 @@ int sutra_encoder_read_config(const char *json, size_t n, struct sutra_encoder_c
 struct sutra_encoder_options {
 	size_t max_tokens;		/* of a text, at most the config's */
 	enum sutra_precision precision;
-	const float *reach;		/* int8: of sutra_encoder_watch; NULL: columns all alike */
+	const float *magnitude;		/* int8: of sutra_encoder_watch; NULL: columns all alike */
 	const void *packed;		/* what sutra_encoder_packed gave of an equal encoder, end to end, */
 	size_t packed_bytes;		/* aligned to 64, which must outlive this one; NULL: none */
 };
@@ -75,17 +75,17 @@ const struct sutra_encoder_config *sutra_encoder_config(const struct sutra_encod
 size_t sutra_encoder_packed_count(const struct sutra_encoder *e);
 const void *sutra_encoder_packed(const struct sutra_encoder *e, size_t i, size_t *ret_bytes);
 
-/* Scratch for batches of at most max_tokens tokens; kernels NULL: the best. Where products are vnni.h's, so is
- * the attention of the texts that it takes, whichever kernels. */
+/* Scratch for batches of at most max_tokens tokens; kernels NULL: the best. When the products go by vnni.h,
+ * the attention of texts that fit it does too, whichever kernels are asked for. */
 int sutra_encoder_session_new(const struct sutra_encoder *e, size_t max_tokens,
 			      const struct sutra_kernels *kernels,
 			      struct sutra_encoder_session **ret, struct sutra_err *err);
 void sutra_encoder_session_free(struct sutra_encoder_session *s);
 
-/* From now on the session keeps in reach, sutra_encoder_reach floats that begin as 0, the greatest
- * magnitude of every column of what enters each product; NULL: no longer. */
-size_t sutra_encoder_reach(const struct sutra_encoder *e);
-void sutra_encoder_watch(struct sutra_encoder_session *s, float *reach);
+/* Every later run raises magnitude [sutra_encoder_magnitudes], set to 0 before, to the greatest magnitude
+ * of each column of the input of each product; NULL ends that. */
+size_t sutra_encoder_magnitudes(const struct sutra_encoder *e);
+void sutra_encoder_watch(struct sutra_encoder_session *s, float *magnitude);
 
 /* Encodes `texts` texts of lengths[i] > 0 ids each, end to end in ids, into out
  * [texts][hidden], not normalised. SUTRA_E_INVALID: an id beyond the vocabulary, a text longer

@@ -45,8 +45,8 @@ int sutra_encoder_check_weights(struct sutra_encoder *e, const struct sutra_safe
  * an error is freed with e. */
 int sutra_encoder_read_weights(struct sutra_encoder *e, const struct sutra_safetensors *weights,
 			       const struct sutra_encoder_options *options, struct sutra_err *err);
-/* Where in `reach` the columns of a part of a layer's product begin, and how many they are. */
-size_t sutra_encoder_reach_of(const struct sutra_encoder *e, size_t layer, int product, size_t part,
-			      size_t *ret_columns);
+/* Where in `magnitude` the columns of a part of a layer's product begin, and how many they are. */
+size_t sutra_encoder_magnitude_of(const struct sutra_encoder *e, size_t layer, int product, size_t part,
+				  size_t *ret_columns);
 
 #endif

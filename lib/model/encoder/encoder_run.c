@@ -47,7 +47,7 @@ enum phase { ATTEND, ATTEND_NORM, FEED, FEED_NORM, PHASES };
 
 /* What the items of one part write, one at a time. */
 struct part {
-	struct sutra_gemm_lane *lanes[PRODUCTS];
+	struct sutra_gemm_workspace *workspaces[PRODUCTS];
 	float *qkv;		/* [rows + spare][3 hidden / parts]; its front serves as y */
 	float *ctx;		/* [rows + spare][hidden / parts] */
 	float *in;		/* [GROUP + spare][up / parts] */
@@ -67,7 +67,7 @@ struct sutra_encoder_session {
 	const struct sutra_encoder *encoder;
 	const struct sutra_kernels *kernels;
 	size_t max_tokens;
-	float *reach;		/* of sutra_encoder_watch */
+	float *magnitude;		/* of sutra_encoder_watch */
 	void *arena;
 	size_t rows;		/* of a group, at most */
 	float *x;		/* [rows + spare][hidden] */
@@ -141,8 +141,8 @@ int sutra_encoder_session_new(const struct sutra_encoder *e, size_t max_tokens,
 	s->rows = s->rows < max_tokens ? s->rows : max_tokens;
 	rc = make_arena(s, err);
 	for (size_t i = 0; !rc && i < PRODUCTS * e->parts; i++)
-		rc = sutra_gemm_lane_new(e->plans[i % PRODUCTS],
-					 &s->parts[i / PRODUCTS].lanes[i % PRODUCTS], err);
+		rc = sutra_gemm_workspace_new(e->plans[i % PRODUCTS],
+					 &s->parts[i / PRODUCTS].workspaces[i % PRODUCTS], err);
 	if (rc)
 		sutra_encoder_session_free(s);
 	else
@@ -155,22 +155,35 @@ void sutra_encoder_session_free(struct sutra_encoder_session *s)
 	if (!s)
 		return;
 	for (int i = 0; i < PRODUCTS * PARTS; i++)
-		sutra_gemm_lane_free(s->parts[i / PRODUCTS].lanes[i % PRODUCTS]);
+		sutra_gemm_workspace_free(s->parts[i / PRODUCTS].workspaces[i % PRODUCTS]);
 	sutra_free(s->groups);
 	sutra_free(s->arena);
 	sutra_free(s);
 }
 
-void sutra_encoder_watch(struct sutra_encoder_session *s, float *reach) { s->reach = reach; }
+void sutra_encoder_watch(struct sutra_encoder_session *s, float *magnitude) { s->magnitude = magnitude; }
 
-static void note_reach(const struct sutra_encoder_session *s, size_t layer, int product, size_t p,
+size_t sutra_encoder_magnitude_of(const struct sutra_encoder *e, size_t layer, int product, size_t part,
+				  size_t *ret_columns)
+{
+	size_t h = e->config.hidden, inner = e->config.inner;
+	size_t at = layer * (3 * h + inner) + (size_t)product * h;
+
+	*ret_columns = product == DOWN ? inner : h;
+	if (product == QKV || product == UP)	/* whose parts take all columns */
+		return at;
+	*ret_columns /= e->parts;
+	return at + part * *ret_columns;
+}
+
+static void note_magnitude(const struct sutra_encoder_session *s, size_t layer, int product, size_t p,
 		       const float *x, size_t rows)
 {
-	size_t n, at = sutra_encoder_reach_of(s->encoder, layer, product, p, &n);
+	size_t n, at = sutra_encoder_magnitude_of(s->encoder, layer, product, p, &n);
 
 	for (size_t r = 0; r < rows; r++, x += n)
 		for (size_t i = 0; i < n; i++)
-			s->reach[at + i] = fmaxf(s->reach[at + i], fabsf(x[i]));
+			s->magnitude[at + i] = fmaxf(s->magnitude[at + i], fabsf(x[i]));
 }
 
 static int multiply(struct sutra_encoder_session *s, size_t layer, int product, size_t p,
@@ -178,9 +191,9 @@ static int multiply(struct sutra_encoder_session *s, size_t layer, int product, 
 {
 	struct part *part = &s->parts[p];
 
-	if (s->reach && (!p || product == OUT || product == DOWN))	/* the others take the same x */
-		note_reach(s, layer, product, p, x, rows);
-	return sutra_gemm(part->lanes[product], s->encoder->layers[layer].products[product][p], x,
+	if (s->magnitude && (!p || product == OUT || product == DOWN))	/* the others take the same x */
+		note_magnitude(s, layer, product, p, x, rows);
+	return sutra_gemm(part->workspaces[product], s->encoder->layers[layer].products[product][p], x,
 			  rows, y, &part->err);
 }
 

@@ -216,15 +216,15 @@ static void cut_inputs(struct loader *l, size_t p, size_t n, size_t k)
 /* Packs part p of the product that has been read. */
 static int pack_part(struct loader *l, size_t i, int product, size_t p, size_t n, size_t k)
 {
-	const float *reach = l->options->reach;
-	size_t columns, at = sutra_encoder_reach_of(l->e, i, product, p, &columns);
+	const float *magnitude = l->options->magnitude;
+	size_t columns, at = sutra_encoder_magnitude_of(l->e, i, product, p, &columns);
 
 	if (product == QKV || product == UP)
 		cut_outputs(l, p, product == QKV ? 3 : l->e->up / l->e->config.inner, n, k);
 	else
 		cut_inputs(l, p, n, k);
 	return sutra_gemm_weights_new(l->e->plans[product], l->part, l->part_bias,
-				      reach ? reach + at : NULL,
+				      magnitude ? magnitude + at : NULL,
 				      &l->e->layers[i].products[product][p], l->err);
 }
 
