@@ -285,3 +285,14 @@ int sutra_model_fetch(const char *name, bool again, sutra_model_progress *progre
 	sutra_free(store);
 	return rc;
 }
+
+int sutra_model_ensure(const char *model_path, const char *name, sutra_model_progress *progress,
+		       char **ret_folder, struct sutra_err *err)
+{
+	int rc = sutra_model_find(model_path, name, ret_folder, err);
+
+	if (rc != SUTRA_E_NOTFOUND || model_path || !(sutra_model_known(name) || sutra_hub_is_repo(name)))
+		return rc;
+	rc = sutra_model_fetch(name, false, progress, err);
+	return rc ? rc : sutra_model_find(NULL, name, ret_folder, err);
+}

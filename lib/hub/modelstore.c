@@ -161,17 +161,6 @@ int sutra_model_find(const char *model_path, const char *name, char **ret_folder
 	return rc;
 }
 
-int sutra_model_ensure(const char *model_path, const char *name, sutra_model_progress *progress,
-		       char **ret_folder, struct sutra_err *err)
-{
-	int rc = sutra_model_find(model_path, name, ret_folder, err);
-
-	if (rc != SUTRA_E_NOTFOUND || model_path || !(sutra_model_known(name) || sutra_hub_is_repo(name)))
-		return rc;
-	rc = sutra_model_fetch(name, false, progress, err);
-	return rc ? rc : sutra_model_find(NULL, name, ret_folder, err);
-}
-
 static int verify_file(const char *name, const char *sha256, const char *folder, struct sutra_err *err)
 {
 	char *path = xasprintf("%s/%s", folder, name), hex[SUTRA_SHA256_HEX];

@@ -6,13 +6,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/str.h"
+
+#define ENDING_NS 1000000000u
+#define PASSING_NS 10000000000u
 
 int sutra_addr_parse(const char *text, struct sockaddr_storage *ret, socklen_t *ret_len,
 		     struct sutra_err *err)
@@ -324,4 +329,41 @@ void sutra_port_listens(pid_t pid, struct sutra_strv *ret)
 	snprintf(text, sizeof(text), "%ld", (long)pid);
 	table_listens("/proc/net/tcp", text, ret);
 	table_listens("/proc/net/tcp6", text, ret);
+}
+
+/* Whether the address stays taken. One whose process is just ending gets ENDING_NS; one that a
+ * connection took in passing, from the range of ephemeral ports, PASSING_NS. */
+static bool stays_taken(const char *address, pid_t *pid, char *holder, size_t size)
+{
+	uint64_t began = sutra_clock_ns();
+	int fd, rc;
+
+	while ((rc = sutra_listen_tcp(address, 1, &fd, NULL)) == SUTRA_E_EXISTS) {
+		bool listens = sutra_port_holder(address, pid, holder, size);
+
+		if ((listens && *pid) || sutra_clock_ns() - began >= (listens ? ENDING_NS : PASSING_NS)) {
+			sutra_port_user(address, pid, holder, size);
+			return true;
+		}
+		poll(NULL, 0, 20);
+	}
+	if (!rc)
+		close(fd);
+	return false;
+}
+
+int sutra_port_free(const char *service, const char *address, struct sutra_err *err)
+{
+	char holder[64];
+	pid_t pid;
+
+	if (!stays_taken(address, &pid, holder, sizeof(holder)))
+		return 0;
+	if (pid)
+		sutra_fail(err, SUTRA_E_EXISTS, "%s needs %s, which is in use by %s (pid %ld)", service, address, holder,
+			   (long)pid);
+	else
+		sutra_fail(err, SUTRA_E_EXISTS, "%s needs %s, which is in use", service, address);
+	sutra_hint(err, "end that program, or deploy beside it with SUTRA_PORT_OFFSET=1000");
+	return SUTRA_E_EXISTS;
 }

@@ -32,5 +32,8 @@ bool sutra_port_holder(const char *address, pid_t *ret_pid, char *name, size_t s
 bool sutra_port_user(const char *address, pid_t *ret_pid, char *name, size_t size);
 /* Appends every address on which the process listens for TCP: "127.0.0.1:80", "[::]:80". */
 void sutra_port_listens(pid_t pid, struct sutra_strv *ret);
+/* Whether a service can listen on the address of this machine: waits a second for who has it and ends,
+ * ten for a connection that took it in passing; then SUTRA_E_EXISTS, naming service and holder. */
+int sutra_port_free(const char *service, const char *address, struct sutra_err *err);
 
 #endif

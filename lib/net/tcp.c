@@ -27,7 +27,7 @@
 #include "base/digest.h"
 #include "net/tcp_private.h"
 
-enum { READ_SIZE = 256 << 10, POOL_KEEP = 256 << 10, ACCEPT_BURST = 512 };
+enum { READ_SIZE = 256 << 10, ACCEPT_BURST = 512 };
 
 #define TURN_NS 4000000u
 
@@ -51,53 +51,6 @@ static void lend_out(struct sutra_tcp_conn *c)
 		c->out = t->pool[--t->n_pool];
 		c->out.max = max;
 	}
-}
-
-static void return_out(struct sutra_tcp_conn *c)
-{
-	struct sutra_tcp *t = c->tcp;
-
-	if (c->out.data && t->n_pool < POOL && c->out.cap <= POOL_KEEP) {
-		sutra_buf_clear(&c->out);
-		t->pool[t->n_pool++] = c->out;
-		sutra_buf_init(&c->out, c->out.max);
-	} else {
-		sutra_buf_release(&c->out);
-	}
-}
-
-void sutra_tcp_account(struct sutra_tcp_conn *c)
-{
-	size_t now = c->rest.cap + c->out.cap + c->cap_holds * sizeof(struct hold);
-
-	c->tcp->held_bytes += now - c->counted;
-	c->counted = now;
-}
-
-static void conn_freed(uv_handle_t *h) { sutra_free(h); }
-
-void sutra_tcp_cut(struct sutra_tcp_conn *c, enum sutra_tcp_end why)
-{
-	struct sutra_tcp *t = c->tcp;
-
-	if (c->closing)
-		return;
-	c->closing = true;
-	t->ends[why]++;
-	t->open--;
-	t->peers[c->peer]--;
-	return_out(c);
-	sutra_buf_release(&c->rest);
-	sutra_free(c->holds);
-	c->holds = NULL;
-	c->n_holds = c->holds_at = c->cap_holds = 0;
-	sutra_tcp_account(c);
-	link_remove(&c->all);
-	link_remove(&c->dirty);
-	link_remove(&c->held);
-	link_remove(&c->ready);
-	uv_close((uv_handle_t *)&c->poll, conn_freed);
-	close(c->fd);	/* at once, for whoever is accepted next: the handle has let go of it */
 }
 
 static void on_ready(uv_poll_t *p, int status, int events);
@@ -125,7 +78,7 @@ static void trim_out(struct sutra_tcp_conn *c)
 	if (c->out_at == c->out.len) {
 		c->base += c->out.len;
 		c->out_at = 0;
-		return_out(c);
+		sutra_tcp_return_out(c);
 	} else if (c->out_at > c->out.len / 2 && c->out_at > POOL_KEEP) {
 		c->base += c->out_at;
 		sutra_buf_consume(&c->out, c->out_at);

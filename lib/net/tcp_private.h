@@ -19,7 +19,7 @@
 
 #include "net/tcp.h"
 
-enum { POOL = 64, MAX_LISTEN = 16, PEER_GROUPS = 4096, TICK_MS = 100, PATROL_TICKS = 10 };
+enum { POOL = 64, POOL_KEEP = 256 << 10, MAX_LISTEN = 16, PEER_GROUPS = 4096, TICK_MS = 100, PATROL_TICKS = 10 };
 
 struct hold {
 	uint64_t ticket, start, end;
@@ -118,6 +118,10 @@ static inline size_t sendable(const struct sutra_tcp_conn *c)
 	return c->n_holds > c->holds_at ? (size_t)(c->holds[c->holds_at].start - c->base) : c->out.len;
 }
 
+/* ---- tcp_conn.c ---- */
+
+/* Gives an output buffer that is sent back to the pool. */
+void sutra_tcp_return_out(struct sutra_tcp_conn *c);
 /* Ends the connection, whatever still waits; `why` is counted. */
 void sutra_tcp_cut(struct sutra_tcp_conn *c, enum sutra_tcp_end why);
 /* Brings held_bytes up to date with what the connection holds now. */

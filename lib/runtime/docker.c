@@ -14,39 +14,19 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "base/digest.h"
 #include "base/file.h"
 #include "base/jsonio.h"
 #include "base/proc.h"
 #include "base/str.h"
 #include "compose/compose.h"
+#include "net/port.h"
 #include "runtime/engine_api.h"
 #include "deploy/plan.h"
 #include "runtime/runtime.h"
 
-#define PROJECT_LABEL "com.docker.compose.project"
-#define SERVICE_LABEL "com.docker.compose.service"
 #define UP_LIMIT_NS 300000000000u
 
 enum { UP_WORDS = 16, STOP_GRACE_S = 15 };	/* of compose_up's command, without profiles and services */
-
-void sutra_docker_project(const char *state_dir, char out[SUTRA_PROJECT_LEN])
-{
-	const char *xdg = getenv("XDG_STATE_HOME");
-	char usual[1024], hex[SUTRA_SHA256_HEX];
-	uint8_t digest[SUTRA_SHA256_LEN];
-
-	if (xdg && *xdg)
-		snprintf(usual, sizeof(usual), "%s/sutra", xdg);
-	else
-		snprintf(usual, sizeof(usual), "%s/.local/state/sutra", sutra_home());
-	sutra_sha256(state_dir, strlen(state_dir), digest);
-	sutra_hex(digest, sizeof(digest), hex);
-	if (strcmp(usual, state_dir) != 0)
-		snprintf(out, SUTRA_PROJECT_LEN, "sutra-%.8s", hex);
-	else
-		snprintf(out, SUTRA_PROJECT_LEN, "sutra");
-}
 
 static int reach(struct sutra_err *err) { return sutra_engine_call("GET", "/version", NULL, NULL, err); }
 
@@ -85,36 +65,6 @@ static int check(struct sutra_err *err)
 }
 
 static bool alive(const char *state_dir) { return true; }
-
-/* GET /containers/json?all=1 of the project, or of one service of it. */
-static int list_containers(const char *state_dir, const char *service, json_t **ret, struct sutra_err *err)
-{
-	char project[SUTRA_PROJECT_LEN], filter[512];
-	struct sutra_buf path;
-	int rc;
-
-	sutra_docker_project(state_dir, project);
-	snprintf(filter, sizeof(filter), "{\"label\":[\"" PROJECT_LABEL "=%s\"%s%s%s]}", project,
-		 service ? ",\"" SERVICE_LABEL "=" : "", service ? service : "", service ? "\"" : "");
-	sutra_buf_init(&path, 4096);
-	sutra_buf_adds(&path, "/containers/json?all=1&filters=");
-	sutra_buf_add_quoted(&path, filter);
-	rc = sutra_engine_call("GET", sutra_buf_str(&path), NULL, ret, err);
-	sutra_buf_release(&path);
-	return rc;
-}
-
-bool sutra_docker_container(const char *state_dir, const char *service, char out[80])
-{
-	const char *id = NULL;
-	json_t *list = NULL;
-
-	if (!list_containers(state_dir, service, &list, NULL))
-		id = json_string_value(json_object_get(json_array_get(list, 0), "Id"));
-	snprintf(out, 80, "%s", id ? id : "");
-	json_decref(list);
-	return *out;
-}
 
 static int call_container(const char *method, const char *id, const char *what, struct sutra_err *err)
 {
@@ -157,7 +107,7 @@ static void observe(const char *state_dir, const char *name, struct sutra_superv
 	json_t *list = NULL, *o = NULL;
 	char path[128];
 	const char *id;
-	int rc = list_containers(state_dir, name, &list, NULL);
+	int rc = sutra_docker_containers(state_dir, name, &list, NULL);
 
 	*ret = (struct sutra_supervised){ .last_exit = -1 };
 	id = json_string_value(json_object_get(json_array_get(list, 0), "Id"));
@@ -185,7 +135,7 @@ static int check_ports(const struct sutra_scene *s, const char *name, struct sut
 		const struct sutra_port *p = &service->ports[i];
 
 		snprintf(address, sizeof(address), "%s:%d", p->host_ip ? p->host_ip : "0.0.0.0", p->published);
-		rc = p->published && !strcmp(p->protocol, "tcp") ? sutra_runtime_port_free(name, address, err) : 0;
+		rc = p->published && !strcmp(p->protocol, "tcp") ? sutra_port_free(name, address, err) : 0;
 	}
 	return rc;
 }
@@ -202,7 +152,7 @@ static int prepare(const struct sutra_scene *s, const struct sutra_plan *plan, s
 	sutra_docker_project(s->state_dir, project);
 	snprintf(path, sizeof(path), "/networks/%s_default", project);
 	rc = sutra_engine_call("GET", path, NULL, &o, err);
-	label = json_string_value(json_object_get(json_object_get(o, "Labels"), PROJECT_LABEL));
+	label = json_string_value(json_object_get(json_object_get(o, "Labels"), SUTRA_PROJECT_LABEL));
 	if (rc == SUTRA_E_NOTFOUND) {
 		rc = 0;
 	} else if (!rc && (!label || strcmp(label, project) != 0)) {
@@ -352,7 +302,7 @@ static json_t *stand_in_spec(const json_t *service, const char *name, const char
 
 	spec = json_pack("{s:O, s:[s, s, o], s:{s:s}, s:{s:s, s:b}, s:{s:{s:{s:[s]}}}}", "Image",
 			 json_object_get(service, "Image"), "Cmd", "sutra-probe", "--fault", listen, "Labels",
-			 PROJECT_LABEL, project, "HostConfig", "NetworkMode", network, "AutoRemove", 1, "NetworkingConfig",
+			 SUTRA_PROJECT_LABEL, project, "HostConfig", "NetworkMode", network, "AutoRemove", 1, "NetworkingConfig",
 			 "EndpointsConfig", network, "Aliases", name);
 	return spec;
 }
@@ -425,7 +375,7 @@ static int remove_labelled(const char *kind, const char *key, const char *projec
 	const json_t *list;
 	int rc;
 
-	snprintf(filter, sizeof(filter), "{\"label\":[\"" PROJECT_LABEL "=%s\"]}", project);
+	snprintf(filter, sizeof(filter), "{\"label\":[\"" SUTRA_PROJECT_LABEL "=%s\"]}", project);
 	sutra_buf_init(&path, 4096);
 	sutra_buf_addf(&path, "/%s?filters=", kind);
 	sutra_buf_add_quoted(&path, filter);
@@ -452,7 +402,7 @@ static int down(const char *state_dir, bool volumes, size_t *ret_n, int *ret_kil
 {
 	char project[SUTRA_PROJECT_LEN];
 	json_t *list = NULL;
-	int rc = list_containers(state_dir, NULL, &list, err);
+	int rc = sutra_docker_containers(state_dir, NULL, &list, err);
 
 	sutra_docker_project(state_dir, project);
 	*ret_n = json_array_size(list);

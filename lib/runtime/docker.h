@@ -9,6 +9,8 @@
 #include "runtime/runtime.h"
 #include "runtime/unit.h"
 
+#define SUTRA_PROJECT_LABEL "com.docker.compose.project"
+#define SUTRA_SERVICE_LABEL "com.docker.compose.service"
 enum { SUTRA_PROJECT_LEN = 32, SUTRA_TAG_LEN = 512 };
 
 /* "sutra" for the default state folder, "sutra-<8 digits>" for another. */
@@ -26,6 +28,8 @@ int sutra_docker_keep(const char *state_dir, const char *image, struct sutra_err
 void sutra_docker_release(const char *state_dir, const json_t *named);
 /* Whether the image of every unit is there; the error names the first that is not. */
 int sutra_docker_images(const struct sutra_unit *units, size_t n, struct sutra_err *err);
+/* GET /containers/json?all=1 of the project, or (service not NULL) of one service of it. */
+int sutra_docker_containers(const char *state_dir, const char *service, json_t **ret, struct sutra_err *err);
 /* The id of a service's container; false: there is none. */
 bool sutra_docker_container(const char *state_dir, const char *service, char out[80]);
 /* How a container that the engine started again ended before, into last_exit (-1: the engine has forgotten

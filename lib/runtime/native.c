@@ -18,6 +18,7 @@
 #include "base/str.h"
 #include "runtime/cgroup.h"
 #include "deploy/plan.h"
+#include "net/port.h"
 #include "runtime/runas.h"
 #include "deploy/record.h"
 #include "runtime/runit.h"
@@ -35,7 +36,7 @@ static int check_ports(const struct sutra_unit *u, struct sutra_err *err)
 		if (sutra_str_starts(u->env.items[i].key, "SUTRA_LISTEN_"))
 			sutra_strv_split(&addresses, u->env.items[i].value, ",");
 	for (size_t i = 0; i < addresses.n && !rc; i++)
-		rc = sutra_runtime_port_free(u->name, addresses.items[i], err);
+		rc = sutra_port_free(u->name, addresses.items[i], err);
 	sutra_strv_release(&addresses);
 	return rc;
 }

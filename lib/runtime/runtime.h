@@ -116,8 +116,5 @@ extern const struct sutra_runtime sutra_native, sutra_docker;
 const struct sutra_runtime *sutra_runtime_named(const char *name);
 /* text with "{container}" replaced by ip. */
 void sutra_runtime_address(const char *text, const char *ip, char *out, size_t size);
-/* Whether a service can listen on the address of this machine: waits a second for who has it and ends,
- * ten for a connection that took it in passing; then SUTRA_E_EXISTS, naming service and holder. */
-int sutra_runtime_port_free(const char *service, const char *address, struct sutra_err *err);
 
 #endif

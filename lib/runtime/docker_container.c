@@ -1,15 +1,67 @@
-/* How a container that runs again ended before: its inspection says the code no more, events do. */
+/*
+ * The containers of a stack: the project that they carry as a label, how they are listed, and how one that
+ * runs again ended before (its inspection has lost the exit code, the engine's events still have it).
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/digest.h"
+#include "base/file.h"
 #include "base/jsonio.h"
 #include "base/str.h"
 #include "runtime/docker.h"
 #include "runtime/engine_api.h"
 
 enum { MAX_EVENTS = 1 << 20, OOM_KILL = 128 + 9 };
+
+void sutra_docker_project(const char *state_dir, char out[SUTRA_PROJECT_LEN])
+{
+	const char *xdg = getenv("XDG_STATE_HOME");
+	char usual[1024], hex[SUTRA_SHA256_HEX];
+	uint8_t digest[SUTRA_SHA256_LEN];
+
+	if (xdg && *xdg)
+		snprintf(usual, sizeof(usual), "%s/sutra", xdg);
+	else
+		snprintf(usual, sizeof(usual), "%s/.local/state/sutra", sutra_home());
+	sutra_sha256(state_dir, strlen(state_dir), digest);
+	sutra_hex(digest, sizeof(digest), hex);
+	if (strcmp(usual, state_dir) != 0)
+		snprintf(out, SUTRA_PROJECT_LEN, "sutra-%.8s", hex);
+	else
+		snprintf(out, SUTRA_PROJECT_LEN, "sutra");
+}
+
+int sutra_docker_containers(const char *state_dir, const char *service, json_t **ret, struct sutra_err *err)
+{
+	char project[SUTRA_PROJECT_LEN], filter[512];
+	struct sutra_buf path;
+	int rc;
+
+	sutra_docker_project(state_dir, project);
+	snprintf(filter, sizeof(filter), "{\"label\":[\"" SUTRA_PROJECT_LABEL "=%s\"%s%s%s]}", project,
+		 service ? ",\"" SUTRA_SERVICE_LABEL "=" : "", service ? service : "", service ? "\"" : "");
+	sutra_buf_init(&path, 4096);
+	sutra_buf_adds(&path, "/containers/json?all=1&filters=");
+	sutra_buf_add_quoted(&path, filter);
+	rc = sutra_engine_call("GET", sutra_buf_str(&path), NULL, ret, err);
+	sutra_buf_release(&path);
+	return rc;
+}
+
+bool sutra_docker_container(const char *state_dir, const char *service, char out[80])
+{
+	const char *id = NULL;
+	json_t *list = NULL;
+
+	if (!sutra_docker_containers(state_dir, service, &list, NULL))
+		id = json_string_value(json_object_get(json_array_get(list, 0), "Id"));
+	snprintf(out, 80, "%s", id ? id : "");
+	json_decref(list);
+	return *out;
+}
 
 /* One event, a document on a line: {"status": "die", "Actor": {"Attributes": {"exitCode": "137"}}}. */
 static void take_event(const char *line, size_t n, bool *oom, struct sutra_supervised *ret)
