@@ -19,6 +19,7 @@
 struct gw_settings {
 	char *ml_base_url, *shard_host, *instance_id, *tenants_file, *allowed_hosts;
 	int64_t port, dimension, l1_entries, shard_port, cache_timeout_ms, ttl_seconds, bodies_mb;
+	int64_t ml_base_ns;	/* for an answer of ml-base */
 	bool cache_enabled;
 };
 

@@ -15,6 +15,7 @@
 
 static const struct sutra_setting_use settings[] = {
 	{ "ML_BASE_URL", FIELD(ml_base_url), NULL },
+	{ "ML_BASE_TIMEOUT_SECONDS", FIELD(ml_base_ns), NULL },
 	{ "MATRYOSHKA_DIM", FIELD(dimension), NULL },
 	{ "SUTRA_CACHE_ENABLED", FIELD(cache_enabled), NULL },
 	{ "L1_CACHE_SIZE", FIELD(l1_entries), NULL },

@@ -23,7 +23,6 @@
 #include "base/shown.h"
 #include "gateway.h"
 
-#define DEADLINE_NS 10000000000u
 #define FIRST_DELAY_NS 20000000u
 #define MAX_DELAY_NS 640000000u
 #define REFUSED_NS 2000000000u
@@ -275,7 +274,7 @@ static struct call *call_new(struct upstream *u)
 	sutra_buf_init(&c->body, MAX_BODY);
 	c->u = u;
 	c->delay_ns = FIRST_DELAY_NS;
-	c->deadline_ns = sutra_clock_ns() + DEADLINE_NS;
+	c->deadline_ns = sutra_clock_ns() + (uint64_t)u->g->settings.ml_base_ns;
 	c->fetch.user = c;
 	c->fetch.url = u->embed_url;
 	c->fetch.headers = c->headers;

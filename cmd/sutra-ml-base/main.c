@@ -37,6 +37,7 @@ static const struct sutra_setting_use settings[] = {
 	{ "BATCH_SIZE", FIELD(batch_size), NULL },
 	{ "MAX_QUEUE", FIELD(max_queue), NULL },
 	{ "MAX_QUEUE_MS", FIELD(max_queue_ms), NULL },
+	{ "ML_BASE_PORT", FIELD(port), NULL },
 	{ "INSTANCE_ID", FIELD(instance_id), "ml-base" },
 	{ "HTTP_BODIES_MB", FIELD(bodies_mb), NULL },
 	{ "SUTRA_ALLOWED_HOSTS", FIELD(allowed_hosts), NULL },
@@ -225,7 +226,6 @@ int main(int argc, char **argv)
 		{ "--quality", " PAIRS [DIMENSIONS]", 1, 2, quality },
 		{ 0 },
 	};
-	static const int64_t port = ML_PORT;
 	static struct ml_base ml;
 	const struct sutra_daemon d = {
 		.name = "ml-base",
@@ -234,7 +234,7 @@ int main(int argc, char **argv)
 		.settings = settings,
 		.commands = commands,
 		.ctx = &ml,
-		.port = &port,
+		.port = &ml.settings.port,
 		.bodies_mb = &ml.settings.bodies_mb,
 		.allowed_hosts = &ml.settings.allowed_hosts,
 		.grace_ns = GRACE_NS,

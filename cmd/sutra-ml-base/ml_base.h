@@ -14,14 +14,14 @@
 #include "net/http.h"
 #include "model/texts.h"
 
-enum { ML_PORT = 8887, ML_MAX_TEXT = 32 << 20 };	/* MAX_TEXT: bytes, prefix and all */
+enum { ML_MAX_TEXT = 32 << 20 };	/* bytes, prefix and all */
 
 struct ml_settings {
 	char *model_path, *model, *mrl, *precision, *instance_id, *allowed_hosts;
 	char *input_type, *prompt;
 	int64_t dimension;	/* 0: unset */
 	int64_t threads;	/* 0: unset */
-	int64_t replicas, batch_tokens, batch_size, max_queue, max_queue_ms, bodies_mb;
+	int64_t replicas, batch_tokens, batch_size, max_queue, max_queue_ms, bodies_mb, port;
 	bool pin;
 };
 

@@ -32,6 +32,7 @@ enum { MAX_SOCKETS = 16 };
 static const struct sutra_setting_use settings[] = {
 	{ "SUTRA_ROLE", FIELD(role), NULL },
 	{ "STORAGE_PATH", FIELD(path), NULL },
+	{ "STORAGE_HOST", FIELD(host), NULL },
 	{ "STORAGE_PORT", FIELD(port), NULL },
 	{ "MAX_CONCEPTS", FIELD(max_concepts), NULL },
 	{ "EVICTION_POLICY", FIELD(eviction), NULL },
@@ -213,7 +214,7 @@ static unsigned max_connections(const struct storage *s)
 
 static int serve(struct storage *s, char **argv, struct sutra_err *err)
 {
-	int fds[MAX_SOCKETS], n, rc = sutra_listen_open(sutra_listen_for((int)s->settings.port), 4096, fds,
+	int fds[MAX_SOCKETS], n, rc = sutra_listen_open(sutra_listen_for(s->settings.host, (int)s->settings.port), 4096, fds,
 							MAX_SOCKETS, &n, err);
 	const struct sutra_tcp_options o = {
 		.fds = fds,
@@ -239,7 +240,7 @@ static int serve(struct storage *s, char **argv, struct sutra_err *err)
 	if (rc)
 		return rc;
 	sutra_log(SUTRA_INFO, "storage", "listening", "addr=%s role=%s sync=%s",
-		  sutra_listen_for((int)s->settings.port), s->settings.role, s->settings.wal_sync);
+		  sutra_listen_for(s->settings.host, (int)s->settings.port), s->settings.role, s->settings.wal_sync);
 	sutra_tcp_run(s->tcp);
 	pthread_join(waiter, &signal);
 	sync_end(s);

@@ -14,7 +14,7 @@
 #include "wire/message.h"
 
 struct storage_settings {
-	char *role, *path, *eviction, *wal_sync;
+	char *role, *path, *host, *eviction, *wal_sync;
 	int64_t port, max_concepts, ttl_seconds, sync_interval_ms, dimension;
 	int64_t max_connections, max_per_peer, idle_seconds, request_seconds;
 	bool cache_mode, mmap;

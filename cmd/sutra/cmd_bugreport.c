@@ -132,7 +132,7 @@ static void collect_secrets(struct bug *g)
 	struct sutra_env env = { 0 };
 
 	environment_secrets(g->mask);
-	sutra_dotenv_read(dotenv, NULL, NULL, &env, NULL, NULL);	/* of a broken one, what stands before the fault */
+	sutra_dotenv_read(dotenv, NULL, &env, NULL);	/* of a broken one, what stands before the fault */
 	for (size_t i = 0; i < env.n; i++)
 		name_value(g->mask, env.items[i].key, env.items[i].value);
 	sutra_env_release(&env);

@@ -26,13 +26,25 @@ static const char *shown(const char *key, const char *value)
 	return !value ? "-" : sutra_config_is_secret(key) ? "********" : value;
 }
 
+static json_t *aliases_of(const struct sutra_setting *s)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < SUTRA_SETTING_ALIASES && s->aliases[i]; i++)
+		json_array_append_new(list, json_string(s->aliases[i]));
+	return list;
+}
+
 static json_t *document_of(struct sutra_config *c, const struct sutra_setting *s)
 {
 	const char *value = sutra_config_get(c, s->name);
+	char allowed[80];
 
-	return json_pack("{s:s, s:o, s:s, s:s}", "name", s->name, "value",
+	sutra_setting_allowed(s, allowed, sizeof(allowed));
+	return json_pack("{s:s, s:o, s:s, s:s, s:s?, s:s?, s:o}", "name", s->name, "value",
 			 value ? sutra_json_text(shown(s->name, value)) : json_null(), "source",
-			 value ? sutra_source_name(sutra_config_winner(c, s->name)) : "unset", "help", s->help);
+			 value ? sutra_source_name(sutra_config_winner(c, s->name)) : "unset", "help", s->help,
+			 "default", s->fallback, "allowed", *allowed ? allowed : NULL, "aliases", aliases_of(s));
 }
 
 static void print_all(struct sutra_config *c)
@@ -67,33 +79,64 @@ static void print_all_json(struct sutra_config *c)
 	print_document(json_pack("{s:s, s:o}", "schema", "sutra.config/1", "settings", list));
 }
 
+/* Settings that this command does not print: a service's, say. An alias may be one of several. */
+static int explain_others(const char *key)
+{
+	const struct sutra_setting *first = sutra_setting_find(key);
+	json_t *names = json_array();
+
+	for (const struct sutra_setting *s = sutra_settings; s->name; s++) {
+		bool alias = sutra_setting_has_alias(s, key);
+
+		if (!alias && s != first)
+			continue;
+		json_array_append_new(names, json_string(alias ? s->name : key));
+		if (!common.json)
+			printf("%s%s%s: %s; it is %s\n", alias ? key : "", alias ? " stands for " : "",
+			       alias ? s->name : key, s->help, sutra_config_whose(s));
+	}
+	if (first && common.json)
+		print_document(json_pack("{s:s, s:s, s:s, s:[], s:o, s:O}", "schema", "sutra.config-explain/1", "name",
+					 key, "help", first->help, "sources", "aliases", aliases_of(first),
+					 "stands_for", names));
+	json_decref(names);
+	return first ? EXIT_YES : values_unknown("KEY", "setting", key);
+}
+
+static void print_source(struct sutra_config *c, const char *key, enum sutra_source source, json_t *list)
+{
+	const char *from, *beaten, *value = sutra_config_given(c, key, source, &from, &beaten);
+	bool won = value && sutra_config_winner(c, key) == source, alias = value && strcmp(from, key) != 0;
+	json_t *o = json_pack("{s:s, s:o, s:b}", "source", sutra_source_name(source), "value",
+			      value ? sutra_json_text(shown(key, value)) : json_null(), "won", won);
+
+	if (!common.json)
+		sutra_shown_printf(stdout, "%s %-14s %s%s%s%s\n", won ? "*" : " ", sutra_source_name(source),
+				   shown(key, value), alias ? "  (as " : "", alias ? from : "", alias ? ")" : "");
+	if (alias)
+		json_object_set_new(o, "alias", json_string(from));
+	json_array_append_new(list, o);
+}
+
 static int print_one(struct sutra_config *c, const char *key)
 {
 	const struct sutra_setting *s = sutra_setting_find(key);
 	json_t *list;
 
 	if (!s || s->scope != SUTRA_OF_OPERATOR)
-		return values_unknown("KEY", "setting", key);
-	key = s->name;
+		return explain_others(key);
 	list = json_array();
-	for (int from = SUTRA_FROM_FLAG; from >= 0; from--) {
-		const char *value = sutra_config_from(c, key, (enum sutra_source)from);
-		bool won = value && sutra_config_winner(c, key) == (enum sutra_source)from;
-
-		if (!common.json)
-			sutra_shown_printf(stdout, "%s %-14s %s\n", won ? "*" : " ", sutra_source_name((enum sutra_source)from),
-			       shown(key, value));
-		json_array_append_new(list, json_pack("{s:s, s:o, s:b}", "source",
-						      sutra_source_name((enum sutra_source)from), "value",
-						      value ? sutra_json_text(shown(key, value)) : json_null(), "won",
-						      won));
+	for (int from = SUTRA_FROM_FLAG; from >= 0; from--)
+		print_source(c, s->name, (enum sutra_source)from, list);
+	if (common.json) {
+		print_document(json_pack("{s:s, s:s, s:s, s:o, s:o}", "schema", "sutra.config-explain/1", "name",
+					 s->name, "help", s->help, "sources", list, "aliases", aliases_of(s)));
+		return EXIT_YES;
 	}
-	if (common.json)
-		print_document(json_pack("{s:s, s:s, s:s, s:O}", "schema", "sutra.config-explain/1", "name", key,
-					 "help", s->help, "sources", list));
-	else
-		printf("%s: %s\n", key, s->help);
 	json_decref(list);
+	printf("%s: %s\n", s->name, s->help);
+	for (size_t i = 0; i < SUTRA_SETTING_ALIASES && s->aliases[i]; i++)
+		printf("%s stands for %s where that is unset\n", s->aliases[i], s->name);
 	return EXIT_YES;
 }
 

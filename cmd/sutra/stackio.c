@@ -16,6 +16,20 @@ enum { MAX_DOCUMENT = 256 << 20 };
 
 static const uint64_t EXPLAIN_NS = 1000000000u;
 
+/* Two names of one setting with two values, in one source. */
+static void warn_aliases(const struct sutra_config *c)
+{
+	for (int from = SUTRA_FROM_BUILTIN; from <= SUTRA_FROM_ENVIRONMENT && !common.quiet; from++)
+		SUTRA_EACH_SETTING (s, SUTRA_OF_OPERATOR) {
+			const char *used, *beaten;
+
+			sutra_config_given(c, s->name, (enum sutra_source)from, &used, &beaten);
+			if (beaten)
+				sutra_shown_printf(stderr, "sutra: %s: %s and %s differ and mean the same; %s is used\n",
+						   sutra_source_name((enum sutra_source)from), used, beaten, used);
+		}
+}
+
 int stack_open(struct sutra_config **ret_config, char **ret_data_dir, char **ret_state_dir, bool create,
 	       struct sutra_err *err)
 {
@@ -42,8 +56,10 @@ int stack_open(struct sutra_config **ret_config, char **ret_data_dir, char **ret
 		return rc;
 	*ret_state_dir = sutra_state_dir();	/* again: it can be resolved now that it is there */
 	rc = sutra_config_load(*ret_data_dir, ret_config, err);
-	if (!rc)
+	if (!rc) {
 		warn_unset("compose/.env", sutra_config_unset(*ret_config));
+		warn_aliases(*ret_config);
+	}
 	return rc;
 }
 

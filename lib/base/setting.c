@@ -18,6 +18,11 @@ static bool is_choice(const char *list, const char *word)
 	return false;
 }
 
+static bool owns_text(const struct sutra_setting *s)
+{
+	return s->type == SUTRA_SET_STRING || s->type == SUTRA_SET_SECRET || s->type == SUTRA_SET_CHOICE;
+}
+
 static bool is_name(const struct sutra_setting *s, const char *name)
 {
 	size_t stem = strlen(s->name) - 1;
@@ -54,31 +59,32 @@ const struct sutra_setting *sutra_setting_next(const struct sutra_setting *s, en
 	return NULL;
 }
 
-int sutra_setting_check(const struct sutra_setting *s, const char *value, struct sutra_err *err)
+static bool is_seconds(const struct sutra_setting *s, const char *value, int64_t *ret_ns)
+{
+	double seconds;
+
+	if (sutra_str_double(value, (double)s->min, (double)s->max, &seconds))
+		return false;
+	*ret_ns = sutra_whole(seconds * 1e9);
+	return true;
+}
+
+int sutra_setting_check(const struct sutra_setting *s, const char *name, const char *value, struct sutra_err *err)
 {
 	int64_t number;
 	bool flag;
 
-	switch (s->type) {
-	case SUTRA_SET_INT:
-		if (sutra_str_int(value, s->min, s->max, &number))
-			return sutra_fail(err, SUTRA_E_SETTING,
-					  "%s is \"%s\"; allowed are whole numbers from %lld to %lld",
-					  s->name, value, (long long)s->min, (long long)s->max);
-		return 0;
-	case SUTRA_SET_BOOL:
-		if (sutra_str_bool(value, &flag))
-			return sutra_fail(err, SUTRA_E_SETTING,
-					  "%s is \"%s\"; allowed are true and false", s->name, value);
-		return 0;
-	case SUTRA_SET_CHOICE:
-		if (!is_choice(s->choices, value))
-			return sutra_fail(err, SUTRA_E_SETTING, "%s is \"%s\"; allowed are %s",
-					  s->name, value, s->choices);
-		return 0;
-	default:
-		return 0;
-	}
+	if (s->type == SUTRA_SET_INT && sutra_str_int(value, s->min, s->max, &number))
+		return sutra_fail(err, SUTRA_E_SETTING, "%s is \"%s\"; allowed are whole numbers from %lld to %lld",
+				  name, value, (long long)s->min, (long long)s->max);
+	if (s->type == SUTRA_SET_SECONDS && !is_seconds(s, value, &number))
+		return sutra_fail(err, SUTRA_E_SETTING, "%s is \"%s\"; allowed are seconds from %lld to %lld", name,
+				  value, (long long)s->min, (long long)s->max);
+	if (s->type == SUTRA_SET_BOOL && sutra_str_bool(value, &flag))
+		return sutra_fail(err, SUTRA_E_SETTING, "%s is \"%s\"; allowed are true and false", name, value);
+	if (s->type == SUTRA_SET_CHOICE && !is_choice(s->choices, value))
+		return sutra_fail(err, SUTRA_E_SETTING, "%s is \"%s\"; allowed are %s", name, value, s->choices);
+	return 0;
 }
 
 const char *sutra_setting_pick(const struct sutra_setting *s, const char *(*get)(void *ctx, const char *name),
@@ -100,6 +106,14 @@ const char *sutra_setting_pick(const struct sutra_setting *s, const char *(*get)
 		}
 	}
 	return won;
+}
+
+void sutra_setting_allowed(const struct sutra_setting *s, char *out, size_t size)
+{
+	if (s->type == SUTRA_SET_INT || s->type == SUTRA_SET_SECONDS)
+		snprintf(out, size, "%lld..%lld", (long long)s->min, (long long)s->max);
+	else
+		snprintf(out, size, "%s", s->type == SUTRA_SET_BOOL ? "true|false" : s->choices ? s->choices : "");
 }
 
 static const char *of_environment(void *ctx, const char *name) { return getenv(name); }
@@ -125,7 +139,7 @@ int sutra_setting_read(const char *name, const char **ret, struct sutra_err *err
 {
 	const struct sutra_setting *s = sutra_setting_find(name);
 	const char *value = sutra_setting_env(name);
-	int rc = !s ? unknown(name, err) : value ? sutra_setting_check(s, value, err) : 0;
+	int rc = !s ? unknown(name, err) : value ? sutra_setting_check(s, name, value, err) : 0;
 
 	if (!rc)
 		*ret = value ? value : s->fallback;
@@ -137,6 +151,8 @@ static int store(const struct sutra_setting *s, void *field, const char *value)
 	switch (s->type) {
 	case SUTRA_SET_INT:
 		return value ? sutra_str_int(value, s->min, s->max, field) : 0;
+	case SUTRA_SET_SECONDS:
+		return !value || is_seconds(s, value, field) ? 0 : SUTRA_E_SETTING;
 	case SUTRA_SET_BOOL:
 		return value ? sutra_str_bool(value, field) : 0;
 	default:
@@ -168,13 +184,14 @@ int sutra_settings_load(const struct sutra_setting_use *uses, void *settings, st
 		if (beaten)
 			sutra_log(SUTRA_WARN, "settings", "two names of one setting differ", "used=%s ignored=%s",
 				  from, beaten);
+		rc = value ? sutra_setting_check(s, from, value, err) : 0;
+		if (rc)
+			return rc;
 		if (!value)
 			value = default_of(uses, s);
-		if (value && (rc = sutra_setting_check(s, value, err)))
-			return rc;
 		rc = store(s, (char *)settings + uses->offset, value);
 		if (rc)
-			return sutra_fail(err, rc, "out of memory reading %s", s->name);
+			return sutra_fail(err, rc, "%s: %s", s->name, rc == SUTRA_E_NOMEM ? "out of memory" : "its default is not allowed");
 	}
 	return 0;
 }
@@ -185,7 +202,7 @@ void sutra_settings_release(const struct sutra_setting_use *uses, void *settings
 		const struct sutra_setting *s = sutra_setting_find(uses->name);
 		char **field = (char **)((char *)settings + uses->offset);
 
-		if (!s || s->type == SUTRA_SET_INT || s->type == SUTRA_SET_BOOL)
+		if (!s || !owns_text(s))
 			continue;
 		sutra_free(*field);
 		*field = NULL;
@@ -197,15 +214,13 @@ void sutra_settings_print(const struct sutra_setting_use *uses, FILE *out)
 	for (; uses->name; uses++) {
 		const struct sutra_setting *s = sutra_setting_find(uses->name);
 		const char *fallback = s ? default_of(uses, s) : NULL;
+		char allowed[80];
 
 		if (!s)
 			continue;
 		fprintf(out, "%-24s %-12s ", s->name, fallback ? fallback : "-");
-		if (s->type == SUTRA_SET_INT)
-			fprintf(out, "%lld..%lld  ", (long long)s->min, (long long)s->max);
-		else if (s->type == SUTRA_SET_CHOICE)
-			fprintf(out, "%s  ", s->choices);
-		fputs(s->help, out);
+		sutra_setting_allowed(s, allowed, sizeof(allowed));
+		fprintf(out, "%s%s%s", allowed, *allowed ? "  " : "", s->help);
 		for (size_t i = 0; i < SUTRA_SETTING_ALIASES && s->aliases[i]; i++)
 			fprintf(out, "%s%s", i ? ", " : "; also ", s->aliases[i]);
 		fputc('\n', out);

@@ -30,6 +30,7 @@ enum sutra_setting_type {
 	SUTRA_SET_STRING,	/* char *, owned by the settings struct */
 	SUTRA_SET_SECRET,	/* as STRING; never printed */
 	SUTRA_SET_INT,		/* int64_t within [min, max] */
+	SUTRA_SET_SECONDS,	/* int64_t, nanoseconds; text: seconds within [min, max], decimals too */
 	SUTRA_SET_BOOL,		/* bool */
 	SUTRA_SET_CHOICE,	/* char *, one of choices ("a|b|c") */
 };
@@ -50,7 +51,7 @@ struct sutra_setting {
 	enum sutra_setting_scope scope;
 	enum sutra_setting_type type;
 	const char *fallback;	/* default as text; NULL: stays NULL, 0 or false */
-	int64_t min, max;	/* INT only */
+	int64_t min, max;	/* INT, SECONDS */
 	const char *choices;	/* CHOICE only */
 	const char *help;
 };
@@ -76,8 +77,11 @@ bool sutra_setting_has_alias(const struct sutra_setting *s, const char *name);
  * *ret_from: the variable it is of; *ret_beaten: another one of these that has another value, or NULL. */
 const char *sutra_setting_pick(const struct sutra_setting *s, const char *(*get)(void *ctx, const char *name),
 			       void *ctx, const char **ret_from, const char **ret_beaten);
-/* Checks one value without storing it: 0 or SUTRA_E_SETTING with what is allowed. */
-int sutra_setting_check(const struct sutra_setting *s, const char *value, struct sutra_err *err);
+/* Checks one value without storing it: 0 or SUTRA_E_SETTING with what is allowed. name: the row's or
+ * the alias that has the value. */
+int sutra_setting_check(const struct sutra_setting *s, const char *name, const char *value, struct sutra_err *err);
+/* "1..9", "a|b", "true|false" into out; "" for text. */
+void sutra_setting_allowed(const struct sutra_setting *s, char *out, size_t size);
 /* What the environment has for one setting or its aliases, unchecked; NULL: unset or empty, or the
  * registry has no such row. */
 const char *sutra_setting_env(const char *name);

@@ -104,6 +104,7 @@ static const char *variable(void *ctx, const char *name)
 int env_files_load(struct reader *r, struct sutra_service *s, const char *what)
 {
 	struct behind behind = { r, &s->env };
+	const struct sutra_dotenv how = { .lookup = variable, .ctx = &behind, .unset = r->unset };
 	const char *slash = strrchr(r->file, '/');
 	struct sutra_env all = { 0 };
 	struct sutra_err why = { 0 };
@@ -117,7 +118,7 @@ int env_files_load(struct reader *r, struct sutra_service *s, const char *what)
 
 		r->line = f->line;
 		if (path && (f->required || sutra_is_file(path)))
-			rc = sutra_dotenv_read(path, variable, &behind, &all, r->unset, &why);
+			rc = sutra_dotenv_read(path, &how, &all, &why);
 		if (rc || !path) {
 			rc = reader_fail(r, "%s.env_file: %s", what, path ? why.message : "out of memory");
 			sutra_hint(r->err, "%s", why.hint);

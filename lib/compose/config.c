@@ -40,17 +40,34 @@ bool sutra_config_is_secret(const char *key)
 	return s && s->type == SUTRA_SET_SECRET;
 }
 
-static int unknown(const char *key, const char *path, struct sutra_err *err)
+const char *sutra_config_whose(const struct sutra_setting *s)
 {
+	static const char *const texts[] = {
+		[SUTRA_OF_OPERATOR] = "a setting of the stack",
+		[SUTRA_OF_SERVICE] = "a service's: the compose file or the runtime sets it",
+		[SUTRA_OF_COMMAND] = "of the environment of sutra alone",
+		[SUTRA_OF_DEPLOY] = "worked out by deploy",
+	};
+
+	return texts[s->scope];
+}
+
+static int unknown(const char *key, struct sutra_err *err)
+{
+	const struct sutra_setting *s = sutra_setting_find(key);
 	const char *names[64], *near;
 	size_t n = 0;
 
-	SUTRA_EACH_SETTING (s, SUTRA_OF_OPERATOR)
+	if (s) {
+		sutra_fail(err, SUTRA_E_SETTING, "%s cannot be set here; it is %s", key, sutra_config_whose(s));
+		return sutra_hint(err, "remove it there; sutra config --explain %s says more", key);
+	}
+	SUTRA_EACH_SETTING (row, SUTRA_OF_OPERATOR)
 		if (n < 63)
-			names[n++] = s->name;
+			names[n++] = row->name;
 	names[n] = NULL;
 	near = sutra_str_nearest(key, names);
-	sutra_fail(err, SUTRA_E_SETTING, "%s: the setting \"%s\" is not known", path, key);
+	sutra_fail(err, SUTRA_E_SETTING, "the setting \"%s\" is not known", key);
 	return near ? sutra_hint(err, "did you mean %s?", near) : sutra_hint(err, "remove it there; sutra config then lists the settings");
 }
 
@@ -63,10 +80,10 @@ static bool fits_basic_auth(const char *value, bool user)
 	return true;
 }
 
-static int check(const char *key, const char *value, const char *place, struct sutra_err *err)
+static int check(const char *key, const char *value, struct sutra_err *err)
 {
 	const struct sutra_setting *row = row_of(key);
-	int rc = row && *value ? sutra_setting_check(row, value, err) : 0;
+	int rc = row && *value ? sutra_setting_check(row, key, value, err) : 0;
 	struct in_addr in;
 
 	if (!rc && sutra_str_starts(key, "HAPROXY_STATS_") && strlen(value) > MAX_CREDENTIAL)
@@ -86,9 +103,12 @@ static int check(const char *key, const char *value, const char *place, struct s
 		rc = sutra_fail(err, SUTRA_E_SETTING,
 				"SUTRA_BIND is \"%.60s\"; an IPv4 address of this machine is wanted, 0.0.0.0 for all",
 				value);
-	if (rc)
-		sutra_err_prefix(err, "%s", place);
 	return rc;
+}
+
+static int check_statement(const char *name, const char *value, struct sutra_err *err)
+{
+	return !row_of(name) ? unknown(name, err) : value ? check(name, value, err) : 0;
 }
 
 static const char *of_env(void *env, const char *name) { return sutra_env_get(env, name); }
@@ -97,31 +117,20 @@ static const char *of_env(void *env, const char *name) { return sutra_env_get(en
 static int load_file(struct sutra_config *c, const char *path, enum sutra_source source,
 		     struct sutra_err *err)
 {
-	struct sutra_env *e = &c->sources[source];
-	const char *from, *beaten;
-	int rc = sutra_is_file(path) ? sutra_dotenv_read(path, NULL, NULL, e, &c->unset, err) : 0;
+	const struct sutra_dotenv how = { .check = check_statement, .unset = &c->unset };
 
-	for (size_t i = 0; i < e->n && !rc; i++)
-		rc = row_of(e->items[i].key) ? check(e->items[i].key, e->items[i].value, path, err) :
-					       unknown(e->items[i].key, path, err);
-	/* An alias counts as the name, unless the name itself is there. */
-	SUTRA_EACH_SETTING (s, SUTRA_OF_OPERATOR) {
-		const char *value = rc ? NULL : sutra_setting_pick(s, of_env, e, &from, &beaten);
-
-		if (value && sutra_env_set(e, s->name, value))
-			rc = sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
-	}
-	return rc;
+	return sutra_is_file(path) ? sutra_dotenv_read(path, &how, &c->sources[source], err) : 0;
 }
 
+/* The variable that has the value, and one that has another: not the name where an alias gave it. */
 static int load_environment(struct sutra_config *c, struct sutra_err *err)
 {
 	SUTRA_EACH_SETTING (s, SUTRA_OF_OPERATOR) {
-		const char *value = sutra_setting_env(s->name);
-		int rc = value ? check(s->name, value, "environment", err) : 0;
+		const char *from, *beaten, *value = sutra_setting_pick(s, sutra_environment, NULL, &from, &beaten);
+		int rc = value ? sutra_config_set(c, from, value, SUTRA_FROM_ENVIRONMENT, err) : 0;
 
-		if (value && !rc)
-			rc = sutra_config_set(c, s->name, value, SUTRA_FROM_ENVIRONMENT, err);
+		if (!rc && beaten && sutra_env_set(&c->sources[SUTRA_FROM_ENVIRONMENT], beaten, sutra_environment(NULL, beaten)))
+			rc = sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
 		if (rc)
 			return rc;
 	}
@@ -198,10 +207,10 @@ const struct sutra_strv *sutra_config_unset(const struct sutra_config *c) { retu
 int sutra_config_set(struct sutra_config *c, const char *key, const char *value,
 		     enum sutra_source source, struct sutra_err *err)
 {
-	int rc = check(key, value, source_names[source], err);
+	int rc = check(key, value, err);
 
 	if (rc)
-		return rc;
+		return sutra_err_prefix(err, "%s", source_names[source]);
 	return sutra_env_set(&c->sources[source], key, value) ?
 		       sutra_fail(err, SUTRA_E_NOMEM, "out of memory") :
 		       0;
@@ -209,7 +218,23 @@ int sutra_config_set(struct sutra_config *c, const char *key, const char *value,
 
 const char *sutra_config_from(const struct sutra_config *c, const char *key, enum sutra_source source)
 {
-	return sutra_env_get(&c->sources[source], key);
+	const char *from, *beaten;
+
+	return sutra_config_given(c, key, source, &from, &beaten);
+}
+
+const char *sutra_config_given(const struct sutra_config *c, const char *key, enum sutra_source source,
+			       const char **ret_from, const char **ret_beaten)
+{
+	struct sutra_env *e = (struct sutra_env *)(uintptr_t)&c->sources[source];	/* for of_env's ctx */
+	const struct sutra_setting *s = row_of(key);
+	const char *value = s ? sutra_setting_pick(s, of_env, e, ret_from, ret_beaten) : NULL;
+
+	if (value)
+		return value;
+	*ret_from = s ? s->name : key;	/* an empty value, or none */
+	*ret_beaten = NULL;
+	return sutra_env_get(e, *ret_from);
 }
 
 /* Credentials go together, and not with a state of the stack (credentials.h). */
@@ -258,7 +283,7 @@ int sutra_config_restore(const json_t *settings, struct sutra_config **ret, stru
 			rc = sutra_config_set(c, s->name, s->fallback, SUTRA_FROM_BUILTIN, err);
 	json_object_foreach (list, key, value) {
 		if (!row_of(key) && !is_worked_out(key))
-			rc = unknown(key, "settings", err);
+			rc = sutra_err_prefix((unknown(key, err), err), "settings");
 		else if (!json_is_string(value))
 			rc = sutra_fail(err, SUTRA_E_SETTING, "settings.%s is %s, not a string", key,
 					sutra_json_type_name(value));
@@ -306,5 +331,5 @@ const char *sutra_config_variable(void *config, const char *name)
 {
 	const char *value = sutra_config_get(config, name);
 
-	return value || row_of(name) ? value : getenv(name);
+	return value || row_of(name) ? value : sutra_environment(NULL, name);
 }

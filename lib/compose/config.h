@@ -35,8 +35,12 @@ const char *sutra_config_get(void *config, const char *key);
 /* The same, and for a name that is no setting the environment's value: the sutra_lookup of compose
  * files, with the config as context. */
 const char *sutra_config_variable(void *config, const char *name);
-/* Value of one source, or NULL; *ret_place: "environment", "compose/.env" ... */
+/* Value of one source, or NULL. */
 const char *sutra_config_from(const struct sutra_config *c, const char *key, enum sutra_source source);
+/* The same. *ret_from: the name or alias that has it there; *ret_beaten: another one that has another
+ * value there, or NULL. */
+const char *sutra_config_given(const struct sutra_config *c, const char *key, enum sutra_source source,
+			       const char **ret_from, const char **ret_beaten);
 enum sutra_source sutra_config_winner(const struct sutra_config *c, const char *key);
 const char *sutra_source_name(enum sutra_source s);
 /* Every value, worked-out ones too, without credentials: {"MATRYOSHKA_DIM": "128", ...}. */
@@ -50,6 +54,8 @@ int sutra_config_restore(const json_t *settings, struct sutra_config **ret, stru
  * interpolates from there. */
 void sutra_config_export(struct sutra_config *c);
 bool sutra_config_is_secret(const char *key);
+/* Who sets it: the words behind "it is". */
+const char *sutra_config_whose(const struct sutra_setting *s);
 /* Whether the value is an operator's own words, in which no service or path is meant. */
 bool sutra_config_is_text(const char *key);
 

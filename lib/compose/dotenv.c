@@ -1,7 +1,6 @@
 #include "compose/dotenv.h"
 
 #include <ctype.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -14,10 +13,8 @@ struct parser {
 	int line;
 	char name[MAX_NAME];	/* of the statement */
 	size_t bytes;		/* of all values */
-	sutra_lookup *lookup;
-	void *ctx;
+	struct sutra_dotenv how;
 	struct sutra_env *env;
-	struct sutra_strv *unset;
 	struct sutra_err *err;
 };
 
@@ -113,20 +110,31 @@ static int read_name(struct parser *p, bool *ret_bare)
 	return 0;
 }
 
+static int check(struct parser *p, const char *value)
+{
+	int rc = p->how.check ? p->how.check(p->name, value, p->err) : 0;
+
+	if (rc)
+		sutra_err_prefix(p->err, "%s:%d", p->file, p->line);
+	return rc;
+}
+
 static int set(struct parser *p, const char *value)
 {
+	int rc = check(p, value);
+
+	if (rc)
+		return rc;
 	p->bytes += strlen(value);
 	if (p->env->n >= MAX_NAMES || p->bytes > MAX_BYTES)
 		return fail(p, "the file holds more than 10000 names or 16 MiB of values", NULL);
 	return sutra_env_set(p->env, p->name, value) ? out_of_memory(p) : 0;
 }
 
-static const char *of_environment(void *ctx, const char *name) { return getenv(name); }
-
 static const char *variable(void *parser, const char *name)
 {
 	const struct parser *p = parser;
-	const char *value = p->lookup(p->ctx, name);
+	const char *value = p->how.lookup(p->how.ctx, name);
 
 	return value ? value : sutra_env_get(p->env, name);
 }
@@ -138,7 +146,7 @@ static int set_expanded(struct parser *p, const char *text)
 	int rc;
 
 	sutra_buf_init(&value, SUTRA_MAX_VALUE);
-	rc = sutra_interpolate(text, variable, p, &value, p->unset, &why);
+	rc = sutra_interpolate(text, variable, p, &value, p->how.unset, &why);
 	if (rc == SUTRA_E_SETTING || rc == SUTRA_E_TOOBIG)
 		rc = fail(p, why.message, NULL);
 	else if (rc == SUTRA_E_SYNTAX)	/* its words show the value */
@@ -263,23 +271,25 @@ static int read_statement(struct parser *p)
 	if (rc)
 		return rc;
 	if (bare) {
-		value = p->lookup(p->ctx, p->name);
-		return value ? set(p, value) : 0;
+		value = p->how.lookup(p->how.ctx, p->name);
+		return value ? set(p, value) : check(p, NULL);
 	}
 	skip_blanks(p);
 	return p->at < p->end && (*p->at == '"' || *p->at == '\'') ? read_quoted(p) : read_text(p);
 }
 
-int sutra_dotenv_parse(const char *text, size_t n, const char *file, sutra_lookup *lookup, void *ctx,
-		       struct sutra_env *env, struct sutra_strv *unset, struct sutra_err *err)
+int sutra_dotenv_parse(const char *text, size_t n, const char *file, const struct sutra_dotenv *how,
+		       struct sutra_env *env, struct sutra_err *err)
 {
-	struct parser p = { .file = file, .at = text, .end = text + n, .line = 1,
-			    .lookup = lookup ? lookup : of_environment, .ctx = ctx,
-			    .env = env, .unset = unset, .err = err };
+	struct parser p = { .file = file, .at = text, .end = text + n, .line = 1, .env = env, .err = err };
 	const char *nul = memchr(text, '\0', n);
 	size_t bad = nul ? (size_t)(nul - text) : n;
 	int rc = 0;
 
+	if (how)
+		p.how = *how;
+	if (!p.how.lookup)
+		p.how.lookup = sutra_environment;
 	if (!sutra_str_utf8(text, bad, &bad) || nul) {
 		for (size_t i = 0; i < bad; i++)
 			p.line += text[i] == '\n';
@@ -291,8 +301,7 @@ int sutra_dotenv_parse(const char *text, size_t n, const char *file, sutra_looku
 	return rc;
 }
 
-int sutra_dotenv_read(const char *path, sutra_lookup *lookup, void *ctx, struct sutra_env *env,
-		      struct sutra_strv *unset, struct sutra_err *err)
+int sutra_dotenv_read(const char *path, const struct sutra_dotenv *how, struct sutra_env *env, struct sutra_err *err)
 {
 	size_t n;
 	char *text;
@@ -300,7 +309,7 @@ int sutra_dotenv_read(const char *path, sutra_lookup *lookup, void *ctx, struct 
 
 	if (rc)
 		return rc;
-	rc = sutra_dotenv_parse(text, n, path, lookup, ctx, env, unset, err);
+	rc = sutra_dotenv_parse(text, n, path, how, env, err);
 	sutra_free(text);
 	return rc;
 }

@@ -23,13 +23,21 @@
 #include "base/str.h"
 #include "compose/compose.h"
 
-/* Adds what the file says to env. lookup NULL: the environment of this process. unset (may be NULL) gets, once each, the names
- * of variables that have no value and no default: they are empty. SUTRA_E_SETTING with "path:line:
- * what", never with a part of a value; what stands before that line is in env. */
-int sutra_dotenv_read(const char *path, sutra_lookup *lookup, void *ctx, struct sutra_env *env,
-		      struct sutra_strv *unset, struct sutra_err *err);
+/* How a file is read; every part may be NULL. */
+struct sutra_dotenv {
+	sutra_lookup *lookup;	/* NULL: the environment of this process */
+	void *ctx;		/* of lookup */
+	/* Refuses a statement; value NULL: it is a name alone, for which lookup has none. */
+	int (*check)(const char *name, const char *value, struct sutra_err *err);
+	struct sutra_strv *unset;	/* gets, once each, the names of variables that have no value and no
+					 * default: they are empty */
+};
+
+/* Adds what the file says to env. SUTRA_E_SETTING with "path:line: what", never with a part of a
+ * value but for what check says; what stands before that line is in env. */
+int sutra_dotenv_read(const char *path, const struct sutra_dotenv *how, struct sutra_env *env, struct sutra_err *err);
 /* The same of n bytes; file is only named in errors. */
-int sutra_dotenv_parse(const char *text, size_t n, const char *file, sutra_lookup *lookup, void *ctx,
-		       struct sutra_env *env, struct sutra_strv *unset, struct sutra_err *err);
+int sutra_dotenv_parse(const char *text, size_t n, const char *file, const struct sutra_dotenv *how,
+		       struct sutra_env *env, struct sutra_err *err);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -164,3 +165,5 @@ int sutra_interpolate(const char *text, sutra_lookup *lookup, void *ctx, struct 
 
 	return expand(&r, text, strlen(text), 0, out);
 }
+
+const char *sutra_environment(void *ctx, const char *name) { return getenv(name); }

@@ -16,6 +16,9 @@
 /* Value of a variable, or NULL when it is unset; the string outlives the call. */
 typedef const char *sutra_lookup(void *ctx, const char *name);
 
+/* The lookup of this process's environment, for compose files and .env, which may name any variable. */
+sutra_lookup sutra_environment;
+
 /* Bytes of a value: with its name it is within what the kernel takes, 128 KiB. */
 enum { SUTRA_MAX_VALUE = 127 << 10 };
 

@@ -137,7 +137,7 @@ static int serve_http(char **argv, struct sutra_err *err)
 	static struct sutra_http_route routes[SUTRA_DAEMON_ROUTES];
 	const struct sutra_http_options o = {
 		.service = self->name,
-		.listen = sutra_listen_for((int)*self->port),
+		.listen = sutra_listen_for(self->host ? *self->host : NULL, (int)*self->port),
 		.routes = routes,
 		.max_held = (size_t)*self->bodies_mb << 20,
 		.allowed_hosts = *self->allowed_hosts,
@@ -183,7 +183,7 @@ static void *stop_at_signal(void *signal)
 
 static int serve_other(char **argv, struct sutra_err *err)
 {
-	const char *list = sutra_listen_for((int)*self->port);
+	const char *list = sutra_listen_for(self->host ? *self->host : NULL, (int)*self->port);
 	enum sutra_service_signal signal;
 	int fds[SUTRA_LISTEN_MAX], n, rc;
 	pthread_t waiter;

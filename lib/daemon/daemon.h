@@ -40,6 +40,7 @@ struct sutra_daemon {
 	const struct sutra_daemon_command *commands;	/* NULL: none */
 	void *ctx;		/* the service, in which the settings' offsets are */
 	const int64_t *port;
+	char *const *host;	/* its own setting of the address (service.h); NULL: it has none */
 	uint64_t grace_ns;	/* for what is under way at the end */
 
 	int (*open)(void *ctx, struct sutra_err *err);

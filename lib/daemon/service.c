@@ -102,17 +102,17 @@ enum sutra_service_signal sutra_service_wait(void)
 	return SUTRA_SIG_STOP;
 }
 
-const char *sutra_listen_for(int port)
+const char *sutra_listen_for(const char *host, int port)
 {
 	static char fallback[80];
-	const char *list, *host = sutra_setting_env("SUTRA_LISTEN");
+	const char *list, *shared = sutra_setting_env("SUTRA_LISTEN");
 	char name[32];
 
 	snprintf(name, sizeof(name), "SUTRA_LISTEN_%d", port);
 	list = sutra_setting_env(name);
 	if (list)
 		return list;
-	host = host ? host : sutra_setting_find("SUTRA_LISTEN")->fallback;
+	host = shared ? shared : host ? host : sutra_setting_find("SUTRA_LISTEN")->fallback;
 	snprintf(fallback, sizeof(fallback), strchr(host, ':') ? "[%.60s]:%d" : "%.60s:%d", host, port);
 	return fallback;
 }

@@ -37,8 +37,9 @@ bool sutra_service_drained(void);
 bool sutra_service_draining(void);
 /* Whether the balancer knows of the draining: it has had its 404, or has not looked for a second. */
 bool sutra_service_noticed(void);
-/* "addr:port,..." for the program's port P; points to static memory or environment. */
-const char *sutra_listen_for(int port);
+/* "addr:port,..." for the program's port P; points to static memory or environment. host: the
+ * program's own setting for it, where SUTRA_LISTEN is unset; or NULL. */
+const char *sutra_listen_for(const char *host, int port);
 /* How many connections the descriptor limit allows, at most `wanted`, and leaves SUTRA_SPARE_FILES
  * for all else. */
 enum { SUTRA_SPARE_FILES = 64 };

@@ -14,7 +14,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct sutra_strv unset = { 0 };
 	struct sutra_env e = { 0 };
 	struct sutra_err err = { 0 };
-	int rc = sutra_dotenv_parse((const char *)data, size, "f", look_up, NULL, &e, &unset, &err);
+	const struct sutra_dotenv how = { .lookup = look_up, .unset = &unset };
+	int rc = sutra_dotenv_parse((const char *)data, size, "f", &how, &e, &err);
 
 	if (rc && strncmp(err.message, "f:", 2) != 0 && rc != SUTRA_E_NOMEM)
 		abort();

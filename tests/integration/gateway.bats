@@ -406,6 +406,40 @@ away() {
   grep -qi '^Connection: close' headers # who keeps a connection goes elsewhere
 }
 
+@test "ML_BASE_TIMEOUT ends the wait for a frozen ml-base; a longer one is waited for" {
+  local first=$PID url client answer=$BATS_TEST_TMPDIR/answer
+  kill "$first" && wait_gone "$first"
+  start_gateway ML_BASE_TIMEOUT=600.5
+  first=$PID url=$URL
+  LOG=$LOG.short start_gateway ML_BASE_TIMEOUT=1.5
+  kill -STOP "$ML_PID"
+  curl -s -o /dev/null -w '%{http_code}' "$url/embed" -d '{"texts":["patient"]}' >"$answer" 3>&- &
+  client=$!
+  run -0 curl -s -o /dev/null -w '%{http_code}' "$URL/embed" -d '{"texts":["hasty"]}'
+  kill -CONT "$ML_PID"
+  wait "$client"
+  kill "$first" && wait_gone "$first"
+  [ "$output" = 504 ]
+  [ "$(cat "$answer")" = 200 ]
+}
+
+@test "PORT and the original platform's names of the cache are taken" {
+  local port
+  port=$(free_port)
+  kill "$PID" && wait_gone "$PID"
+  daemon sutra-embedding "$LOG" ML_BASE_URL="$ML" SUTRA_CACHE_HOST=127.0.0.1 SUTRA_CACHE_PORT="${SHARD##*:}" \
+    SUTRA_CACHE_TTL=60 EMBEDDING_CACHE_SIZE=7 CACHE_TIMEOUT_MS=60000 PORT="$port"
+  [ "$ADDR" = "127.0.0.1:$port" ]
+  URL=http://$ADDR
+  embed "$PARIS" >/dev/null
+  until_stat '.l2.size == 1'
+  [ "$(stat_of .l1.max_size)" = 7 ]
+  kill "$PID" && wait_gone "$PID"
+  daemon sutra-embedding "$LOG" ML_BASE_URL="$ML" PORT=1 EMBEDDING_PORT="$port"
+  [ "$ADDR" = "127.0.0.1:$port" ]
+  grep 'used=EMBEDDING_PORT ignored=PORT' "$LOG"
+}
+
 @test "wrong settings: exit 2 with name, value and what is allowed" {
   wrong() { run -2 env "$1" "$SUTRA_BIN/sutra-embedding" && [[ $output == *"$2"* ]] && [ "${#lines[@]}" = 1 ]; }
   wrong MATRYOSHKA_DIM=0 'MATRYOSHKA_DIM is "0"'

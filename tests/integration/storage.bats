@@ -223,6 +223,16 @@ crash() {
   [[ $stderr == *"$DIR is in use by another sutra-storage (pid $PID)"* ]]
 }
 
+@test "PORT and STORAGE_HOST are where it listens, unless SUTRA_LISTEN says" {
+  local port
+  port=$(free_port)
+  daemon sutra-storage "$LOG" STORAGE_PATH="$DIR" PORT="$port" STORAGE_HOST=127.0.0.2
+  [ "$ADDR" = "127.0.0.2:$port" ]
+  stop
+  daemon sutra-storage "$LOG" STORAGE_PATH="$DIR" PORT="$port" STORAGE_HOST=127.0.0.2 SUTRA_LISTEN=127.0.0.3
+  [ "$ADDR" = "127.0.0.3:$port" ]
+}
+
 @test "a wrong setting stops it with the name, the value and what is allowed, exit 2" {
   for wrong in SUTRA_ROLE=main EVICTION_POLICY=s3fifo WAL_SYNC=never MAX_CONCEPTS=0 WAL_SYNC_INTERVAL_MS=x; do
     run -2 --separate-stderr env STORAGE_PATH="$DIR" "$wrong" "$SUTRA_BIN/sutra-storage"

@@ -24,14 +24,14 @@ static void check_case(const json_t *c, json_t *environment)
 {
 	const json_t *own = json_object_get(c, "sutra"), *want = own ? own : json_object_get(c, "compose2"), *text;
 	const char *what = json_string_value(json_object_get(c, "what")), *key;
+	const struct sutra_dotenv how = { .lookup = look_up, .ctx = environment };
 	struct sutra_env e = { 0 };
 	struct sutra_err err = { 0 };
 	json_t *value;
 	int rc;
 
 	text = json_object_get(c, "text");
-	rc = sutra_dotenv_parse(json_string_value(text), json_string_length(text), "f", look_up, environment, &e, NULL,
-				&err);
+	rc = sutra_dotenv_parse(json_string_value(text), json_string_length(text), "f", &how, &e, &err);
 	if (json_is_string(want)) {
 		if (rc != SUTRA_E_SETTING)
 			fail_msg("%s: no error", what);
@@ -94,8 +94,9 @@ static void variables_are_replaced_as_compose_does(void **state)
 
 static int parse(const char *text, size_t n, struct sutra_strv *unset, struct sutra_err *err)
 {
+	const struct sutra_dotenv how = { .lookup = look_up, .unset = unset };
 	struct sutra_env e = { 0 };
-	int rc = sutra_dotenv_parse(text, n, "f", look_up, NULL, &e, unset, err);
+	int rc = sutra_dotenv_parse(text, n, "f", &how, &e, err);
 
 	sutra_env_release(&e);
 	return rc;
@@ -171,6 +172,37 @@ static void growth_is_bounded(void **state)
 	sutra_buf_release(&text);
 }
 
+static int only_a(const char *name, const char *value, struct sutra_err *err)
+{
+	if (!strcmp(name, "A"))
+		return value && !strcmp(value, "no") ? sutra_fail(err, SUTRA_E_SETTING, "A is no") : 0;
+	return sutra_hint((sutra_fail(err, SUTRA_E_SETTING, "%s is not known", name), err), "take A");
+}
+
+/* What refuses a name or a value needs not know where it stands. */
+static void a_refused_statement_is_named_by_its_line(void **state)
+{
+	static const struct {
+		const char *text, *message;
+	} cases[] = {
+		{ "A=1\n\n# B\nB=2\nC=3\n", "f:4: B is not known" },
+		{ "A='over\ntwo lines'\nA=no\n", "f:3: A is no" },
+		{ "A=\"two\nlines\"\nB=\"two\nlines\"\n", "f:3: B is not known" },
+		{ "A=1\nB\n", "f:2: B is not known" },	/* a name alone, for which there is no value */
+	};
+	const struct sutra_dotenv how = { .lookup = look_up, .check = only_a };
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct sutra_env e = { 0 };
+		struct sutra_err err;
+
+		assert_int_equal(sutra_dotenv_parse(cases[i].text, strlen(cases[i].text), "f", &how, &e, &err),
+				 SUTRA_E_SETTING);
+		assert_string_equal(err.message, cases[i].message);
+		sutra_env_release(&e);
+	}
+}
+
 static void a_file_is_read_with_the_environment_of_the_process(void **state)
 {
 	char dir[] = "/tmp/sutra-dotenv-XXXXXX", *path;
@@ -181,11 +213,11 @@ static void a_file_is_read_with_the_environment_of_the_process(void **state)
 	path = xasprintf("%s/x.env", dir);
 	assert_int_equal(sutra_file_write(path, "\xef\xbb\xbf" "A=<$SUTRA_TEST_DOTENV>", 25, 0600, &err), 0);
 	setenv("SUTRA_TEST_DOTENV", "here", 1);
-	assert_int_equal(sutra_dotenv_read(path, NULL, NULL, &e, NULL, &err), 0);
+	assert_int_equal(sutra_dotenv_read(path, NULL, &e, &err), 0);
 	assert_string_equal(sutra_env_get(&e, "A"), "<here>");
 	sutra_env_release(&e);
 	sutra_remove_tree(dir, NULL);
-	assert_int_equal(sutra_dotenv_read(path, NULL, NULL, &e, NULL, &err), SUTRA_E_NOTFOUND);
+	assert_int_equal(sutra_dotenv_read(path, NULL, &e, &err), SUTRA_E_NOTFOUND);
 	sutra_free(path);
 }
 
@@ -197,6 +229,7 @@ int main(void)
 		cmocka_unit_test(errors_name_line_and_setting_and_no_value),
 		cmocka_unit_test(variables_without_a_value_are_told),
 		cmocka_unit_test(growth_is_bounded),
+		cmocka_unit_test(a_refused_statement_is_named_by_its_line),
 		cmocka_unit_test(a_file_is_read_with_the_environment_of_the_process),
 	};
 

@@ -505,13 +505,15 @@ static void addresses_are_strict(void **state)
 	sutra_addr_format((struct sockaddr *)&sa, text);
 	assert_string_equal(text, "[::1]:80");
 	setenv("SUTRA_LISTEN_5", "127.0.0.1:5,127.0.0.2:6", 1);
-	assert_string_equal(sutra_listen_for(5), "127.0.0.1:5,127.0.0.2:6");
-	assert_string_equal(sutra_listen_for(6), "127.0.0.1:6");
+	assert_string_equal(sutra_listen_for(NULL, 5), "127.0.0.1:5,127.0.0.2:6");
+	assert_string_equal(sutra_listen_for(NULL, 6), "127.0.0.1:6");
+	assert_string_equal(sutra_listen_for("127.0.0.9", 6), "127.0.0.9:6");
 	setenv("SUTRA_LISTEN", "0.0.0.0", 1);
-	assert_string_equal(sutra_listen_for(6), "0.0.0.0:6");
-	assert_string_equal(sutra_listen_for(5), "127.0.0.1:5,127.0.0.2:6");
+	assert_string_equal(sutra_listen_for("127.0.0.9", 6), "0.0.0.0:6");
+	assert_string_equal(sutra_listen_for(NULL, 6), "0.0.0.0:6");
+	assert_string_equal(sutra_listen_for(NULL, 5), "127.0.0.1:5,127.0.0.2:6");
 	setenv("SUTRA_LISTEN", "::", 1);
-	assert_string_equal(sutra_listen_for(6), "[::]:6");
+	assert_string_equal(sutra_listen_for(NULL, 6), "[::]:6");
 	unsetenv("SUTRA_LISTEN");
 }
 

@@ -13,7 +13,7 @@
 static const char *nothing(void *ctx, const char *name) { return NULL; }
 
 struct sample_settings {
-	int64_t queue, entries, port;
+	int64_t queue, entries, port, timeout_ns;
 	char *sync, *instance;
 	bool pin;
 };
@@ -24,6 +24,7 @@ static const struct sutra_setting_use sample_uses[] = {
 	{ "MAX_QUEUE", SAMPLE(queue), NULL },	     { "L1_CACHE_SIZE", SAMPLE(entries), NULL },
 	{ "STORAGE_PORT", SAMPLE(port), "" },	     { "WAL_SYNC", SAMPLE(sync), NULL },
 	{ "INSTANCE_ID", SAMPLE(instance), "mine" }, { "SUTRA_PIN", SAMPLE(pin), NULL },
+	{ "ML_BASE_TIMEOUT_SECONDS", SAMPLE(timeout_ns), NULL },
 	{ 0 },
 };
 
@@ -81,6 +82,26 @@ static void a_name_of_a_setting_beats_its_aliases(void **state)
 	sutra_settings_release(sample_uses, &s);
 }
 
+static void seconds_may_have_decimals(void **state)
+{
+	static const char *const bad[] = { "0", "0.5", "3600.1", "10s", "nan", "1e9", " 3" };
+	struct sample_settings s = { 0 };
+	struct sutra_err err;
+
+	assert_int_equal(sutra_settings_load(sample_uses, &s, &err), 0);
+	assert_int_equal(s.timeout_ns, 10000000000);
+	setenv("ML_BASE_TIMEOUT", "30.0", 1);
+	assert_int_equal(sutra_settings_load(sample_uses, &s, &err), 0);
+	assert_int_equal(s.timeout_ns, 30000000000);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		setenv("ML_BASE_TIMEOUT", bad[i], 1);
+		assert_int_equal(sutra_settings_load(sample_uses, &s, &err), SUTRA_E_SETTING);
+		assert_non_null(strstr(err.message, "ML_BASE_TIMEOUT is \""));	/* the name that was set */
+	}
+	unsetenv("ML_BASE_TIMEOUT");
+	sutra_settings_release(sample_uses, &s);
+}
+
 static void a_setting_that_the_registry_lacks_is_an_error(void **state)
 {
 	static const struct sutra_setting_use none[] = { { "NO_SUCH", 0, NULL }, { 0 } },
@@ -128,7 +149,7 @@ static void the_registry_holds_together(void **state)
 		for (size_t i = 0; i < SUTRA_SETTING_ALIASES && s->aliases[i]; i++)
 			assert_false(!strcmp(sutra_setting_find(s->aliases[i])->name, s->aliases[i]));
 		if (s->fallback)
-			assert_int_equal(sutra_setting_check(s, s->fallback, &err), 0);
+			assert_int_equal(sutra_setting_check(s, s->name, s->fallback, &err), 0);
 		assert_true(s->type != SUTRA_SET_INT || s->min < s->max);
 		assert_true((s->type == SUTRA_SET_CHOICE) == (s->choices != NULL));
 		assert_true(*s->help && !strchr(s->help, '\n'));
@@ -142,6 +163,7 @@ int main(void)
 		cmocka_unit_test(settings_have_the_registrys_defaults_or_the_uses),
 		cmocka_unit_test(settings_name_the_wrong_value),
 		cmocka_unit_test(a_name_of_a_setting_beats_its_aliases),
+		cmocka_unit_test(seconds_may_have_decimals),
 		cmocka_unit_test(a_setting_that_the_registry_lacks_is_an_error),
 		cmocka_unit_test(one_setting_is_read_by_its_name),
 		cmocka_unit_test(the_registry_holds_together),
