@@ -52,7 +52,7 @@ static void say_step(const struct sutra_step *s)
 static void say_ready(const struct sutra_awaited *a)
 {
 	if (!common.quiet)
-		sutra_shown_printf(stderr, "  healthy   %s after %.1f s\n", a->name, a->took_s);
+		sutra_shown_printf(stderr, "  healthy   %s after %.1f s\n", a->unit->name, a->took_s);
 }
 
 /* embedding-ha's statistics have credentials; made here, they are shown this once. */
@@ -98,12 +98,12 @@ static void print_evidence(const struct sutra_runtime *rt, const char *state_dir
 {
 	char *tail, words[96];
 
-	if (!a->name)
+	if (!a->unit)
 		return;
 	explain_causes(state_dir);
-	tail = rt->log_tail(state_dir, a->name, 20);
-	sutra_shown_printf(stderr, "  service   %s\n  reason    %s\n", a->name, a->reason ? a->reason : "starting");
-	if (a->health_url)
+	tail = rt->log_tail(state_dir, a->unit->name, 20);
+	sutra_shown_printf(stderr, "  service   %s\n  reason    %s\n", a->unit->name, a->reason ? a->reason : "starting");
+	if (a->unit->health_url)
 		sutra_shown_printf(stderr, "  probe     %s\n", a->probed);
 	if (a->last_reply[0])
 		sutra_shown_printf(stderr, "  reply     %s\n", a->last_reply);
@@ -116,7 +116,7 @@ static void print_evidence(const struct sutra_runtime *rt, const char *state_dir
 		sutra_shown_printf(stderr, "    (nothing since this began; before it:)\n");
 		print_log(tail, "");
 	}
-	sutra_shown_printf(stderr, "  next      sutra logs %s; sutra restart %s\n", a->name, a->name);
+	sutra_shown_printf(stderr, "  next      sutra logs %s; sutra restart %s\n", a->unit->name, a->unit->name);
 	sutra_free(tail);
 }
 
@@ -212,10 +212,9 @@ static void print_left(const struct sutra_plan *plan)
 	fputs(" (not in this edition; sutra deploy --prune stops them)\n", stderr);
 }
 
-int apply_check_runtime(const json_t *record, const struct sutra_runtime *rt, struct sutra_err *err)
+int apply_check_runtime(const struct sutra_record *record, const struct sutra_runtime *rt, struct sutra_err *err)
 {
-	const struct sutra_runtime *deployed =
-		sutra_runtime_named(json_string_value(json_object_get(record, "runtime")));
+	const struct sutra_runtime *deployed = sutra_runtime_named(record ? record->runtime : NULL);
 
 	if (!deployed || deployed == rt)
 		return 0;
@@ -229,7 +228,7 @@ int apply_open_generation(const struct sutra_generation *g, const char *state_di
 	const struct sutra_runtime *rt =
 		sutra_runtime_named(json_string_value(json_object_get(g->doc, "runtime")));
 	const struct sutra_parts parts = { g->dir, g->program_dir, json_object_get(g->doc, "images") };
-	json_t *record = NULL;
+	struct sutra_record *record = NULL;
 	int rc = rt ? 0 : sutra_fail(err, SUTRA_E_CORRUPT, "generation %d has no runtime", g->number);
 
 	rc = rc ? rc : sutra_record_load(state_dir, &record, err);
@@ -240,19 +239,19 @@ int apply_open_generation(const struct sutra_generation *g, const char *state_di
 	if (!rc && rt == &sutra_docker && (rc = sutra_docker_images(desired->units, desired->n, err)))
 		sutra_hint(err, "sutra rollback --list shows other generations");
 	rc = rc ? rc : sutra_plan_make(rt, desired->units, desired->n, record, state_dir, true, plan, err);
-	json_decref(record);
+	sutra_record_free(record);
 	return rc;
 }
 
 /* The generation that the record calls its last good one; 0: none. */
 static int last_good(const char *state_dir)
 {
-	json_t *record = NULL;
+	struct sutra_record *r = NULL;
 	int number = 0;
 
-	if (!sutra_record_load(state_dir, &record, NULL))
-		number = (int)json_integer_value(json_object_get(record, "generation"));
-	json_decref(record);
+	if (!sutra_record_load(state_dir, &r, NULL))
+		number = (int)r->generation;
+	sutra_record_free(r);
 	return number;
 }
 

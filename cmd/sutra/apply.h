@@ -24,7 +24,7 @@ void apply_catch_signals(void);
 /* Credentials of embedding-ha where the edition has it; shown when they are made now. */
 int apply_credentials(struct sutra_config *config, const char *state_dir, bool only_read, struct sutra_err *err);
 /* What the record (or NULL) has deployed must run on this runtime. */
-int apply_check_runtime(const json_t *record, const struct sutra_runtime *rt, struct sutra_err *err);
+int apply_check_runtime(const struct sutra_record *record, const struct sutra_runtime *rt, struct sutra_err *err);
 /* Carries the plan out and prints what became of it. On a failure that has changed something
  * the last good generation is brought back. An exit code. */
 int apply_plan(const struct apply *a, struct sutra_err *err);

@@ -126,7 +126,7 @@ static int measure_stack(struct sutra_advice_input *in, struct sutra_err *err)
 
 	rc = rc ? rc : sutra_deployment_load(state_dir, &d, err);
 	for (size_t i = 0; !rc && i < d->n; i++)
-		replicas += !strcmp(d->services[i].program, "sutra-ml-base") && d->services[i].pid;
+		replicas += !strcmp(d->services[i].unit->program, "sutra-ml-base") && d->services[i].pid;
 	if (!rc && !replicas)
 		rc = sutra_fail(err, SUTRA_E_UNAVAILABLE, "no replica runs that could be measured");
 	if (!rc && !sutra_cache_stats_fetch(url, CALL_NS, &stats, NULL) && stats.requests >= ENOUGH_REQUESTS)
@@ -137,14 +137,14 @@ static int measure_stack(struct sutra_advice_input *in, struct sutra_err *err)
 	for (size_t i = 0; !rc && i < d->n; i++) {
 		const struct sutra_deployed *s = &d->services[i];
 
-		if (!strcmp(s->program, "sutra-ml-base"))
+		if (!strcmp(s->unit->program, "sutra-ml-base"))
 			in->replica_bytes += bytes_of(s) / replicas;
 		else
 			in->other_bytes += bytes_of(s);
 	}
 	in->measured = rc ? 0 : rate / (double)replicas;
 	if (!rc && !in->dimension)
-		in->dimension = d->dimension;
+		in->dimension = d->record->dimension;
 	sutra_deployment_free(d);
 	sutra_free(state_dir);
 	sutra_free(url);

@@ -49,7 +49,7 @@ struct bug {
 	struct sutra_config *config;	/* NULL: the settings are wrong, and config_err says how */
 	struct sutra_err config_err;
 	char *data_dir, *state_dir;
-	json_t *record;			/* NULL: none that can be read */
+	struct sutra_record *record;	/* NULL: none that can be read */
 	struct sutra_deployment *d;
 	struct sutra_err deployment_err;
 };
@@ -142,7 +142,12 @@ static void collect_secrets(struct bug *g)
 		sutra_mask_login(g->mask, c.user, c.password);
 		sutra_credentials_release(&c);
 	}
-	document_secrets(g->mask, g->record);
+	for (size_t i = 0; g->record && i < g->record->n; i++) {
+		const struct sutra_env *e = &g->record->units[i].env;
+
+		for (size_t k = 0; k < e->n; k++)
+			name_value(g->mask, e->items[k].key, e->items[k].value);
+	}
 }
 
 /* The first line that a program prints of its version. */
@@ -212,10 +217,13 @@ static void add_settings(struct bug *g, struct sutra_buf *b)
 
 static void add_record(struct bug *g, struct sutra_buf *b)
 {
-	if (g->record)
-		sutra_json_add(b, g->record, 1);
+	json_t *o = g->record ? sutra_record_document(g->record) : NULL;
+
+	if (o)
+		sutra_json_add(b, o, 1);
 	else
 		sutra_buf_addf(b, "none: %s", g->deployment_err.message);
+	json_decref(o);
 	section(g, "record", b);
 }
 
@@ -281,7 +289,7 @@ static void add_states(struct bug *g, struct sutra_buf *b)
 
 		sutra_str_bytes(s->rss_bytes, memory, sizeof(memory));
 		sutra_buf_addf(b, "%-22s %-9s %s %s version=%s status=%d ms=%.1f pid=%ld restarts=%u last_exit=%d rss=%s\n",
-			       s->name, sutra_probe_state_name(p[i].state),
+			       s->unit->name, sutra_probe_state_name(p[i].state),
 			       p[i].state == SUTRA_UP ? "" : sutra_probe_reason_name(p[i].reason), p[i].detail,
 			       p[i].version, p[i].status, (double)p[i].total_ns / 1e6, (long)s->pid, s->restarts,
 			       s->last_exit, memory);
@@ -317,7 +325,7 @@ static void add_cache(struct bug *g, struct sutra_buf *b)
 static void add_logs(struct bug *g, struct sutra_buf *b)
 {
 	for (size_t i = 0; g->d && i < g->d->n; i++) {
-		const char *name = g->d->services[i].name;
+		const char *name = g->d->services[i].unit->name;
 		char *title = xasprintf("log of %s", name);
 		char *text = g->d->rt->log_tail(g->d->state_dir, name, (int)lines);
 
@@ -326,7 +334,7 @@ static void add_logs(struct bug *g, struct sutra_buf *b)
 		sutra_free(text);
 		sutra_free(title);
 	}
-	if (g->d && !strcmp(g->d->runtime, "native")) {
+	if (g->d && !strcmp(g->d->record->runtime, "native")) {
 		add_file_tail(g, b, "native/runsvdir.log", lines);
 		section(g, "log of the supervisor", b);
 	}
@@ -375,7 +383,7 @@ static void close_bug(struct bug *g)
 	sutra_mask_free(g->mask);
 	sutra_config_free(g->config);
 	sutra_deployment_free(g->d);
-	json_decref(g->record);
+	sutra_record_free(g->record);
 	sutra_free(g->data_dir);
 	sutra_free(g->state_dir);
 }

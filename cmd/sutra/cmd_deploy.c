@@ -50,18 +50,20 @@ static int choose_runtime(struct sutra_config *config, const char *state_dir, co
 			  struct sutra_err *err)
 {
 	const struct sutra_runtime *deployed;
-	json_t *record = NULL;
+	struct sutra_record *record = NULL;
 	int rc = runtime ? sutra_config_set(config, "SUTRA_RUNTIME", runtime, SUTRA_FROM_FLAG, err) : 0;
 
 	if (rc)
 		return rc;
-	sutra_record_load(state_dir, &record, NULL);
-	deployed = sutra_runtime_named(json_string_value(json_object_get(record, "runtime")));
+	rc = sutra_record_recover(state_dir, &record, err);
+	if (rc)
+		return rc;
+	deployed = sutra_runtime_named(record ? record->runtime : NULL);
 	*ret = sutra_runtime_named(sutra_config_get(config, "SUTRA_RUNTIME"));
 	if (!*ret)
 		*ret = deployed ? deployed : sutra_docker_answers() ? &sutra_docker : &sutra_native;
 	rc = apply_check_runtime(record, *ret, err);
-	json_decref(record);
+	sutra_record_free(record);
 	return rc ? rc : (*ret)->check(err);
 }
 
@@ -200,8 +202,8 @@ static int check_moved(const json_t *then, const struct sutra_plan *plan, struct
 
 /* From settings to a plan. */
 static int make_plan(const struct sutra_runtime *rt, struct sutra_config *config, const char *data_dir,
-		     const char *state_dir, const json_t *record, struct sutra_desired *desired, struct sutra_plan *plan,
-		     struct sutra_err *err)
+		     const char *state_dir, const struct sutra_record *record, struct sutra_desired *desired,
+		     struct sutra_plan *plan, struct sutra_err *err)
 {
 	int rc = make_desired(rt, config, data_dir, state_dir, desired, err);
 
@@ -216,12 +218,10 @@ static int deploy_locked(const struct sutra_runtime *rt, struct sutra_config *co
 	struct sutra_plan plan = { 0 };
 	const struct apply a = { "deploy", state_dir, config, &desired, &plan, data_dir, "deploy", timeout_ns, no_return };
 	bool no_user = !sutra_config_get(config, "HAPROXY_STATS_USER");
-	json_t *record = NULL;
-	int code, rc;
+	struct sutra_record *record = NULL;
+	int code, rc = sutra_record_recover(state_dir, &record, err);
 
-	if (sutra_record_load(state_dir, &record, err))
-		record = sutra_record_recover(state_dir);
-	rc = apply_check_runtime(record, rt, err);	/* again: the record was not locked before */
+	rc = rc ? rc : apply_check_runtime(record, rt, err);	/* again: the record was not locked before */
 	rc = rc ? rc : make_plan(rt, config, data_dir, state_dir, record, &desired, &plan, err);
 	rc = rc || !then ? rc : check_moved(then, &plan, err);
 	rc = rc || !then ? rc : apply_credentials(config, state_dir, plan_only, err);
@@ -236,7 +236,7 @@ static int deploy_locked(const struct sutra_runtime *rt, struct sutra_config *co
 		code = print_plan(&plan, rt, config);
 	else
 		code = apply_plan(&a, err);
-	json_decref(record);
+	sutra_record_free(record);
 	sutra_plan_release(&plan);
 	sutra_desired_release(&desired);
 	return code;

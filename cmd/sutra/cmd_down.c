@@ -67,15 +67,15 @@ static int end_all(const char *state_dir, size_t *ended, int *killed, struct sut
 {
 	const struct sutra_runtime *rt = NULL;
 	struct sutra_progress progress;
-	json_t *record = NULL;
+	struct sutra_record *record = NULL;
 	size_t more = 0;
 	int rc;
 
 	sutra_progress_init(&progress, common.color, common.quiet);
 	sutra_progress_busy(&progress, "ending the services");
 	if (!sutra_record_load(state_dir, &record, NULL))
-		rt = sutra_runtime_named(json_string_value(json_object_get(record, "runtime")));
-	json_decref(record);
+		rt = sutra_runtime_named(record->runtime);
+	sutra_record_free(record);
 	rc = sutra_deploy_down(rt ? rt : &sutra_native, state_dir, volumes, ended, killed, err);
 	if (!rc && !rt && sutra_docker_answers())
 		rc = sutra_deploy_down(&sutra_docker, state_dir, volumes, &more, killed, err);

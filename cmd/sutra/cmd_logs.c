@@ -50,13 +50,13 @@ static void print_line(const struct source *s, const char *line, size_t n)
 	if (common.json) {
 		sutra_buf_adds(&b, "{\"line\":");
 		sutra_json_add_bytes(&b, text, n);
-		sutra_buf_addf(&b, ",\"schema\":\"sutra.log/1\",\"service\":\"%s\",\"time\":", s->service->name);
+		sutra_buf_addf(&b, ",\"schema\":\"sutra.log/1\",\"service\":\"%s\",\"time\":", s->service->unit->name);
 		sutra_json_add_bytes(&b, line, (size_t)stamp);
 		if (stamp)
 			b.data[b.len - 1] = 'Z';
 		sutra_buf_adds(&b, stamp ? "\"}" : "}");
 	} else {
-		sutra_buf_addf(&b, "%-20s | ", s->service->name);
+		sutra_buf_addf(&b, "%-20s | ", s->service->unit->name);
 		sutra_shown_add(&b, line, (size_t)stamp);
 		sutra_buf_addc(&b, ' ');
 		sutra_shown_add(&b, text, n);
@@ -109,7 +109,7 @@ static void print_tails(const struct sutra_deployment *d, const struct source *s
 
 	for (size_t i = 0; i < n; i++) {
 		char *tail = sources[i].file ? read_tail(&sources[i]) :
-			     d->rt->log_tail(d->state_dir, sources[i].service->name, (int)lines);
+			     d->rt->log_tail(d->state_dir, sources[i].service->unit->name, (int)lines);
 		struct sutra_strv own = { 0 };
 
 		sutra_strv_split(&own, tail, "\n");
@@ -181,7 +181,7 @@ static int watch_all(const char *state_dir, struct source *sources, size_t n, in
 		struct stat st;
 
 		if (inotify_add_watch(watch, dir, IN_MODIFY | IN_CREATE | IN_MOVED_TO) < 0) {
-			sutra_fail_errno(err, "%s cannot be followed: %s", sources[i].service->name, dir);
+			sutra_fail_errno(err, "%s cannot be followed: %s", sources[i].service->unit->name, dir);
 			return sutra_hint(err, "sutra logs shows what there is");
 		}
 		sources[i].file = fopen(sources[i].path, "re");
@@ -242,11 +242,22 @@ static void stream_line(void *user, const char *line, size_t n)
 	pthread_mutex_unlock(&printing);
 }
 
+static bool is_deployed(void *user)
+{
+	const struct stream *s = user;
+	struct sutra_record *r = NULL;
+	bool yes = !sutra_record_load(s->d->state_dir, &r, NULL) && sutra_record_find(r, s->source->service->unit->name);
+
+	sutra_record_free(r);
+	return yes;
+}
+
 static void *run_stream(void *arg)
 {
 	struct stream *s = arg;
+	const struct sutra_log_sink to = { stream_line, is_deployed, s };
 
-	s->rc = s->d->rt->log_follow(s->d->state_dir, s->source->service->name, (int)lines, stream_line, s, &s->err);
+	s->rc = s->d->rt->log_follow(s->d->state_dir, s->source->service->unit->name, (int)lines, &to, &s->err);
 	return NULL;
 }
 
@@ -315,7 +326,7 @@ static int run(int n, char **argv)
 		bool wanted = !n;
 
 		for (int i = 1; i <= n; i++)
-			wanted = wanted || !strcmp(argv[i], d->services[s].name);
+			wanted = wanted || !strcmp(argv[i], d->services[s].unit->name);
 		if (!wanted)
 			continue;
 		sources[count].service = &d->services[s];

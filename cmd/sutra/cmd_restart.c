@@ -48,7 +48,7 @@ static int restart_all(struct sutra_deployment *d, int n, char **argv, struct su
 	for (int i = 1; i <= n && !rc; i++)
 		rc = restart_one(d, argv[i], list, err);
 	for (size_t i = 0; i < d->n && !n && !rc; i++)
-		rc = restart_one(d, d->services[i].name, list, err);
+		rc = restart_one(d, d->services[i].unit->name, list, err);
 	if (!rc && common.json)
 		print_document(json_pack("{s:s, s:O}", "schema", "sutra.restart/1", "restarted", list));
 	json_decref(list);

@@ -27,11 +27,11 @@ static const struct sutra_option *options(void) { return rows; }
 
 static int current_generation(const char *state_dir, int *ret, struct sutra_err *err)
 {
-	json_t *record = NULL;
-	int rc = sutra_record_load(state_dir, &record, err);
+	struct sutra_record *r = NULL;
+	int rc = sutra_record_load(state_dir, &r, err);
 
-	*ret = rc ? 0 : (int)json_integer_value(json_object_get(record, "generation"));
-	json_decref(record);
+	*ret = rc ? 0 : (int)r->generation;
+	sutra_record_free(r);
 	if (rc == SUTRA_E_NOTFOUND)
 		err->code = rc = SUTRA_E_UNAVAILABLE;
 	return rc;

@@ -168,7 +168,7 @@ static char *make_prompt(const char *state_dir, const struct sutra_term *term)
 	count = xasprintf("%zu/%zu", up, d->n);
 	colored = sutra_lineedit_colored(sutra_term_on(term, well ? SUTRA_ROLE_OK : SUTRA_ROLE_BAD), count,
 					 sutra_term_off(term, SUTRA_ROLE_OK));
-	prompt = xasprintf("sutra %s %s> ", d->edition, colored);
+	prompt = xasprintf("sutra %s %s> ", d->record->edition, colored);
 	sutra_free(colored);
 	sutra_free(count);
 	sutra_free(p);

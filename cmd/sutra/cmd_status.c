@@ -73,7 +73,7 @@ static void common_cells(struct sutra_table *t, const struct sutra_deployed *s, 
 {
 	char up[32] = "-";
 
-	sutra_table_cellf(t, SUTRA_ROLE_PLAIN, "%s%s", p->cause >= 0 && !flat ? "  " : "", s->name);
+	sutra_table_cellf(t, SUTRA_ROLE_PLAIN, "%s%s", p->cause >= 0 && !flat ? "  " : "", s->unit->name);
 	sutra_table_cell(t, role_of(p->state), sutra_probe_state_name(p->state));
 	if (uptime_of(s, p) >= 0)
 		sutra_clock_human(uptime_of(s, p), up, sizeof(up));
@@ -115,7 +115,7 @@ static void print_table(const struct sutra_deployment *d, const struct sutra_pro
 			cell_ms(t, a->first_byte_ns);
 			sutra_table_cellf(t, SUTRA_ROLE_PLAIN, "%ld", (long)s->pid);
 			sutra_table_cell(t, SUTRA_ROLE_PLAIN, s->address);
-			sutra_table_cell(t, SUTRA_ROLE_PLAIN, s->published);
+			sutra_table_cell(t, SUTRA_ROLE_PLAIN, s->unit->published);
 			sutra_table_cell(t, SUTRA_ROLE_PLAIN, a->version);
 		}
 		cell_reason(t, p, a);
@@ -127,6 +127,7 @@ static void print_table(const struct sutra_deployment *d, const struct sutra_pro
 static void print_summary(const struct sutra_deployment *d, const struct sutra_probe *p,
 			  const struct sutra_term *term)
 {
+	const struct sutra_record *r = d->record;
 	json_t *notes = sutra_notes(d), *note;
 	size_t count[5] = { 0 }, i;
 	const char *comma = "";
@@ -142,9 +143,9 @@ static void print_summary(const struct sutra_deployment *d, const struct sutra_p
 		       sutra_term_off(term, role_of((enum sutra_probe_state)s)));
 		comma = ", ";
 	}
-	fprintf(term->out, "  (%s, %s, %lld-dim, cache %s)\n", d->runtime, d->edition, (long long)d->dimension,
-	       d->cache_enabled ? "on" : "off");
-	if (!d->complete)
+	fprintf(term->out, "  (%s, %s, %lld-dim, cache %s)\n", r->runtime, r->edition, (long long)r->dimension,
+	       r->cache_enabled ? "on" : "off");
+	if (!r->complete)
 		fprintf(term->out, "%sthe last deploy did not come to its end: sutra deploy goes on%s\n",
 		       sutra_term_on(term, SUTRA_ROLE_WARN), sutra_term_off(term, SUTRA_ROLE_WARN));
 	if (!d->supervised)
@@ -174,15 +175,15 @@ static json_t *service_document(const struct sutra_probe *all, const struct sutr
 	return json_pack(
 		"{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:i, s:o, s:i, s:i, s:o,"
 		" s:{s:I, s:I, s:I}, s:{s:o, s:o, s:o, s:o, s:o}, s:i}",
-		"name", s->name, "group", s->group, "state", sutra_probe_state_name(p->state), "reason", reason,
+		"name", s->unit->name, "group", s->unit->group, "state", sutra_probe_state_name(p->state), "reason", reason,
 		"detail", detail ? detail : json_null(), "affected_by",
 		p->cause >= 0 ? json_string(all[p->cause].name) : json_null(), "url",
 		text_or_null(p->url), "address", text_or_null(s->address), "published",
-		text_or_null(s->published), "pid", (int)s->pid, "uptime_seconds",
+		text_or_null(s->unit->published), "pid", (int)s->pid, "uptime_seconds",
 		up >= 0 ? json_real(up) : json_null(), "restarts", (int)s->restarts, "last_exit",
 		s->last_exit, "version", text_or_null(p->version), "memory_bytes", "rss",
 		(json_int_t)s->rss_bytes, "pss", (json_int_t)s->pss_bytes, "limit",
-		(json_int_t)s->memory_limit, "latency_ms", "dns", milliseconds(p->dns_ns), "connect",
+		(json_int_t)s->unit->memory_limit, "latency_ms", "dns", milliseconds(p->dns_ns), "connect",
 		milliseconds(p->connect_ns), "tls", milliseconds(p->tls_ns), "first_byte",
 		milliseconds(p->first_byte_ns), "total", milliseconds(p->total_ns), "http_status", p->status);
 }
@@ -190,6 +191,7 @@ static json_t *service_document(const struct sutra_probe *all, const struct sutr
 static void print_json(const struct sutra_deployment *d, const struct sutra_probe *p, const size_t *order,
 		       int code)
 {
+	const struct sutra_record *r = d->record;
 	json_t *list = json_array();
 	char when[SUTRA_RFC3339_LEN];
 
@@ -198,10 +200,11 @@ static void print_json(const struct sutra_deployment *d, const struct sutra_prob
 		json_array_append_new(list, service_document(p, &d->services[order[k]], &p[order[k]]));
 	print_document(json_pack(
 		"{s:s, s:s, s:i, s:o, s:o, s:o, s:I, s:b, s:b, s:b, s:b, s:o, s:o, s:o, s:o}", "schema", "sutra.status/1", "time", when,
-		"exit_code", code, "project", text_or_null(d->project), "runtime", text_or_null(d->runtime),
-		"edition", text_or_null(d->edition), "dimension", (json_int_t)d->dimension, "cache_enabled",
-		d->cache_enabled, "complete", d->complete, "supervised", d->supervised, "limits_enforced", d->limits_enforced, "deployed_at",
-		text_or_null(d->deployed_at), "root_causes", sutra_health_causes(p, d->n), "notes", sutra_notes(d), "services", list));
+		"exit_code", code, "project", text_or_null(r->project), "runtime", text_or_null(r->runtime),
+		"edition", text_or_null(r->edition), "dimension", (json_int_t)r->dimension, "cache_enabled",
+		r->cache_enabled, "complete", r->complete, "supervised", d->supervised, "limits_enforced",
+		d->limits_enforced, "deployed_at", text_or_null(r->deployed_at), "root_causes",
+		sutra_health_causes(p, d->n), "notes", sutra_notes(d), "services", list));
 }
 
 static void print_prom(const struct sutra_deployment *d, const struct sutra_probe *p)
@@ -222,14 +225,14 @@ static void print_prom(const struct sutra_deployment *d, const struct sutra_prob
 					     (double)d->services[i].pss_bytes,
 					     d->services[i].restarts };
 
-			printf("%s{service=\"%s\"} %.9g\n", rows_[r].name, d->services[i].name, v[r]);
+			printf("%s{service=\"%s\"} %.9g\n", rows_[r].name, d->services[i].unit->name, v[r]);
 		}
 	}
 }
 
 static int exit_code(const struct sutra_deployment *d, const struct sutra_probe *p)
 {
-	bool down = false, qualified = !d->supervised || !d->complete, unknown = false;
+	bool down = false, qualified = !d->supervised || !d->record->complete, unknown = false;
 
 	for (size_t i = 0; i < d->n; i++) {
 		down |= p[i].state == SUTRA_DOWN;

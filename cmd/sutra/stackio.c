@@ -99,18 +99,18 @@ json_t *deployment_document(const struct sutra_deployment *d, const char *schema
 		const struct sutra_deployed *s = &d->services[i];
 		json_t *e = json_object();
 
-		json_object_set_new(e, "name", json_string(s->name));
+		json_object_set_new(e, "name", json_string(s->unit->name));
 		json_object_set_new(e, "state", json_string(run_state_name(s)));
-		json_object_set_new(e, "program", json_string(s->program));
+		json_object_set_new(e, "program", json_string(s->unit->program));
 		json_object_set_new(e, "address", json_string(s->address));
-		json_object_set_new(e, "published", s->published ? json_string(s->published) : json_null());
+		json_object_set_new(e, "published", s->unit->published ? json_string(s->unit->published) : json_null());
 		json_object_set_new(e, "pid", json_integer(s->pid));
 		json_array_append_new(list, e);
 	}
 	json_object_set_new(o, "schema", json_string(schema));
-	json_object_set_new(o, "edition", json_string(d->edition));
-	json_object_set_new(o, "runtime", json_string(d->runtime));
-	json_object_set_new(o, "dimension", json_integer(d->dimension));
+	json_object_set_new(o, "edition", json_string(d->record->edition));
+	json_object_set_new(o, "runtime", json_string(d->record->runtime));
+	json_object_set_new(o, "dimension", json_integer(d->record->dimension));
 	json_object_set_new(o, "services", list);
 	return o;
 }
@@ -126,10 +126,10 @@ void print_services(const struct sutra_deployment *d)
 	for (size_t i = 0; i < d->n; i++) {
 		const struct sutra_deployed *s = &d->services[i];
 
-		sutra_table_cell(t, SUTRA_ROLE_PLAIN, s->name);
+		sutra_table_cell(t, SUTRA_ROLE_PLAIN, s->unit->name);
 		sutra_table_cell(t, SUTRA_ROLE_PLAIN, run_state_name(s));
 		sutra_table_cell(t, SUTRA_ROLE_PLAIN, s->address);
-		sutra_table_cell(t, SUTRA_ROLE_PLAIN, s->published ? s->published : "-");
+		sutra_table_cell(t, SUTRA_ROLE_PLAIN, s->unit->published ? s->unit->published : "-");
 		sutra_table_cellf(t, SUTRA_ROLE_PLAIN, "%ld", (long)s->pid);
 	}
 	sutra_term_init(&term, stdout, common.color);
@@ -180,7 +180,7 @@ void explain_causes(const char *state_dir)
 
 const char *published_port(const struct sutra_deployed *s)
 {
-	const char *colon = s && s->published ? strrchr(s->published, ':') : NULL;
+	const char *colon = s && s->unit->published ? strrchr(s->unit->published, ':') : NULL;
 
 	return colon ? colon + 1 : "8888";
 }

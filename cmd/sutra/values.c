@@ -26,16 +26,12 @@ void values_put(struct values *v, const char *name, const char *help)
 static void add_services(struct values *v)
 {
 	char *dir = sutra_state_dir();
-	json_t *record = NULL, *s;
-	size_t i;
+	struct sutra_record *r = NULL;
 
-	sutra_record_load(dir, &record, NULL);
-	json_array_foreach (json_object_get(record, "services"), i, s) {
-		const char *name = json_string_value(json_object_get(s, "name"));
-
-		values_put(v, name, json_string_value(json_object_get(s, "program")));
-	}
-	json_decref(record);
+	sutra_record_load(dir, &r, NULL);
+	for (size_t i = 0; r && i < r->n; i++)
+		values_put(v, r->units[i].name, r->units[i].program);
+	sutra_record_free(r);
 	sutra_free(dir);
 }
 

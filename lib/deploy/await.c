@@ -50,20 +50,20 @@ static void end_old(const struct sutra_runtime *rt, const char *state_dir, struc
 		return;
 	a->grace_ns = 0;
 	a->restarts++;	/* to the supervisor it is a crash */
-	rt->kill(state_dir, a->name, SIGKILL, NULL);
+	rt->kill(state_dir, a->unit->name, SIGKILL, NULL);
 }
 
 /* A one-shot service that has done its work. */
 static bool is_done(const struct sutra_awaited *a, const struct sutra_supervised *now)
 {
-	return (a->may_end || a->must_end) && !now->running && now->last_exit == 0;
+	return (a->unit->awaited_end || a->unit->restart == SUTRA_RESTART_NO) && !now->running && now->last_exit == 0;
 }
 
 /* Whether the process side is so far that a health check makes sense. */
 static bool process_up(const struct sutra_runtime *rt, const char *state_dir, struct sutra_awaited *a,
 		       struct sutra_supervised *now, bool *ret_dead)
 {
-	rt->observe(state_dir, a->name, now);
+	rt->observe(state_dir, a->unit->name, now);
 	a->last_exit = now->last_exit;
 	a->limit_reached = now->limit_reached;
 	*ret_dead = now->restarts > a->restarts || (now->last_exit >= 0 && !now->wants_up && !now->running);
@@ -103,12 +103,12 @@ static struct sutra_awaited *look(const struct sutra_runtime *rt, const char *st
 				return a;
 			end_old(rt, state_dir, a, &now, timeout_ns);
 			a->reason = "starting";
-		} else if (a->must_end) {
+		} else if (a->unit->awaited_end) {
 			a->reason = "running";
-		} else if (!a->health_url) {
+		} else if (!a->unit->health_url) {
 			became_ready(a, began, on_ready);
 		} else {
-			sutra_runtime_address(a->health_url, now.ip, a->probed, sizeof(a->probed));
+			sutra_runtime_address(a->unit->health_url, now.ip, a->probed, sizeof(a->probed));
 			probes[i].url = a->probed;
 			probes[i].timeout_ns = PROBE_MS * 1000000ull;
 			probes[i].user = a;
@@ -141,8 +141,8 @@ static int fail_dead(const struct sutra_awaited *a, struct sutra_err *err)
 
 	sutra_proc_end(a->last_exit, a->limit_reached, words, sizeof(words));
 	if (a->limit_reached || a->last_exit > 128)
-		return sutra_fail(err, SUTRA_E_IO, "%s was %s instead of becoming ready", a->name, words);
-	return sutra_fail(err, SUTRA_E_IO, "%s exited with %d instead of becoming ready", a->name, a->last_exit);
+		return sutra_fail(err, SUTRA_E_IO, "%s was %s instead of becoming ready", a->unit->name, words);
+	return sutra_fail(err, SUTRA_E_IO, "%s exited with %d instead of becoming ready", a->unit->name, a->last_exit);
 }
 
 int sutra_await(const struct sutra_runtime *rt, const char *state_dir, struct sutra_awaited *list, size_t n, uint64_t timeout_ns,
@@ -167,9 +167,9 @@ int sutra_await(const struct sutra_runtime *rt, const char *state_dir, struct su
 			rc = fail_dead(dead, err);
 		else if (stop && *stop)
 			rc = sutra_fail(err, SUTRA_E_INTERRUPTED, "interrupted while waiting for %s",
-					waiting->name);
+					waiting->unit->name);
 		else if (sutra_clock_ns() >= end)
-			rc = sutra_fail(err, SUTRA_E_TIMEOUT, "%s is not ready: %s, %s", waiting->name,
+			rc = sutra_fail(err, SUTRA_E_TIMEOUT, "%s is not ready: %s, %s", waiting->unit->name,
 					waiting->reason, waiting->last_reply);
 		else
 			poll(NULL, 0, (int)rt->poll_ms);

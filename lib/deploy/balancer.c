@@ -14,14 +14,6 @@
 
 enum { POLL_MS = 50, MAX_URL = 2048 };
 
-static const struct sutra_unit *unit_of(const struct sutra_unit *units, size_t n, const char *name)
-{
-	for (size_t i = 0; i < n; i++)
-		if (!strcmp(units[i].name, name))
-			return &units[i];
-	return NULL;
-}
-
 /* Where the port of its health check is published; NULL: it is not. */
 static const struct sutra_port *stats_port(const struct sutra_unit *u, const struct sutra_service *s)
 {
@@ -36,9 +28,10 @@ static const struct sutra_port *stats_port(const struct sutra_unit *u, const str
 	return NULL;
 }
 
-json_t *sutra_balancers_record(const struct sutra_unit *units, size_t n, const struct sutra_compose *selected)
+void sutra_balancers_make(const struct sutra_unit *units, size_t n, const struct sutra_compose *selected,
+			  const char *state_dir, struct sutra_balancer **ret, size_t *ret_n)
 {
-	json_t *list = json_array();
+	struct sutra_balancer *list = xcalloc(n, sizeof(*list)), *b = list;
 
 	for (size_t i = 0; i < n; i++) {
 		const struct sutra_unit *u = &units[i], *first;
@@ -47,66 +40,51 @@ json_t *sutra_balancers_record(const struct sutra_unit *units, size_t n, const s
 
 		if (strcmp(u->program, "haproxy") != 0 || !u->n_depends_on)
 			continue;
-		first = unit_of(units, n, u->depends_on[0].service);
+		first = sutra_units_find(units, n, u->depends_on[0].service);
 		p = stats_port(u, sutra_compose_find(selected, u->name));
 		if (!first || !p)
 			continue;
 		any = !p->host_ip || !strcmp(p->host_ip, "0.0.0.0");
-		json_array_append_new(list, json_pack("{s:s, s:s, s:o, s:b}", "service", u->name, "group", first->group,
-						      "stats", json_sprintf("%s:%d", any ? "127.0.0.1" : p->host_ip,
-									    p->published),
-						      "credentials",
-						      sutra_env_get(&u->env, "HAPROXY_STATS_PASSWORD") != NULL));
+		*b = (struct sutra_balancer){ .service = xstrdup(u->name), .group = xstrdup(first->group),
+					      .stats = xasprintf("%s:%d", any ? "127.0.0.1" : p->host_ip, p->published),
+					      .credentials = sutra_env_get(&u->env, "HAPROXY_STATS_PASSWORD") };
+		b->csv = sutra_balancer_url(state_dir, b);
+		b++;
 	}
-	return list;
+	*ret = list;
+	*ret_n = (size_t)(b - list);
 }
 
-static char *csv_url(const char *state_dir, const char *stats, bool with_credentials)
+char *sutra_balancer_url(const char *state_dir, const struct sutra_balancer *b)
 {
 	struct sutra_credentials c;
 	struct sutra_buf url;
 
 	sutra_buf_init(&url, MAX_URL);
 	sutra_buf_adds(&url, "http://");
-	if (with_credentials && !sutra_credentials_read(state_dir, &c, NULL)) {
+	if (b->credentials && !sutra_credentials_read(state_dir, &c, NULL)) {
 		sutra_buf_add_quoted(&url, c.user);
 		sutra_buf_addc(&url, ':');
 		sutra_buf_add_quoted(&url, c.password);
 		sutra_buf_addc(&url, '@');
 		sutra_credentials_release(&c);
 	}
-	sutra_buf_addf(&url, "%s/stats;csv", stats);
+	sutra_buf_addf(&url, "%s/stats;csv", b->stats);
 	return sutra_buf_take(&url, NULL);
 }
 
-void sutra_balancers_read(const char *state_dir, const json_t *record, struct sutra_balancer **ret, size_t *ret_n)
+void sutra_balancer_release(struct sutra_balancer *b)
 {
-	const json_t *list = json_object_get(record, "balancers"), *o;
-	struct sutra_balancer *b = xcalloc(json_array_size(list) + 1, sizeof(*b));
-	size_t i, n = 0;
-
-	json_array_foreach (list, i, o) {
-		const char *service = json_string_value(json_object_get(o, "service")),
-			   *group = json_string_value(json_object_get(o, "group")),
-			   *stats = json_string_value(json_object_get(o, "stats"));
-
-		if (!service || !group || !stats)
-			continue;
-		b[n++] = (struct sutra_balancer){ xstrdup(service), xstrdup(group),
-						  csv_url(state_dir, stats,
-							  json_is_true(json_object_get(o, "credentials"))) };
-	}
-	*ret = b;
-	*ret_n = n;
+	sutra_free(b->service);
+	sutra_free(b->group);
+	sutra_free(b->stats);
+	sutra_free(b->csv);
 }
 
 void sutra_balancers_free(struct sutra_balancer *list, size_t n)
 {
-	for (size_t i = 0; i < n; i++) {
-		sutra_free(list[i].service);
-		sutra_free(list[i].group);
-		sutra_free(list[i].csv);
-	}
+	for (size_t i = 0; i < n; i++)
+		sutra_balancer_release(&list[i]);
 	sutra_free(list);
 }
 

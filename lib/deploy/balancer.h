@@ -5,7 +5,6 @@
 #ifndef SUTRA_DEPLOY_BALANCER_H
 #define SUTRA_DEPLOY_BALANCER_H
 
-#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -16,14 +15,18 @@
 struct sutra_balancer {
 	char *service;	/* ml-base-lb */
 	char *group;	/* ml-base: its backend has the group's name, its servers the services' */
+	char *stats;	/* "127.0.0.1:8404", where its statistics are published */
+	bool credentials;	/* they ask for some */
 	char *csv;	/* URL of its statistics, with credentials where it wants some: not for display */
 };
 
-/* The record's list of balancers: units that run haproxy, the group of the first service each
- * depends on, and the published port of its health check, which has the statistics too. */
-json_t *sutra_balancers_record(const struct sutra_unit *units, size_t n, const struct sutra_compose *selected);
-/* From a record; the credentials come from the state folder. */
-void sutra_balancers_read(const char *state_dir, const json_t *record, struct sutra_balancer **ret, size_t *ret_n);
+/* The balancers of a stack: units that run haproxy, the group of the first service each depends on, and the
+ * published port of its health check, which has the statistics too. */
+void sutra_balancers_make(const struct sutra_unit *units, size_t n, const struct sutra_compose *selected,
+			  const char *state_dir, struct sutra_balancer **ret, size_t *ret_n);
+/* The csv of a balancer; the credentials come from the state folder. x-allocated. */
+char *sutra_balancer_url(const char *state_dir, const struct sutra_balancer *b);
+void sutra_balancer_release(struct sutra_balancer *b);
 void sutra_balancers_free(struct sutra_balancer *list, size_t n);
 /* Of the balancer in front of a group, or NULL. */
 const char *sutra_balancers_csv(const struct sutra_balancer *list, size_t n, const char *group);

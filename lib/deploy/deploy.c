@@ -57,7 +57,7 @@ int sutra_desired_make(const struct sutra_runtime *rt, struct sutra_config *conf
 	struct sutra_unit_options o = { state_dir, program_dir, folder,
 					   sutra_config_get(config, "SUTRA_USER"), rt == &sutra_docker, NULL };
 	struct sutra_desired d = { .rt = rt, .file = file };
-	json_t *record = NULL;
+	struct sutra_record *record = NULL;
 	int rc = sutra_config_settle_exposure(config, err);
 
 	sutra_profiles_of(config, &d.profiles);
@@ -65,13 +65,13 @@ int sutra_desired_make(const struct sutra_runtime *rt, struct sutra_config *conf
 	rc = rc ? rc : sutra_compose_read(file, sutra_config_variable, config, &d.selected, err);
 	rc = rc ? rc : sutra_compose_select(d.selected, &d.profiles, err);
 	sutra_record_load(state_dir, &record, NULL);
-	if (!rc && !(o.addresses = d.addresses = sutra_units_addresses(d.all, json_object_get(record, "addresses"), err)))
-		rc = err->code;
+	rc = rc ? rc : sutra_hosts_make(d.all, record ? &record->hosts : NULL, &d.hosts, err);
+	o.hosts = &d.hosts;
 	rc = rc ? rc : sutra_units_make(d.selected, d.all, &o, &d.units, &d.n, err);
 	if (!rc && rt == &sutra_docker)
 		take_images(&d, parts->images);
 	rc = rc || !rt->resolve ? rc : rt->resolve(d.units, d.n, err);
-	json_decref(record);
+	sutra_record_free(record);
 	sutra_free(folder);
 	sutra_free(program_dir);
 	if (rc)
@@ -89,34 +89,38 @@ void sutra_desired_release(struct sutra_desired *d)
 	sutra_strv_release(&d->profiles);
 	sutra_free(d->file);
 	json_decref(d->images);
-	json_decref(d->addresses);
+	sutra_hosts_release(&d->hosts);
 	*d = (struct sutra_desired){ 0 };
 }
 
-static json_t *record_begin(struct sutra_config *config, const struct sutra_desired *d,
-			    const char *state_dir)
+static void set_text(char **to, const char *text)
+{
+	sutra_free(*to);
+	*to = xstrdup(text);
+}
+
+static struct sutra_record *record_begin(struct sutra_config *config, const struct sutra_desired *d,
+					 const char *state_dir)
 {
 	char stamp[SUTRA_RFC3339_LEN];
-	json_t *record = NULL;
-	int64_t dimension = 0;
-	bool cache = true;
+	struct sutra_record *r = NULL;
 
-	if (sutra_record_load(state_dir, &record, NULL))
-		record = json_pack("{s:[]}", "services");
+	if (sutra_record_load(state_dir, &r, NULL))
+		r = xcalloc(1, sizeof(*r));
 	sutra_clock_rfc3339(sutra_clock_wall_us(), stamp);
-	sutra_str_int(sutra_config_get(config, "MATRYOSHKA_DIM"), 1, 1 << 16, &dimension);
-	sutra_str_bool(sutra_config_get(config, "SUTRA_CACHE_ENABLED"), &cache);
-	json_object_set_new(record, "schema", json_string("sutra.deployment/1"));
-	json_object_set_new(record, "project", json_string("sutra"));
-	json_object_set_new(record, "runtime", json_string(d->rt->name));
-	json_object_set_new(record, "edition", json_string(sutra_config_get(config, "SUTRA_EDITION")));
-	json_object_set_new(record, "deployed_at", json_string(stamp));
-	json_object_set_new(record, "dimension", json_integer(dimension));
-	json_object_set_new(record, "cache_enabled", json_boolean(cache));
-	json_object_set_new(record, "complete", json_false());
-	json_object_set(record, "addresses", d->addresses);
-	json_object_set_new(record, "balancers", sutra_balancers_record(d->units, d->n, d->selected));
-	return record;
+	set_text(&r->project, "sutra");
+	set_text(&r->runtime, d->rt->name);
+	set_text(&r->edition, sutra_config_get(config, "SUTRA_EDITION"));
+	set_text(&r->deployed_at, stamp);
+	r->cache_enabled = true;
+	r->complete = false;
+	sutra_str_int(sutra_config_get(config, "MATRYOSHKA_DIM"), 1, 1 << 16, &r->dimension);
+	sutra_str_bool(sutra_config_get(config, "SUTRA_CACHE_ENABLED"), &r->cache_enabled);
+	sutra_hosts_release(&r->hosts);
+	sutra_hosts_make(d->all, &d->hosts, &r->hosts, NULL);	/* a copy: none is missing */
+	sutra_balancers_free(r->balancers, r->n_balancers);
+	sutra_balancers_make(d->units, d->n, d->selected, state_dir, &r->balancers, &r->n_balancers);
+	return r;
 }
 
 struct apply {
@@ -126,9 +130,7 @@ struct apply {
 	uint64_t timeout_ns;
 	const volatile int *stop;
 	struct sutra_deploy_events *events;
-	json_t *record;
-	struct sutra_balancer *balancers;
-	size_t n_balancers;
+	struct sutra_record *record;
 	struct sutra_err *err;
 	bool *replaced;		/* by step */
 };
@@ -156,25 +158,21 @@ static int wait_for(const struct apply *a, struct sutra_awaited *list, size_t n,
 
 static struct sutra_awaited awaited_of(const struct sutra_unit *u)
 {
-	return (struct sutra_awaited){ .name = u->name, .program = u->program, .health_url = u->health_url,
-				       .may_end = u->restart == SUTRA_RESTART_NO, .must_end = u->awaited_end };
+	return (struct sutra_awaited){ .unit = u };
 }
 
 /* Starts units, or restarts them with what changed, and says so in the record. */
-static int start_units(const struct apply *a, const struct sutra_unit *const *units,
-		       struct sutra_awaited *awaited, size_t n)
+static int start_units(const struct apply *a, struct sutra_awaited *list, size_t n)
 {
 	int rc;
 
 	a->events->touched = true;
-	rc = a->d->rt->start(&a->scene, units, awaited, n, a->err);
-
+	rc = a->d->rt->start(&a->scene, list, n, a->err);
 	for (size_t i = 0; i < n && !rc; i++) {
 		struct sutra_supervised now;
 
-		a->d->rt->observe(a->scene.state_dir, units[i]->name, &now);
-		sutra_record_put(a->record, units[i]->name,
-				 sutra_record_service(units[i], now.id, a->d->file));
+		a->d->rt->observe(a->scene.state_dir, list[i].unit->name, &now);
+		sutra_record_put(a->record, list[i].unit, now.id, a->d->file);
 	}
 	return rc ? rc : sutra_record_save(a->scene.state_dir, a->record, a->err);
 }
@@ -202,7 +200,7 @@ static int stop_one(const struct apply *a, const struct sutra_step *s)
 	rc = a->d->rt->remove(a->scene.state_dir, s->name, a->err);
 	if (rc)
 		return rc;
-	sutra_record_put(a->record, s->name, NULL);
+	sutra_record_remove(a->record, s->name);
 	return sutra_record_save(a->scene.state_dir, a->record, a->err);
 }
 
@@ -235,7 +233,7 @@ static bool may_take_over(const struct apply *a, const struct sutra_step *s, con
 
 /* The next wave: all whose conditions are met, in an order that meets them. */
 static size_t next_wave(const struct apply *a, bool *started, const bool *healthy,
-			const struct sutra_unit **units, struct sutra_awaited *wave)
+			struct sutra_awaited *wave)
 {
 	bool more = true;
 	size_t n = 0;
@@ -249,7 +247,6 @@ static size_t next_wave(const struct apply *a, bool *started, const bool *health
 			    !may_take_over(a, s, healthy))
 				continue;
 			tell(a, s);
-			units[n] = s->unit;
 			wave[n++] = awaited_of(s->unit);
 			started[i] = more = true;
 		}
@@ -263,7 +260,7 @@ static int stop_givers(const struct apply *a, const struct sutra_awaited *wave, 
 	int rc = 0;
 
 	for (size_t i = 0; i < n && !rc; i++) {
-		const struct sutra_step *giver = sutra_plan_giver(a->plan, step_of(a, wave[i].name));
+		const struct sutra_step *giver = sutra_plan_giver(a->plan, step_of(a, wave[i].unit->name));
 
 		rc = giver ? stop_one(a, giver) : 0;
 	}
@@ -273,30 +270,35 @@ static int stop_givers(const struct apply *a, const struct sutra_awaited *wave, 
 static int start_all(const struct apply *a)
 {
 	bool *started = xcalloc(a->plan->n, 1), *healthy = xcalloc(a->plan->n, 1);
-	const struct sutra_unit **units = xcalloc(a->plan->n, sizeof(*units));
 	struct sutra_awaited *wave = xcalloc(a->plan->n, sizeof(*wave));
 	size_t n;
 	int rc = 0;
 
-	while (!rc && !(rc = interrupted(a)) && (n = next_wave(a, started, healthy, units, wave))) {
+	while (!rc && !(rc = interrupted(a)) && (n = next_wave(a, started, healthy, wave))) {
 		rc = stop_givers(a, wave, n);
-		rc = rc ? rc : start_units(a, units, wave, n);
+		rc = rc ? rc : start_units(a, wave, n);
 		rc = rc ? rc : wait_for(a, wave, n, a->events->ready);
 		memcpy(healthy, started, a->plan->n);
 	}
 	sutra_free(started);
 	sutra_free(healthy);
-	sutra_free(units);
 	sutra_free(wave);
 	return rc;
 }
 
 static bool is_replica(const struct sutra_unit *u) { return u && strcmp(u->group, u->name) != 0; }
 
+/* The statistics of the balancer in front of a replica; NULL: there is none. */
+static const char *csv_of(const struct apply *a, const struct sutra_unit *u)
+{
+	return is_replica(u) && a->record ? sutra_balancers_csv(a->record->balancers, a->record->n_balancers, u->group) :
+					    NULL;
+}
+
 /* A replica that is started is of use once its balancer says so. */
 static int wait_balanced(const struct apply *a, const struct sutra_unit *u)
 {
-	const char *csv = is_replica(u) ? sutra_balancers_csv(a->balancers, a->n_balancers, u->group) : NULL;
+	const char *csv = csv_of(a, u);
 
 	return !csv ? 0 : sutra_balancer_wait_up(csv, u->group, u->name, a->timeout_ns, a->stop, a->err);
 }
@@ -314,7 +316,7 @@ static int wait_all_balanced(const struct apply *a)
 /* Before a replica goes: its balancer sends it nothing new, and it has finished what it had. */
 static int drain(const struct apply *a, const struct sutra_unit *u)
 {
-	const char *csv = is_replica(u) ? sutra_balancers_csv(a->balancers, a->n_balancers, u->group) : NULL;
+	const char *csv = csv_of(a, u);
 	int rc;
 
 	if (!csv || !a->d->rt->drain)
@@ -333,7 +335,7 @@ static int replace_one(const struct apply *a, const struct sutra_step *s)
 	if (!rc)
 		tell(a, s);
 	rc = rc ? rc : drain(a, s->unit);
-	rc = rc ? rc : start_units(a, &s->unit, &w, 1);
+	rc = rc ? rc : start_units(a, &w, 1);
 	rc = rc ? rc : wait_for(a, &w, 1, a->events->ready);
 	return rc ? rc : wait_balanced(a, s->unit);
 }
@@ -347,9 +349,9 @@ static int replace_mute_balancers(const struct apply *a)
 	for (size_t i = 0; i < a->plan->n && !rc; i++) {
 		const struct sutra_step *s = &a->plan->steps[i];
 
-		for (size_t b = 0; b < a->n_balancers && !rc; b++)
-			if (s->action == SUTRA_REPLACE && !strcmp(s->name, a->balancers[b].service) &&
-			    !sutra_balancer_answers(a->balancers[b].csv))
+		for (size_t b = 0; b < a->record->n_balancers && !rc; b++)
+			if (s->action == SUTRA_REPLACE && !strcmp(s->name, a->record->balancers[b].service) &&
+			    !sutra_balancer_answers(a->record->balancers[b].csv))
 				rc = replace_one(a, s);
 	}
 	return rc;
@@ -412,7 +414,7 @@ static bool is_drained(const char *health_url)
 /* A replica that is well and that its balancer does not use. */
 static int heal_replica(const struct apply *a, const struct sutra_unit *u, const char *health_url)
 {
-	const char *csv = is_replica(u) ? sutra_balancers_csv(a->balancers, a->n_balancers, u->group) : NULL;
+	const char *csv = csv_of(a, u);
 	uint64_t patience = a->timeout_ns / 2 < PATIENCE_NS ? a->timeout_ns / 2 : PATIENCE_NS;
 	int rc;
 
@@ -424,18 +426,14 @@ static int heal_replica(const struct apply *a, const struct sutra_unit *u, const
 	return rc == SUTRA_E_TIMEOUT ? restart_kept(a, u, "its balancer does not use it") : rc;
 }
 
-/* What is not touched, and (units may be NULL) its units; how many. */
-static size_t kept_of(const struct apply *a, struct sutra_awaited *kept, const struct sutra_unit **units)
+/* What is not touched; how many. */
+static size_t kept_of(const struct apply *a, struct sutra_awaited *kept)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < a->plan->n; i++) {
-		if (a->plan->steps[i].action != SUTRA_KEEP)
-			continue;
-		if (units)
-			units[n] = a->plan->steps[i].unit;
-		kept[n++] = awaited_of(a->plan->steps[i].unit);
-	}
+	for (size_t i = 0; i < a->plan->n; i++)
+		if (a->plan->steps[i].action == SUTRA_KEEP)
+			kept[n++] = awaited_of(a->plan->steps[i].unit);
 	return n;
 }
 
@@ -443,20 +441,18 @@ static size_t kept_of(const struct apply *a, struct sutra_awaited *kept, const s
 static int heal_kept(const struct apply *a)
 {
 	struct sutra_awaited *kept = xcalloc(a->plan->n + 1, sizeof(*kept));
-	const struct sutra_unit **units = xcalloc(a->plan->n + 1, sizeof(*units));
 	uint64_t patience = a->timeout_ns / 2 < PATIENCE_NS ? a->timeout_ns / 2 : PATIENCE_NS;
-	size_t n = kept_of(a, kept, units);
+	size_t n = kept_of(a, kept);
 	int rc = n ? sutra_await(a->d->rt, a->scene.state_dir, kept, n, patience, NULL, a->stop, a->err) : 0;
 
 	if (rc == SUTRA_E_TIMEOUT) {
 		rc = 0;
 		for (size_t i = 0; i < n && !rc; i++)
-			rc = kept[i].ready ? 0 : restart_kept(a, units[i], "it does not answer");
+			rc = kept[i].ready ? 0 : restart_kept(a, kept[i].unit, "it does not answer");
 	}
 	for (size_t i = 0; i < n && !rc; i++)
-		rc = heal_replica(a, units[i], kept[i].probed);
+		rc = heal_replica(a, kept[i].unit, kept[i].probed);
 	sutra_free(kept);
-	sutra_free(units);
 	return rc;
 }
 
@@ -464,7 +460,7 @@ static int heal_kept(const struct apply *a)
 static int wait_kept(const struct apply *a)
 {
 	struct sutra_awaited *kept = xcalloc(a->plan->n + 1, sizeof(*kept));
-	size_t n = kept_of(a, kept, NULL);
+	size_t n = kept_of(a, kept);
 	int rc = n ? wait_for(a, kept, n, NULL) : 0;
 
 	sutra_free(kept);
@@ -493,16 +489,22 @@ static int stop_all(const struct apply *a)
 /* Nothing is to change: is everything well? */
 static int check_kept(struct apply *a)
 {
-	json_t *record = NULL;
 	int rc;
 
-	if (!sutra_record_load(a->scene.state_dir, &record, NULL))
-		sutra_balancers_read(a->scene.state_dir, record, &a->balancers, &a->n_balancers);
+	sutra_record_load(a->scene.state_dir, &a->record, NULL);
 	rc = heal_kept(a);
-	rc = rc ? rc : wait_kept(a);
-	sutra_balancers_free(a->balancers, a->n_balancers);
-	json_decref(record);
-	return rc;
+	return rc ? rc : wait_kept(a);
+}
+
+static void make_starts(struct apply *a)
+{
+	a->scene.starts = xcalloc(a->plan->n, sizeof(*a->scene.starts));
+	for (size_t i = 0; i < a->plan->n; i++) {
+		const struct sutra_step *s = &a->plan->steps[i];
+
+		if (s->action == SUTRA_START)
+			a->scene.starts[a->scene.n_starts++] = (struct sutra_start){ s->unit, sutra_plan_giver(a->plan, s) };
+	}
 }
 
 int sutra_deploy_apply(struct sutra_config *config, const struct sutra_desired *d,
@@ -510,20 +512,24 @@ int sutra_deploy_apply(struct sutra_config *config, const struct sutra_desired *
 		       const volatile int *stop, struct sutra_deploy_events *events,
 		       struct sutra_err *err)
 {
-	struct apply a = { d, plan, { state_dir, d->file, config, &d->profiles, d->selected, d->images },
-			   timeout_ns, stop, events, NULL, NULL, 0, err, NULL };
+	struct apply a = { .d = d, .plan = plan, .scene = { .state_dir = state_dir, .config = config, .desired = d },
+			   .timeout_ns = timeout_ns, .stop = stop, .events = events, .err = err };
 	int rc = d->rt->check(err);
 
-	if (rc || (!plan->n_changes && !plan->unfinished))
-		return rc ? rc : check_kept(&a);
-	rc = d->rt->prepare(&a.scene, plan, err);
 	if (rc)
 		return rc;
+	if (!plan->n_changes && !plan->unfinished) {
+		rc = check_kept(&a);
+		goto out;
+	}
+	make_starts(&a);
+	rc = d->rt->prepare(&a.scene, err);
+	if (rc)
+		goto out;
 	a.record = record_begin(config, d, state_dir);
 	a.replaced = xcalloc(plan->n + 1, sizeof(*a.replaced));
-	sutra_balancers_read(state_dir, a.record, &a.balancers, &a.n_balancers);
 	rc = sutra_record_save(state_dir, a.record, err);
-	rc = rc ? rc : d->rt->begin(&a.scene, plan, err);
+	rc = rc ? rc : d->rt->begin(&a.scene, err);
 	rc = rc ? rc : start_all(&a);
 	rc = rc ? rc : replace_mute_balancers(&a);
 	rc = rc ? rc : wait_all_balanced(&a);
@@ -534,21 +540,35 @@ int sutra_deploy_apply(struct sutra_config *config, const struct sutra_desired *
 	if (!rc && !generation)
 		rc = sutra_generation_commit(state_dir, a.record, &generation, err);
 	if (!rc) {
-		json_object_set_new(a.record, "generation", json_integer(generation));
-		json_object_set_new(a.record, "complete", json_true());
+		a.record->generation = generation;
+		a.record->complete = true;
 		rc = sutra_record_save(state_dir, a.record, err);
 	}
-	sutra_balancers_free(a.balancers, a.n_balancers);
+out:
+	sutra_record_free(a.record);
 	sutra_free(a.replaced);
-	json_decref(a.record);
+	sutra_free(a.scene.starts);
 	return rc;
+}
+
+/* The longest that a recorded service may take to end; 0: not known. */
+static uint64_t longest_grace(const char *state_dir)
+{
+	struct sutra_record *r = NULL;
+	uint64_t most = 0;
+
+	sutra_record_load(state_dir, &r, NULL);
+	for (size_t i = 0; r && i < r->n; i++)
+		most = r->units[i].stop_grace_ns > most ? r->units[i].stop_grace_ns : most;
+	sutra_record_free(r);
+	return most;
 }
 
 int sutra_deploy_down(const struct sutra_runtime *rt, const char *state_dir, bool volumes, size_t *ret_n,
 		      int *ret_killed, struct sutra_err *err)
 {
 	char *record = xasprintf("%s/deployment.json", state_dir);
-	int rc = rt->down(state_dir, volumes, ret_n, ret_killed, err);
+	int rc = rt->down(state_dir, longest_grace(state_dir), volumes, ret_n, ret_killed, err);
 
 	if (!rc && unlink(record) && errno != ENOENT)
 		rc = sutra_fail_errno(err, "cannot remove %s", record);

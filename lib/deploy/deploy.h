@@ -16,17 +16,6 @@
 #include "deploy/plan.h"
 #include "runtime/runtime.h"
 
-struct sutra_desired {	/* owns its parts */
-	const struct sutra_runtime *rt;
-	char *file;			/* the compose file */
-	struct sutra_strv profiles;
-	struct sutra_compose *all, *selected;
-	struct sutra_unit *units;
-	size_t n;
-	json_t *images;			/* service -> image, in place of the file's; NULL: none */
-	json_t *addresses;		/* unit.h */
-};
-
 /* Where the parts of a stack come from. */
 struct sutra_parts {
 	const char *data_dir;		/* compose/docker-compose.yml */

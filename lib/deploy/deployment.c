@@ -10,12 +10,9 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
-#include "base/jsonio.h"
 #include "base/setting.h"
 #include "deploy/await.h"
 #include "runtime/cgroup.h"
-#include "compose/edges.h"
-#include "deploy/record.h"
 #include "runtime/runit.h"
 #include "runtime/runtime.h"
 
@@ -62,67 +59,47 @@ char *sutra_data_dir(void)
 	return dir;
 }
 
-static char *text_of(const json_t *o, const char *key)
+static void set_addresses(struct sutra_deployed *s, const char *ip)
 {
-	const char *s = json_string_value(json_object_get(o, key));
+	char text[300];
 
-	return s ? xstrdup(s) : NULL;
-}
-
-static void load_service(const char *state_dir, const json_t *services, size_t at, struct sutra_deployed *s)
-{
-	const json_t *o = json_array_get(services, at);
-
-	s->name = text_of(o, "name");
-	s->program = text_of(o, "program");
-	s->asked_address = text_of(o, "address");
-	s->asked_health = text_of(o, "health_url");
-	s->address = xstrdup(s->asked_address);
-	s->published = text_of(o, "published");
-	s->health_url = text_of(o, "health_url");
-	s->group = text_of(o, "group");
-	s->config_hash = text_of(o, "hash");
-	s->one_shot = json_is_true(json_object_get(o, "one_shot"));
-	s->memory_limit = (uint64_t)json_integer_value(json_object_get(o, "memory_limit"));
-	s->start_period_ns = (uint64_t)json_integer_value(json_object_get(o, "start_period_ns"));
-	s->log_dir = xasprintf("%s/native/log/%s", state_dir, s->name);
-	sutra_edges_of(services, at, &s->depends_on);
+	sutra_runtime_address(s->unit->address, ip, text, sizeof(text));
+	sutra_free(s->address);
+	s->address = xstrdup(text);
+	if (!s->unit->health_url)
+		return;
+	sutra_runtime_address(s->unit->health_url, ip, text, sizeof(text));
+	sutra_free(s->health_url);
+	s->health_url = xstrdup(text);
 }
 
 int sutra_deployment_load(const char *state_dir, struct sutra_deployment **ret, struct sutra_err *err)
 {
 	const struct sutra_runtime *rt;
 	struct sutra_deployment *d;
-	json_t *o, *services;
-	int rc = sutra_record_load(state_dir, &o, err);
+	struct sutra_record *r;
+	int rc = sutra_record_load(state_dir, &r, err);
 
 	if (rc)
 		return rc;
-	services = json_object_get(o, "services");
-	rt = sutra_runtime_named(json_string_value(json_object_get(o, "runtime")));
+	rt = sutra_runtime_named(r->runtime);
 	rt = rt ? rt : &sutra_native;
 	rc = rt->reach ? rt->reach(err) : 0;
 	if (rc) {
-		json_decref(o);
+		sutra_record_free(r);
 		return rc;
 	}
 	d = xcalloc(1, sizeof(*d));
-	d->state_dir = xstrdup(state_dir);
-	d->rt = rt;
-	d->project = text_of(o, "project");
-	d->runtime = text_of(o, "runtime");
-	d->edition = text_of(o, "edition");
-	d->deployed_at = text_of(o, "deployed_at");
-	sutra_balancers_read(state_dir, o, &d->balancers, &d->n_balancers);
-	d->dimension = json_integer_value(json_object_get(o, "dimension"));
-	d->generation = json_integer_value(json_object_get(o, "generation"));
-	d->complete = json_is_true(json_object_get(o, "complete"));
-	d->cache_enabled = json_is_true(json_object_get(o, "cache_enabled"));
-	d->n = json_array_size(services);
-	d->services = xcalloc(d->n, sizeof(*d->services));
-	for (size_t i = 0; i < d->n; i++)
-		load_service(state_dir, services, i, &d->services[i]);
-	json_decref(o);
+	*d = (struct sutra_deployment){ .state_dir = xstrdup(state_dir), .record = r, .rt = rt, .n = r->n,
+					.services = xcalloc(r->n, sizeof(*d->services)) };
+	for (size_t i = 0; i < d->n; i++) {
+		struct sutra_deployed *s = &d->services[i];
+
+		s->unit = &r->units[i];
+		s->log_dir = xasprintf("%s/native/log/%s", state_dir, s->unit->name);
+		set_addresses(s, SUTRA_CONTAINER);
+		sutra_units_needs(r->units, r->n, i, &s->needs);
+	}
 	sutra_deployment_refresh(d);
 	*ret = d;
 	return 0;
@@ -133,41 +110,28 @@ void sutra_deployment_free(struct sutra_deployment *d)
 	if (!d)
 		return;
 	for (size_t i = 0; i < d->n; i++) {
-		struct sutra_deployed *s = &d->services[i];
-
-		sutra_free(s->name);
-		sutra_free(s->program);
-		sutra_free(s->address);
-		sutra_free(s->asked_address);
-		sutra_free(s->asked_health);
-		sutra_free(s->published);
-		sutra_free(s->health_url);
-		sutra_free(s->group);
-		sutra_free(s->config_hash);
-		sutra_free(s->log_dir);
-		sutra_strv_release(&s->depends_on);
+		sutra_free(d->services[i].address);
+		sutra_free(d->services[i].health_url);
+		sutra_free(d->services[i].log_dir);
+		sutra_strv_release(&d->services[i].needs);
 	}
 	sutra_free(d->services);
 	sutra_free(d->state_dir);
-	sutra_free(d->project);
-	sutra_free(d->runtime);
-	sutra_free(d->edition);
-	sutra_free(d->deployed_at);
-	sutra_balancers_free(d->balancers, d->n_balancers);
+	sutra_record_free(d->record);
 	sutra_free(d);
 }
 
 const struct sutra_deployed *sutra_deployment_find(const struct sutra_deployment *d, const char *name)
 {
 	for (size_t i = 0; i < d->n; i++)
-		if (!strcmp(d->services[i].name, name))
+		if (!strcmp(d->services[i].unit->name, name))
 			return &d->services[i];
 	return NULL;
 }
 
 const char *sutra_deployment_csv(const struct sutra_deployment *d, const char *group)
 {
-	return sutra_balancers_csv(d->balancers, d->n_balancers, group);
+	return sutra_balancers_csv(d->record->balancers, d->record->n_balancers, group);
 }
 
 /* utime and stime, fields 14 and 15 of proc(5)'s stat: the name before them may hold blanks. */
@@ -225,20 +189,6 @@ static void add_usage(pid_t pid, struct sutra_deployed *s, bool sizes)
 		fclose(f);
 }
 
-static void set_addresses(struct sutra_deployed *s, const char *ip)
-{
-	char text[300];
-
-	sutra_runtime_address(s->asked_address, ip, text, sizeof(text));
-	sutra_free(s->address);
-	s->address = xstrdup(text);
-	if (!s->asked_health)
-		return;
-	sutra_runtime_address(s->asked_health, ip, text, sizeof(text));
-	sutra_free(s->health_url);
-	s->health_url = xstrdup(text);
-}
-
 static bool is_roots(pid_t pid)
 {
 	char path[64];
@@ -258,13 +208,13 @@ static void refresh(struct sutra_deployment *d, bool sizes)
 		struct sutra_deployed *s = &d->services[i];
 		struct sutra_supervised now;
 
-		d->rt->observe(d->state_dir, s->name, &now);
+		d->rt->observe(d->state_dir, s->unit->name, &now);
 		if (now.unknown)	/* what was known stays; nor will it answer about the others */
 			break;
 		set_addresses(s, now.ip);
 		s->state = !now.supervised ? SUTRA_RUN_ABSENT :
 			   now.running	   ? SUTRA_RUN_RUNNING :
-			   s->one_shot && now.last_exit == 0 ? SUTRA_RUN_DONE :
+			   s->unit->restart == SUTRA_RESTART_NO && now.last_exit == 0 ? SUTRA_RUN_DONE :
 			   now.wants_up	   ? SUTRA_RUN_EXITED :
 					     SUTRA_RUN_STOPPED;
 		s->pid = now.running ? now.pid : 0;
@@ -280,8 +230,8 @@ static void refresh(struct sutra_deployment *d, bool sizes)
 			s->rss_bytes = s->pss_bytes = 0;
 		if (s->pid)
 			add_usage(s->pid, s, sizes);
-		if (sizes && d->rt == &sutra_native && s->pid && s->memory_limit &&
-		    !sutra_cgroup_holds(d->state_dir, s->name, s->pid))
+		if (sizes && d->rt == &sutra_native && s->pid && s->unit->memory_limit &&
+		    !sutra_cgroup_holds(d->state_dir, s->unit->name, s->pid))
 			d->limits_enforced = false;
 	}
 }
@@ -301,12 +251,11 @@ int sutra_deployment_restart(struct sutra_deployment *d, const char *name, uint6
 
 	if (!s)
 		return sutra_fail(err, SUTRA_E_USAGE, "no service is called \"%s\"", name);
-	a = (struct sutra_awaited){ .name = s->name, .program = s->program, .health_url = s->health_url };
-	a.health_url = s->asked_health;
-	csv = strcmp(s->group, s->name) ? sutra_deployment_csv(d, s->group) : NULL;
+	a = (struct sutra_awaited){ .unit = s->unit };
+	csv = strcmp(s->unit->group, name) ? sutra_deployment_csv(d, s->unit->group) : NULL;
 	if (csv && d->rt->drain) {
 		rc = d->rt->drain(d->state_dir, name, err);
-		rc = rc ? rc : sutra_balancer_wait_drained(csv, s->group, name, timeout_ns / 2, NULL, err);
+		rc = rc ? rc : sutra_balancer_wait_drained(csv, s->unit->group, name, timeout_ns / 2, NULL, err);
 		if (rc == SUTRA_E_TIMEOUT)	/* what it still holds is tried again elsewhere */
 			rc = 0;
 	}
@@ -322,7 +271,7 @@ int sutra_deployment_restart(struct sutra_deployment *d, const char *name, uint6
 		rc = rc ? rc : sutra_await(d->rt, d->state_dir, &a, 1, timeout_ns - first, NULL, NULL, err);
 	}
 	if (!rc && csv)
-		rc = sutra_balancer_wait_up(csv, s->group, name, timeout_ns, NULL, err);
+		rc = sutra_balancer_wait_up(csv, s->unit->group, name, timeout_ns, NULL, err);
 	sutra_deployment_refresh(d);
 	return rc;
 }

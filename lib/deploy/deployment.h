@@ -12,26 +12,20 @@
 
 #include "base/err.h"
 #include "base/str.h"
-#include "deploy/balancer.h"
+#include "deploy/record.h"
 #include "runtime/runtime.h"
 
 enum sutra_run_state { SUTRA_RUN_UNKNOWN, SUTRA_RUN_ABSENT, SUTRA_RUN_RUNNING, SUTRA_RUN_EXITED, SUTRA_RUN_STOPPED,
 		       SUTRA_RUN_DONE };
 
+/* A recorded unit and what is known of it now. */
 struct sutra_deployed {
-	char *name;		/* compose name: ml-base-1 */
-	char *program;		/* sutra-ml-base, haproxy, sutra-storage ... */
-	char *address;		/* its own, with the container port: 127.77.0.3:8887 */
-	char *published;	/* on the host: 127.0.0.1:8888; NULL: not published */
-	char *health_url;	/* http://address/health; for HAProxy its own health page */
-	char *group;		/* replicas of one kind share it: "ml-base"; else the name */
-	struct sutra_strv depends_on;	/* also what its settings name: edges.h */
-	uint64_t start_period_ns;	/* of its healthcheck: starting, not down, within it */
-	uint64_t memory_limit;	/* bytes; 0: none */
-	bool one_shot;		/* restart: no */
+	const struct sutra_unit *unit;
+	struct sutra_strv needs;	/* names of the units that it needs: unit.h */
 	char *log_dir;		/* folder of `current` (svlogd) */
-	char *config_hash;
-	/* live */
+	/* live: the unit's, with the container's address in it */
+	char *address;		/* its own, with the container port: 127.77.0.3:8887 */
+	char *health_url;	/* http://address/health; for HAProxy its own health page; NULL: none */
 	enum sutra_run_state state;	/* a one-shot service that ended with 0 is DONE */
 	pid_t pid;
 	int64_t started_us;	/* wall clock; 0 unknown */
@@ -40,27 +34,17 @@ struct sutra_deployed {
 	uint64_t limit_reached;	/* that run ended for want of memory: base/proc.h, sutra_proc_end */
 	uint64_t rss_bytes, pss_bytes;	/* of its processes */
 	uint64_t cpu_us;		/* used by them since they began */
-	char *asked_address, *asked_health;	/* as recorded: runtime.h's "{container}" in them */
 };
 
 struct sutra_deployment {
 	char *state_dir;
-	char *project;
-	char *runtime;		/* "native", "docker" */
+	struct sutra_record *record;
 	const struct sutra_runtime *rt;
-	char *edition;
-	char *deployed_at;	/* RFC 3339 */
-	struct sutra_balancer *balancers;
-	size_t n_balancers;
-	int64_t dimension;
-	int64_t generation;	/* of the last deploy that came to its end; 0 none */
-	bool cache_enabled;
-	bool complete;		/* the last deploy came to its end */
 	bool supervised;	/* the supervisor lives */
 	uint64_t files;		/* the least hard limit of open files of a local process; UINT64_MAX: none known */
 	bool as_root;		/* local processes run as root */
 	bool limits_enforced;	/* every running service with a memory limit is held to it */
-	struct sutra_deployed *services;	/* in start order */
+	struct sutra_deployed *services;	/* one for each of record->units */
 	size_t n;
 };
 

@@ -12,7 +12,6 @@
 #include "runtime/cgroup.h"
 #include "runtime/docker.h"
 #include "runtime/engine_api.h"
-#include "deploy/record.h"
 #include "runtime/runit.h"
 
 enum { MAX_PATH = 1200, MAX_PIDS = 64 };
@@ -42,25 +41,6 @@ static void add_volume(json_t *facts, const char *path, const char *here)
 }
 
 /* --- native --- */
-
-/* STORAGE_PATH of a service, as recorded; "" for none. x-allocated. */
-static char *storage_path(const struct sutra_deployment *d, const char *service)
-{
-	const char *found = "", *name;
-	json_t *record = NULL, *s;
-	char *path;
-	size_t i;
-
-	sutra_record_load(d->state_dir, &record, NULL);
-	json_array_foreach (json_object_get(record, "services"), i, s) {
-		name = json_string_value(json_object_get(s, "name"));
-		if (name && !strcmp(name, service))
-			found = json_string_value(json_object_get(json_object_get(s, "environment"), "STORAGE_PATH"));
-	}
-	path = xstrdup(found ? found : "");
-	json_decref(record);
-	return path;
-}
 
 static json_t *native_listens(const struct sutra_deployment *d, const char *service)
 {
@@ -102,16 +82,15 @@ static json_t *native_log(const char *dir)
 
 static void add_native(json_t *facts, const struct sutra_deployment *d, const struct sutra_deployed *s)
 {
-	char *down = xasprintf("%s/native/services/%s/down", d->state_dir, s->name);
-	char *path = storage_path(d, s->name);
+	char *down = xasprintf("%s/native/services/%s/down", d->state_dir, s->unit->name);
+	const char *path = sutra_env_get(&s->unit->env, "STORAGE_PATH");
 	bool watched = d->supervised && s->state != SUTRA_RUN_UNKNOWN && s->state != SUTRA_RUN_ABSENT && s->state != SUTRA_RUN_STOPPED;
 
 	json_object_set_new(facts, "restart", json_string(watched && !sutra_is_file(down) ? "runit" : "no"));
-	json_object_set_new(facts, "listens", native_listens(d, s->name));
+	json_object_set_new(facts, "listens", native_listens(d, s->unit->name));
 	json_object_set_new(facts, "log", native_log(s->log_dir));
-	if (*path)
+	if (path && *path)
 		add_volume(facts, path, path);
-	sutra_free(path);
 	sutra_free(down);
 }
 
@@ -180,7 +159,7 @@ static void add_docker(json_t *facts, const struct sutra_deployment *d, const st
 	const char *name;
 	json_t *o = NULL;
 
-	if (!sutra_docker_container(d->state_dir, s->name, id))
+	if (!sutra_docker_container(d->state_dir, s->unit->name, id))
 		return;
 	snprintf(path, sizeof(path), "/containers/%s/json", id);
 	if (sutra_engine_call("GET", path, NULL, &o, NULL))
@@ -200,7 +179,7 @@ json_t *sutra_facts_of(const struct sutra_deployment *d, const struct sutra_depl
 {
 	json_t *facts = json_pack("{s:b, s:I, s:I}", "running", s->pid > 0, "started",
 				  (json_int_t)(s->started_us / 1000000), "settled",
-				  (json_int_t)(s->started_us / 1000000 + (int64_t)(s->start_period_ns / 1000000000)));
+				  (json_int_t)(s->started_us / 1000000 + (int64_t)(s->unit->start_period_ns / 1000000000)));
 
 	add_memory(facts, s->pid);
 	if (d->rt == &sutra_docker)
@@ -243,7 +222,7 @@ json_t *sutra_facts_files(const struct sutra_deployment *d)
 		add_folder(list, path);
 	}
 	for (size_t i = 0; i < d->n; i++) {
-		snprintf(path, sizeof(path), "%s/native/services/%s/environ", d->state_dir, d->services[i].name);
+		snprintf(path, sizeof(path), "%s/native/services/%s/environ", d->state_dir, d->services[i].unit->name);
 		add_file(list, path);
 	}
 	return list;

@@ -13,7 +13,7 @@
 #include "base/str.h"
 #include "runtime/docker.h"
 
-enum { MAX_NUMBER = 999999999, KEPT = 4, MAX_DOC = 1 << 20, MAX_RECORD = 16 << 20, MAX_COMPOSE_FILE = 1 << 20 };
+enum { MAX_NUMBER = 999999999, KEPT = 4, MAX_DOC = 1 << 20, MAX_COMPOSE_FILE = 1 << 20 };
 
 static char *dir_of(const char *state_dir, int number)
 {
@@ -113,16 +113,11 @@ size_t sutra_generation_list(const char *state_dir, int **ret)
 }
 
 /* Whether a running service was started from the generation's folder. */
-static bool in_use(const json_t *record, const char *state_dir, int number)
+static bool in_use(const struct sutra_record *record, const char *state_dir, int number)
 {
 	char *inside = xasprintf("%s/generations/%d/", state_dir, number);
-	struct sutra_buf text;
-	bool yes;
+	bool yes = sutra_record_uses(record, inside);
 
-	sutra_buf_init(&text, MAX_RECORD);
-	sutra_json_add(&text, record, 0);
-	yes = sutra_buf_error(&text) || strstr(sutra_buf_str(&text), inside);
-	sutra_buf_release(&text);
 	sutra_free(inside);
 	return yes;
 }
@@ -176,9 +171,8 @@ static void release_tags(const char *state_dir)
 
 /* All but the newest, and those that are in use. What cannot be removed now is tried again by
  * the next deploy. */
-static void prune(const char *state_dir, const json_t *record)
+static void prune(const char *state_dir, const struct sutra_record *record)
 {
-	const char *runtime = json_string_value(json_object_get(record, "runtime"));
 	int *list;
 	size_t n = sutra_generation_list(state_dir, &list);
 
@@ -190,11 +184,12 @@ static void prune(const char *state_dir, const json_t *record)
 		sutra_free(dir);
 	}
 	sutra_free(list);
-	if (runtime && !strcmp(runtime, sutra_docker.name))
+	if (record->runtime && !strcmp(record->runtime, sutra_docker.name))
 		release_tags(state_dir);
 }
 
-int sutra_generation_commit(const char *state_dir, const json_t *record, int *ret_number, struct sutra_err *err)
+int sutra_generation_commit(const char *state_dir, const struct sutra_record *record, int *ret_number,
+			    struct sutra_err *err)
 {
 	char *next = next_dir(state_dir), *dir;
 	int *list, rc = 0;

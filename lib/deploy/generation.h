@@ -26,7 +26,8 @@ struct sutra_generation {
 int sutra_generation_prepare(const char *state_dir, struct sutra_config *config, const struct sutra_desired *d,
 			     const char *data_dir, const char *cause, struct sutra_err *err);
 /* The prepared one becomes the newest, *ret_number; old ones go. record: what runs. */
-int sutra_generation_commit(const char *state_dir, const json_t *record, int *ret_number, struct sutra_err *err);
+int sutra_generation_commit(const char *state_dir, const struct sutra_record *record, int *ret_number,
+			    struct sutra_err *err);
 /* Removes every one, and the tags of their images. */
 int sutra_generation_forget_all(const char *state_dir, struct sutra_err *err);
 /* SUTRA_E_NOTFOUND names the ones there are. */

@@ -14,35 +14,32 @@ const char *sutra_action_name(enum sutra_action a)
 	return names[a];
 }
 
-/* The first variable that differs becomes the step's field; without one it is the program. */
-static void find_change(const struct sutra_unit *u, const json_t *old, struct sutra_step *step)
-{
-	json_t *env = json_object_get(old, "environment"), *value;
-	const char *user = json_string_value(json_object_get(old, "user"));
-	const char *key;
+static char *copy_of(const char *text) { return text ? xstrdup(text) : NULL; }
 
+/* The first variable that differs becomes the step's field; without one it is the program. */
+static void find_change(const struct sutra_unit *u, const struct sutra_unit *old, struct sutra_step *step)
+{
 	for (size_t i = 0; i < u->env.n; i++) {
-		const char *was = json_string_value(json_object_get(env, u->env.items[i].key));
+		const char *was = sutra_env_get(&old->env, u->env.items[i].key);
 
 		if (sutra_config_is_secret(u->env.items[i].key) || (was && !strcmp(was, u->env.items[i].value)))
 			continue;
 		step->field = xstrdup(u->env.items[i].key);
-		step->old_value = was ? xstrdup(was) : NULL;
+		step->old_value = copy_of(was);
 		step->new_value = xstrdup(u->env.items[i].value);
 		step->cause = xasprintf("%s changed", step->field);
 		return;
 	}
-	if (!u->image && strcmp(user ? user : "", u->user ? u->user : "") != 0) {
+	if (!u->image && strcmp(old->user ? old->user : "", u->user ? u->user : "") != 0) {
 		step->cause = xstrdup("SUTRA_USER changed");
 		return;
 	}
-	json_object_foreach(env, key, value)
-	{
-		if (sutra_env_get(&u->env, key))
+	for (size_t i = 0; i < old->env.n; i++) {
+		if (sutra_env_get(&u->env, old->env.items[i].key))
 			continue;
-		step->field = xstrdup(key);
-		step->old_value = xstrdup(json_is_string(value) ? json_string_value(value) : "");
-		step->cause = xasprintf("%s is unset", key);
+		step->field = xstrdup(old->env.items[i].key);
+		step->old_value = xstrdup(old->env.items[i].value);
+		step->cause = xasprintf("%s is unset", step->field);
 		return;
 	}
 	step->cause = xstrdup(u->image ? "its command, ports, volumes or configuration file changed" :
@@ -58,23 +55,23 @@ static bool same_image(const char *a, const char *b)
 }
 
 /* A container that is not the one deploy made, or not with the limits it was made with. */
-static bool changed_by_hand(const struct sutra_unit *u, const json_t *old, const struct sutra_supervised *now)
+static bool changed_by_hand(const struct sutra_unit *u, const struct sutra_unit *old,
+			    const struct sutra_supervised *now)
 {
-	const char *id = json_string_value(json_object_get(old, "container"));
+	const char *id = old->container;
 
 	return u->image && id && *id && (strcmp(id, now->id) != 0 || now->memory_limit != u->memory_limit);
 }
 
 /* anew: why all is started anew, whatever runs; or NULL. */
-static void plan_unit(const struct sutra_runtime *rt, const struct sutra_unit *u, const json_t *record,
+static void plan_unit(const struct sutra_runtime *rt, const struct sutra_unit *u, const struct sutra_record *record,
 		      const char *state_dir, const char *anew, struct sutra_step *step)
 {
-	const json_t *old = sutra_record_find(record, u->name);
-	const char *hash = json_string_value(json_object_get(old, "hash"));
-	const char *image = json_string_value(json_object_get(old, "image"));
+	const struct sutra_unit *old = sutra_record_find(record, u->name);
+	const char *hash = old ? old->hash : NULL;
 	struct sutra_supervised now;
 
-	*step = (struct sutra_step){ .unit = u, .name = xstrdup(u->name), .old_hash = hash ? xstrdup(hash) : NULL };
+	*step = (struct sutra_step){ .unit = u, .name = xstrdup(u->name), .old_hash = copy_of(hash) };
 	rt->observe(state_dir, u->name, &now);
 	if (!old && now.running && !anew) {
 		step->action = SUTRA_REPLACE;
@@ -94,10 +91,10 @@ static void plan_unit(const struct sutra_runtime *rt, const struct sutra_unit *u
 	} else if (!hash) {
 		step->action = SUTRA_REPLACE;
 		step->cause = xstrdup("its record was lost");
-	} else if (u->image && !same_image(u->image, image)) {
+	} else if (u->image && !same_image(u->image, old->image)) {
 		step->action = SUTRA_REPLACE;
 		step->field = xstrdup("image");
-		step->old_value = image ? xstrdup(image) : NULL;
+		step->old_value = copy_of(old->image);
 		step->new_value = xstrdup(u->image);
 		step->cause = xstrdup("its image changed");
 	} else if (strcmp(hash, u->hash) != 0) {
@@ -112,16 +109,13 @@ static void plan_unit(const struct sutra_runtime *rt, const struct sutra_unit *u
 }
 
 /* What the record has and the edition has not. */
-static void plan_surplus(const json_t *s, bool prune, struct sutra_step *step)
+static void plan_surplus(const struct sutra_unit *u, bool prune, struct sutra_step *step)
 {
-	const char *hash = json_string_value(json_object_get(s, "hash")),
-		   *published = json_string_value(json_object_get(s, "published"));
-
 	*step = (struct sutra_step){ .action = prune ? SUTRA_STOP : SUTRA_LEAVE,
-				     .name = xstrdup(json_string_value(json_object_get(s, "name"))),
+				     .name = xstrdup(u->name),
 				     .cause = xstrdup("not in this edition"),
-				     .old_hash = hash ? xstrdup(hash) : NULL,
-				     .published = published ? xstrdup(published) : NULL };
+				     .old_hash = copy_of(u->hash),
+				     .published = copy_of(u->published) };
 }
 
 /* Whether one host cannot listen on both, "address:port": 0.0.0.0 takes the port of every address. */
@@ -165,33 +159,25 @@ static int check_left(const struct sutra_plan *p, struct sutra_err *err)
 }
 
 int sutra_plan_make(const struct sutra_runtime *rt, const struct sutra_unit *units, size_t n,
-		    const json_t *record, const char *state_dir, bool prune, struct sutra_plan *ret,
+		    const struct sutra_record *record, const char *state_dir, bool prune, struct sutra_plan *ret,
 		    struct sutra_err *err)
 {
-	const json_t *list = json_object_get(record, "services"), *s;
-	struct sutra_plan p = { .steps = xcalloc(n + json_array_size(list), sizeof(*p.steps)) };
+	size_t n_old = record ? record->n : 0;
+	struct sutra_plan p = { .steps = xcalloc(n + n_old, sizeof(*p.steps)) };
 	const char *anew = record && !rt->alive(state_dir) ? "its supervisor was killed" :
 			   record && rt->outgrown && rt->outgrown(state_dir) ? "its supervisor may open fewer files" : NULL;
-	size_t i;
 	int rc;
 
-	for (i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++)
 		plan_unit(rt, &units[i], record, state_dir, anew, &p.steps[p.n++]);
-	json_array_foreach(list, i, s)
-	{
-		const char *name = json_string_value(json_object_get(s, "name"));
-		size_t u = 0;
-
-		while (name && u < n && strcmp(units[u].name, name) != 0)
-			u++;
-		if (name && u == n)
-			plan_surplus(s, prune, &p.steps[p.n++]);
-	}
-	for (i = 0; i < p.n; i++) {
+	for (size_t i = 0; i < n_old; i++)
+		if (!sutra_units_find(units, n, record->units[i].name))
+			plan_surplus(&record->units[i], prune, &p.steps[p.n++]);
+	for (size_t i = 0; i < p.n; i++) {
 		p.n_left += p.steps[i].action == SUTRA_LEAVE;
 		p.n_changes += p.steps[i].action != SUTRA_KEEP && p.steps[i].action != SUTRA_LEAVE;
 	}
-	p.unfinished = record && !json_is_true(json_object_get(record, "complete"));
+	p.unfinished = record && !record->complete;
 	rc = check_left(&p, err);
 	if (rc)
 		sutra_plan_release(&p);

@@ -7,8 +7,8 @@
 #include <jansson.h>
 
 #include "base/err.h"
+#include "deploy/record.h"
 #include "runtime/runtime.h"
-#include "runtime/unit.h"
 
 enum sutra_action { SUTRA_KEEP, SUTRA_START, SUTRA_REPLACE, SUTRA_STOP,
 		    SUTRA_LEAVE };	/* runs, is no part of the edition, and nobody asked to stop it */
@@ -19,7 +19,7 @@ struct sutra_step {
 	char *name;
 	char *cause;	/* "not deployed", "MATRYOSHKA_DIM changed", "not running", "not in the edition" */
 	char *field, *old_value, *new_value;	/* the first changed field; or NULL */
-	char *old_hash;		/* of what runs; NULL: nothing does */
+	char *old_hash;		/* of what is recorded; NULL: nothing is */
 	char *published;	/* of what is stopped or left: the address it holds; or NULL */
 };
 
@@ -29,11 +29,11 @@ struct sutra_plan {
 	bool unfinished;	/* an earlier deploy was cut off: carry out even without changes */
 };
 
-/* record: as sutra_record_load or _recover give it; NULL when nothing is deployed. prune: what the
+/* record: NULL when nothing is deployed; a recovered one's units have only names. prune: what the
  * edition lacks is stopped; else it is left, and one that holds an address which the edition
  * needs is SUTRA_E_SETTING. */
 int sutra_plan_make(const struct sutra_runtime *rt, const struct sutra_unit *units, size_t n,
-		    const json_t *record, const char *state_dir, bool prune, struct sutra_plan *ret,
+		    const struct sutra_record *record, const char *state_dir, bool prune, struct sutra_plan *ret,
 		    struct sutra_err *err);
 /* The service that is stopped so that this step's unit gets its published address; NULL: none. */
 const struct sutra_step *sutra_plan_giver(const struct sutra_plan *p, const struct sutra_step *step);

@@ -1,14 +1,133 @@
 #include "deploy/record.h"
 
-#include <dirent.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/file.h"
 #include "base/jsonio.h"
 #include "compose/config.h"
+#include "runtime/runit.h"
 
-enum { MAX_RECORD = 4 << 20 };
+#define SCHEMA "sutra.deployment/"
+
+enum { FORMAT = 1, MAX_RECORD = 4 << 20 };
+
+enum field_type { TEXT, NUMBER, FLAG, END };
+
+/* A member of a document and of a struct. */
+struct field {
+	const char *key;
+	enum field_type type;
+	size_t offset;
+};
+
+#define RECORD_FIELD(key, type, member) { key, type, offsetof(struct sutra_record, member) }
+static const struct field record_fields[] = {
+	RECORD_FIELD("project", TEXT, project), RECORD_FIELD("runtime", TEXT, runtime),
+	RECORD_FIELD("edition", TEXT, edition), RECORD_FIELD("deployed_at", TEXT, deployed_at),
+	RECORD_FIELD("dimension", NUMBER, dimension), RECORD_FIELD("generation", NUMBER, generation),
+	RECORD_FIELD("cache_enabled", FLAG, cache_enabled), RECORD_FIELD("complete", FLAG, complete),
+	{ NULL, END, 0 },
+};
+
+#define UNIT_FIELD(key, type, member) { key, type, offsetof(struct sutra_unit, member) }
+static const struct field unit_fields[] = {
+	UNIT_FIELD("name", TEXT, name), UNIT_FIELD("group", TEXT, group), UNIT_FIELD("program", TEXT, program),
+	UNIT_FIELD("address", TEXT, address), UNIT_FIELD("published", TEXT, published),
+	UNIT_FIELD("health_url", TEXT, health_url), UNIT_FIELD("hash", TEXT, hash), UNIT_FIELD("user", TEXT, user),
+	UNIT_FIELD("image", TEXT, image), UNIT_FIELD("container", TEXT, container),
+	UNIT_FIELD("compose_file", TEXT, compose_file), UNIT_FIELD("memory_limit", NUMBER, memory_limit),
+	UNIT_FIELD("start_period_ns", NUMBER, start_period_ns), UNIT_FIELD("stop_grace_ns", NUMBER, stop_grace_ns),
+	{ NULL, END, 0 },
+};
+
+#define BALANCER_FIELD(key, type, member) { key, type, offsetof(struct sutra_balancer, member) }
+static const struct field balancer_fields[] = {
+	BALANCER_FIELD("service", TEXT, service), BALANCER_FIELD("group", TEXT, group),
+	BALANCER_FIELD("stats", TEXT, stats), BALANCER_FIELD("credentials", FLAG, credentials),
+	{ NULL, END, 0 },
+};
+
+/* --- reading --- */
+
+static char *text_of(const json_t *o)
+{
+	const char *s = json_string_value(o);
+
+	return s ? xstrdup(s) : NULL;
+}
+
+static void read_fields(const json_t *o, const struct field *f, void *to)
+{
+	for (; f->key; f++) {
+		const json_t *v = json_object_get(o, f->key);
+		void *at = (char *)to + f->offset;
+
+		if (f->type == TEXT)
+			*(char **)at = text_of(v);
+		else if (f->type == NUMBER)
+			*(int64_t *)at = json_integer_value(v);
+		else
+			*(bool *)at = json_is_true(v);
+	}
+}
+
+static void read_unit(const json_t *o, struct sutra_unit *u)
+{
+	json_t *needs = json_object_get(o, "depends_on"), *argv = json_object_get(o, "command"),
+	       *env = json_object_get(o, "environment"), *v;
+	const char *key;
+	size_t i;
+
+	*u = (struct sutra_unit){ .restart = json_is_true(json_object_get(o, "one_shot")) ? SUTRA_RESTART_NO :
+											      SUTRA_RESTART_ALWAYS };
+	read_fields(o, unit_fields, u);
+	u->depends_on = xcalloc(json_array_size(needs), sizeof(*u->depends_on));
+	json_array_foreach (needs, i, v)
+		if (json_is_string(v))
+			u->depends_on[u->n_depends_on++].service = text_of(v);
+	json_array_foreach (argv, i, v)
+		if (json_is_string(v))
+			sutra_strv_add(&u->argv, json_string_value(v));
+	json_object_foreach (env, key, v)
+		if (json_is_string(v))
+			sutra_env_set(&u->env, key, json_string_value(v));
+}
+
+static void read_balancers(const json_t *list, const char *state_dir, struct sutra_record *r)
+{
+	const json_t *o;
+	size_t i;
+
+	r->balancers = xcalloc(json_array_size(list), sizeof(*r->balancers));
+	json_array_foreach (list, i, o) {
+		struct sutra_balancer *b = &r->balancers[r->n_balancers++];
+
+		read_fields(o, balancer_fields, b);
+		if (b->service && b->group && b->stats)
+			b->csv = sutra_balancer_url(state_dir, b);
+		else
+			sutra_balancer_release(&r->balancers[--r->n_balancers]);
+	}
+}
+
+static struct sutra_record *read_record(const json_t *o, const char *state_dir)
+{
+	json_t *services = json_object_get(o, "services"), *hosts = json_object_get(o, "addresses"), *v;
+	struct sutra_record *r = xcalloc(1, sizeof(*r));
+	const char *name;
+	size_t i;
+
+	read_fields(o, record_fields, r);
+	json_object_foreach (hosts, name, v)
+		sutra_hosts_add(&r->hosts, name, (unsigned)json_integer_value(v));
+	read_balancers(json_object_get(o, "balancers"), state_dir, r);
+	r->units = xcalloc(json_array_size(services), sizeof(*r->units));
+	json_array_foreach (services, i, v)
+		read_unit(v, &r->units[r->n++]);
+	return r;
+}
 
 static bool is_service(const json_t *o)
 {
@@ -20,13 +139,21 @@ static bool is_service(const json_t *o)
 	return true;
 }
 
-static int check(const json_t *record, const char *path, struct sutra_err *err)
+static int check(const json_t *o, const char *path, struct sutra_err *err)
 {
-	const char *schema = json_string_value(json_object_get(record, "schema"));
-	const json_t *services = json_object_get(record, "services"), *s;
+	const char *schema = json_string_value(json_object_get(o, "schema"));
+	const json_t *services = json_object_get(o, "services"), *s;
+	int64_t format = 0;
 	size_t i;
 
-	if (!schema || strcmp(schema, "sutra.deployment/1") != 0 || !json_is_array(services))
+	if (schema && sutra_str_starts(schema, SCHEMA))
+		sutra_str_int(schema + strlen(SCHEMA), 1, INT32_MAX, &format);
+	if (format > FORMAT) {
+		sutra_fail(err, SUTRA_E_UNSUPPORTED, "%s has the format %s; this sutra knows up to " SCHEMA "%d", path, schema,
+			   FORMAT);
+		return sutra_hint(err, "use the sutra that deployed it, or a newer one");
+	}
+	if (!format || !json_is_array(services))
 		return sutra_fail(err, SUTRA_E_CORRUPT, "%s is no record of a deployment", path);
 	json_array_foreach (services, i, s)
 		if (!is_service(s))
@@ -34,81 +161,70 @@ static int check(const json_t *record, const char *path, struct sutra_err *err)
 	return 0;
 }
 
-int sutra_record_load(const char *state_dir, json_t **ret, struct sutra_err *err)
+int sutra_record_load(const char *state_dir, struct sutra_record **ret, struct sutra_err *err)
 {
 	char *path = xasprintf("%s/deployment.json", state_dir);
-	json_t *record = NULL;
-	int rc = sutra_json_read(path, MAX_RECORD, &record, err);
+	json_t *o = NULL;
+	int rc = sutra_json_read(path, MAX_RECORD, &o, err);
 
 	if (!rc)
-		rc = check(record, path, err);
+		rc = check(o, path, err);
 	if (rc == SUTRA_E_NOTFOUND) {
 		sutra_fail(err, rc, "nothing is deployed (no record in %s)", state_dir);
 		sutra_hint(err, "sutra deploy starts the stack");
-	} else if (rc) {
+	} else if (rc && rc != SUTRA_E_UNSUPPORTED) {
 		sutra_hint(err, "sutra deploy writes it anew");
 	}
+	if (!rc)
+		*ret = read_record(o, state_dir);
+	json_decref(o);
+	sutra_free(path);
+	return rc;
+}
+
+int sutra_record_recover(const char *state_dir, struct sutra_record **ret, struct sutra_err *err)
+{
+	struct sutra_strv names = { 0 };
+	struct sutra_record *r = NULL;
+	int rc = sutra_record_load(state_dir, &r, err);
+
+	if (rc == SUTRA_E_UNSUPPORTED)
+		return rc;
 	if (rc)
-		json_decref(record);
-	else
-		*ret = record;
-	sutra_free(path);
-	return rc;
+		sutra_runit_services(state_dir, &names);
+	if (names.n) {
+		r = xcalloc(1, sizeof(*r));
+		r->units = xcalloc(names.n, sizeof(*r->units));
+		for (; r->n < names.n; r->n++)
+			r->units[r->n].name = xstrdup(names.items[r->n]);
+	}
+	sutra_strv_release(&names);
+	*ret = r;
+	return 0;
 }
 
-json_t *sutra_record_recover(const char *state_dir)
+/* --- writing --- */
+
+static void write_fields(json_t *o, const struct field *f, const void *from)
 {
-	char *path = xasprintf("%s/native/services", state_dir);
-	json_t *list = json_array();
-	DIR *d = opendir(path);
-	struct dirent *e;
+	for (; f->key; f++) {
+		const void *at = (const char *)from + f->offset;
+		const char *text = f->type == TEXT ? *(char *const *)at : NULL;
 
-	while (d && (e = readdir(d)))
-		if (e->d_name[0] != '.')
-			json_array_append_new(list, json_pack("{s:s}", "name", e->d_name));
-	if (d)
-		closedir(d);
-	sutra_free(path);
-	if (json_array_size(list))
-		return json_pack("{s:o}", "services", list);
-	json_decref(list);
-	return NULL;
+		if (f->type == TEXT)
+			json_object_set_new(o, f->key, text ? json_string(text) : json_null());
+		else
+			json_object_set_new(o, f->key, f->type == FLAG ? json_boolean(*(const bool *)at) :
+									 json_integer(*(const int64_t *)at));
+	}
 }
 
-int sutra_record_save(const char *state_dir, const json_t *record, struct sutra_err *err)
-{
-	char *path = xasprintf("%s/deployment.json", state_dir);
-	struct sutra_buf b;
-	int rc;
-
-	sutra_buf_init(&b, MAX_RECORD);
-	sutra_json_add(&b, record, 1);
-	rc = sutra_buf_error(&b) ? sutra_fail(err, b.error, "the record cannot be written") :
-				   sutra_file_write(path, b.data, b.len, 0600, err);
-	sutra_buf_release(&b);
-	sutra_free(path);
-	return rc;
-}
-
-json_t *sutra_record_service(const struct sutra_unit *u, const char *container, const char *compose_file)
+static json_t *unit_document(const struct sutra_unit *u)
 {
 	json_t *o = json_object(), *env = json_object(), *needs = json_array(), *argv = json_array();
 
-	json_object_set_new(o, "name", json_string(u->name));
-	json_object_set_new(o, "group", json_string(u->group));
-	json_object_set_new(o, "program", json_string(u->program));
-	json_object_set_new(o, "address", json_string(u->address));
-	json_object_set_new(o, "published", u->published ? json_string(u->published) : json_null());
-	json_object_set_new(o, "health_url", u->health_url ? json_string(u->health_url) : json_null());
-	json_object_set_new(o, "hash", json_string(u->hash));
-	json_object_set_new(o, "user", u->user ? json_string(u->user) : json_null());
-	json_object_set_new(o, "image", u->image ? json_string(u->image) : json_null());
-	json_object_set_new(o, "container", json_string(container));
-	json_object_set_new(o, "compose_file", json_string(compose_file));
+	write_fields(o, unit_fields, u);
 	json_object_set_new(o, "one_shot", json_boolean(u->restart == SUTRA_RESTART_NO));
-	json_object_set_new(o, "memory_limit", json_integer((json_int_t)u->memory_limit));
-	json_object_set_new(o, "start_period_ns", json_integer((json_int_t)u->health.start_period_ns));
-	json_object_set_new(o, "stop_grace_ns", json_integer((json_int_t)u->stop_grace_ns));
 	for (size_t i = 0; i < u->n_depends_on; i++)
 		json_array_append_new(needs, json_string(u->depends_on[i].service));
 	for (size_t i = 0; i < u->env.n; i++)
@@ -122,29 +238,109 @@ json_t *sutra_record_service(const struct sutra_unit *u, const char *container, 
 	return o;
 }
 
-json_t *sutra_record_find(const json_t *record, const char *name)
+json_t *sutra_record_document(const struct sutra_record *r)
 {
-	json_t *list = json_object_get(record, "services"), *s;
-	size_t i;
+	json_t *o = json_object(), *hosts = json_object(), *balancers = json_array(), *services = json_array();
 
-	json_array_foreach (list, i, s) {
-		const char *have = json_string_value(json_object_get(s, "name"));
-
-		if (have && !strcmp(have, name))
-			return s;
+	write_fields(o, record_fields, r);
+	for (size_t i = 0; i < r->hosts.n; i++)
+		json_object_set_new(hosts, r->hosts.items[i].service, json_integer(r->hosts.items[i].n));
+	for (size_t i = 0; i < r->n_balancers; i++) {
+		json_array_append_new(balancers, json_object());
+		write_fields(json_array_get(balancers, i), balancer_fields, &r->balancers[i]);
 	}
-	return NULL;
+	for (size_t i = 0; i < r->n; i++)
+		json_array_append_new(services, unit_document(&r->units[i]));
+	json_object_set_new(o, "schema", json_sprintf(SCHEMA "%d", FORMAT));
+	json_object_set_new(o, "addresses", hosts);
+	json_object_set_new(o, "balancers", balancers);
+	json_object_set_new(o, "services", services);
+	return o;
 }
 
-void sutra_record_put(json_t *record, const char *name, json_t *service)
+int sutra_record_save(const char *state_dir, const struct sutra_record *r, struct sutra_err *err)
 {
-	json_t *list = json_object_get(record, "services"), *old = sutra_record_find(record, name);
-	size_t i = 0;
+	char *path = xasprintf("%s/deployment.json", state_dir);
+	json_t *o = sutra_record_document(r);
+	struct sutra_buf b;
+	int rc;
 
-	while (i < json_array_size(list) && json_array_get(list, i) != old)
-		i++;
-	if (old)
-		json_array_remove(list, i);
-	if (service)
-		json_array_insert_new(list, i, service);
+	sutra_buf_init(&b, MAX_RECORD);
+	sutra_json_add(&b, o, 1);
+	rc = sutra_buf_error(&b) ? sutra_fail(err, b.error, "the record cannot be written") :
+				   sutra_file_write(path, b.data, b.len, 0600, err);
+	sutra_buf_release(&b);
+	json_decref(o);
+	sutra_free(path);
+	return rc;
+}
+
+/* --- in memory --- */
+
+void sutra_record_free(struct sutra_record *r)
+{
+	if (!r)
+		return;
+	sutra_free(r->project);
+	sutra_free(r->runtime);
+	sutra_free(r->edition);
+	sutra_free(r->deployed_at);
+	sutra_hosts_release(&r->hosts);
+	sutra_balancers_free(r->balancers, r->n_balancers);
+	sutra_units_free(r->units, r->n);
+	sutra_free(r);
+}
+
+const struct sutra_unit *sutra_record_find(const struct sutra_record *r, const char *name)
+{
+	return r ? sutra_units_find(r->units, r->n, name) : NULL;
+}
+
+void sutra_record_put(struct sutra_record *r, const struct sutra_unit *u, const char *container,
+		      const char *compose_file)
+{
+	size_t at = 0;
+	json_t *o;
+
+	while (at < r->n && strcmp(r->units[at].name, u->name) != 0)
+		at++;
+	if (at == r->n)
+		r->units = xrealloc_array(r->units, ++r->n, sizeof(*r->units));
+	else
+		sutra_unit_release(&r->units[at]);
+	o = unit_document(u);	/* what the file will say, and nothing else */
+	read_unit(o, &r->units[at]);
+	json_decref(o);
+	sutra_free(r->units[at].container);
+	sutra_free(r->units[at].compose_file);
+	r->units[at].container = xstrdup(container);
+	r->units[at].compose_file = xstrdup(compose_file);
+}
+
+void sutra_record_remove(struct sutra_record *r, const char *name)
+{
+	const struct sutra_unit *u = sutra_record_find(r, name);
+	size_t at = u ? (size_t)(u - r->units) : r->n;
+
+	if (!u)
+		return;
+	sutra_unit_release(&r->units[at]);
+	memmove(&r->units[at], &r->units[at + 1], (--r->n - at) * sizeof(*r->units));
+}
+
+bool sutra_record_uses(const struct sutra_record *r, const char *folder)
+{
+	for (size_t i = 0; i < r->n; i++) {
+		const struct sutra_unit *u = &r->units[i];
+
+		if (u->compose_file && strstr(u->compose_file, folder))
+			return true;
+		for (size_t k = 0; k < u->argv.n; k++)
+			if (strstr(u->argv.items[k], folder))
+				return true;
+		for (size_t k = 0; k < u->env.n; k++)
+			if (strstr(u->env.items[k].value, folder))
+				return true;
+	}
+	return false;
 }

@@ -15,14 +15,14 @@ const struct sutra_deployed *sutra_gateway_service(const struct sutra_deployment
 	const struct sutra_deployed *s = sutra_deployment_find(d, "embedding-ha");
 
 	for (size_t i = 0; !s && i < d->n; i++)
-		if (!strcmp(d->services[i].program, "sutra-embedding"))
+		if (!strcmp(d->services[i].unit->program, "sutra-embedding"))
 			s = &d->services[i];
 	return s;
 }
 
 static char *base_of(const struct sutra_deployed *s)
 {
-	return xasprintf("http://%s", s->published ? s->published : s->address);
+	return xasprintf("http://%s", s->unit->published ? s->unit->published : s->address);
 }
 
 /* --url as a base: without a scheme it is http, a slash at the end goes. */
@@ -96,7 +96,7 @@ int sutra_gateway_urls(const char *flag, struct sutra_strv *ret, struct sutra_er
 	}
 	rc = load(&d, err);
 	for (size_t i = 0; !rc && i < d->n; i++) {
-		if (strcmp(d->services[i].program, "sutra-embedding") != 0)
+		if (strcmp(d->services[i].unit->program, "sutra-embedding") != 0)
 			continue;
 		url = base_of(&d->services[i]);
 		sutra_strv_add(ret, url);

@@ -29,15 +29,15 @@ static struct sutra_probe target_of(const struct sutra_deployed *s, uint64_t tim
 	int64_t age_us = sutra_clock_wall_us() - s->started_us;
 
 	return (struct sutra_probe){
-		.name = s->name,
+		.name = s->unit->name,
 		.url = s->state == SUTRA_RUN_DONE ? NULL : s->health_url,
 		.json = true,
-		.depends_on = (const char *const *)s->depends_on.items,
+		.depends_on = (const char *const *)s->needs.items,
 		.run = run_of(s),
 		.last_exit = s->last_exit,
 		.limit_reached = s->limit_reached,
 		.in_start_period = s->started_us && age_us >= 0 &&
-				   (uint64_t)age_us * 1000 < s->start_period_ns,
+				   (uint64_t)age_us * 1000 < s->unit->start_period_ns,
 		.timeout_ns = timeout_ns,
 	};
 }
@@ -83,10 +83,10 @@ int sutra_health_probe(const struct sutra_deployment *d, uint64_t timeout_ns, st
 
 	sutra_health_targets(d, timeout_ns, p);
 	rc = sutra_probe_all(p, d->n, err);
-	for (size_t b = 0; !rc && b < d->n_balancers; b++)
+	for (size_t b = 0; !rc && b < d->record->n_balancers; b++)
 		for (size_t i = 0; i < d->n; i++)
-			if (!strcmp(p[i].name, d->balancers[b].service))
-				look_behind_balancer(d->balancers[b].csv, timeout_ns, &p[i]);
+			if (!strcmp(p[i].name, d->record->balancers[b].service))
+				look_behind_balancer(d->record->balancers[b].csv, timeout_ns, &p[i]);
 	rc = rc ? rc : sutra_probe_causes(p, d->n);
 	return rc == SUTRA_E_NOMEM ? sutra_fail(err, rc, "out of memory for %zu services", d->n) : rc;
 }

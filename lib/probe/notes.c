@@ -19,7 +19,7 @@ static void add_kills(const struct sutra_deployment *d, json_t *list)
 		if (s->state != SUTRA_RUN_RUNNING || (!s->limit_reached && (!s->restarts || s->last_exit <= 128)))
 			continue;
 		sutra_proc_end(s->last_exit, s->limit_reached, words, sizeof(words));
-		json_array_append_new(list, json_sprintf("%s was started again after it was %s", s->name, words));
+		json_array_append_new(list, json_sprintf("%s was started again after it was %s", s->unit->name, words));
 	}
 }
 
@@ -31,12 +31,12 @@ static void add_exposure(const struct sutra_deployment *d, json_t *list)
 	for (size_t i = 0; i < d->n; i++) {
 		const struct sutra_deployed *s = &d->services[i];
 
-		if (!s->published || sutra_str_starts(s->published, "127."))
+		if (!s->unit->published || sutra_str_starts(s->unit->published, "127."))
 			continue;
 		json_array_append_new(list, json_sprintf(s == gateway ?
 			"%s serves whoever reaches %s, without a key: /cache/clear too" :
-			"%s is published on %s without a key: whoever reaches it reads and changes what it holds", s->name,
-			s->published));
+			"%s is published on %s without a key: whoever reaches it reads and changes what it holds", s->unit->name,
+			s->unit->published));
 	}
 }
 

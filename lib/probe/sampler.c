@@ -177,7 +177,7 @@ static void plan_gateway(struct round *r, size_t i, const struct sutra_deployed 
 	snprintf(url, sizeof(url), "http://%s/metrics", g->address);
 	r->metrics[i] = ask(r, url, timeout_ns);
 	for (size_t c = 0; before && c < before->n_caches; c++)
-		if (!strcmp(before->caches[c].service, g->name))
+		if (!strcmp(before->caches[c].service, g->unit->name))
 			asked = before->caches[c].detail_at_us;
 	r->detail[i] = NONE;
 	/* After an event (a shard that is gone, a cache that was cleared) the details are read at once. */
@@ -190,7 +190,7 @@ static void plan_gateway(struct round *r, size_t i, const struct sutra_deployed 
 static void plan(struct round *r, uint64_t timeout_ns)
 {
 	struct sutra_deployment *d = r->s->d;
-	size_t most = 4 * d->n + d->n_balancers + 1;
+	size_t most = 4 * d->n + d->record->n_balancers + 1;
 
 	r->fetches = xcalloc(most, sizeof(*r->fetches));
 	r->urls = xcalloc(most, sizeof(*r->urls));
@@ -198,15 +198,15 @@ static void plan(struct round *r, uint64_t timeout_ns)
 	r->health = xcalloc(d->n + 1, sizeof(size_t));
 	r->metrics = xcalloc(d->n + 1, sizeof(size_t));
 	r->detail = xcalloc(d->n + 1, sizeof(size_t));
-	r->csv = xcalloc(d->n_balancers + 1, sizeof(size_t));
+	r->csv = xcalloc(d->record->n_balancers + 1, sizeof(size_t));
 	r->gateways = xcalloc(d->n + 1, sizeof(*r->gateways));
 	sutra_health_targets(d, timeout_ns, r->probes);
 	for (size_t i = 0; i < d->n; i++)
 		r->health[i] = sutra_probe_begin(&r->probes[i]) ? ask(r, r->probes[i].url, timeout_ns) : NONE;
-	for (size_t b = 0; b < d->n_balancers; b++)
-		r->csv[b] = ask(r, d->balancers[b].csv, timeout_ns);
+	for (size_t b = 0; b < d->record->n_balancers; b++)
+		r->csv[b] = ask(r, d->record->balancers[b].csv, timeout_ns);
 	for (size_t i = 0; i < d->n; i++) {
-		if (strcmp(d->services[i].program, "sutra-embedding") != 0)
+		if (strcmp(d->services[i].unit->program, "sutra-embedding") != 0)
 			continue;
 		r->gateways[r->n_gateways] = &d->services[i];
 		plan_gateway(r, r->n_gateways++, &d->services[i], timeout_ns);
@@ -257,11 +257,11 @@ static void fill(struct sutra_snapshot *to, const struct round *r, int64_t now_u
 	for (size_t i = 0; i < d->n; i++)
 		if (r->health[i] != NONE)
 			sutra_probe_judge(&r->probes[i], &r->fetches[r->health[i]]);
-	for (size_t b = 0; b < d->n_balancers; b++)
-		sutra_sample_balancer(&to->balancers[b], &d->balancers[b], &r->fetches[r->csv[b]],
-			      probe_of(r, d->balancers[b].service), r->s->before, now_us);
+	for (size_t b = 0; b < d->record->n_balancers; b++)
+		sutra_sample_balancer(&to->balancers[b], &d->record->balancers[b], &r->fetches[r->csv[b]],
+			      probe_of(r, d->record->balancers[b].service), r->s->before, now_us);
 	for (size_t i = 0; i < r->n_gateways; i++) {
-		SAMPLE_COPY(to->caches[i].service, r->gateways[i]->name);
+		SAMPLE_COPY(to->caches[i].service, r->gateways[i]->unit->name);
 		sutra_sample_counters(&to->caches[i], &r->fetches[r->metrics[i]], r->s->before, now_us);
 		sutra_sample_detail(&to->caches[i], r->detail[i] == NONE ? NULL : &r->fetches[r->detail[i]], r->s->before,
 			    now_us);
@@ -275,12 +275,12 @@ static void fill(struct sutra_snapshot *to, const struct round *r, int64_t now_u
 	sutra_sample_cause(to, r->probes, d->n);
 	SAMPLE_COPY(to->trouble, r->s->lost);
 	to->looked_at_us = r->s->looked_us;
-	SAMPLE_COPY(to->project, d->project);
-	SAMPLE_COPY(to->runtime, d->runtime);
-	SAMPLE_COPY(to->edition, d->edition);
-	to->dimension = d->dimension;
-	to->generation = d->generation;
-	to->complete = d->complete;
+	SAMPLE_COPY(to->project, d->record->project);
+	SAMPLE_COPY(to->runtime, d->record->runtime);
+	SAMPLE_COPY(to->edition, d->record->edition);
+	to->dimension = d->record->dimension;
+	to->generation = d->record->generation;
+	to->complete = d->record->complete;
 	to->supervised = d->supervised;
 	to->deployed = true;
 }
@@ -357,7 +357,7 @@ static struct sutra_snapshot *sample(struct sutra_sampler *s, uint64_t interval_
 		to = without_deployment(s, interval_ns, &err);
 	} else {
 		plan(&r, timeout);
-		to = new_snapshot(s->d->n, s->d->n_balancers, r.n_gateways, interval_ns);
+		to = new_snapshot(s->d->n, s->d->record->n_balancers, r.n_gateways, interval_ns);
 		ask_all(&r);
 		to->time_us = sutra_clock_wall_us();
 		fill(to, &r, to->time_us);

@@ -26,11 +26,11 @@ static void say_trouble(const struct sutra_fetch *f, char *out, size_t size)
 void sutra_sample_service(struct sutra_snap_service *to, const struct sutra_deployed *s, const struct sutra_probe *all,
 		    const struct sutra_probe *p, int64_t now_us, int64_t sizes_us)
 {
-	SAMPLE_COPY(to->name, s->name);
-	SAMPLE_COPY(to->group, s->group);
-	SAMPLE_COPY(to->program, s->program);
+	SAMPLE_COPY(to->name, s->unit->name);
+	SAMPLE_COPY(to->group, s->unit->group);
+	SAMPLE_COPY(to->program, s->unit->program);
 	SAMPLE_COPY(to->address, s->address);
-	SAMPLE_COPY(to->published, s->published);
+	SAMPLE_COPY(to->published, s->unit->published);
 	SAMPLE_COPY(to->version, p->version);
 	SAMPLE_COPY(to->state, sutra_probe_state_name(p->state));
 	SAMPLE_COPY(to->reason, p->state == SUTRA_UP ? "" : sutra_probe_reason_name(p->reason));
@@ -44,7 +44,7 @@ void sutra_sample_service(struct sutra_snap_service *to, const struct sutra_depl
 	to->memory_at_us = sizes_us;
 	to->memory_bytes = s->pss_bytes ? (int64_t)s->pss_bytes : -1;
 	to->rss_bytes = s->rss_bytes ? (int64_t)s->rss_bytes : -1;
-	to->memory_limit = (int64_t)s->memory_limit;
+	to->memory_limit = (int64_t)s->unit->memory_limit;
 	to->pid = s->pid ? (int64_t)s->pid : -1;
 	to->restarts = s->restarts;
 	to->last_exit = s->last_exit;

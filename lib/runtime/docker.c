@@ -21,7 +21,6 @@
 #include "compose/compose.h"
 #include "net/port.h"
 #include "runtime/engine_api.h"
-#include "deploy/plan.h"
 #include "runtime/runtime.h"
 
 #define UP_LIMIT_NS 300000000000u
@@ -125,7 +124,7 @@ static void observe(const char *state_dir, const char *name, struct sutra_superv
 /* Every address that a service publishes must be free; one that is up, or between two starts, has its own. */
 static int check_ports(const struct sutra_scene *s, const char *name, struct sutra_err *err)
 {
-	const struct sutra_service *service = sutra_compose_find(s->selected, name);
+	const struct sutra_service *service = sutra_compose_find(s->desired->selected, name);
 	struct sutra_supervised now;
 	char address[80];
 	int rc = 0;
@@ -142,7 +141,7 @@ static int check_ports(const struct sutra_scene *s, const char *name, struct sut
 
 /* Compose's network must be this stack's, or not be there. Volumes are the engine's to check: its
  * words reach the operator. */
-static int prepare(const struct sutra_scene *s, const struct sutra_plan *plan, struct sutra_err *err)
+static int prepare(const struct sutra_scene *s, struct sutra_err *err)
 {
 	char project[SUTRA_PROJECT_LEN], path[128];
 	const char *label;
@@ -160,20 +159,15 @@ static int prepare(const struct sutra_scene *s, const struct sutra_plan *plan, s
 		sutra_hint(err, "docker network rm %s_default removes it, once nothing uses it", project);
 	}
 	json_decref(o);
-	for (size_t i = 0; i < plan->n && !rc; i++)
-		if (plan->steps[i].action == SUTRA_START && !sutra_plan_giver(plan, &plan->steps[i]))
-			rc = check_ports(s, plan->steps[i].name, err);
+	for (size_t i = 0; i < s->n_starts && !rc; i++)
+		rc = s->starts[i].takes_over ? 0 : check_ports(s, s->starts[i].unit->name, err);
 	return rc;
 }
 
-static int begin(const struct sutra_scene *s, const struct sutra_plan *plan, struct sutra_err *err)
-{
-	return 0;
-}
+static int begin(const struct sutra_scene *s, struct sutra_err *err) { return 0; }
 
 /* up -d of some services; the end of what compose said becomes the error. */
-static int compose_up(const struct sutra_scene *s, const struct sutra_unit *const *units, size_t n,
-		      struct sutra_err *err)
+static int compose_up(const struct sutra_scene *s, const struct sutra_awaited *list, size_t n, struct sutra_err *err)
 {
 	char project[SUTRA_PROJECT_LEN], override[512];
 	const char **argv, *end;
@@ -183,20 +177,20 @@ static int compose_up(const struct sutra_scene *s, const struct sutra_unit *cons
 
 	if (rc)
 		return rc;
-	argv = xcalloc(UP_WORDS + 2 * s->profiles->n + n, sizeof(*argv));
+	argv = xcalloc(UP_WORDS + 2 * s->desired->profiles.n + n, sizeof(*argv));
 	argc = compose_command(argv);
 	sutra_docker_project(s->state_dir, project);
 	argv[argc++] = "-p";
 	argv[argc++] = project;
 	argv[argc++] = "-f";
-	argv[argc++] = s->compose_file;
+	argv[argc++] = s->desired->file;
 	if (*override) {
 		argv[argc++] = "-f";
 		argv[argc++] = override;
 	}
-	for (size_t i = 0; i < s->profiles->n; i++) {
+	for (size_t i = 0; i < s->desired->profiles.n; i++) {
 		argv[argc++] = "--profile";
-		argv[argc++] = s->profiles->items[i];
+		argv[argc++] = s->desired->profiles.items[i];
 	}
 	argv[argc++] = "up";
 	argv[argc++] = "-d";
@@ -204,7 +198,7 @@ static int compose_up(const struct sutra_scene *s, const struct sutra_unit *cons
 	argv[argc++] = "--no-build";
 	argv[argc++] = "--force-recreate";
 	for (size_t i = 0; i < n; i++)
-		argv[argc++] = units[i]->name;
+		argv[argc++] = list[i].unit->name;
 	sutra_config_export(s->config);
 	sutra_buf_init(&out, 1 << 20);
 	rc = sutra_proc_run(argv, &out, UP_LIMIT_NS, &status, err);
@@ -218,13 +212,12 @@ static int compose_up(const struct sutra_scene *s, const struct sutra_unit *cons
 	return rc;
 }
 
-static int start(const struct sutra_scene *s, const struct sutra_unit *const *units,
-		 struct sutra_awaited *awaited, size_t n, struct sutra_err *err)
+static int start(const struct sutra_scene *s, struct sutra_awaited *list, size_t n, struct sutra_err *err)
 {
-	int rc = compose_up(s, units, n, err);
+	int rc = compose_up(s, list, n, err);
 
 	for (size_t i = 0; i < n; i++)
-		awaited[i].asked_ns = sutra_clock_ns();	/* a new container: it counts from zero */
+		list[i].asked_ns = sutra_clock_ns();	/* a new container: it counts from zero */
 	return rc;
 }
 
@@ -233,9 +226,9 @@ static int restart(const char *state_dir, struct sutra_awaited *a, struct sutra_
 	struct sutra_supervised now;
 	char id[80], what[32];
 
-	observe(state_dir, a->name, &now);
-	if (!sutra_docker_container(state_dir, a->name, id))
-		return sutra_fail(err, SUTRA_E_NOTFOUND, "%s has no container", a->name);
+	observe(state_dir, a->unit->name, &now);
+	if (!sutra_docker_container(state_dir, a->unit->name, id))
+		return sutra_fail(err, SUTRA_E_NOTFOUND, "%s has no container", a->unit->name);
 	a->asked_ns = sutra_clock_ns();
 	a->old_pid = now.pid;
 	snprintf(what, sizeof(what), "/restart?t=%d", STOP_GRACE_S);
@@ -398,7 +391,8 @@ static bool is_gateway(const json_t *container)
 	return command && strstr(command, "sutra-embedding");
 }
 
-static int down(const char *state_dir, bool volumes, size_t *ret_n, int *ret_killed, struct sutra_err *err)
+static int down(const char *state_dir, uint64_t grace_ns, bool volumes, size_t *ret_n, int *ret_killed,
+		struct sutra_err *err)
 {
 	char project[SUTRA_PROJECT_LEN];
 	json_t *list = NULL;

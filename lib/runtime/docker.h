@@ -38,7 +38,7 @@ void sutra_docker_last_end(int64_t ended_us, struct sutra_supervised *ret);
 /* runtime.h's resolve, log_tail and log_follow. */
 int sutra_docker_resolve(struct sutra_unit *units, size_t n, struct sutra_err *err);
 char *sutra_docker_log_tail(const char *state_dir, const char *name, int lines);
-int sutra_docker_log_follow(const char *state_dir, const char *name, int lines,
-			    void (*line)(void *user, const char *line, size_t n), void *user, struct sutra_err *err);
+int sutra_docker_log_follow(const char *state_dir, const char *name, int lines, const struct sutra_log_sink *to,
+			    struct sutra_err *err);
 
 #endif

@@ -6,7 +6,6 @@
 #include "base/alloc.h"
 #include "runtime/docker.h"
 #include "runtime/engine_api.h"
-#include "deploy/record.h"
 
 enum { MAX_LOG = 16 << 20, HEADER = 8, STAMP = 25, AGAIN_MS = 200 };
 
@@ -86,24 +85,14 @@ char *sutra_docker_log_tail(const char *state_dir, const char *name, int lines)
 	return tail;
 }
 
-/* Whether the stack still has the service. */
-static bool is_deployed(const char *state_dir, const char *name)
+int sutra_docker_log_follow(const char *state_dir, const char *name, int lines, const struct sutra_log_sink *to,
+			    struct sutra_err *err)
 {
-	json_t *record = NULL;
-	bool yes = !sutra_record_load(state_dir, &record, NULL) && sutra_record_find(record, name);
-
-	json_decref(record);
-	return yes;
-}
-
-int sutra_docker_log_follow(const char *state_dir, const char *name, int lines,
-			    void (*line)(void *user, const char *line, size_t n), void *user, struct sutra_err *err)
-{
-	struct frames f = { .line = line, .user = user };
+	struct frames f = { .line = to->line, .user = to->user };
 	char id[80], path[256];
 	int rc = 0;
 
-	while (!rc && is_deployed(state_dir, name)) {
+	while (!rc && to->more(to->user)) {
 		if (!sutra_docker_container(state_dir, name, id)) {
 			poll(NULL, 0, AGAIN_MS);	/* between two containers */
 			continue;

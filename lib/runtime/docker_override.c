@@ -23,16 +23,16 @@ static json_t *literal(const char *text)
 
 /* What compose is told beside the stack's file: images in place of the usual ones, and environments as
  * they were read here, for a compose makes 1.1 of 1.10 and reads some env_files otherwise. */
-static json_t *override_of(const struct sutra_scene *s)
+static json_t *override_of(const struct sutra_desired *d)
 {
 	json_t *services = json_object(), *image;
 	const char *name;
 
-	json_object_foreach (s->images, name, image) {
+	json_object_foreach (d->images, name, image) {
 		json_object_set_new(services, name, json_pack("{s:O}", "image", image));
 	}
-	for (size_t i = 0; i < s->selected->n_services; i++) {
-		const struct sutra_service *e = &s->selected->services[i];
+	for (size_t i = 0; i < d->selected->n_services; i++) {
+		const struct sutra_service *e = &d->selected->services[i];
 		json_t *o = json_object_get(services, e->name), *env;
 
 		if (!e->env.n)
@@ -48,7 +48,7 @@ static json_t *override_of(const struct sutra_scene *s)
 
 int sutra_docker_override(const struct sutra_scene *s, char *path, size_t size, struct sutra_err *err)
 {
-	json_t *services = override_of(s), *file = json_pack("{s:s, s:O}", "version", "3.8", "services", services);
+	json_t *services = override_of(s->desired), *file = json_pack("{s:s, s:O}", "version", "3.8", "services", services);
 	struct sutra_buf b;
 	int rc = 0;
 

@@ -17,10 +17,8 @@
 #include "base/file.h"
 #include "base/str.h"
 #include "runtime/cgroup.h"
-#include "deploy/plan.h"
 #include "net/port.h"
 #include "runtime/runas.h"
-#include "deploy/record.h"
 #include "runtime/runit.h"
 #include "runtime/runtime.h"
 
@@ -48,8 +46,8 @@ static int make_folders(const struct sutra_scene *scene, struct sutra_err *err)
 	int rc = sutra_mkdirs(dir, 0700, err);
 
 	sutra_free(dir);
-	for (size_t i = 0; i < scene->selected->n_services && !rc; i++) {
-		const struct sutra_service *s = &scene->selected->services[i];
+	for (size_t i = 0; i < scene->desired->selected->n_services && !rc; i++) {
+		const struct sutra_service *s = &scene->desired->selected->services[i];
 
 		for (size_t v = 0; v < s->n_volumes && !rc; v++) {
 			if (!s->volumes[v].named)
@@ -66,7 +64,7 @@ static int make_folders(const struct sutra_scene *scene, struct sutra_err *err)
 static int open_folders(const struct sutra_scene *scene, const char *user, struct sutra_err *err)
 {
 	static const char *const way[] = { "", "/native", "/native/services", "/volumes" };
-	char *compose_dir = xstrdup(scene->compose_file);
+	char *compose_dir = xstrdup(scene->desired->file);
 	int rc = 0;
 
 	*strrchr(compose_dir, '/') = '\0';
@@ -77,8 +75,8 @@ static int open_folders(const struct sutra_scene *scene, const char *user, struc
 			rc = sutra_fail_errno(err, "cannot open %s to %s", dir, user);
 		sutra_free(dir);
 	}
-	for (size_t i = 0; i < scene->selected->n_services; i++) {
-		const struct sutra_service *s = &scene->selected->services[i];
+	for (size_t i = 0; i < scene->desired->selected->n_services; i++) {
+		const struct sutra_service *s = &scene->desired->selected->services[i];
 
 		for (size_t v = 0; v < s->n_volumes && !rc; v++) {
 			char *dir = sutra_volume_folder(&s->volumes[v], scene->state_dir, compose_dir);
@@ -103,8 +101,9 @@ static bool outgrown(const char *state_dir)
 	return theirs < ours && theirs < SUTRA_FILES_WANTED;
 }
 
-static int prepare(const struct sutra_scene *s, const struct sutra_plan *plan, struct sutra_err *err)
+static int prepare(const struct sutra_scene *s, struct sutra_err *err)
 {
+	const struct sutra_desired *d = s->desired;
 	const char *user = sutra_config_get(s->config, "SUTRA_USER");
 	int killed, rc = user ? sutra_runas_possible(user, err) : 0;
 
@@ -112,27 +111,24 @@ static int prepare(const struct sutra_scene *s, const struct sutra_plan *plan, s
 	 * open files hands its limit down: end them, then start. */
 	if (!rc && (!sutra_runit_alive(s->state_dir, NULL) || outgrown(s->state_dir)))
 		rc = sutra_runit_stop(s->state_dir, GRACE_NS, &killed, err);
-	for (size_t i = 0; i < plan->n && !rc; i++) {
-		if (plan->steps[i].action != SUTRA_START)
-			continue;
-		rc = sutra_runit_end_orphans(s->state_dir, plan->steps[i].name, GRACE_NS, err);
-		rc = rc || sutra_plan_giver(plan, &plan->steps[i]) ? rc : check_ports(plan->steps[i].unit, err);
+	for (size_t i = 0; i < s->n_starts && !rc; i++) {
+		rc = sutra_runit_end_orphans(s->state_dir, s->starts[i].unit->name, GRACE_NS, err);
+		rc = rc || s->starts[i].takes_over ? rc : check_ports(s->starts[i].unit, err);
 	}
 	rc = rc ? rc : make_folders(s, err);
 	rc = rc || !user ? rc : open_folders(s, user, err);
-	for (size_t i = 0; i < plan->n && !rc && user; i++)
-		rc = plan->steps[i].unit ? sutra_runas_reads(plan->steps[i].unit->argv.items[0], user, err) : 0;
+	for (size_t i = 0; i < d->n && !rc && user; i++)
+		rc = sutra_runas_reads(d->units[i].argv.items[0], user, err);
 	return rc;
 }
 
-static int begin(const struct sutra_scene *s, const struct sutra_plan *plan, struct sutra_err *err)
+static int begin(const struct sutra_scene *s, struct sutra_err *err)
 {
 	int rc = 0;
 
 	/* runsvdir looks for new folders when it starts, later only every five seconds. */
-	for (size_t i = 0; i < plan->n && !rc; i++)
-		if (plan->steps[i].action == SUTRA_START)
-			rc = sutra_runit_write(s->state_dir, plan->steps[i].unit, err);
+	for (size_t i = 0; i < s->n_starts && !rc; i++)
+		rc = sutra_runit_write(s->state_dir, s->starts[i].unit, err);
 	return rc ? rc : sutra_runit_start(s->state_dir, err);
 }
 
@@ -211,32 +207,34 @@ static bool restarts_itself(pid_t pid)
 
 static int restart(const char *state_dir, struct sutra_awaited *a, struct sutra_err *err)
 {
+	const char *name = a->unit->name;
 	struct sutra_supervised now;
 	char command;
 
-	sutra_runit_read(state_dir, a->name, &now);
+	sutra_runit_read(state_dir, name, &now);
 	a->asked_ns = sutra_clock_ns();
 	a->restarts = now.restarts;
-	a->in_place = now.running && keeps_user(state_dir, a->name, now.pid) && restarts_itself(now.pid);
+	a->in_place = now.running && keeps_user(state_dir, name, now.pid) && restarts_itself(now.pid);
 	a->old_pid = now.running && !a->in_place ? now.pid : 0;
 	a->grace_ns = GRACE_NS;
 	command = a->in_place ? 'h' : now.running ? 't' : 'u';
-	return sutra_runit_control(state_dir, a->name, command, err);
+	return sutra_runit_control(state_dir, name, command, err);
 }
 
-static int start(const struct sutra_scene *s, const struct sutra_unit *const *units,
-		 struct sutra_awaited *awaited, size_t n, struct sutra_err *err)
+static int start(const struct sutra_scene *s, struct sutra_awaited *list, size_t n, struct sutra_err *err)
 {
 	struct sutra_supervised now;
 	int rc = 0;
 
 	for (size_t i = 0; i < n && !rc; i++) {
-		sutra_runit_read(s->state_dir, units[i]->name, &now);
-		rc = sutra_runit_write(s->state_dir, units[i], err);
+		const struct sutra_unit *u = list[i].unit;
+
+		sutra_runit_read(s->state_dir, u->name, &now);
+		rc = sutra_runit_write(s->state_dir, u, err);
 		if (!now.running)
-			reset_counters(s->state_dir, units[i]->name);
-		rc = rc ? rc : restart(s->state_dir, &awaited[i], err);
-		awaited[i].grace_ns = units[i]->stop_grace_ns;
+			reset_counters(s->state_dir, u->name);
+		rc = rc ? rc : restart(s->state_dir, &list[i], err);
+		list[i].grace_ns = u->stop_grace_ns;
 	}
 	return rc;
 }
@@ -306,36 +304,19 @@ static int stand_down(const char *state_dir, const char *name, const char *handl
 
 static bool alive(const char *state_dir) { return sutra_runit_alive(state_dir, NULL); }
 
-/* The longest that a service may take to end. */
-static uint64_t grace_of(const char *state_dir)
-{
-	const json_t *s;
-	json_t *record;
-	uint64_t most = 0;
-	size_t i;
-
-	if (sutra_record_load(state_dir, &record, NULL))
-		return GRACE_NS;
-	json_array_foreach (json_object_get(record, "services"), i, s) {
-		uint64_t grace = (uint64_t)json_integer_value(json_object_get(s, "stop_grace_ns"));
-
-		most = grace > most ? grace : most;
-	}
-	json_decref(record);
-	return most ? most : GRACE_NS;
-}
-
-static int down(const char *state_dir, bool volumes, size_t *ret_n, int *ret_killed, struct sutra_err *err)
+static int down(const char *state_dir, uint64_t grace_ns, bool volumes, size_t *ret_n, int *ret_killed,
+		struct sutra_err *err)
 {
 	char *services = xasprintf("%s/native/services", state_dir), *data = xasprintf("%s/volumes", state_dir);
-	json_t *running = sutra_record_recover(state_dir);
+	struct sutra_strv names = { 0 };
 	pid_t pids[256];
 	size_t orphans = sutra_stack_pids(state_dir, NULL, pids, 256);
-	int rc = sutra_runit_stop(state_dir, grace_of(state_dir), ret_killed, err);
+	int rc;
 
-	*ret_n = json_array_size(json_object_get(running, "services"));
-	*ret_n = *ret_n ? *ret_n : orphans;	/* without folders only processes can be counted */
-	json_decref(running);
+	sutra_runit_services(state_dir, &names);
+	*ret_n = names.n ? names.n : orphans;	/* without folders only processes can be counted */
+	sutra_strv_release(&names);
+	rc = sutra_runit_stop(state_dir, grace_ns ? grace_ns : GRACE_NS, ret_killed, err);
 	sutra_cgroup_clear(state_dir);
 	rc = rc ? rc : sutra_remove_tree(services, err);
 	rc = rc || !volumes ? rc : sutra_remove_tree(data, err);

@@ -27,6 +27,8 @@ void sutra_runit_path(const char *state_dir, const char *name, const char *rest,
 int sutra_runit_check(struct sutra_err *err);
 /* Writes (or rewrites) a unit's folder; it does not start until sutra_runit_control 'u'. */
 int sutra_runit_write(const char *state_dir, const struct sutra_unit *u, struct sutra_err *err);
+/* Appends the names of the services that have a folder. */
+void sutra_runit_services(const char *state_dir, struct sutra_strv *ret);
 /* Starts runsvdir unless it lives; a stale pid file is replaced. */
 int sutra_runit_start(const char *state_dir, struct sutra_err *err);
 /* 'u' up (and stay up over a restart of the supervisor), 'd' down (and stay down), 't' TERM and

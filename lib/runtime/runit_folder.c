@@ -1,4 +1,5 @@
 /* The folder of a service under runsvdir: its scripts and the file of its environment (runit.h). */
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -188,4 +189,19 @@ int sutra_runit_write(const char *state_dir, const struct sutra_unit *u, struct 
 	if (!rc && dir == fresh && rename(fresh, service))
 		rc = sutra_fail_errno(err, "cannot create %s", service);
 	return rc;
+}
+
+void sutra_runit_services(const char *state_dir, struct sutra_strv *ret)
+{
+	char path[MAX_PATH];
+	struct dirent *e;
+	DIR *d;
+
+	sutra_runit_path(state_dir, "", "", path);
+	d = opendir(path);
+	while (d && (e = readdir(d)))
+		if (e->d_name[0] != '.')
+			sutra_strv_add(ret, e->d_name);
+	if (d)
+		closedir(d);
 }

@@ -33,11 +33,10 @@ struct sutra_supervised {
 	uint64_t memory_limit;	/* of a container, as the engine has it */
 };
 
+/* A service until it is ready: its health check passes; without one it runs. A unit with awaited_end is ready
+ * once it has ended with 0; one with SUTRA_RESTART_NO also then. */
 struct sutra_awaited {
-	/* asked */
-	const char *name, *program, *health_url;	/* health_url NULL: running is enough */
-	bool may_end;		/* restart: no: an exit with 0 is as good as health */
-	bool must_end;		/* others wait for its end: running is not enough */
+	const struct sutra_unit *unit;
 	/* set by start or restart, or zero for a service that was not running */
 	uint64_t asked_ns;	/* when the restart was asked for */
 	bool in_place;		/* the process restarts itself, its pid stays */
@@ -53,16 +52,39 @@ struct sutra_awaited {
 	double took_s;
 };
 
-/* What a deploy works on. */
-struct sutra_scene {
-	const char *state_dir, *compose_file;
-	struct sutra_config *config;
-	const struct sutra_strv *profiles;
-	const struct sutra_compose *selected;
-	json_t *images;	/* service -> image, in place of the compose file's; NULL: none */
+/* The stack that settings ask for; owns its parts. */
+struct sutra_desired {
+	const struct sutra_runtime *rt;
+	char *file;			/* the compose file */
+	struct sutra_strv profiles;
+	struct sutra_compose *all, *selected;
+	struct sutra_unit *units;
+	size_t n;
+	json_t *images;			/* service -> image, in place of the file's; NULL: none */
+	struct sutra_hosts hosts;
 };
 
-struct sutra_plan;
+/* A unit that does not run and is started. */
+struct sutra_start {
+	const struct sutra_unit *unit;
+	bool takes_over;	/* its published address is another's, which is stopped just before */
+};
+
+/* What a deploy works on. */
+struct sutra_scene {
+	const char *state_dir;
+	struct sutra_config *config;
+	const struct sutra_desired *desired;
+	struct sutra_start *starts;
+	size_t n_starts;
+};
+
+/* Who follows a log. */
+struct sutra_log_sink {
+	void (*line)(void *user, const char *line, size_t n);
+	bool (*more)(void *user);	/* whether the service may still say something: asked when a stream ends */
+	void *user;
+};
 
 struct sutra_runtime {
 	const char *name;
@@ -79,11 +101,10 @@ struct sutra_runtime {
 	 * all is started anew then. NULL: never. */
 	bool (*outgrown)(const char *state_dir);
 	/* Before anything is written: what must be there, and be free. */
-	int (*prepare)(const struct sutra_scene *s, const struct sutra_plan *plan, struct sutra_err *err);
-	int (*begin)(const struct sutra_scene *s, const struct sutra_plan *plan, struct sutra_err *err);
-	/* Starts units, or restarts them with new settings, in this order; fills the asked fields. */
-	int (*start)(const struct sutra_scene *s, const struct sutra_unit *const *units,
-		     struct sutra_awaited *awaited, size_t n, struct sutra_err *err);
+	int (*prepare)(const struct sutra_scene *s, struct sutra_err *err);
+	int (*begin)(const struct sutra_scene *s, struct sutra_err *err);
+	/* Starts units, or restarts them with new settings, in this order. */
+	int (*start)(const struct sutra_scene *s, struct sutra_awaited *list, size_t n, struct sutra_err *err);
 	/* Restarts one with the settings it has. */
 	int (*restart)(const char *state_dir, struct sutra_awaited *a, struct sutra_err *err);
 	void (*observe)(const char *state_dir, const char *name, struct sutra_supervised *ret);
@@ -99,15 +120,14 @@ struct sutra_runtime {
 	/* Asks a replica to take itself out of its balancer, before it is replaced. NULL: it is
 	 * replaced in place, under the sockets it has. */
 	int (*drain)(const char *state_dir, const char *name, struct sutra_err *err);
-	/* Ends everything; *ret_n services, *ret_killed by force. */
-	int (*down)(const char *state_dir, bool volumes, size_t *ret_n, int *ret_killed,
+	/* Ends everything, with grace_ns for each service (0: not known); *ret_n services, *ret_killed by force. */
+	int (*down)(const char *state_dir, uint64_t grace_ns, bool volumes, size_t *ret_n, int *ret_killed,
 		    struct sutra_err *err);
 	/* The last lines of a service's log, each with its time stamp; x-allocated, "" for none. */
 	char *(*log_tail)(const char *state_dir, const char *name, int lines);
-	/* That and what comes, a line at a time, over restarts, until the stack is gone. NULL: logs are
-	 * files (deployment.h, log_dir). */
-	int (*log_follow)(const char *state_dir, const char *name, int lines,
-			  void (*line)(void *user, const char *line, size_t n), void *user, struct sutra_err *err);
+	/* That and what comes, over restarts. NULL: logs are files (deployment.h, log_dir). */
+	int (*log_follow)(const char *state_dir, const char *name, int lines, const struct sutra_log_sink *to,
+			  struct sutra_err *err);
 };
 
 extern const struct sutra_runtime sutra_native, sutra_docker;

@@ -31,10 +31,18 @@ struct maker {
 
 static unsigned by_place(size_t i) { return (unsigned)i % HOSTS + FIRST_HOST; }
 
+static unsigned host_of(const struct sutra_hosts *h, const char *service)
+{
+	for (size_t i = 0; h && i < h->n; i++)
+		if (!strcmp(h->items[i].service, service))
+			return h->items[i].n;
+	return 0;
+}
+
 static void address_of(const struct maker *m, const char *name, char out[32])
 {
 	const struct sutra_service *s = sutra_compose_find(m->all, name);
-	unsigned n = (unsigned)json_integer_value(json_object_get(m->o->addresses, name));
+	unsigned n = host_of(m->o->hosts, name);
 
 	if (m->o->containers)
 		snprintf(out, 32, "%s", SUTRA_CONTAINER);
@@ -54,36 +62,50 @@ static unsigned free_host(const bool *taken, unsigned from)
 	return 0;
 }
 
-json_t *sutra_units_addresses(const struct sutra_compose *all, const json_t *old, struct sutra_err *err)
+int sutra_hosts_make(const struct sutra_compose *all, const struct sutra_hosts *old, struct sutra_hosts *ret,
+		     struct sutra_err *err)
 {
-	json_t *book = json_object(), *entries = (json_t *)(uintptr_t)old, *n;
 	bool taken[FIRST_HOST + HOSTS] = { false };
-	const char *name;
+	struct sutra_hosts h = { 0 };
 
-	json_object_foreach (entries, name, n) {
-		json_int_t host = json_integer_value(n);
+	for (size_t i = 0; old && i < old->n; i++) {
+		unsigned host = old->items[i].n;
 
 		if (host < FIRST_HOST || host >= FIRST_HOST + HOSTS || taken[host])
 			continue;
 		taken[host] = true;
-		json_object_set(book, name, n);
+		sutra_hosts_add(&h, old->items[i].service, host);
 	}
 	for (size_t i = 0; i < all->n_services; i++) {
 		unsigned host = free_host(taken, by_place(i));
 
-		if (json_object_get(book, all->services[i].name))
+		if (host_of(&h, all->services[i].name))
 			continue;
 		if (!host) {
 			sutra_fail(err, SUTRA_E_SETTING, "no address is left for %s: a stack has %d, and a service that is gone "
 				   "keeps its own", all->services[i].name, HOSTS);
-			sutra_hint(err, "sutra down frees them");
-			json_decref(book);
-			return NULL;
+			sutra_hosts_release(&h);
+			return sutra_hint(err, "sutra down frees them");
 		}
 		taken[host] = true;
-		json_object_set_new(book, all->services[i].name, json_integer(host));
+		sutra_hosts_add(&h, all->services[i].name, host);
 	}
-	return book;
+	*ret = h;
+	return 0;
+}
+
+void sutra_hosts_add(struct sutra_hosts *h, const char *service, unsigned n)
+{
+	h->items = xrealloc_array(h->items, h->n + 1, sizeof(*h->items));
+	h->items[h->n++] = (struct sutra_host){ xstrdup(service), n };
+}
+
+void sutra_hosts_release(struct sutra_hosts *h)
+{
+	for (size_t i = 0; i < h->n; i++)
+		sutra_free(h->items[i].service);
+	sutra_free(h->items);
+	*h = (struct sutra_hosts){ 0 };
 }
 
 static char *replace_hosts(const struct maker *m, const char *key, const char *text)
@@ -306,8 +328,7 @@ static int make_health(const struct maker *m, const struct sutra_service *s, str
 {
 	char own[32];
 
-	u->health = s->health;
-	u->health.test = (struct sutra_strv){ 0 };
+	u->start_period_ns = s->health.start_period_ns;
 	address_of(m, s->name, own);
 	for (size_t i = 0; i < s->health.test.n && !s->health.disabled && !u->health_url; i++) {
 		const char *url = strstr(s->health.test.items[i], "http://"), *rest;
@@ -392,9 +413,9 @@ static int make_hash(const struct maker *m, const struct sutra_service *s, struc
 	}
 	sutra_sha256(b.data, b.len, digest);
 	sutra_hex(digest, sizeof(digest), hex);
-	snprintf(u->hash, sizeof(u->hash), "%d-%.30s", HASH_VERSION, hex);
+	u->hash = sutra_asprintf("%d-%.30s", HASH_VERSION, hex);
 	sutra_buf_release(&b);
-	return 0;
+	return u->hash ? 0 : no_memory(m);
 }
 
 /* Whether a service waits for this one's end. */
@@ -410,16 +431,28 @@ static bool is_awaited_end(const struct sutra_compose *all, const char *name)
 	return false;
 }
 
+static int copy_dependencies(const struct sutra_service *s, struct sutra_unit *u)
+{
+	u->depends_on = sutra_calloc(s->n_depends_on, sizeof(*u->depends_on));
+	for (; u->depends_on && u->n_depends_on < s->n_depends_on; u->n_depends_on++) {
+		struct sutra_dependency *d = &u->depends_on[u->n_depends_on];
+
+		*d = s->depends_on[u->n_depends_on];
+		d->service = sutra_strdup(d->service);
+		if (!d->service)
+			break;
+	}
+	return u->n_depends_on == s->n_depends_on ? 0 : SUTRA_E_NOMEM;
+}
+
 static int make_unit(const struct maker *m, const struct sutra_service *s, struct sutra_unit *u)
 {
 	int rc;
 
 	u->name = sutra_strdup(s->name);
 	u->group = sutra_group_of(m->all, s);
-	if (!u->name || !u->group)
+	if (!u->name || !u->group || copy_dependencies(s, u))
 		return no_memory(m);
-	u->depends_on = s->depends_on;
-	u->n_depends_on = s->n_depends_on;
 	u->restart = s->restart;
 	u->awaited_end = is_awaited_end(m->all, s->name);
 	u->restart_max = s->restart_max;
@@ -457,21 +490,53 @@ int sutra_units_make(const struct sutra_compose *selected, const struct sutra_co
 	return 0;
 }
 
+void sutra_unit_release(struct sutra_unit *u)
+{
+	char *const texts[] = { u->name, u->group, u->program, u->address, u->published, u->health_url,
+				u->user, u->image, u->hash, u->container, u->compose_file };
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
+		sutra_free(texts[i]);
+	for (size_t i = 0; i < u->n_depends_on; i++)
+		sutra_free(u->depends_on[i].service);
+	sutra_free(u->depends_on);
+	sutra_strv_release(&u->argv);
+	sutra_env_release(&u->env);
+}
+
 void sutra_units_free(struct sutra_unit *units, size_t n)
 {
-	for (size_t i = 0; units && i < n; i++) {
-		struct sutra_unit *u = &units[i];
-
-		sutra_free(u->name);
-		sutra_free(u->group);
-		sutra_free(u->program);
-		sutra_free(u->address);
-		sutra_free(u->published);
-		sutra_free(u->image);
-		sutra_free(u->user);
-		sutra_free(u->health_url);
-		sutra_strv_release(&u->argv);
-		sutra_env_release(&u->env);
-	}
+	for (size_t i = 0; units && i < n; i++)
+		sutra_unit_release(&units[i]);
 	sutra_free(units);
+}
+
+const struct sutra_unit *sutra_units_find(const struct sutra_unit *units, size_t n, const char *name)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(units[i].name, name))
+			return &units[i];
+	return NULL;
+}
+
+static int add_once(struct sutra_strv *list, const char *name)
+{
+	return sutra_strv_has(list, name) ? 0 : sutra_strv_add(list, name);
+}
+
+int sutra_units_needs(const struct sutra_unit *units, size_t n, size_t at, struct sutra_strv *ret)
+{
+	const struct sutra_unit *u = &units[at];
+	int rc = 0;
+
+	for (size_t i = 0; i < u->n_depends_on && !rc; i++)
+		rc = add_once(ret, u->depends_on[i].service);
+	for (size_t i = 0; i < n && !rc; i++) {
+		char host[256];
+
+		snprintf(host, sizeof(host), "%.*s", (int)strcspn(units[i].address, ":"), units[i].address);
+		if (i != at && (sutra_env_names_host(&u->env, units[i].name) || sutra_env_names_host(&u->env, host)))
+			rc = add_once(ret, units[i].name);
+	}
+	return rc;
 }

@@ -46,6 +46,7 @@ int main(int argc, char **argv)
 	struct sutra_compose *c;
 	struct sutra_err err;
 	char path[512];
+	struct sutra_desired desired = { 0 };
 
 	for (int i = 2; i < argc; i++)
 		sutra_strv_add(&profiles, argv[i]);
@@ -54,8 +55,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "compose_dump: %s\n", argc < 2 ? "which file?" : err.message);
 		return 1;
 	}
-	if (getenv("OVERRIDE") && sutra_docker_override(&(struct sutra_scene){ .state_dir = getenv("OVERRIDE"),
-									       .selected = c },
+	desired.selected = c;
+	if (getenv("OVERRIDE") && sutra_docker_override(&(struct sutra_scene){ .state_dir = getenv("OVERRIDE"), .desired = &desired },
 							path, sizeof(path), &err)) {
 		fprintf(stderr, "compose_dump: %s\n", err.message);
 		return 1;

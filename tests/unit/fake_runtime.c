@@ -211,15 +211,12 @@ static bool alive(const char *state_dir) { return !fake.supervisor_gone; }
 
 static bool outgrown(const char *state_dir) { return fake.outgrown; }
 
-static int prepare(const struct sutra_scene *s, const struct sutra_plan *plan, struct sutra_err *err)
+static int prepare(const struct sutra_scene *s, struct sutra_err *err)
 {
 	return fake.prepare_fails ? sutra_fail(err, SUTRA_E_EXISTS, "a port is in use") : 0;
 }
 
-static int begin(const struct sutra_scene *s, const struct sutra_plan *plan, struct sutra_err *err)
-{
-	return 0;
-}
+static int begin(const struct sutra_scene *s, struct sutra_err *err) { return 0; }
 
 static int take_address(const struct fake_service *s, struct sutra_err *err)
 {
@@ -271,14 +268,13 @@ static void again(struct fake_service *s, struct sutra_awaited *a)
 	}
 }
 
-static int start(const struct sutra_scene *scene, const struct sutra_unit *const *units,
-		 struct sutra_awaited *awaited, size_t n, struct sutra_err *err)
+static int start(const struct sutra_scene *scene, struct sutra_awaited *list, size_t n, struct sutra_err *err)
 {
 	char names[400] = "";
 	int rc = 0;
 
 	for (size_t i = 0; i < n && !rc; i++) {
-		struct fake_service *s = describe(units[i]);
+		struct fake_service *s = describe(list[i].unit);
 
 		snprintf(names + strlen(names), sizeof(names) - strlen(names), " %s", s->name);
 		rc = take_address(s, err);
@@ -286,7 +282,7 @@ static int start(const struct sutra_scene *scene, const struct sutra_unit *const
 			rc = sutra_fail(err, SUTRA_E_IO, "%s cannot be started", s->name);
 		if (rc)
 			break;
-		again(s, &awaited[i]);
+		again(s, &list[i]);
 		if (behaves(s, "cut off", NULL))
 			rc = sutra_fail(err, SUTRA_E_IO, "cut off");
 	}
@@ -296,8 +292,8 @@ static int start(const struct sutra_scene *scene, const struct sutra_unit *const
 
 static int restart(const char *state_dir, struct sutra_awaited *a, struct sutra_err *err)
 {
-	note("restart %s", a->name);
-	again(fake_service(a->name), a);
+	note("restart %s", a->unit->name);
+	again(fake_service(a->unit->name), a);
 	return 0;
 }
 
@@ -342,7 +338,8 @@ static int drain(const char *state_dir, const char *name, struct sutra_err *err)
 	return 0;
 }
 
-static int down(const char *state_dir, bool volumes, size_t *ret_n, int *ret_killed, struct sutra_err *err)
+static int down(const char *state_dir, uint64_t grace_ns, bool volumes, size_t *ret_n, int *ret_killed,
+		struct sutra_err *err)
 {
 	note("down");
 	*ret_n = n_services;
@@ -408,16 +405,15 @@ static int make(struct sutra_config **config, struct sutra_desired *desired, str
 {
 	char *data = below("/data"), *programs = below("/bin");
 	const struct sutra_parts parts = { data, programs, NULL };
-	json_t *record = NULL;
+	struct sutra_record *record = NULL;
 	int rc = sutra_config_restore(settings, config, &fake.err);
 
 	runtime.drain = fake.drains ? drain : NULL;
-	if (sutra_record_load(fake.state_dir, &record, NULL))
-		record = sutra_record_recover(fake.state_dir);
+	rc = rc ? rc : sutra_record_recover(fake.state_dir, &record, &fake.err);
 	rc = rc ? rc : sutra_desired_make(&runtime, *config, &parts, fake.state_dir, desired, &fake.err);
 	rc = rc ? rc : sutra_plan_make(&runtime, desired->units, desired->n, record, fake.state_dir, fake.prune, plan,
 				       &fake.err);
-	json_decref(record);
+	sutra_record_free(record);
 	sutra_free(data);
 	sutra_free(programs);
 	return rc;
@@ -453,10 +449,11 @@ const char *fake_plan(void)
 	return shown;
 }
 
-static void say_ready(const struct sutra_awaited *a) { note("ready %s", a->name); }
+static void say_ready(const struct sutra_awaited *a) { note("ready %s", a->unit->name); }
 
 int fake_deploy(void)
 {
+	static struct sutra_unit failed;
 	struct sutra_deploy_events events = { .ready = say_ready, .failed = &fake.failed };
 	struct sutra_config *config = NULL;
 	struct sutra_desired desired = { 0 };
@@ -469,9 +466,10 @@ int fake_deploy(void)
 		rc = sutra_generation_prepare(fake.state_dir, config, &desired, data, "deploy", &fake.err);
 	rc = rc ? rc : sutra_deploy_apply(config, &desired, &plan, fake.state_dir, 0, fake.timeout_ns, &fake.stop,
 					  &events, &fake.err);
-	if (fake.failed.name) {	/* which goes with the units */
-		snprintf(shown, sizeof(shown), "%s", fake.failed.name);
-		fake.failed.name = shown;
+	if (fake.failed.unit) {	/* which goes with the stack */
+		snprintf(shown, sizeof(shown), "%s", fake.failed.unit->name);
+		failed.name = shown;
+		fake.failed.unit = &failed;
 	}
 	fake.healed = events.healed;
 	fake.touched = events.touched;
@@ -501,10 +499,10 @@ const char *fake_record(void)
 
 	if (sutra_deployment_load(fake.state_dir, &d, &fake.err))
 		return "none";
-	n = (size_t)snprintf(shown, sizeof(shown), "%lld %s:", (long long)d->generation,
-			     d->complete ? "complete" : "unfinished");
+	n = (size_t)snprintf(shown, sizeof(shown), "%lld %s:", (long long)d->record->generation,
+			     d->record->complete ? "complete" : "unfinished");
 	for (size_t i = 0; i < d->n; i++)
-		n += (size_t)snprintf(shown + n, sizeof(shown) - n, " %s", d->services[i].name);
+		n += (size_t)snprintf(shown + n, sizeof(shown) - n, " %s", d->services[i].unit->name);
 	sutra_deployment_free(d);
 	return shown;
 }

@@ -274,19 +274,20 @@ static void containers_get_what_was_read(void **state)
 				   "      A: \"1.10\"\n"
 				   "      B: \"a$$b \\\"q\\\" \\\\ 'x' \\n\\tend \"\n";
 	char dir[] = "/tmp/sutra-override-XXXXXX", path[512], *text;
-	struct sutra_scene scene = { .state_dir = dir };
+	struct sutra_desired desired = { 0 };
+	struct sutra_scene scene = { .state_dir = dir, .desired = &desired };
 	struct sutra_compose *c;
 	struct sutra_err err;
 
 	assert_non_null(mkdtemp(dir));
 	assert_int_equal(parse("services:\n  a: { command: x }\n", &c, &err), 0);
-	scene.selected = c;
+	desired.selected = c;
 	assert_int_equal(sutra_docker_override(&scene, path, sizeof(path), &err), 0);
 	assert_string_equal(path, "");
 	sutra_compose_free(c);
 	if (parse_service("environment: { A: 1.10, B: \"a$$b \\\"q\\\" \\\\ 'x' \\n\\tend \" }", &c, &err))
 		fail_msg("%s", err.message);
-	scene.selected = c;
+	desired.selected = c;
 	assert_int_equal(sutra_docker_override(&scene, path, sizeof(path), &err), 0);
 	assert_int_equal(sutra_file_read(path, 1 << 20, &text, NULL, &err), 0);
 	if (!strstr(text, want))

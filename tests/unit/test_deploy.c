@@ -296,7 +296,7 @@ static void a_process_that_exits_ends_the_wait_at_once(void **state)
 	fails("services:\n" SERVICE("a", BEHAVES("exits 3")) SERVICE("b", BEHAVES("slow 9000")), SUTRA_E_IO);
 	assert_int_equal(fake_ms(), 0);
 	assert_says("a exited with 3 instead of becoming ready");
-	assert_string_equal(fake.failed.name, "a");
+	assert_string_equal(fake.failed.unit->name, "a");
 	assert_string_equal(fake.failed.reason, "exited");
 }
 
@@ -312,7 +312,7 @@ static void what_never_becomes_healthy_is_named_with_its_last_reply(void **state
 	fails("services:\n" SERVICE("a", "") SERVICE("b", BEHAVES("unhealthy")), SUTRA_E_TIMEOUT);
 	assert_int_equal(fake_ms(), 7000);
 	assert_says("b is not ready: status, 503 not yet");
-	assert_string_equal(fake.failed.name, "b");
+	assert_string_equal(fake.failed.unit->name, "b");
 }
 
 static void ctrl_c_between_two_waves_starts_no_more(void **state)

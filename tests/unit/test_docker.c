@@ -34,24 +34,24 @@ static void own_compose(const char *words)
 
 static void a_wave_of_any_number_is_started_whole(void **state)
 {
-	const struct sutra_compose selected = { 0 };
-	const struct sutra_unit *units[MANY];
-	struct sutra_awaited awaited[MANY] = { 0 };
+	char file[] = "f.yml";
+	struct sutra_compose selected = { 0 };
+	struct sutra_desired desired = { .file = file, .selected = &selected };
+	struct sutra_awaited wave[MANY] = { 0 };
 	struct sutra_unit all[MANY] = { 0 };
-	struct sutra_strv profiles = { 0 };
-	struct sutra_scene scene = { .state_dir = dir, .compose_file = "f.yml", .profiles = &profiles, .selected = &selected };
+	struct sutra_scene scene = { .state_dir = dir, .desired = &desired };
 	json_t *none = json_object();
 	char *words = xasprintf("%s/words", dir), *said;
 	struct sutra_err err;
 
 	own_compose(words);
-	sutra_strv_add(&profiles, "cache");
+	sutra_strv_add(&desired.profiles, "cache");
 	assert_int_equal(sutra_config_restore(none, &scene.config, &err), 0);
 	for (int i = 0; i < MANY; i++) {
 		all[i].name = xasprintf("web-%d", i);
-		units[i] = &all[i];
+		wave[i].unit = &all[i];
 	}
-	if (sutra_docker.start(&scene, units, awaited, MANY, &err))
+	if (sutra_docker.start(&scene, wave, MANY, &err))
 		fail_msg("%s", err.message);
 	assert_int_equal(sutra_file_read(words, 1 << 20, &said, NULL, &err), 0);
 	assert_non_null(strstr(said, "\n--profile\ncache\nup\n"));
@@ -61,7 +61,7 @@ static void a_wave_of_any_number_is_started_whole(void **state)
 		sutra_free(all[i].name);
 	sutra_free(said);
 	sutra_free(words);
-	sutra_strv_release(&profiles);
+	sutra_strv_release(&desired.profiles);
 	sutra_config_free(scene.config);
 	json_decref(none);
 }

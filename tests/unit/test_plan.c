@@ -191,16 +191,16 @@ static void one_port_on_two_addresses_is_no_conflict(void **state)
 static const char *container_step(const char *image, const char *hash, uint64_t limit, const char *recorded)
 {
 	static char cause[200];
-	struct sutra_unit u = { .name = (char *)(uintptr_t)"a", .image = (char *)(uintptr_t)image, .memory_limit = limit };
+	char name[] = "a", wanted_hash[] = "h", container[] = "c1";
+	struct sutra_unit u = { .name = name, .hash = wanted_hash, .image = (char *)(uintptr_t)image, .memory_limit = limit };
+	struct sutra_unit old = { .name = name, .hash = (char *)(uintptr_t)hash, .image = (char *)(uintptr_t)recorded,
+				  .container = container };
+	const struct sutra_record record = { .complete = true, .units = &old, .n = 1 };
 	struct sutra_plan plan = { 0 };
-	json_t *record = json_pack("{s:b, s:[{s:s, s:s, s:s, s:s}]}", "complete", 1, "services", "name", "a", "hash", hash,
-				   "image", recorded, "container", "c1");
 
-	strcpy(u.hash, "h");
-	assert_int_equal(sutra_plan_make(fake_runtime(), &u, 1, record, fake.state_dir, false, &plan, &fake.err), 0);
+	assert_int_equal(sutra_plan_make(fake_runtime(), &u, 1, &record, fake.state_dir, false, &plan, &fake.err), 0);
 	snprintf(cause, sizeof(cause), "%s", plan.steps[0].cause);
 	sutra_plan_release(&plan);
-	json_decref(record);
 	return cause;
 }
 

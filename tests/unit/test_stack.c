@@ -19,7 +19,6 @@
 #include "compose/compose.h"
 #include "compose/config.h"
 #include "runtime/docker.h"
-#include "compose/edges.h"
 #include "deploy/generation.h"
 #include "compose/interpolate.h"
 #include "base/lock.h"
@@ -260,28 +259,29 @@ static void units_get_addresses_and_paths_of_this_machine(void **state)
 static void an_address_is_of_one_service(void **state)
 {
 	static char text[16384] = "services:\n";
-	json_t *old = json_pack("{s:i, s:i}", "s-7", 2, "gone", 3), *book;
+	struct sutra_hosts old = { 0 }, hosts, none = { 0 };
 	bool taken[256] = { false };
 	struct sutra_compose *c;
 	struct sutra_err err;
-	const char *name;
-	json_t *host;
 
+	sutra_hosts_add(&old, "s-7", 2);
+	sutra_hosts_add(&old, "gone", 3);
 	for (int i = 0; i < 250; i++)
 		snprintf(text + strlen(text), 40, "  s-%d: { command: cat }\n", i);
 	assert_int_equal(parse(text, &c, &err), 0);
-	book = sutra_units_addresses(c, NULL, &err);
-	assert_int_equal(json_object_size(book), 250);
-	json_object_foreach (book, name, host) {
-		assert_false(taken[json_integer_value(host)]);
-		taken[json_integer_value(host)] = true;
+	assert_int_equal(sutra_hosts_make(c, NULL, &hosts, &err), 0);
+	assert_int_equal(hosts.n, 250);
+	for (size_t i = 0; i < hosts.n; i++) {
+		assert_false(taken[hosts.items[i].n]);
+		taken[hosts.items[i].n] = true;
 	}
-	json_decref(book);
-	assert_null(sutra_units_addresses(c, old, &err));
+	sutra_hosts_release(&hosts);
+	assert_int_equal(sutra_hosts_make(c, &old, &none, &err), SUTRA_E_SETTING);
+	assert_int_equal(none.n, 0);
 	assert_int_equal(err.code, SUTRA_E_SETTING);
 	assert_non_null(strstr(err.message, "no address is left for s-"));
 	sutra_compose_free(c);
-	json_decref(old);
+	sutra_hosts_release(&old);
 }
 
 static volatile int stop = 1;
@@ -351,7 +351,8 @@ static void generations_are_kept_while_they_are_of_use(void **state)
 {
 	char dir[] = "/tmp/sutra-generations-XXXXXX";
 	struct sutra_err err;
-	json_t *record;
+	struct sutra_unit unit = { 0 };
+	struct sutra_record record = { .units = &unit, .n = 1 };
 	char *path;
 	int *list, number;
 
@@ -362,16 +363,15 @@ static void generations_are_kept_while_they_are_of_use(void **state)
 		sutra_free(path);
 	}
 	path = xasprintf("%s/generations/1/compose/docker-compose.yml", dir);
-	record = json_pack("{s:s, s:[{s:s}]}", "runtime", "native", "services", "compose_file", path);
-	sutra_free(path);
-	assert_int_equal(sutra_generation_commit(dir, record, &number, &err), 0);
+	unit.compose_file = path;
+	assert_int_equal(sutra_generation_commit(dir, &record, &number, &err), 0);
 	assert_int_equal(number, 6);
 	assert_int_equal(sutra_generation_list(dir, &list), 5);
 	assert_int_equal(list[3], 3);
 	assert_int_equal(list[4], 1);
 	sutra_free(list);
-	assert_int_equal(sutra_generation_commit(dir, record, &number, &err), SUTRA_E_NOTFOUND); /* nothing prepared */
-	json_decref(record);
+	assert_int_equal(sutra_generation_commit(dir, &record, &number, &err), SUTRA_E_NOTFOUND); /* nothing prepared */
+	sutra_free(path);
 	assert_int_equal(sutra_generation_forget_all(dir, &err), 0);
 	assert_int_equal(sutra_generation_list(dir, &list), 0);
 	sutra_free(list);
@@ -419,40 +419,6 @@ static void image_tags_are_of_one_stack(void **state)
 	assert_int_equal(sutra_docker_tag("/a/state", "ml:v1@missing", tag), SUTRA_E_NOTFOUND);
 }
 
-/* What depends_on leaves out, an address in the environment shows; nothing else is an edge. */
-static void edges_come_from_depends_on_and_addresses(void **state)
-{
-	static const char text[] =
-		"[{'name':'ml-1','address':'127.7.0.3:8887','environment':{'INSTANCE_ID':'gateway',"
-		"'SUTRA_LISTEN_8887':'127.7.0.4:1,gateway:2','MODEL_PATH':'/models/shard','X':'127.7.0.41:1'}},"
-		"{'name':'lb','address':'127.7.0.4:8887','depends_on':['ml-1'],'environment':{'A':'127.7.0.3:8887'}},"
-		"{'name':'shard','address':'{container}:50052'},"
-		"{'name':'gateway','address':'127.7.0.5:8888','depends_on':['ml-1'],'environment':"
-		"{'CACHE_SHARD_HOST':'shard','ML_BASE_URL':'http://127.7.0.4:8887','L':'shards,a-shard,lb.x'}}]";
-	static const char *const want[] = { "", "ml-1", "", "ml-1 lb shard" };
-	json_t *services;
-	char *json = xstrdup(text);
-
-	for (char *c = json; *c; c++)
-		*c = *c == '\'' ? '"' : *c;
-	services = json_loads(json, 0, NULL);
-	assert_non_null(services);
-	for (size_t i = 0; i < 4; i++) {
-		struct sutra_strv edges = { 0 };
-		struct sutra_buf all;
-
-		sutra_buf_init(&all, 1000);
-		assert_int_equal(sutra_edges_of(services, i, &edges), 0);
-		for (size_t k = 0; k < edges.n; k++)
-			sutra_buf_addf(&all, "%s%s", k ? " " : "", edges.items[k]);
-		assert_string_equal(sutra_buf_str(&all), want[i]);
-		sutra_buf_release(&all);
-		sutra_strv_release(&edges);
-	}
-	json_decref(services);
-	sutra_free(json);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -469,7 +435,6 @@ int main(void)
 		cmocka_unit_test(restored_settings_stand_alone),
 		cmocka_unit_test(the_audit_is_read_on_from_where_it_was),
 		cmocka_unit_test(image_tags_are_of_one_stack),
-		cmocka_unit_test(edges_come_from_depends_on_and_addresses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

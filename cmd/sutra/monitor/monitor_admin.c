@@ -43,19 +43,19 @@ static int is_ready(const char *csv, const char *group, const char *name, bool *
 static int drain_or_ready(struct sutra_deployment *d, struct monitor_job *j, struct sutra_err *err)
 {
 	const struct sutra_deployed *s = sutra_deployment_find(d, j->service);
-	const char *csv = s && strcmp(s->group, s->name) ? sutra_deployment_csv(d, s->group) : NULL;
+	const char *csv = s && strcmp(s->unit->group, s->unit->name) ? sutra_deployment_csv(d, s->unit->group) : NULL;
 	bool ready = false;
 	int rc;
 
 	if (!csv)
 		return sutra_fail(err, SUTRA_E_USAGE, "%s is no replica behind a balancer", j->service);
-	rc = is_ready(csv, s->group, s->name, &ready, err);
+	rc = is_ready(csv, s->unit->group, s->unit->name, &ready, err);
 	if (!rc && !ready) {
-		rc = sutra_deployment_restart(d, s->name, LIMIT_NS, err);
+		rc = sutra_deployment_restart(d, s->unit->name, LIMIT_NS, err);
 		snprintf(j->outcome, sizeof(j->outcome), "%s is ready again", j->service);
 	} else if (!rc) {
-		rc = d->rt->drain ? d->rt->drain(d->state_dir, s->name, err) :
-				    sutra_deployment_kill(d, s->name, SIGUSR1, err);
+		rc = d->rt->drain ? d->rt->drain(d->state_dir, s->unit->name, err) :
+				    sutra_deployment_kill(d, s->unit->name, SIGUSR1, err);
 		snprintf(j->outcome, sizeof(j->outcome), "%s is drained: it gets no new requests; d makes it ready",
 			 j->service);
 	}

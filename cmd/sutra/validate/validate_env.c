@@ -41,7 +41,7 @@ static void guard(struct validate_env *c, int from)
 		stopped[at] = true;
 	for (at = 0; at < c->d->n; at++)
 		if (stopped[at])
-			sutra_deployment_kill(c->d, c->d->services[at].name, SIGCONT, NULL);
+			sutra_deployment_kill(c->d, c->d->services[at].unit->name, SIGCONT, NULL);
 	_exit(0);
 }
 
@@ -68,7 +68,7 @@ static int start_guard(struct validate_env *c, struct sutra_err *err)
 static int note_stopped(const struct validate_env *c, size_t at, struct sutra_err *err)
 {
 	return write(c->guard, &at, sizeof(at)) == sizeof(at) ? 0 :
-	       sutra_fail_errno(err, "%s is not stopped: nobody would let it go on", c->d->services[at].name);
+	       sutra_fail_errno(err, "%s is not stopped: nobody would let it go on", c->d->services[at].unit->name);
 }
 
 static int kill_service(void *user, const char *service, int sig, struct sutra_err *err)
@@ -90,7 +90,7 @@ static int stand_in(void *user, const char *service, bool on, struct sutra_err *
 	const struct sutra_deployed *s = sutra_deployment_find(c->d, service);
 
 	c->killed[s - c->d->services] = s->pid;
-	return on ? c->d->rt->stand_in(c->d->state_dir, service, s->asked_address, c->handle, err) :
+	return on ? c->d->rt->stand_in(c->d->state_dir, service, s->unit->address, c->handle, err) :
 		    c->d->rt->stand_down(c->d->state_dir, service, c->handle, err);
 }
 
@@ -100,7 +100,7 @@ static int wait_healthy(void *user, const char *service, uint64_t limit_ns, stru
 	struct validate_env *c = user;
 	uint64_t until = sutra_clock_ns() + limit_ns;
 	const struct sutra_deployed *s = sutra_deployment_find(c->d, service);
-	struct sutra_awaited a = { .name = service, .program = s->program, .health_url = s->asked_health };
+	struct sutra_awaited a = { .unit = s->unit };
 
 	for (;;) {
 		sutra_deployment_refresh(c->d);
@@ -150,8 +150,8 @@ static json_t *files(void *user) { return sutra_facts_files(((struct validate_en
 static const char *first_of_program(const struct sutra_deployment *d, const char *program)
 {
 	for (size_t i = 0; i < d->n; i++)
-		if (!strcmp(d->services[i].program, program))
-			return d->services[i].name;
+		if (!strcmp(d->services[i].unit->program, program))
+			return d->services[i].unit->name;
 	return NULL;
 }
 
@@ -160,15 +160,15 @@ static char *one_gateway(const struct sutra_deployment *d, const char *name, con
 {
 	const struct sutra_deployed *s = name ? sutra_deployment_find(d, name) : NULL;
 
-	return s && !s->published ? xasprintf("http://%s", s->address) : xstrdup(front);
+	return s && !s->unit->published ? xasprintf("http://%s", s->address) : xstrdup(front);
 }
 
 /* Where a service's statistics are; NULL: it is no balancer. */
 static const char *stats_url(const struct sutra_deployment *d, const char *service)
 {
-	for (size_t i = 0; i < d->n_balancers; i++)
-		if (!strcmp(d->balancers[i].service, service))
-			return d->balancers[i].csv;
+	for (size_t i = 0; i < d->record->n_balancers; i++)
+		if (!strcmp(d->record->balancers[i].service, service))
+			return d->record->balancers[i].csv;
 	return NULL;
 }
 
@@ -176,7 +176,7 @@ static const char *stats_url(const struct sutra_deployment *d, const char *servi
  * who does not run. */
 static char *metrics_url(const struct sutra_deployment *d, const struct sutra_deployed *s)
 {
-	const char *stats = stats_url(d, s->name), *beside = stats ? stats : s->health_url;
+	const char *stats = stats_url(d, s->unit->name), *beside = stats ? stats : s->health_url;
 	const char *slash = beside && s->pid ? strrchr(beside, '/') : NULL;
 
 	return slash ? xasprintf("%.*s/metrics", (int)(slash - beside), beside) : NULL;
@@ -193,22 +193,22 @@ static void find_services(struct validate_env *c)
 	for (size_t i = 0; i < c->d->n; i++) {
 		const struct sutra_deployed *s = &c->d->services[i];
 
-		c->services[i] = (struct sutra_check_service){ s->name, s->program, metrics_url(c->d, s),
-							       stats_url(c->d, s->name), s->published,
-							       s->memory_limit };
+		c->services[i] = (struct sutra_check_service){ s->unit->name, s->unit->program, metrics_url(c->d, s),
+							       stats_url(c->d, s->unit->name), s->unit->published,
+							       s->unit->memory_limit };
 	}
 	c->replicas = xcalloc(c->d->n + 1, sizeof(*c->replicas));
 	c->replica_names = xcalloc(c->d->n + 1, sizeof(*c->replica_names));
 	for (size_t i = 0; i < c->d->n; i++) {
 		const struct sutra_deployed *s = &c->d->services[i];
 
-		if (strcmp(s->program, "sutra-ml-base") != 0)
+		if (strcmp(s->unit->program, "sutra-ml-base") != 0)
 			continue;
-		c->replica_names[n] = s->name;
+		c->replica_names[n] = s->unit->name;
 		c->replicas[n++] = xasprintf("http://%s", s->address);
 	}
 	if (front)
-		c->front = xasprintf("http://%s", front->published ? front->published : front->address);
+		c->front = xasprintf("http://%s", front->unit->published ? front->unit->published : front->address);
 	c->csv = sutra_deployment_csv(c->d, "ml-base");
 	c->names[SUTRA_LOGS_GATEWAY] = first_of_program(c->d, "sutra-embedding");
 	if (front)
@@ -267,7 +267,8 @@ static int start_scratch(void *user, const char *ml_base, char *ret_base, size_t
 	struct validate_env *c = user;
 	const struct sutra_deployed *shard = sutra_deployment_find(c->d, "storage-cache-shard");
 
-	return sutra_scratch_start(&c->scratch, ml_base, shard->address, c->d->dimension, SHARD_MS, ret_base, size, err);
+	return sutra_scratch_start(&c->scratch, ml_base, shard->address, c->d->record->dimension, SHARD_MS, ret_base,
+				   size, err);
 }
 
 static void stop_scratch(void *user) { sutra_scratch_stop(&((struct validate_env *)user)->scratch); }
@@ -278,8 +279,8 @@ static int start_spare(void *user, char *ret_base, size_t size, struct sutra_err
 	const struct sutra_deployed *balancer = sutra_deployment_find(c->d, "ml-base-lb");
 	const struct sutra_deployed *shard = sutra_deployment_find(c->d, "storage-cache-shard");
 	char *models = xasprintf("%s%s", balancer ? "http://" : "", balancer ? balancer->address : c->replicas[0]);
-	int rc = shard ? sutra_scratch_start(&c->scratch, models, shard->address, c->d->dimension, PATIENT_SHARD_MS, ret_base,
-				       size, err) :
+	int rc = shard ? sutra_scratch_start(&c->scratch, models, shard->address, c->d->record->dimension,
+					     PATIENT_SHARD_MS, ret_base, size, err) :
 			 sutra_fail(err, SUTRA_E_UNAVAILABLE, "no cache shard is deployed");
 
 	sutra_free(models);
@@ -305,7 +306,7 @@ void validate_env_fill(struct validate_env *c, uint64_t timeout_ns, struct sutra
 	env->replica_names = c->replica_names;
 	env->haproxy_csv = c->csv;
 	env->names = c->names;
-	env->dimension = c->d->dimension;
+	env->dimension = c->d->record->dimension;
 	env->restart = restart;
 	env->kill = kill_service;
 	env->wait = wait_healthy;
