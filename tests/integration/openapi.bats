@@ -15,7 +15,7 @@ setup_file() {
   export GATEWAY_PID=$PID GATEWAY=http://$ADDR
   # The packages stay under build/ for the next run.
   export VENV=$BATS_TEST_DIRNAME/../../build/openapi-venv
-  [ -x "$VENV/bin/st" ] || { python3 -m venv "$VENV" && "$VENV/bin/pip" install -q --disable-pip-version-check \
+  [ -x "$VENV/bin/st" ] || { python3 -m venv "$VENV" && "$VENV/bin/pip" install -q --no-compile --disable-pip-version-check \
     'schemathesis==4.32.*' openapi-spec-validator; } >"$BATS_FILE_TMPDIR/pip" 2>&1 || rm -rf "$VENV"
 }
 
@@ -66,18 +66,16 @@ packages() {
   [ "$n" -ge 20 ]
 }
 
-# What a request may be, at random and at its edges, from a fixed seed: no answer of another status, media
-# type or shape than is described, and none that says the server failed.
+# What a request may be, at its edges and at random, the same in every run: no answer of another status, media
+# type or shape than is described, and none that says the server failed. Two checks are left out: a header
+# that is not described is no fault, and a text, a dimension or a name may be well-formed and wrong (422).
 @test "schemathesis finds no answer that is not described" {
   local url
   packages
   for url in "$ML" "$GATEWAY"; do
-    (cd "$BATS_TEST_TMPDIR" && timeout 300 "$VENV/bin/st" run "$url/openapi.json" --no-color --seed 1 --max-examples 8 \
-      --generation-deterministic --phases examples,coverage,fuzzing --workers 2 -H 'X-Request-Timeout: 600000' --warnings off \
-      --checks all --exclude-checks negative_data_rejection,positive_data_acceptance) || {
-      tail -n 100 "$BATS_FILE_TMPDIR"/{ml,shard,gateway}
-      return 1
-    }
+    (cd "$BATS_TEST_TMPDIR" && timeout 300 "$VENV/bin/st" run "$url/openapi.json" --no-color --generation-deterministic \
+      --max-examples 8 --phases examples,coverage,fuzzing -H 'X-Request-Timeout: 600000' --warnings off \
+      --checks all --exclude-checks negative_data_rejection,positive_data_acceptance)
   done
 }
 
