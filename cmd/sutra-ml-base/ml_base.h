@@ -86,6 +86,9 @@ struct ml_base {
 	struct sutra_metric metrics[ML_METRIC_COUNT];
 };
 
+/* The model of the settings; and with its queue and threads, past a first text. */
+int ml_open_model(struct ml_base *ml, struct sutra_err *err);
+int ml_load(struct ml_base *ml, struct sutra_err *err);
 /* Makes what is put before texts by default what a setting says; without one it stays the folder's. */
 int ml_choose_prompt(const struct ml_settings *s, struct sutra_model *m, struct sutra_err *err);
 

@@ -1,33 +1,25 @@
 /*
  * sutra-storage - the storage engine behind TCP. In this version it has one role: cache_shard.
  *
- * It listens only when the log is replayed. TERM: stop accepting, answer, flush, exit 0. HUP: the
- * same, then run again with the listening sockets kept open.
+ * It listens only when the log is replayed.
  *
  *	sutra-storage --check DIR	read a log, report its records and damage; 1 if there is any
  *	sutra-storage --dump DIR	a line a record
  */
 #include <stddef.h>
-#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/setting.h"
-#include "base/shown.h"
-#include "base/version.h"
-#include "net/plain.h"
-#include "net/port.h"
+#include "daemon/daemon.h"
 #include "daemon/service.h"
+#include "net/plain.h"
 #include "storage.h"
 #include "wire/frame.h"
 
-#define FIELD(f) offsetof(struct storage_settings, f)
+#define FIELD(f) offsetof(struct storage, settings.f)
 #define GRACE_NS 5000000000u
-
-enum { MAX_SOCKETS = 16 };
 
 static const struct sutra_setting_use settings[] = {
 	{ "SUTRA_ROLE", FIELD(role), NULL },
@@ -105,30 +97,6 @@ static size_t on_data(struct sutra_tcp_conn *c, const char *p, size_t n, void *c
 	return used;
 }
 
-static bool may_be_stale(const struct sutra_wal_report *r) { return r->lost_records || r->lost_more; }
-
-static void tell_damage(const struct sutra_wal_report *r)
-{
-	char text[256];
-
-	if (r->torn_bytes)
-		sutra_log(SUTRA_WARN, "storage", "left out a torn end of the log", "bytes=%llu",
-			  (unsigned long long)r->torn_bytes);
-	if (!r->damaged_ranges)
-		return;
-	for (uint64_t i = 0; i < r->damaged_ranges && i < SUTRA_WAL_DAMAGES; i++) {
-		sutra_wal_damage_text(&r->damages[i], text, sizeof(text));
-		sutra_log(SUTRA_ERROR, "storage", "damage in the log", "range=\"%s\"", text);
-	}
-	sutra_log(SUTRA_ERROR, "storage", "the log is damaged; the rest was kept",
-		  "ranges=%llu bytes=%llu missing_segments=%llu lost_records=%s%llu%s",
-		  (unsigned long long)r->damaged_ranges, (unsigned long long)r->damaged_bytes,
-		  (unsigned long long)r->missing_segments, r->lost_more ? ">=" : "",
-		  (unsigned long long)r->lost_records,
-		  may_be_stale(r) ? " note=\"a delete or a newer value may be among them: what was read "
-				    "before may be older than what was acknowledged\"" : "");
-}
-
 static int open_engine(struct storage *s, struct sutra_err *err)
 {
 	const struct sutra_engine_options o = {
@@ -143,19 +111,8 @@ static int open_engine(struct storage *s, struct sutra_err *err)
 	sutra_log(SUTRA_INFO, "storage", "replayed", "dir=\"%s\" records=%llu bytes=%llu took_s=%.3f",
 		  s->settings.path, (unsigned long long)s->replay.records,
 		  (unsigned long long)s->replay.bytes, sutra_service_uptime());
-	tell_damage(&s->replay);
+	storage_log_damage(&s->replay);
 	return 0;
-}
-
-/* Waits for the signal and ends the loop. */
-static void *wait_for_signal(void *arg)
-{
-	static enum sutra_service_signal got;
-	struct storage *s = arg;
-
-	got = sutra_service_wait();
-	sutra_tcp_stop(s->tcp, GRACE_NS);
-	return &got;
 }
 
 /* What a client meets at a limit is told in the log as well, once a minute at most. */
@@ -212,10 +169,22 @@ static unsigned max_connections(const struct storage *s)
 	return n;
 }
 
-static int serve(struct storage *s, char **argv, struct sutra_err *err)
+static int open_storage(void *ctx, struct sutra_err *err)
 {
-	int fds[MAX_SOCKETS], n, rc = sutra_listen_open(sutra_listen_for(s->settings.host, (int)s->settings.port), 4096, fds,
-							MAX_SOCKETS, &n, err);
+	struct storage *s = ctx;
+
+	s->always = !strcmp(s->settings.wal_sync, "always");
+	s->decoder = sutra_alloc(sizeof(*s->decoder));
+	if (!s->decoder)
+		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
+	sutra_decoder_init(s->decoder);
+	sutra_buf_init(&s->pairs, 1 << 16);
+	return open_engine(s, err);
+}
+
+static int start(void *ctx, const int *fds, int n, struct sutra_err *err)
+{
+	struct storage *s = ctx;
 	const struct sutra_tcp_options o = {
 		.fds = fds,
 		.n_fds = n,
@@ -230,105 +199,69 @@ static int serve(struct storage *s, char **argv, struct sutra_err *err)
 		.tick = on_tick,
 		.ctx = s,
 	};
-	pthread_t waiter;
-	void *signal;
+	int rc = sutra_tcp_new(&o, &s->tcp, err);
 
-	rc = rc ? rc : sutra_tcp_new(&o, &s->tcp, err);
-	rc = rc ? rc : sync_start(s, err);
-	if (!rc && pthread_create(&waiter, NULL, wait_for_signal, s))
-		rc = sutra_fail(err, SUTRA_E_IO, "cannot start a thread");
-	if (rc)
-		return rc;
-	sutra_log(SUTRA_INFO, "storage", "listening", "addr=%s role=%s sync=%s",
-		  sutra_listen_for(s->settings.host, (int)s->settings.port), s->settings.role, s->settings.wal_sync);
-	sutra_tcp_run(s->tcp);
-	pthread_join(waiter, &signal);
+	return rc ? rc : sync_start(s, err);
+}
+
+static void listening(void *ctx, const char *address)
+{
+	const struct storage *s = ctx;
+
+	sutra_log(SUTRA_INFO, "storage", "listening", "addr=%s role=%s sync=%s", address, s->settings.role,
+		  s->settings.wal_sync);
+}
+
+static void run(void *storage) { sutra_tcp_run(((struct storage *)storage)->tcp); }
+static void stop(void *storage) { sutra_tcp_stop(((struct storage *)storage)->tcp, GRACE_NS); }
+
+static void flush(void *ctx)
+{
+	struct storage *s = ctx;
+
 	sync_end(s);
 	sutra_tcp_free(s->tcp);
 	sutra_engine_close(s->engine);
 	sutra_log(SUTRA_INFO, "storage", "stopped", NULL);
-	if (*(enum sutra_service_signal *)signal == SUTRA_SIG_RESTART)
-		return sutra_service_reexec(fds, n, argv, err);
-	return 0;
 }
 
-static int print_record(void *quiet, uint64_t lsn, enum sutra_log_record type, const void *body, size_t n)
+static void close_storage(void *ctx)
 {
-	static const char *const names[] = { "?", "put", "delete", "clear" };
+	struct storage *s = ctx;
 
-	if (!*(bool *)quiet)
-		printf("%llu %s %zu bytes\n", (unsigned long long)lsn, names[type <= 3 ? type : 0], n);
-	return 0;
-}
-
-static int inspect(const char *dir, bool quiet)
-{
-	struct sutra_wal_report r;
-	struct sutra_err err;
-	char text[256];
-
-	if (sutra_wal_replay(dir, print_record, &quiet, &r, &err)) {
-		sutra_shown_printf(stderr, "sutra-storage: %s\n", err.message);
-		return 1;
-	}
-	printf("%llu records in %llu frames in %llu segments, %llu bytes\n", (unsigned long long)r.records,
-	       (unsigned long long)r.frames, (unsigned long long)r.segments, (unsigned long long)r.bytes);
-	if (r.torn_bytes)
-		printf("torn end: %llu bytes\n", (unsigned long long)r.torn_bytes);
-	if (r.damaged_ranges)
-		printf("damage: %llu ranges, %llu bytes, %llu segments missing\n",
-		       (unsigned long long)r.damaged_ranges, (unsigned long long)r.damaged_bytes,
-		       (unsigned long long)r.missing_segments);
-	for (uint64_t i = 0; i < r.damaged_ranges && i < SUTRA_WAL_DAMAGES; i++) {
-		sutra_wal_damage_text(&r.damages[i], text, sizeof(text));
-		printf("  %s\n", text);
-	}
-	if (may_be_stale(&r))
-		printf("lost: %s%llu records; a delete or a newer value may be among them\n",
-		       r.lost_more ? "at least " : "", (unsigned long long)r.lost_records);
-	return r.damaged_ranges ? 1 : 0;
-}
-
-static int usage(FILE *out, int code)
-{
-	fputs("usage: sutra-storage [--settings | --version | --help | --check DIR | --dump DIR]\n"
-	      "the cache shard on port 50052; configured by environment variables\n",
-	      out);
-	return code;
+	sutra_decoder_release(s->decoder);
+	sutra_free(s->decoder);
+	sutra_buf_release(&s->pairs);
+	sutra_settings_release(settings, s);
 }
 
 int main(int argc, char **argv)
 {
+	static const struct sutra_daemon_command commands[] = {
+		{ "--check", " DIR", 1, 1, storage_check },
+		{ "--dump", " DIR", 1, 1, storage_dump },
+		{ 0 },
+	};
 	static struct storage s;
-	struct sutra_err err = { 0 };
-	int rc;
+	const struct sutra_daemon d = {
+		.name = "storage",
+		.area = "storage",
+		.help = "the cache shard on port 50052",
+		.settings = settings,
+		.commands = commands,
+		.ctx = &s,
+		.host = &s.settings.host,
+		.port = &s.settings.port,
+		.open = open_storage,
+		.listening = listening,
+		.health = storage_health,
+		.metrics = storage_metrics,
+		.start = start,
+		.run = run,
+		.stop = stop,
+		.flush = flush,
+		.close = close_storage,
+	};
 
-	if (argc == 2 && !strcmp(argv[1], "--settings"))
-		return sutra_settings_print(settings, stdout), 0;
-	if (argc == 2 && !strcmp(argv[1], "--version"))
-		return puts("sutra-storage " SUTRA_VERSION) < 0;
-	if (argc == 3 && (!strcmp(argv[1], "--check") || !strcmp(argv[1], "--dump")))
-		return inspect(argv[2], !strcmp(argv[1], "--check"));
-	if (argc > 1)
-		return strcmp(argv[1], "--help") && strcmp(argv[1], "-h") ? usage(stderr, 2) :
-									    usage(stdout, 0);
-	rc = sutra_service_init("storage", &err);
-	rc = rc ? rc : sutra_settings_load(settings, &s.settings, &err);
-	s.always = !rc && !strcmp(s.settings.wal_sync, "always");
-	s.decoder = rc ? NULL : sutra_alloc(sizeof(*s.decoder));
-	if (!rc && !s.decoder)
-		rc = sutra_fail(&err, SUTRA_E_NOMEM, "out of memory");
-	if (!rc)
-		sutra_decoder_init(s.decoder);
-	sutra_buf_init(&s.pairs, 1 << 16);
-	rc = rc ? rc : open_engine(&s, &err);
-	rc = rc ? rc : serve(&s, argv, &err);
-	sutra_decoder_release(s.decoder);
-	sutra_free(s.decoder);
-	sutra_buf_release(&s.pairs);
-	sutra_settings_release(settings, &s.settings);
-	if (!rc)
-		return 0;
-	sutra_shown_printf(stderr, "sutra-storage: %s%s%s\n", err.message, *err.hint ? "; " : "", err.hint);
-	return sutra_err_exit(rc);
+	return sutra_daemon_main(&d, argc, argv);
 }

@@ -3,16 +3,16 @@
 
 #include "base/buf.h"
 #include "base/metric.h"
+#include "daemon/daemon.h"
 #include "net/plain.h"
-#include "daemon/service.h"
 #include "storage.h"
 
-static void add_health(struct storage *s, struct sutra_buf *b)
+const char *storage_health(void *storage, struct sutra_buf *b)
 {
+	struct storage *s = storage;
 	struct sutra_engine_stats e;
 
 	sutra_engine_stats(s->engine, &e);
-	sutra_service_health(b, NULL);
 	sutra_buf_addf(b, ",\"role\":\"%s\",\"concepts\":%llu,\"writes\":\"%s\"", s->settings.role,
 		       (unsigned long long)e.concepts, e.read_only ? "read_only" : "ok");
 	if (e.read_only) {
@@ -21,11 +21,12 @@ static void add_health(struct storage *s, struct sutra_buf *b)
 			sutra_buf_addc(b, *at < ' ' || *at == '"' || *at == '\\' ? ' ' : *at);
 		sutra_buf_addc(b, '"');
 	}
-	sutra_buf_adds(b, "}\n");
+	return NULL;
 }
 
-static void add_metrics(struct storage *s, struct sutra_buf *b)
+void storage_metrics(void *storage, struct sutra_buf *b)
 {
+	struct storage *s = storage;
 	struct sutra_engine_stats e;
 	struct sutra_tcp_counts t;
 
@@ -79,12 +80,12 @@ static void answer(struct storage *s, struct sutra_tcp_conn *c, const struct sut
 		sutra_buf_adds(&body, "{\"error\":{\"code\":\"method_not_allowed\",\"message\":\"only GET is taken\","
 				      "\"hint\":\"\"}}\n");
 	} else if (!strcmp(r->path, "/health")) {
-		add_health(s, &body);
+		status = sutra_daemon_health(&body);
 	} else if (!strcmp(r->path, "/ping")) {
 		sutra_buf_adds(&body, "{\"pong\":true}\n");
 	} else {
 		type = "text/plain; version=0.0.4";
-		add_metrics(s, &body);
+		sutra_daemon_metrics(&body);
 	}
 	sutra_plain_answer(sutra_tcp_out(c), r, status, type, allow, &body);
 	sutra_buf_release(&body);

@@ -49,6 +49,14 @@ struct storage {
 /* Answers one request: frames (operations.c) and HTTP (plain_routes.c). */
 void storage_answer(struct storage *s, struct sutra_tcp_conn *c, const void *payload, size_t n);
 size_t storage_http(struct storage *s, struct sutra_tcp_conn *c, const char *p, size_t n);
+/* Their parts of /health and /metrics (daemon/daemon.h). */
+const char *storage_health(void *storage, struct sutra_buf *b);
+void storage_metrics(void *storage, struct sutra_buf *b);
+/* What the replay of the log met (inspect.c), into the log; and as programs of their own: --check, --dump
+ * DIR print it and are 1 if there is damage. */
+void storage_log_damage(const struct sutra_wal_report *r);
+int storage_check(void *storage, char **dir, int n, struct sutra_err *err);
+int storage_dump(void *storage, char **dir, int n, struct sutra_err *err);
 /* Group commit and sync (sync.c): callbacks of the loop. */
 int sync_start(struct storage *s, struct sutra_err *err);
 void sync_end(struct storage *s);
