@@ -6,7 +6,7 @@
 #include "base/str.h"
 #include "load/advice.h"
 #include "probe/cachestats.h"
-#include "load/openload.h"
+#include "load/load.h"
 #include "load/textsource.h"
 #include "sutra/command.h"
 #include "probe/gateway.h"
@@ -79,13 +79,13 @@ static int read_input(struct sutra_advice_input *in)
 /* texts/s that the deployed replicas compute together: callers enough to keep them busy. */
 static int measure_rate(const char *url, size_t replicas, double *ret, struct sutra_err *err)
 {
-	struct sutra_open_options o = { .base = url, .connections = (unsigned)replicas * CALLERS_A_REPLICA,
+	struct sutra_load_options o = { .base = url, .connections = (unsigned)replicas * CALLERS_A_REPLICA,
 					.timeout_ns = CALL_NS, .deadline_ns = UINT64_MAX, .span_ns = MEASURE_NS,
 					.next = sutra_textsource_next };
 	struct sutra_textsource *texts;
 	struct sutra_progress progress;
-	struct sutra_open_result t;
-	struct sutra_open *load;
+	struct sutra_load_result t;
+	struct sutra_load *load;
 	uint64_t nonce;
 	int rc;
 
@@ -94,19 +94,19 @@ static int measure_rate(const char *url, size_t replicas, double *ret, struct su
 	if (rc)
 		return rc;
 	o.user = texts;
-	rc = sutra_open_start(&o, &load, err);
+	rc = sutra_load_start(&o, &load, err);
 	if (!rc) {
 		sutra_progress_init(&progress, common.color, common.quiet);
-		while (!sutra_open_done(load, TICK_NS))
+		while (!sutra_load_done(load, TICK_NS))
 			sutra_progress_state(&progress, "measuring the deployed stack, 3 s", NULL);
 		sutra_progress_clear(&progress);
-		sutra_open_finish(load, &t);
+		sutra_load_finish(load, &t);
 		if (t.failed || !t.ok)
 			rc = sutra_fail(err, SUTRA_E_UNAVAILABLE, "%llu of %llu requests failed, the first with %s",
 					(unsigned long long)t.failed, (unsigned long long)t.sent, t.first_failure);
 		else
 			*ret = (double)t.ok / ((double)t.wall_ns / 1e9);
-		sutra_open_result_release(&t);
+		sutra_load_result_release(&t);
 	}
 	sutra_textsource_free(texts);
 	return rc;

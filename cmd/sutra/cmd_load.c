@@ -11,7 +11,7 @@
 #include "load/ask.h"
 #include "probe/cachestats.h"
 #include "load/loadreport.h"
-#include "load/openload.h"
+#include "load/load.h"
 #include "load/textsource.h"
 #include "sutra/apply.h"
 #include "sutra/command.h"
@@ -56,7 +56,7 @@ struct levels {
 };
 
 struct course {
-	struct sutra_open_options o;
+	struct sutra_load_options o;
 	char *url;
 	struct sutra_strv gateways;	/* whose cache counters tell; none: unknown */
 	struct sutra_textsource *texts;
@@ -92,7 +92,7 @@ static int check_options(struct course *c)
 		return command_usage("--interval must be 10ms to 1h");
 	if (timeout_ns == UINT64_MAX)
 		return command_usage("--timeout must end: a service that hangs would hold the load for ever");
-	c->o = (struct sutra_open_options){
+	c->o = (struct sutra_load_options){
 		.rate = connections ? 0 : rate,
 		.connections = (unsigned)connections,
 		.timeout_ns = timeout_ns,
@@ -156,10 +156,11 @@ static int knock(struct course *c, struct sutra_err *err)
 	struct sutra_embed_answer a = { 0 };
 	struct sutra_buf text;
 	const char *words;
+	uint32_t id;
 	int rc;
 
 	sutra_buf_init(&text, 1 << 18);
-	sutra_textsource_next(c->texts, &text);
+	sutra_textsource_next(c->texts, &text, &id);
 	words = sutra_buf_str(&text);
 	rc = sutra_embed(c->url, &(struct sutra_embed_request){ .texts = &words, .n = 1, .dimension = dimension },
 			 timeout_ns, NULL, &a, err);
@@ -186,13 +187,13 @@ static bool read_levels(const struct course *c, struct levels *ret)
 	return c->gateways.n > 0;
 }
 
-static void show(struct sutra_progress *p, struct sutra_open *load, uint64_t began)
+static void show(struct sutra_progress *p, struct sutra_load *load, uint64_t began)
 {
 	double passed = (double)(sutra_clock_ns() - began) / 1e9;
-	struct sutra_open_result t;
+	struct sutra_load_result t;
 	char detail[160], of[32] = "";
 
-	sutra_open_look(load, &t);
+	sutra_load_look(load, &t);
 	if (duration_ns != UINT64_MAX)
 		snprintf(of, sizeof(of), " of %.0f s", (double)duration_ns / 1e9);
 	snprintf(detail, sizeof(detail), "%.0f%s%s, %llu sent, %llu answered, %llu failed, P99 %.1f ms", passed, of,
@@ -202,24 +203,25 @@ static void show(struct sutra_progress *p, struct sutra_open *load, uint64_t beg
 }
 
 /* Until everything is sent and answered, or a signal asks for the end. */
-static int drive(struct course *c, struct sutra_open_result *ret, struct sutra_err *err)
+static int drive(struct course *c, struct sutra_load_result *ret, struct sutra_err *err)
 {
 	struct sutra_progress progress;
 	struct levels before, after;
 	uint64_t began = sutra_clock_ns();
-	struct sutra_open *load;
+	struct sutra_load *load;
 	int rc;
 
 	c->has_levels = read_levels(c, &before);
 	c->o.base = c->url;
 	c->o.user = c->texts;
-	rc = sutra_open_start(&c->o, &load, err);
+	rc = sutra_load_start(&c->o, &load, err);
 	if (rc)
 		return rc;
 	sutra_progress_init(&progress, common.color, common.quiet);
-	while (!sutra_open_done(load, TICK_NS) && !apply_stopped)
+	while (!sutra_load_done(load, TICK_NS) && !apply_stopped)
 		show(&progress, load, began);
-	sutra_open_finish(load, ret);
+	sutra_load_stop(load);
+	sutra_load_finish(load, ret);
 	sutra_progress_clear(&progress);
 	c->has_levels = c->has_levels && read_levels(c, &after);
 	if (c->has_levels)
@@ -369,7 +371,7 @@ static int exit_code(const struct sutra_load_run *r, const char *doubt)
 	return r->result->failed ? EXIT_NO : EXIT_YES;
 }
 
-static int report(struct course *c, const struct sutra_open_result *t, int64_t started_us)
+static int report(struct course *c, const struct sutra_load_result *t, int64_t started_us)
 {
 	struct sutra_load_run r = { .url = c->url, .asked = &c->o, .result = t, .started_us = started_us,
 				    .interrupted = apply_stopped, .max_late_ns = max_late_ns,
@@ -401,7 +403,7 @@ static int report(struct course *c, const struct sutra_open_result *t, int64_t s
 static int run(int n, char **argv)
 {
 	struct course c = { 0 };
-	struct sutra_open_result t;
+	struct sutra_load_result t;
 	struct sutra_err err;
 	int64_t started_us;
 	int code;
@@ -424,7 +426,7 @@ static int run(int n, char **argv)
 		goto out;
 	}
 	code = report(&c, &t, started_us);
-	sutra_open_result_release(&t);
+	sutra_load_result_release(&t);
 out:
 	close_course(&c);
 	return code;

@@ -4,7 +4,6 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/file.h"
-#include "check/replay.h"
 #include "sutra/command.h"
 #include "sutra/validate/validate_run.h"
 #include "term/table.h"

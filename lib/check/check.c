@@ -80,7 +80,7 @@ double sutra_check_parameter(const struct sutra_check *c, const char *name)
 	return 0;
 }
 
-void sutra_check_timeline(struct sutra_check_run *r, const struct sutra_open_bucket *b, size_t n)
+void sutra_check_timeline(struct sutra_check_run *r, const struct sutra_load_bucket *b, size_t n)
 {
 	sutra_free(r->result->timeline);
 	r->result->timeline = sutra_calloc(n + 1, sizeof(*b));

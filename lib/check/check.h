@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
-#include "load/openload.h"
+#include "load/workload.h"
 #include "check/suite.h"
 #include "probe/probe.h"
 
@@ -75,7 +75,7 @@ struct sutra_result {
 	double duration_ms;
 	unsigned attempts;
 	char *evidence;		/* not passed: last reply, counters, log; NULL: none */
-	struct sutra_open_bucket *timeline;	/* of an open loop; NULL: none */
+	struct sutra_load_bucket *timeline;	/* of an open loop; NULL: none */
 	size_t n_timeline;
 };
 
@@ -98,6 +98,8 @@ int sutra_outcome_exit(const struct sutra_outcome *o);
 
 /* A parameter of a check, by name; 0 when its kind has none of that name. */
 double sutra_check_parameter(const struct sutra_check *c, const char *name);
+/* The workload that a check of kind "workload" describes. */
+struct sutra_workload_spec sutra_workload_of(const struct sutra_check *c);
 
 /* --- what a kind's function works with --- */
 
@@ -131,7 +133,7 @@ void sutra_check_set(struct sutra_check_run *r, const char *name, double v);
 void sutra_check_say(struct sutra_check_run *r, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 /* Keeps a copy of an open loop's timeline for the report. */
-void sutra_check_timeline(struct sutra_check_run *r, const struct sutra_open_bucket *b, size_t n);
+void sutra_check_timeline(struct sutra_check_run *r, const struct sutra_load_bucket *b, size_t n);
 double sutra_check_param(const struct sutra_check_run *r, const char *name);
 void sutra_check_progress(const struct sutra_check_run *r, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));

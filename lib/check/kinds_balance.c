@@ -125,9 +125,10 @@ static int start_fresh(struct sutra_check_run *r, struct source *s, size_t n, un
 {
 	struct sutra_load_options o = {
 		.base = r->env->gateway,
-		.parallel = parallel,
+		.connections = parallel,
 		.timeout_ns = REQUEST_NS,
 		.deadline_ns = r->env->deadline_ns,
+		.levels = true,
 		.next = next_fresh,
 		.user = s,
 	};
@@ -272,7 +273,7 @@ static int run_parallel(struct sutra_check_run *r, struct sutra_err *err)
 		return rc;
 	bad = t.failed + n - t.sent;
 	second = (double)(n - bad) / ((double)t.wall_ns / 1e9);
-	p95 = (double)sutra_histogram_quantile(t.all, 0.95) / 1e6;
+	p95 = (double)sutra_histogram_quantile(t.response, 0.95) / 1e6;
 	words = words < limit ? words : limit;
 	sutra_check_set(r, "ok", (double)(n - bad));
 	sutra_check_set(r, "words", words);

@@ -17,7 +17,6 @@
 #include "probe/cachestats.h"
 #include "check/kinds.h"
 #include "load/load.h"
-#include "check/replay.h"
 #include "load/workload.h"
 #include "net/fetch.h"
 
@@ -302,11 +301,14 @@ static int replay(struct sutra_check_run *r, const struct sutra_workload *w, boo
 {
 	struct sutra_replay p = { .base = r->env->gateway,
 				  .parallel = (unsigned)sutra_check_param(r, "parallel"),
+				  .deadline_ns = r->env->deadline_ns,
+				  .progress = r->env->progress,
+				  .user = r->env->user,
 				  .workload = w,
 				  .today = today,
 				  .what = r->check->id };
 
-	return sutra_replay_run(&p, r->env, ret, err);
+	return sutra_replay_run(&p, ret, err);
 }
 
 static void report_workload(struct sutra_check_run *r, const struct sutra_workload *w,
@@ -320,7 +322,7 @@ static void report_workload(struct sutra_check_run *r, const struct sutra_worklo
 	sutra_check_set(r, "l2_percent", l2);
 	sutra_check_set(r, "total_percent", l1 + l2);
 	sutra_check_set(r, "off_points", fmax(fabs(l1 - want1), fabs(l2 - want2)));
-	sutra_check_set(r, "mean_ms", sutra_histogram_mean(t->all) / 1e6);
+	sutra_check_set(r, "mean_ms", sutra_histogram_mean(t->response) / 1e6);
 	sutra_check_set(r, "l1_ms", (double)sutra_histogram_quantile(t->level[SUTRA_LEVEL_L1], 0.5) / 1e6);
 	sutra_check_set(r, "l2_ms", (double)sutra_histogram_quantile(t->level[SUTRA_LEVEL_L2], 0.5) / 1e6);
 	sutra_check_set(r, "computed_ms",

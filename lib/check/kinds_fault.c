@@ -11,7 +11,7 @@
 #include "base/clock.h"
 #include "check/check.h"
 #include "check/kinds.h"
-#include "load/openload.h"
+#include "load/load.h"
 #include "load/workload.h"
 #include "deploy/haproxy_csv.h"
 
@@ -21,18 +21,20 @@ enum { MAX_VICTIMS = 2 };
 
 struct course {
 	struct sutra_check_run *r;
-	struct sutra_open *load;
+	struct sutra_load *load;
 	const char *victims[MAX_VICTIMS];
 	size_t n_victims;
 	uint64_t fault_ns, down_ns, back_ns;	/* monotonic; 0: not seen */
 	int64_t retries;	/* of the balancer so far; -1: not read yet */
 };
 
-static void next_text(void *user, struct sutra_buf *text)
+static bool next_text(void *user, struct sutra_buf *text, uint32_t *ret_id)
 {
 	struct course *c = user;
 
-	sutra_fresh_text(c->r->shared->nonce, c->r->shared->fresh++, 10, text);
+	*ret_id = c->r->shared->fresh++;
+	sutra_fresh_text(c->r->shared->nonce, *ret_id, 10, text);
+	return true;
 }
 
 static void rest(uint64_t ns)
@@ -65,7 +67,7 @@ static bool look(struct course *c)
 				c->down_ns = sutra_clock_ns();
 	}
 	if (c->load && c->retries >= 0 && retries > c->retries)
-		sutra_open_retried(c->load, (uint32_t)(retries - c->retries));
+		sutra_load_retried(c->load, (uint32_t)(retries - c->retries));
 	c->retries = retries;
 	sutra_haproxy_release(&s);
 	return all_up;
@@ -186,7 +188,7 @@ static void choose_victims(struct course *c, size_t wanted)
 		c->victims[c->n_victims++] = c->r->env->replica_names[i];
 }
 
-static void report(struct course *c, const struct sutra_open_result *t)
+static void report(struct course *c, const struct sutra_load_result *t)
 {
 	char down[48] = "", back[48] = "";
 
@@ -211,7 +213,7 @@ static void report(struct course *c, const struct sutra_open_result *t)
 	sutra_check_timeline(c->r, t->buckets, t->n_buckets);
 }
 
-static int judge(struct course *c, const struct sutra_open_result *t)
+static int judge(struct course *c, const struct sutra_load_result *t)
 {
 	if (t->failed)
 		return sutra_check_no(c->r, "%llu of %llu requests failed, the first with %s",
@@ -227,20 +229,20 @@ static int run_course(struct sutra_check_run *r, size_t victims, int (*fault)(st
 		      struct sutra_err *err)
 {
 	struct course c = { .r = r, .retries = -1 };
-	const struct sutra_open_options o = { .base = r->env->front,
+	const struct sutra_load_options o = { .base = r->env->front,
 					      .rate = sutra_check_param(r, "rate"),
 					      .timeout_ns = 20 * (uint64_t)SECOND_NS,
 					      .deadline_ns = r->env->deadline_ns,
 					      .next = next_text,
 					      .user = &c };
-	struct sutra_open_result t;
+	struct sutra_load_result t;
 	uint64_t around = (uint64_t)(sutra_check_param(r, "around_s") * 1e9);
 	int rc, no;
 
 	choose_victims(&c, victims);
 	if (!r->env->kill || !r->env->wait || c.n_victims < victims)
 		return sutra_check_skip(r, "needs replicas that are deployed here");
-	rc = sutra_open_start(&o, &c.load, err);
+	rc = sutra_load_start(&o, &c.load, err);
 	if (rc)
 		return rc;
 	rest(sutra_check_time(r, around));
@@ -248,13 +250,14 @@ static int run_course(struct sutra_check_run *r, size_t victims, int (*fault)(st
 	c.fault_ns = sutra_clock_ns();
 	rc = fault(&c, err);
 	rest(sutra_check_time(r, around));
-	sutra_open_finish(c.load, &t);
+	sutra_load_stop(c.load);
+	sutra_load_finish(c.load, &t);
 	if (t.sent_rate < 0.99 * t.asked_rate && !rc)
 		rc = sutra_fail(err, SUTRA_E_UNAVAILABLE, "only %.1f of %.1f requests/s could be sent", t.sent_rate,
 				t.asked_rate);
 	report(&c, &t);
 	no = rc ? rc : judge(&c, &t);
-	sutra_open_result_release(&t);
+	sutra_load_result_release(&t);
 	return no;
 }
 

@@ -48,12 +48,12 @@ static json_t *curve(const struct sutra_histogram *h)
 	return list;
 }
 
-static json_t *timeline(const struct sutra_open_options *o, const struct sutra_open_result *r)
+static json_t *timeline(const struct sutra_load_options *o, const struct sutra_load_result *r)
 {
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < r->n_buckets; i++) {
-		const struct sutra_open_bucket *b = &r->buckets[i];
+		const struct sutra_load_bucket *b = &r->buckets[i];
 		json_t *row = json_pack("{s:I, s:I, s:I, s:I}", "t_ms", (json_int_t)(i * o->bucket_ms), "sent",
 					(json_int_t)b->sent, "ok", (json_int_t)b->ok, "failed",
 					(json_int_t)b->failed);
@@ -70,7 +70,7 @@ static json_t *timeline(const struct sutra_open_options *o, const struct sutra_o
 
 void sutra_load_doubt(const struct sutra_load_run *r, char *out, size_t size)
 {
-	const struct sutra_open_result *t = r->result;
+	const struct sutra_load_result *t = r->result;
 	uint64_t late = sutra_histogram_quantile(t->lateness, 0.99);
 
 	*out = '\0';
@@ -87,7 +87,7 @@ void sutra_load_doubt(const struct sutra_load_run *r, char *out, size_t size)
 
 static json_t *asked(const struct sutra_load_run *r)
 {
-	const struct sutra_open_options *o = r->asked;
+	const struct sutra_load_options *o = r->asked;
 	json_t *doc = json_object();
 
 	if (o->rate > 0)
@@ -103,7 +103,7 @@ static json_t *asked(const struct sutra_load_run *r)
 
 static void add_counts(json_t *doc, const struct sutra_load_run *r)
 {
-	const struct sutra_open_result *t = r->result;
+	const struct sutra_load_result *t = r->result;
 	double wall = (double)t->wall_ns / 1e9;
 
 	json_object_set_new(doc, "sent", json_integer((json_int_t)t->sent));
@@ -123,7 +123,7 @@ static void add_counts(json_t *doc, const struct sutra_load_run *r)
 
 json_t *sutra_load_document(const struct sutra_load_run *r, int exit_code)
 {
-	const struct sutra_open_result *t = r->result;
+	const struct sutra_load_result *t = r->result;
 	char when[SUTRA_RFC3339_LEN], doubt[400];
 	json_t *doc = json_object();
 	struct sutra_buf url;

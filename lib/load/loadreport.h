@@ -11,12 +11,12 @@
 #include <stdbool.h>
 
 #include "base/err.h"
-#include "load/openload.h"
+#include "load/load.h"
 
 struct sutra_load_run {
 	const char *url;
-	const struct sutra_open_options *asked;
-	const struct sutra_open_result *result;
+	const struct sutra_load_options *asked;
+	const struct sutra_load_result *result;
 	json_t *texts;		/* sutra_textsource_document; borrowed */
 	int64_t started_us;	/* wall clock */
 	bool interrupted;

@@ -104,7 +104,7 @@ void sutra_textsource_free(struct sutra_textsource *s)
 	sutra_free(s);
 }
 
-void sutra_textsource_next(void *source, struct sutra_buf *text)
+bool sutra_textsource_next(void *source, struct sutra_buf *text, uint32_t *ret_id)
 {
 	struct sutra_textsource *s = source;
 	size_t at = s->at++;
@@ -115,6 +115,8 @@ void sutra_textsource_next(void *source, struct sutra_buf *text)
 		sutra_workload_text(s->workload, s->workload->trace[at % zipf.trace], text);
 	else
 		sutra_fresh_text(s->nonce, (uint32_t)at, FRESH_WORDS, text);
+	*ret_id = (uint32_t)at;
+	return true;
 }
 
 json_t *sutra_textsource_document(const struct sutra_textsource *s)

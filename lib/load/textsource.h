@@ -8,6 +8,7 @@
 #define SUTRA_LOAD_TEXTSOURCE_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/buf.h"
@@ -23,8 +24,8 @@ int sutra_textsource_zipf(struct sutra_textsource **ret, struct sutra_err *err);
 /* Texts of 8 words that the nonce decides. */
 int sutra_textsource_fresh(uint64_t nonce, struct sutra_textsource **ret, struct sutra_err *err);
 void sutra_textsource_free(struct sutra_textsource *s);
-/* Appends the next text; for sutra_open_options.next. */
-void sutra_textsource_next(void *source, struct sutra_buf *text);
+/* Appends the next text and counts it in *ret_id; always true. For sutra_load_options.next. */
+bool sutra_textsource_next(void *source, struct sutra_buf *text, uint32_t *ret_id);
 /* {"source":"zipf","distinct":2000,...}; the caller's reference. */
 json_t *sutra_textsource_document(const struct sutra_textsource *s);
 

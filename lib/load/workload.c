@@ -10,10 +10,14 @@
 #include "load/workload.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 #include <xxhash.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
+
+static const uint64_t TICK_NS = 100000000;
 
 static const char *const words[256] = {
 	"able", "acid", "age", "air", "amber", "angle", "apple", "arch", "area", "army", "arrow", "art",
@@ -222,5 +226,61 @@ int sutra_workload_expect(const struct sutra_workload *w, size_t l1_size, size_t
 	if (rc)
 		return sutra_fail(err, rc, "out of memory for the cache simulation");
 	*ret = e;
+	return 0;
+}
+
+struct course {
+	const struct sutra_workload *w;
+	const uint32_t *ids;
+	size_t n, at;
+};
+
+static bool next_text(void *user, struct sutra_buf *text, uint32_t *ret_id)
+{
+	struct course *c = user;
+
+	if (c->at == c->n)
+		return false;
+	*ret_id = c->ids[c->at++];
+	sutra_workload_text(c->w, *ret_id, text);
+	return true;
+}
+
+int sutra_replay_run(const struct sutra_replay *p, struct sutra_load_result *ret, struct sutra_err *err)
+{
+	const struct sutra_workload *w = p->workload;
+	struct course c = { w, p->today ? w->trace : w->fill, p->today ? w->spec.trace : w->spec.fill, 0 };
+	struct sutra_load_options o = { .base = p->base,
+					.connections = p->parallel,
+					.deadline_ns = p->deadline_ns,
+					.dimension = p->dimension,
+					.levels = true,
+					.next = next_text,
+					.user = &c };
+	const char *part = p->today ? "today" : "yesterday";
+	struct sutra_load_result result;
+	struct sutra_load *l;
+	int rc = sutra_load_start(&o, &l, err);
+
+	if (rc)
+		return rc;
+	while (!sutra_load_done(l, TICK_NS)) {
+		char detail[64];
+
+		snprintf(detail, sizeof(detail), "%s: %llu of %zu", part,
+			 (unsigned long long)sutra_load_answered(l), c.n);
+		if (p->progress)
+			p->progress(p->user, p->what, detail);
+	}
+	sutra_load_finish(l, &result);
+	if (result.failed || result.sent < c.n) {
+		rc = sutra_fail(err, sutra_clock_ns() >= p->deadline_ns ? SUTRA_E_TIMEOUT : SUTRA_E_UNAVAILABLE,
+				"%s's part of the workload: %llu of %zu requests failed, the first with %s", part,
+				(unsigned long long)(result.failed + c.n - result.sent), c.n,
+				result.failed ? result.first_failure : "the time limit");
+		sutra_load_result_release(&result);
+		return rc;
+	}
+	*ret = result;
 	return 0;
 }

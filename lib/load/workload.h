@@ -17,6 +17,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "load/load.h"
 
 struct sutra_workload_spec {
 	uint64_t seed;
@@ -47,5 +48,22 @@ void sutra_fresh_text(uint64_t nonce, uint32_t i, unsigned words, struct sutra_b
 /* The fill from empty caches, then L1 emptied, then the trace. l2_size 0: no L2. */
 int sutra_workload_expect(const struct sutra_workload *w, size_t l1_size, size_t l2_size,
 			  struct sutra_expected *ret, struct sutra_err *err);
+
+/* One part of a workload sent to a service, in its order, in a closed loop. */
+struct sutra_replay {
+	const char *base;
+	int64_t dimension;	/* 0: the service's default */
+	unsigned parallel;
+	uint64_t deadline_ns;	/* monotonic */
+	const struct sutra_workload *workload;
+	bool today;		/* the trace; else the fill */
+	const char *what;	/* names it in progress */
+	void (*progress)(void *user, const char *what, const char *detail);	/* or NULL */
+	void *user;
+};
+/* Until the last answer or the deadline. A request that failed, or was not sent in time, is
+ * SUTRA_E_UNAVAILABLE or SUTRA_E_TIMEOUT with the first failure's words; only on 0 is *ret the caller's to
+ * release. */
+int sutra_replay_run(const struct sutra_replay *p, struct sutra_load_result *ret, struct sutra_err *err);
 
 #endif

@@ -8,7 +8,6 @@
 #include "base/jsonio.h"
 #include "load/ask.h"
 #include "probe/cachestats.h"
-#include "check/replay.h"
 #include "report/report.h"
 
 static const uint64_t CALL_NS = 10000000000u, RESTART_NS = 30000000000u, SETTLE_NS = 3000000000u;
@@ -24,16 +23,15 @@ static void take(struct sutra_compare_stage *s, const struct sutra_load_result *
 	double n = (double)t->sent;
 
 	s->per_second = n / ((double)t->wall_ns / 1e9);
-	s->mean_ms = sutra_histogram_mean(t->all) / 1e6;
-	s->p50_ms = (double)sutra_histogram_quantile(t->all, 0.5) / 1e6;
-	s->p95_ms = (double)sutra_histogram_quantile(t->all, 0.95) / 1e6;
+	s->mean_ms = sutra_histogram_mean(t->response) / 1e6;
+	s->p50_ms = (double)sutra_histogram_quantile(t->response, 0.5) / 1e6;
+	s->p95_ms = (double)sutra_histogram_quantile(t->response, 0.95) / 1e6;
 	s->l1_percent = 100 * (double)t->texts[SUTRA_LEVEL_L1] / n;
 	s->l2_percent = 100 * (double)t->texts[SUTRA_LEVEL_L2] / n;
 }
 
 /* Today's part, timed; on a cache-less service yesterday's would change nothing. */
-static int measure(const struct sutra_check_env *env, struct sutra_replay *p,
-		   struct sutra_compare_stage *s, struct sutra_err *err)
+static int measure(struct sutra_replay *p, struct sutra_compare_stage *s, struct sutra_err *err)
 {
 	struct sutra_load_result t;
 	int rc;
@@ -41,7 +39,7 @@ static int measure(const struct sutra_check_env *env, struct sutra_replay *p,
 	p->today = true;
 	p->what = s->name;
 	p->dimension = s->dimension;
-	rc = sutra_replay_run(p, env, &t, err);
+	rc = sutra_replay_run(p, &t, err);
 	if (rc)
 		return rc;
 	take(s, &t);
@@ -61,7 +59,7 @@ static int fill(const struct sutra_check_env *env, struct sutra_replay *p, const
 	p->what = name;
 	p->dimension = 0;
 	rc = rc ? rc : sutra_workload_expect(p->workload, SIZE_MAX, SIZE_MAX, &e, err);
-	rc = rc ? rc : sutra_replay_run(p, env, &t, err);
+	rc = rc ? rc : sutra_replay_run(p, &t, err);
 	if (rc)
 		return rc;
 	sutra_load_result_release(&t);
@@ -84,7 +82,7 @@ static int one_replica_with_cache(const struct sutra_check_env *env,
 	}
 	rc = rc ? rc : actions->start(env->user, env->replicas[0], base, sizeof(base), err);
 	if (!rc) {
-		rc = measure(env, p, s, err);
+		rc = measure(p, s, err);
 		actions->stop(env->user);
 	}
 	return rc;
@@ -98,7 +96,7 @@ static int whole_stack(const struct sutra_check_env *env, struct sutra_replay *p
 	p->base = env->gateway;
 	rc = fill(env, p, s->name, err);
 	rc = rc ? rc : env->restart(env->user, env->names[SUTRA_LOGS_GATEWAY], left(env, RESTART_NS), err);
-	return rc ? rc : measure(env, p, s, err);
+	return rc ? rc : measure(p, s, err);
 }
 
 int sutra_compare_run(const struct sutra_check_env *env, const struct sutra_compare_actions *actions,
@@ -106,7 +104,8 @@ int sutra_compare_run(const struct sutra_check_env *env, const struct sutra_comp
 		      struct sutra_compare *ret, struct sutra_err *err)
 {
 	static const char *const names[] = { "baseline", "phase 0", "phase 0+1", "phase 0+1+2" };
-	struct sutra_replay p = { .parallel = parallel };
+	struct sutra_replay p = { .parallel = parallel, .deadline_ns = env->deadline_ns, .progress = env->progress,
+				  .user = env->user };
 	struct sutra_compare c = { .spec = *spec, .parallel = parallel };
 	struct sutra_workload *w;
 	int rc;
@@ -127,8 +126,8 @@ int sutra_compare_run(const struct sutra_check_env *env, const struct sutra_comp
 		c.stages[i] = (struct sutra_compare_stage){ .name = names[i], .dimension = env->dimension,
 							    .cached = i > 1 };
 	rc = sutra_info_read(env->replicas[0], "native_dimension", left(env, CALL_NS), &c.stages[0].dimension, err);
-	rc = rc ? rc : measure(env, &p, &c.stages[0], err);
-	rc = rc ? rc : measure(env, &p, &c.stages[1], err);
+	rc = rc ? rc : measure(&p, &c.stages[0], err);
+	rc = rc ? rc : measure(&p, &c.stages[1], err);
 	rc = rc ? rc : one_replica_with_cache(env, actions, &p, &c.stages[2], err);
 	rc = rc ? rc : whole_stack(env, &p, &c.stages[3], err);
 	sutra_workload_free(w);

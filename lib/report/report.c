@@ -273,10 +273,10 @@ static json_t *json_timeline(const struct sutra_result *r)
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < r->n_timeline; i++) {
-		const struct sutra_open_bucket *b = &r->timeline[i];
+		const struct sutra_load_bucket *b = &r->timeline[i];
 		json_t *o = json_object();
 
-		json_object_set_new(o, "t_ms", json_integer((json_int_t)(i * SUTRA_OPEN_BUCKET_MS)));
+		json_object_set_new(o, "t_ms", json_integer((json_int_t)(i * SUTRA_LOAD_BUCKET_MS)));
 		json_object_set_new(o, "sent", json_integer(b->sent));
 		json_object_set_new(o, "ok", json_integer(b->ok));
 		json_object_set_new(o, "retried", json_integer(b->retried));

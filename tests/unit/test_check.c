@@ -20,7 +20,6 @@
 #include "check/check.h"
 #include "report/compare.h"
 #include "load/load.h"
-#include "load/openload.h"
 #include "probe/promtext.h"
 #include "report/report.h"
 #include "check/suite.h"
@@ -401,35 +400,82 @@ static bool always(void *user, struct sutra_buf *text, uint32_t *ret_id)
 	return true;
 }
 
-static void always_open(void *user, struct sutra_buf *text) { sutra_buf_adds(text, "x"); }
-
 /* --timeout: a service that hangs holds no load behind its deadline, whatever each request may take. */
 static void no_load_outlives_its_deadline(void **state)
 {
 	uint64_t start = sutra_clock_ns(), deadline = start + 300000000u;
 	char base[64];
-	uint32_t id = 0;
-	const struct sutra_load_options o = { .base = base, .parallel = 4, .timeout_ns = 30000000000u,
+	uint32_t id = 0, open_id = 0;
+	const struct sutra_load_options o = { .base = base, .connections = 4, .timeout_ns = 30000000000u,
 					      .deadline_ns = deadline, .next = always, .user = &id };
-	const struct sutra_open_options open = { .base = base, .rate = 100, .timeout_ns = 30000000000u,
-						 .deadline_ns = deadline, .next = always_open };
+	const struct sutra_load_options open = { .base = base, .rate = 100, .timeout_ns = 30000000000u,
+						 .deadline_ns = deadline, .next = always, .user = &open_id };
 	int fd = silent(base);
-	struct sutra_load_result result;
-	struct sutra_open_result open_result;
-	struct sutra_load *load;
-	struct sutra_open *l;
+	struct sutra_load_result result, open_result;
+	struct sutra_load *load, *l;
 
-	assert_int_equal(sutra_open_start(&open, &l, NULL), 0);
+	assert_int_equal(sutra_load_start(&open, &l, NULL), 0);
 	assert_int_equal(sutra_load_start(&o, &load, NULL), 0);
 	sutra_load_finish(load, &result);
 	assert_int_equal(result.sent, 4);
 	assert_int_equal(result.failed, 4);
-	sutra_open_finish(l, &open_result);
+	sutra_load_finish(l, &open_result);
 	assert_true(open_result.failed == open_result.sent && open_result.sent > 0);
 	assert_true(sutra_clock_ns() - start < 10000000000u);
 	sutra_load_result_release(&result);
-	sutra_open_result_release(&open_result);
+	sutra_load_result_release(&open_result);
 	close(fd);
+}
+
+static bool one_text(void *user, struct sutra_buf *text, uint32_t *ret_id)
+{
+	*ret_id = 7;
+	sutra_buf_adds(text, "x");
+	return (*(unsigned *)user)--;
+}
+
+/* With `levels` the order of the texts decides, so the second request for a text waits for the first. */
+static void no_text_is_twice_in_flight(void **state)
+{
+	unsigned left[2] = { 3, 3 };
+	char base[64];
+	struct sutra_load_options o = { .base = base, .connections = 3, .next = one_text };
+	int fd = silent(base);
+	struct sutra_load_result t;
+	struct sutra_load *l;
+
+	for (int levels = 0; levels < 2; levels++) {
+		o.levels = levels;
+		o.user = &left[levels];
+		o.deadline_ns = sutra_clock_ns() + 300000000u;
+		assert_int_equal(sutra_load_start(&o, &l, NULL), 0);
+		sutra_load_finish(l, &t);
+		assert_int_equal(t.sent, levels ? 1 : 3);
+		assert_int_equal(t.failed, t.sent);
+		sutra_load_result_release(&t);
+	}
+	close(fd);
+}
+
+/* Both loops end with their source, whatever the answers are; nothing is sent twice, none is lost. */
+static void a_load_ends_with_its_source(void **state)
+{
+	for (int rate = 0; rate < 2000; rate += 1000) {
+		unsigned left = 9;
+		const struct sutra_load_options o = { .base = "http://127.0.0.1:1", .rate = rate, .connections = 2,
+						      .levels = !rate, .next = one_text, .user = &left };
+		struct sutra_load_result t;
+		struct sutra_load *l;
+
+		assert_int_equal(sutra_load_start(&o, &l, NULL), 0);
+		sutra_load_finish(l, &t);
+		assert_int_equal(t.sent, 9);
+		assert_int_equal(t.failed, 9);
+		assert_non_null(strstr(t.first_failure, "refused"));
+		assert_int_equal(sutra_histogram_count(t.response), 9);
+		assert_true(t.asked_rate == rate);
+		sutra_load_result_release(&t);
+	}
 }
 
 /* The stages of a comparison are of the model's width: without it there is nothing to compare. */
@@ -467,6 +513,8 @@ int main(void)
 		cmocka_unit_test(exit_code_follows_the_table),
 		cmocka_unit_test(nothing_to_reach_is_unavailable),
 		cmocka_unit_test(no_load_outlives_its_deadline),
+		cmocka_unit_test(no_text_is_twice_in_flight),
+		cmocka_unit_test(a_load_ends_with_its_source),
 		cmocka_unit_test(a_comparison_without_info_says_so),
 	};
 

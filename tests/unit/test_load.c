@@ -16,9 +16,9 @@
 #include "load/textsource.h"
 
 /* A run of n requests of which request i took i ms, sent at `rate`. */
-static void fill(struct sutra_open_result *t, unsigned n, double asked, double sent)
+static void fill(struct sutra_load_result *t, unsigned n, double asked, double sent)
 {
-	*t = (struct sutra_open_result){ .sent = n, .ok = n, .asked_rate = asked, .sent_rate = sent,
+	*t = (struct sutra_load_result){ .sent = n, .ok = n, .asked_rate = asked, .sent_rate = sent,
 					 .wall_ns = 1000000000u };
 	t->response = sutra_histogram_new();
 	t->service = sutra_histogram_new();
@@ -37,8 +37,8 @@ static double at(const json_t *doc, const char *o, const char *key)
 
 static void document_holds_what_was_measured(void **state)
 {
-	const struct sutra_open_options o = { .rate = 1000, .bucket_ms = 1000, .span_ns = 1000000000u };
-	struct sutra_open_result t;
+	const struct sutra_load_options o = { .rate = 1000, .bucket_ms = 1000, .span_ns = 1000000000u };
+	struct sutra_load_result t;
 	json_t *texts = json_object(), *doc;
 	struct sutra_load_run r = { .url = "http://me:hunter2@h", .asked = &o, .result = &t, .texts = texts,
 				    .max_late_ns = UINT64_MAX };
@@ -57,13 +57,13 @@ static void document_holds_what_was_measured(void **state)
 	assert_true(json_array_size(curve) > 70 && json_array_size(curve) < 90);
 	json_decref(doc);
 	json_decref(texts);
-	sutra_open_result_release(&t);
+	sutra_load_result_release(&t);
 }
 
 static void doubts_are_named(void **state)
 {
-	const struct sutra_open_options o = { .rate = 1000, .bucket_ms = 1000 };
-	struct sutra_open_result t;
+	const struct sutra_load_options o = { .rate = 1000, .bucket_ms = 1000 };
+	struct sutra_load_result t;
 	struct sutra_load_run r = { .asked = &o, .result = &t, .max_late_ns = UINT64_MAX };
 	char why[400];
 
@@ -79,7 +79,7 @@ static void doubts_are_named(void **state)
 	t.ok = 0;
 	sutra_load_doubt(&r, why, sizeof(why));
 	assert_non_null(strstr(why, "no request was answered"));
-	sutra_open_result_release(&t);
+	sutra_load_result_release(&t);
 }
 
 static void comparison_gives_ratios(void **state)
@@ -106,9 +106,10 @@ static void comparison_gives_ratios(void **state)
 static void take(struct sutra_textsource *s, const char *want)
 {
 	struct sutra_buf b;
+	uint32_t id;
 
 	sutra_buf_init(&b, 1 << 20);
-	sutra_textsource_next(s, &b);
+	assert_true(sutra_textsource_next(s, &b, &id));
 	if (want)
 		assert_string_equal(sutra_buf_str(&b), want);
 	assert_true(b.len > 0);
