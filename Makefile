@@ -116,6 +116,7 @@ $(foreach c,$(CMDS),$(eval $(call program,$(c))))
 $(B)/tests/test_encoder: LDFLAGS_ALL += -Wl,--wrap=sutra_gemm	# which it lets fail
 $(B)/tests/test_reconnect: LDFLAGS_ALL += -Wl,--wrap=getaddrinfo,--wrap=freeaddrinfo	# its own resolver
 $(B)/tests/test_wire $(B)/tests/fuzz_message $(B)/fuzzers/fuzz_message: LIBS += -lmsgpackc	# the reference beside ours
+$(B)/tests/test_docker: LDFLAGS_ALL += -Wl,--wrap=sutra_fetch_one	# its own engine
 $(B)/tests/test_runit: LDFLAGS_ALL += $(addprefix -Wl$(comma)--wrap=,poll kill sutra_clock_ns)
 # Deploy's decisions on services in memory, whose clock only waiting moves.
 $(addprefix $(B)/tests/test_,deploy plan): LDFLAGS_ALL += $(FAKES)

@@ -13,6 +13,19 @@
 
 enum { PROBE_MS = 1000 };
 
+/* A wait for services, and room for a look at those that are not ready. */
+struct wait {
+	const struct sutra_runtime *rt;
+	const char *state_dir;
+	uint64_t began, timeout_ns;
+	void (*on_ready)(const struct sutra_awaited *a);
+	struct sutra_awaited **left;	/* n that are not ready */
+	size_t n;
+	const char **names;		/* of left */
+	struct sutra_supervised *seen;	/* beside left */
+	struct sutra_fetch *probes, **wanted;
+};
+
 static void note_reply(struct sutra_awaited *a, const struct sutra_fetch *f)
 {
 	const char *text = f->reason ? f->detail : sutra_buf_str(&f->answer);
@@ -41,16 +54,15 @@ static bool is_new_life(const struct sutra_awaited *a, const struct sutra_fetch 
 }
 
 /* The process that was told to end and does not is ended. */
-static void end_old(const struct sutra_runtime *rt, const char *state_dir, struct sutra_awaited *a,
-		    const struct sutra_supervised *now, uint64_t timeout_ns)
+static void end_old(const struct wait *w, struct sutra_awaited *a, const struct sutra_supervised *now)
 {
-	uint64_t grace = a->grace_ns < timeout_ns / 2 ? a->grace_ns : timeout_ns / 2;
+	uint64_t grace = a->grace_ns < w->timeout_ns / 2 ? a->grace_ns : w->timeout_ns / 2;
 
 	if (!grace || !now->running || now->pid != a->old_pid || sutra_clock_ns() - a->asked_ns < grace)
 		return;
 	a->grace_ns = 0;
 	a->restarts++;	/* to the supervisor it is a crash */
-	rt->kill(state_dir, a->unit->name, SIGKILL, NULL);
+	w->rt->kill(w->state_dir, a->unit->name, SIGKILL, NULL);
 }
 
 /* A one-shot service that has done its work. */
@@ -60,10 +72,8 @@ static bool is_done(const struct sutra_awaited *a, const struct sutra_supervised
 }
 
 /* Whether the process side is so far that a health check makes sense. */
-static bool process_up(const struct sutra_runtime *rt, const char *state_dir, struct sutra_awaited *a,
-		       struct sutra_supervised *now, bool *ret_dead)
+static bool process_up(struct sutra_awaited *a, const struct sutra_supervised *now, bool *ret_dead)
 {
-	rt->observe(state_dir, a->unit->name, now);
 	a->last_exit = now->last_exit;
 	a->limit_reached = now->limit_reached;
 	*ret_dead = now->restarts > a->restarts || (now->last_exit >= 0 && !now->wants_up && !now->running);
@@ -72,57 +82,67 @@ static bool process_up(const struct sutra_runtime *rt, const char *state_dir, st
 	return now->running && now->pid != a->old_pid;
 }
 
-static void became_ready(struct sutra_awaited *a, uint64_t began, void (*on_ready)(const struct sutra_awaited *))
+static void became_ready(const struct wait *w, struct sutra_awaited *a)
 {
 	a->ready = true;
-	a->took_s = (double)(sutra_clock_ns() - (a->asked_ns ? a->asked_ns : began)) / 1e9;
-	if (on_ready)
-		on_ready(a);
+	a->took_s = (double)(sutra_clock_ns() - (a->asked_ns ? a->asked_ns : w->began)) / 1e9;
+	if (w->on_ready)
+		w->on_ready(a);
+}
+
+/* Those that are not ready. */
+static void collect(struct wait *w, struct sutra_awaited *list, size_t n)
+{
+	w->n = 0;
+	for (size_t i = 0; i < n; i++) {
+		if (list[i].ready)
+			continue;
+		w->names[w->n] = list[i].unit->name;
+		w->left[w->n++] = &list[i];
+	}
 }
 
 /* One look at all that are not ready, their probes at once. Returns the first that is dead. */
-static struct sutra_awaited *look(const struct sutra_runtime *rt, const char *state_dir, struct sutra_awaited *list, size_t n,
-				  struct sutra_fetch *probes, struct sutra_fetch **wanted, uint64_t began, uint64_t timeout_ns,
-				  void (*on_ready)(const struct sutra_awaited *))
+static const struct sutra_awaited *look(struct wait *w)
 {
 	size_t asked = 0;
 
-	for (size_t i = 0; i < n; i++) {
-		struct sutra_awaited *a = &list[i];
-		struct sutra_supervised now;
+	w->rt->observe(w->state_dir, w->names, w->n, w->seen);
+	for (size_t i = 0; i < w->n; i++) {
+		struct sutra_awaited *a = w->left[i];
+		const struct sutra_supervised *now = &w->seen[i];
 		bool dead;
 
-		if (a->ready)
-			continue;
-		if (!process_up(rt, state_dir, a, &now, &dead)) {
-			if (is_done(a, &now)) {
-				became_ready(a, began, on_ready);
+		if (!process_up(a, now, &dead)) {
+			if (is_done(a, now)) {
+				became_ready(w, a);
 				continue;
 			}
 			if (dead)
 				return a;
-			end_old(rt, state_dir, a, &now, timeout_ns);
+			end_old(w, a, now);
 			a->reason = "starting";
 		} else if (a->unit->awaited_end) {
 			a->reason = "running";
 		} else if (!a->unit->health_url) {
-			became_ready(a, began, on_ready);
+			became_ready(w, a);
 		} else {
-			sutra_runtime_address(a->unit->health_url, now.ip, a->probed, sizeof(a->probed));
-			probes[i].url = a->probed;
-			probes[i].timeout_ns = PROBE_MS * 1000000ull;
-			probes[i].user = a;
-			wanted[asked++] = &probes[i];
+			sutra_runtime_address(a->unit->health_url, now->ip, a->probed, sizeof(a->probed));
+			w->probes[i].url = a->probed;
+			w->probes[i].timeout_ns = PROBE_MS * 1000000ull;
+			w->probes[i].user = a;
+			w->wanted[asked++] = &w->probes[i];
 		}
 	}
-	sutra_fetch_many(wanted, asked, 0);
+	sutra_fetch_many(w->wanted, asked, 0);
 	for (size_t i = 0; i < asked; i++) {
-		struct sutra_awaited *a = wanted[i]->user;
+		const struct sutra_fetch *f = w->wanted[i];
+		struct sutra_awaited *a = f->user;
 
-		if (!wanted[i]->reason && wanted[i]->status < 400 && is_new_life(a, wanted[i]))
-			became_ready(a, began, on_ready);
+		if (!f->reason && f->status < 400 && is_new_life(a, f))
+			became_ready(w, a);
 		else
-			note_reply(a, wanted[i]);
+			note_reply(a, f);
 	}
 	return NULL;
 }
@@ -149,34 +169,33 @@ int sutra_await(const struct sutra_runtime *rt, const char *state_dir, struct su
 		void (*on_ready)(const struct sutra_awaited *a), const volatile int *stop,
 		struct sutra_err *err)
 {
-	struct sutra_fetch *probes = sutra_calloc(n, sizeof(*probes));
-	struct sutra_fetch **wanted = sutra_calloc(n, sizeof(struct sutra_fetch *));
-	uint64_t began = sutra_clock_ns(),
-		 end = timeout_ns == UINT64_MAX ? timeout_ns : began + timeout_ns;
-	const struct sutra_awaited *waiting = NULL, *dead = NULL;
-	int rc = probes && wanted ? 0 : sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
+	struct wait w = { rt, state_dir, sutra_clock_ns(), timeout_ns, on_ready, xcalloc(n + 1, sizeof(*w.left)), 0,
+			  xcalloc(n + 1, sizeof(*w.names)), xcalloc(n + 1, sizeof(*w.seen)),
+			  xcalloc(n + 1, sizeof(*w.probes)), xcalloc(n + 1, sizeof(*w.wanted)) };
+	uint64_t end = timeout_ns == UINT64_MAX ? timeout_ns : w.began + timeout_ns;
+	int rc = 0;
 
-	for (size_t i = 0; i < n && !rc; i++)
-		sutra_fetch_init(&probes[i]);
-	while (!rc) {
-		dead = look(rt, state_dir, list, n, probes, wanted, began, timeout_ns, on_ready);
-		waiting = dead ? dead : first_unready(list, n);
-		if (!waiting)
-			break;
+	for (size_t i = 0; i < n; i++)
+		sutra_fetch_init(&w.probes[i]);
+	for (collect(&w, list, n); w.n && !rc; collect(&w, list, n)) {
+		const struct sutra_awaited *dead = look(&w), *waiting = first_unready(list, n);
+
 		if (dead)
 			rc = fail_dead(dead, err);
-		else if (stop && *stop)
-			rc = sutra_fail(err, SUTRA_E_INTERRUPTED, "interrupted while waiting for %s",
-					waiting->unit->name);
-		else if (sutra_clock_ns() >= end)
+		else if (waiting && stop && *stop)
+			rc = sutra_fail(err, SUTRA_E_INTERRUPTED, "interrupted while waiting for %s", waiting->unit->name);
+		else if (waiting && sutra_clock_ns() >= end)
 			rc = sutra_fail(err, SUTRA_E_TIMEOUT, "%s is not ready: %s, %s", waiting->unit->name,
 					waiting->reason, waiting->last_reply);
-		else
+		else if (waiting)
 			poll(NULL, 0, (int)rt->poll_ms);
 	}
-	for (size_t i = 0; probes && i < n; i++)
-		sutra_fetch_release(&probes[i]);
-	sutra_free(probes);
-	sutra_free(wanted);
+	for (size_t i = 0; i < n; i++)
+		sutra_fetch_release(&w.probes[i]);
+	sutra_free(w.left);
+	sutra_free(w.names);
+	sutra_free(w.seen);
+	sutra_free(w.probes);
+	sutra_free(w.wanted);
 	return rc;
 }

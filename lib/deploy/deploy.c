@@ -171,7 +171,7 @@ static int start_units(const struct apply *a, struct sutra_awaited *list, size_t
 	for (size_t i = 0; i < n && !rc; i++) {
 		struct sutra_supervised now;
 
-		a->d->rt->observe(a->scene.state_dir, list[i].unit->name, &now);
+		a->d->rt->observe(a->scene.state_dir, (const char *const *)&list[i].unit->name, 1, &now);
 		sutra_record_put(a->record, list[i].unit, now.id, a->d->file);
 	}
 	return rc ? rc : sutra_record_save(a->scene.state_dir, a->record, a->err);

@@ -200,28 +200,29 @@ static bool is_roots(pid_t pid)
 
 static void refresh(struct sutra_deployment *d, bool sizes)
 {
+	struct sutra_supervised *all = sutra_runtime_observe(d->rt, d->state_dir, d->record->units, d->n);
+
 	d->supervised = d->rt->alive(d->state_dir);
 	d->as_root = false;
 	d->files = UINT64_MAX;
 	d->limits_enforced = sizes ? true : d->limits_enforced;
 	for (size_t i = 0; i < d->n; i++) {
 		struct sutra_deployed *s = &d->services[i];
-		struct sutra_supervised now;
+		const struct sutra_supervised *now = &all[i];
 
-		d->rt->observe(d->state_dir, s->unit->name, &now);
-		if (now.unknown)	/* what was known stays; nor will it answer about the others */
+		if (now->unknown)	/* what was known stays; nor will it answer about the others */
 			break;
-		set_addresses(s, now.ip);
-		s->state = !now.supervised ? SUTRA_RUN_ABSENT :
-			   now.running	   ? SUTRA_RUN_RUNNING :
-			   s->unit->restart == SUTRA_RESTART_NO && now.last_exit == 0 ? SUTRA_RUN_DONE :
-			   now.wants_up	   ? SUTRA_RUN_EXITED :
+		set_addresses(s, now->ip);
+		s->state = !now->supervised ? SUTRA_RUN_ABSENT :
+			   now->running	   ? SUTRA_RUN_RUNNING :
+			   s->unit->restart == SUTRA_RESTART_NO && now->last_exit == 0 ? SUTRA_RUN_DONE :
+			   now->wants_up	   ? SUTRA_RUN_EXITED :
 					     SUTRA_RUN_STOPPED;
-		s->pid = now.running ? now.pid : 0;
-		s->started_us = now.running ? now.since_us : 0;
-		s->restarts = now.restarts;
-		s->last_exit = now.last_exit;
-		s->limit_reached = now.limit_reached;
+		s->pid = now->running ? now->pid : 0;
+		s->started_us = now->running ? now->since_us : 0;
+		s->restarts = now->restarts;
+		s->last_exit = now->last_exit;
+		s->limit_reached = now->limit_reached;
 		d->as_root |= d->rt == &sutra_native && s->pid && is_roots(s->pid);
 		if (d->rt == &sutra_native && s->pid && sutra_runit_files(s->pid) < d->files)
 			d->files = sutra_runit_files(s->pid);
@@ -234,6 +235,7 @@ static void refresh(struct sutra_deployment *d, bool sizes)
 		    !sutra_cgroup_holds(d->state_dir, s->unit->name, s->pid))
 			d->limits_enforced = false;
 	}
+	sutra_free(all);
 }
 
 void sutra_deployment_refresh(struct sutra_deployment *d) { refresh(d, true); }

@@ -64,16 +64,14 @@ static bool changed_by_hand(const struct sutra_unit *u, const struct sutra_unit 
 }
 
 /* anew: why all is started anew, whatever runs; or NULL. */
-static void plan_unit(const struct sutra_runtime *rt, const struct sutra_unit *u, const struct sutra_record *record,
-		      const char *state_dir, const char *anew, struct sutra_step *step)
+static void plan_unit(const struct sutra_unit *u, const struct sutra_record *record, const char *anew,
+		      const struct sutra_supervised *now, struct sutra_step *step)
 {
 	const struct sutra_unit *old = sutra_record_find(record, u->name);
 	const char *hash = old ? old->hash : NULL;
-	struct sutra_supervised now;
 
 	*step = (struct sutra_step){ .unit = u, .name = xstrdup(u->name), .old_hash = copy_of(hash) };
-	rt->observe(state_dir, u->name, &now);
-	if (!old && now.running && !anew) {
+	if (!old && now->running && !anew) {
 		step->action = SUTRA_REPLACE;
 		step->cause = xstrdup("left by a deploy that was cut off");
 	} else if (!old) {
@@ -82,10 +80,10 @@ static void plan_unit(const struct sutra_runtime *rt, const struct sutra_unit *u
 	} else if (anew) {
 		step->action = SUTRA_START;
 		step->cause = xstrdup(anew);
-	} else if (now.supervised && !now.running && now.last_exit == 0 &&
+	} else if (now->supervised && !now->running && now->last_exit == 0 &&
 		   u->restart == SUTRA_RESTART_NO && hash && !strcmp(hash, u->hash)) {
 		step->cause = xstrdup("done");
-	} else if (!now.supervised || !now.running) {
+	} else if (!now->supervised || !now->running) {
 		step->action = SUTRA_START;
 		step->cause = xstrdup("not running");
 	} else if (!hash) {
@@ -100,7 +98,7 @@ static void plan_unit(const struct sutra_runtime *rt, const struct sutra_unit *u
 	} else if (strcmp(hash, u->hash) != 0) {
 		step->action = SUTRA_REPLACE;
 		find_change(u, old, step);
-	} else if (changed_by_hand(u, old, &now)) {
+	} else if (changed_by_hand(u, old, now)) {
 		step->action = SUTRA_REPLACE;
 		step->cause = xstrdup("its container was changed by hand");
 	} else {
@@ -166,10 +164,12 @@ int sutra_plan_make(const struct sutra_runtime *rt, const struct sutra_unit *uni
 	struct sutra_plan p = { .steps = xcalloc(n + n_old, sizeof(*p.steps)) };
 	const char *anew = record && !rt->alive(state_dir) ? "its supervisor was killed" :
 			   record && rt->outgrown && rt->outgrown(state_dir) ? "its supervisor may open fewer files" : NULL;
+	struct sutra_supervised *now = sutra_runtime_observe(rt, state_dir, units, n);
 	int rc;
 
 	for (size_t i = 0; i < n; i++)
-		plan_unit(rt, &units[i], record, state_dir, anew, &p.steps[p.n++]);
+		plan_unit(&units[i], record, anew, &now[i], &p.steps[p.n++]);
+	sutra_free(now);
 	for (size_t i = 0; i < n_old; i++)
 		if (!sutra_units_find(units, n, record->units[i].name))
 			plan_surplus(&record->units[i], prune, &p.steps[p.n++]);

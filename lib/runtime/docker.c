@@ -101,24 +101,48 @@ static void read_inspection(const json_t *o, struct sutra_supervised *ret)
 		sutra_docker_last_end(sutra_clock_read(json_string_value(json_object_get(state, "FinishedAt")), NULL), ret);
 }
 
-static void observe(const char *state_dir, const char *name, struct sutra_supervised *ret)
+/* The id of a service's container in the list, or NULL. */
+static const char *id_in(const json_t *list, const char *service)
 {
-	json_t *list = NULL, *o = NULL;
-	char path[128];
-	const char *id;
-	int rc = sutra_docker_containers(state_dir, name, &list, NULL);
+	const json_t *container;
+	size_t i;
 
-	*ret = (struct sutra_supervised){ .last_exit = -1 };
-	id = json_string_value(json_object_get(json_array_get(list, 0), "Id"));
-	if (!rc && id) {
-		snprintf(path, sizeof(path), "/containers/%s/json", id);
-		rc = sutra_engine_call("GET", path, NULL, &o, NULL);
+	json_array_foreach (list, i, container) {
+		const json_t *labels = json_object_get(container, "Labels");
+		const char *name = json_string_value(json_object_get(labels, SUTRA_SERVICE_LABEL));
+
+		if (name && !strcmp(name, service))
+			return json_string_value(json_object_get(container, "Id"));
 	}
-	if (!rc && o)
-		read_inspection(o, ret);
-	ret->unknown = rc == SUTRA_E_UNAVAILABLE;
+	return NULL;
+}
+
+/* One list of the stack's containers, and what it lacks of each. */
+static void observe(const char *state_dir, const char *const *names, size_t n, struct sutra_supervised *ret)
+{
+	json_t *list = NULL;
+	bool gone = sutra_docker_containers(state_dir, NULL, &list, NULL) == SUTRA_E_UNAVAILABLE;
+
+	for (size_t i = 0; i < n; i++) {
+		const char *id = id_in(list, names[i]);
+		json_t *o = NULL;
+		char path[128];
+
+		ret[i] = (struct sutra_supervised){ .last_exit = -1 };
+		snprintf(path, sizeof(path), "/containers/%s/json", id ? id : "");
+		if (id && !gone)
+			gone = sutra_engine_call("GET", path, NULL, &o, NULL) == SUTRA_E_UNAVAILABLE;
+		if (o)
+			read_inspection(o, &ret[i]);
+		ret[i].unknown = gone;
+		json_decref(o);
+	}
 	json_decref(list);
-	json_decref(o);
+}
+
+static void observe_one(const char *state_dir, const char *name, struct sutra_supervised *ret)
+{
+	observe(state_dir, &name, 1, ret);
 }
 
 /* Every address that a service publishes must be free; one that is up, or between two starts, has its own. */
@@ -129,7 +153,7 @@ static int check_ports(const struct sutra_scene *s, const char *name, struct sut
 	char address[80];
 	int rc = 0;
 
-	observe(s->state_dir, name, &now);
+	observe_one(s->state_dir, name, &now);
 	for (size_t i = 0; i < service->n_ports && !now.wants_up && !rc; i++) {
 		const struct sutra_port *p = &service->ports[i];
 
@@ -226,7 +250,7 @@ static int restart(const char *state_dir, struct sutra_awaited *a, struct sutra_
 	struct sutra_supervised now;
 	char id[80], what[32];
 
-	observe(state_dir, a->unit->name, &now);
+	observe_one(state_dir, a->unit->name, &now);
 	if (!sutra_docker_container(state_dir, a->unit->name, id))
 		return sutra_fail(err, SUTRA_E_NOTFOUND, "%s has no container", a->unit->name);
 	a->asked_ns = sutra_clock_ns();
@@ -269,7 +293,7 @@ static int drain(const char *state_dir, const char *name, struct sutra_err *err)
 		rc = kill_service(state_dir, name, SIGUSR1, err);
 		if (rc != SUTRA_E_EXISTS && rc != SUTRA_E_NOTFOUND)
 			return rc;
-		observe(state_dir, name, &now);
+		observe_one(state_dir, name, &now);
 		if (now.pid <= 0)
 			return 0;
 	}

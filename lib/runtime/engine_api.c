@@ -52,8 +52,9 @@ static int call(struct sutra_fetch *f, const char *path, struct sutra_err *err)
 		return 0;
 	if (f->status >= 400)
 		return refused(f, path, err);
-	sutra_fail(err, SUTRA_E_UNAVAILABLE, "no Docker engine answers at %s: %s", f->unix_socket, f->detail);
-	return sutra_hint(err, "start it, or run the stack without one: sutra deploy --runtime native");
+	rc = sutra_fail(err, SUTRA_E_UNAVAILABLE, "no Docker engine answers at %s: %s", f->unix_socket, f->detail);
+	sutra_hint(err, "start it, or run the stack without one: sutra deploy --runtime native");
+	return rc;	/* not the hint's: err may be NULL */
 }
 
 int sutra_engine_call(const char *method, const char *path, const char *body, json_t **ret_json,

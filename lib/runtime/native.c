@@ -302,6 +302,12 @@ static int stand_down(const char *state_dir, const char *name, const char *handl
 	return sutra_runit_control(state_dir, name, 'u', err);
 }
 
+static void observe(const char *state_dir, const char *const *names, size_t n, struct sutra_supervised *ret)
+{
+	for (size_t i = 0; i < n; i++)
+		sutra_runit_read(state_dir, names[i], &ret[i]);
+}
+
 static bool alive(const char *state_dir) { return sutra_runit_alive(state_dir, NULL); }
 
 static int down(const char *state_dir, uint64_t grace_ns, bool volumes, size_t *ret_n, int *ret_killed,
@@ -354,7 +360,7 @@ const struct sutra_runtime sutra_native = {
 	.begin = begin,
 	.start = start,
 	.restart = restart,
-	.observe = sutra_runit_read,
+	.observe = observe,
 	.kill = kill_service,
 	.remove = remove_service,
 	.stand_in = stand_in,

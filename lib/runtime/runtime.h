@@ -107,7 +107,8 @@ struct sutra_runtime {
 	int (*start)(const struct sutra_scene *s, struct sutra_awaited *list, size_t n, struct sutra_err *err);
 	/* Restarts one with the settings it has. */
 	int (*restart)(const char *state_dir, struct sutra_awaited *a, struct sutra_err *err);
-	void (*observe)(const char *state_dir, const char *name, struct sutra_supervised *ret);
+	/* How n services are: ret has room for as many. */
+	void (*observe)(const char *state_dir, const char *const *names, size_t n, struct sutra_supervised *ret);
 	/* A signal to the service's own process, as a crash would come. */
 	int (*kill)(const char *state_dir, const char *name, int sig, struct sutra_err *err);
 	int (*remove)(const char *state_dir, const char *name, struct sutra_err *err);
@@ -134,6 +135,9 @@ extern const struct sutra_runtime sutra_native, sutra_docker;
 
 /* NULL: there is none of that name. */
 const struct sutra_runtime *sutra_runtime_named(const char *name);
+/* How the units are, one for each; sutra_free'd. */
+struct sutra_supervised *sutra_runtime_observe(const struct sutra_runtime *rt, const char *state_dir,
+					       const struct sutra_unit *units, size_t n);
 /* text with "{container}" replaced by ip. */
 void sutra_runtime_address(const char *text, const char *ip, char *out, size_t size);
 

@@ -297,7 +297,7 @@ static int restart(const char *state_dir, struct sutra_awaited *a, struct sutra_
 	return 0;
 }
 
-static void observe(const char *state_dir, const char *name, struct sutra_supervised *ret)
+static void observe_one(const char *name, struct sutra_supervised *ret)
 {
 	struct fake_service *s = find(name);
 
@@ -309,6 +309,12 @@ static void observe(const char *state_dir, const char *name, struct sutra_superv
 					  .pid = s->running ? s->pid : 0, .restarts = s->restarts,
 					  .last_exit = s->last_exit, .limit_reached = s->limit_reached };
 	put(ret->id, sizeof(ret->id), s->container);
+}
+
+static void observe(const char *state_dir, const char *const *names, size_t n, struct sutra_supervised *ret)
+{
+	for (size_t i = 0; i < n; i++)
+		observe_one(names[i], &ret[i]);
 }
 
 static int kill_service(const char *state_dir, const char *name, int sig, struct sutra_err *err)

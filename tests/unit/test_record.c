@@ -119,14 +119,15 @@ static void what_is_saved_is_what_was_read(void **state)
 
 static bool always(const char *dir) { return true; }
 
-static void it_runs(const char *dir, const char *name, struct sutra_supervised *ret)
+static void they_run(const char *dir, const char *const *names, size_t n, struct sutra_supervised *ret)
 {
-	*ret = (struct sutra_supervised){ .supervised = true, .running = true, .last_exit = -1 };
+	for (size_t i = 0; i < n; i++)
+		ret[i] = (struct sutra_supervised){ .supervised = true, .running = true, .last_exit = -1 };
 }
 
 static void a_plan_compares_with_a_record_of_the_version_before(void **state)
 {
-	const struct sutra_runtime runs = { .alive = always, .observe = it_runs };
+	const struct sutra_runtime runs = { .alive = always, .observe = they_run };
 	struct sutra_record *r = load_old(), *wanted = load_old();
 	struct sutra_plan plan;
 
