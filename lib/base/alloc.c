@@ -76,50 +76,27 @@ void *sutra_memdup(const void *src, size_t n)
 	return p && n ? memcpy(p, src, n) : p;
 }
 
-__attribute__((format(printf, 1, 0))) static char *format_new(const char *fmt, va_list ap)
-{
-	char *s;
-
-	return must_fail() || vasprintf(&s, fmt, ap) < 0 ? NULL : s;
-}
-
 char *sutra_asprintf(const char *fmt, ...)
 {
 	va_list ap;
 	char *s;
+	int n;
 
+	if (must_fail())
+		return NULL;
 	va_start(ap, fmt);
-	s = format_new(fmt, ap);
+	n = vasprintf(&s, fmt, ap);
 	va_end(ap);
-	return s;
+	return n < 0 ? NULL : s;
 }
 
 void sutra_free(void *p) { free(p); }
 
-static void *or_die(void *p)
+void *sutra_must(void *p)
 {
 	if (!p) {
 		fputs("sutra: out of memory\n", stderr);
 		exit(1);
 	}
 	return p;
-}
-
-void *xalloc(size_t size) { return or_die(sutra_alloc(size)); }
-void *xcalloc(size_t n, size_t size) { return or_die(sutra_calloc(n, size)); }
-void *xrealloc_array(void *p, size_t n, size_t size)
-{
-	return or_die(sutra_realloc_array(p, n, size));
-}
-char *xstrdup(const char *s) { return or_die(sutra_strdup(s)); }
-
-char *xasprintf(const char *fmt, ...)
-{
-	va_list ap;
-	char *s;
-
-	va_start(ap, fmt);
-	s = format_new(fmt, ap);
-	va_end(ap);
-	return or_die(s);
 }

@@ -2,9 +2,10 @@
  * alloc - the only file that calls malloc (a lint rule).
  *
  * Two policies. Libraries and daemons use sutra_*: overflow-checked, NULL on
- * failure, and failing on purpose when a test has armed the hook. The command
- * uses x*: they print one line and exit 1, because a command that cannot get
- * a few kilobytes has nothing better to do. Free with sutra_free (NULL is fine).
+ * failure, and failing on purpose when a test has armed the hook. The command,
+ * and the rooms of lib that it alone uses, take x*: they print one line and exit 1,
+ * because a command that cannot get a few kilobytes has nothing better to do.
+ * Free with sutra_free (NULL is fine).
  */
 #ifndef SUTRA_BASE_ALLOC_H
 #define SUTRA_BASE_ALLOC_H
@@ -29,12 +30,16 @@ void sutra_free(void *p);
 /* Gives freed memory back to the system; takes milliseconds. */
 void sutra_alloc_trim(void);
 
-void *xalloc(size_t size) __attribute__((malloc, returns_nonnull));
-void *xcalloc(size_t n, size_t size) __attribute__((malloc, returns_nonnull));
-void *xrealloc_array(void *p, size_t n, size_t size) __attribute__((returns_nonnull));
-char *xstrdup(const char *s) __attribute__((malloc, returns_nonnull));
-char *xasprintf(const char *fmt, ...)
-	__attribute__((format(printf, 1, 2), malloc, returns_nonnull));
+/* p; NULL prints one line and exits 1. */
+void *sutra_must(void *p) __attribute__((returns_nonnull));
+static inline void *xalloc(size_t size) { return sutra_must(sutra_alloc(size)); }
+static inline void *xcalloc(size_t n, size_t size) { return sutra_must(sutra_calloc(n, size)); }
+static inline void *xrealloc_array(void *p, size_t n, size_t size)
+{
+	return sutra_must(sutra_realloc_array(p, n, size));
+}
+static inline char *xstrdup(const char *s) { return sutra_must(sutra_strdup(s)); }
+#define xasprintf(...) ((char *)sutra_must(sutra_asprintf(__VA_ARGS__)))
 
 /* Tests: the n-th sutra_* allocation from now (1 = the next) in this process
  * fails once; 0 disarms. Returns whether the armed failure has happened. */

@@ -16,15 +16,15 @@ static int read_name(struct reader *r, struct fy_node *n, void *object, const ch
 {
 	struct sutra_compose *c = object;
 
-	int rc = reader_string(r, n, what, &c->name);
+	int rc = sutra_reader_string(r, n, what, &c->name);
 
-	return rc ? rc : reader_name(r, c->name, what);
+	return rc ? rc : sutra_reader_name(r, c->name, what);
 }
 
 static int read_version(struct reader *r, struct fy_node *n, void *object, const char *what)
 {
 	char *text;
-	int rc = reader_string(r, n, what, &text);
+	int rc = sutra_reader_string(r, n, what, &text);
 
 	sutra_free(rc ? NULL : text);
 	return rc;
@@ -36,27 +36,27 @@ static int read_one_service(struct reader *r, const char *key, struct fy_node *v
 	struct sutra_service *grown;
 
 	if (c->n_services == MAX_SERVICES)
-		return reader_fail(r, "more than %d services", MAX_SERVICES);
+		return sutra_reader_fail(r, "more than %d services", MAX_SERVICES);
 	grown = sutra_realloc_array(c->services, c->n_services + 1, sizeof(*grown));
 	if (!grown)
-		return reader_fail(r, "out of memory");
+		return sutra_reader_fail(r, "out of memory");
 	c->services = grown;
-	return service_read(r, key, value, &c->services[c->n_services++]);
+	return sutra_service_read(r, key, value, &c->services[c->n_services++]);
 }
 
 static int read_services(struct reader *r, struct fy_node *n, void *object, const char *what)
 {
-	return reader_pairs(r, n, what, read_one_service, object);
+	return sutra_reader_pairs(r, n, what, read_one_service, object);
 }
 
 static int read_volume_size(struct reader *r, struct fy_node *n, void *object, const char *what)
 {
-	return reader_size(r, n, what, object);
+	return sutra_reader_size(r, n, what, object);
 }
 
 static const struct reader_key volume_keys[] = {
-	{ "driver", reader_skip }, { "driver_opts", reader_skip }, { "labels", reader_skip },
-	{ "name", reader_name_skip }, { "external", reader_skip },    { "x-sutra-size", read_volume_size },
+	{ "driver", sutra_reader_skip }, { "driver_opts", sutra_reader_skip }, { "labels", sutra_reader_skip },
+	{ "name", sutra_reader_name_skip }, { "external", sutra_reader_skip },    { "x-sutra-size", read_volume_size },
 	{ 0 },
 };
 
@@ -67,29 +67,29 @@ static int read_one_volume(struct reader *r, const char *key, struct fy_node *va
 	char what[300];
 
 	if (!sizes)
-		return reader_fail(r, "out of memory");
+		return sutra_reader_fail(r, "out of memory");
 	c->volume_sizes = sizes;
 	sizes[c->volumes.n] = 0;
 	if (sutra_strv_add(&c->volumes, key))
-		return reader_fail(r, "out of memory");
+		return sutra_reader_fail(r, "out of memory");
 	snprintf(what, sizeof(what), "volumes.%s", key);
-	return reader_name(r, key, "volumes") ? SUTRA_E_SETTING : reader_mapping(r, value, what, volume_keys, &sizes[c->volumes.n - 1]);
+	return sutra_reader_name(r, key, "volumes") ? SUTRA_E_SETTING : sutra_reader_mapping(r, value, what, volume_keys, &sizes[c->volumes.n - 1]);
 }
 
 static int read_volumes(struct reader *r, struct fy_node *n, void *object, const char *what)
 {
-	return reader_pairs(r, n, what, read_one_volume, object);
+	return sutra_reader_pairs(r, n, what, read_one_volume, object);
 }
 
 static int check_key(struct reader *r, const char *key, struct fy_node *value, void *what)
 {
-	return reader_name(r, key, what);
+	return sutra_reader_name(r, key, what);
 }
 
 /* Only the names of what is declared. */
 static int read_declared(struct reader *r, struct fy_node *n, void *object, const char *what)
 {
-	return reader_pairs(r, n, what, check_key, (void *)(uintptr_t)what);
+	return sutra_reader_pairs(r, n, what, check_key, (void *)(uintptr_t)what);
 }
 
 static const struct reader_key top_keys[] = {
@@ -169,7 +169,7 @@ int sutra_compose_parse(const char *text, size_t n, const char *file, sutra_look
 		goto out;
 	}
 	rc = sutra_yaml_load(text, n, file, &doc, err);
-	rc = rc ? rc : reader_mapping(&r, fy_document_root(doc), "the file", top_keys, c);
+	rc = rc ? rc : sutra_reader_mapping(&r, fy_document_root(doc), "the file", top_keys, c);
 	if (!rc) {
 		if (c->n_services)
 			qsort(c->services, c->n_services, sizeof(*c->services), by_name);
@@ -226,7 +226,7 @@ void sutra_compose_free(struct sutra_compose *c)
 	if (!c)
 		return;
 	for (size_t i = 0; i < c->n_services; i++)
-		service_release(&c->services[i]);
+		sutra_service_release(&c->services[i]);
 	sutra_free(c->services);
 	sutra_strv_release(&c->volumes);
 	sutra_free(c->volume_sizes);
@@ -275,7 +275,7 @@ int sutra_compose_select(struct sutra_compose *c, const struct sutra_strv *profi
 		if (is_active(s, profiles))
 			c->services[kept++] = *s;
 		else
-			service_release(s);
+			sutra_service_release(s);
 	}
 	c->n_services = kept;
 	return 0;

@@ -15,10 +15,10 @@ static int set_env(struct reader *r, struct sutra_env *env, const char *key, con
 	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-[]";
 
 	if (!*key || key[strspn(key, letters)] || *key == '.' || strlen(key) > MAX_NAME)
-		return reader_fail(r, "environment: \"%.60s\" is no name of a variable", key);
+		return sutra_reader_fail(r, "environment: \"%.60s\" is no name of a variable", key);
 	if (!value)
 		value = r->lookup(r->ctx, key);
-	return value && sutra_env_set(env, key, value) ? reader_fail(r, "out of memory") : 0;
+	return value && sutra_env_set(env, key, value) ? sutra_reader_fail(r, "out of memory") : 0;
 }
 
 static int env_pair(struct reader *r, const char *key, struct fy_node *n, void *env)
@@ -27,21 +27,21 @@ static int env_pair(struct reader *r, const char *key, struct fy_node *n, void *
 	int rc;
 
 	snprintf(what, sizeof(what), "environment.%s", key);
-	rc = reader_is_null(n) ? 0 : reader_string(r, n, what, &value);
+	rc = sutra_reader_is_null(n) ? 0 : sutra_reader_string(r, n, what, &value);
 	rc = rc ? rc : set_env(r, env, key, value);
 	sutra_free(value);
 	return rc;
 }
 
-int env_environment(struct reader *r, struct fy_node *n, void *service, const char *what)
+int sutra_service_environment(struct reader *r, struct fy_node *n, void *service, const char *what)
 {
 	struct sutra_env *env = &((struct sutra_service *)service)->env;
 	struct sutra_strv list = { 0 };
 	int rc;
 
 	if (!n || !fy_node_is_sequence(n))
-		return reader_pairs(r, n, what, env_pair, env);
-	rc = reader_strings(r, n, what, false, &list);
+		return sutra_reader_pairs(r, n, what, env_pair, env);
+	rc = sutra_reader_strings(r, n, what, false, &list);
 	for (size_t i = 0; i < list.n && !rc; i++) {
 		char *eq = strchr(list.items[i], '=');
 
@@ -55,12 +55,12 @@ int env_environment(struct reader *r, struct fy_node *n, void *service, const ch
 
 static int file_path(struct reader *r, struct fy_node *n, void *file, const char *what)
 {
-	return reader_string(r, n, what, &((struct sutra_env_file *)file)->path);
+	return sutra_reader_string(r, n, what, &((struct sutra_env_file *)file)->path);
 }
 
 static int file_required(struct reader *r, struct fy_node *n, void *file, const char *what)
 {
-	return reader_bool(r, n, what, &((struct sutra_env_file *)file)->required);
+	return sutra_reader_bool(r, n, what, &((struct sutra_env_file *)file)->required);
 }
 
 static const struct reader_key file_keys[] = {
@@ -74,18 +74,18 @@ static int add_file(struct reader *r, struct fy_node *n, void *service, const ch
 	int rc;
 
 	if (!grown)
-		return reader_fail(r, "out of memory");
+		return sutra_reader_fail(r, "out of memory");
 	s->env_files = grown;
 	f = &grown[s->n_env_files++];
 	*f = (struct sutra_env_file){ .required = true };
-	rc = n && fy_node_is_mapping(n) ? reader_mapping(r, n, what, file_keys, f) : reader_string(r, n, what, &f->path);
+	rc = n && fy_node_is_mapping(n) ? sutra_reader_mapping(r, n, what, file_keys, f) : sutra_reader_string(r, n, what, &f->path);
 	f->line = r->line;
-	return rc || f->path ? rc : reader_fail(r, "%s wants a path", what);
+	return rc || f->path ? rc : sutra_reader_fail(r, "%s wants a path", what);
 }
 
-int env_file(struct reader *r, struct fy_node *n, void *service, const char *what)
+int sutra_service_env_file(struct reader *r, struct fy_node *n, void *service, const char *what)
 {
-	return reader_items(r, n, what, add_file, service);
+	return sutra_reader_items(r, n, what, add_file, service);
 }
 
 struct behind {	/* what a variable of an env_file means: the stack's value, else the service's */
@@ -101,7 +101,7 @@ static const char *variable(void *ctx, const char *name)
 	return value ? value : sutra_env_get(b->env, name);
 }
 
-int env_files_load(struct reader *r, struct sutra_service *s, const char *what)
+int sutra_service_env_files_load(struct reader *r, struct sutra_service *s, const char *what)
 {
 	struct behind behind = { r, &s->env };
 	const struct sutra_dotenv how = { .lookup = variable, .ctx = &behind, .unset = r->unset };
@@ -120,7 +120,7 @@ int env_files_load(struct reader *r, struct sutra_service *s, const char *what)
 		if (path && (f->required || sutra_is_file(path)))
 			rc = sutra_dotenv_read(path, &how, &all, &why);
 		if (rc || !path) {
-			rc = reader_fail(r, "%s.env_file: %s", what, path ? why.message : "out of memory");
+			rc = sutra_reader_fail(r, "%s.env_file: %s", what, path ? why.message : "out of memory");
 			sutra_hint(r->err, "%s", why.hint);
 		}
 		sutra_free(path);
@@ -132,7 +132,7 @@ int env_files_load(struct reader *r, struct sutra_service *s, const char *what)
 	return rc;
 }
 
-void env_release(struct sutra_service *s)
+void sutra_service_env_release(struct sutra_service *s)
 {
 	for (size_t i = 0; i < s->n_env_files; i++)
 		sutra_free(s->env_files[i].path);

@@ -6,16 +6,16 @@
 #include "compose/compose.h"
 #include "compose/compose_reader.h"
 
-int extra_cap_drop(struct reader *r, struct fy_node *n, void *service, const char *what);
-int extra_init(struct reader *r, struct fy_node *n, void *service, const char *what);
-int extra_read_only(struct reader *r, struct fy_node *n, void *service, const char *what);
-int extra_security_opt(struct reader *r, struct fy_node *n, void *service, const char *what);
-int extra_tmpfs(struct reader *r, struct fy_node *n, void *service, const char *what);
-int extra_user(struct reader *r, struct fy_node *n, void *service, const char *what);
-int extra_drain(struct reader *r, struct fy_node *n, void *service, const char *what);
-int extra_probes(struct reader *r, struct fy_node *n, void *service, const char *what);
-int extra_kubernetes(struct reader *r, struct fy_node *n, void *service, const char *what);
-int extra_scale(struct reader *r, struct fy_node *n, void *service, const char *what);
-void extra_release(struct sutra_service *s);
+int sutra_extra_cap_drop(struct reader *r, struct fy_node *n, void *service, const char *what);
+int sutra_extra_init(struct reader *r, struct fy_node *n, void *service, const char *what);
+int sutra_extra_read_only(struct reader *r, struct fy_node *n, void *service, const char *what);
+int sutra_extra_security_opt(struct reader *r, struct fy_node *n, void *service, const char *what);
+int sutra_extra_tmpfs(struct reader *r, struct fy_node *n, void *service, const char *what);
+int sutra_extra_user(struct reader *r, struct fy_node *n, void *service, const char *what);
+int sutra_extra_drain(struct reader *r, struct fy_node *n, void *service, const char *what);
+int sutra_extra_probes(struct reader *r, struct fy_node *n, void *service, const char *what);
+int sutra_extra_kubernetes(struct reader *r, struct fy_node *n, void *service, const char *what);
+int sutra_extra_scale(struct reader *r, struct fy_node *n, void *service, const char *what);
+void sutra_extra_release(struct sutra_service *s);
 
 #endif

@@ -15,30 +15,30 @@ static int parse_port(struct reader *r, const char *text, const char *what, stru
 
 	*p = (struct sutra_port){ 0 };
 	if (n >= sizeof(copy))
-		return reader_fail(r, "%s: \"%s\" is no port", what, text);
+		return sutra_reader_fail(r, "%s: \"%s\" is no port", what, text);
 	memcpy(copy, text, n);
 	copy[n] = '\0';
 	last = strrchr(copy, ':');
 	if (sutra_str_int(last ? last + 1 : copy, 1, 65535, &number))
-		return reader_fail(r, "%s: \"%s\" is not [address:]published:target", what, text);
+		return sutra_reader_fail(r, "%s: \"%s\" is not [address:]published:target", what, text);
 	p->target = (int)number;
 	if (last) {
 		copy[last - copy] = '\0';
 		middle = strrchr(copy, ':');
 		if (sutra_str_int(middle ? middle + 1 : copy, 1, 65535, &number))
-			return reader_fail(r, "%s: \"%s\" is not [address:]published:target", what, text);
+			return sutra_reader_fail(r, "%s: \"%s\" is not [address:]published:target", what, text);
 		p->published = (int)number;
 		if (middle && !(p->host_ip = sutra_strndup(copy, (size_t)(middle - copy))))
-			return reader_fail(r, "out of memory");
+			return sutra_reader_fail(r, "out of memory");
 	}
 	p->protocol = sutra_strdup(slash ? slash + 1 : "tcp");
-	return p->protocol ? 0 : reader_fail(r, "out of memory");
+	return p->protocol ? 0 : sutra_reader_fail(r, "out of memory");
 }
 
 static int port_number(struct reader *r, struct fy_node *n, void *object, const char *what)
 {
 	int64_t v;
-	int rc = reader_int(r, n, what, 1, 65535, &v);
+	int rc = sutra_reader_int(r, n, what, 1, 65535, &v);
 
 	if (!rc)
 		*(int *)object = (int)v;
@@ -57,17 +57,17 @@ static int port_published(struct reader *r, struct fy_node *n, void *object, con
 
 static int port_host_ip(struct reader *r, struct fy_node *n, void *object, const char *what)
 {
-	return reader_string(r, n, what, &((struct sutra_port *)object)->host_ip);
+	return sutra_reader_string(r, n, what, &((struct sutra_port *)object)->host_ip);
 }
 
 static int port_protocol(struct reader *r, struct fy_node *n, void *object, const char *what)
 {
-	return reader_string(r, n, what, &((struct sutra_port *)object)->protocol);
+	return sutra_reader_string(r, n, what, &((struct sutra_port *)object)->protocol);
 }
 
 static const struct reader_key port_keys[] = {
 	{ "target", port_target },     { "published", port_published }, { "host_ip", port_host_ip },
-	{ "protocol", port_protocol }, { "mode", reader_skip },		{ 0 },
+	{ "protocol", port_protocol }, { "mode", sutra_reader_skip },		{ 0 },
 };
 
 static int check_port(struct reader *r, const struct sutra_port *p, const char *what)
@@ -76,11 +76,11 @@ static int check_port(struct reader *r, const struct sutra_port *p, const char *
 	struct in_addr four;
 
 	if (!p->target)
-		return reader_fail(r, "%s wants a target", what);
+		return sutra_reader_fail(r, "%s wants a target", what);
 	if (p->host_ip && inet_pton(AF_INET, p->host_ip, &four) != 1 && inet_pton(AF_INET6, p->host_ip, &six) != 1)
-		return reader_fail(r, "%s: \"%s\" is no address of this machine", what, p->host_ip);
+		return sutra_reader_fail(r, "%s: \"%s\" is no address of this machine", what, p->host_ip);
 	if (strcmp(p->protocol, "tcp") && strcmp(p->protocol, "udp"))
-		return reader_fail(r, "%s: the protocol is \"%s\"; tcp or udp is wanted", what, p->protocol);
+		return sutra_reader_fail(r, "%s: the protocol is \"%s\"; tcp or udp is wanted", what, p->protocol);
 	return 0;
 }
 
@@ -92,16 +92,16 @@ static int add_port(struct reader *r, struct fy_node *n, void *service, const ch
 	int rc;
 
 	if (!grown)
-		return reader_fail(r, "out of memory");
+		return sutra_reader_fail(r, "out of memory");
 	s->ports = grown;
 	p = &grown[s->n_ports++];
 	*p = (struct sutra_port){ 0 };
 	if (n && fy_node_is_mapping(n)) {
-		rc = reader_mapping(r, n, what, port_keys, p);
+		rc = sutra_reader_mapping(r, n, what, port_keys, p);
 		if (!rc && !p->protocol && !(p->protocol = sutra_strdup("tcp")))
-			rc = reader_fail(r, "out of memory");
+			rc = sutra_reader_fail(r, "out of memory");
 	} else {
-		rc = reader_string(r, n, what, &text);
+		rc = sutra_reader_string(r, n, what, &text);
 		if (rc)
 			return rc;
 		rc = parse_port(r, text, what, p);
@@ -110,16 +110,16 @@ static int add_port(struct reader *r, struct fy_node *n, void *service, const ch
 	return rc ? rc : check_port(r, p, what);
 }
 
-int ports_ports(struct reader *r, struct fy_node *n, void *service, const char *what)
+int sutra_ports_ports(struct reader *r, struct fy_node *n, void *service, const char *what)
 {
-	return reader_list(r, n, what, add_port, service);
+	return sutra_reader_list(r, n, what, add_port, service);
 }
 
-int ports_expose(struct reader *r, struct fy_node *n, void *service, const char *what)
+int sutra_ports_expose(struct reader *r, struct fy_node *n, void *service, const char *what)
 {
 	struct sutra_service *s = service;
 	int64_t port;
-	int rc = reader_strings(r, n, what, false, &s->expose);
+	int rc = sutra_reader_strings(r, n, what, false, &s->expose);
 
 	for (size_t i = 0; i < s->expose.n && !rc; i++) {
 		char *slash = strchr(s->expose.items[i], '/');
@@ -127,12 +127,12 @@ int ports_expose(struct reader *r, struct fy_node *n, void *service, const char 
 		if (slash && (!strcmp(slash, "/tcp") || !strcmp(slash, "/udp")))
 			*slash = '\0';
 		if (sutra_str_int(s->expose.items[i], 1, 65535, &port))
-			rc = reader_fail(r, "%s: \"%s\" is no port", what, s->expose.items[i]);
+			rc = sutra_reader_fail(r, "%s: \"%s\" is no port", what, s->expose.items[i]);
 	}
 	return rc;
 }
 
-void ports_release(struct sutra_service *s)
+void sutra_ports_release(struct sutra_service *s)
 {
 	for (size_t i = 0; i < s->n_ports; i++) {
 		sutra_free(s->ports[i].host_ip);

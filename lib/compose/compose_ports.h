@@ -6,8 +6,8 @@
 #include "compose/compose_reader.h"
 
 /* Rows of the table of a service. */
-int ports_ports(struct reader *r, struct fy_node *n, void *service, const char *what);
-int ports_expose(struct reader *r, struct fy_node *n, void *service, const char *what);
-void ports_release(struct sutra_service *s);
+int sutra_ports_ports(struct reader *r, struct fy_node *n, void *service, const char *what);
+int sutra_ports_expose(struct reader *r, struct fy_node *n, void *service, const char *what);
+void sutra_ports_release(struct sutra_service *s);
 
 #endif

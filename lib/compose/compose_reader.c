@@ -11,7 +11,7 @@
 
 enum { MAX_NAME = 63 /* as a host may be called: a service is one */, MAX_BYTES = 16 << 20 };
 
-int reader_fail(struct reader *r, const char *fmt, ...)
+int sutra_reader_fail(struct reader *r, const char *fmt, ...)
 {
 	char words[400];
 	va_list ap;
@@ -31,7 +31,7 @@ static void note_line(struct reader *r, struct fy_node *n)
 		r->line = mark->line + 1;
 }
 
-bool reader_is_null(struct fy_node *n)
+bool sutra_reader_is_null(struct fy_node *n)
 {
 	size_t len;
 	const char *text;
@@ -47,13 +47,13 @@ bool reader_is_null(struct fy_node *n)
 
 static const char *kind(struct fy_node *n)
 {
-	return reader_is_null(n)	 ? "nothing" :
+	return sutra_reader_is_null(n)	 ? "nothing" :
 	       fy_node_is_mapping(n)   ? "a mapping" :
 	       fy_node_is_sequence(n)  ? "a list" :
 					 "a value";
 }
 
-int reader_string(struct reader *r, struct fy_node *n, const char *what, char **ret)
+int sutra_reader_string(struct reader *r, struct fy_node *n, const char *what, char **ret)
 {
 	struct sutra_err why;
 	struct sutra_buf b;
@@ -62,94 +62,94 @@ int reader_string(struct reader *r, struct fy_node *n, const char *what, char **
 	char *raw;
 	int rc;
 
-	if (reader_is_null(n) || !fy_node_is_scalar(n))
-		return reader_fail(r, "%s must be a value, not %s", what, kind(n));
+	if (sutra_reader_is_null(n) || !fy_node_is_scalar(n))
+		return sutra_reader_fail(r, "%s must be a value, not %s", what, kind(n));
 	note_line(r, n);
 	text = fy_node_get_scalar(n, &len);
 	if (len > SUTRA_MAX_VALUE || memchr(text, '\0', len))
-		return reader_fail(r, "%s is too long or holds a NUL byte", what);
+		return sutra_reader_fail(r, "%s is too long or holds a NUL byte", what);
 	raw = sutra_strndup(text, len);
 	sutra_buf_init(&b, SUTRA_MAX_VALUE);
 	rc = raw ? sutra_interpolate(raw, r->lookup, r->ctx, &b, r->unset, &why) : SUTRA_E_NOMEM;
 	sutra_free(raw);
 	if (rc) {
 		sutra_buf_release(&b);
-		return reader_fail(r, "%s: %s", what, rc == SUTRA_E_NOMEM ? "out of memory" : why.message);
+		return sutra_reader_fail(r, "%s: %s", what, rc == SUTRA_E_NOMEM ? "out of memory" : why.message);
 	}
 	r->bytes += b.len;
 	if (r->bytes > MAX_BYTES) {
 		sutra_buf_release(&b);
-		return reader_fail(r, "%s: the values of the file are larger than 16 MiB together", what);
+		return sutra_reader_fail(r, "%s: the values of the file are larger than 16 MiB together", what);
 	}
 	*ret = sutra_buf_take(&b, NULL);
-	return *ret ? 0 : reader_fail(r, "%s: out of memory", what);
+	return *ret ? 0 : sutra_reader_fail(r, "%s: out of memory", what);
 }
 
-int reader_bool(struct reader *r, struct fy_node *n, const char *what, bool *ret)
+int sutra_reader_bool(struct reader *r, struct fy_node *n, const char *what, bool *ret)
 {
 	char *text;
-	int rc = reader_string(r, n, what, &text);
+	int rc = sutra_reader_string(r, n, what, &text);
 
 	if (rc)
 		return rc;
 	if (sutra_str_bool(text, ret))
-		rc = reader_fail(r, "%s is \"%s\"; true or false is wanted", what, text);
+		rc = sutra_reader_fail(r, "%s is \"%s\"; true or false is wanted", what, text);
 	sutra_free(text);
 	return rc;
 }
 
-int reader_int(struct reader *r, struct fy_node *n, const char *what, int64_t min, int64_t max,
-	       int64_t *ret)
+int sutra_reader_int(struct reader *r, struct fy_node *n, const char *what, int64_t min, int64_t max,
+		     int64_t *ret)
 {
 	char *text;
-	int rc = reader_string(r, n, what, &text);
+	int rc = sutra_reader_string(r, n, what, &text);
 
 	if (rc)
 		return rc;
 	if (sutra_str_int(text, min, max, ret))
-		rc = reader_fail(r, "%s is \"%s\"; a whole number from %lld to %lld is wanted", what, text,
-				 (long long)min, (long long)max);
+		rc = sutra_reader_fail(r, "%s is \"%s\"; a whole number from %lld to %lld is wanted", what, text,
+				       (long long)min, (long long)max);
 	sutra_free(text);
 	return rc;
 }
 
-int reader_duration(struct reader *r, struct fy_node *n, const char *what, uint64_t *ret_ns)
+int sutra_reader_duration(struct reader *r, struct fy_node *n, const char *what, uint64_t *ret_ns)
 {
 	char *text;
-	int rc = reader_string(r, n, what, &text);
+	int rc = sutra_reader_string(r, n, what, &text);
 
 	if (rc)
 		return rc;
 	if (!strcmp(text, "0s") || !strcmp(text, "0"))
 		*ret_ns = 0;
 	else if (!strcmp(text, "none") || sutra_str_duration(text, ret_ns))
-		rc = reader_fail(r, "%s is \"%s\"; a time such as 1m30s is wanted", what, text);
+		rc = sutra_reader_fail(r, "%s is \"%s\"; a time such as 1m30s is wanted", what, text);
 	sutra_free(text);
 	return rc;
 }
 
-int reader_size(struct reader *r, struct fy_node *n, const char *what, uint64_t *ret_bytes)
+int sutra_reader_size(struct reader *r, struct fy_node *n, const char *what, uint64_t *ret_bytes)
 {
 	char *text;
-	int rc = reader_string(r, n, what, &text);
+	int rc = sutra_reader_string(r, n, what, &text);
 
 	if (rc)
 		return rc;
 	if (sutra_str_size(text, ret_bytes))
-		rc = reader_fail(r, "%s is \"%s\"; a size such as 512M is wanted", what, text);
+		rc = sutra_reader_fail(r, "%s is \"%s\"; a size such as 512M is wanted", what, text);
 	sutra_free(text);
 	return rc;
 }
 
-int reader_double(struct reader *r, struct fy_node *n, const char *what, double *ret)
+int sutra_reader_double(struct reader *r, struct fy_node *n, const char *what, double *ret)
 {
 	char *text;
-	int rc = reader_string(r, n, what, &text);
+	int rc = sutra_reader_string(r, n, what, &text);
 
 	if (rc)
 		return rc;
 	if (sutra_str_double(text, 0, 4096, ret))
-		rc = reader_fail(r, "%s is \"%s\"; a number such as 0.5 is wanted", what, text);
+		rc = sutra_reader_fail(r, "%s is \"%s\"; a number such as 0.5 is wanted", what, text);
 	sutra_free(text);
 	return rc;
 }
@@ -182,78 +182,78 @@ static int split_words(struct reader *r, const char *s, const char *what, struct
 		}
 	}
 	if (!rc && (quote || sutra_buf_error(&word)))
-		rc = reader_fail(r, "%s: a quote is not closed", what);
+		rc = sutra_reader_fail(r, "%s: a quote is not closed", what);
 	sutra_buf_release(&word);
-	return rc == SUTRA_E_NOMEM ? reader_fail(r, "%s: out of memory", what) : rc;
+	return rc == SUTRA_E_NOMEM ? sutra_reader_fail(r, "%s: out of memory", what) : rc;
 }
 
-int reader_strings(struct reader *r, struct fy_node *n, const char *what, bool as_words,
-		   struct sutra_strv *ret)
+int sutra_reader_strings(struct reader *r, struct fy_node *n, const char *what, bool as_words,
+			 struct sutra_strv *ret)
 {
 	struct fy_node *item;
 	void *at = NULL;
 	char *text;
 	int rc = 0;
 
-	if (reader_is_null(n))
+	if (sutra_reader_is_null(n))
 		return 0;
 	if (!fy_node_is_sequence(n)) {
-		rc = reader_string(r, n, what, &text);
+		rc = sutra_reader_string(r, n, what, &text);
 		if (rc)
 			return rc;
 		rc = as_words ? split_words(r, text, what, ret) : sutra_strv_add(ret, text);
 		sutra_free(text);
-		return rc == SUTRA_E_NOMEM ? reader_fail(r, "%s: out of memory", what) : rc;
+		return rc == SUTRA_E_NOMEM ? sutra_reader_fail(r, "%s: out of memory", what) : rc;
 	}
 	while (!rc && (item = fy_node_sequence_iterate(n, &at))) {
-		rc = reader_string(r, item, what, &text);
+		rc = sutra_reader_string(r, item, what, &text);
 		if (rc)
 			return rc;
 		if (sutra_strv_add(ret, text))
-			rc = reader_fail(r, "%s: out of memory", what);
+			rc = sutra_reader_fail(r, "%s: out of memory", what);
 		sutra_free(text);
 	}
 	return rc;
 }
 
-int reader_name(struct reader *r, const char *text, const char *what)
+int sutra_reader_name(struct reader *r, const char *text, const char *what)
 {
 	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
 
 	if (isalnum((unsigned char)*text) && !text[strspn(text, letters)] && strlen(text) <= MAX_NAME)
 		return 0;
-	reader_fail(r, "%s: \"%.80s\" is no name", what, text);
+	sutra_reader_fail(r, "%s: \"%.80s\" is no name", what, text);
 	return sutra_hint(r->err, "a name is up to %d letters, digits, _ . -, and begins with a letter or digit", MAX_NAME);
 }
 
-int reader_name_skip(struct reader *r, struct fy_node *value, void *object, const char *what)
+int sutra_reader_name_skip(struct reader *r, struct fy_node *value, void *object, const char *what)
 {
 	char *text;
-	int rc = reader_string(r, value, what, &text);
+	int rc = sutra_reader_string(r, value, what, &text);
 
 	if (rc)
 		return rc;
-	rc = reader_name(r, text, what);
+	rc = sutra_reader_name(r, text, what);
 	sutra_free(text);
 	return rc;
 }
 
-int reader_list(struct reader *r, struct fy_node *n, const char *what,
-		int (*each)(struct reader *r, struct fy_node *item, void *object, const char *what), void *object)
+int sutra_reader_list(struct reader *r, struct fy_node *n, const char *what,
+		      int (*each)(struct reader *r, struct fy_node *item, void *object, const char *what), void *object)
 {
-	if (!reader_is_null(n) && !fy_node_is_sequence(n))
-		return reader_fail(r, "%s must be a list, not %s", what, kind(n));
-	return reader_items(r, n, what, each, object);
+	if (!sutra_reader_is_null(n) && !fy_node_is_sequence(n))
+		return sutra_reader_fail(r, "%s must be a list, not %s", what, kind(n));
+	return sutra_reader_items(r, n, what, each, object);
 }
 
-int reader_items(struct reader *r, struct fy_node *n, const char *what,
-		 int (*each)(struct reader *r, struct fy_node *item, void *object, const char *what), void *object)
+int sutra_reader_items(struct reader *r, struct fy_node *n, const char *what,
+		       int (*each)(struct reader *r, struct fy_node *item, void *object, const char *what), void *object)
 {
 	struct fy_node *item;
 	void *at = NULL;
 	int rc = 0;
 
-	if (reader_is_null(n))
+	if (sutra_reader_is_null(n))
 		return 0;
 	if (!fy_node_is_sequence(n))
 		return each(r, n, object, what);
@@ -262,18 +262,18 @@ int reader_items(struct reader *r, struct fy_node *n, const char *what,
 	return rc;
 }
 
-int reader_pairs(struct reader *r, struct fy_node *n, const char *what,
-		 int (*each)(struct reader *r, const char *key, struct fy_node *value, void *object),
-		 void *object)
+int sutra_reader_pairs(struct reader *r, struct fy_node *n, const char *what,
+		       int (*each)(struct reader *r, const char *key, struct fy_node *value, void *object),
+		       void *object)
 {
 	struct fy_node_pair *pair;
 	void *at = NULL;
 	int rc = 0;
 
-	if (reader_is_null(n))
+	if (sutra_reader_is_null(n))
 		return 0;
 	if (!fy_node_is_mapping(n))
-		return reader_fail(r, "%s must be a mapping, not %s", what, kind(n));
+		return sutra_reader_fail(r, "%s must be a mapping, not %s", what, kind(n));
 	while (!rc && (pair = fy_node_mapping_iterate(n, &at))) {
 		struct fy_node *key = fy_node_pair_key(pair);
 		size_t len = 0;
@@ -282,7 +282,7 @@ int reader_pairs(struct reader *r, struct fy_node *n, const char *what,
 
 		note_line(r, key);
 		if (!text || len >= sizeof(name) || memchr(text, '\0', len))
-			return reader_fail(r, "%s has a key that is no short text", what);
+			return sutra_reader_fail(r, "%s has a key that is no short text", what);
 		memcpy(name, text, len);
 		name[len] = '\0';
 		rc = each(r, name, fy_node_pair_value(pair), object);
@@ -305,7 +305,7 @@ static int unknown_key(struct reader *r, const struct table *t, const char *key)
 	for (const struct reader_key *k = t->rows; k->key && n < 63; k++)
 		names[n++] = k->key;
 	names[n] = NULL;
-	rc = reader_fail(r, "%s: the key \"%s\" is not known", t->what, key);
+	rc = sutra_reader_fail(r, "%s: the key \"%s\" is not known", t->what, key);
 	near = sutra_str_nearest(key, names);
 	return near ? sutra_hint(r->err, "did you mean \"%s\"?", near) : rc;
 }
@@ -324,8 +324,8 @@ static int by_row(struct reader *r, const char *key, struct fy_node *value, void
 		if (strcmp(k->key, key))
 			continue;
 		snprintf(what, sizeof(what), "%s.%s", t->what, key);
-		if (reader_is_null(value) && !may_be_empty(key)) {
-			reader_fail(r, "%s has no value", what);
+		if (sutra_reader_is_null(value) && !may_be_empty(key)) {
+			sutra_reader_fail(r, "%s has no value", what);
 			return sutra_hint(r->err, "remove the key, or write what it is");
 		}
 		return k->read(r, value, t->object, what);
@@ -333,12 +333,12 @@ static int by_row(struct reader *r, const char *key, struct fy_node *value, void
 	return sutra_str_starts(key, "x-") && !sutra_str_starts(key, "x-sutra-") ? 0 : unknown_key(r, t, key);
 }
 
-int reader_mapping(struct reader *r, struct fy_node *n, const char *what,
-		   const struct reader_key *rows, void *object)
+int sutra_reader_mapping(struct reader *r, struct fy_node *n, const char *what,
+			 const struct reader_key *rows, void *object)
 {
 	struct table t = { rows, what, object };
 
-	return reader_pairs(r, n, what, by_row, &t);
+	return sutra_reader_pairs(r, n, what, by_row, &t);
 }
 
-int reader_skip(struct reader *r, struct fy_node *value, void *object, const char *what) { return 0; }
+int sutra_reader_skip(struct reader *r, struct fy_node *value, void *object, const char *what) { return 0; }

@@ -12,39 +12,39 @@
 
 static int read_image(struct reader *r, struct fy_node *n, void *object, const char *what)
 {
-	return reader_string(r, n, what, &((struct sutra_service *)object)->image);
+	return sutra_reader_string(r, n, what, &((struct sutra_service *)object)->image);
 }
 
 static int read_command(struct reader *r, struct fy_node *n, void *object, const char *what)
 {
-	return reader_strings(r, n, what, true, &((struct sutra_service *)object)->command);
+	return sutra_reader_strings(r, n, what, true, &((struct sutra_service *)object)->command);
 }
 
 static int read_entrypoint(struct reader *r, struct fy_node *n, void *object, const char *what)
 {
-	return reader_strings(r, n, what, true, &((struct sutra_service *)object)->entrypoint);
+	return sutra_reader_strings(r, n, what, true, &((struct sutra_service *)object)->entrypoint);
 }
 
 static int read_profiles(struct reader *r, struct fy_node *n, void *object, const char *what)
 {
 	struct sutra_strv *profiles = &((struct sutra_service *)object)->profiles;
-	int rc = reader_strings(r, n, what, false, profiles);
+	int rc = sutra_reader_strings(r, n, what, false, profiles);
 
 	for (size_t i = 0; i < profiles->n && !rc; i++)
-		rc = reader_name(r, profiles->items[i], what);
+		rc = sutra_reader_name(r, profiles->items[i], what);
 	return rc;
 }
 
 static int network_pair(struct reader *r, const char *key, struct fy_node *n, void *object)
 {
-	return reader_name(r, key, "networks");
+	return sutra_reader_name(r, key, "networks");
 }
 
 /* Only their names matter here. */
 static int read_networks(struct reader *r, struct fy_node *n, void *object, const char *what)
 {
-	return n && fy_node_is_sequence(n) ? reader_items(r, n, what, reader_name_skip, object) :
-					     reader_pairs(r, n, what, network_pair, object);
+	return n && fy_node_is_sequence(n) ? sutra_reader_items(r, n, what, sutra_reader_name_skip, object) :
+					     sutra_reader_pairs(r, n, what, network_pair, object);
 }
 
 static int add_dependency(struct reader *r, struct sutra_service *s, const char *name,
@@ -54,10 +54,10 @@ static int add_dependency(struct reader *r, struct sutra_service *s, const char 
 		sutra_realloc_array(s->depends_on, s->n_depends_on + 1, sizeof(*grown));
 
 	if (!grown)
-		return reader_fail(r, "out of memory");
+		return sutra_reader_fail(r, "out of memory");
 	s->depends_on = grown;
 	grown[s->n_depends_on] = (struct sutra_dependency){ sutra_strdup(name), condition, r->line };
-	return grown[s->n_depends_on++].service ? 0 : reader_fail(r, "out of memory");
+	return grown[s->n_depends_on++].service ? 0 : sutra_reader_fail(r, "out of memory");
 }
 
 static int read_condition(struct reader *r, struct fy_node *n, void *object, const char *what)
@@ -65,15 +65,15 @@ static int read_condition(struct reader *r, struct fy_node *n, void *object, con
 	static const char *const names[] = { "service_started", "service_healthy",
 					     "service_completed_successfully" };
 	char *text;
-	int rc = reader_string(r, n, what, &text), at = 0;
+	int rc = sutra_reader_string(r, n, what, &text), at = 0;
 
 	if (rc)
 		return rc;
 	while (at < 3 && strcmp(names[at], text))
 		at++;
 	if (at == 3)
-		rc = reader_fail(r, "%s is \"%s\"; allowed are %s, %s, %s", what, text, names[0], names[1],
-				 names[2]);
+		rc = sutra_reader_fail(r, "%s is \"%s\"; allowed are %s, %s, %s", what, text, names[0], names[1],
+				       names[2]);
 	else
 		*(enum sutra_condition *)object = (enum sutra_condition)at;
 	sutra_free(text);
@@ -92,9 +92,9 @@ static int depends_pair(struct reader *r, const char *key, struct fy_node *n, vo
 	int rc, line = r->line;
 
 	snprintf(what, sizeof(what), "depends_on.%s", key);
-	if (reader_is_null(n))
-		return reader_fail(r, "%s has no condition", what);
-	rc = reader_mapping(r, n, what, dependency_keys, &condition);
+	if (sutra_reader_is_null(n))
+		return sutra_reader_fail(r, "%s has no condition", what);
+	rc = sutra_reader_mapping(r, n, what, dependency_keys, &condition);
 	r->line = line;
 	return rc ? rc : add_dependency(r, object, key, condition);
 }
@@ -105,8 +105,8 @@ static int read_depends_on(struct reader *r, struct fy_node *n, void *object, co
 	int rc;
 
 	if (!n || !fy_node_is_sequence(n))
-		return reader_pairs(r, n, what, depends_pair, object);
-	rc = reader_strings(r, n, what, false, &list);
+		return sutra_reader_pairs(r, n, what, depends_pair, object);
+	rc = sutra_reader_strings(r, n, what, false, &list);
 	for (size_t i = 0; i < list.n && !rc; i++)
 		rc = add_dependency(r, object, list.items[i], SUTRA_STARTED);
 	sutra_strv_release(&list);
@@ -118,45 +118,45 @@ static int read_test(struct reader *r, struct fy_node *n, void *object, const ch
 	struct sutra_healthcheck *h = object;
 	struct sutra_strv list = { 0 };
 	bool is_list = n && fy_node_is_sequence(n);
-	int rc = reader_strings(r, n, what, false, &list);
+	int rc = sutra_reader_strings(r, n, what, false, &list);
 
 	if (!rc && is_list && list.n == 1 && !strcmp(list.items[0], "NONE"))
 		h->disabled = true;
 	else if (!rc && list.n && is_list && strcmp(list.items[0], "CMD") && strcmp(list.items[0], "CMD-SHELL"))
-		rc = reader_fail(r, "%s must begin with CMD, CMD-SHELL or NONE", what);
+		rc = sutra_reader_fail(r, "%s must begin with CMD, CMD-SHELL or NONE", what);
 	else if (!rc && list.n == 1 && is_list)
-		rc = reader_fail(r, "%s has no command behind %s", what, list.items[0]);
+		rc = sutra_reader_fail(r, "%s has no command behind %s", what, list.items[0]);
 	h->shell = !is_list || (list.n && !strcmp(list.items[0], "CMD-SHELL"));
 	for (size_t i = is_list; i < list.n && !rc && !h->disabled; i++)
 		if (sutra_strv_add(&h->test, list.items[i]))
-			rc = reader_fail(r, "out of memory");
+			rc = sutra_reader_fail(r, "out of memory");
 	sutra_strv_release(&list);
 	return rc;
 }
 
 static int read_interval(struct reader *r, struct fy_node *n, void *object, const char *what)
 {
-	return reader_duration(r, n, what, &((struct sutra_healthcheck *)object)->interval_ns);
+	return sutra_reader_duration(r, n, what, &((struct sutra_healthcheck *)object)->interval_ns);
 }
 
 static int read_timeout(struct reader *r, struct fy_node *n, void *object, const char *what)
 {
-	return reader_duration(r, n, what, &((struct sutra_healthcheck *)object)->timeout_ns);
+	return sutra_reader_duration(r, n, what, &((struct sutra_healthcheck *)object)->timeout_ns);
 }
 
 static int read_start_period(struct reader *r, struct fy_node *n, void *object, const char *what)
 {
-	return reader_duration(r, n, what, &((struct sutra_healthcheck *)object)->start_period_ns);
+	return sutra_reader_duration(r, n, what, &((struct sutra_healthcheck *)object)->start_period_ns);
 }
 
 static int read_retries(struct reader *r, struct fy_node *n, void *object, const char *what)
 {
-	return reader_int(r, n, what, 1, 1000, &((struct sutra_healthcheck *)object)->retries);
+	return sutra_reader_int(r, n, what, 1, 1000, &((struct sutra_healthcheck *)object)->retries);
 }
 
 static int read_disable(struct reader *r, struct fy_node *n, void *object, const char *what)
 {
-	return reader_bool(r, n, what, &((struct sutra_healthcheck *)object)->disabled);
+	return sutra_reader_bool(r, n, what, &((struct sutra_healthcheck *)object)->disabled);
 }
 
 static const struct reader_key health_keys[] = {
@@ -167,14 +167,14 @@ static const struct reader_key health_keys[] = {
 
 static int read_healthcheck(struct reader *r, struct fy_node *n, void *object, const char *what)
 {
-	return reader_mapping(r, n, what, health_keys, &((struct sutra_service *)object)->health);
+	return sutra_reader_mapping(r, n, what, health_keys, &((struct sutra_service *)object)->health);
 }
 
 static int read_restart(struct reader *r, struct fy_node *n, void *object, const char *what)
 {
 	struct sutra_service *s = object;
 	char *text;
-	int rc = reader_string(r, n, what, &text);
+	int rc = sutra_reader_string(r, n, what, &text);
 
 	if (rc)
 		return rc;
@@ -188,39 +188,39 @@ static int read_restart(struct reader *r, struct fy_node *n, void *object, const
 		 (!strncmp(text, "on-failure:", 11) && !sutra_str_int(text + 11, 0, 10000, &s->restart_max)))
 		s->restart = SUTRA_RESTART_ON_FAILURE;
 	else
-		rc = reader_fail(r, "%s is \"%s\"; allowed are no, always, on-failure[:n], unless-stopped", what,
-				 text);
+		rc = sutra_reader_fail(r, "%s is \"%s\"; allowed are no, always, on-failure[:n], unless-stopped", what,
+				       text);
 	sutra_free(text);
 	return rc;
 }
 
 static int read_stop_grace(struct reader *r, struct fy_node *n, void *object, const char *what)
 {
-	return reader_duration(r, n, what, &((struct sutra_service *)object)->stop_grace_ns);
+	return sutra_reader_duration(r, n, what, &((struct sutra_service *)object)->stop_grace_ns);
 }
 
 static int limit_memory(struct reader *r, struct fy_node *n, void *object, const char *what)
 {
-	return reader_size(r, n, what, &((struct sutra_service *)object)->memory_limit);
+	return sutra_reader_size(r, n, what, &((struct sutra_service *)object)->memory_limit);
 }
 
 static int limit_cpus(struct reader *r, struct fy_node *n, void *object, const char *what)
 {
-	return reader_double(r, n, what, &((struct sutra_service *)object)->cpu_limit);
+	return sutra_reader_double(r, n, what, &((struct sutra_service *)object)->cpu_limit);
 }
 
 static int reserve_memory(struct reader *r, struct fy_node *n, void *object, const char *what)
 {
-	return reader_size(r, n, what, &((struct sutra_service *)object)->memory_reservation);
+	return sutra_reader_size(r, n, what, &((struct sutra_service *)object)->memory_reservation);
 }
 
 static int reserve_cpus(struct reader *r, struct fy_node *n, void *object, const char *what)
 {
-	return reader_double(r, n, what, &((struct sutra_service *)object)->cpu_reservation);
+	return sutra_reader_double(r, n, what, &((struct sutra_service *)object)->cpu_reservation);
 }
 
 static const struct reader_key limit_keys[] = {
-	{ "memory", limit_memory }, { "cpus", limit_cpus }, { "pids", reader_skip }, { 0 },
+	{ "memory", limit_memory }, { "cpus", limit_cpus }, { "pids", sutra_reader_skip }, { 0 },
 };
 static const struct reader_key reservation_keys[] = {
 	{ "memory", reserve_memory }, { "cpus", reserve_cpus }, { 0 },
@@ -228,12 +228,12 @@ static const struct reader_key reservation_keys[] = {
 
 static int read_limits(struct reader *r, struct fy_node *n, void *object, const char *what)
 {
-	return reader_mapping(r, n, what, limit_keys, object);
+	return sutra_reader_mapping(r, n, what, limit_keys, object);
 }
 
 static int read_reservations(struct reader *r, struct fy_node *n, void *object, const char *what)
 {
-	return reader_mapping(r, n, what, reservation_keys, object);
+	return sutra_reader_mapping(r, n, what, reservation_keys, object);
 }
 
 static const struct reader_key resource_keys[] = {
@@ -242,7 +242,7 @@ static const struct reader_key resource_keys[] = {
 
 static int read_resources(struct reader *r, struct fy_node *n, void *object, const char *what)
 {
-	return reader_mapping(r, n, what, resource_keys, object);
+	return sutra_reader_mapping(r, n, what, resource_keys, object);
 }
 
 static const struct reader_key deploy_keys[] = {
@@ -251,47 +251,47 @@ static const struct reader_key deploy_keys[] = {
 
 static int read_deploy(struct reader *r, struct fy_node *n, void *object, const char *what)
 {
-	return reader_mapping(r, n, what, deploy_keys, object);
+	return sutra_reader_mapping(r, n, what, deploy_keys, object);
 }
 
-/* Rows with reader_skip: a container engine's own business. */
+/* Rows with sutra_reader_skip: a container engine's own business. */
 static const struct reader_key service_keys[] = {
 	{ "image", read_image },
 	{ "command", read_command },
 	{ "entrypoint", read_entrypoint },
 	{ "profiles", read_profiles },
-	{ "environment", env_environment },
-	{ "env_file", env_file },
-	{ "expose", ports_expose },
+	{ "environment", sutra_service_environment },
+	{ "env_file", sutra_service_env_file },
+	{ "expose", sutra_ports_expose },
 	{ "depends_on", read_depends_on },
 	{ "healthcheck", read_healthcheck },
 	{ "restart", read_restart },
-	{ "ports", ports_ports },
-	{ "volumes", volumes_volumes },
+	{ "ports", sutra_ports_ports },
+	{ "volumes", sutra_volumes_volumes },
 	{ "deploy", read_deploy },
 	{ "stop_grace_period", read_stop_grace },
-	{ "cap_drop", extra_cap_drop },
-	{ "init", extra_init },
-	{ "read_only", extra_read_only },
-	{ "security_opt", extra_security_opt },
-	{ "tmpfs", extra_tmpfs },
-	{ "user", extra_user },
-	{ "x-sutra-drain", extra_drain },
-	{ "x-sutra-kubernetes", extra_kubernetes },
-	{ "x-sutra-probes", extra_probes },
-	{ "x-sutra-scale", extra_scale },
-	{ "build", reader_skip },
-	{ "container_name", reader_name_skip },
-	{ "hostname", reader_name_skip },
-	{ "labels", reader_skip },
-	{ "logging", reader_skip },
+	{ "cap_drop", sutra_extra_cap_drop },
+	{ "init", sutra_extra_init },
+	{ "read_only", sutra_extra_read_only },
+	{ "security_opt", sutra_extra_security_opt },
+	{ "tmpfs", sutra_extra_tmpfs },
+	{ "user", sutra_extra_user },
+	{ "x-sutra-drain", sutra_extra_drain },
+	{ "x-sutra-kubernetes", sutra_extra_kubernetes },
+	{ "x-sutra-probes", sutra_extra_probes },
+	{ "x-sutra-scale", sutra_extra_scale },
+	{ "build", sutra_reader_skip },
+	{ "container_name", sutra_reader_name_skip },
+	{ "hostname", sutra_reader_name_skip },
+	{ "labels", sutra_reader_skip },
+	{ "logging", sutra_reader_skip },
 	{ "networks", read_networks },
-	{ "stop_signal", reader_skip },
-	{ "ulimits", reader_skip },
+	{ "stop_signal", sutra_reader_skip },
+	{ "ulimits", sutra_reader_skip },
 	{ 0 },
 };
 
-int service_read(struct reader *r, const char *name, struct fy_node *n, struct sutra_service *s)
+int sutra_service_read(struct reader *r, const char *name, struct fy_node *n, struct sutra_service *s)
 {
 	char what[300];
 	int rc;
@@ -303,29 +303,29 @@ int service_read(struct reader *r, const char *name, struct fy_node *n, struct s
 						 .timeout_ns = 30000000000u,
 						 .retries = 3 } };
 	if (!s->name)
-		return reader_fail(r, "out of memory");
+		return sutra_reader_fail(r, "out of memory");
 	snprintf(what, sizeof(what), "services.%s", name);
-	rc = reader_name(r, name, "services");
-	if (!rc && reader_is_null(n))
-		rc = reader_fail(r, "%s has no value", what);
-	rc = rc ? rc : reader_mapping(r, n, what, service_keys, s);
-	return rc ? rc : env_files_load(r, s, what);
+	rc = sutra_reader_name(r, name, "services");
+	if (!rc && sutra_reader_is_null(n))
+		rc = sutra_reader_fail(r, "%s has no value", what);
+	rc = rc ? rc : sutra_reader_mapping(r, n, what, service_keys, s);
+	return rc ? rc : sutra_service_env_files_load(r, s, what);
 }
 
-void service_release(struct sutra_service *s)
+void sutra_service_release(struct sutra_service *s)
 {
 	for (size_t i = 0; i < s->n_depends_on; i++)
 		sutra_free(s->depends_on[i].service);
 	sutra_free(s->depends_on);
-	ports_release(s);
-	volumes_release(s);
+	sutra_ports_release(s);
+	sutra_volumes_release(s);
 	sutra_strv_release(&s->command);
 	sutra_strv_release(&s->entrypoint);
 	sutra_strv_release(&s->profiles);
 	sutra_strv_release(&s->expose);
 	sutra_strv_release(&s->health.test);
-	env_release(s);
+	sutra_service_env_release(s);
 	sutra_free(s->name);
 	sutra_free(s->image);
-	extra_release(s);
+	sutra_extra_release(s);
 }

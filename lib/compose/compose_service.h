@@ -5,8 +5,8 @@
 #include "compose/compose.h"
 #include "compose/compose_reader.h"
 
-/* Fills *s (raw memory) even on failure, so that service_release can take it. */
-int service_read(struct reader *r, const char *name, struct fy_node *n, struct sutra_service *s);
-void service_release(struct sutra_service *s);
+/* Fills *s (raw memory) even on failure, so that sutra_service_release can take it. */
+int sutra_service_read(struct reader *r, const char *name, struct fy_node *n, struct sutra_service *s);
+void sutra_service_release(struct sutra_service *s);
 
 #endif

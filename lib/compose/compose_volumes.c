@@ -13,48 +13,48 @@ struct mount {	/* one entry, in either form */
 
 static int mount_type(struct reader *r, struct fy_node *n, void *mount, const char *what)
 {
-	return reader_string(r, n, what, &((struct mount *)mount)->type);
+	return sutra_reader_string(r, n, what, &((struct mount *)mount)->type);
 }
 
 static int mount_source(struct reader *r, struct fy_node *n, void *mount, const char *what)
 {
-	return reader_string(r, n, what, &((struct mount *)mount)->v.source);
+	return sutra_reader_string(r, n, what, &((struct mount *)mount)->v.source);
 }
 
 static int mount_target(struct reader *r, struct fy_node *n, void *mount, const char *what)
 {
-	return reader_string(r, n, what, &((struct mount *)mount)->v.target);
+	return sutra_reader_string(r, n, what, &((struct mount *)mount)->v.target);
 }
 
 static int mount_read_only(struct reader *r, struct fy_node *n, void *mount, const char *what)
 {
-	return reader_bool(r, n, what, &((struct mount *)mount)->v.read_only);
+	return sutra_reader_bool(r, n, what, &((struct mount *)mount)->v.read_only);
 }
 
 /* What stands in bind, volume and tmpfs is an engine's own. */
 static const struct reader_key mount_keys[] = {
 	{ "type", mount_type },		  { "source", mount_source }, { "target", mount_target },
-	{ "read_only", mount_read_only }, { "bind", reader_skip },    { "volume", reader_skip },
-	{ "tmpfs", reader_skip },	  { "consistency", reader_skip }, { 0 },
+	{ "read_only", mount_read_only }, { "bind", sutra_reader_skip },    { "volume", sutra_reader_skip },
+	{ "tmpfs", sutra_reader_skip },	  { "consistency", sutra_reader_skip }, { 0 },
 };
 
 static int long_form(struct reader *r, struct fy_node *n, struct mount *m, const char *what)
 {
-	int rc = reader_mapping(r, n, what, mount_keys, m);
+	int rc = sutra_reader_mapping(r, n, what, mount_keys, m);
 	bool bind = m->type && !strcmp(m->type, "bind"), tmpfs = m->type && !strcmp(m->type, "tmpfs");
 
 	if (rc)
 		return rc;
 	if (!m->type || (!bind && !tmpfs && strcmp(m->type, "volume") != 0))
-		return reader_fail(r, "%s: the type is %s; bind, volume or tmpfs is wanted", what,
-				   m->type ? m->type : "missing");
+		return sutra_reader_fail(r, "%s: the type is %s; bind, volume or tmpfs is wanted", what,
+					 m->type ? m->type : "missing");
 	if (bind && !m->v.source)
-		return reader_fail(r, "%s: a bind wants a source", what);
+		return sutra_reader_fail(r, "%s: a bind wants a source", what);
 	if (tmpfs && m->v.source)
-		return reader_fail(r, "%s: a tmpfs has no source", what);
+		return sutra_reader_fail(r, "%s: a tmpfs has no source", what);
 	m->v.named = m->v.source && !bind;
 	if (tmpfs && m->v.target && sutra_strv_add(m->tmpfs, m->v.target))
-		return reader_fail(r, "out of memory");
+		return sutra_reader_fail(r, "out of memory");
 	return 0;
 }
 
@@ -81,7 +81,7 @@ static bool read_options(const char *text, bool *ret_read_only)
 static int short_form(struct reader *r, struct fy_node *n, struct mount *m, const char *what)
 {
 	char *text, *colon, *options;
-	int rc = reader_string(r, n, what, &text);
+	int rc = sutra_reader_string(r, n, what, &text);
 
 	if (rc)
 		return rc;
@@ -90,8 +90,8 @@ static int short_form(struct reader *r, struct fy_node *n, struct mount *m, cons
 	if (options)
 		*options++ = '\0';
 	if (colon == text || (options && !read_options(options, &m->v.read_only))) {
-		rc = reader_fail(r, "%s: \"%.200s%s%.50s\" is not source:target[:ro]", what, text, options ? ":" : "",
-				 options ? options : "");
+		rc = sutra_reader_fail(r, "%s: \"%.200s%s%.50s\" is not source:target[:ro]", what, text, options ? ":" : "",
+				       options ? options : "");
 	} else {
 		m->v.source = colon ? sutra_strndup(text, (size_t)(colon - text)) : NULL;
 		m->v.target = sutra_strdup(colon ? colon + 1 : text);
@@ -107,16 +107,16 @@ static int check_mount(struct reader *r, struct mount *m, const char *what)
 	char *source;
 
 	if (!v->target || *v->target != '/')
-		return reader_fail(r, "%s: the target is \"%.200s\"; an absolute path is wanted", what,
-				   v->target ? v->target : "");
+		return sutra_reader_fail(r, "%s: the target is \"%.200s\"; an absolute path is wanted", what,
+					 v->target ? v->target : "");
 	if (v->source && *v->source == '~' && !v->named) {
 		source = v->source[1] && v->source[1] != '/' ? NULL : sutra_asprintf("%s%s", sutra_home(), v->source + 1);
 		if (!source)
-			return reader_fail(r, "%s: \"%.200s\" is no path", what, v->source);
+			return sutra_reader_fail(r, "%s: \"%.200s\" is no path", what, v->source);
 		sutra_free(v->source);
 		v->source = source;
 	}
-	return v->named ? reader_name(r, v->source, what) : 0;
+	return v->named ? sutra_reader_name(r, v->source, what) : 0;
 }
 
 static int add_volume(struct reader *r, struct fy_node *n, void *service, const char *what)
@@ -134,7 +134,7 @@ static int add_volume(struct reader *r, struct fy_node *n, void *service, const 
 			grown[s->n_volumes++] = m.v;
 			m.v = (struct sutra_volume){ 0 };
 		} else {
-			rc = reader_fail(r, "out of memory");
+			rc = sutra_reader_fail(r, "out of memory");
 		}
 	}
 	sutra_free(m.type);
@@ -143,12 +143,12 @@ static int add_volume(struct reader *r, struct fy_node *n, void *service, const 
 	return rc;
 }
 
-int volumes_volumes(struct reader *r, struct fy_node *n, void *service, const char *what)
+int sutra_volumes_volumes(struct reader *r, struct fy_node *n, void *service, const char *what)
 {
-	return reader_list(r, n, what, add_volume, service);
+	return sutra_reader_list(r, n, what, add_volume, service);
 }
 
-void volumes_release(struct sutra_service *s)
+void sutra_volumes_release(struct sutra_service *s)
 {
 	for (size_t i = 0; i < s->n_volumes; i++) {
 		sutra_free(s->volumes[i].source);

@@ -6,7 +6,7 @@
 #include "compose/compose_reader.h"
 
 /* Row of the table of a service. */
-int volumes_volumes(struct reader *r, struct fy_node *n, void *service, const char *what);
-void volumes_release(struct sutra_service *s);
+int sutra_volumes_volumes(struct reader *r, struct fy_node *n, void *service, const char *what);
+void sutra_volumes_release(struct sutra_service *s);
 
 #endif

@@ -1,4 +1,4 @@
-/* kube - the Kubernetes objects: kube_name.c, kube_pod.c, kube_net.c; for lib/manifest alone. */
+/* kube - the Kubernetes objects: kube_name.c, sutra_kube_pod.c, kube_net.c; for lib/manifest alone. */
 #ifndef SUTRA_MANIFEST_KUBE_H
 #define SUTRA_MANIFEST_KUBE_H
 
@@ -11,45 +11,45 @@
 
 static inline bool kube_scales(const struct workload *w) { return w->scale->max > w->scale->min; }
 /* Has volumes of its own: a StatefulSet, and one pod. */
-bool kube_is_stateful(const struct workload *w);
+bool sutra_kube_is_stateful(const struct workload *w);
 
 /* Metadata with all labels of the workload (NULL: of the stack); the labels that select its
  * pods; the string, freed; nanoseconds as whole seconds, at least 1. */
-json_t *kube_meta(const struct workloads *all, const struct workload *w, const char *name);
-json_t *kube_selector(const struct workloads *all, const struct workload *w);
-json_t *kube_own(char *s);
-json_int_t kube_seconds(uint64_t ns);
+json_t *sutra_kube_meta(const struct workloads *all, const struct workload *w, const char *name);
+json_t *sutra_kube_selector(const struct workloads *all, const struct workload *w);
+json_t *sutra_kube_own(char *s);
+json_int_t sutra_kube_seconds(uint64_t ns);
 /* "tcp-8887": at most 15 characters, and for a mesh a protocol that is never wrong. */
-json_t *kube_port_name(int port);
+json_t *sutra_kube_port_name(int port);
 /* The port of an address on this host within text ("http://127.0.0.1:8887/ready"), and where its path
  * begins; 0: there is none. */
-int kube_url_port(const char *text, const char **ret_path);
+int sutra_kube_url_port(const char *text, const char **ret_path);
 /* "sutra-haproxy" of ./haproxy; of what is mounted at /models "models", and its claim, by default
  * "sutra-models"; x-allocated but for the second. */
-char *kube_config_name(const struct workload_mount *mount);
-const char *kube_volume_name(const struct sutra_volume *v);
-char *kube_claim_name(const struct workloads *all, const struct sutra_volume *v);
+char *sutra_kube_config_name(const struct workload_mount *mount);
+const char *sutra_kube_volume_name(const struct sutra_volume *v);
+char *sutra_kube_claim_name(const struct workloads *all, const struct sutra_volume *v);
 /* Whether the volume is a folder of the machine, which in a cluster is a claim or in the image. */
-bool kube_is_folder(const struct sutra_volume *v);
-bool kube_is_claim(const struct workloads *all, const struct sutra_volume *v);
+bool sutra_kube_is_folder(const struct sutra_volume *v);
+bool sutra_kube_is_claim(const struct workloads *all, const struct sutra_volume *v);
 
 /* The template of a workload's pods, its volumes of its own left out. */
-json_t *kube_pod(const struct workloads *all, const struct workload *w);
+json_t *sutra_kube_pod(const struct workloads *all, const struct workload *w);
 /* Seconds that such a pod may take to end. */
-json_int_t kube_grace(const struct workload *w);
+json_int_t sutra_kube_grace(const struct workload *w);
 /* Appends the Services of a workload, which are the same in every edition: what it lacks is called until
  * it has ended. Of those that lead in the deployed one alone: they have one name. */
-void kube_add_services(json_t *documents, const struct workloads *every, const struct workload *w, bool deployed);
+void sutra_kube_add_services(json_t *documents, const struct workloads *every, const struct workload *w, bool deployed);
 /* For the Prometheus operator; NULL: it has no metrics. */
-json_t *kube_service_monitor(const struct workloads *all, const struct workload *w);
-json_t *kube_autoscaler(const struct workloads *all, const struct workload *w);
-json_t *kube_disruption_budget(const struct workloads *all, const struct workload *w);
+json_t *sutra_kube_service_monitor(const struct workloads *all, const struct workload *w);
+json_t *sutra_kube_autoscaler(const struct workloads *all, const struct workload *w);
+json_t *sutra_kube_disruption_budget(const struct workloads *all, const struct workload *w);
 /* Nothing may call a pod of the stack ... */
-json_t *kube_default_deny(const struct workloads *all);
+json_t *sutra_kube_default_deny(const struct workloads *all);
 /* ... but who has an edge to it; anybody where it is an entrance (published, and called by no other
  * service), at the port that leads in and those published beyond loopback; for its metrics, and an
  * entrance's other ports, who has the label that lets scrape. What is not deployed now may be what
  * another edition's pods still call. NULL: nobody calls it. */
-json_t *kube_network_policy(const struct workloads *every, const struct workload *w, bool deployed);
+json_t *sutra_kube_network_policy(const struct workloads *every, const struct workload *w, bool deployed);
 
 #endif

@@ -7,7 +7,7 @@
 
 #define MODELS "/models"	/* where ml-base reads them */
 
-bool kube_is_stateful(const struct workload *w)
+bool sutra_kube_is_stateful(const struct workload *w)
 {
 	for (size_t i = 0; i < w->s->n_volumes; i++)
 		if (w->s->volumes[i].named)
@@ -15,14 +15,14 @@ bool kube_is_stateful(const struct workload *w)
 	return false;
 }
 
-bool kube_is_folder(const struct sutra_volume *v) { return v->source && !v->named && v->source[0] != '.'; }
+bool sutra_kube_is_folder(const struct sutra_volume *v) { return v->source && !v->named && v->source[0] != '.'; }
 
-bool kube_is_claim(const struct workloads *all, const struct sutra_volume *v)
+bool sutra_kube_is_claim(const struct workloads *all, const struct sutra_volume *v)
 {
-	return kube_is_folder(v) && !(all->m->model_image && !strcmp(v->target, MODELS));
+	return sutra_kube_is_folder(v) && !(all->m->model_image && !strcmp(v->target, MODELS));
 }
 
-json_t *kube_own(char *s)
+json_t *sutra_kube_own(char *s)
 {
 	json_t *text = json_string(s);
 
@@ -30,27 +30,27 @@ json_t *kube_own(char *s)
 	return text;
 }
 
-json_int_t kube_seconds(uint64_t ns)
+json_int_t sutra_kube_seconds(uint64_t ns)
 {
 	return ns ? (json_int_t)((ns + 999999999u) / 1000000000u) : 1;
 }
 
-json_t *kube_port_name(int port) { return json_sprintf("tcp-%d", port); }
+json_t *sutra_kube_port_name(int port) { return json_sprintf("tcp-%d", port); }
 
-char *kube_config_name(const struct workload_mount *mount) { return xasprintf("sutra-%s", mount->name); }
+char *sutra_kube_config_name(const struct workload_mount *mount) { return xasprintf("sutra-%s", mount->name); }
 
-const char *kube_volume_name(const struct sutra_volume *v)
+const char *sutra_kube_volume_name(const struct sutra_volume *v)
 {
 	const char *slash = strrchr(v->target, '/');
 
 	return slash ? slash + 1 : v->target;
 }
 
-char *kube_claim_name(const struct workloads *all, const struct sutra_volume *v)
+char *sutra_kube_claim_name(const struct workloads *all, const struct sutra_volume *v)
 {
 	if (all->m->model_claim && !strcmp(v->target, MODELS))
 		return xstrdup(all->m->model_claim);
-	return xasprintf("sutra-%s", kube_volume_name(v));
+	return xasprintf("sutra-%s", sutra_kube_volume_name(v));
 }
 
 static bool is_label(const char *s, size_t n)
@@ -69,7 +69,7 @@ static json_t *base_labels(const struct workloads *all, const char *name)
 			 all->m->instance, "app.kubernetes.io/part-of", "sutra");
 }
 
-json_t *kube_selector(const struct workloads *all, const struct workload *w) { return base_labels(all, w->name); }
+json_t *sutra_kube_selector(const struct workloads *all, const struct workload *w) { return base_labels(all, w->name); }
 
 /* The image's own name, and its tag, as labels: "ml-base" and "latest" of sutra/ml-base:latest. */
 static void add_image_labels(json_t *labels, const char *image)
@@ -83,7 +83,7 @@ static void add_image_labels(json_t *labels, const char *image)
 		json_object_set_new(labels, "app.kubernetes.io/version", json_string(name + n + 1));
 }
 
-json_t *kube_meta(const struct workloads *all, const struct workload *w, const char *name)
+json_t *sutra_kube_meta(const struct workloads *all, const struct workload *w, const char *name)
 {
 	json_t *labels = base_labels(all, w ? w->name : name);
 

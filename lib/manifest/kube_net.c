@@ -8,8 +8,8 @@
 
 static json_t *service_port(int port)
 {
-	return json_pack("{s:o, s:s, s:i, s:o}", "name", kube_port_name(port), "protocol", "TCP", "port", port,
-			 "targetPort", kube_port_name(port));
+	return json_pack("{s:o, s:s, s:i, s:o}", "name", sutra_kube_port_name(port), "protocol", "TCP", "port", port,
+			 "targetPort", sutra_kube_port_name(port));
 }
 
 static json_t *service(json_t *meta, json_t *selector, json_t *ports)
@@ -33,8 +33,8 @@ static json_t *own_service(const struct workloads *all, const struct workload *w
 		json_decref(list);
 		return NULL;
 	}
-	o = service(kube_meta(all, w, w->name), kube_selector(all, w), list);
-	if (kube_is_stateful(w))
+	o = service(sutra_kube_meta(all, w, w->name), sutra_kube_selector(all, w), list);
+	if (sutra_kube_is_stateful(w))
 		json_object_set_new(json_object_get(o, "spec"), "clusterIP", json_string("None"));
 	return o;
 }
@@ -47,7 +47,7 @@ static json_t *pods_service(const struct workloads *all, const struct workload *
 
 	for (size_t i = 0; i < w->n_ports; i++)
 		json_array_append_new(list, service_port(w->ports[i]));
-	o = service(kube_meta(all, w, name), kube_selector(all, w), list);
+	o = service(sutra_kube_meta(all, w, name), sutra_kube_selector(all, w), list);
 	spec = json_object_get(o, "spec");
 	json_object_set_new(spec, "clusterIP", json_string("None"));
 	json_object_set_new(spec, "publishNotReadyAddresses", json_true());
@@ -62,11 +62,11 @@ static json_t *entrance_service(const struct workloads *all, const struct worklo
 	json_t *selector = json_pack("{s:s, s:s, s:s}", KUBE_ENTRANCE, k->entrance, "app.kubernetes.io/instance",
 				     all->m->instance, "app.kubernetes.io/part-of", "sutra");
 
-	return service(kube_meta(all, NULL, k->entrance), selector,
+	return service(sutra_kube_meta(all, NULL, k->entrance), selector,
 		       json_pack("[o]", service_port((int)k->entrance_port)));
 }
 
-void kube_add_services(json_t *documents, const struct workloads *every, const struct workload *w, bool deployed)
+void sutra_kube_add_services(json_t *documents, const struct workloads *every, const struct workload *w, bool deployed)
 {
 	json_t *scraped = NULL, *found[] = {
 		w->s->kube.entrance && deployed ? entrance_service(every, w) : NULL,
@@ -85,16 +85,16 @@ void kube_add_services(json_t *documents, const struct workloads *every, const s
 				    json_string(w->name));
 }
 
-json_t *kube_service_monitor(const struct workloads *all, const struct workload *w)
+json_t *sutra_kube_service_monitor(const struct workloads *all, const struct workload *w)
 {
 	const char *path;
-	int port = w->s->metrics_url ? kube_url_port(w->s->metrics_url, &path) : 0;
+	int port = w->s->metrics_url ? sutra_kube_url_port(w->s->metrics_url, &path) : 0;
 
 	return port ? json_pack("{s:s, s:s, s:o, s:{s:{s:{s:s, s:s}}, s:[{s:o, s:s}]}}", "apiVersion",
 				"monitoring.coreos.com/v1", "kind", "ServiceMonitor", "metadata",
-				kube_meta(all, w, w->name), "spec", "selector", "matchLabels", METRICS, w->name,
+				sutra_kube_meta(all, w, w->name), "spec", "selector", "matchLabels", METRICS, w->name,
 				"app.kubernetes.io/instance", all->m->instance, "endpoints", "port",
-				kube_port_name(port), "path", path) :
+				sutra_kube_port_name(port), "path", path) :
 		      NULL;
 }
 
@@ -111,9 +111,9 @@ static json_t *stack_labels(const struct workloads *all)
 			 "sutra");
 }
 
-json_t *kube_default_deny(const struct workloads *all)
+json_t *sutra_kube_default_deny(const struct workloads *all)
 {
-	return policy(kube_meta(all, NULL, "sutra-default-deny"), stack_labels(all), NULL);
+	return policy(sutra_kube_meta(all, NULL, "sutra-default-deny"), stack_labels(all), NULL);
 }
 
 static json_t *port_rule(int port) { return json_pack("{s:s, s:i}", "protocol", "TCP", "port", port); }
@@ -134,7 +134,7 @@ static void add_published(json_t *list, const struct workload *w, bool open)
 	for (size_t i = 0; i < w->s->n_ports; i++) {
 		const struct sutra_port *p = &w->s->ports[i];
 
-		if ((p->target == w->s->kube.entrance_port || workload_port_is_open(p)) == open)
+		if ((p->target == w->s->kube.entrance_port || sutra_workload_port_is_open(p)) == open)
 			json_array_append_new(list, port_rule(p->target));
 	}
 }
@@ -161,7 +161,7 @@ static json_t *callers(const struct workloads *all, const struct workload *w)
 			if (w->edges[i].port)
 				json_array_append_new(ports, port_rule(w->edges[i].port));
 		json_array_append_new(ingress, json_pack("{s:[{s:{s:o}}], s:o}", "from", "podSelector", "matchLabels",
-							 kube_selector(all, &all->items[from]), "ports", ports));
+							 sutra_kube_selector(all, &all->items[from]), "ports", ports));
 	}
 	return ingress;
 }
@@ -171,10 +171,10 @@ static json_t *scraper(const char *kind)
 	return json_pack("{s:{s:{s:s}}}", kind, "matchLabels", SCRAPE, "true");
 }
 
-json_t *kube_network_policy(const struct workloads *every, const struct workload *w, bool deployed)
+json_t *sutra_kube_network_policy(const struct workloads *every, const struct workload *w, bool deployed)
 {
 	const char *path;
-	int metrics = w->s->metrics_url ? kube_url_port(w->s->metrics_url, &path) : 0;
+	int metrics = w->s->metrics_url ? sutra_kube_url_port(w->s->metrics_url, &path) : 0;
 	json_t *ingress = w->n_edges && w->n_ports ? callers(every, w) : json_array();
 	json_t *open = json_array(), *scraped = json_array();
 
@@ -198,14 +198,14 @@ json_t *kube_network_policy(const struct workloads *every, const struct workload
 		json_decref(ingress);
 		return NULL;
 	}
-	return policy(kube_meta(every, w, w->name), kube_selector(every, w), ingress);
+	return policy(sutra_kube_meta(every, w, w->name), sutra_kube_selector(every, w), ingress);
 }
 
-json_t *kube_disruption_budget(const struct workloads *all, const struct workload *w)
+json_t *sutra_kube_disruption_budget(const struct workloads *all, const struct workload *w)
 {
 	return json_pack("{s:s, s:s, s:o, s:{s:i, s:{s:o}}}", "apiVersion", "policy/v1", "kind", "PodDisruptionBudget",
-			 "metadata", kube_meta(all, w, w->name), "spec", "maxUnavailable", 1, "selector", "matchLabels",
-			 kube_selector(all, w));
+			 "metadata", sutra_kube_meta(all, w, w->name), "spec", "maxUnavailable", 1, "selector", "matchLabels",
+			 sutra_kube_selector(all, w));
 }
 
 static json_t *metric(const char *resource, int64_t percent)
@@ -222,12 +222,12 @@ static json_t *scaling_rules(const struct sutra_scale_rule *rule)
 		json_array_append_new(list, json_pack("{s:s, s:I, s:I}", "type",
 						      rule->policies[i].percent ? "Percent" : "Pods", "value",
 						      (json_int_t)rule->policies[i].value, "periodSeconds",
-						      kube_seconds(rule->policies[i].period_ns)));
+						      sutra_kube_seconds(rule->policies[i].period_ns)));
 	return json_pack("{s:o*, s:o*}", "stabilizationWindowSeconds",
-			 rule->window_ns ? json_integer(kube_seconds(rule->window_ns)) : NULL, "policies", list);
+			 rule->window_ns ? json_integer(sutra_kube_seconds(rule->window_ns)) : NULL, "policies", list);
 }
 
-json_t *kube_autoscaler(const struct workloads *all, const struct workload *w)
+json_t *sutra_kube_autoscaler(const struct workloads *all, const struct workload *w)
 {
 	const struct sutra_scale *s = w->scale;
 	json_t *metrics = json_array(), *behavior = json_object();
@@ -245,7 +245,7 @@ json_t *kube_autoscaler(const struct workloads *all, const struct workload *w)
 		behavior = NULL;
 	}
 	return json_pack("{s:s, s:s, s:o, s:{s:{s:s, s:s, s:s}, s:I, s:I, s:o, s:o*}}", "apiVersion", "autoscaling/v2",
-			 "kind", "HorizontalPodAutoscaler", "metadata", kube_meta(all, w, w->name), "spec", "scaleTargetRef",
+			 "kind", "HorizontalPodAutoscaler", "metadata", sutra_kube_meta(all, w, w->name), "spec", "scaleTargetRef",
 			 "apiVersion", "apps/v1", "kind", "Deployment", "name", w->name, "minReplicas",
 			 (json_int_t)s->min, "maxReplicas", (json_int_t)s->max, "metrics", metrics, "behavior", behavior);
 }

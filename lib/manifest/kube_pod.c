@@ -46,7 +46,7 @@ static void kube_host(struct sutra_buf *b, const char *name, size_t n)
 
 static const struct workload_quoting quoting = { kube_dollar, kube_secret, kube_host };
 
-static json_t *text_of(const char *s) { return kube_own(workload_quote(s, &quoting)); }
+static json_t *text_of(const char *s) { return sutra_kube_own(sutra_workload_quote(s, &quoting)); }
 
 /* A name of a Service alone, or what holds some; NULL where it is empty, as the API server keeps it. */
 static json_t *value_of(const char *s)
@@ -176,12 +176,12 @@ static json_t *ports(const struct workload *w)
 	json_t *list = w->n_ports ? json_array() : NULL;
 
 	for (size_t i = 0; i < w->n_ports; i++)
-		json_array_append_new(list, json_pack("{s:o, s:i, s:s}", "name", kube_port_name(w->ports[i]),
+		json_array_append_new(list, json_pack("{s:o, s:i, s:s}", "name", sutra_kube_port_name(w->ports[i]),
 						      "containerPort", w->ports[i], "protocol", "TCP"));
 	return list;
 }
 
-int kube_url_port(const char *text, const char **ret_path)
+int sutra_kube_url_port(const char *text, const char **ret_path)
 {
 	const char *host = strstr(text, "http://"), *colon = host ? strchr(host + 7, ':') : NULL;
 	char *path;
@@ -197,15 +197,15 @@ int kube_url_port(const char *text, const char **ret_path)
 static json_t *http_get(const struct workload *w, const char *url)
 {
 	const char *path;
-	int port = kube_url_port(url, &path);
+	int port = sutra_kube_url_port(url, &path);
 	json_t *named = NULL;
 
 	if (!port)
 		return NULL;
 	for (size_t i = 0; i < w->n_ports; i++)
 		if (w->ports[i] == port)
-			named = kube_port_name(port);
-	return json_pack("{s:o, s:o}", "path", kube_own(xasprintf("%.*s", (int)strcspn(path, " \"'"), path)), "port",
+			named = sutra_kube_port_name(port);
+	return json_pack("{s:o, s:o}", "path", sutra_kube_own(xasprintf("%.*s", (int)strcspn(path, " \"'"), path)), "port",
 			 named ? named : json_integer(port));
 }
 
@@ -234,7 +234,7 @@ static json_t *probe(const struct workload *w, const char *url, json_int_t perio
 	if (!p)
 		return NULL;
 	json_object_set_new(p, "periodSeconds", json_integer(period));
-	json_object_set_new(p, "timeoutSeconds", json_integer(kube_seconds(w->s->health.timeout_ns)));
+	json_object_set_new(p, "timeoutSeconds", json_integer(sutra_kube_seconds(w->s->health.timeout_ns)));
 	json_object_set_new(p, "failureThreshold", json_integer(failures));
 	return p;
 }
@@ -242,7 +242,7 @@ static json_t *probe(const struct workload *w, const char *url, json_int_t perio
 static json_t *startup_probe(const struct workload *w)
 {
 	const struct sutra_healthcheck *h = &w->s->health;
-	json_int_t most = kube_seconds(h->start_period_ns) + h->retries * kube_seconds(h->interval_ns);
+	json_int_t most = sutra_kube_seconds(h->start_period_ns) + h->retries * sutra_kube_seconds(h->interval_ns);
 
 	if (most < STARTUP_S)
 		most = STARTUP_S;
@@ -263,11 +263,11 @@ static json_t *pre_stop(const struct workload *w)
 
 	sutra_buf_init(&b, 4096);
 	if (d.delay_ns)
-		sutra_buf_addf(&b, "sleep %lld", (long long)kube_seconds(d.delay_ns));
+		sutra_buf_addf(&b, "sleep %lld", (long long)sutra_kube_seconds(d.delay_ns));
 	if (d.signal)
 		sutra_buf_addf(&b, "%skill -%s 1", b.len ? "; " : "", d.signal);
 	if (d.wait_ns)
-		sutra_buf_addf(&b, "%ssleep %lld", b.len ? "; " : "", (long long)kube_seconds(d.wait_ns));
+		sutra_buf_addf(&b, "%ssleep %lld", b.len ? "; " : "", (long long)sutra_kube_seconds(d.wait_ns));
 	hook = b.len ? json_pack("{s:{s:{s:[s, s, s]}}}", "preStop", "exec", "command", "/bin/sh", "-c",
 				 sutra_buf_str(&b)) :
 		       NULL;
@@ -282,7 +282,7 @@ static json_t *amounts(uint64_t memory, double cpus)
 	json_t *cpu = !milli ? NULL : milli % 1000 ? json_sprintf("%lldm", milli) : json_sprintf("%lld", milli / 1000);
 
 	return memory || cpu ? json_pack("{s:o*, s:o*}", "cpu", cpu, "memory",
-					 memory ? kube_own(workload_size(memory, "i")) : NULL) :
+					 memory ? sutra_kube_own(sutra_workload_size(memory, "i")) : NULL) :
 			       NULL;
 }
 
@@ -303,13 +303,13 @@ static json_t *mounts(const struct workloads *all, const struct workload *w)
 		const struct sutra_volume *v = &w->s->volumes[i];
 		const struct workload_mount *c =
 			config < w->n_mounts && w->mounts[config].v == v ? &w->mounts[config++] : NULL;
-		json_t *name = c		     ? kube_own(kube_config_name(c)) :
-			       kube_is_claim(all, v) ? json_string(kube_volume_name(v)) :
+		json_t *name = c		     ? sutra_kube_own(sutra_kube_config_name(c)) :
+			       sutra_kube_is_claim(all, v) ? json_string(sutra_kube_volume_name(v)) :
 			       v->source	     ? json_string(v->source) :
 						       json_sprintf("scratch-%zu", i);
 
-		if (!c && kube_is_folder(v) && !kube_is_claim(all, v)) {	/* in the image */
-			json_decref(name);
+		if (!c && sutra_kube_is_folder(v) && !sutra_kube_is_claim(all, v)) {	/* in the image */
+				    json_decref(name);
 			continue;
 		}
 		json_array_append_new(list, json_pack("{s:o, s:s, s:o*, s:o*}", "name", name, "mountPath", v->target,
@@ -320,7 +320,7 @@ static json_t *mounts(const struct workloads *all, const struct workload *w)
 		uint64_t size;
 
 		json_array_append_new(list, json_pack("{s:o, s:o}", "name", json_sprintf("memory-%zu", i), "mountPath",
-						      kube_own(workload_tmpfs(w->s->tmpfs.items[i], &size))));
+						      sutra_kube_own(sutra_workload_tmpfs(w->s->tmpfs.items[i], &size))));
 	}
 	return json_array_size(list) ? list : (json_decref(list), NULL);
 }
@@ -330,15 +330,15 @@ static json_t *volumes(const struct workloads *all, const struct workload *w)
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < w->n_mounts; i++)
-		json_array_append_new(list, json_pack("{s:o, s:{s:o}}", "name", kube_own(kube_config_name(&w->mounts[i])),
-						      "configMap", "name", kube_own(kube_config_name(&w->mounts[i]))));
+		json_array_append_new(list, json_pack("{s:o, s:{s:o}}", "name", sutra_kube_own(sutra_kube_config_name(&w->mounts[i])),
+						      "configMap", "name", sutra_kube_own(sutra_kube_config_name(&w->mounts[i]))));
 	for (size_t i = 0; i < w->s->n_volumes; i++) {
 		const struct sutra_volume *v = &w->s->volumes[i];
 
-		if (kube_is_claim(all, v))
+		if (sutra_kube_is_claim(all, v))
 			json_array_append_new(list, json_pack("{s:o, s:{s:o, s:b}}", "name",
-							      json_string(kube_volume_name(v)), "persistentVolumeClaim",
-							      "claimName", kube_own(kube_claim_name(all, v)), "readOnly",
+							      json_string(sutra_kube_volume_name(v)), "persistentVolumeClaim",
+							      "claimName", sutra_kube_own(sutra_kube_claim_name(all, v)), "readOnly",
 							      1));
 		else if (!v->source)
 			json_array_append_new(list, json_pack("{s:o, s:{}}", "name", json_sprintf("scratch-%zu", i),
@@ -347,10 +347,10 @@ static json_t *volumes(const struct workloads *all, const struct workload *w)
 	for (size_t i = 0; i < w->s->tmpfs.n; i++) {
 		uint64_t size;
 
-		sutra_free(workload_tmpfs(w->s->tmpfs.items[i], &size));
+		sutra_free(sutra_workload_tmpfs(w->s->tmpfs.items[i], &size));
 		json_array_append_new(list, json_pack("{s:o, s:{s:s, s:o*}}", "name", json_sprintf("memory-%zu", i),
 						      "emptyDir", "medium", "Memory", "sizeLimit",
-						      size ? kube_own(workload_size(size, "i")) : NULL));
+						      size ? sutra_kube_own(sutra_workload_size(size, "i")) : NULL));
 	}
 	return json_array_size(list) ? list : (json_decref(list), NULL);
 }
@@ -377,19 +377,19 @@ static json_t *pod_security(const struct sutra_service *s)
 static char *image(const struct workloads *all, const struct workload *w)
 {
 	for (size_t i = 0; i < w->s->n_volumes; i++)
-		if (kube_is_folder(&w->s->volumes[i]) && !kube_is_claim(all, &w->s->volumes[i]))
-			return workload_image(all, all->m->model_image);
-	return workload_image(all, w->s->image);
+		if (sutra_kube_is_folder(&w->s->volumes[i]) && !sutra_kube_is_claim(all, &w->s->volumes[i]))
+			return sutra_workload_image(all, all->m->model_image);
+	return sutra_workload_image(all, w->s->image);
 }
 
 static json_t *container(const struct workloads *all, const struct workload *w)
 {
 	const struct sutra_service *s = w->s;
-	json_int_t interval = kube_seconds(s->health.interval_ns);
+	json_int_t interval = sutra_kube_seconds(s->health.interval_ns);
 	json_t *hook = pre_stop(w);
 
 	return json_pack("{s:s, s:o, s:s, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*, s:o, s:o*}", "name",
-			 w->name, "image", kube_own(image(all, w)), "imagePullPolicy", "IfNotPresent",
+			 w->name, "image", sutra_kube_own(image(all, w)), "imagePullPolicy", "IfNotPresent",
 			 "command", list_of(&s->entrypoint), "args", list_of(&s->command), "env", environment(all, w),
 			 "ports", ports(w), "resources", resources(s), "startupProbe", startup_probe(w),
 			 "readinessProbe", probe(w, s->ready_url, interval, s->health.retries), "livenessProbe",
@@ -402,7 +402,7 @@ static json_t *annotations(const struct workloads *all, const struct workload *w
 {
 	const char *path;
 	bool scraped = all->m->metrics && !strcmp(all->m->metrics, "annotations") && w->s->metrics_url;
-	int port = scraped ? kube_url_port(w->s->metrics_url, &path) : 0;
+	int port = scraped ? sutra_kube_url_port(w->s->metrics_url, &path) : 0;
 	struct sutra_buf b;
 	json_t *o = json_object();
 
@@ -426,20 +426,20 @@ static json_t *spread(const struct workloads *all, const struct workload *w)
 {
 	return w->replicas > 1 ? json_pack("[{s:i, s:s, s:s, s:{s:o}}]", "maxSkew", 1, "topologyKey",
 					   "kubernetes.io/hostname", "whenUnsatisfiable", "ScheduleAnyway",
-					   "labelSelector", "matchLabels", kube_selector(all, w)) :
+					   "labelSelector", "matchLabels", sutra_kube_selector(all, w)) :
 				 NULL;
 }
 
-json_int_t kube_grace(const struct workload *w)
+json_int_t sutra_kube_grace(const struct workload *w)
 {
 	struct sutra_drain d = drain_of(w);
 
-	return kube_seconds(w->s->stop_grace_ns + d.delay_ns + d.wait_ns);
+	return sutra_kube_seconds(w->s->stop_grace_ns + d.delay_ns + d.wait_ns);
 }
 
-json_t *kube_pod(const struct workloads *all, const struct workload *w)
+json_t *sutra_kube_pod(const struct workloads *all, const struct workload *w)
 {
-	json_t *meta = kube_meta(all, w, NULL), *notes = annotations(all, w);
+	json_t *meta = sutra_kube_meta(all, w, NULL), *notes = annotations(all, w);
 
 	if (w->s->kube.entrance)
 		json_object_set_new(json_object_get(meta, "labels"), KUBE_ENTRANCE, json_string(w->s->kube.entrance));
@@ -447,6 +447,6 @@ json_t *kube_pod(const struct workloads *all, const struct workload *w)
 		json_object_set_new(meta, "annotations", notes);
 	return json_pack("{s:o, s:{s:b, s:b, s:I, s:o, s:o*, s:[o], s:o*}}", "metadata", meta, "spec",
 			 "automountServiceAccountToken", 0, "enableServiceLinks", 0, "terminationGracePeriodSeconds",
-			 kube_grace(w), "securityContext", pod_security(w->s), "topologySpreadConstraints", spread(all, w), "containers", container(all, w),
+			 sutra_kube_grace(w), "securityContext", pod_security(w->s), "topologySpreadConstraints", spread(all, w), "containers", container(all, w),
 			 "volumes", volumes(all, w));
 }

@@ -44,9 +44,9 @@ static json_t *claim_templates(const struct workloads *all, const struct workloa
 				list, json_pack("{s:s, s:s, s:{s:s, s:n, s:o}, s:{s:[s], s:s, s:{s:{s:o}}}, s:{s:s}}",
 						"apiVersion", "v1", "kind", "PersistentVolumeClaim", "metadata", "name",
 						w->s->volumes[i].source, "creationTimestamp", "labels",
-						kube_selector(all, w), "spec", "accessModes", "ReadWriteOnce",
+						sutra_kube_selector(all, w), "spec", "accessModes", "ReadWriteOnce",
 						"volumeMode", "Filesystem", "resources", "requests", "storage",
-						kube_own(workload_size(volume_size(all, w->s->volumes[i].source), "i")),
+						sutra_kube_own(sutra_workload_size(volume_size(all, w->s->volumes[i].source), "i")),
 						"status", "phase", "Pending"));
 	return list;
 }
@@ -54,30 +54,30 @@ static json_t *claim_templates(const struct workloads *all, const struct workloa
 static json_t *stateful_set(const struct workloads *all, const struct workload *w)
 {
 	return json_pack("{s:s, s:s, s:o, s:{s:i, s:s, s:{s:o}, s:o, s:o}}", "apiVersion", "apps/v1", "kind",
-			 "StatefulSet", "metadata", kube_meta(all, w, w->name), "spec", "replicas", 1, "serviceName",
-			 w->name, "selector", "matchLabels", kube_selector(all, w), "template", kube_pod(all, w),
+			 "StatefulSet", "metadata", sutra_kube_meta(all, w, w->name), "spec", "replicas", 1, "serviceName",
+			 w->name, "selector", "matchLabels", sutra_kube_selector(all, w), "template", sutra_kube_pod(all, w),
 			 "volumeClaimTemplates", claim_templates(all, w));
 }
 
 static json_t *deployment(const struct workloads *all, const struct workload *w)
 {
 	return json_pack("{s:s, s:s, s:o, s:{s:o*, s:{s:o}, s:{s:s, s:{s:i, s:i}}, s:o}}", "apiVersion", "apps/v1",
-			 "kind", "Deployment", "metadata", kube_meta(all, w, w->name), "spec", "replicas",
+			 "kind", "Deployment", "metadata", sutra_kube_meta(all, w, w->name), "spec", "replicas",
 			 kube_scales(w) ? NULL : json_integer((json_int_t)w->replicas), "selector", "matchLabels",
-			 kube_selector(all, w), "strategy", "type", "RollingUpdate", "rollingUpdate", "maxSurge", 1,
-			 "maxUnavailable", 0, "template", kube_pod(all, w));
+			 sutra_kube_selector(all, w), "strategy", "type", "RollingUpdate", "rollingUpdate", "maxSurge", 1,
+			 "maxUnavailable", 0, "template", sutra_kube_pod(all, w));
 }
 
 static json_t *config_map(const struct workloads *all, const struct workload_mount *mount)
 {
 	json_t *data = json_object();
-	char *name = kube_config_name(mount);
+	char *name = sutra_kube_config_name(mount);
 	json_t *map;
 
 	for (size_t i = 0; i < mount->n; i++)
 		json_object_set_new(data, mount->files[i].name, json_string(mount->files[i].text));
 	map = json_pack("{s:s, s:s, s:o, s:o}", "apiVersion", "v1", "kind", "ConfigMap", "metadata",
-			kube_meta(all, NULL, name), "data", data);
+			sutra_kube_meta(all, NULL, name), "data", data);
 	sutra_free(name);
 	return map;
 }
@@ -110,7 +110,7 @@ static int check_volumes(const struct workloads *all, const struct workload *w)
 			return workload_fail(all, w, "the volume \"%s\" cannot be a name in Kubernetes", v->source);
 		if (v->named && (w->replicas > 1 || kube_scales(w)))
 			return workload_fail(all, w, "it stores in \"%s\", so there can be one of it only", v->source);
-		if (kube_is_folder(v) && !v->read_only)
+		if (sutra_kube_is_folder(v) && !v->read_only)
 			return workload_fail(all, w, "%s is mounted to be written; a cluster wants a named volume there",
 					     v->target);
 	}
@@ -150,7 +150,7 @@ static void add_head(struct sutra_buf *out, const struct workloads *all, const s
 	char *labels = xasprintf("-l app.kubernetes.io/part-of=sutra,app.kubernetes.io/instance=%s", all->m->instance);
 
 	for (size_t i = 0; i < every->n; i++)
-		grace = kube_grace(&every->items[i]) > grace ? kube_grace(&every->items[i]) : grace;
+		grace = sutra_kube_grace(&every->items[i]) > grace ? sutra_kube_grace(&every->items[i]) : grace;
 	sutra_buf_addf(out,
 		       "# Made by `sutra manifest kubernetes` from the compose file; make it again rather than edit it.\n"
 		       "#   kubectl create namespace sutra && kubectl -n sutra apply -f FILE\n"
@@ -195,8 +195,8 @@ static void add_shared(struct sutra_buf *out, const struct workloads *all)
 		const struct workload *w = &all->items[i];
 
 		for (size_t v = 0; v < w->s->n_volumes; v++) {
-			bool is = kube_is_claim(all, &w->s->volumes[v]);
-			char *name = is ? kube_claim_name(all, &w->s->volumes[v]) : NULL;
+			bool is = sutra_kube_is_claim(all, &w->s->volumes[v]);
+			char *name = is ? sutra_kube_claim_name(all, &w->s->volumes[v]) : NULL;
 
 			if (name && !sutra_strv_has(&seen, name))
 				sutra_buf_addf(out, "# Make the claim %s first, for what is read at %s.\n", name,
@@ -210,7 +210,7 @@ static void add_shared(struct sutra_buf *out, const struct workloads *all)
 		const struct workload *w = &all->items[i];
 
 		for (size_t c = 0; c < w->n_mounts; c++) {
-			char *name = kube_config_name(&w->mounts[c]);
+			char *name = sutra_kube_config_name(&w->mounts[c]);
 
 			if (!sutra_strv_has(&seen, name))
 				add_document(out, config_map(all, &w->mounts[c]));
@@ -226,12 +226,12 @@ static void add_network(struct sutra_buf *out, const struct workloads *every, co
 {
 	json_t *services = json_array();
 
-	add_document(out, kube_default_deny(every));
+	add_document(out, sutra_kube_default_deny(every));
 	for (size_t i = 0; i < every->n; i++) {
-		bool deployed = workload_named(all, every->items[i].name);
+		bool deployed = sutra_workload_named(all, every->items[i].name);
 
-		add_document(out, kube_network_policy(every, &every->items[i], deployed));
-		kube_add_services(services, every, &every->items[i], deployed);
+		add_document(out, sutra_kube_network_policy(every, &every->items[i], deployed));
+		sutra_kube_add_services(services, every, &every->items[i], deployed);
 	}
 	for (size_t i = 0; i < json_array_size(services); i++)
 		add_document(out, json_incref(json_array_get(services, i)));
@@ -240,24 +240,24 @@ static void add_network(struct sutra_buf *out, const struct workloads *every, co
 
 static void add_workload(struct sutra_buf *out, const struct workloads *all, const struct workload *w)
 {
-	add_document(out, kube_is_stateful(w) ? stateful_set(all, w) : deployment(all, w));
+	add_document(out, sutra_kube_is_stateful(w) ? stateful_set(all, w) : deployment(all, w));
 	if (kube_scales(w))
-		add_document(out, kube_autoscaler(all, w));
-	add_document(out, kube_disruption_budget(all, w));
+		add_document(out, sutra_kube_autoscaler(all, w));
+	add_document(out, sutra_kube_disruption_budget(all, w));
 	if (monitored(all))
-		add_document(out, kube_service_monitor(all, w));
+		add_document(out, sutra_kube_service_monitor(all, w));
 }
 
 int sutra_manifest_kubernetes(const struct sutra_manifest *m, struct sutra_buf *out, struct sutra_err *err)
 {
 	struct sutra_manifest whole = *m;
 	struct workloads every = { 0 }, all;
-	int rc = workloads_make(m, &all, err);
+	int rc = sutra_workloads_make(m, &all, err);
 
 	if (rc)
 		return rc;
 	whole.selected = m->all;
-	rc = workloads_make(&whole, &every, err);
+	rc = sutra_workloads_make(&whole, &every, err);
 	for (size_t i = 0; i < all.n && !rc; i++)
 		rc = check(&all, &all.items[i]);
 	if (!rc) {
@@ -268,7 +268,7 @@ int sutra_manifest_kubernetes(const struct sutra_manifest *m, struct sutra_buf *
 			add_workload(out, &all, &all.items[i]);
 		rc = sutra_buf_error(out) ? sutra_fail(err, sutra_buf_error(out), "the manifest is too large") : 0;
 	}
-	workloads_release(&every);
-	workloads_release(&all);
+	sutra_workloads_release(&every);
+	sutra_workloads_release(&all);
 	return rc;
 }

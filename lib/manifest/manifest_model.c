@@ -21,25 +21,25 @@ const char *sutra_manifest_lookup(void *config, const char *key)
 	return mark;
 }
 
-bool workload_port_is_open(const struct sutra_port *p)
+bool sutra_workload_port_is_open(const struct sutra_port *p)
 {
 	return !p->host_ip || !sutra_str_starts(p->host_ip, "127.");
 }
 
-char *workload_image(const struct workloads *all, const char *image)
+char *sutra_workload_image(const struct workloads *all, const char *image)
 {
 	const char *registry = all->m->registry ? all->m->registry : "";
 
 	return xasprintf("%s%s%s", registry, *registry && !sutra_str_ends(registry, "/") ? "/" : "", image);
 }
 
-char *workload_duration(uint64_t ns)
+char *sutra_workload_duration(uint64_t ns)
 {
 	return ns % 1000000000u ? xasprintf("%llums", (unsigned long long)(ns / 1000000u)) :
 				  xasprintf("%llus", (unsigned long long)(ns / 1000000000u));
 }
 
-char *workload_size(uint64_t bytes, const char *suffix)
+char *sutra_workload_size(uint64_t bytes, const char *suffix)
 {
 	static const char units[] = "KMGT";
 	int at = -1;
@@ -52,7 +52,7 @@ char *workload_size(uint64_t bytes, const char *suffix)
 			xasprintf("%llu%c%s", (unsigned long long)bytes, units[at], suffix);
 }
 
-char *workload_tmpfs(const char *text, uint64_t *ret_size)
+char *sutra_workload_tmpfs(const char *text, uint64_t *ret_size)
 {
 	const char *size = strstr(text, "size=");
 	char *word = size ? xasprintf("%.*s", (int)strcspn(size + 5, ","), size + 5) : NULL;
@@ -64,7 +64,7 @@ char *workload_tmpfs(const char *text, uint64_t *ret_size)
 	return xasprintf("%.*s", (int)strcspn(text, ":"), text);
 }
 
-char *workload_quote(const char *text, const struct workload_quoting *q)
+char *sutra_workload_quote(const char *text, const struct workload_quoting *q)
 {
 	struct sutra_buf b;
 
@@ -89,7 +89,7 @@ char *workload_quote(const char *text, const struct workload_quoting *q)
 	return sutra_buf_take(&b, NULL);
 }
 
-struct workload *workload_named(const struct workloads *all, const char *name)
+struct workload *sutra_workload_named(const struct workloads *all, const char *name)
 {
 	for (size_t i = 0; i < all->n; i++)
 		if (!strcmp(all->items[i].name, name))
@@ -100,7 +100,7 @@ struct workload *workload_named(const struct workloads *all, const char *name)
 static struct workload *workload_of(const struct workloads *all, const struct sutra_service *s)
 {
 	char *group = sutra_group_of(all->m->all, s);
-	struct workload *w = group ? workload_named(all, group) : NULL;
+	struct workload *w = group ? sutra_workload_named(all, group) : NULL;
 
 	sutra_free(group);
 	return w;
@@ -377,7 +377,7 @@ static void make_edges(struct workloads *all, size_t from)
 	}
 }
 
-int workloads_make(const struct sutra_manifest *m, struct workloads *ret, struct sutra_err *err)
+int sutra_workloads_make(const struct sutra_manifest *m, struct workloads *ret, struct sutra_err *err)
 {
 	struct workloads all = { .m = m, .err = err };
 	int rc = 0;
@@ -395,16 +395,16 @@ int workloads_make(const struct sutra_manifest *m, struct workloads *ret, struct
 		make_ports(w);
 		make_edges(&all, i);
 		rc = make_env(&all, w);
-		rc = rc ? rc : workload_mounts_make(&all, w);
+		rc = rc ? rc : sutra_workload_mounts_make(&all, w);
 	}
 	if (rc)
-		workloads_release(&all);
+		sutra_workloads_release(&all);
 	else
 		*ret = all;
 	return rc;
 }
 
-void workloads_release(struct workloads *all)
+void sutra_workloads_release(struct workloads *all)
 {
 	for (size_t i = 0; i < all->n; i++) {
 		struct workload *w = &all->items[i];
@@ -413,7 +413,7 @@ void workloads_release(struct workloads *all)
 			sutra_free(w->env[e].key);
 			sutra_free(w->env[e].value);
 		}
-		workload_mounts_release(w);
+		sutra_workload_mounts_release(w);
 		sutra_free(w->env);
 		sutra_free(w->edges);
 		sutra_free(w->ports);

@@ -68,29 +68,29 @@ struct workloads {
 };
 
 /* What replicas of one workload do not agree on is SUTRA_E_SETTING with file and line. */
-int workloads_make(const struct sutra_manifest *m, struct workloads *ret, struct sutra_err *err);
-struct workload *workload_named(const struct workloads *all, const char *name);
-void workloads_release(struct workloads *w);
+int sutra_workloads_make(const struct sutra_manifest *m, struct workloads *ret, struct sutra_err *err);
+struct workload *sutra_workload_named(const struct workloads *all, const char *name);
+void sutra_workloads_release(struct workloads *w);
 /* "file:line: services.name: ..." with SUTRA_E_SETTING. */
 #define workload_fail(all, w, fmt, ...) \
 	sutra_fail((all)->err, SUTRA_E_SETTING, "%s:%d: services.%s: " fmt, (all)->m->all->file, (w)->s->line, \
 		   (w)->s->name, ##__VA_ARGS__)
 
 /* Whether the compose file publishes the port beyond loopback. */
-bool workload_port_is_open(const struct sutra_port *p);
+bool sutra_workload_port_is_open(const struct sutra_port *p);
 
 /* The image with the registry before it; "15s"; "2G" or, binary, "2Gi". x-allocated. */
-char *workload_image(const struct workloads *all, const char *image);
-char *workload_duration(uint64_t ns);
-char *workload_size(uint64_t bytes, const char *suffix);
+char *sutra_workload_image(const struct workloads *all, const char *image);
+char *sutra_workload_duration(uint64_t ns);
+char *sutra_workload_size(uint64_t bytes, const char *suffix);
 /* "/tmp" of the tmpfs "/tmp:size=16m", x-allocated; *ret_size 0: not said. */
-char *workload_tmpfs(const char *text, uint64_t *ret_size);
+char *sutra_workload_tmpfs(const char *text, uint64_t *ret_size);
 /* Copies text; each '$' and each mark goes through its function. x-allocated. */
 struct workload_quoting {
 	void (*dollar)(struct sutra_buf *b, char next);
 	void (*secret)(struct sutra_buf *b, const char *name, size_t n);
 	void (*host)(struct sutra_buf *b, const char *name, size_t n);
 };
-char *workload_quote(const char *text, const struct workload_quoting *q);
+char *sutra_workload_quote(const char *text, const struct workload_quoting *q);
 
 #endif

@@ -94,7 +94,7 @@ static int add_mount(const struct workloads *all, struct workload *w, const stru
 	return rc;
 }
 
-int workload_mounts_make(const struct workloads *all, struct workload *w)
+int sutra_workload_mounts_make(const struct workloads *all, struct workload *w)
 {
 	int rc = 0;
 
@@ -107,7 +107,7 @@ int workload_mounts_make(const struct workloads *all, struct workload *w)
 	return rc;
 }
 
-void workload_mounts_release(struct workload *w)
+void sutra_workload_mounts_release(struct workload *w)
 {
 	for (size_t i = 0; i < w->n_mounts; i++) {
 		for (size_t f = 0; f < w->mounts[i].n; f++) {

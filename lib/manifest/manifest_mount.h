@@ -6,7 +6,7 @@
 
 /* Reads what the workload's relative mounts hold: regular files, of a folder without those
  * below, in order of their names. */
-int workload_mounts_make(const struct workloads *all, struct workload *w);
-void workload_mounts_release(struct workload *w);
+int sutra_workload_mounts_make(const struct workloads *all, struct workload *w);
+void sutra_workload_mounts_release(struct workload *w);
 
 #endif

@@ -37,7 +37,7 @@ static const struct workload_quoting quoting = { swarm_dollar, swarm_secret, swa
 
 static json_t *text_of(const char *s)
 {
-	char *quoted = workload_quote(s, &quoting);
+	char *quoted = sutra_workload_quote(s, &quoting);
 	json_t *text = json_string(quoted);
 
 	sutra_free(quoted);
@@ -94,7 +94,7 @@ static json_t *volumes(const struct workload *w)
 	}
 	for (size_t i = 0; i < w->s->tmpfs.n; i++) {
 		uint64_t size;
-		char *path = workload_tmpfs(w->s->tmpfs.items[i], &size);
+		char *path = sutra_workload_tmpfs(w->s->tmpfs.items[i], &size);
 
 		json_array_append_new(list, json_pack("{s:s, s:o, s:o*}", "type", "tmpfs", "target", text_of(path), "tmpfs",
 						      size ? json_pack("{s:I}", "size", (json_int_t)size) : NULL));
@@ -126,7 +126,7 @@ static json_t *configs(const struct workload *w)
 static bool has_open_port(const struct workload *w)
 {
 	for (size_t i = 0; i < w->s->n_ports; i++)
-		if (workload_port_is_open(&w->s->ports[i]))
+		if (sutra_workload_port_is_open(&w->s->ports[i]))
 			return true;
 	return false;
 }
@@ -140,7 +140,7 @@ static json_t *ports(const struct workload *w)
 	for (size_t i = 0; list && i < w->s->n_ports; i++) {
 		const struct sutra_port *p = &w->s->ports[i];
 
-		if (workload_port_is_open(p))
+		if (sutra_workload_port_is_open(p))
 			json_array_append_new(list, json_pack("{s:i, s:i, s:s, s:s}", "target", p->target, "published",
 							      p->published, "protocol", p->protocol, "mode",
 							      uses_mesh(w) ? "ingress" : "host"));
@@ -160,9 +160,9 @@ static json_t *healthcheck(const struct sutra_service *s)
 		json_array_append_new(test, s->live_url && sutra_str_starts(h->test.items[i], "http://") ?
 						    text_of(s->live_url) :
 						    text_of(h->test.items[i]));
-	return json_pack("{s:o, s:o, s:o, s:I, s:o}", "test", test, "interval", own(workload_duration(h->interval_ns)),
-			 "timeout", own(workload_duration(h->timeout_ns)), "retries", (json_int_t)h->retries,
-			 "start_period", own(workload_duration(h->start_period_ns)));
+	return json_pack("{s:o, s:o, s:o, s:I, s:o}", "test", test, "interval", own(sutra_workload_duration(h->interval_ns)),
+			 "timeout", own(sutra_workload_duration(h->timeout_ns)), "retries", (json_int_t)h->retries,
+			 "start_period", own(sutra_workload_duration(h->start_period_ns)));
 }
 
 static json_t *amounts(uint64_t memory, double cpus)
@@ -170,7 +170,7 @@ static json_t *amounts(uint64_t memory, double cpus)
 	char number[32];
 
 	snprintf(number, sizeof(number), "%.3g", cpus);
-	return memory || cpus > 0 ? json_pack("{s:o*, s:o*}", "memory", memory ? own(workload_size(memory, "")) : NULL,
+	return memory || cpus > 0 ? json_pack("{s:o*, s:o*}", "memory", memory ? own(sutra_workload_size(memory, "")) : NULL,
 					      "cpus", cpus > 0 ? json_string(number) : NULL) :
 				    NULL;
 }
@@ -219,7 +219,7 @@ static json_t *service(const struct workloads *all, const struct workload *w)
 		const char *key;
 		json_t *value;
 	} rows[] = {
-		{ "image", own(workload_image(all, s->image)) },
+		{ "image", own(sutra_workload_image(all, s->image)) },
 		{ "entrypoint", list_of(&s->entrypoint) },
 		{ "command", list_of(&s->command) },
 		{ "environment", environment(w) },
@@ -231,7 +231,7 @@ static json_t *service(const struct workloads *all, const struct workload *w)
 		{ "configs", configs(w) },
 		{ "ports", ports(w) },
 		{ "healthcheck", healthcheck(s) },
-		{ "stop_grace_period", own(workload_duration(s->stop_grace_ns)) },
+		{ "stop_grace_period", own(sutra_workload_duration(s->stop_grace_ns)) },
 		{ "deploy", deploy(w) },
 	};
 
@@ -262,7 +262,7 @@ int sutra_manifest_swarm(const struct sutra_manifest *m, struct sutra_buf *out, 
 {
 	json_t *services = json_object(), *volumes = json_object(), *configs = json_object(), *file;
 	struct workloads all;
-	int rc = workloads_make(m, &all, err);
+	int rc = sutra_workloads_make(m, &all, err);
 
 	for (size_t i = 0; !rc && i < all.n; i++) {
 		json_object_set_new(services, all.items[i].name, service(&all, &all.items[i]));
@@ -277,7 +277,7 @@ int sutra_manifest_swarm(const struct sutra_manifest *m, struct sutra_buf *out, 
 		sutra_buf_adds(out, head);
 		sutra_yaml_add(out, file);
 		rc = sutra_buf_error(out) ? sutra_fail(err, sutra_buf_error(out), "the manifest is too large") : 0;
-		workloads_release(&all);
+		sutra_workloads_release(&all);
 	}
 	json_decref(file);
 	json_decref(volumes);

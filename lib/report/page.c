@@ -58,11 +58,11 @@ int sutra_page_add(const json_t *doc, struct sutra_buf *b, struct sutra_err *err
 		const char *schema, *title;
 		void (*add)(const json_t *doc, struct sutra_buf *b);
 	} pages[] = {
-		{ "sutra.load/1", "Load", page_load },
-		{ "sutra.validate/1", "Validation", page_validate },
-		{ "sutra.cache-stats/1", "Cache", page_cache },
+		{ "sutra.load/1", "Load", sutra_page_load },
+		{ "sutra.validate/1", "Validation", sutra_page_validate },
+		{ "sutra.cache-stats/1", "Cache", sutra_page_cache },
 	};
-	const char *schema = page_text(doc, "schema");
+	const char *schema = sutra_page_text(doc, "schema");
 	char now[SUTRA_RFC3339_LEN];
 	size_t i = 0;
 

@@ -10,23 +10,23 @@
 
 #define MAX_FIGURE 1e18	/* larger ones would leave the range of sums and axes */
 
-const char *page_text(const json_t *o, const char *key)
+const char *sutra_page_text(const json_t *o, const char *key)
 {
 	const char *s = json_string_value(json_object_get(o, key));
 
 	return s ? s : "";
 }
 
-double page_value(const json_t *v)
+double sutra_page_value(const json_t *v)
 {
 	double d = json_is_number(v) ? json_number_value(v) : NAN;
 
 	return fabs(d) <= MAX_FIGURE ? d : NAN;
 }
 
-double page_number(const json_t *o, const char *key) { return page_value(json_object_get(o, key)); }
+double sutra_page_number(const json_t *o, const char *key) { return sutra_page_value(json_object_get(o, key)); }
 
-void page_count(double v, char *out, size_t size)
+void sutra_page_count(double v, char *out, size_t size)
 {
 	char digits[32];
 	size_t n, at = 0;
@@ -44,7 +44,7 @@ void page_count(double v, char *out, size_t size)
 	out[at] = '\0';
 }
 
-void page_figure(double v, int digits, const char *unit, char *out, size_t size)
+void sutra_page_figure(double v, int digits, const char *unit, char *out, size_t size)
 {
 	if (isfinite(v))
 		snprintf(out, size, "%.*f%s", digits, v, unit);
@@ -52,7 +52,7 @@ void page_figure(double v, int digits, const char *unit, char *out, size_t size)
 		snprintf(out, size, "-");
 }
 
-void page_ms(double ms, char *out, size_t size)
+void sutra_page_ms(double ms, char *out, size_t size)
 {
 	if (isfinite(ms))
 		sutra_clock_human(ms / 1e3, out, size);
@@ -60,7 +60,7 @@ void page_ms(double ms, char *out, size_t size)
 		snprintf(out, size, "-");
 }
 
-void page_head(struct sutra_buf *b, const char *title, const char *kind, const char *word)
+void sutra_page_head(struct sutra_buf *b, const char *title, const char *kind, const char *word)
 {
 	sutra_buf_adds(b, "<h1>");
 	sutra_report_xml(b, title);
@@ -69,7 +69,7 @@ void page_head(struct sutra_buf *b, const char *title, const char *kind, const c
 	sutra_buf_adds(b, "</span></h1>\n");
 }
 
-void page_sub(struct sutra_buf *b, const char *fmt, ...)
+void sutra_page_sub(struct sutra_buf *b, const char *fmt, ...)
 {
 	char text[1024];
 	va_list ap;
@@ -82,9 +82,9 @@ void page_sub(struct sutra_buf *b, const char *fmt, ...)
 	sutra_buf_adds(b, "</p>\n");
 }
 
-void page_cards_begin(struct sutra_buf *b) { sutra_buf_adds(b, "<div class=\"cards\">"); }
+void sutra_page_cards_begin(struct sutra_buf *b) { sutra_buf_adds(b, "<div class=\"cards\">"); }
 
-void page_card(struct sutra_buf *b, const char *name, const char *kind, const char *value)
+void sutra_page_card(struct sutra_buf *b, const char *name, const char *kind, const char *value)
 {
 	sutra_buf_addf(b, "<div class=\"card\"><b class=\"%s\">", kind);
 	sutra_report_xml(b, value);
@@ -93,16 +93,16 @@ void page_card(struct sutra_buf *b, const char *name, const char *kind, const ch
 	sutra_buf_adds(b, "</span></div>");
 }
 
-void page_cards_end(struct sutra_buf *b) { sutra_buf_adds(b, "</div>\n"); }
+void sutra_page_cards_end(struct sutra_buf *b) { sutra_buf_adds(b, "</div>\n"); }
 
-void page_section(struct sutra_buf *b, const char *title)
+void sutra_page_section(struct sutra_buf *b, const char *title)
 {
 	sutra_buf_adds(b, "<h2>");
 	sutra_report_xml(b, title);
 	sutra_buf_adds(b, "</h2>\n");
 }
 
-void page_table_begin(struct sutra_buf *b, const char *const *titles, const char *summary)
+void sutra_page_table_begin(struct sutra_buf *b, const char *const *titles, const char *summary)
 {
 	if (summary) {
 		sutra_buf_adds(b, "<details><summary>");
@@ -118,7 +118,7 @@ void page_table_begin(struct sutra_buf *b, const char *const *titles, const char
 	sutra_buf_adds(b, "</tr>\n");
 }
 
-void page_row(struct sutra_buf *b, const char *const *cells)
+void sutra_page_row(struct sutra_buf *b, const char *const *cells)
 {
 	sutra_buf_adds(b, "<tr>");
 	for (; *cells; cells++) {
@@ -129,28 +129,28 @@ void page_row(struct sutra_buf *b, const char *const *cells)
 	sutra_buf_adds(b, "</tr>\n");
 }
 
-void page_table_end(struct sutra_buf *b, const char *summary)
+void sutra_page_table_end(struct sutra_buf *b, const char *summary)
 {
 	sutra_buf_adds(b, summary ? "</table></div></details>\n" : "</table></div>\n");
 }
 
-double page_sum(const json_t *rows, const char *key)
+double sutra_page_sum(const json_t *rows, const char *key)
 {
 	const json_t *row;
 	double sum = 0;
 	size_t i;
 
 	json_array_foreach (rows, i, row) {
-		double v = page_number(row, key);
+		double v = sutra_page_number(row, key);
 
 		sum += isnan(v) ? 0 : v;
 	}
 	return sum;
 }
 
-const char *page_when(const json_t *doc, char out[24])
+const char *sutra_page_when(const json_t *doc, char out[24])
 {
-	const char *when = page_text(doc, "started");
+	const char *when = sutra_page_text(doc, "started");
 
 	snprintf(out, 24, "%.10s %.5s UTC", when, strlen(when) > 11 ? when + 11 : "");
 	return out;

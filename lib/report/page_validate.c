@@ -20,16 +20,16 @@ static void cards(const json_t *doc, struct sutra_buf *b)
 	const json_t *counts = json_object_get(doc, "counts");
 	char text[32];
 
-	page_cards_begin(b);
+	sutra_page_cards_begin(b);
 	for (size_t i = 0; i < 4; i++) {
-		double n = page_number(counts, states[i]);
+		double n = sutra_page_number(counts, states[i]);
 
-		page_count(n, text, sizeof(text));
-		page_card(b, names[i], n > 0 ? kind_of(states[i]) : "", text);
+		sutra_page_count(n, text, sizeof(text));
+		sutra_page_card(b, names[i], n > 0 ? kind_of(states[i]) : "", text);
 	}
-	page_ms(page_number(doc, "duration_ms"), text, sizeof(text));
-	page_card(b, "took", "", text);
-	page_cards_end(b);
+	sutra_page_ms(sutra_page_number(doc, "duration_ms"), text, sizeof(text));
+	sutra_page_card(b, "took", "", text);
+	sutra_page_cards_end(b);
 }
 
 /* Every value that has a target, as found / target. */
@@ -42,7 +42,7 @@ static void targets(const json_t *doc, struct sutra_buf *b)
 
 	json_array_foreach (json_object_get(doc, "results"), i, r) {
 		json_array_foreach (json_object_get(r, "values"), k, v) {
-			double found = page_number(v, "found"), target = page_number(v, "target");
+			double found = sutra_page_number(v, "found"), target = sutra_page_number(v, "target");
 
 			if (!isfinite(found) || !(target > 0))
 				continue;
@@ -50,17 +50,17 @@ static void targets(const json_t *doc, struct sutra_buf *b)
 				left++;
 				continue;
 			}
-			snprintf(names[n], sizeof(names[n]), "%.36s: %.30s", page_text(r, "title"), page_text(v, "name"));
-			snprintf(texts[n], sizeof(texts[n]), "%.4g of %.4g %.12s", found, target, page_text(v, "unit"));
+			snprintf(names[n], sizeof(names[n]), "%.36s: %.30s", sutra_page_text(r, "title"), sutra_page_text(v, "name"));
+			snprintf(texts[n], sizeof(texts[n]), "%.4g of %.4g %.12s", found, target, sutra_page_text(v, "unit"));
 			bars[n] = (struct sutra_chart_bar){ names[n], texts[n], found / target,
-							    strcmp(page_text(r, "status"), "fail") != 0 };
+							    strcmp(sutra_page_text(r, "status"), "fail") != 0 };
 			n++;
 		}
 	}
 	if (n)
 		sutra_chart_bars("Found, as a multiple of the target", bars, n, b);
 	if (left)
-		page_sub(b, "%zu more values have a target; the table below holds them all.", left);
+		sutra_page_sub(b, "%zu more values have a target; the table below holds them all.", left);
 }
 
 static void timeline_chart(const json_t *r, struct sutra_buf *b)
@@ -69,18 +69,18 @@ static void timeline_chart(const json_t *r, struct sutra_buf *b)
 	static const char *const names[] = { "due", "answered", "tried again behind the balancer", "failed" };
 	static const unsigned colors[] = { 5, 0, 1, 2 };
 	const json_t *rows = json_object_get(r, "timeline"), *row;
-	struct sutra_chart c = { .title = page_text(r, "title"), .y_label = "requests per 100 ms" };
+	struct sutra_chart c = { .title = sutra_page_text(r, "title"), .y_label = "requests per 100 ms" };
 	size_t i;
 
 	for (size_t k = 0; k < 4; k++) {
 		struct sutra_chart_series *s;
 
-		if (k > 1 && page_sum(rows, keys[k]) <= 0)
+		if (k > 1 && sutra_page_sum(rows, keys[k]) <= 0)
 			continue;	/* a line of zeros says less than its absence in the key */
 		s = sutra_chart_series(&c, names[k], colors[k]);
 		s->peak = k > 1;
 		json_array_foreach (rows, i, row) {
-			sutra_chart_point(s, page_number(row, "t_ms") / 1e3, page_number(row, keys[k]));
+			sutra_chart_point(s, sutra_page_number(row, "t_ms") / 1e3, sutra_page_number(row, keys[k]));
 		}
 	}
 	sutra_chart_draw(&c, b);
@@ -89,10 +89,10 @@ static void timeline_chart(const json_t *r, struct sutra_buf *b)
 
 static void failure(const json_t *r, struct sutra_buf *b)
 {
-	const char *hint = page_text(r, "hint"), *evidence = page_text(r, "evidence");
+	const char *hint = sutra_page_text(r, "hint"), *evidence = sutra_page_text(r, "evidence");
 
 	sutra_buf_adds(b, "<br><span class=\"dim\">");
-	sutra_report_xml(b, page_text(r, "reason"));
+	sutra_report_xml(b, sutra_page_text(r, "reason"));
 	sutra_buf_adds(b, "</span>");
 	if (*hint) {
 		sutra_buf_adds(b, "<br>hint: ");
@@ -107,45 +107,45 @@ static void failure(const json_t *r, struct sutra_buf *b)
 
 static void result_row(const json_t *r, struct sutra_buf *b)
 {
-	const char *status = page_text(r, "status");
+	const char *status = sutra_page_text(r, "status");
 	char took[32];
 
-	page_ms(page_number(r, "duration_ms"), took, sizeof(took));
+	sutra_page_ms(sutra_page_number(r, "duration_ms"), took, sizeof(took));
 	sutra_buf_addf(b, "<tr><td class=\"%s\"><b>", kind_of(status));
 	sutra_report_xml(b, status);
 	sutra_buf_adds(b, "</b></td><td class=\"l\">");
-	sutra_report_xml(b, page_text(r, "title"));
+	sutra_report_xml(b, sutra_page_text(r, "title"));
 	sutra_buf_adds(b, "</td><td class=\"l\">");
-	sutra_report_xml(b, page_text(r, "found"));
-	if (*page_text(r, "reason"))
+	sutra_report_xml(b, sutra_page_text(r, "found"));
+	if (*sutra_page_text(r, "reason"))
 		failure(r, b);
 	sutra_buf_adds(b, "</td><td class=\"l dim\">");
-	sutra_report_xml(b, page_text(r, "expected"));
+	sutra_report_xml(b, sutra_page_text(r, "expected"));
 	sutra_buf_addf(b, "</td><td>%s</td></tr>\n", took);
 }
 
-void page_validate(const json_t *doc, struct sutra_buf *b)
+void sutra_page_validate(const json_t *doc, struct sutra_buf *b)
 {
 	const json_t *counts = json_object_get(doc, "counts"), *r;
-	bool failed = page_number(counts, "fail") > 0, doubt = page_number(counts, "inconclusive") > 0;
+	bool failed = sutra_page_number(counts, "fail") > 0, doubt = sutra_page_number(counts, "inconclusive") > 0;
 	bool courses = false;
 	char when[24];
 	size_t i;
 
-	page_head(b, "Validation", failed ? "bad" : doubt ? "warn" : "good",
-		  failed ? "not operational" : doubt ? "inconclusive" : "operational");
-	page_sub(b, "%s", page_when(doc, when));
+	sutra_page_head(b, "Validation", failed ? "bad" : doubt ? "warn" : "good",
+			failed ? "not operational" : doubt ? "inconclusive" : "operational");
+	sutra_page_sub(b, "%s", sutra_page_when(doc, when));
 	cards(doc, b);
 	targets(doc, b);
 	json_array_foreach (json_object_get(doc, "results"), i, r) {
 		if (!json_array_size(json_object_get(r, "timeline")))
 			continue;
 		if (!courses)
-			page_section(b, "Faults under load");
+			sutra_page_section(b, "Faults under load");
 		courses = true;
 		timeline_chart(r, b);
 	}
-	page_section(b, "Checks");
+	sutra_page_section(b, "Checks");
 	sutra_buf_adds(b, "<div class=\"scroll\"><table><tr><th></th><th class=\"l\">check</th><th class=\"l\">found</th>"
 			  "<th class=\"l\">expected</th><th>took</th></tr>\n");
 	json_array_foreach (json_object_get(doc, "results"), i, r) {
@@ -167,9 +167,9 @@ static void levels_chart(const json_t *history, struct sutra_buf *b)
 
 	computed->area = l2->area = l1->area = true;
 	json_array_foreach (history, i, p) {
-		double t = page_number(p, "t"), low = page_number(p, "l1"), middle = low + page_number(p, "l2");
+		double t = sutra_page_number(p, "t"), low = sutra_page_number(p, "l1"), middle = low + sutra_page_number(p, "l2");
 
-		sutra_chart_point(computed, t, middle + page_number(p, "miss"));
+		sutra_chart_point(computed, t, middle + sutra_page_number(p, "miss"));
 		sutra_chart_point(l2, t, middle);
 		sutra_chart_point(l1, t, low);
 	}
@@ -186,8 +186,8 @@ static void rate_chart(const json_t *history, struct sutra_buf *b)
 	size_t i;
 
 	json_array_foreach (history, i, p) {
-		double t = page_number(p, "t"), low = page_number(p, "l1"), l2 = page_number(p, "l2");
-		double all = low + l2 + page_number(p, "miss");
+		double t = sutra_page_number(p, "t"), low = sutra_page_number(p, "l1"), l2 = sutra_page_number(p, "l2");
+		double all = low + l2 + sutra_page_number(p, "miss");
 
 		sutra_chart_point(both, t, all > 0 ? 100 * (low + l2) / all : NAN);
 		sutra_chart_point(l1, t, all > 0 ? 100 * low / all : NAN);
@@ -207,11 +207,11 @@ static void level_row(struct sutra_buf *b, const char *name, const json_t *l)
 	if (!json_is_object(l))
 		return;
 	for (size_t i = 0; i < 5; i++)
-		page_count(page_number(l, counts[i]), text[i], sizeof(text[i]));
-	page_figure(100 * page_number(l, "hit_rate"), 1, " %", text[5], sizeof(text[5]));
+		sutra_page_count(sutra_page_number(l, counts[i]), text[i], sizeof(text[i]));
+	sutra_page_figure(100 * sutra_page_number(l, "hit_rate"), 1, " %", text[5], sizeof(text[5]));
 	for (size_t i = 0; i < 2; i++)
-		page_ms(page_number(latency, times[i]) / 1e3, text[6 + i], sizeof(text[0]));
-	page_row(b, cells);
+		sutra_page_ms(sutra_page_number(latency, times[i]) / 1e3, text[6 + i], sizeof(text[0]));
+	sutra_page_row(b, cells);
 }
 
 static void one_gateway(const json_t *doc, struct sutra_buf *b)
@@ -221,42 +221,42 @@ static void one_gateway(const json_t *doc, struct sutra_buf *b)
 	const json_t *total = json_object_get(doc, "total"), *history = json_object_get(doc, "history");
 	char text[32];
 
-	page_cards_begin(b);
-	page_count(page_number(total, "requests"), text, sizeof(text));
-	page_card(b, "texts asked for", "", text);
-	page_figure(100 * page_number(total, "hit_rate"), 1, " %", text, sizeof(text));
-	page_card(b, "from the cache", "", text);
-	page_count(page_number(total, "misses"), text, sizeof(text));
-	page_card(b, "computed", "", text);
-	page_count(page_number(doc, "coalesced"), text, sizeof(text));
-	page_card(b, "shared under way", "", text);
-	page_cards_end(b);
+	sutra_page_cards_begin(b);
+	sutra_page_count(sutra_page_number(total, "requests"), text, sizeof(text));
+	sutra_page_card(b, "texts asked for", "", text);
+	sutra_page_figure(100 * sutra_page_number(total, "hit_rate"), 1, " %", text, sizeof(text));
+	sutra_page_card(b, "from the cache", "", text);
+	sutra_page_count(sutra_page_number(total, "misses"), text, sizeof(text));
+	sutra_page_card(b, "computed", "", text);
+	sutra_page_count(sutra_page_number(doc, "coalesced"), text, sizeof(text));
+	sutra_page_card(b, "shared under way", "", text);
+	sutra_page_cards_end(b);
 	if (json_array_size(history)) {
 		levels_chart(history, b);
 		rate_chart(history, b);
 	} else {
-		page_sub(b, "The gateway keeps one point a minute; since it started no minute is over.");
+		sutra_page_sub(b, "The gateway keeps one point a minute; since it started no minute is over.");
 	}
-	page_table_begin(b, titles, NULL);
+	sutra_page_table_begin(b, titles, NULL);
 	level_row(b, "L1, memory", json_object_get(doc, "l1"));
 	level_row(b, "L2, cache shard", json_object_get(doc, "l2"));
-	page_table_end(b, NULL);
+	sutra_page_table_end(b, NULL);
 }
 
-void page_cache(const json_t *doc, struct sutra_buf *b)
+void sutra_page_cache(const json_t *doc, struct sutra_buf *b)
 {
 	const json_t *gateways = json_object_get(doc, "gateways"), *g;
 	bool on = json_is_true(json_object_get(doc, "enabled")) || gateways;
 	size_t i;
 
-	page_head(b, "Cache, last 24 hours", on ? "good" : "warn", on ? "on" : "off");
+	sutra_page_head(b, "Cache, last 24 hours", on ? "good" : "warn", on ? "on" : "off");
 	if (!gateways) {
-		page_sub(b, "%s", page_text(doc, "url"));
+		sutra_page_sub(b, "%s", sutra_page_text(doc, "url"));
 		one_gateway(doc, b);
 		return;
 	}
 	json_array_foreach (gateways, i, g) {
-		page_section(b, page_text(g, "url"));
+		sutra_page_section(b, sutra_page_text(g, "url"));
 		one_gateway(g, b);
 	}
 }

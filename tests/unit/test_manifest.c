@@ -122,7 +122,7 @@ static void replicas_become_one_with_edges(void **state)
 	struct sutra_err err;
 
 	assert_int_equal(sutra_compose_parse(replicas, strlen(replicas), "f.yml", none, NULL, &c, &err), 0);
-	assert_int_equal(workloads_make(&(struct sutra_manifest){ .all = c, .selected = c, .folder = "." }, &all, &err), 0);
+	assert_int_equal(sutra_workloads_make(&(struct sutra_manifest){ .all = c, .selected = c, .folder = "." }, &all, &err), 0);
 	assert_int_equal(all.n, 4);
 	r = named(&all, "r");
 	assert_int_equal(r->replicas, 2);
@@ -146,7 +146,7 @@ static void replicas_become_one_with_edges(void **state)
 	assert_int_equal(db->edges[0].port, 7);
 	assert_int_equal(db->edges[1].port, 5);
 	assert_int_equal(named(&all, "other")->edges[0].port, 0);
-	workloads_release(&all);
+	sutra_workloads_release(&all);
 	sutra_compose_free(c);
 }
 
@@ -159,7 +159,7 @@ static void a_mark_in_a_setting_is_refused(void **state)
 	struct sutra_err err;
 
 	assert_int_equal(sutra_compose_parse(text, strlen(text), "f.yml", none, NULL, &c, &err), 0);
-	assert_int_equal(workloads_make(&(struct sutra_manifest){ .all = c, .selected = c, .folder = "." }, &all, &err),
+	assert_int_equal(sutra_workloads_make(&(struct sutra_manifest){ .all = c, .selected = c, .folder = "." }, &all, &err),
 			 SUTRA_E_SETTING);
 	assert_string_equal(err.message, "f.yml:2: services.a: environment.N holds the control character 0x03");
 	sutra_compose_free(c);
@@ -210,17 +210,17 @@ static void policies_open_what_leads_in(void **state)
 	struct sutra_err err;
 
 	assert_int_equal(sutra_compose_parse(published, strlen(published), "f.yml", none, NULL, &c, &err), 0);
-	assert_int_equal(workloads_make(&(struct sutra_manifest){ .all = c, .selected = c, .folder = ".", .instance = "i" },
-					&all, &err), 0);
+	assert_int_equal(sutra_workloads_make(&(struct sutra_manifest){ .all = c, .selected = c, .folder = ".", .instance = "i" },
+					      &all, &err), 0);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		json_t *policy = kube_network_policy(&all, named(&all, cases[i].name), cases[i].deployed);
+		json_t *policy = sutra_kube_network_policy(&all, named(&all, cases[i].name), cases[i].deployed);
 		char *text = rules(policy);
 
 		assert_string_equal(text, cases[i].rules);
 		sutra_free(text);
 		json_decref(policy);
 	}
-	workloads_release(&all);
+	sutra_workloads_release(&all);
 	sutra_compose_free(c);
 }
 
@@ -232,7 +232,7 @@ static void amounts_are_whole(void **state)
 	} sizes[] = { { 2ull << 30, "2Gi" }, { 256 << 20, "256Mi" }, { 1536 << 10, "1536Ki" }, { 1000, "1000" } };
 
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
-		char *text = workload_size(sizes[i].bytes, "i");
+		char *text = sutra_workload_size(sizes[i].bytes, "i");
 
 		assert_string_equal(text, sizes[i].text);
 		sutra_free(text);
