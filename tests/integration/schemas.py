@@ -58,7 +58,7 @@ def check(path):
 
 def check_tree():
     written = set()
-    for source in glob.glob(top + "/cmd/*/*.c") + glob.glob(top + "/lib/*/*.c"):
+    for source in glob.glob(top + "/cmd/**/*.c", recursive=True) + glob.glob(top + "/lib/**/*.c", recursive=True):
         written |= {name_of(s)[0] for s in re.findall(r'"(sutra\.[a-z-]+/\d+)"', open(source).read().replace('\\"', '"'))}
     described = set()
     for path in glob.glob(top + "/man/schema/*.json"):
