@@ -16,18 +16,30 @@ find_model() {
   return 1
 }
 
-# port_offset: SUTRA_PORT_OFFSET of a stack: what is set, or one beyond the ephemeral ports, which
-# clients take. No two published ports differ by 40, 41 or 42 beside a multiple of 100, so stacks of
-# two lanes never meet, moved by one or not.
-port_offset() { echo "${SUTRA_PORT_OFFSET:-$((RANDOM % 40 * 100 + 11000 + 41 * ${LANE:-0}))}"; }
-
-# free_port: one that nobody listens on now; below the ephemeral range, so no client takes it, and
-# above what stacks publish.
+# port_offset, free_port: SUTRA_PORT_OFFSET of a stack, and the next port to listen on: this file's own, of
+# the block that tests/ports holds for it.
+port_offset() { echo "${TEST_PORT_OFFSET:?run it by tests/run or tests/ports}"; }
 free_port() {
-  local p
-  while p=$((25000 + RANDOM % 7000)); (exec 4<>"/dev/tcp/127.0.0.1/$p") 2>/dev/null; do :; done
-  echo "$p"
+  local n=0
+  [ ! -e "$BATS_RUN_TMPDIR/port" ] || read -r n <"$BATS_RUN_TMPDIR/port"
+  echo $((n + 1)) >"$BATS_RUN_TMPDIR/port"
+  echo $((${TEST_PORTS:?run it by tests/run or tests/ports} + n % 150))
 }
+
+# eventually [-p PID] COMMAND...: until it says yes; fails when the process ends, or after two minutes. For
+# what gives no event to wait for: this and tests/wait.h are the only places that ask again and again.
+eventually() {
+  local its_pid='' its_end=$((SECONDS + 120)) # names that hide none of the command's
+  [ "$1" != -p ] || { its_pid=$2 && shift 2; }
+  until "$@"; do
+    [ -z "$its_pid" ] || kill -0 "$its_pid" || return 1
+    [ "$SECONDS" -lt "$its_end" ] || { echo "not within two minutes: $*" >&2 && return 1; }
+    sleep 0.05
+  done
+}
+
+# holds PATTERN FILE: an extended expression, in a file that may come later.
+holds() { grep -qsE -- "$1" "$2"; }
 
 # daemon PROGRAM LOG [NAME=VALUE...]: starts it; sets PID and ADDR when it listens.
 daemon() {
@@ -106,34 +118,36 @@ except TimeoutError:
 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 client.close()
 PYTHON
-  until [ -e "$BATS_TEST_TMPDIR/taken" ]; do :; done
+  eventually -p "$!" [ -e "$BATS_TEST_TMPDIR/taken" ]
 }
 
 wait_gone() { timeout 60 tail -s 0.05 -f --pid="$1" /dev/null 3>&-; }
 
-# start_engine: a Docker engine for this file's tests, when none answers and one may be started.
+# start_engine: a Docker engine, when none answers and one may be started; tests/run ends it behind the last
+# file that shares it. own_engine: whether it is the suite's, to be stopped and held.
 start_engine() {
   docker version >/dev/null 2>&1 && return 0
   command -v dockerd >/dev/null && [ "$(id -u)" = 0 ] || return 1
-  dockerd >"$BATS_FILE_TMPDIR/engine.log" 2>&1 3>&- &
-  echo $! >"$BATS_FILE_TMPDIR/engine.pid"
-  timeout 60 grep -m1 -q 'API listen on' < <(exec tail -n +1 -s 0.1 -f --pid=$! "$BATS_FILE_TMPDIR/engine.log" 3>&-)
+  setsid dockerd >"$TEST_RUN/engine.log" 2>&1 3>&- 4>&- &
+  echo $! >"$TEST_RUN/engine.pid"
+  timeout 60 grep -m1 -q 'API listen on' < <(exec tail -n +1 -s 0.1 -f --pid=$! "$TEST_RUN/engine.log" 3>&-)
+}
+own_engine() { [ -e "$TEST_RUN/engine.pid" ]; }
+
+stop_engine() {
+  local pid
+  pid=$(cat "$TEST_RUN/engine.pid")
+  kill "$pid" && wait_gone "$pid"
 }
 
-# build_images: all of them, of this tree; shows what was said when it fails.
+# build_images: all of them, of this tree, once in a run; shows what was said when it fails.
 build_images() {
+  [ ! -e "$TEST_RUN/images" ] || return 0
   "$BATS_TEST_DIRNAME/../../scripts/build-all" >"$BATS_FILE_TMPDIR/build" 2>&1 || {
     cat "$BATS_FILE_TMPDIR/build"
     return 1
   }
-}
-
-# stop_engine: ends it, if start_engine began it.
-stop_engine() {
-  local pid
-  [ -e "$BATS_FILE_TMPDIR/engine.pid" ] || return 0
-  pid=$(cat "$BATS_FILE_TMPDIR/engine.pid")
-  kill "$pid" && wait_gone "$pid"
+  touch "$TEST_RUN/images"
 }
 
 # docker_stack: what a file's tests of the docker runtime stand on: a state folder, project and ports of
@@ -160,7 +174,6 @@ docker_test() {
 # end_docker_stack: nothing of it is left.
 end_docker_stack() {
   sutra down --volumes --confirm=sutra >/dev/null 2>&1 || true
-  stop_engine
   rm -rf "$SUTRA_STATE_DIR"
 }
 
@@ -168,11 +181,29 @@ end_docker_stack() {
 containers() { docker ps -aq --filter "label=com.docker.compose.project=$PROJECT"; }
 id_of() { docker ps -aq --filter "label=com.docker.compose.project=$PROJECT" --filter "label=com.docker.compose.service=$1"; }
 
+# runs_again ID N: whether the engine has started the container N times again.
+runs_again() { [ "$(docker inspect -f '{{.State.Running}} {{.RestartCount}}' "$1")" = "true $2" ]; }
+
+# deploy_says N: sutra deploy in the background until it has said N lines, or all; sets DEPLOY. deploy_ends:
+# waits for it, and has its exit code.
+deploy_says() {
+  local n
+  exec 9< <(exec sutra deploy 2>&1 3>&-)
+  DEPLOY=$!
+  for ((n = 0; n < $1; n++)); do read -r _ <&9 || break; done
+}
+deploy_ends() {
+  local code=0
+  wait "$DEPLOY" || code=$?
+  exec 9<&-
+  return "$code"
+}
+
 # load_until FILE PORT [RATE]: requests in the background until the file is there; sets LOAD.
 load_until() {
   python3 "$BATS_TEST_DIRNAME/load.py" "$2" "$1" "${3:-200}" >"$1.result" 3>&- &
   LOAD=$!
-  until [ -e "$1.begun" ]; do kill -0 "$LOAD"; done
+  eventually -p "$LOAD" [ -e "$1.begun" ]
 }
 
 # load_failed_none FILE: ends the load; whether it ran and no request failed.

@@ -145,7 +145,7 @@ EOF
     done
   ) 3>&- &
   sender=$!
-  until [ -s "$BATS_TEST_TMPDIR/sent" ]; do :; done
+  eventually -p "$sender" [ -s "$BATS_TEST_TMPDIR/sent" ]
   MATRYOSHKA_DIM=128 sutra deploy 2>"$BATS_TEST_TMPDIR/steps"
   touch "$BATS_TEST_TMPDIR/stop"
   wait "$sender" # not for all: bats' own clock is one of the children
@@ -190,8 +190,10 @@ EOF
   [[ $output == *"locked by ada@here"* ]]
   sutra deploy --lock-wait 1m 3>&- 8>&- 2>"$BATS_TEST_TMPDIR/waiting" &
   local waiter=$! code=0
-  until [[ $(readlink "/proc/$waiter/exe") == */sutra ]] && # no shell any more, which holds the lock, too
-    find "/proc/$waiter/fd" -lname "$SUTRA_STATE_DIR/lock" | grep -q .; do kill -0 $waiter; done
+  waits() { # no shell any more, which holds the lock, too
+    [[ $(readlink "/proc/$waiter/exe") == */sutra ]] && find "/proc/$waiter/fd" -lname "$SUTRA_STATE_DIR/lock" | grep -q .
+  }
+  eventually -p "$waiter" waits
   kill -INT $waiter # the first one ends the wait
   timeout 60 tail -s 0.05 -f --pid=$waiter /dev/null
   wait $waiter || code=$?
@@ -206,7 +208,8 @@ EOF
   local pid
   pid=$(cat "$SUTRA_STATE_DIR/native/runsvdir.pid")
   kill -9 "$pid"
-  while grep -qs runsvdir "/proc/$pid/cmdline"; do :; done # it ends a moment later
+  killed() { ! grep -qs runsvdir "/proc/$pid/cmdline"; } # it ends a moment later
+  eventually killed
   run sutra status
   [[ $output == *'the supervisor was killed'* ]]
   run -0 sutra deploy --yes
@@ -237,11 +240,7 @@ EOF
   run -0 sutra deploy
   run -0 sutra status
   kill -9 "$(runsv_of ml-base-2)"
-  for _ in $(seq 300); do
-    ! sutra status >/dev/null || break
-    sleep 0.05
-  done
-  run -0 sutra status
+  eventually sutra status -q
   [ "$(stack_pids | while read -r p; do cat "/proc/$p/comm"; done | grep -c sutra-ml-base)" = 3 ]
 }
 
@@ -324,7 +323,7 @@ EOF
   sed -i 's/command: \["sutra-embedding"\]/command: ["sh", "-c", "echo up; exec tail -f \/dev\/null"]/' "$SUTRA_DATA_DIR/compose/docker-compose.yml"
   sutra deploy --yes 3>&- >"$BATS_TEST_TMPDIR/out" 2>&1 &
   local pid=$!
-  until grep -qE '(start|replace) +embedding-single' "$BATS_TEST_TMPDIR/out"; do :; done
+  wait_line "$BATS_TEST_TMPDIR/out" '\(start\|replace\) *embedding-single' "$pid"
   kill -INT $pid
   local code=0
   wait $pid || code=$?

@@ -87,12 +87,10 @@ s["storage-cache-shard"]["depends_on"] = {"migrate": {"condition": "service_comp
 }
 
 @test "a deploy killed at any moment: the next one finishes its work" {
-  for round in 1 2 3 4 5; do
-    LOG_LEVEL=$([ $((round % 2)) = 0 ] && echo info || echo debug) sutra deploy >/dev/null 2>&1 3>&- &
-    local pid=$!
-    sleep "$((RANDOM % 4)).$((RANDOM % 10))"
-    kill -9 $pid 2>/dev/null || true
-    wait $pid || true
+  for round in 1 3 5 7 9; do
+    LOG_LEVEL=$([ $((round % 4)) = 1 ] && echo debug || echo info) deploy_says "$round"
+    kill -9 "$DEPLOY" 2>/dev/null || true
+    deploy_ends || true
   done
   run -0 sutra deploy
   run -0 sutra status
@@ -110,7 +108,7 @@ s["storage-cache-shard"]["depends_on"] = {"migrate": {"condition": "service_comp
   run -0 sutra status
   [[ $output == *'6 up'* ]]
   docker exec "$(id_of ml-base-2)" sh -c 'kill -9 -1' || true # the restart policy is in force
-  until [ "$(docker inspect -f '{{.State.Running}} {{.RestartCount}}' "$(id_of ml-base-2)")" = 'true 1' ]; do :; done
+  eventually runs_again "$(id_of ml-base-2)" 1
 }
 
 @test "a build that fails: the compiler's words, exit 1, what runs stays" {
@@ -145,7 +143,7 @@ s["storage-cache-shard"]["depends_on"] = {"migrate": {"condition": "service_comp
 }
 
 @test "the engine stops midway: said, exit 6 or 1; started again, deploy goes on" {
-  [ -e "$BATS_FILE_TMPDIR/engine.pid" ] || skip "the engine is not this test's to stop"
+  own_engine || skip "the engine is not this test's to stop"
   LOG_LEVEL=debug sutra deploy >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
   local deploy=$! code=0
   wait_line "$BATS_TEST_TMPDIR/out" 'replace' "$deploy"

@@ -10,6 +10,8 @@ teardown_file() { end_docker_stack; }
 
 setup() { docker_test; }
 
+cache_up() { curl -sf "$GATEWAY/health" | grep -q '"cache":"up"'; }
+
 @test "images: at most 150 MB above the base, labelled, no root" {
   base=$(docker image inspect debian:bookworm-slim --format '{{.Size}}')
   for image in haproxy storage embedding ml-base; do
@@ -83,15 +85,15 @@ setup() { docker_test; }
 @test "who was killed and runs again is named, with the memory limit it reached" {
   id=$(id_of ml-base-2)
   docker exec "$id" sh -c 'kill -9 -1' || true
-  until [ "$(docker inspect -f '{{.State.Running}} {{.RestartCount}}' "$id")" = 'true 1' ]; do :; done
+  eventually runs_again "$id" 1
   run sutra status
   [[ $output == *'note: ml-base-2 was started again after it was killed by signal 9 (KILL)'* ]]
-  until sutra status -q; do :; done
+  eventually sutra status -q
   docker update --memory 400m --memory-swap 400m "$id" >/dev/null
   echo 1000 >"/proc/$(pgrep -P "$(docker inspect -f '{{.State.Pid}}' "$id")")/oom_score_adj" # before the one that takes it all
   docker exec "$id" tail /dev/zero || true
-  until [ "$(docker inspect -f '{{.State.Running}} {{.RestartCount}}' "$id")" = 'true 2' ]; do :; done
-  until sutra status -q; do :; done
+  eventually runs_again "$id" 2
+  eventually sutra status -q
   run -0 sutra status
   [[ $output == *'note: ml-base-2 was started again after it was killed: memory limit 400 MiB reached'* ]]
   run -0 sutra deploy # with the limit it had, and as a new container
@@ -99,12 +101,8 @@ setup() { docker_test; }
 
 @test "a crashed replica is started again; one removed by hand comes back with the next deploy" {
   docker exec "$(id_of ml-base-3)" sh -c 'kill -9 -1' || true
-  for _ in $(seq 300); do
-    run sutra status --json
-    [ "$status" = 0 ] && jq -e '.services[] | select(.name == "ml-base-3").restarts == 1' <<<"$output" && break
-    sleep 0.1
-  done
-  jq -e '.services[] | select(.name == "ml-base-3").restarts == 1' <<<"$output"
+  restarted() { sutra status --json >"$BATS_TEST_TMPDIR/status" && jq -e '.services[] | select(.name == "ml-base-3").restarts == 1' "$BATS_TEST_TMPDIR/status"; }
+  eventually restarted
   docker rm -f "$(id_of storage-cache-shard)" >/dev/null
   run -1 sutra status
   [[ $output == *'storage-cache-shard  down'* ]]
@@ -114,12 +112,12 @@ setup() { docker_test; }
 }
 
 @test "what the cache holds outlives its container" {
-  until curl -sf "$GATEWAY/health" | grep -q '"cache":"up"'; do :; done # the shard has a new container
+  eventually cache_up # the shard has a new container
   curl -sf "$GATEWAY/embed" -d '{"text":"kept in the volume"}' >/dev/null
   run -0 sutra down
   [ -z "$(containers)" ]
   run -0 sutra deploy
-  until curl -sf "$GATEWAY/health" | grep -q '"cache":"up"'; do :; done
+  eventually cache_up
   run -0 curl -sf "$GATEWAY/embed" -d '{"text":"kept in the volume"}'
   [ "$(jq -c .cache <<<"$output")" = '{"l1":0,"l2":1,"miss":0}' ]
 }
@@ -164,7 +162,7 @@ s = socket.create_server(("127.0.0.1", int(sys.argv[1])))
 print("listening", flush=True)
 signal.pause()' "${GATEWAY##*:}" >"$BATS_TEST_TMPDIR/holder" 3>&- &
   holder=$!
-  until grep -q listening "$BATS_TEST_TMPDIR/holder" 2>/dev/null; do :; done
+  wait_line "$BATS_TEST_TMPDIR/holder" listening "$holder"
   run -1 sutra deploy
   kill "$holder"
   [[ $output == *"$GATEWAY, which is in use by python3 (pid $holder)"* ]]

@@ -10,6 +10,7 @@
  *	/hang /hang-body                    nothing, or half an answer, and then silence
  *	/close /cut                         closes without an answer, or within the body
  *	/garbage /huge                      no HTTP at all; 2 MiB of it
+ *	/together/N/...                     healthy, once N requests wait for it
  *	/pause/MS/OF_MS/...                 a vector; but in the first MS of each OF_MS it stands still
  */
 #include <arpa/inet.h>
@@ -74,15 +75,35 @@ static void pause_at_times(int fd, const char *path)
 	answer(fd, 200, 0, "{\"embeddings\":[[1.0]],\"dimension\":1,\"count\":1}");
 }
 
+/* The first N wait for each other; who comes later finds them all. */
+static void wait_for_others(const char *path)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static pthread_cond_t another = PTHREAD_COND_INITIALIZER;
+	static long waiting;
+	long n = strtol(path + strlen("/together/"), NULL, 10);
+
+	pthread_mutex_lock(&lock);
+	waiting++;
+	pthread_cond_broadcast(&another);
+	while (waiting < n)
+		pthread_cond_wait(&another, &lock);
+	pthread_mutex_unlock(&lock);
+}
+
 static void behave(int fd, const char *path)
 {
 	static const char healthy[] =
 		"{\"status\":\"healthy\",\"service\":\"fault\",\"version\":\"1\",\"uptime_seconds\":4.5}";
 	static const char half[] = "{\"status\":";
 
-	if (!strncmp(path, "/ok", 3) || !strcmp(path, "/slow")) {
-		if (path[1] == 's')
-			nanosleep(&(struct timespec){ .tv_nsec = 150000000 }, NULL);
+	if (!strncmp(path, "/ok", 3)) {
+		answer(fd, 200, 0, healthy);
+	} else if (!strcmp(path, "/slow")) {
+		nanosleep(&(struct timespec){ .tv_nsec = 150000000 }, NULL);
+		answer(fd, 200, 0, healthy);
+	} else if (!strncmp(path, "/together/", 10)) {
+		wait_for_others(path);
 		answer(fd, 200, 0, healthy);
 	} else if (!strcmp(path, "/degraded")) {
 		answer(fd, 200, 0, "{\"status\":\"degraded\",\"reason\":\"L2 is down\"}");

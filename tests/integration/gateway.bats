@@ -52,7 +52,9 @@ source_of() { embed "$1" | jq -r '"\(.cache.l1) \(.cache.l2) \(.cache.miss)"'; }
 stat_of() { curl -sf "$URL/cache/stats" | jq -r "$1"; }
 
 # until_stat EXPRESSION: until /cache/stats makes it true.
-until_stat() { until [ "$(stat_of "$1")" = true ]; do kill -0 "$PID" || return 1; done; }
+stat_is() { [ "$(stat_of "$1")" = true ]; }
+until_stat() { eventually -p "$PID" stat_is "$1"; }
+cache_up() { curl -sf "$URL/health" | grep -q '"cache":"up"'; }
 
 # refused PATH STATUS WORD BODY-FILE-OR-TEXT: an error in the contract's shape that says the word.
 refused() {
@@ -83,7 +85,7 @@ refused() {
   start_shard
   PID=$gateway
   kill -HUP "$PID"
-  until curl -sf "$URL/health" | grep -q '"cache":"up"'; do :; done
+  eventually -p "$PID" cache_up
   run -0 embed "$PARIS"
   [[ $output == *'"cache":{"l1":0,"l2":1,"miss":0}'* ]]
   [ "$(jq -c .embeddings <<<"$output")" = "$first" ]
@@ -288,7 +290,7 @@ PYTHON
   local gateway=$PID
   start_shard
   PID=$gateway
-  until curl -sf "$URL/health" | grep -q '"cache":"up"'; do :; done
+  eventually -p "$PID" cache_up
   embed '{"text":"early"}' >/dev/null
   until_stat '.l2.writes == 1'
   head -c 2000000 /dev/zero >"$MOUNT/fill" || true
@@ -300,7 +302,8 @@ PYTHON
   run -0 "$SUTRA_TESTS/probe_all" 1000 json <<<"http://$SHARD/health"
   [[ $output == degraded* ]]
   rm "$MOUNT/fill"
-  until embed "{\"text\":\"later $((i++))\"}" >/dev/null && curl -sf "$URL/health" | grep -q '"cache":"up"'; do :; done
+  written() { embed "{\"text\":\"later $((i++))\"}" >/dev/null && cache_up; }
+  eventually -p "$PID" written
 }
 
 @test "a frozen shard costs its time limit, not the answer" {
@@ -310,7 +313,7 @@ PYTHON
   [ "$(source_of '{"texts":["shard frozen"]}')" = "0 0 1" ]
   kill -CONT "$SHARD_PID"
   [ "$(stat_of '.l2.errors > 0')" = true ]
-  until curl -sf "$URL/health" | grep -q '"cache":"up"'; do :; done
+  eventually -p "$PID" cache_up
 }
 
 @test "without ml-base what is cached is served, the rest is 503 with Retry-After" {
@@ -347,15 +350,16 @@ balancer() {
 # away ROUND: the balancer is gone while 20 requests come; their codes into the file codes. Says no when
 # the machine took longer to bring it back than the 2 s that the gateway tries again.
 away() {
-  local i began back requests
+  local i began back requests asked
   for i in $(seq 20); do
     printf '%s\n' next "url = $URL/embed" "data = \"{\\\"text\\\":\\\"meanwhile $1 $i\\\"}\"" 'output = /dev/null' 'write-out = "%{http_code}\n"'
   done >"$BATS_TEST_TMPDIR/requests"
+  asked=$(stat_of .l2.misses)
   began=${EPOCHREALTIME/./}
   kill -9 "$BALANCER_PID" && wait_gone "$BALANCER_PID"
   curl -s -Z --parallel-max 20 -K "$BATS_TEST_TMPDIR/requests" >"$BATS_TEST_TMPDIR/codes" &
   requests=$!
-  sleep 0.7 # not a wait for an event: so long nobody listens
+  until_stat ".l2.misses == $((asked + 20))" # next they ask who is away
   balancer "$port"
   back=${EPOCHREALTIME/./}
   wait "$requests"
@@ -400,10 +404,11 @@ away() {
 @test "USR1: /ready turns 404, requests are answered on" {
   [ "$(curl -s -o /dev/null -w '%{http_code}' "$URL/ready")" = 200 ]
   kill -USR1 "$PID"
-  until [ "$(curl -s -o /dev/null -w '%{http_code}' "$URL/ready")" = 404 ]; do kill -0 "$PID"; done
+  not_ready() { [ "$(curl -s -o /dev/null -w '%{http_code}' "$URL/ready")" = 404 ]; }
+  eventually -p "$PID" not_ready
   embed "$PARIS" | jq -e '.embeddings[0] | length == 256'
-  curl -sf -D headers "$URL/health"
-  grep -qi '^Connection: close' headers # who keeps a connection goes elsewhere
+  curl -sf -D "$BATS_TEST_TMPDIR/headers" "$URL/health"
+  grep -qi "^Connection: close" "$BATS_TEST_TMPDIR/headers" # who keeps a connection goes elsewhere
 }
 
 @test "ML_BASE_TIMEOUT ends the wait for a frozen ml-base; a longer one is waited for" {

@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+bats_require_minimum_version 1.5.0
 # The lint finds what it is there for: each fault is planted in a copy of the tree.
 
 setup() {
@@ -43,6 +44,19 @@ teardown() { rm -rf "$tree"; }
     [ "$status" -eq 1 ]
     [[ $output == *planted.c:1:* ]]
   done
+}
+
+@test "sleeps, spins, random ports, asserted times in the tests; the two places that may ask again" {
+  tests/lint/check-waits
+  for fault in 'sle''ep 1' 'sle''ep "0.$n"' 'us''leep(10);' 'time.sle''ep(1)' 'until cmp a b; d''o :; done' 'wh''ile :; do read -r a; done' \
+    'p=$((RAN''DOM % 9))' '[ $(dat''e +%s) -lt 9 ]' $'wh''ile (!atomic_load(&n))\n\t;'; do
+    echo "$fault" >tests/integration/planted.bats
+    run tests/lint/check-waits
+    [ "$status" -eq 1 ]
+    [[ $output == *planted.bats:[12]:* ]]
+  done
+  printf 'sle''ep 0.05\n' >tests/integration/planted.bats # allowed where it is named alone
+  run -1 tests/lint/check-waits
 }
 
 @test "what cppcheck, shellcheck and mandoc find" {

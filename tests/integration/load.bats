@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 bats_require_minimum_version 1.5.0
-# sutra load against a server that stands still for half a second in every five.
+# sutra load against a server that stands still for a tenth of the time.
 load daemon.bash
 
 setup_file() {
@@ -22,21 +22,21 @@ field() { jq -r "$1" "$BATS_TEST_TMPDIR/report"; }
 measured() { sutra load "$@" || [ $? = 6 ]; }
 
 # A tenth of the time is paused, and who comes at a random instant of a pause waits for the
-# rest of it. So the slowest hundredth of all waits for more than 0.9 of a pause: 450 ms.
+# rest of it. So the slowest hundredth of all waits for more than 0.9 of a pause: 270 ms.
 @test "open loop: a pause is seen by all who would have come, P99 as theory says" {
-  measured --url "$AT/pause/500/5000" --max-late none --rate 100 --duration 10s --json >"$BATS_TEST_TMPDIR/report" 2>/dev/null
+  measured --url "$AT/pause/300/3000" --max-late none --rate 100 --duration 6s --json >"$BATS_TEST_TMPDIR/report" 2>/dev/null
   field '.schema, .loop, .sent, .ok'
-  [ "$(field '[.schema, .loop, .sent, .ok] | join(" ")')" = "sutra.load/1 open 1000 1000" ]
+  [ "$(field '[.schema, .loop, .sent, .ok] | join(" ")')" = "sutra.load/1 open 600 600" ]
   field .response_ms
-  # On a machine that lets the sender itself wait, answers are as late: only the lower bound holds.
-  field '.response_ms.p99 > 420 and (.lateness_ms.p99 > 5 or (.response_ms | .p99 < 520 and .p50 < 100))' | grep -x true
-  field '[.timeline[].sent] | add == 1000 and length >= 10' | grep -x true
+  # what the server itself waits; a busy machine adds to it. Half of all meet no pause.
+  field '.response_ms | .p99 > 255 and .p50 < .p99 / 2' | grep -x true
+  field '[.timeline[].sent] | add == 600 and length >= 6' | grep -x true
 }
 
 @test "closed loop: the same pauses hide from one caller's P99" {
-  sutra load --url "$AT/pause/500/5000" --connections 1 --duration 5s --json >"$BATS_TEST_TMPDIR/report" 2>/dev/null
+  sutra load --url "$AT/pause/300/3000" --connections 1 --duration 3s --json >"$BATS_TEST_TMPDIR/report" 2>/dev/null
   field .response_ms
-  field '.loop == "closed" and .response_ms.p99 < 225 and .response_ms.max > 225 and .lateness_ms == null' | grep -x true
+  field '.loop == "closed" and .response_ms.max > 150 and .response_ms.p99 < .response_ms.max / 2 and .lateness_ms == null' | grep -x true
 }
 
 @test "a generator that cannot send what was asked is inconclusive, and says so" {
@@ -57,7 +57,8 @@ measured() { sutra load "$@" || [ $? = 6 ]; }
   pid=$!
   wait_line "$BATS_TEST_TMPDIR/err" sent "$pid"
   kill -STOP $pid
-  sleep 0.25
+  # as long as another load takes
+  measured --url "$AT/pause/0/1" --max-late none --rate 20 --duration 300ms -q
   kill -CONT $pid
   wait $pid && false
   [ $? = 6 ] || { cat "$BATS_TEST_TMPDIR/err"; false; }

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 bats_require_minimum_version 1.5.0
+load daemon.bash
 # sutra logs -f on a log that is being written: no line is lost, none told twice, trouble is an error.
 
 setup() {
@@ -31,7 +32,7 @@ numbers() { sed -n 's/.*line //p' "$BATS_TEST_TMPDIR/out"; }
     sutra logs -f -n 100000 one >"$BATS_TEST_TMPDIR/out" 3>&- &
     local follower=$!
     wait $writer
-    until grep -qs 'line 2000$' "$BATS_TEST_TMPDIR/out"; do kill -0 $follower; done
+    wait_line "$BATS_TEST_TMPDIR/out" 'line 2000$' "$follower"
     stop $follower
     numbers | cmp - <(seq 2000)
   done
@@ -41,18 +42,19 @@ numbers() { sed -n 's/.*line //p' "$BATS_TEST_TMPDIR/out"; }
   say 1 3
   sutra logs -f -n 1 one >"$BATS_TEST_TMPDIR/out" 3>&- &
   local follower=$!
-  until grep -qs 'line 3$' "$BATS_TEST_TMPDIR/out"; do kill -0 $follower; done
+  wait_line "$BATS_TEST_TMPDIR/out" 'line 3$' "$follower"
   printf '2026-01-01_00:00:00.00000 line' >>"$DIR/current"
   printf ' 4\n' >>"$DIR/current"
   mv "$DIR/current" "$DIR/@old.s"
   say 5 6
-  until grep -qs 'line 6$' "$BATS_TEST_TMPDIR/out"; do kill -0 $follower; done
+  wait_line "$BATS_TEST_TMPDIR/out" 'line 6$' "$follower"
   stop $follower
   [ "$(numbers | paste -sd' ')" = "3 4 5 6" ]
   rm "$BATS_TEST_TMPDIR/out"
   sutra logs -f -n 0 one >"$BATS_TEST_TMPDIR/out" 3>&- &
   follower=$!
-  until [ -s "$BATS_TEST_TMPDIR/out" ]; do say 7 7; done
+  another() { say 7 7 && [ -s "$BATS_TEST_TMPDIR/out" ]; }
+  eventually -p "$follower" another
   stop $follower
   [ "$(numbers | sort -u)" = 7 ]
 }

@@ -266,7 +266,8 @@ refused() {
   curl -s -o answer -w '%{http_code}' "$URL/embed" --data-binary @body >code &
   client=$!
   # under way once its texts are counted in the queue or done
-  until curl -s "$URL/metrics" | grep -qE '^sutra_ml_(queue_texts|texts_total) ([2-9]|[0-9]{2,})'; do :; done
+  under_way() { curl -s "$URL/metrics" | grep -qE '^sutra_ml_(queue_texts|texts_total) ([2-9]|[0-9]{2,})'; }
+  eventually -p "$pid" under_way
   kill "$pid"
   wait "$client"
   [ "$(cat code)" = 200 ]

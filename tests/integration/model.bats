@@ -3,6 +3,7 @@
 # package where an index can be reached.
 
 bats_require_minimum_version 1.5.0
+load daemon.bash
 
 setup() {
   home=$(mktemp -d)
@@ -74,7 +75,7 @@ asked() { grep -c "$1" "$log" || true; }
   sutra model fetch -q cut/m &
   pid=$!
   part=$SUTRA_MODEL_DIR/.partial/cut/m/0123456789abcdef0123456789abcdef01234567/model.safetensors.partial
-  until [ -s "$part" ] || ! kill -0 "$pid" 2>/dev/null; do :; done
+  eventually -p "$pid" [ -s "$part" ] || true
   kill -9 "$pid" || skip "it was done before it could be killed"
   wait "$pid" || true
   : >"$log"

@@ -53,17 +53,17 @@ teardown() {
 }
 
 @test "an engine that hangs: what it knows is stale, services are asked all the same, and it recovers" {
-  [ -e "$BATS_FILE_TMPDIR/engine.pid" ] || skip "the engine is not this test's to stop"
+  own_engine || skip "the engine is not this test's to stop"
   start 160 40 "sutra monitor"
   shows '^ml-base-1 +up +[0-9.]+ +[0-9.]+ '
-  STOPPED=$(cat "$BATS_FILE_TMPDIR/engine.pid")
+  STOPPED=$(cat "$TEST_RUN/engine.pid")
   kill -STOP "$STOPPED"
   shows '^stale [0-9.]+ s, what docker knows: no Docker engine answers'
   shows '^ml-base-1 +up +[0-9.]+ +- '
   # names are the engine's to resolve: the balancer keeps what it had, and serves
   shows '^stale ([6-9]|[0-9]{2})'
   shows '^ml-base-lb +up'
-  run -0 curl -sf -m 10 "$BALANCER/embed" -d "{\"text\":\"while the engine hangs $RANDOM\"}"
+  run -0 curl -sf -m 10 "$BALANCER/embed" -d "{\"text\":\"while the engine hangs $$\"}"
   press Tab Tab Tab Tab; shows 'deployment +cannot be looked up'
   kill -CONT "$STOPPED"
   shows 'deployment +can be looked up again'

@@ -66,7 +66,7 @@ PYTHON
   grep -q 'NoNewPrivs:[[:space:]]*1' "/proc/$pid/status"
   kill -KILL "$pid"
   wait_gone "$pid"
-  until sutra status -q; do :; done
+  eventually sutra status -q
   run -0 sutra status
   [[ $output == *'note: ml-base-1 was started again after it was killed by signal 9 (KILL)'* ]]
 }

@@ -188,7 +188,8 @@ refused() {
 
 @test "a native deployment serves it" {
   SUTRA_STATE_DIR=$(mktemp -d)
-  export SUTRA_STATE_DIR SUTRA_PORT_OFFSET=$((RANDOM % 4000 + 11000)) SUTRA_RUNTIME=native
+  export SUTRA_STATE_DIR SUTRA_PORT_OFFSET SUTRA_RUNTIME=native
+  SUTRA_PORT_OFFSET=$(port_offset)
   export MODEL_PATH=$TINY MATRYOSHKA_DIM=64 SUTRA_PRECISION=fp32 SUTRA_EDITION=simple SUTRA_INPUT_TYPE=search_document
   run sutra deploy
   url=http://127.0.0.1:$((8888 + SUTRA_PORT_OFFSET))

@@ -41,14 +41,16 @@ texts() {
 metric() { curl -sf "$URL/metrics" | sed -n "s/^sutra_ml_$1 //p"; }
 
 # until_metric NAME VALUE; fails when the replica ends
-until_metric() { until [ "$(metric "$1")" = "$2" ]; do kill -0 "$REPLICA" || return 1; done; }
+metric_is() { [ "$(metric "$1")" = "$2" ]; }
+until_metric() { eventually -p "$REPLICA" metric_is "$@"; }
 
 # hold: a batch that keeps the only thread for seconds; sets HOLDER.
 hold() {
   texts 1500 huge
   curl -s -o /dev/null -w '%{http_code}' "$URL/embed" --data-binary @huge >held 3>&- &
   HOLDER=$!
-  until [ "$(metric idle_threads) $(metric queue_texts)" = "0 0" ]; do kill -0 "$HOLDER" || return 1; done
+  busy() { metric_is idle_threads 0 && metric_is queue_texts 0; }
+  eventually -p "$HOLDER" busy
 }
 
 # balance ADDRESS...: the balancer as it is deployed (or as CONF has it), in front of up to three; sets
@@ -60,7 +62,7 @@ balance() {
   env SUTRA_LISTEN_8887="$BALANCER" SUTRA_LISTEN_9999="$STATS" ML_BASE_1="$1" ML_BASE_2="${2:-127.0.0.1:1}" \
     ML_BASE_3="${3:-127.0.0.1:1}" haproxy -db -f "$conf/common.cfg" -f "$conf/ml-base-lb.cfg" >haproxy.log 2>&1 3>&- &
   PIDS="$PIDS $!"
-  until curl -sf -o /dev/null "http://$BALANCER/embed" -d '{"text":"there?"}'; do kill -0 "${PIDS##* }"; done
+  eventually -p "${PIDS##* }" curl -sf -o /dev/null "http://$BALANCER/embed" -d '{"text":"there?"}'
 }
 
 # held: the batch of hold still runs.
@@ -129,7 +131,7 @@ held() { kill -0 "$HOLDER" && [ "$(metric batches_total)" = "$BATCHES" ]; }
     SUTRA_CACHE_ENABLED=false
   PIDS="$PIDS $PID"
   gateway=http://$ADDR
-  until curl -sf -o /dev/null "$gateway/health"; do kill -0 "$PID"; done
+  eventually -p "$PID" curl -sf -o /dev/null "$gateway/health"
   curl -sf -o /dev/null -H 'X-Request-Timeout: 60000' "$gateway/embed" -d '{"text":"in time"}'
   BATCHES=$(metric batches_total)
   hold
@@ -224,7 +226,8 @@ held() { kill -0 "$HOLDER" && [ "$(metric batches_total)" = "$BATCHES" ]; }
   replica
   balance "$first" "${URL#http://}"
   downs() { curl -sf "http://$STATS/stats;csv" | awk -F, '$2 == "ml-base-1" || $2 == "ml-base-2" { n += $23; up += $18 == "UP" } END { print up, n }'; }
-  until [ "$(downs)" = "2 0" ]; do kill -0 "${PIDS##* }"; done
+  both_up() { [ "$(downs)" = "2 0" ]; }
+  eventually -p "${PIDS##* }" both_up
   load_until "$BATS_TEST_TMPDIR/stop" "${BALANCER##*:}" 50
   texts 64 many
   for _ in 1 2 3 4; do
@@ -291,10 +294,10 @@ END
   for _ in 1 2 3; do
     kill "$first"
     wait "$first"
-    until is ml-base-1 DOWN; do kill -0 "$LOAD"; done
+    eventually -p "$LOAD" is ml-base-1 DOWN
     replica SUTRA_LISTEN_8887="$address"
     first=$REPLICA
-    until is ml-base-1 UP; do kill -0 "$LOAD"; done
+    eventually -p "$LOAD" is ml-base-1 UP
   done
   load_failed_none "$BATS_TEST_TMPDIR/stop" || { cat haproxy.log; return 1; }
 }

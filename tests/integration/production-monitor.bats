@@ -115,7 +115,8 @@ while not os.path.exists(sys.argv[2]):
     server.handle_request()
 EOF
   local server=$!
-  until (exec 4<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do kill -0 $server; done
+  listens() { (exec 4<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; }
+  eventually -p "$server" listens
 }
 
 @test "a webhook gets the document" {

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -140,14 +141,12 @@ static long measure(int fd, int echo_fd, long rounds, double *took, double *echo
 static int reap(pid_t pid)
 {
 	int status = 1;
+	struct pollfd ended = { .fd = pidfd_open(pid, 0), .events = POLLIN };
 
-	if (waitpid(pid, &status, WNOHANG) == pid)
-		return status;
-	usleep(200000);
-	if (waitpid(pid, &status, WNOHANG) != pid) {
+	if (poll(&ended, 1, LIMIT_MS) <= 0)
 		kill(pid, SIGKILL);
-		waitpid(pid, &status, 0);
-	}
+	waitpid(pid, &status, 0);
+	close(ended.fd);
 	return status;
 }
 

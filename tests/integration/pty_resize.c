@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -48,6 +49,7 @@ static const char keys[] = "\tjk?s/a\n+-pph\033hlg G\n";
 
 static int finish(int fd, pid_t pid, unsigned long long *bytes)
 {
+	struct pollfd ended = { .fd = pidfd_open(pid, 0), .events = POLLIN };
 	int status = 0;
 
 	for (int i = 0; i < 100; i++) {
@@ -61,7 +63,7 @@ static int finish(int fd, pid_t pid, unsigned long long *bytes)
 		if (write(fd, i % 2 ? "q" : "\n\033", i % 2 ? 1 : 2) < 0 && errno != EIO)
 			break;
 		if (!drain(fd, 100, bytes))
-			poll(NULL, 0, 100);	/* it let go of the terminal: about to end */
+			poll(&ended, 1, 100);	/* it let go of the terminal: about to end */
 	}
 	puts("it does not end");
 	kill(pid, SIGKILL);

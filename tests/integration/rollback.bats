@@ -81,7 +81,7 @@ break_command() {
 }
 
 @test "a service that never becomes healthy: the same after the time limit" {
-  break_command sutra-embedding 'trap : TERM; while :; do sleep 1; done'
+  break_command sutra-embedding "trap '' TERM; exec tail -f \/dev\/null"
   run -5 sutra deploy --timeout 3s
   [[ $output == *'embedding-single is not ready'*'runs again'* ]]
   [ "$(dimension)" = 256 ]
@@ -92,7 +92,8 @@ break_command() {
   run -1 sutra deploy --no-rollback
   [[ $output != *'going back'* ]]
   # Between two of its starts the service is starting, not down.
-  until run sutra status; [ "$status" = 1 ]; do :; done
+  is_down() { run sutra status && [ "$status" = 1 ]; }
+  eventually is_down
   unset SUTRA_DATA_DIR
   run -0 sutra deploy
   run -0 sutra status
@@ -167,7 +168,8 @@ break_command() {
   pid_of() { sutra status --json | jq ".services[] | select(.name == \"$1\").pid"; }
   killed=$(pid_of embedding-2)
   kill -9 "$killed"
-  until [[ $(pid_of embedding-2) != @(null|"$killed") ]] && sutra status >/dev/null; do :; done
+  back() { [[ $(pid_of embedding-2) != @(null|"$killed") ]] && sutra status -q; }
+  eventually back
   touch "$BATS_TEST_TMPDIR/stop"
   wait "$LOAD"
   read -r ok bad first <"$BATS_TEST_TMPDIR/stop.result"

@@ -28,11 +28,9 @@ client() { "$SUTRA_TESTS/storage_client" "$ADDR" "$@"; }
 
 # acknowledged N: until the load that writes ACK has had N writes acknowledged.
 acknowledged() {
-  local n=0 until=$((SECONDS + 60))
-  while [ "$n" -lt "$1" ] && [ $SECONDS -lt $until ]; do
-    read -r n _ <"$ACK" 2>/dev/null || n=0
-  done
-  [ "$n" -ge "$1" ]
+  local n
+  had() { n=0 && read -r n _ <"$ACK" && [ "${n:-0}" -ge "$1" ]; } 2>/dev/null
+  eventually had "$1"
 }
 
 # crash MODE: kill -9 in the middle of a load, restart; every acknowledged write is there.
@@ -86,7 +84,8 @@ crash() {
   run -0 client put long y 1000
   stop
   start
-  until [[ $(client get short) == nil ]]; do :; done
+  expired() { [[ $(client get short) == nil ]]; }
+  eventually expired
   run -0 client get short long
   [[ ${lines[0]} == nil && ${lines[1]} == long=y ]]
   stop
@@ -362,7 +361,7 @@ read_only() {
     readonly*) read_only "Read-only file system" && mount -o remount,rw "$DIR" ;;
     *) read_only "No space left" && rm -f "$DIR"/filler* ;;
     esac
-    until client put "$way" y >/dev/null; do :; done
+    eventually client put "$way" y
     wait_line "$LOG" 'takes writes again' "$PID"
     stop
     run -0 "$SUTRA_BIN/sutra-storage" --check "$DIR"
@@ -391,7 +390,7 @@ read_only() {
   [[ $output == *'"status":"healthy"'*'"writes":"read_only"'*'"degraded":"'*"No space left"* ]]
   wait_line "$LOG" 'takes no writes now' "$PID"
   mount -o remount,size=64m "$DIR"
-  until client put more y >/dev/null; do :; done
+  eventually client put more y
   run -0 client get more
   [[ $output == more=y ]]
   run -0 curl -sf "http://$ADDR/health"

@@ -28,6 +28,7 @@
 #include "net/port.h"
 #include "wire/frame.h"
 #include "wire/store_client.h"
+#include "../wait.h"
 
 enum { WINDOW = 64, MAX_DIM = 2048 };
 
@@ -57,15 +58,13 @@ static struct sutra_store_client *connect_client(void)
 	o.port = (int)strtol(colon + 1, NULL, 10);
 	if (sutra_store_client_new(&o, &c, NULL))
 		die("no client");
-	while (!sutra_store_client_up(c) && sutra_clock_ns() < until)
-		usleep(1000);
+	WAIT_UNTIL(sutra_store_client_up(c) || sutra_clock_ns() >= until);
 	return c;
 }
 
 static void wait_below(int n)
 {
-	while (atomic_load(&open_calls) > n)
-		usleep(100);
+	WAIT_UNTIL(atomic_load(&open_calls) <= n);
 }
 
 static void done(void *user, int code, const struct sutra_message *answer)
@@ -342,10 +341,7 @@ static int idle(struct sutra_store_client *c)
 	struct sutra_store_client_counts n;
 
 	simple(c, 3, put);
-	do {
-		usleep(1000);
-		sutra_store_client_counts(c, &n);
-	} while (!n.disconnects || !sutra_store_client_up(c));
+	WAIT_UNTIL((sutra_store_client_counts(c, &n), n.disconnects) && sutra_store_client_up(c));
 	return simple(c, 2, get);
 }
 

@@ -12,9 +12,7 @@ setup_file() {
   export SUTRA_INSECURE=true	# the balancer and its statistics are looked at from outside
   export STATS=127.0.0.1:$((9999 + SUTRA_PORT_OFFSET))
   start_engine || return 0
-  for image in ml-base embedding storage haproxy; do
-    docker image inspect "sutra/$image:latest" >/dev/null 2>&1 || build_images
-  done
+  build_images
   if [ "$(docker info --format '{{.Swarm.LocalNodeState}}')" = inactive ]; then
     docker swarm init --advertise-addr 127.0.0.1 >/dev/null && touch "$BATS_FILE_TMPDIR/own-swarm"
   fi
@@ -29,21 +27,11 @@ teardown_file() {
   eventually gone
   docker volume ls -q --filter "label=com.docker.stack.namespace=$STACK" | xargs -r docker volume rm >/dev/null
   [ ! -e "$BATS_FILE_TMPDIR/own-swarm" ] || docker swarm leave --force >/dev/null
-  stop_engine
 }
 
 setup() {
   docker version >/dev/null 2>&1 || skip "no Docker engine answers, and none could be started"
   find_model
-}
-
-# eventually COMMAND...: until it says yes, for two minutes.
-eventually() {
-  local end=$((SECONDS + 120))
-  until "$@"; do
-    [ "$SECONDS" -lt "$end" ] || { echo "not within two minutes: $*" >&2; docker service ls >&2; return 1; }
-    sleep 0.5
-  done
 }
 
 embeds() { curl -sf -m 10 "http://$1/embed" -d '{"texts":["The Eiffel Tower is in Paris"]}' >"$BATS_TEST_TMPDIR/answer"; }

@@ -8,23 +8,21 @@ start() {
   for try in 1 2 3; do
     T=(tmux -L "sutra-$$-$BATS_TEST_NUMBER-$try" -f /dev/null)
     "${T[@]}" new-session -d -x "$1" -y "$2" \
-      "$3; echo CODE \$?; stty -a | grep -oE -- '-?(icanon|echo) '; exec sleep 600" && return
+      "$3; echo CODE \$?; stty -a | grep -oE -- '-?(icanon|echo) '; exec tail -f /dev/null" && return
   done
   return 1
 }
 
 frame() { "${T[@]}" capture-pane -p; }
 
-# shows PATTERN: until the screen holds it (an extended expression), 30 s at most.
+# shows PATTERN: until the screen holds it (an extended expression). drawn FRAME: until it holds another frame.
 shows() {
-  local i
-  for ((i = 0; i < 300; i++)); do
-    frame | grep -qE -- "$1" && return
-    sleep 0.1
-  done
-  echo "never shown: $1"
-  frame
-  return 1
+  is_shown() { frame | grep -qE -- "$1"; }
+  eventually is_shown "$1" || { frame && return 1; }
+}
+drawn() {
+  is_another() { [ "$(frame)" != "$1" ]; }
+  eventually is_another "$1" || { frame && return 1; }
 }
 
 press() { "${T[@]}" send-keys "$@"; }

@@ -68,7 +68,7 @@ s["storage-cache-shard"]["depends_on"] = {"migrate": {"condition": "service_comp
 }
 
 @test "processes that ignore TERM or fork away are ended too" {
-  edit 's["storage-cache-shard"].update(command=["sh", "-c", "trap : TERM; (setsid sh -c \"trap : TERM; while :; do sleep 1; done\" &); while :; do sleep 1; done"], stop_grace_period="1s")
+  edit 's["storage-cache-shard"].update(command=["sh", "-c", "trap \"\" TERM; setsid tail -f /dev/null & exec tail -f /dev/null"], stop_grace_period="1s")
 del s["storage-cache-shard"]["healthcheck"]
 for x in s.values(): x["stop_grace_period"] = "1s"'
   run -0 sutra deploy
@@ -80,11 +80,9 @@ for x in s.values(): x["stop_grace_period"] = "1s"'
 
 @test "a deploy killed at any moment: the next one finishes its work, down leaves nothing" {
   for round in 1 2 3 4 5 6 7 8 9 10; do
-    MATRYOSHKA_DIM=$((round % 2 ? 128 : 256)) sutra deploy >/dev/null 2>&1 3>&- &
-    local pid=$!
-    sleep "0.$((RANDOM % 10))$((RANDOM % 10))"
-    kill -9 $pid 2>/dev/null || true
-    wait $pid || true
+    MATRYOSHKA_DIM=$((round % 2 ? 128 : 256)) deploy_says "$round"
+    kill -9 "$DEPLOY" 2>/dev/null || true
+    deploy_ends || true
   done
   run -0 sutra deploy
   run -0 sutra status
@@ -95,14 +93,12 @@ for x in s.values(): x["stop_grace_period"] = "1s"'
 }
 
 # KILLS=50 by hand, and before a release.
-@test "the supervisor killed at random moments: deploy brings everything back each time" {
+@test "the supervisor killed at any moment of a deploy: the next one brings everything back each time" {
   sutra deploy -q
   for round in $(seq "${KILLS:-10}"); do
-    LOG_LEVEL=$([ $((round % 2)) = 0 ] && echo info || echo debug) sutra deploy >/dev/null 2>&1 3>&- &
-    local pid=$!
-    sleep "0.$((RANDOM % 5))$((RANDOM % 10))"
+    LOG_LEVEL=$([ $((round % 2)) = 0 ] && echo info || echo debug) deploy_says $((round % 12))
     kill -9 "$(cat "$SUTRA_STATE_DIR/native/runsvdir.pid" 2>/dev/null || echo 999999999)" 2>/dev/null || true
-    wait $pid || true
+    deploy_ends || true
   done
   run -0 sutra deploy
   run -0 sutra status

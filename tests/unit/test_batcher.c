@@ -6,12 +6,12 @@
 
 #include <cmocka.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 
 #include "base/clock.h"
 #include "model/batcher.h"
 #include "model_folder.h"
+#include "../wait.h"
 
 enum { JOBS = 40, MOST = 9, MANY = 60, WIDTH = 32 };
 
@@ -125,8 +125,7 @@ static struct sutra_batcher *start_held(const struct sutra_batcher_options *o, s
 /* What is waited for is the moment itself. */
 static void wait_until(uint64_t ns)
 {
-	while (sutra_clock_ns() <= ns)
-		sched_yield();
+	WAIT_UNTIL(sutra_clock_ns() > ns);
 }
 
 static void jobs_get_their_own_vectors(void **state)

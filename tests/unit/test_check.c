@@ -400,15 +400,15 @@ static bool always(void *user, struct sutra_buf *text, uint32_t *ret_id)
 	return true;
 }
 
-/* --timeout: a service that hangs holds no load behind its deadline, whatever each request may take. */
+/* --timeout: a service that hangs holds no load behind its deadline: its requests have none of their own. */
 static void no_load_outlives_its_deadline(void **state)
 {
-	uint64_t start = sutra_clock_ns(), deadline = start + 300000000u;
+	uint64_t deadline = sutra_clock_ns() + 300000000u, never = 360000000000000u;
 	char base[64];
 	uint32_t id = 0, open_id = 0;
-	const struct sutra_load_options o = { .base = base, .connections = 4, .timeout_ns = 30000000000u,
+	const struct sutra_load_options o = { .base = base, .connections = 4, .timeout_ns = never,
 					      .deadline_ns = deadline, .next = always, .user = &id };
-	const struct sutra_load_options open = { .base = base, .rate = 100, .timeout_ns = 30000000000u,
+	const struct sutra_load_options open = { .base = base, .rate = 100, .timeout_ns = never,
 						 .deadline_ns = deadline, .next = always, .user = &open_id };
 	int fd = silent(base);
 	struct sutra_load_result result, open_result;
@@ -421,7 +421,6 @@ static void no_load_outlives_its_deadline(void **state)
 	assert_int_equal(result.failed, 4);
 	sutra_load_finish(l, &open_result);
 	assert_true(open_result.failed == open_result.sent && open_result.sent > 0);
-	assert_true(sutra_clock_ns() - start < 10000000000u);
 	sutra_load_result_release(&result);
 	sutra_load_result_release(&open_result);
 	close(fd);

@@ -7,11 +7,11 @@
 #include <cmocka.h>
 #include <math.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 
 #include "encoder_bert.h"
 #include "vector/gemm.h"
+#include "../wait.h"
 
 enum { LONG = 290 };
 
@@ -314,8 +314,7 @@ static void *keep_helping(void *arg)
 	struct crew *c = arg;
 
 	while (!atomic_load(&c->over))
-		if (!sutra_encoder_help(c->session, throw_die, c))
-			sched_yield();
+		WAIT_UNTIL(atomic_load(&c->over) || sutra_encoder_help(c->session, throw_die, c));
 	return NULL;
 }
 
@@ -365,8 +364,7 @@ static void help_changes_no_bit(void **state)
 			assert_int_equal(sutra_encoder_begin(c.session, ids + at, lengths + from, n,
 							     SUTRA_POOL_MEAN, out, &err), 0);
 			throws = atomic_load(&c.throws);
-			while (round % 8 < 4 && atomic_load(&c.throws) - throws < 8)
-				sched_yield();
+			WAIT_UNTIL(round % 8 >= 4 || atomic_load(&c.throws) - throws >= 8);
 			assert_int_equal(sutra_encoder_finish(c.session, &err), 0);
 			assert_memory_equal(out, want + from * h, n * h * sizeof(float));
 			helped += sutra_encoder_session_helped(c.session);

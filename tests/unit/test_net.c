@@ -7,7 +7,6 @@
 #include <cmocka.h>
 #include <arpa/inet.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +19,7 @@
 #include "net/http.h"
 #include "net/port.h"
 #include "daemon/service.h"
+#include "../wait.h"
 #include "model/texts.h"
 
 static struct sutra_http_server *server;
@@ -380,8 +380,7 @@ static void what_is_under_way_is_finished(void **state)
 
 	assert_int_equal(start_server(&server), 0);
 	assert_int_equal(pthread_create(&holder, NULL, hold_thread, NULL), 0);
-	while (!atomic_load(&n_held))
-		sched_yield();
+	WAIT_UNTIL(atomic_load(&n_held));
 	assert_int_equal(pthread_create(&stopper, NULL, stop_thread, server), 0);
 	while ((status = post()) == 200)
 		;

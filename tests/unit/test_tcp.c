@@ -16,10 +16,12 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "net/port.h"
 #include "net/tcp.h"
 #include "wire/frame.h"
 #include "wire/store_client.h"
+#include "../wait.h"
 
 /* Of the server. Both ends are in this process, which may have no more than 1,024 descriptors. */
 enum { MAX = 200, PER_PEER = 150, HELD = 4 << 20 };
@@ -39,6 +41,7 @@ static size_t on_data(struct sutra_tcp_conn *c, const char *p, size_t n, void *c
 {
 	static const char big[256 << 10];
 	struct sutra_buf *out = sutra_tcp_out(c);
+	uint64_t taken;
 	size_t i = 0;
 
 	while (i < n && p[i] != '?') {
@@ -67,7 +70,8 @@ static size_t on_data(struct sutra_tcp_conn *c, const char *p, size_t n, void *c
 			sutra_buf_add(out, big, sizeof(big));
 			break;
 		case 'w':
-			usleep(20000);
+			taken = sutra_clock_ns() + 20000000;
+			WAIT_UNTIL(sutra_clock_ns() >= taken);
 			sutra_buf_addc(out, 'W');
 			break;
 		case 'o':
@@ -285,17 +289,21 @@ static void an_unfinished_message_is_cut(void **state)
 	close(fd);
 }
 
+/* Sends a byte more; whether the server has had enough of slow senders. */
+static bool drips(int fd, const char *byte)
+{
+	send(fd, byte, 1, MSG_NOSIGNAL);
+	count_now();
+	return counts.ends[SUTRA_TCP_SLOW_SENDER];
+}
+
 static void a_message_that_is_not_kept_has_its_time_too(void **state)
 {
 	int fd = dial();
 
 	say(fd, "a");
 	hear(fd, "A");
-	do {
-		usleep(1000);	/* the rate of the drip, not a wait */
-		send(fd, "o", 1, MSG_NOSIGNAL);
-		count_now();
-	} while (!counts.ends[SUTRA_TCP_SLOW_SENDER]);
+	WAIT_UNTIL(drips(fd, "o"));
 	close(fd);
 }
 
@@ -305,11 +313,7 @@ static void a_dripping_sender_is_cut(void **state)
 	int fd = dial();
 
 	say(fd, "?");
-	do {
-		usleep(1000);	/* the rate of the drip, not a wait */
-		send(fd, "?", 1, MSG_NOSIGNAL);
-		count_now();
-	} while (!counts.ends[SUTRA_TCP_SLOW_SENDER]);
+	WAIT_UNTIL(drips(fd, "?"));
 	close(fd);
 }
 
@@ -530,8 +534,7 @@ static void note_call(void *user, int code, const struct sutra_message *answer)
 
 static void wait_calls(int n)
 {
-	while (atomic_load(&calls_done) < n)
-		usleep(200);
+	WAIT_UNTIL(atomic_load(&calls_done) >= n);
 }
 
 static void the_client_times_out_bounds_and_fails(void **state)
@@ -554,8 +557,7 @@ static void the_client_times_out_bounds_and_fails(void **state)
 	calls_done = 0;
 	o.port = ntohs(sa.sin_port);
 	assert_int_equal(sutra_store_client_new(&o, &c, NULL), 0);
-	while (!sutra_store_client_up(c))
-		usleep(200);
+	WAIT_UNTIL(sutra_store_client_up(c));
 	sutra_store_call(c, &get, note_call, NULL);
 	wait_calls(1);
 	assert_int_equal(last_code, SUTRA_E_TIMEOUT);
@@ -564,11 +566,9 @@ static void the_client_times_out_bounds_and_fails(void **state)
 	wait_calls(21);
 	sutra_store_client_counts(c, &n);
 	assert_true(n.busy >= 16 && n.timeouts >= 1 && n.failed == 21 && n.answered == 0);
-	while (sutra_store_client_counts(c, &n), !n.disconnects)	/* it gives the server up */
-		usleep(1000);
+	WAIT_UNTIL((sutra_store_client_counts(c, &n), n.disconnects));	/* it gives the server up */
 	close(silent);	/* and with it what waits in its backlog */
-	while (sutra_store_client_up(c))
-		usleep(200);
+	WAIT_UNTIL(!sutra_store_client_up(c));
 	sutra_store_call(c, &drop, note_call, NULL);
 	wait_calls(22);
 	assert_int_equal(last_code, SUTRA_E_UNAVAILABLE);
