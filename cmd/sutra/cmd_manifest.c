@@ -6,6 +6,7 @@
 #include "base/version.h"
 #include "deploy/deploy.h"
 #include "manifest/manifest.h"
+#include "model/model.h"
 #include "hub/modelstore.h"
 #include "sutra/command.h"
 #include "sutra/stackio.h"

@@ -192,3 +192,13 @@ const char *sutra_home(void)
 
 	return home && *home ? home : p && p->pw_dir && *p->pw_dir ? p->pw_dir : "/nonexistent";
 }
+
+static char *home_folder(const char *variable, const char *usual)
+{
+	const char *own = getenv(variable);
+
+	return own && *own ? xasprintf("%s/sutra", own) : xasprintf("%s/%s/sutra", sutra_home(), usual);
+}
+
+char *sutra_home_state(void) { return home_folder("XDG_STATE_HOME", ".local/state"); }
+char *sutra_home_data(void) { return home_folder("XDG_DATA_HOME", ".local/share"); }

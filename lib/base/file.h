@@ -42,5 +42,9 @@ char *sutra_program_dir(void);
 
 /* $HOME, else the home folder of the user in the password file, else "/nonexistent". */
 const char *sutra_home(void);
+/* The user's folders for sutra: $XDG_STATE_HOME/sutra, else ~/.local/state/sutra; $XDG_DATA_HOME/sutra,
+ * else ~/.local/share/sutra. x-allocated. */
+char *sutra_home_state(void);
+char *sutra_home_data(void);
 
 #endif

@@ -27,9 +27,9 @@ static bool is_name(const struct sutra_setting *s, const char *name)
 {
 	size_t stem = strlen(s->name) - 1;
 
-	if (s->name[stem] != '#')
-		return !strcmp(s->name, name);
-	return !strncmp(s->name, name, stem) && name[stem] && !name[stem + strspn(name + stem, "0123456789")];
+	if (!strcmp(s->name, name))
+		return true;
+	return s->name[stem] == '#' && !strncmp(s->name, name, stem) && name[stem] && !name[stem + strspn(name + stem, "0123456789")];
 }
 
 bool sutra_setting_has_alias(const struct sutra_setting *s, const char *name)

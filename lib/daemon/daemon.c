@@ -15,6 +15,12 @@
 #include "daemon/service.h"
 #include "net/port.h"
 
+/* What the skeleton and service.c read by name. */
+static const struct sutra_setting_use shared[] = {
+	{ "LOG_FORMAT", 0, NULL },     { "LOG_LEVEL", 0, NULL },    { "SUTRA_LISTEN", 0, NULL },
+	{ "SUTRA_LISTEN_#", 0, NULL }, { "SUTRA_REEXEC", 0, NULL }, { 0 },
+};
+
 static const struct sutra_daemon *self;	/* of this process */
 static atomic_bool stopping;
 static struct sutra_buf openapi;
@@ -224,7 +230,7 @@ static int run_option(const struct sutra_daemon *d, int argc, char **argv)
 	struct sutra_err err = { 0 };
 
 	if (argc == 2 && !strcmp(argv[1], "--settings"))
-		return sutra_settings_print(d->settings, stdout), 0;
+		return sutra_settings_print(d->settings, stdout), sutra_settings_print(shared, stdout), 0;
 	if (argc == 2 && !strcmp(argv[1], "--version"))
 		return printf("sutra-%s %s\n", d->name, SUTRA_VERSION) < 0;
 	if (argc == 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")))

@@ -20,16 +20,10 @@
 
 char *sutra_state_dir(void)
 {
-	const char *own = sutra_setting_env("SUTRA_STATE_DIR"), *xdg = getenv("XDG_STATE_HOME");
-	char *dir, *real;
+	const char *own = sutra_setting_env("SUTRA_STATE_DIR");
+	char *dir = own ? xstrdup(own) : sutra_home_state(), *real = realpath(dir, NULL);
 
-	if (own)
-		dir = xstrdup(own);
-	else if (xdg && *xdg)
-		dir = xasprintf("%s/sutra", xdg);
-	else
-		dir = xasprintf("%s/.local/state/sutra", sutra_home());
-	real = realpath(dir, NULL);	/* one name a folder: addresses and locks hang on it */
+	/* one name a folder: addresses and locks hang on it */
 	if (!real)
 		return dir;
 	sutra_free(dir);

@@ -21,6 +21,7 @@
 #include "base/weightsum.h"
 #include "model/safetensors.h"
 #include "base/lock.h"
+#include "model/model.h"
 #include "hub/modelstore.h"
 
 enum { PIP_LIMIT_S = 900, UNZIP_LIMIT_S = 120, MAX_ARGS = 24, MARGIN = 16 << 20, MAX_VOCAB = 64 << 20 };

@@ -10,8 +10,8 @@
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/jsonio.h"
-#include "base/setting.h"
 #include "base/weightsum.h"
+#include "model/model.h"
 
 enum { MAX_SUMS = 16384 };
 
@@ -45,17 +45,6 @@ const char *sutra_model_state_name(enum sutra_model_state s)
 	static const char *const names[] = { "absent", "incomplete", "changed", "present" };
 
 	return names[s];
-}
-
-char *sutra_model_dir(void)
-{
-	const char *own = sutra_setting_env("SUTRA_MODEL_DIR"), *xdg = getenv("XDG_DATA_HOME");
-
-	if (own)
-		return xstrdup(own);
-	if (xdg && *xdg)
-		return xasprintf("%s/sutra/models", xdg);
-	return xasprintf("%s/.local/share/sutra/models", sutra_home());
 }
 
 const struct sutra_known_model *sutra_model_known(const char *name)

@@ -51,7 +51,6 @@ enum sutra_model_state {
 };
 const char *sutra_model_state_name(enum sutra_model_state s);
 
-char *sutra_model_dir(void);	/* x-allocated */
 const struct sutra_known_model *sutra_model_known(const char *name_or_alias);
 /* Where a model of that name is, or would be; x-allocated. */
 char *sutra_model_store_folder(const char *name);

@@ -23,19 +23,26 @@ enum { MAX_JSON = 1 << 20, MAX_VOCAB = 16 << 20, PADDING = 255 };
 
 const char *sutra_mrl_name(enum sutra_mrl m) { return m == SUTRA_MRL_PLAIN ? "plain" : "layer_norm"; }
 
+char *sutra_model_dir(void)
+{
+	const char *own = sutra_setting_env("SUTRA_MODEL_DIR");
+	char *data = own ? NULL : sutra_home_data(), *dir = own ? xstrdup(own) : xasprintf("%s/models", data);
+
+	sutra_free(data);
+	return dir;
+}
+
 char *sutra_model_folder(const char *path, const char *model)
 {
-	const char *dir = sutra_setting_env("SUTRA_MODEL_DIR"), *xdg = getenv("XDG_DATA_HOME");
+	char *store, *folder;
 
 	if (path && *path)
 		return sutra_strdup(path);
-	if (!model || !*model)
-		model = "all-minilm-l6-v2";
-	if (dir)
-		return sutra_asprintf("%s/%s", dir, model);
-	if (xdg && *xdg)
-		return sutra_asprintf("%s/sutra/models/%s", xdg, model);
-	return sutra_asprintf("%s/.local/share/sutra/models/%s", sutra_home(), model);
+	store = sutra_model_dir();
+	folder = sutra_asprintf("%s/%s", store,
+				model && *model ? model : sutra_setting_find("SUTRA_MODEL")->fallback);
+	sutra_free(store);
+	return folder;
 }
 
 static char *file_in(const struct sutra_model *m, const char *name)

@@ -45,9 +45,10 @@ struct sutra_model {
 	char fingerprint[SUTRA_FINGERPRINT_LEN];	/* what a vector depends on; see model.c */
 };
 
-/* Which folder: `path` if not NULL or empty; else <store>/<model>, where model NULL is
- * "all-minilm-l6-v2" and the store is $SUTRA_MODEL_DIR, or $XDG_DATA_HOME/sutra/models, or
- * ~/.local/share/sutra/models. sutra_free it; NULL: out of memory. */
+/* The store: $SUTRA_MODEL_DIR, or models in the user's folder for data (base/file.h); x-allocated. */
+char *sutra_model_dir(void);
+/* Which folder: `path` if not NULL or empty; else <store>/<model>, where model NULL is SUTRA_MODEL's
+ * default. sutra_free it; NULL: out of memory. */
 char *sutra_model_folder(const char *path, const char *model);
 
 struct sutra_model_options {

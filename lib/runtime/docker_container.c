@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/file.h"
@@ -18,20 +19,16 @@ enum { MAX_EVENTS = 1 << 20, OOM_KILL = 128 + 9 };
 
 void sutra_docker_project(const char *state_dir, char out[SUTRA_PROJECT_LEN])
 {
-	const char *xdg = getenv("XDG_STATE_HOME");
-	char usual[1024], hex[SUTRA_SHA256_HEX];
+	char hex[SUTRA_SHA256_HEX], *usual = sutra_home_state();
 	uint8_t digest[SUTRA_SHA256_LEN];
 
-	if (xdg && *xdg)
-		snprintf(usual, sizeof(usual), "%s/sutra", xdg);
-	else
-		snprintf(usual, sizeof(usual), "%s/.local/state/sutra", sutra_home());
 	sutra_sha256(state_dir, strlen(state_dir), digest);
 	sutra_hex(digest, sizeof(digest), hex);
 	if (strcmp(usual, state_dir) != 0)
 		snprintf(out, SUTRA_PROJECT_LEN, "sutra-%.8s", hex);
 	else
 		snprintf(out, SUTRA_PROJECT_LEN, "sutra");
+	sutra_free(usual);
 }
 
 int sutra_docker_containers(const char *state_dir, const char *service, json_t **ret, struct sutra_err *err)
