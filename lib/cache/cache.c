@@ -285,14 +285,21 @@ static struct upstream_call *next_call(struct sutra_cache *c)
 	return call;
 }
 
+/* An upstream that fails within its call comes here again, once for every batch in the queue; what waits
+ * is then left to the loop that runs already. */
 static void start_upstream(struct sutra_cache *c)
 {
+	static _Thread_local const struct sutra_cache *starting;
 	struct upstream_call *call;
 
+	if (starting == c)
+		return;
+	starting = c;
 	while ((call = next_call(c))) {
 		count(c, M_UPSTREAM, 1);
 		c->o.upstream(c->o.ctx, &call->batch);
 	}
+	starting = NULL;
 }
 
 /* A list of flights (by next_queued) goes to the end of the upstream queue. */

@@ -370,6 +370,52 @@ static void who_joins_with_more_time_is_not_given_up_on(void **state)
 	sutra_cache_free(c);
 }
 
+static size_t depth, deepest;
+
+static void upstream_fails_at_once(void *ctx, struct sutra_upstream_batch *b)
+{
+	if (*(bool *)ctx) {
+		waiting[n_waiting++] = b;
+		return;
+	}
+	deepest = ++depth > deepest ? depth : deepest;
+	sutra_fail(&b->err, SUTRA_E_NOMEM, "at once");
+	b->done(b);
+	depth--;
+}
+
+/* However many batches are queued, each fails without another on the stack. */
+static void a_queue_that_fails_at_once_does_not_recurse(void **state)
+{
+	enum { LONG = 3 << 20 };	/* a batch of its own */
+	bool keep = true;
+	const struct sutra_cache_options o = { .enabled = true, .l1_entries = 100, .ttl_seconds = 60, .dimension = DIM,
+					       .upstream_parallel = 1, .upstream = upstream_fails_at_once, .ctx = &keep };
+	char *text = sutra_alloc(LONG + 1);
+	const char *texts[8];
+	struct sutra_upstream_batch *first;
+	struct sutra_cache *c;
+	struct ask a;
+
+	memset(text, 'x', LONG);
+	text[LONG] = '\0';
+	for (size_t i = 0; i < 8; i++)
+		texts[i] = text + i;
+	n_waiting = answered = 0;
+	asked_of = "fingerprint-1";
+	assert_int_equal(sutra_cache_new(&o, &c, NULL), 0);
+	ask(c, &a, texts, 8);
+	assert_int_equal(n_waiting, 1);
+	keep = false;
+	first = waiting[--n_waiting];
+	sutra_fail(&first->err, SUTRA_E_UNAVAILABLE, "down");
+	first->done(first);
+	assert_int_equal(answered, 1);
+	assert_int_equal(deepest, 1);
+	sutra_cache_free(c);
+	sutra_free(text);
+}
+
 static void switched_off_it_keeps_nothing(void **state)
 {
 	static const char *const text[] = { "x" };
@@ -397,6 +443,7 @@ int main(void)
 		cmocka_unit_test(every_part_of_the_key_counts),
 		cmocka_unit_test(a_failure_reaches_all_who_waited_and_is_not_kept),
 		cmocka_unit_test(a_deadline_goes_upstream_or_ends_the_text),
+		cmocka_unit_test(a_queue_that_fails_at_once_does_not_recurse),
 		cmocka_unit_test(who_joins_with_more_time_is_not_given_up_on),
 		cmocka_unit_test(switched_off_it_keeps_nothing),
 	};
