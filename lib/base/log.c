@@ -9,6 +9,9 @@
 #include "base/err.h"
 #include "base/shown.h"
 
+/* What is cut from raw is longer than fields, so that the cut shows. */
+enum { MAX_FIELDS = 3072, MAX_RAW = MAX_FIELDS + 64 };
+
 static enum sutra_log_level threshold = SUTRA_INFO;
 static bool as_json;
 
@@ -87,24 +90,33 @@ static void fields_json(struct line *l, const char *s)
 	}
 }
 
-/* One line it stays, and text, whatever a client put into it. */
-static void show_on_one_line(char *fields, size_t size)
+/* Into fields: raw as text on one line, whatever a client put into it; what is longer is cut between two
+ * characters and ends with "...". */
+static void show_on_one_line(char *raw, char *fields, size_t size)
 {
 	struct sutra_buf shown;
+	const char *text;
+	size_t n;
 
-	for (char *c = fields; *c; c++)
+	for (char *c = raw; *c; c++)
 		if (*c == '\n' || *c == '\t')
 			*c = ' ';
-	sutra_buf_init(&shown, 6 * size);
-	sutra_shown_add(&shown, fields, strlen(fields));
-	snprintf(fields, size, "%s", sutra_buf_str(&shown));
+	sutra_buf_init(&shown, 6 * MAX_RAW);
+	sutra_shown_add(&shown, raw, strlen(raw));
+	text = sutra_buf_str(&shown);
+	n = strlen(text);
+	if (n >= size)
+		for (n = size - 4; n && (text[n] & 0xc0) == 0x80;)
+			n--;
+	snprintf(fields, size, "%.*s%s", (int)n, text, text[n] ? "..." : "");
 	sutra_buf_release(&shown);
 }
 
 void sutra_log(enum sutra_log_level level, const char *subsystem, const char *message,
 	       const char *fmt, ...)
 {
-	char stamp[SUTRA_RFC3339_LEN], fields[3072] = "";
+	char stamp[SUTRA_RFC3339_LEN], raw[MAX_RAW] = "", fields[MAX_FIELDS];
+	const char *const words[] = { stamp, level_words[level], subsystem, message, fields };
 	struct line l = { .len = 0 };
 	va_list ap;
 
@@ -112,11 +124,10 @@ void sutra_log(enum sutra_log_level level, const char *subsystem, const char *me
 		return;
 	if (fmt) {
 		va_start(ap, fmt);
-		if (vsnprintf(fields, sizeof(fields), fmt, ap) >= (int)sizeof(fields))
-			memcpy(fields + sizeof(fields) - 4, "...", 4);	/* cut, and it shows */
+		vsnprintf(raw, sizeof(raw), fmt, ap);
 		va_end(ap);
 	}
-	show_on_one_line(fields, sizeof(fields));
+	show_on_one_line(raw, fields, sizeof(fields));
 	sutra_clock_rfc3339(sutra_clock_wall_us(), stamp);
 	if (as_json) {
 		put_all(&l, "{\"time\":\"");
@@ -129,12 +140,10 @@ void sutra_log(enum sutra_log_level level, const char *subsystem, const char *me
 		puts_json(&l, message, strlen(message));
 		fields_json(&l, fields);
 		put(&l, '}');
-	} else {
-		l.len = (size_t)snprintf(l.text, sizeof(l.text) - 8, "%s %s %s %s%s%s", stamp,
-					 level_words[level], subsystem, message,
-					 *fields ? " " : "", fields);
-		if (l.len > sizeof(l.text) - 8)
-			l.len = sizeof(l.text) - 8;
+	}
+	for (size_t i = 0; !as_json && i < 5; i++) {
+		put_all(&l, i && *words[i] ? " " : "");
+		put_all(&l, words[i]);
 	}
 	l.text[l.len++] = '\n';
 	if (write(STDERR_FILENO, l.text, l.len) < 0)

@@ -20,6 +20,7 @@
 #include "base/file.h"
 #include "base/histogram.h"
 #include "base/jsonio.h"
+#include "base/log.h"
 #include "base/metric.h"
 #include "base/option.h"
 #include "base/proc.h"
@@ -486,6 +487,53 @@ static void texts_come_without_their_mark_and_line_ends(void **state)
 	sutra_free(path);
 }
 
+/* What sutra_log writes of the fields, one line. */
+static void logged(const char *format, const char *fields, char *out, size_t size)
+{
+	int ends[2], kept = dup(STDERR_FILENO);
+	ssize_t n;
+
+	assert_int_equal(pipe(ends), 0);
+	assert_int_equal(sutra_log_setup("info", format), 0);
+	dup2(ends[1], STDERR_FILENO);
+	sutra_log(SUTRA_INFO, "test", "said", "%s", fields);
+	dup2(kept, STDERR_FILENO);
+	n = read(ends[0], out, size - 1);
+	assert_true(n > 0);
+	out[n] = '\0';
+	assert_int_equal(strlen(out), n);
+	assert_true(strchr(out, '\n') == out + n - 1);
+	close(ends[0]);
+	close(ends[1]);
+	close(kept);
+}
+
+/* However long the fields are and wherever they are cut: a line of UTF-8 that shows the cut. */
+static void a_log_line_is_text_and_its_cut_shows(void **state)
+{
+	static const char *const fillers[] = { "x", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80", "\x1b", "\xff", "\"", "\\", "\n" };
+	char fields[8192], out[20000];
+	json_t *doc;
+
+	for (size_t f = 0; f < sizeof(fillers) / sizeof(*fillers); f++) {
+		for (size_t length = 3050; length < 3150; length++) {
+			size_t n = (size_t)snprintf(fields, sizeof(fields), "id=1 why=\"%.*s", (int)(length % 4), "----");
+
+			while (n + 4 < length)
+				n += (size_t)snprintf(fields + n, sizeof(fields) - n, "%s", fillers[f]);
+			snprintf(fields + n, sizeof(fields) - n, "END");
+			logged("text", fields, out, sizeof(out));
+			assert_true(sutra_str_utf8(out, strlen(out), NULL));
+			assert_true(strstr(out, "END\n") || strstr(out, "...\n"));
+			logged("json", fields, out, sizeof(out));
+			assert_int_equal(sutra_json_parse(out, strlen(out), &doc, NULL), 0);
+			json_decref(doc);
+		}
+	}
+	logged("text", "a=1", out, sizeof(out));
+	assert_string_equal(out + SUTRA_RFC3339_LEN - 1, " INFO  test said a=1\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -507,6 +555,7 @@ int main(void)
 		cmocka_unit_test(proc_captures_and_limits),
 		cmocka_unit_test(proc_whose_end_cannot_be_seen_is_an_error),
 		cmocka_unit_test(digests_match_the_standard),
+		cmocka_unit_test(a_log_line_is_text_and_its_cut_shows),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
