@@ -14,9 +14,10 @@
  * answer came in between, and the access handler resumes its own connection. After the
  * exchange to ANSWERED the answering thread touches the request only to resume it.
  *
- * An answer is never queued in the first call of the access handler: libmicrohttpd 0.9.75
- * closes the connection then. Bodies over the limit are read and dropped, up to four times
- * the limit, so that the client is there to read its 413.
+ * libmicrohttpd 0.9.75 closes the connection behind an answer that is queued in the first call of
+ * the access handler, with the body unread. So one is queued there only when that is wanted
+ * (answer_at_once): the body is far too large, or its length is in doubt. Other bodies over the limit
+ * are read and dropped, up to four times the limit, so that the client is there to read its 413.
  *
  * The end (sutra_http_server_stop) is one thread's: leaving, then refusing, then no listening, then
  * sealed. A request counts as active before it looks at sealed, and sealed is set before active is

@@ -285,28 +285,15 @@ static void fill(struct sutra_snapshot *to, const struct round *r, int64_t now_u
 	to->deployed = true;
 }
 
-static struct sutra_snapshot *new_snapshot(size_t services, size_t balancers, size_t caches, uint64_t interval_ns)
-{
-	struct sutra_snapshot *s = sutra_snapshot_new(services, balancers, caches);
-	struct sutra_err err;
-
-	if (!s) {	/* the command's policy, see base/alloc.h */
-		sutra_fail(&err, SUTRA_E_NOMEM, "out of memory for a snapshot");
-		sutra_shown_printf(stderr, "sutra: %s\n", err.message);
-		_exit(1);
-	}
-	s->interval_s = (double)interval_ns / 1e9;
-	return s;
-}
-
-/* The deployment cannot be read: the last known values, whose age grows, and the error. */
-static struct sutra_snapshot *without_deployment(struct sutra_sampler *s, uint64_t interval_ns,
-						 const struct sutra_err *err)
+/* The deployment cannot be read: the last known values, whose age grows, and the error; NULL: no memory. */
+static struct sutra_snapshot *without_deployment(struct sutra_sampler *s, const struct sutra_err *err)
 {
 	const struct sutra_snapshot *old = err->code == SUTRA_E_NOTFOUND ? NULL : s->before;
-	struct sutra_snapshot *to = new_snapshot(old ? old->n_services : 0, old ? old->n_balancers : 0,
-						 old ? old->n_caches : 0, interval_ns);
+	struct sutra_snapshot *to = sutra_snapshot_new(old ? old->n_services : 0, old ? old->n_balancers : 0,
+						       old ? old->n_caches : 0);
 
+	if (!to)
+		return NULL;
 	SAMPLE_COPY(to->trouble, err->message);
 	to->time_us = sutra_clock_wall_us();
 	if (!old)
@@ -346,6 +333,7 @@ static void add_commands(struct sutra_sampler *s, struct sutra_snapshot *to)
 				lines[i].outcome);
 }
 
+/* NULL: no memory for a snapshot; the last one stays, and grows old. */
 static struct sutra_snapshot *sample(struct sutra_sampler *s, uint64_t interval_ns)
 {
 	uint64_t timeout = interval_ns < SHORTEST_NS ? SHORTEST_NS : interval_ns > LONGEST_NS ? LONGEST_NS : interval_ns;
@@ -354,15 +342,18 @@ static struct sutra_snapshot *sample(struct sutra_sampler *s, uint64_t interval_
 	struct sutra_err err;
 
 	if (look_up(s, &err)) {
-		to = without_deployment(s, interval_ns, &err);
+		to = without_deployment(s, &err);
 	} else {
 		plan(&r, timeout);
-		to = new_snapshot(s->d->n, s->d->record->n_balancers, r.n_gateways, interval_ns);
+		to = sutra_snapshot_new(s->d->n, s->d->record->n_balancers, r.n_gateways);
 		ask_all(&r);
-		to->time_us = sutra_clock_wall_us();
-		fill(to, &r, to->time_us);
+		if (to)
+			fill(to, &r, to->time_us = sutra_clock_wall_us());
 		release_round(&r);
 	}
+	if (!to)
+		return NULL;
+	to->interval_s = (double)interval_ns / 1e9;
 	sutra_snapshot_rates(to, s->before);
 	add_commands(s, to);
 	sutra_observe(to, s->before);
@@ -382,8 +373,10 @@ static void publish(struct sutra_sampler *s, struct sutra_snapshot *snap, const 
 	uint64_t one = 1;
 
 	pthread_mutex_lock(&s->lock);
-	sutra_snapshot_unref(s->newest);
-	s->newest = snap;
+	if (snap) {
+		sutra_snapshot_unref(s->newest);
+		s->newest = snap;
+	}
 	if (log->text) {
 		sutra_free(s->log.text);
 		s->log = *log;

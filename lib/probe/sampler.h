@@ -19,7 +19,7 @@ struct sutra_sampler;
 int sutra_sampler_new(const char *state_dir, uint64_t interval_ns, struct sutra_sampler **ret,
 		      struct sutra_err *err);
 void sutra_sampler_free(struct sutra_sampler *s);	/* ends the thread; NULL is fine */
-/* One sample on the caller's thread (not while the sampler's own runs); a reference. */
+/* One sample on the caller's thread (not while the sampler's own runs); a reference; NULL: no memory. */
 struct sutra_snapshot *sutra_sampler_take(struct sutra_sampler *s);
 /* Starts the thread: a sample at once, the next soon after (rates need two), then each interval.
  * wake_fd, an eventfd, is written to with each. */

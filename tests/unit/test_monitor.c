@@ -6,12 +6,16 @@
 
 #include <cmocka.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/option.h"
 #include "probe/observe.h"
+#include "probe/sampler.h"
 #include "probe/snapshot.h"
 #include "probe/trend.h"
 #include "term/chart.h"
@@ -355,6 +359,58 @@ static void a_period_may_be_left_out(void **state)
 	assert_int_equal(n, 1);
 }
 
+static int at_end;	/* a pipe */
+
+/* As the terminal's restoration is registered. */
+static void on_exit_of_the_process(void)
+{
+	if (write(at_end, "x", 1) != 1)
+		abort();
+}
+
+/* Whichever allocation of a sample fails: the process either goes on or ends by exit, which gives the
+ * terminal back; _exit would leave it raw. Returns whether an allocation was left to fail. */
+static bool sample_without_memory(const char *folder, long n)
+{
+	int ends[2], status;
+	char c;
+
+	assert_int_equal(pipe(ends), 0);
+	fflush(NULL);
+	if (!fork()) {
+		struct sutra_sampler *s;
+		bool failed;
+
+		at_end = ends[1];
+		atexit(on_exit_of_the_process);
+		if (sutra_sampler_new(folder, 1000000000, &s, NULL) || !freopen("/dev/null", "w", stderr))
+			abort();
+		sutra_alloc_fail_at(n);
+		sutra_snapshot_unref(sutra_sampler_take(s));
+		failed = sutra_alloc_failed();
+		sutra_alloc_fail_at(0);
+		sutra_sampler_free(s);
+		exit(failed ? 1 : 0);
+	}
+	close(ends[1]);
+	assert_int_equal(read(ends[0], &c, 1), 1);
+	close(ends[0]);
+	assert_true(wait(&status) > 0 && WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static void a_sample_without_memory_leaves_no_raw_terminal(void **state)
+{
+	char folder[] = "/tmp/sutra-sampler.XXXXXX";
+	long n = 1;
+
+	assert_non_null(mkdtemp(folder));
+	while (sample_without_memory(folder, n))
+		n++;
+	assert_true(n > 2);
+	rmdir(folder);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -369,6 +425,7 @@ int main(void)
 		cmocka_unit_test(charts_show_parts),
 		cmocka_unit_test(columns_give_way_in_order),
 		cmocka_unit_test(a_period_may_be_left_out),
+		cmocka_unit_test(a_sample_without_memory_leaves_no_raw_terminal),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -154,8 +154,8 @@ static int source_next(const struct monitor_options *o, struct source *src, stru
 
 	if (src->tape)
 		rc = monitor_tape_next(src->tape, ret, err);
-	else
-		*ret = sutra_sampler_take(src->sampler);
+	else if (!(*ret = sutra_sampler_take(src->sampler)))
+		rc = sutra_fail(err, SUTRA_E_NOMEM, "out of memory for a snapshot");
 	if (!rc && *ret) {
 		sutra_trend_add(src->trend, *ret);
 		sutra_events_take(src->events, *ret);
