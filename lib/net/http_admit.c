@@ -25,38 +25,49 @@ static void hint_routes(struct sutra_http_request *r)
 	sutra_buf_release(&b);
 }
 
+/* 405, with the methods that the path takes in Allow. */
+static void refuse_method(struct sutra_http_request *r)
+{
+	struct sutra_http_match match;
+	char allow[96] = "";
+
+	for (const struct sutra_http_route *t = r->server->o.routes; t->method; t++)
+		if (sutra_http_path_match(t->path, r->path, &match))
+			snprintf(allow + strlen(allow), sizeof(allow) - strlen(allow), "%s%s", *allow ? ", " : "",
+				 t->method);
+	sutra_http_add_header(r, MHD_HTTP_HEADER_ALLOW, allow);
+	sutra_fail(&r->refusal, SUTRA_E_METHOD, "%s does not take %s", r->path, r->method);
+	sutra_hint(&r->refusal, "it takes %s", allow);
+}
+
 /* Finds the route, or fills the refusal: 404, or 405 with Allow. */
 static void find_route(struct sutra_http_request *r)
 {
 	const char *method = strcmp(r->method, "HEAD") ? r->method : "GET";
 	struct sutra_http_match match;
-	char allow[96] = "";
+	bool known = false;
 
 	for (size_t i = 0; i < r->server->n_routes; i++) {
 		struct sutra_http_entry *e = &r->server->entries[i];
-		const struct sutra_http_route *t = e->row;
 
-		if (!sutra_http_path_match(t->path, r->path, &match))
+		if (!sutra_http_path_match(e->row->path, r->path, &match))
 			continue;
-		r->changes |= !strcmp(t->method, "POST");
-		if (!r->entry->row && !strcmp(t->method, method)) {
+		known = true;
+		r->changes |= !strcmp(e->row->method, "POST");
+		if (!r->entry->row && !strcmp(e->row->method, method)) {
 			r->entry = e;
 			r->match = match;
 		}
-		snprintf(allow + strlen(allow), sizeof(allow) - strlen(allow), "%s%s", *allow ? ", " : "",
-			 t->method);
 	}
 	r->changes |= strcmp(method, "GET") != 0;
 	if (r->entry->row)
 		return;
-	if (*allow) {
-		sutra_http_add_header(r, MHD_HTTP_HEADER_ALLOW, allow);
-		sutra_fail(&r->refusal, SUTRA_E_METHOD, "%s does not take %s", r->path, r->method);
-		sutra_hint(&r->refusal, "it takes %s", allow);
-	} else {
-		sutra_fail(&r->refusal, SUTRA_E_NOTFOUND, "there is nothing at %.200s", r->path);
-		hint_routes(r);
+	if (known) {
+		refuse_method(r);
+		return;
 	}
+	sutra_fail(&r->refusal, SUTRA_E_NOTFOUND, "there is nothing at %.200s", r->path);
+	hint_routes(r);
 }
 
 /* The values of the path's parameters, one behind the other. */

@@ -19,33 +19,43 @@ unsigned char sutra_http_byte(const char *p, size_t n, size_t *ret_len)
 	return *ret_len == 3 ? (unsigned char)(hex(p[1]) << 4 | hex(p[2])) : (unsigned char)*p;
 }
 
+/* The route's {name} takes the path's segment; how long that is, 0: there is none. */
+static size_t take_segment(const char *name, const char *path, struct sutra_http_match *m)
+{
+	size_t n = strcspn(path, "/");
+
+	if (!n || m->n == SUTRA_HTTP_PARAMS)
+		return 0;
+	m->param[m->n].name = name;
+	m->param[m->n].name_len = strcspn(name, "}");
+	m->param[m->n].at = path;
+	m->param[m->n++].len = n;
+	return n;
+}
+
 bool sutra_http_path_match(const char *route, const char *path, struct sutra_http_match *ret)
 {
-	struct sutra_http_match m = { 0 };
-	size_t left = strlen(path), len;
+	size_t n;
 
-	while (*route && left) {
+	ret->n = 0;
+	while (*route && *path) {
 		if (*route == '{') {
-			size_t name_len = strcspn(route + 1, "}"), n = strcspn(path, "/");
-
-			if (!n || m.n == SUTRA_HTTP_PARAMS)
+			n = take_segment(route + 1, path, ret);
+			if (!n)
 				return false;
-			m.param[m.n].name = route + 1;
-			m.param[m.n].name_len = name_len;
-			m.param[m.n].at = path;
-			m.param[m.n++].len = n;
-			route += name_len + 2;
-			len = n;
-		} else if (sutra_http_byte(path, left, &len) != (unsigned char)*route++) {
+			path += n;
+			route += ret->param[ret->n - 1].name_len + 2;
+		} else if (*route == *path) {
+			route++;
+			path++;
+		} else if (*path == '%' && sutra_http_byte(path, strnlen(path, 3), &n) == (unsigned char)*route) {
+			route++;
+			path += n;
+		} else {
 			return false;
 		}
-		path += len;
-		left -= len;
 	}
-	if (*route || left)
-		return false;
-	*ret = m;
-	return true;
+	return !*route && !*path;
 }
 
 int sutra_http_unescape(const char *p, size_t n, char *out)

@@ -20,7 +20,7 @@ struct sutra_http_match {
 	} param[SUTRA_HTTP_PARAMS];
 };
 
-/* Whether the request's path is one of the route's; *ret is filled then. */
+/* Whether the request's path is one of the route's; else *ret is of no use. */
 bool sutra_http_path_match(const char *route, const char *path, struct sutra_http_match *ret);
 /* The first byte of p[0..n), n > 0; *ret_len is what it takes there: 3 when it is escaped. */
 unsigned char sutra_http_byte(const char *p, size_t n, size_t *ret_len);
