@@ -158,7 +158,7 @@ const struct sutra_http_route gw_routes[] = {
 	{ "DELETE", "/cache", .handler = gw_cache_clear, .summary = "empties both levels", .answer = CLEARED,
 	  .also = "503" },
 	{ "POST", "/cache/warm", .handler = gw_cache_warm, .summary = "computes and keeps vectors of texts",
-	  .request = TEXTS, .answer = WARMED, .errors = "429 504" },
+	  .request = TEXTS, .request_type = "application/x-ndjson", .answer = WARMED, .errors = "429 504" },
 	{ "POST", "/cache/invalidate", .handler = gw_cache_invalidate, .summary = "drops a text from both levels",
 	  .request = TEXT, .answer = INVALIDATED, .also = "503" },
 	{ 0 },

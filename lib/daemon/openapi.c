@@ -147,10 +147,12 @@ static json_t *operation(const struct sutra_http_route *t, struct sutra_err *err
 	}
 	op = json_pack("{s:o,s:s*,s:o,s:o}", "operationId", operation_id(t), "summary", t->summary, "parameters",
 		       parameters_of(t), "responses", responses);
-	if (body)
-		json_object_set_new(op, "requestBody",
-				    json_pack("{s:b,s:{s:{s:o}}}", "required", 1, "content", "application/json",
-					      "schema", body));
+	if (!body)
+		return op;
+	body = json_pack("{s:{s:o}}", "application/json", "schema", body);
+	if (t->request_type)
+		json_object_set_new(body, t->request_type, json_pack("{s:{s:s}}", "schema", "type", "string"));
+	json_object_set_new(op, "requestBody", json_pack("{s:b,s:o}", "required", 1, "content", body));
 	return op;
 }
 

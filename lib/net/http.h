@@ -42,6 +42,7 @@ struct sutra_http_route {
 	/* What daemon/openapi.h describes; NULL: nothing. */
 	const char *summary;
 	const char *request;	/* JSON schema of the body that it reads */
+	const char *request_type;	/* another media type that the body may have */
 	const char *answer;	/* JSON schema of the answer, status 200 */
 	const char *answer_type;	/* another media type that answer may have */
 	const char *also;	/* further statuses of that schema, or of an error's: "404 503" */
