@@ -382,8 +382,7 @@ static void what_is_under_way_is_finished(void **state)
 	assert_int_equal(pthread_create(&holder, NULL, hold_thread, NULL), 0);
 	WAIT_UNTIL(atomic_load(&n_held));
 	assert_int_equal(pthread_create(&stopper, NULL, stop_thread, server), 0);
-	while ((status = post()) == 200)
-		;
+	WAIT_UNTIL((status = post()) != 200);
 	assert_int_equal(status, 503);
 	expect(NULL, "/hello", NULL, 0, NULL, 200, "nobody");
 	pthread_mutex_lock(&held_lock);

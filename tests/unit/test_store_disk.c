@@ -15,6 +15,7 @@
 
 #include "base/alloc.h"
 #include "store_folder.h"
+#include "../wait.h"
 
 /* The disk under the engine: in the C library's place, so that a sync can fail. */
 static bool syncs_fail;
@@ -178,10 +179,7 @@ static void what_was_undone_is_rewritten_too(void **state)
 	assert_int_equal(sutra_engine_clear(e, &n, NULL), 0);
 	assert_int_not_equal(sutra_engine_commit(e, NULL), 0);
 	no_room(false, 0);
-	do {
-		sutra_engine_tick(e);
-		sutra_engine_stats(e, &stats);
-	} while (!stats.reconciliations);
+	WAIT_UNTIL((sutra_engine_tick(e), sutra_engine_stats(e, &stats), stats.reconciliations));
 	nothing_is_lost(e);
 }
 
@@ -210,10 +208,7 @@ static void a_full_disk_opens_for_reading(void **state)
 	sutra_engine_close(e);	/* and it ends as it was */
 	e = open_store(100);
 	no_room(false, 0);
-	do {	/* the event: the second until the next try is over */
-		sutra_engine_tick(e);
-		sutra_engine_stats(e, &stats);
-	} while (stats.read_only);
+	WAIT_UNTIL((sutra_engine_tick(e), sutra_engine_stats(e, &stats), !stats.read_only));	/* the next try */
 	write_one(e, "b", "two");
 	sutra_engine_close(e);
 	e = open_store(100);

@@ -253,10 +253,8 @@ static void a_stalled_reader_is_cut(void **state)
 
 	memset(wants, 'b', sizeof(wants));
 	assert_int_equal(send(fd, wants, sizeof(wants), 0), (ssize_t)sizeof(wants));
-	do {
-		count_now();
-		assert_true(counts.held_bytes < 8u << 20);
-	} while (!counts.ends[SUTRA_TCP_STALLED_READER]);
+	WAIT_UNTIL((count_now(), counts.held_bytes >= 8u << 20 || counts.ends[SUTRA_TCP_STALLED_READER]));
+	assert_true(counts.held_bytes < 8u << 20);
 	say(other, "a");
 	hear(other, "A");
 	close(fd);
@@ -468,9 +466,7 @@ static void the_slowest_makes_room_for_bytes(void **state)
 		say(other, "a");
 		hear(other, "A");
 	}
-	do {
-		count_now();
-	} while (!counts.ends[SUTRA_TCP_OVERLOAD]);
+	WAIT_UNTIL((count_now(), counts.ends[SUTRA_TCP_OVERLOAD]));
 	assert_true(counts.held_bytes <= HELD);
 	say(other, "b");
 	for (int i = 0; i < 6; i++)
