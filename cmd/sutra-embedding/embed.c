@@ -104,7 +104,7 @@ void answer_ask(struct answer *a)
 	sutra_cache_get(a->g->cache, &a->get);
 }
 
-/* Of the model that is known by now. */
+/* Asks for the vectors of the model that is known by now. */
 static void ask_later(void *answer)
 {
 	struct answer *a = answer;

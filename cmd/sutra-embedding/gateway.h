@@ -1,5 +1,5 @@
-/* gateway - what the files of sutra-embedding share. Set up by main before the first request,
- * but for the model, which the upstream learns from ml-base and renews. */
+/* gateway - what the files of sutra-embedding share. main sets it up before the first request, except for
+ * the model, which the upstream learns from ml-base and renews. */
 #ifndef SUTRA_CMD_GATEWAY_H
 #define SUTRA_CMD_GATEWAY_H
 
@@ -68,7 +68,7 @@ void gw_metrics(void *gateway, struct sutra_buf *b);
 
 /* A copy of the model; false while it is not known. */
 bool gw_model_get(struct gateway *g, struct gw_model *ret);
-/* The model of that fingerprint; false: it is neither the one of now nor the one before. */
+/* The model of that fingerprint; false: it is neither the present one nor the one before. */
 bool gw_model_of(struct gateway *g, const char *fingerprint, struct gw_model *ret);
 /* Waits at most limit_ns for it. */
 void gw_model_wait(struct gateway *g, uint64_t limit_ns);
@@ -91,7 +91,7 @@ void gw_shape(const struct gw_model *m, const struct sutra_vector *v, size_t dim
 int upstream_new(struct gateway *g, struct upstream **ret, struct sutra_err *err);
 void upstream_free(struct upstream *u);
 void upstream_embed(void *gateway, struct sutra_upstream_batch *b);
-bool upstream_up(const struct upstream *u);	/* the last word of ml-base was a good one */
+bool upstream_up(const struct upstream *u);	/* the last answer of ml-base was no failure */
 /* Calls fn on the upstream's thread after delay_ns; SUTRA_E_NOMEM: never. */
 int upstream_later(struct upstream *u, uint64_t delay_ns, void (*fn)(void *arg), void *arg);
 /* Passes a request body on as it is, and the answer back (normalize:false). */

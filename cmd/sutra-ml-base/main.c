@@ -37,7 +37,7 @@ static const struct sutra_setting_use settings[] = {
 	{ 0 },
 };
 
-/* What another setting or folder would mend is an error of the settings. */
+/* An error that another setting or model folder would resolve is one of the settings (exit code 2). */
 static int as_setting(int rc, struct sutra_err *err)
 {
 	if (rc == SUTRA_E_NOTFOUND || rc == SUTRA_E_INVALID || rc == SUTRA_E_CORRUPT)
@@ -67,7 +67,7 @@ static void listening(void *ctx, const char *address)
 		  sutra_service_uptime());
 }
 
-/* --pack: opening packs, and keeps what it packed. */
+/* --pack: opening the model packs its weights, and keeps them. */
 static int pack(void *ctx, char **operands, int n, struct sutra_err *err)
 {
 	const struct sutra_precision_report *r;

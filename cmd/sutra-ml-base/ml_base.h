@@ -86,16 +86,16 @@ struct ml_base {
 	struct sutra_metric metrics[ML_METRIC_COUNT];
 };
 
-/* The model of the settings; and with its queue and threads, past a first text. */
+/* Opens the model of the settings; ml_load also starts its queue and threads, and embeds a first text. */
 int ml_open_model(struct ml_base *ml, struct sutra_err *err);
 int ml_load(struct ml_base *ml, struct sutra_err *err);
-/* Makes what is put before texts by default what a setting says; without one it stays the folder's. */
+/* Sets the prefix of texts whose request names none from the settings; without one it stays the folder's. */
 int ml_choose_prompt(const struct ml_settings *s, struct sutra_model *m, struct sutra_err *err);
 
 /* Prints what the model of the settings is worth on a file of graded pairs (model/quality.h) as
  * JSON: a row a precision, dimension and MRL mode. dims: "64,256", or NULL: all it has. */
 int ml_quality(const struct ml_settings *s, const char *pairs, const char *dims, struct sutra_err *err);
-/* *ret becomes the prefix that o's "input_type" names; none named: as it was. */
+/* *ret becomes the prefix that o's "input_type" names; without one it stays as it was. */
 int ml_read_prefix(const struct sutra_model *m, const json_t *o, const char **ret,
 		   struct sutra_err *err);
 /* The text that the model is given for `item` (a string, or {"text","input_type"}, which has a

@@ -8,10 +8,10 @@
 
 enum { MAX_ANSWER = 64 << 20 };
 
-/* A batch under way for so long means that the machine, or this program, hangs. */
+/* A batch that runs longer means that the machine or this program hangs. */
 #define STUCK_NS 60000000000u
 
-/* What may be put before texts: what is by default, and what a request may name. */
+/* The prefixes of texts: the default one, and those that a request may name. */
 static void add_prompts(const struct sutra_model *m, struct sutra_buf *b)
 {
 	const struct sutra_prompts *p = &m->prompts;

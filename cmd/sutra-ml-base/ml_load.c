@@ -7,7 +7,7 @@
 #include "base/str.h"
 #include "ml_base.h"
 
-/* HTTP threads come before inference: health and refusals do not wait for a batch. */
+/* HTTP threads have priority over inference: health checks and refusals do not wait for a batch. */
 enum { INFERENCE_NICE = 5, MAX_THREADS = 256, MAX_CORES = 1024 };
 
 static int choose_dimension(struct ml_base *ml, struct sutra_err *err)
@@ -25,7 +25,7 @@ static int choose_dimension(struct ml_base *ml, struct sutra_err *err)
 			  ml->model->name, allowed);
 }
 
-/* This replica's part of the cores, or what its control group allows where that is less. */
+/* This replica's share of the cores, at most what its control group allows. */
 static unsigned choose_threads(const struct ml_settings *s, size_t cores)
 {
 	size_t replicas = (size_t)s->replicas, part = (cores + replicas - 1) / replicas, whole;
@@ -39,8 +39,8 @@ static unsigned choose_threads(const struct ml_settings *s, size_t cores)
 	return part < MAX_THREADS ? (unsigned)part : MAX_THREADS;
 }
 
-/* The cores of this replica's threads go to the front: replica r of n has its part behind those of
- * the ones before it, as INSTANCE_ID counts them. Returns how many. */
+/* Rotates the list so that the cores of this replica's threads come first: INSTANCE_ID is the replica's
+ * number, and its share follows those of the replicas before it. Returns the number of cores to use. */
 static size_t choose_cores(const struct ml_base *ml, int *cores, size_t n)
 {
 	int all[MAX_CORES];
@@ -55,7 +55,7 @@ static size_t choose_cores(const struct ml_base *ml, int *cores, size_t n)
 	return ml->threads < n ? ml->threads : n;
 }
 
-/* One text through everything: code is compiled, pages are touched, and it works. */
+/* Embeds one text: code is compiled, pages are touched, and a model that cannot answer is an error. */
 static int warm_up(struct ml_base *ml, struct sutra_err *err)
 {
 	struct sutra_batch_job job = { .texts = 1 };

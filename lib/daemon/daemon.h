@@ -7,7 +7,7 @@
  * HUP: finish, keep the listening sockets, run again (daemon/service.h). An error is one line on stderr
  * and the exit code of its kind.
  *
- * Of HTTP, the skeleton answers these itself:
+ * The skeleton itself answers these routes:
  *	GET /health	200, or 503 with a reason; GET /ready: the same, and 404 once drained
  *	GET /metrics	the service's, the server's, the process's (Prometheus text)
  *	GET /openapi.json	the table that dispatches, as OpenAPI 3.1 (daemon/openapi.h)

@@ -22,13 +22,13 @@
 #include "net/port.h"
 
 
-/* Balancers look every 500 ms (compose/haproxy); one that has not for so long is gone. */
+/* Balancers look every 500 ms (compose/haproxy); one that has not looked for a second is gone. */
 static const uint64_t look_ns = 1000000000;
 
 static const char *service_name = "sutra";
 static uint64_t started_ns;
 static sigset_t handled;
-static atomic_bool draining, told;
+static atomic_bool draining, answered;	/* answered: /ready has said that it drains */
 static atomic_ullong asked_ns;	/* when a balancer last looked at /ready; 0: never */
 
 int sutra_service_init(const char *service, struct sutra_err *err)
@@ -55,7 +55,7 @@ int sutra_service_init(const char *service, struct sutra_err *err)
 	return rc ? rc : sutra_log_setup(level, format);
 }
 
-/* After the first stop signal: the next one ends the process without ceremony. */
+/* After the first stop signal the next one ends the process at once. */
 static void *exit_on_second(void *unused)
 {
 	int sig;
@@ -71,7 +71,7 @@ bool sutra_service_drained(void)
 	bool drained = atomic_load(&draining);
 
 	if (drained)
-		atomic_store(&told, true);
+		atomic_store(&answered, true);
 	else
 		atomic_store(&asked_ns, sutra_clock_ns());
 	return drained;
@@ -83,7 +83,7 @@ bool sutra_service_noticed(void)
 {
 	uint64_t asked = atomic_load(&asked_ns);
 
-	return !asked || atomic_load(&told) || sutra_clock_ns() - asked > look_ns;
+	return !asked || atomic_load(&answered) || sutra_clock_ns() - asked > look_ns;
 }
 
 enum sutra_service_signal sutra_service_wait(void)
@@ -127,7 +127,7 @@ unsigned sutra_service_connections(unsigned wanted)
 							(unsigned)(files.rlim_cur + 1) / 2;
 }
 
-/* Moves the descriptors to 3, 4, ... without close-on-exec, and marks all others. */
+/* Moves the descriptors to 3, 4, ... without close-on-exec, and sets it on all others. */
 static int place_descriptors(const int *fds, int n)
 {
 	int high[SUTRA_LISTEN_MAX];
@@ -154,7 +154,7 @@ int sutra_service_reexec(const int *fds, int n, char **argv, struct sutra_err *e
 	setenv("LISTEN_FDS", number, 1);
 	snprintf(number, sizeof(number), "%ld", (long)getpid());
 	setenv("LISTEN_PID", number, 1);
-	/* Signals stay blocked: one that comes now is met by the next program's sutra_service_wait. */
+	/* Signals stay blocked: the next program's sutra_service_wait takes one that comes now. */
 	if (command)
 		execl(command, command, (char *)NULL);
 	else

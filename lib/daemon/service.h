@@ -1,5 +1,5 @@
 /*
- * service - what every daemon's main shares: signals, addresses, readiness.
+ * service - signals, addresses and readiness of a daemon, for daemon.c.
  *
  * Addresses. A daemon with port P listens where SUTRA_LISTEN_P says ("addr:port,...");
  * unset, on port P of the address SUTRA_LISTEN, which is 127.0.0.1 unless set. The native
@@ -31,20 +31,21 @@ int sutra_service_init(const char *service, struct sutra_err *err);
 /* Waits for TERM, INT or HUP; USR1 meanwhile asks for draining, which TERM and INT begin too.
  * A TERM after the first one exits the process at once. */
 enum sutra_service_signal sutra_service_wait(void);
-/* As below, for the answer to a balancer that looks: it knows from then on, or has looked lately. */
-bool sutra_service_drained(void);
-/* Whether USR1 or the end has come: answers carry Connection: close, so that who keeps one goes elsewhere. */
+/* Whether the service drains: USR1, TERM or INT has come. Answers carry Connection: close, so that clients
+ * that keep a connection go elsewhere. */
 bool sutra_service_draining(void);
-/* Whether the balancer knows of the draining: it has had its 404, or has not looked for a second. */
+/* The same, called for each answer to a balancer's /ready: notes that it has looked, and what it was told. */
+bool sutra_service_drained(void);
+/* Whether balancers know of the draining: /ready has said so, or none has looked for a second. */
 bool sutra_service_noticed(void);
 /* "addr:port,..." for the program's port P; points to static memory or environment. host: the
  * program's own setting for it, where SUTRA_LISTEN is unset; or NULL. */
 const char *sutra_listen_for(const char *host, int port);
-/* How many connections the descriptor limit allows, at most `wanted`, and leaves SUTRA_SPARE_FILES
- * for all else. */
+/* How many connections the descriptor limit allows: at most `wanted`; SUTRA_SPARE_FILES descriptors are
+ * left for the rest of the program. */
 enum { SUTRA_SPARE_FILES = 64 };
 unsigned sutra_service_connections(unsigned wanted);
-/* Leaves descriptors to the next program, and runs it; returns only on failure. */
+/* Runs the next program, which inherits the descriptors; returns only on failure. */
 int sutra_service_reexec(const int *fds, int n, char **argv, struct sutra_err *err);
 double sutra_service_uptime(void);
 /* {"status":"healthy","service":...,"version":...,"uptime_seconds":... without the

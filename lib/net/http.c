@@ -50,14 +50,13 @@
 #include "net/port.h"
 
 enum {
-	QUIET_NS = 250000000,	/* no event for so long: idle connections may be closed */
+	QUIET_NS = 250000000,	/* idle connections may be closed when no event came in this time */
 	MOST_HELD = 1 << 30,
-	EMPTY_NS = QUIET_NS / 10,	/* the same, without a connection */
+	EMPTY_NS = QUIET_NS / 10,	/* the same when no connection is open */
 };
 
-/* For so long at most a server that ends takes new connections. */
-static const uint64_t farewell_ns = 3000000000;
-static const uint64_t limit_ns = 10000000000;	/* of a head, and before a least rate counts */
+static const uint64_t max_accept_ns = 3000000000;	/* a stopping server accepts connections no longer */
+static const uint64_t limit_ns = 10000000000;	/* for a head; and before the minimum rate applies */
 
 static void wake(struct sutra_http_server *s)
 {
@@ -177,7 +176,7 @@ static enum MHD_Result queue_answer(struct sutra_http_request *r)
 	return rc;
 }
 
-/* What may stand in the place of a request, before its headers are here. */
+/* What *con_cls may point to before the headers have arrived. */
 static int uri_errors[] = { SUTRA_E_LONGURI, SUTRA_E_SYNTAX };
 
 static bool is_uri_error(const void *request) { return request == &uri_errors[0] || request == &uri_errors[1]; }
@@ -185,7 +184,7 @@ static bool is_uri_error(const void *request) { return request == &uri_errors[0]
 /* The address that this thread is reading. */
 static _Thread_local const char *uri_read;
 
-/* The address as it came, with its query. */
+/* Checks the address with its query, before libmicrohttpd changes it. */
 static void *on_uri(void *cls, const char *uri, struct MHD_Connection *c)
 {
 	int rc = uri ? sutra_http_target(uri) : SUTRA_E_SYNTAX;
@@ -194,7 +193,7 @@ static void *on_uri(void *cls, const char *uri, struct MHD_Connection *c)
 	return rc ? &uri_errors[rc == SUTRA_E_SYNTAX] : NULL;
 }
 
-/* The path keeps its escapes until its parameters are cut out; the query's values are decoded here. */
+/* Decodes the values of the query. The path keeps its escapes, because its parameters are cut out first. */
 static size_t unescape(void *cls, struct MHD_Connection *c, char *s)
 {
 	return s == uri_read ? strlen(s) : MHD_http_unescape(s);
@@ -285,7 +284,7 @@ static void on_connection(void *cls, struct MHD_Connection *c, void **socket_ctx
 	}
 }
 
-/* It does not listen: it gets its connections from the listening thread, which has the limit. */
+/* The daemon does not listen: the listening thread gives it connections and limits their number. */
 static struct MHD_Daemon *start_daemon(struct sutra_http_server *s)
 {
 	const struct sutra_http_options *o = &s->o;
@@ -311,7 +310,7 @@ static void remember_address(struct sutra_http_server *s)
 		sutra_addr_format((struct sockaddr *)&sa, s->address);
 }
 
-/* Descriptors for connections, when some are left for the rest of the program. */
+/* At most `wanted` connections, and at most three quarters of the descriptors. */
 static unsigned most_connections(unsigned wanted)
 {
 	struct rlimit files;
@@ -385,7 +384,7 @@ int sutra_http_server_sockets(const struct sutra_http_server *s, const int **ret
 	return s->n;
 }
 
-/* What comes now waits in the backlog of the sockets, which stay open. */
+/* New connections wait in the backlog of the sockets, which stay open. */
 static void stop_accepting(struct sutra_http_server *s)
 {
 	s->accepting = false;
@@ -393,7 +392,7 @@ static void stop_accepting(struct sutra_http_server *s)
 		sutra_http_listener_pause(s->listener);
 }
 
-/* Refuses connections. */
+/* New connections are refused. */
 static void stop_listening(struct sutra_http_server *s)
 {
 	stop_accepting(s);
@@ -401,7 +400,7 @@ static void stop_listening(struct sutra_http_server *s)
 		shutdown(s->fds[i], SHUT_RDWR);
 }
 
-/* Nothing under way, and what may still bring something has been quiet for a while. */
+/* Whether no request is in flight, and no event has come for QUIET_NS. */
 static bool is_quiet(const struct sutra_http_server *s, uint64_t now)
 {
 	bool unnoticed = s->accepting && s->o.noticed && !s->o.noticed();
@@ -414,7 +413,7 @@ static bool is_quiet(const struct sutra_http_server *s, uint64_t now)
 
 static bool is_idle(const struct sutra_http_server *s, uint64_t now) { return !atomic_load(&s->active); }
 
-/* Whether it came true before the end. */
+/* Waits until `is` returns true; false: the time `end` came first. */
 static bool wait_until(struct sutra_http_server *s, uint64_t end,
 		       bool (*is)(const struct sutra_http_server *s, uint64_t now))
 {
@@ -432,7 +431,7 @@ static bool wait_until(struct sutra_http_server *s, uint64_t end,
 	return now < end;
 }
 
-/* A request that came in the last moment is waited for, as the others were. */
+/* Lets no further request begin; false: one has begun meanwhile, and is waited for. */
 static bool seal(struct sutra_http_server *s)
 {
 	atomic_store(&s->sealed, true);
@@ -467,7 +466,7 @@ bool sutra_http_server_pause(struct sutra_http_server *s, uint64_t grace_ns)
 	uint64_t now = sutra_clock_ns();
 
 	stop_accepting(s);
-	atomic_store(&s->last_event_ns, now);	/* open connections get their while */
+	atomic_store(&s->last_event_ns, now);	/* open connections get QUIET_NS */
 	atomic_store(&s->leaving, true);
 	return end_daemons(s, now + grace_ns);
 }
@@ -477,8 +476,8 @@ bool sutra_http_server_stop(struct sutra_http_server *s, uint64_t grace_ns)
 	uint64_t now = sutra_clock_ns();
 
 	atomic_store(&s->leaving, true);
-	wait_until(s, now + (grace_ns / 2 < farewell_ns ? grace_ns / 2 : farewell_ns), is_quiet);
-	/* A balancer whose checks are refused takes the server for dead, and cuts what is under way. */
+	wait_until(s, now + (grace_ns / 2 < max_accept_ns ? grace_ns / 2 : max_accept_ns), is_quiet);
+	/* A balancer whose health checks are refused considers the server dead and cuts its requests. */
 	atomic_store(&s->refusing, true);
 	wait_until(s, now + grace_ns / 4 * 3, is_idle);
 	stop_listening(s);

@@ -9,13 +9,18 @@
  *
  * A request's context (struct sutra_http_context) is complete before its body is read.
  *
- * Done here, the same for every service (CONTRACT section 2): X-Request-Id
- * (the caller's if it is 1-128 printable characters, else a new one), 404, 405 with
- * Allow, 413 (body over max_body), 415 (a POST whose Content-Type is neither absent, JSON,
- * octet-stream nor, from a program, the form that curl sends by default; a packed body), 400, 414, 431,
- * 501, 505 for what is no request, errors as JSON with code, message, hint. 503 while not accepting, and
- * when the memory for bodies is used up. 403 and 421 for other sites' pages (http_origin.c). Time limits
- * and the end of the oldest idle connections when there are too many (http_listen.c).
+ * The server does this for every service (CONTRACT section 2):
+ *	X-Request-Id	the client's if it is 1-128 printable characters, else a new one
+ *	errors		JSON with code, message and hint
+ *	400, 414, 431, 501, 505	the bytes are no request
+ *	403, 421	another site's page has sent it (http_origin.c)
+ *	404, 405	no route has the path; or none of its methods, which Allow lists
+ *	413		the body is larger than max_body
+ *	415		the body is compressed; or a POST's Content-Type is not JSON, octet-stream or absent.
+ *			From a program the form that curl sends by default is taken, too
+ *	422		X-Request-Timeout is not 1 to 86400000
+ *	503		the server is stopping, or the memory for bodies is used up
+ * It limits time, and closes the oldest idle connections when there are too many (http_listen.c).
  */
 #ifndef SUTRA_NET_HTTP_H
 #define SUTRA_NET_HTTP_H
@@ -59,9 +64,9 @@ struct sutra_http_options {
 	unsigned threads;		/* 0: 2 */
 	unsigned max_connections;	/* 0: 8192; at most three quarters of the descriptors */
 	size_t max_body;		/* bytes; 0: 16 MiB */
-	size_t max_held;		/* bytes that bodies under way, and reading them, may take; at least
-					 * 4 * max_body; 0: a quarter of the memory the process may have,
-					 * 1 GiB at most */
+	size_t max_held;		/* bytes for the bodies of requests in flight, and for parsing them;
+					 * at least 4 * max_body; 0: a quarter of the process's memory limit,
+					 * at most 1 GiB */
 	unsigned idle_timeout_s;	/* connection without progress; 0: 30 */
 	uint64_t head_ns;		/* from a head's first byte to its last; 0: 10 s */
 	uint64_t grace_ns;		/* a body or an answer goes on with 16 KiB/s from then on; 0: 10 s */
@@ -76,31 +81,31 @@ int sutra_http_server_start(const struct sutra_http_options *options,
 			    struct sutra_http_server **ret, struct sutra_err *err);
 /* The first bound address as "127.0.0.1:8888" (a port 0 is resolved). */
 const char *sutra_http_server_address(const struct sutra_http_server *s);
-/* Requests under way now. */
+/* Requests in flight. */
 unsigned sutra_http_server_active(const struct sutra_http_server *s);
-/* Open connections now. */
+/* Open connections. */
 unsigned sutra_http_server_connections(const struct sutra_http_server *s);
-/* For good. Answers carry Connection: close from now on. New connections are taken until balancers
- * have noticed and no POST came for a quarter of a second, for three seconds at most; what is under
- * way then is finished, while others get 503. Then connections are refused and the open ones closed.
- * False: requests are under way even after grace_ns. The server's threads stand (their owners hold
- * them): free nothing they use, end the process. */
+/* Stops the server. Answers carry Connection: close from now on. New connections are accepted until
+ * balancers have noticed and no POST has come for a quarter of a second, for at most three seconds.
+ * Then requests in flight are finished and new ones get 503; then connections are refused, and open
+ * ones are closed. False: requests are in flight even after grace_ns. The server's threads still run:
+ * the caller frees nothing that they use, and ends the process. */
 bool sutra_http_server_stop(struct sutra_http_server *s, uint64_t grace_ns);
-/* For sutra_service_reexec: as stop, but new connections wait in the backlog of the sockets, which
- * stay open, from the first moment on. */
+/* Like stop, for a restart in place: the sockets stay open, and new connections wait in their backlog
+ * from the beginning. */
 bool sutra_http_server_pause(struct sutra_http_server *s, uint64_t grace_ns);
-/* The listening sockets, for sutra_service_reexec; returns their number. */
+/* The listening sockets; returns their number. */
 int sutra_http_server_sockets(const struct sutra_http_server *s, const int **ret_fds);
-/* After stop or pause: closes the sockets and frees; nothing when they returned false. */
+/* Closes the sockets and frees the server, after stop or pause; does nothing if they returned false. */
 void sutra_http_server_free(struct sutra_http_server *s);
 
-/* Of a request; strings live until it is answered. */
+/* The parts of a request. Strings live until it is answered. */
 const char *sutra_http_query(const struct sutra_http_request *r, const char *key);	/* or NULL */
 const char *sutra_http_header(const struct sutra_http_request *r, const char *name);	/* or NULL */
 /* A parameter of the route's path, decoded UTF-8; NULL: the route has none of this name. */
 const char *sutra_http_param(const struct sutra_http_request *r, const char *name);
 const char *sutra_http_body(const struct sutra_http_request *r, size_t *ret_len);
-/* Whether the client has closed its side: nobody waits for the answer. Any thread, while unanswered. */
+/* Whether the client has closed its side, and so waits for no answer. Any thread, while unanswered. */
 bool sutra_http_gone(const struct sutra_http_request *r);
 /* What is known of a request before its body is read and its handler runs. */
 struct sutra_http_context {
@@ -111,8 +116,8 @@ struct sutra_http_context {
 	const char *tenant, *key;	/* who asks; NULL while there are no tenants */
 };
 const struct sutra_http_context *sutra_http_context(const struct sutra_http_request *r);
-/* Appends what the request's server counts, as Prometheus text: connections, memory of bodies, and durations by
- * route, method and status. Paths without a route share one series. */
+/* Appends what the request's server counts, as Prometheus text: connections, memory of bodies, durations
+ * by route, method and status. Paths without a route share one series. */
 void sutra_http_metrics(const struct sutra_http_request *r, struct sutra_buf *b);
 
 /* Adds a header (at most 8, of at most 511 bytes) to the coming answer. */

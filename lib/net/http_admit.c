@@ -1,5 +1,5 @@
 /* What a request's line and headers say before its body is read: its route and context, or why it is
- * refused. Authorisation and limits of rates belong at the end of read_context: no body has been read. */
+ * refused. Authorisation and rate limits belong at the end of read_context: no body has been read yet. */
 #include "net/http_private.h"
 
 #include <microhttpd.h>
@@ -13,7 +13,7 @@
 
 enum { MAX_TIMEOUT_MS = 86400000 };
 
-/* "GET /health, POST /embed ..." of a service, as many as fit. */
+/* The hint lists the service's routes, "GET /health, POST /embed ...", as many as fit. */
 static void hint_routes(struct sutra_http_request *r)
 {
 	struct sutra_buf b;
@@ -25,7 +25,7 @@ static void hint_routes(struct sutra_http_request *r)
 	sutra_buf_release(&b);
 }
 
-/* 405, with the methods that the path takes in Allow. */
+/* 405; Allow lists the methods that the path takes. */
 static void refuse_method(struct sutra_http_request *r)
 {
 	struct sutra_http_match match;
@@ -70,7 +70,7 @@ static void find_route(struct sutra_http_request *r)
 	hint_routes(r);
 }
 
-/* The values of the path's parameters, one behind the other. */
+/* Decodes the values of the path's parameters into one allocation. */
 static void read_params(struct sutra_http_request *r)
 {
 	const struct sutra_http_match *m = &r->match;
@@ -91,7 +91,7 @@ static void read_params(struct sutra_http_request *r)
 	}
 }
 
-/* version "-" trace "-" parent "-" flags, in lower-case hex; version ff, and ids of zeros, are none. */
+/* version "-" trace "-" parent "-" flags in lower-case hex; version ff and ids of zeros are not valid. */
 static bool is_trace_parent(const char *p)
 {
 	static const char form[] = "xx-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx-xxxxxxxxxxxxxxxx-xx";
@@ -120,8 +120,8 @@ static void read_context(struct sutra_http_request *r)
 
 static bool is_type(const char *type, size_t n, const char *name) { return n == strlen(name) && !strncasecmp(type, name, n); }
 
-/* JSON by its type; or by none, or by the one that curl -d sends, as any page's form does: taken from
- * programs only. */
+/* Whether the body may be JSON by its Content-Type. No type, and the type that curl -d sends, are taken
+ * from programs alone, because the form of any web page sends them, too. */
 static bool media_type_ok(const struct sutra_http_request *r, const char *type)
 {
 	static const char *const known[] = { "application/json", "application/x-ndjson", "application/octet-stream" };
@@ -172,8 +172,8 @@ bool sutra_http_read_headers(struct sutra_http_request *r)
 	return !sutra_http_framing_check(&p.framing, &r->refusal);
 }
 
-/* How long the head is and where the body ends. In doubt the body is not read: what stands before this
- * server may have seen another end of it (RFC 9112, 6.3). */
+/* Checks the head's length and where the body ends. If that is ambiguous the body is not read: a proxy in
+ * front of this server may have seen another end of it (RFC 9112, 6.3). */
 static bool check_framing(struct sutra_http_request *r)
 {
 	const union MHD_ConnectionInfo *head =
@@ -221,8 +221,8 @@ static void check_body_headers(struct sutra_http_request *r, const struct sutra_
 	}
 }
 
-/* The Host; of an absolute address ("GET http://host/path") the one in it, which comes first (RFC 9112,
- * 3.2.2), and is taken off the path. */
+/* Returns the host: that of an absolute address ("GET http://host/path"), which is cut off the path and
+ * goes before the header (RFC 9112, 3.2.2), else the header Host. */
 static const char *take_host(struct sutra_http_request *r)
 {
 	const char *host = r->headers[SUTRA_HTTP_H_HOST];

@@ -1,8 +1,8 @@
 /*
  * What a handler reads of a request, and how it answers.
  *
- * An answer may come from any thread: whoever hands the finished response over touches the request
- * afterwards only to resume its connection (http.c tells who queues it).
+ * An answer may come from any thread. That thread hands the finished response over, and touches the
+ * request afterwards only to resume its connection (http.c says which thread queues it).
  */
 #include <microhttpd.h>
 #include <poll.h>
@@ -37,8 +37,8 @@ const char *sutra_http_header(const struct sutra_http_request *r, const char *na
 	return MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, name);
 }
 
-/* While its request is under way the connection stands, but libmicrohttpd does not look at its
- * socket. What closes only its sending half counts as gone too, as with other servers. */
+/* While a request is in flight libmicrohttpd does not look at the socket. A client that closes only its
+ * sending half counts as gone, as with other servers. */
 bool sutra_http_gone(const struct sutra_http_request *r)
 {
 	const union MHD_ConnectionInfo *info =
@@ -73,7 +73,7 @@ static bool has_header(const struct sutra_http_request *r, const char *name)
 	return false;
 }
 
-/* Hands the finished response over to whichever thread has to queue it. */
+/* Hands the finished response over to the thread that queues it. */
 static void answered(struct sutra_http_request *r, int status, struct MHD_Response *response)
 {
 	struct MHD_Connection *connection = r->connection;
@@ -89,7 +89,7 @@ static bool is_leaving(const struct sutra_http_server *s)
 	return atomic_load_explicit(&s->leaving, memory_order_relaxed) || (s->o.draining && s->o.draining());
 }
 
-/* No response (NULL: no memory for it) closes the connection. */
+/* response NULL (out of memory): the connection closes. */
 static void send_response(struct sutra_http_request *r, int status, const char *content_type,
 			  struct MHD_Response *response)
 {
@@ -104,7 +104,7 @@ static void send_response(struct sutra_http_request *r, int status, const char *
 	answered(r, status, response);
 }
 
-/* The last words, which need no memory of ours: an error about an error would not end. */
+/* This answer allocates no body: an error about an error would not end. */
 static void send_out_of_memory(struct sutra_http_request *r)
 {
 	static char words[] = "{\"error\":{\"code\":\"out_of_memory\",\"message\":\"out of memory for the answer\","
@@ -115,7 +115,7 @@ static void send_out_of_memory(struct sutra_http_request *r)
 		      MHD_create_response_from_buffer(sizeof(words) - 1, words, MHD_RESPMEM_PERSISTENT));
 }
 
-/* Body is without error here; it is emptied. */
+/* body has no error; it is emptied. */
 static void send_body(struct sutra_http_request *r, int status, const char *content_type,
 		      struct sutra_buf *body)
 {

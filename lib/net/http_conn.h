@@ -1,6 +1,6 @@
 /*
- * http_conn - the connections that libmicrohttpd has: what each is doing, since when, and who has so
- * many. Embedded in a server; for http.c and http_listen.c.
+ * http_conn - the connections that libmicrohttpd has: the phase of each, since when, and how many an
+ * address has. Embedded in a server; for http.c and http_listen.c.
  */
 #ifndef SUTRA_NET_HTTP_CONN_H
 #define SUTRA_NET_HTTP_CONN_H
@@ -37,13 +37,13 @@ struct sutra_http_conn {
 	struct sutra_http_conn *next, *prev;
 	int fd;
 	unsigned peer;
-	atomic_uint writes;	/* odd while the three below change: who reads them reads it before and after */
+	atomic_uint writes;	/* odd while the three below change; a reader reads it before and after them */
 	atomic_int phase;
 	atomic_ullong since_ns;
 	atomic_size_t bytes;	/* of the body so far; of the whole answer */
-	/* The listening thread's: */
-	uint64_t watched_ns;	/* the since_ns that the rest is of */
-	uint64_t received, head_ns;	/* bytes then; when more than these were seen */
+	/* Only the listening thread uses these: */
+	uint64_t watched_ns;	/* the since_ns to which the rest belongs */
+	uint64_t received, head_ns;	/* bytes at that time; when more than these were seen */
 	bool cut;
 };
 
@@ -57,25 +57,25 @@ struct sutra_http_conns {
 };
 
 void sutra_http_conns_init(struct sutra_http_conns *t);
-void sutra_http_conns_release(struct sutra_http_conns *t);	/* no connection is left */
-/* Cuts those beyond their limits; the listening thread, every tick. */
+void sutra_http_conns_release(struct sutra_http_conns *t);	/* after the last connection */
+/* Shuts down the connections that are beyond their limits. The listening thread calls it every tick. */
 void sutra_http_conns_check(struct sutra_http_conns *t, uint64_t now);
-/* Cuts some that are idle or slow, the oldest first; false: all are at work. */
+/* Shuts down some connections that are idle or slow, the oldest first; false: there is none. */
 bool sutra_http_conns_evict(struct sutra_http_conns *t);
 static inline void sutra_http_count(struct sutra_http_conns *t, enum sutra_http_counter what)
 {
 	atomic_fetch_add_explicit(&t->counts[what], 1, memory_order_relaxed);
 }
 
-/* The counter of an address. Two that share one only share their part of the table. */
+/* The counter of an address. Two addresses may share one, and then share their part of the table. */
 unsigned sutra_http_peer(const struct sutra_http_conns *t, const struct sockaddr *sa);
 void sutra_http_peer_add(struct sutra_http_conns *t, unsigned peer, int n);
 bool sutra_http_peer_heavy(const struct sutra_http_conns *t, unsigned peer);	/* has more than half */
 
-/* From libmicrohttpd's notification of its beginning to that of its end. NULL: no memory. */
+/* Called at libmicrohttpd's notifications of a connection's beginning and end. NULL: out of memory. */
 struct sutra_http_conn *sutra_http_conn_new(struct sutra_http_conns *t, int fd, const struct sockaddr *sa);
 void sutra_http_conn_free(struct sutra_http_conns *t, struct sutra_http_conn *c);
-/* The thread that leads its request. NULL: nothing. */
+/* Sets phase and bytes; the thread that processes the request calls it. c may be NULL. */
 void sutra_http_conn_enter(struct sutra_http_conn *c, enum sutra_http_phase phase, size_t bytes, uint64_t now);
 
 #endif

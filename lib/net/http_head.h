@@ -1,6 +1,6 @@
 /*
- * http_head - whether bytes are the head of an HTTP/1.1 request, strictly (RFC 9112): what another
- * server may read in another way is refused. No state, no memory.
+ * http_head - whether bytes are the head of an HTTP/1.1 request, strictly (RFC 9112): a head that another
+ * server may read differently is refused. No state, no memory.
  */
 #ifndef SUTRA_NET_HTTP_HEAD_H
 #define SUTRA_NET_HTTP_HEAD_H
@@ -12,14 +12,14 @@
 
 enum { SUTRA_HTTP_MAX_TARGET = 8192, SUTRA_HTTP_MAX_HEAD = 16384 };
 
-/* Looks at p[0..n). 1: a whole head stands there; 0: the beginning of one; else SUTRA_E_SYNTAX (400),
- * SUTRA_E_LONGURI (414), SUTRA_E_LONGHEAD (431), SUTRA_E_VERSION (505); err is wanted. probe: it is GET or HEAD of
- * /health, /ready, /ping or /metrics. */
+/* 1: p[0..n) begins with a whole head; 0: it is the beginning of one; else SUTRA_E_SYNTAX (400),
+ * SUTRA_E_LONGURI (414), SUTRA_E_LONGHEAD (431), SUTRA_E_VERSION (505). err must not be NULL. *ret_probe: it
+ * is GET or HEAD of /health, /ready, /ping or /metrics. */
 int sutra_http_head(const char *p, size_t n, bool *ret_probe, struct sutra_err *err);
 /* The target of a request line: 0, SUTRA_E_LONGURI, or SUTRA_E_SYNTAX for blanks and controls,
  * percent-encoded ones too. */
 int sutra_http_target(const char *target);
-/* The words for such a code, and for SUTRA_E_LONGHEAD; returns it. */
+/* Fills err for such a code, or for SUTRA_E_LONGHEAD; returns the code. */
 int sutra_http_head_fail(int code, struct sutra_err *err);
 
 /* What the headers say about the body's length, header by header. */

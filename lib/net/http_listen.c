@@ -2,28 +2,27 @@
  * The listening thread: connections until the head of their first request is here, and every
  * connection's time limits.
  *
- * A new connection waits here, an epoll entry and a small struct, and its bytes stay in the kernel's
- * buffer: each time some come they are looked at with MSG_PEEK. When they are a whole head,
- * libmicrohttpd gets the connection; when they can never be one, the refusal is written here, in the
- * shape of all others (libmicrohttpd's own are HTML without a request id). Later requests of the
- * connection are read by libmicrohttpd alone.
+ * A new connection is an epoll entry and a small struct here, and its bytes stay in the kernel's buffer:
+ * when some arrive they are looked at with MSG_PEEK. When they are a whole head, libmicrohttpd gets the
+ * connection; when they can never be one, this thread writes the refusal, as JSON like all others
+ * (libmicrohttpd's own are HTML without a request id). libmicrohttpd alone reads later requests of the
+ * connection.
  *
- * Its connections stand in a list of `conn`, made and freed by libmicrohttpd's notifications, which
- * come before it closes the descriptor: under the list's lock a descriptor is still its own. Requests
- * set phase and since, without the lock. Once a tick this thread walks the list and shuts down what is
- * beyond its limit; libmicrohttpd then sees the end of the stream.
+ * The connections of libmicrohttpd are a list of `conn`, made and freed by its notifications, which come
+ * before it closes the descriptor: under the list's lock a descriptor is still the connection's. Requests
+ * set phase and since without the lock. Once a tick this thread walks the list and shuts down connections
+ * that are beyond their limit; libmicrohttpd then sees the end of the stream.
  *
  *	waiting, idle	no byte of a head: idle_timeout_s
  *	head		from its first byte on: head_ns
  *	body, answer	grace_ns, and from then on at least 16 KiB of it a second
  *	busy		no limit here: the service has its own
  *
- * The table is full at max_connections. Then who waits without a head is closed, then who is idle,
- * then who sends a body, the oldest of them first, and first of all those of an address that holds
- * more than half of the table: one that is alone behind a balancer or a translated address is closed
- * no sooner than it would be anyway. When every connection is busy, RESERVE more are looked at, and
- * get in if they are a probe (SUTRA_E_UNAVAILABLE for the rest): health is answered however much is
- * under way. Beyond that connections wait in the kernel's backlog, as they do without descriptors.
+ * The table is full at max_connections. Then a connection that waits without a head is closed, else an
+ * idle one, else one that sends a body; the oldest first, and before all those of an address that holds
+ * more than half of the table (an address that is alone, a balancer's, loses none sooner by that). When
+ * every connection is busy, RESERVE more are looked at: health checks are answered, and the rest gets
+ * SUTRA_E_UNAVAILABLE. Beyond that, and without descriptors, connections wait in the kernel's backlog.
  */
 #include <errno.h>
 #include <microhttpd.h>
@@ -87,7 +86,7 @@ static unsigned table_size(const struct sutra_http_listener *l)
 	return l->n_waiting + atomic_load(&l->server->connections);
 }
 
-/* Takes it out of the list; its descriptor lives on. */
+/* Removes w from the list; its descriptor stays open. */
 static void forget(struct sutra_http_listener *l, struct waiting *w)
 {
 	w->next->prev = w->prev;
@@ -105,7 +104,7 @@ static void close_waiting(struct sutra_http_listener *l, struct waiting *w)
 	forget(l, w);
 }
 
-/* Its answer is short: the socket takes it whole, or the client has filled it with its own doing. */
+/* The answer is short: the socket takes it whole unless the client does not read. */
 static void refuse(struct sutra_http_listener *l, struct waiting *w, const struct sutra_err *err)
 {
 	const struct sutra_plain close_it = { .method = "GET" };
@@ -125,8 +124,8 @@ static void refuse(struct sutra_http_listener *l, struct waiting *w, const struc
 	w->since_ns = sutra_clock_ns();
 }
 
-/* What a refused client still sends is read, so that the end of the connection does not destroy its
- * answer on the way. */
+/* Reads what a refused client still sends: closing a socket with unread bytes would reset the connection
+ * and lose the answer. */
 static void drain(struct sutra_http_listener *l, struct waiting *w)
 {
 	char dropped[16384];
@@ -212,7 +211,7 @@ static void begin(struct sutra_http_listener *l, int fd, const struct sockaddr_s
 		look(l, w, false);
 }
 
-/* Of a quarter of those that wait, those of a heavy address, else the oldest. */
+/* Closes at most a quarter of the waiting connections: those of a heavy address, or else the oldest. */
 static unsigned close_oldest(struct sutra_http_listener *l)
 {
 	unsigned most = l->n_waiting < 4 * SUTRA_HTTP_BATCH ? (l->n_waiting + 3) / 4 : SUTRA_HTTP_BATCH, n = 0;
@@ -245,7 +244,7 @@ static void watch_sockets(struct sutra_http_listener *l, bool on)
 	l->paused = !on;
 }
 
-/* Connections wait in the backlog until the next tick: asked again at once, accept fails again at once. */
+/* Connections wait in the backlog until the next tick: accept would only fail again at once. */
 static void pause_accepting(struct sutra_http_listener *l, const char *why)
 {
 	uint64_t now = sutra_clock_ns();

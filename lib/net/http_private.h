@@ -3,13 +3,13 @@
  *
  *	http.c		the server's life, and a request's from its headers to its answer
  *	http_listen.c	connections until the head of their first request is here
- *	http_conn.c	what connections do, and who is closed for it
- *	http_head.c	whether these bytes are a request's head
+ *	http_conn.c	the phases of connections, their limits, and which are closed
+ *	http_head.c	whether bytes are a request's head
  *	http_admit.c	what the head says: the route, the context, or why it is refused
  *	http_path.c	paths of routes and of requests
- *	http_origin.c	whether another site's page has sent it
- *	http_room.c	the memory of bodies under way
- *	http_answer.c	answers
+ *	http_origin.c	whether another site's page has sent a request
+ *	http_room.c	the memory for bodies of requests in flight
+ *	http_answer.c	what a handler reads of a request, and answers
  *	http_metrics.c	what the server counts
  */
 #ifndef SUTRA_NET_HTTP_PRIVATE_H
@@ -44,15 +44,15 @@ struct sutra_http_server {
 	int n;
 	char address[SUTRA_ADDR_LEN];
 	atomic_bool leaving;	/* answers carry Connection: close */
-	atomic_bool refusing;	/* who brings work gets 503 */
-	atomic_bool sealed;	/* no request begins any more */
-	bool accepting, ended;	/* the stopping thread's */
+	atomic_bool refusing;	/* a POST gets 503 */
+	atomic_bool sealed;	/* no further request begins */
+	bool accepting, ended;	/* only the stopping thread uses them */
 	atomic_uint active, connections;
 	atomic_ullong last_event_ns;	/* a request's end, a connection's beginning */
-	atomic_ullong last_work_ns;	/* a POST's end: probes go on */
+	atomic_ullong last_work_ns;	/* a POST's end: health checks do not count */
 	atomic_ullong next_id;
 	uint32_t id_prefix;
-	atomic_size_t held;	/* bytes that bodies under way hold: http_room.c */
+	atomic_size_t held;	/* bytes that the bodies of requests in flight hold: http_room.c */
 	atomic_bool freed;	/* a large body has ended */
 	pthread_mutex_t lock;	/* only for changed */
 	pthread_cond_t changed;	/* a request or connection ended */
@@ -84,12 +84,12 @@ struct sutra_http_request {
 	char *params[SUTRA_HTTP_PARAMS];	/* their values, in one piece of memory */
 	struct sutra_http_context context;
 	const char *headers[SUTRA_HTTP_H_COUNT];	/* the first of a name, or NULL */
-	bool changes;		/* it is no mere question, whatever its method */
+	bool changes;		/* it may change something, whatever its method is */
 	struct sutra_buf body;
 	uint64_t dropped;
 	bool ended;		/* the whole body is here */
-	bool answer_at_once;	/* the body is not read: it is far too large, or its length is in doubt */
-	size_t held;		/* of the server's room for bodies */
+	bool answer_at_once;	/* the body is not read: it is far too large, or its length is ambiguous */
+	size_t held;		/* bytes of the server's memory for bodies */
 	atomic_int state;	/* of the answer; see http.c */
 	int status;
 	size_t length;		/* of the answer */
@@ -103,20 +103,20 @@ struct sutra_http_request {
 	size_t n_extra;
 };
 
-/* Fills headers. False: what they say of the body's length is in doubt; the refusal is filled. */
+/* Fills headers. False: they give the body an ambiguous length; the refusal is filled. */
 bool sutra_http_read_headers(struct sutra_http_request *r);
 /* Fills route and context, or the refusal. uri_error: what sutra_http_target found;
  * refusing: 503 to every POST. */
 void sutra_http_admit(struct sutra_http_request *r, int uri_error, bool refusing);
-/* Refuses what another site's page may have sent to this host (the header's, or an absolute address's). */
+/* Refuses a request that another site's page may have sent. host: the header's, or an absolute address's. */
 void sutra_http_check_origin(struct sutra_http_request *r, const char *host, const struct sutra_http_options *o);
 /* Whether it carries headers that browsers send, and programs do not. */
 bool sutra_http_from_browser(const struct sutra_http_request *r);
 
-/* Room for n more bytes of the request until it ends; else its refusal is filled: 503, or 413 if it
- * could never have them. */
+/* Reserves n more bytes for the request until it ends. False: the refusal is filled: 503, or 413 if so
+ * many are never available. */
 bool sutra_http_hold(struct sutra_http_request *r, size_t n);
-/* Room for what reading the whole body as JSON takes. */
+/* The same for what parsing the whole body as JSON takes. */
 bool sutra_http_hold_json(struct sutra_http_request *r);
 void sutra_http_let_go(struct sutra_http_request *r);
 
