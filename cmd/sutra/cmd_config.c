@@ -14,8 +14,8 @@
 static const char *explain;
 
 static const struct sutra_option rows[] = {
-	{ 0, "explain", SUTRA_OPT_STRING, &explain, "KEY", "every source of one setting, and which one won", 0, 0,
-	  NULL },
+	{ 0, "explain", SUTRA_OPT_STRING, &explain, "KEY",
+	  "every source of one setting, and which one won", 0, 0, NULL },
 	{ 0 },
 };
 
@@ -43,15 +43,16 @@ static json_t *document_of(struct sutra_config *c, const struct sutra_setting *s
 	sutra_setting_allowed(s, allowed, sizeof(allowed));
 	return json_pack("{s:s, s:o, s:s, s:s, s:s?, s:s?, s:o}", "name", s->name, "value",
 			 value ? sutra_json_text(shown(s->name, value)) : json_null(), "source",
-			 value ? sutra_source_name(sutra_config_winner(c, s->name)) : "unset", "help", s->help,
-			 "default", s->fallback, "allowed", *allowed ? allowed : NULL, "aliases", aliases_of(s));
+			 value ? sutra_source_name(sutra_config_winner(c, s->name)) : "unset",
+			 "help", s->help, "default", s->fallback, "allowed",
+			 *allowed ? allowed : NULL, "aliases", aliases_of(s));
 }
 
 static void print_all(struct sutra_config *c)
 {
 	static const struct sutra_column columns[] = {
-		{ "SETTING", false, 0 }, { "VALUE", false, 12 }, { "FROM", false, 0 }, { "WHAT", false, 12 },
-		{ NULL, false, 0 },
+		{ "SETTING", false, 0 }, { "VALUE", false, 12 }, { "FROM", false, 0 },
+		{ "WHAT", false, 12 },   { NULL, false, 0 },
 	};
 	struct sutra_table *t = sutra_table_new(columns);
 	struct sutra_term term;
@@ -62,7 +63,8 @@ static void print_all(struct sutra_config *c)
 		sutra_table_cell(t, SUTRA_ROLE_PLAIN, s->name);
 		sutra_table_cell(t, SUTRA_ROLE_PLAIN, shown(s->name, value));
 		sutra_table_cell(t, SUTRA_ROLE_DIM,
-				 value ? sutra_source_name(sutra_config_winner(c, s->name)) : "unset");
+				 value ? sutra_source_name(sutra_config_winner(c, s->name))
+				       : "unset");
 		sutra_table_cell(t, SUTRA_ROLE_PLAIN, s->help);
 	}
 	sutra_term_init(&term, stdout, common.color);
@@ -92,27 +94,32 @@ static int explain_others(const char *key)
 			continue;
 		json_array_append_new(names, json_string(alias ? s->name : key));
 		if (!common.json)
-			printf("%s%s%s: %s; it is %s\n", alias ? key : "", alias ? " stands for " : "",
-			       alias ? s->name : key, s->help, sutra_config_whose(s));
+			printf("%s%s%s: %s; it is %s\n", alias ? key : "",
+			       alias ? " stands for " : "", alias ? s->name : key, s->help,
+			       sutra_config_whose(s));
 	}
 	if (first && common.json)
-		print_document(json_pack("{s:s, s:s, s:s, s:[], s:o, s:O}", "schema", "sutra.config-explain/1", "name",
-					 key, "help", first->help, "sources", "aliases", aliases_of(first),
-					 "stands_for", names));
+		print_document(json_pack("{s:s, s:s, s:s, s:[], s:o, s:O}", "schema",
+					 "sutra.config-explain/1", "name", key, "help", first->help,
+					 "sources", "aliases", aliases_of(first), "stands_for",
+					 names));
 	json_decref(names);
 	return first ? EXIT_YES : values_unknown("KEY", "setting", key);
 }
 
-static void print_source(struct sutra_config *c, const char *key, enum sutra_source source, json_t *list)
+static void print_source(struct sutra_config *c, const char *key, enum sutra_source source,
+			 json_t *list)
 {
 	const char *from, *beaten, *value = sutra_config_given(c, key, source, &from, &beaten);
-	bool won = value && sutra_config_winner(c, key) == source, alias = value && strcmp(from, key) != 0;
+	bool won = value && sutra_config_winner(c, key) == source,
+	     alias = value && strcmp(from, key) != 0;
 	json_t *o = json_pack("{s:s, s:o, s:b}", "source", sutra_source_name(source), "value",
 			      value ? sutra_json_text(shown(key, value)) : json_null(), "won", won);
 
 	if (!common.json)
-		sutra_shown_printf(stdout, "%s %-14s %s%s%s%s\n", won ? "*" : " ", sutra_source_name(source),
-				   shown(key, value), alias ? "  (as " : "", alias ? from : "", alias ? ")" : "");
+		sutra_shown_printf(stdout, "%s %-14s %s%s%s%s\n", won ? "*" : " ",
+				   sutra_source_name(source), shown(key, value),
+				   alias ? "  (as " : "", alias ? from : "", alias ? ")" : "");
 	if (alias)
 		json_object_set_new(o, "alias", json_string(from));
 	json_array_append_new(list, o);
@@ -129,8 +136,9 @@ static int print_one(struct sutra_config *c, const char *key)
 	for (int from = SUTRA_FROM_FLAG; from >= 0; from--)
 		print_source(c, s->name, (enum sutra_source)from, list);
 	if (common.json) {
-		print_document(json_pack("{s:s, s:s, s:s, s:o, s:o}", "schema", "sutra.config-explain/1", "name",
-					 s->name, "help", s->help, "sources", list, "aliases", aliases_of(s)));
+		print_document(json_pack("{s:s, s:s, s:s, s:o, s:o}", "schema",
+					 "sutra.config-explain/1", "name", s->name, "help", s->help,
+					 "sources", list, "aliases", aliases_of(s)));
 		return EXIT_YES;
 	}
 	json_decref(list);
@@ -168,8 +176,9 @@ const struct command cmd_config = {
 	.name = "config",
 	.summary = "print the settings, and where each value came from",
 	.synopsis = "[--explain KEY]",
-	.examples = "sutra config\tall settings\n"
-		    "sutra config --explain MATRYOSHKA_DIM\tevery source of one, the winner marked\n",
+	.examples =
+		"sutra config\tall settings\n"
+		"sutra config --explain MATRYOSHKA_DIM\tevery source of one, the winner marked\n",
 	.options = options,
 	.formats = "table|json",
 	.run = run,

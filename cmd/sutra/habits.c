@@ -60,7 +60,7 @@ void habits_option(const struct command *c, int argc, char **argv, struct sutra_
 	}
 }
 
-/* Of hooks (production-monitor), images and the suite. */
+/* Variables of hooks (production-monitor), images and the suite. */
 static const char *const others[] = { "SUTRA_BASE_IMAGE", "SUTRA_BIN", "SUTRA_SERVICE", "SUTRA_STACK", "SUTRA_TESTS" };
 
 static const char *nearest(const char *name, size_t *ret)

@@ -20,7 +20,8 @@ static bool is_choice(const char *list, const char *word)
 
 static bool owns_text(const struct sutra_setting *s)
 {
-	return s->type == SUTRA_SET_STRING || s->type == SUTRA_SET_SECRET || s->type == SUTRA_SET_CHOICE;
+	return s->type == SUTRA_SET_STRING || s->type == SUTRA_SET_SECRET ||
+	       s->type == SUTRA_SET_CHOICE;
 }
 
 static bool is_name(const struct sutra_setting *s, const char *name)
@@ -29,7 +30,8 @@ static bool is_name(const struct sutra_setting *s, const char *name)
 
 	if (!strcmp(s->name, name))
 		return true;
-	return s->name[stem] == '#' && !strncmp(s->name, name, stem) && name[stem] && !name[stem + strspn(name + stem, "0123456789")];
+	return s->name[stem] == '#' && !strncmp(s->name, name, stem) && name[stem] &&
+	       !name[stem + strspn(name + stem, "0123456789")];
 }
 
 bool sutra_setting_has_alias(const struct sutra_setting *s, const char *name)
@@ -51,7 +53,8 @@ const struct sutra_setting *sutra_setting_find(const char *name)
 	return NULL;
 }
 
-const struct sutra_setting *sutra_setting_next(const struct sutra_setting *s, enum sutra_setting_scope scope)
+const struct sutra_setting *sutra_setting_next(const struct sutra_setting *s,
+					       enum sutra_setting_scope scope)
 {
 	for (s = s ? s + 1 : sutra_settings; s->name; s++)
 		if (s->scope == scope)
@@ -69,32 +72,39 @@ static bool is_seconds(const struct sutra_setting *s, const char *value, int64_t
 	return true;
 }
 
-int sutra_setting_check(const struct sutra_setting *s, const char *name, const char *value, struct sutra_err *err)
+int sutra_setting_check(const struct sutra_setting *s, const char *name, const char *value,
+			struct sutra_err *err)
 {
 	int64_t number;
 	bool flag;
 
 	if (s->type == SUTRA_SET_INT && sutra_str_int(value, s->min, s->max, &number))
-		return sutra_fail(err, SUTRA_E_SETTING, "%s is \"%s\"; allowed are whole numbers from %lld to %lld",
-				  name, value, (long long)s->min, (long long)s->max);
+		return sutra_fail(err, SUTRA_E_SETTING,
+				  "%s is \"%s\"; allowed are whole numbers from %lld to %lld", name,
+				  value, (long long)s->min, (long long)s->max);
 	if (s->type == SUTRA_SET_SECONDS && !is_seconds(s, value, &number))
-		return sutra_fail(err, SUTRA_E_SETTING, "%s is \"%s\"; allowed are seconds from %lld to %lld", name,
+		return sutra_fail(err, SUTRA_E_SETTING,
+				  "%s is \"%s\"; allowed are seconds from %lld to %lld", name,
 				  value, (long long)s->min, (long long)s->max);
 	if (s->type == SUTRA_SET_BOOL && sutra_str_bool(value, &flag))
-		return sutra_fail(err, SUTRA_E_SETTING, "%s is \"%s\"; allowed are true and false", name, value);
+		return sutra_fail(err, SUTRA_E_SETTING, "%s is \"%s\"; allowed are true and false",
+				  name, value);
 	if (s->type == SUTRA_SET_CHOICE && !is_choice(s->choices, value))
-		return sutra_fail(err, SUTRA_E_SETTING, "%s is \"%s\"; allowed are %s", name, value, s->choices);
+		return sutra_fail(err, SUTRA_E_SETTING, "%s is \"%s\"; allowed are %s", name, value,
+				  s->choices);
 	return 0;
 }
 
-const char *sutra_setting_pick(const struct sutra_setting *s, const char *(*get)(void *ctx, const char *name),
-			       void *ctx, const char **ret_from, const char **ret_beaten)
+const char *sutra_setting_pick(const struct sutra_setting *s,
+			       const char *(*get)(void *ctx, const char *name), void *ctx,
+			       const char **ret_from, const char **ret_beaten)
 {
 	const char *won = NULL;
 
 	*ret_from = *ret_beaten = NULL;
 	for (size_t i = 0; i <= SUTRA_SETTING_ALIASES; i++) {
-		const char *name = i ? s->aliases[i - 1] : s->name, *value = name ? get(ctx, name) : NULL;
+		const char *name = i ? s->aliases[i - 1] : s->name,
+			   *value = name ? get(ctx, name) : NULL;
 
 		if (!value || !*value)
 			continue;
@@ -110,10 +120,12 @@ const char *sutra_setting_pick(const struct sutra_setting *s, const char *(*get)
 
 void sutra_setting_allowed(const struct sutra_setting *s, char *out, size_t size)
 {
+	const char *words = s->type == SUTRA_SET_BOOL ? "true|false" : s->choices;
+
 	if (s->type == SUTRA_SET_INT || s->type == SUTRA_SET_SECONDS)
 		snprintf(out, size, "%lld..%lld", (long long)s->min, (long long)s->max);
 	else
-		snprintf(out, size, "%s", s->type == SUTRA_SET_BOOL ? "true|false" : s->choices ? s->choices : "");
+		snprintf(out, size, "%s", words ? words : "");
 }
 
 static const char *of_environment(void *ctx, const char *name) { return getenv(name); }
@@ -182,8 +194,8 @@ int sutra_settings_load(const struct sutra_setting_use *uses, void *settings, st
 			return unknown(uses->name, err);
 		value = sutra_setting_pick(s, of_environment, NULL, &from, &beaten);
 		if (beaten)
-			sutra_log(SUTRA_WARN, "settings", "two names of one setting differ", "used=%s ignored=%s",
-				  from, beaten);
+			sutra_log(SUTRA_WARN, "settings", "two names of one setting differ",
+				  "used=%s ignored=%s", from, beaten);
 		rc = value ? sutra_setting_check(s, from, value, err) : 0;
 		if (rc)
 			return rc;
@@ -191,7 +203,9 @@ int sutra_settings_load(const struct sutra_setting_use *uses, void *settings, st
 			value = default_of(uses, s);
 		rc = store(s, (char *)settings + uses->offset, value);
 		if (rc)
-			return sutra_fail(err, rc, "%s: %s", s->name, rc == SUTRA_E_NOMEM ? "out of memory" : "its default is not allowed");
+			return sutra_fail(err, rc, "%s: %s", s->name,
+					  rc == SUTRA_E_NOMEM ? "out of memory"
+							      : "its default is not allowed");
 	}
 	return 0;
 }

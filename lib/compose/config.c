@@ -55,15 +55,16 @@ const char *sutra_config_whose(const struct sutra_setting *s)
 static int unknown(const char *key, struct sutra_err *err)
 {
 	const struct sutra_setting *s = sutra_setting_find(key);
-	const char *names[64], *near;
+	const char *names[128], *near;
 	size_t n = 0;
 
 	if (s) {
-		sutra_fail(err, SUTRA_E_SETTING, "%s cannot be set here; it is %s", key, sutra_config_whose(s));
+		sutra_fail(err, SUTRA_E_SETTING, "%s cannot be set here; it is %s", key,
+			   sutra_config_whose(s));
 		return sutra_hint(err, "remove it there; sutra config --explain %s says more", key);
 	}
 	SUTRA_EACH_SETTING (row, SUTRA_OF_OPERATOR)
-		if (n < 63)
+		if (n < 127)
 			names[n++] = row->name;
 	names[n] = NULL;
 	near = sutra_str_nearest(key, names);
@@ -122,14 +123,18 @@ static int load_file(struct sutra_config *c, const char *path, enum sutra_source
 	return sutra_is_file(path) ? sutra_dotenv_read(path, &how, &c->sources[source], err) : 0;
 }
 
-/* The variable that has the value, and one that has another: not the name where an alias gave it. */
+/* Under the name or the alias that has it; and another of these, if it differs, for the warning. */
 static int load_environment(struct sutra_config *c, struct sutra_err *err)
 {
 	SUTRA_EACH_SETTING (s, SUTRA_OF_OPERATOR) {
-		const char *from, *beaten, *value = sutra_setting_pick(s, sutra_environment, NULL, &from, &beaten);
-		int rc = value ? sutra_config_set(c, from, value, SUTRA_FROM_ENVIRONMENT, err) : 0;
+		const char *from, *beaten, *value;
+		int rc;
 
-		if (!rc && beaten && sutra_env_set(&c->sources[SUTRA_FROM_ENVIRONMENT], beaten, sutra_environment(NULL, beaten)))
+		value = sutra_setting_pick(s, sutra_environment, NULL, &from, &beaten);
+		rc = value ? sutra_config_set(c, from, value, SUTRA_FROM_ENVIRONMENT, err) : 0;
+		if (!rc && beaten &&
+		    sutra_env_set(&c->sources[SUTRA_FROM_ENVIRONMENT], beaten,
+				  sutra_environment(NULL, beaten)))
 			rc = sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
 		if (rc)
 			return rc;

@@ -29,13 +29,14 @@ struct sutra_dotenv {
 	void *ctx;		/* of lookup */
 	/* Refuses a statement; value NULL: it is a name alone, for which lookup has none. */
 	int (*check)(const char *name, const char *value, struct sutra_err *err);
-	struct sutra_strv *unset;	/* gets, once each, the names of variables that have no value and no
-					 * default: they are empty */
+	/* Gets, once each, the names of variables that have no value and no default: they are empty. */
+	struct sutra_strv *unset;
 };
 
 /* Adds what the file says to env. SUTRA_E_SETTING with "path:line: what", never with a part of a
  * value but for what check says; what stands before that line is in env. */
-int sutra_dotenv_read(const char *path, const struct sutra_dotenv *how, struct sutra_env *env, struct sutra_err *err);
+int sutra_dotenv_read(const char *path, const struct sutra_dotenv *how, struct sutra_env *env,
+		      struct sutra_err *err);
 /* The same of n bytes; file is only named in errors. */
 int sutra_dotenv_parse(const char *text, size_t n, const char *file, const struct sutra_dotenv *how,
 		       struct sutra_env *env, struct sutra_err *err);
