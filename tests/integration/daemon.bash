@@ -26,20 +26,17 @@ free_port() {
   echo $((${TEST_PORTS:?run it by tests/run or tests/ports} + n % 150))
 }
 
-# eventually [-p PID] COMMAND...: until it says yes; fails when the process ends, or after two minutes. For
+# eventually [-p PID] COMMAND...: until it says yes; fails when the process ends, or after five minutes. For
 # what gives no event to wait for: this and tests/wait.h are the only places that ask again and again.
 eventually() {
-  local its_pid='' its_end=$((SECONDS + 120)) # names that hide none of the command's
+  local its_pid='' its_end=$((SECONDS + 300)) # names that hide none of the command's
   [ "$1" != -p ] || { its_pid=$2 && shift 2; }
   until "$@"; do
     [ -z "$its_pid" ] || kill -0 "$its_pid" || return 1
-    [ "$SECONDS" -lt "$its_end" ] || { echo "not within two minutes: $*" >&2 && return 1; }
+    [ "$SECONDS" -lt "$its_end" ] || { echo "not within five minutes: $*" >&2 && return 1; }
     sleep 0.05
   done
 }
-
-# holds PATTERN FILE: an extended expression, in a file that may come later.
-holds() { grep -qsE -- "$1" "$2"; }
 
 # daemon PROGRAM LOG [NAME=VALUE...]: starts it; sets PID and ADDR when it listens.
 daemon() {

@@ -304,7 +304,7 @@ END
 
 @test "the stages' times are the requests' time" {
   replica MAX_BATCH_TOKENS=512
-  texts 300 many
+  texts 120 many
   seq 8 | xargs -P 8 -I{} curl -sf -o /dev/null "$URL/embed" --data-binary @many
   for i in 1 2 3 4 5 6 7 8 9 10; do
     curl -sf -D headers -o /dev/null "$URL/embed" -d "{\"text\":\"number $i\"}"
