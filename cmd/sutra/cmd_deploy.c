@@ -10,7 +10,7 @@
 #include "base/lock.h"
 #include "hub/modelstore.h"
 #include "deploy/record.h"
-#include "sutra/apply.h"
+#include "sutra/deploying.h"
 #include "sutra/command.h"
 #include "sutra/habits.h"
 #include "sutra/images.h"
@@ -62,7 +62,7 @@ static int choose_runtime(struct sutra_config *config, const char *state_dir, co
 	*ret = sutra_runtime_named(sutra_config_get(config, "SUTRA_RUNTIME"));
 	if (!*ret)
 		*ret = deployed ? deployed : sutra_docker_answers() ? &sutra_docker : &sutra_native;
-	rc = apply_check_runtime(record, *ret, err);
+	rc = sutra_check_runtime(record, *ret, err);
 	sutra_record_free(record);
 	return rc ? rc : (*ret)->check(err);
 }
@@ -216,15 +216,17 @@ static int deploy_locked(const struct sutra_runtime *rt, struct sutra_config *co
 {
 	struct sutra_desired desired = { 0 };
 	struct sutra_plan plan = { 0 };
-	const struct apply a = { "deploy", state_dir, config, &desired, &plan, data_dir, "deploy", timeout_ns, no_return };
+	struct sutra_apply a = { .deploy = { .state_dir = state_dir, .config = config, .desired = &desired, .plan = &plan,
+					     .timeout_ns = timeout_ns },
+				 .command = "deploy", .data_dir = data_dir, .cause = "deploy", .no_return = no_return };
 	bool no_user = !sutra_config_get(config, "HAPROXY_STATS_USER");
 	struct sutra_record *record = NULL;
 	int code, rc = sutra_record_recover(state_dir, &record, err);
 
-	rc = rc ? rc : apply_check_runtime(record, rt, err);	/* again: the record was not locked before */
+	rc = rc ? rc : sutra_check_runtime(record, rt, err);	/* again: the record was not locked before */
 	rc = rc ? rc : make_plan(rt, config, data_dir, state_dir, record, &desired, &plan, err);
 	rc = rc || !then ? rc : check_moved(then, &plan, err);
-	rc = rc || !then ? rc : apply_credentials(config, state_dir, plan_only, err);
+	rc = rc || !then ? rc : deploying_credentials(config, state_dir, plan_only, err);
 	if (!rc && no_user && sutra_config_get(config, "HAPROXY_STATS_USER")) {	/* the plan had none either */
 		sutra_plan_release(&plan);
 		sutra_desired_release(&desired);
@@ -235,7 +237,7 @@ static int deploy_locked(const struct sutra_runtime *rt, struct sutra_config *co
 	else if (plan_only)
 		code = print_plan(&plan, rt, config);
 	else
-		code = apply_plan(&a, err);
+		code = deploying_run(&a, err);
 	sutra_record_free(record);
 	sutra_plan_release(&plan);
 	sutra_desired_release(&desired);
@@ -288,15 +290,15 @@ static int run(int n, char **argv)
 		return command_usage("deploy takes no operand, got \"%s\"", argv[1]);
 	plan_only = plan_only || dry_run;
 	habits_environment();
-	apply_catch_signals();
-	modelbar_stop_on(&apply_stopped);
+	command_catch_signals();
+	modelbar_stop_on(&command_stopped);
 	rc = stack_open(&config, &data_dir, &state_dir, !plan_only, &err);
 	rc = rc || !insecure ? rc : sutra_config_set(config, "SUTRA_INSECURE", "true", SUTRA_FROM_FLAG, &err);
 	rc = rc || !from ? rc : read_plan(&then, &err);
 	rc = rc ? rc : settle(&config, state_dir, then, &rt, &err);
 	if (!rc && !plan_only)
-		rc = sutra_lock_take(state_dir, "deploy", lock_wait_ns, &apply_stopped, &lock, &err);
-	rc = rc ? rc : apply_credentials(config, state_dir, plan_only || then, &err);
+		rc = sutra_lock_take(state_dir, "deploy", lock_wait_ns, &command_stopped, &lock, &err);
+	rc = rc ? rc : deploying_credentials(config, state_dir, plan_only || then, &err);
 	code = rc ? command_fail(&err) : deploy_locked(rt, config, data_dir, state_dir, then, &err);
 	if (lock >= 0)
 		sutra_lock_release(state_dir, lock);

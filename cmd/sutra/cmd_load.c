@@ -13,7 +13,6 @@
 #include "load/loadreport.h"
 #include "load/load.h"
 #include "load/textsource.h"
-#include "sutra/apply.h"
 #include "sutra/command.h"
 #include "probe/gateway.h"
 #include "sutra/stackio.h"
@@ -218,7 +217,7 @@ static int drive(struct course *c, struct sutra_load_result *ret, struct sutra_e
 	if (rc)
 		return rc;
 	sutra_progress_init(&progress, common.color, common.quiet);
-	while (!sutra_load_done(load, TICK_NS) && !apply_stopped)
+	while (!sutra_load_done(load, TICK_NS) && !command_stopped)
 		show(&progress, load, began);
 	sutra_load_stop(load);
 	sutra_load_finish(load, ret);
@@ -364,8 +363,8 @@ static void print_text(const json_t *doc)
 
 static int exit_code(const struct sutra_load_run *r, const char *doubt)
 {
-	if (apply_stopped)
-		return 128 + apply_stopped;
+	if (command_stopped)
+		return 128 + command_stopped;
 	if (*doubt)
 		return EXIT_INCONCLUSIVE;
 	return r->result->failed ? EXIT_NO : EXIT_YES;
@@ -374,7 +373,7 @@ static int exit_code(const struct sutra_load_run *r, const char *doubt)
 static int report(struct course *c, const struct sutra_load_result *t, int64_t started_us)
 {
 	struct sutra_load_run r = { .url = c->url, .asked = &c->o, .result = t, .started_us = started_us,
-				    .interrupted = apply_stopped, .max_late_ns = max_late_ns,
+				    .interrupted = command_stopped, .max_late_ns = max_late_ns,
 				    .has_cache = c->has_levels, .l1 = c->levels.l1, .l2 = c->levels.l2,
 				    .computed = c->levels.computed };
 	char doubt[400];
@@ -393,7 +392,7 @@ static int report(struct course *c, const struct sutra_load_result *t, int64_t s
 	else if (!common.quiet)
 		print_text(doc);
 	json_decref(doc);
-	if (apply_stopped)
+	if (command_stopped)
 		sutra_shown_printf(stderr, "sutra load: interrupted; this is what was measured until then\n");
 	if (*doubt)
 		sutra_shown_printf(stderr, "sutra load: inconclusive: %s\n", doubt);
@@ -419,7 +418,7 @@ static int run(int n, char **argv)
 	}
 	if (sutra_gateway_urls(url_flag, &c.gateways, NULL))
 		sutra_strv_release(&c.gateways);
-	apply_catch_signals();
+	command_catch_signals();
 	started_us = sutra_clock_wall_us();
 	if (drive(&c, &t, &err)) {
 		code = command_fail(&err);

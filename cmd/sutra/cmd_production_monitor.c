@@ -8,7 +8,6 @@
 #include "base/shown.h"
 #include "net/port.h"
 #include "deploy/deployment.h"
-#include "sutra/apply.h"
 #include "sutra/command.h"
 #include "sutra/production/pm.h"
 #include "sutra/stackio.h"
@@ -197,7 +196,7 @@ static void look_once(struct run *r)
 /* In slices: another thread may get the signal, which then wakes nobody here. */
 static void sleep_until(uint64_t when)
 {
-	for (uint64_t now; !apply_stopped && (now = sutra_clock_ns()) < when;) {
+	for (uint64_t now; !command_stopped && (now = sutra_clock_ns()) < when;) {
 		uint64_t left = when - now < 100000000 ? when - now : 100000000;
 
 		nanosleep(&(struct timespec){ .tv_nsec = (long)left }, NULL);
@@ -209,7 +208,7 @@ static void watch(struct run *r)
 {
 	uint64_t start = sutra_clock_ns(), next = start, end = for_ns == UINT64_MAX ? for_ns : start + for_ns;
 
-	while (!apply_stopped && next < end) {
+	while (!command_stopped && next < end) {
 		look_once(r);
 		if (fflush(stdout))
 			break;	/* nobody reads any more: main tells */
@@ -271,12 +270,12 @@ static int run(int n, char **argv)
 	for (int i = 0; i < PM_KINDS; i++)
 		r.alerts.alarms[i] = (struct sutra_alarm){ .bad_needed = (unsigned)bad_needed,
 							   .good_needed = (unsigned)good_needed };
-	apply_catch_signals();
+	command_catch_signals();
 	if (begin(&r, &err)) {
 		code = command_fail(&err);
 	} else {
 		watch(&r);
-		code = apply_stopped ? 128 + apply_stopped : r.alerts.n ? EXIT_NO : EXIT_YES;
+		code = command_stopped ? 128 + command_stopped : r.alerts.n ? EXIT_NO : EXIT_YES;
 		if (is_jsonl() && !common.quiet)
 			print_report_json(&r);
 		else if (!common.quiet)

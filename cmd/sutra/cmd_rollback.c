@@ -7,7 +7,7 @@
 #include "deploy/generation.h"
 #include "base/lock.h"
 #include "deploy/record.h"
-#include "sutra/apply.h"
+#include "sutra/deploying.h"
 #include "sutra/command.h"
 #include "sutra/stackio.h"
 #include "term/table.h"
@@ -126,27 +126,20 @@ static int choose(const char *state_dir, const char *asked, int current, int *re
 
 static int roll_back(const char *state_dir, int number, struct sutra_err *err)
 {
-	struct sutra_generation g = { 0 };
-	struct sutra_config *config = NULL;
-	struct sutra_desired desired = { 0 };
-	struct sutra_plan plan = { 0 };
+	struct sutra_restored r;
 	char cause[40];
-	int code, rc = sutra_generation_open(state_dir, number, &g, err);
+	struct sutra_apply a = { .command = "rollback", .cause = cause, .no_return = no_return };
+	int code, rc = sutra_restore(state_dir, number, &r, err);
 
-	rc = rc ? rc : apply_open_generation(&g, state_dir, &config, &desired, &plan, err);
-	rc = rc ? rc : desired.rt->check(err);
 	snprintf(cause, sizeof(cause), "rollback to %d", number);
-	if (rc) {
-		code = command_fail(err);
-	} else {
-		const struct apply a = { "rollback", state_dir, config, &desired, &plan, g.dir, cause, timeout_ns, no_return };
-
-		code = apply_plan(&a, err);
-	}
-	sutra_plan_release(&plan);
-	sutra_desired_release(&desired);
-	sutra_config_free(config);
-	sutra_generation_release(&g);
+	if (r.credentials_made)
+		deploying_show_credentials(r.config, state_dir);
+	rc = rc ? rc : r.desired.rt->check(err);
+	a.data_dir = r.g.dir;
+	a.deploy = (struct sutra_deploy){ .state_dir = state_dir, .config = r.config, .desired = &r.desired,
+					  .plan = &r.plan, .timeout_ns = timeout_ns };
+	code = rc ? command_fail(err) : deploying_run(&a, err);
+	sutra_restored_release(&r);
 	return code;
 }
 
@@ -159,11 +152,11 @@ static int run(int n, char **argv)
 
 	if (n > 1)
 		return command_usage("rollback takes one generation, got \"%s\" too", argv[2]);
-	apply_catch_signals();
+	command_catch_signals();
 	rc = stack_open(&config, &data_dir, &state_dir, false, &err);
 	rc = rc ? rc : current_generation(state_dir, &current, &err);
 	if (!rc && !list_only) {
-		rc = sutra_lock_take(state_dir, "rollback", lock_wait_ns, &apply_stopped, &lock, &err);
+		rc = sutra_lock_take(state_dir, "rollback", lock_wait_ns, &command_stopped, &lock, &err);
 		/* again: whoever had the lock may have deployed */
 		rc = rc ? rc : current_generation(state_dir, &current, &err);
 		rc = rc ? rc : choose(state_dir, n ? argv[1] : NULL, current, &number, &err);

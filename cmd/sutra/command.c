@@ -1,8 +1,10 @@
 #include "sutra/command.h"
 
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/shown.h"
 
@@ -115,3 +117,20 @@ void command_help(const struct command *c, FILE *out)
 }
 
 void command_set_running(const char *name) { running = name; }
+
+volatile sig_atomic_t command_stopped;
+
+static void on_signal(int sig)
+{
+	if (command_stopped)
+		_exit(128 + sig);
+	command_stopped = sig;
+}
+
+void command_catch_signals(void)
+{
+	struct sigaction action = { .sa_handler = on_signal };
+
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+}

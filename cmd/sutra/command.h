@@ -10,6 +10,7 @@
 #ifndef SUTRA_CMD_COMMAND_H
 #define SUTRA_CMD_COMMAND_H
 
+#include <signal.h>
 #include "base/err.h"
 #include "base/option.h"
 
@@ -64,5 +65,8 @@ enum { COMMAND_MAX_ROWS = 64 };
 void command_rows(const struct command *c, struct sutra_option rows[COMMAND_MAX_ROWS]);
 /* The name that command_fail and command_usage print; set by main. */
 void command_set_running(const char *name);
+/* The signal of Ctrl-C once command_catch_signals was called; a second one ends the process. */
+extern volatile sig_atomic_t command_stopped;
+void command_catch_signals(void);
 
 #endif

@@ -1,6 +1,7 @@
 #include "deploy/credentials.h"
 
 #include <jansson.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "base/digest.h"
@@ -73,8 +74,12 @@ int sutra_credentials_settle(const char *state_dir, struct sutra_config *config,
 	const char *user = sutra_config_get(config, "HAPROXY_STATS_USER"),
 		   *password = sutra_config_get(config, "HAPROXY_STATS_PASSWORD");
 	struct sutra_credentials c = { 0 }, now;
-	int rc = sutra_credentials_read(state_dir, &c, err);
+	int rc;
 
+	*ret_made = false;
+	if (strcmp(sutra_config_get(config, "SUTRA_EDITION"), "enterprise") != 0)
+		return 0;
+	rc = sutra_credentials_read(state_dir, &c, err);
 	*ret_made = rc == SUTRA_E_NOTFOUND && !only_read && !password;
 	if (rc == SUTRA_E_NOTFOUND)
 		rc = 0;

@@ -14,7 +14,7 @@ struct sutra_credentials {
 	char *user, *password;
 };
 
-/* Puts user and password into the settings: theirs, the file's, or made now (*ret_made); keeps
+/* Only in the edition that has them. Puts user and password into the settings: theirs, the file's, or made now (*ret_made); keeps
  * them in the file. only_read: nothing is made or written. */
 int sutra_credentials_settle(const char *state_dir, struct sutra_config *config, bool only_read, bool *ret_made,
 			     struct sutra_err *err);

@@ -126,10 +126,10 @@ static struct sutra_record *record_begin(struct sutra_config *config, const stru
 struct apply {
 	const struct sutra_desired *d;
 	const struct sutra_plan *plan;
+	struct sutra_deploy *deploy;
 	struct sutra_scene scene;
 	uint64_t timeout_ns;
 	const volatile int *stop;
-	struct sutra_deploy_events *events;
 	struct sutra_record *record;
 	struct sutra_err *err;
 	bool *replaced;		/* by step */
@@ -149,7 +149,7 @@ static int wait_for(const struct apply *a, struct sutra_awaited *list, size_t n,
 		bool dead = list[i].reason && !strcmp(list[i].reason, "exited");
 
 		if (!list[i].ready && (rc != SUTRA_E_IO || dead)) {
-			*a->events->failed = list[i];
+			a->deploy->failed = list[i];
 			break;
 		}
 	}
@@ -166,7 +166,7 @@ static int start_units(const struct apply *a, struct sutra_awaited *list, size_t
 {
 	int rc;
 
-	a->events->touched = true;
+	a->deploy->touched = true;
 	rc = a->d->rt->start(&a->scene, list, n, a->err);
 	for (size_t i = 0; i < n && !rc; i++) {
 		struct sutra_supervised now;
@@ -179,8 +179,8 @@ static int start_units(const struct apply *a, struct sutra_awaited *list, size_t
 
 static void tell(const struct apply *a, const struct sutra_step *s)
 {
-	if (a->events->step)
-		a->events->step(s);
+	if (a->deploy->step)
+		a->deploy->step(s);
 }
 
 static const struct sutra_step *step_of(const struct apply *a, const char *name)
@@ -196,7 +196,7 @@ static int stop_one(const struct apply *a, const struct sutra_step *s)
 	int rc;
 
 	tell(a, s);
-	a->events->touched = true;
+	a->deploy->touched = true;
 	rc = a->d->rt->remove(a->scene.state_dir, s->name, a->err);
 	if (rc)
 		return rc;
@@ -277,7 +277,7 @@ static int start_all(const struct apply *a)
 	while (!rc && !(rc = interrupted(a)) && (n = next_wave(a, started, healthy, wave))) {
 		rc = stop_givers(a, wave, n);
 		rc = rc ? rc : start_units(a, wave, n);
-		rc = rc ? rc : wait_for(a, wave, n, a->events->ready);
+		rc = rc ? rc : wait_for(a, wave, n, a->deploy->ready);
 		memcpy(healthy, started, a->plan->n);
 	}
 	sutra_free(started);
@@ -336,7 +336,7 @@ static int replace_one(const struct apply *a, const struct sutra_step *s)
 		tell(a, s);
 	rc = rc ? rc : drain(a, s->unit);
 	rc = rc ? rc : start_units(a, &w, 1);
-	rc = rc ? rc : wait_for(a, &w, 1, a->events->ready);
+	rc = rc ? rc : wait_for(a, &w, 1, a->deploy->ready);
 	return rc ? rc : wait_balanced(a, s->unit);
 }
 
@@ -384,7 +384,7 @@ static int restart_kept(const struct apply *a, const struct sutra_unit *u, const
 	if (rc)
 		return rc;
 	tell(a, &step);
-	a->events->healed++;
+	a->deploy->healed++;
 	rc = sutra_deployment_restart(d, u->name, a->timeout_ns, a->err);
 	sutra_deployment_free(d);
 	return rc;
@@ -507,13 +507,14 @@ static void make_starts(struct apply *a)
 	}
 }
 
-int sutra_deploy_apply(struct sutra_config *config, const struct sutra_desired *d,
-		       const struct sutra_plan *plan, const char *state_dir, int generation, uint64_t timeout_ns,
-		       const volatile int *stop, struct sutra_deploy_events *events,
-		       struct sutra_err *err)
+int sutra_deploy_apply(struct sutra_deploy *deploy, struct sutra_err *err)
 {
-	struct apply a = { .d = d, .plan = plan, .scene = { .state_dir = state_dir, .config = config, .desired = d },
-			   .timeout_ns = timeout_ns, .stop = stop, .events = events, .err = err };
+	const struct sutra_desired *d = deploy->desired;
+	const struct sutra_plan *plan = deploy->plan;
+	const char *state_dir = deploy->state_dir;
+	struct apply a = { .d = d, .plan = plan, .deploy = deploy, .timeout_ns = deploy->timeout_ns, .stop = deploy->stop,
+			   .scene = { .state_dir = state_dir, .config = deploy->config, .desired = d }, .err = err };
+	int generation = deploy->generation;
 	int rc = d->rt->check(err);
 
 	if (rc)
@@ -526,7 +527,7 @@ int sutra_deploy_apply(struct sutra_config *config, const struct sutra_desired *
 	rc = d->rt->prepare(&a.scene, err);
 	if (rc)
 		goto out;
-	a.record = record_begin(config, d, state_dir);
+	a.record = record_begin(deploy->config, d, state_dir);
 	a.replaced = xcalloc(plan->n + 1, sizeof(*a.replaced));
 	rc = sutra_record_save(state_dir, a.record, err);
 	rc = rc ? rc : d->rt->begin(&a.scene, err);

@@ -30,21 +30,25 @@ int sutra_desired_make(const struct sutra_runtime *rt, struct sutra_config *conf
 		       const char *state_dir, struct sutra_desired *ret, struct sutra_err *err);
 void sutra_desired_release(struct sutra_desired *d);
 
-struct sutra_deploy_events {
-	void (*step)(const struct sutra_step *s);		/* before each change */
-	void (*ready)(const struct sutra_awaited *a);
-	struct sutra_awaited *failed;	/* filled when a wait fails: its evidence; strings are borrowed */
-	bool touched;			/* set once something was started, replaced or stopped */
+/* A plan, and what it takes to carry it out. */
+struct sutra_deploy {
+	const char *state_dir;
+	struct sutra_config *config;
+	const struct sutra_desired *desired;
+	const struct sutra_plan *plan;
+	uint64_t timeout_ns;		/* of each wait */
+	int generation;			/* what the record gets at the end; 0: the newest prepared (generation.h) */
+	const volatile int *stop;	/* becomes non-zero on Ctrl-C; or NULL */
+	void (*step)(const struct sutra_step *s);	/* before each change; or NULL */
+	void (*ready)(const struct sutra_awaited *a);	/* or NULL */
+	/* set */
+	struct sutra_awaited failed;	/* of a wait that failed: its evidence; unit NULL: none did */
+	bool touched;			/* something was started, replaced or stopped */
 	size_t healed;			/* services of the plan's "keep" that had to be restarted */
 };
 
-/* Carries the plan out. generation: the number that the record gets when it comes to its end;
- * 0: the newest that sutra_generation_prepare has prepared. stop: becomes non-zero on Ctrl-C. On
- * failure the record tells how far it came. */
-int sutra_deploy_apply(struct sutra_config *config, const struct sutra_desired *d,
-		       const struct sutra_plan *plan, const char *state_dir, int generation, uint64_t timeout_ns,
-		       const volatile int *stop, struct sutra_deploy_events *events,
-		       struct sutra_err *err);
+/* Carries the plan out. On failure the record tells how far it came. */
+int sutra_deploy_apply(struct sutra_deploy *deploy, struct sutra_err *err);
 /* Ends everything that is deployed; stored data and generations stay unless volumes. *ret_n services,
  * *ret_killed by force. */
 int sutra_deploy_down(const struct sutra_runtime *rt, const char *state_dir, bool volumes, size_t *ret_n,

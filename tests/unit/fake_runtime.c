@@ -457,33 +457,71 @@ const char *fake_plan(void)
 
 static void say_ready(const struct sutra_awaited *a) { note("ready %s", a->unit->name); }
 
-int fake_deploy(void)
+/* What is left of a deploy when its stack goes. */
+static void keep_outcome(const struct sutra_deploy *d)
 {
 	static struct sutra_unit failed;
-	struct sutra_deploy_events events = { .ready = say_ready, .failed = &fake.failed };
+
+	fake.failed = d->failed;
+	if (fake.failed.unit) {
+		snprintf(shown, sizeof(shown), "%s", fake.failed.unit->name);
+		failed.name = shown;
+		fake.failed.unit = &failed;
+	}
+	fake.healed = d->healed;
+	fake.touched = d->touched;
+	fake.stop_at = NULL;
+	fake.stop = 0;
+}
+
+int fake_deploy(void)
+{
 	struct sutra_config *config = NULL;
 	struct sutra_desired desired = { 0 };
 	struct sutra_plan plan = { 0 };
 	char *data = below("/data");
 	int rc = make(&config, &desired, &plan);
+	struct sutra_deploy d = { .state_dir = fake.state_dir, .config = config, .desired = &desired, .plan = &plan,
+				  .timeout_ns = fake.timeout_ns, .stop = &fake.stop, .ready = say_ready };
 
-	fake.failed = (struct sutra_awaited){ .last_exit = -1 };
 	if (!rc && (plan.n_changes || plan.unfinished))
 		rc = sutra_generation_prepare(fake.state_dir, config, &desired, data, "deploy", &fake.err);
-	rc = rc ? rc : sutra_deploy_apply(config, &desired, &plan, fake.state_dir, 0, fake.timeout_ns, &fake.stop,
-					  &events, &fake.err);
-	if (fake.failed.unit) {	/* which goes with the stack */
-		snprintf(shown, sizeof(shown), "%s", fake.failed.unit->name);
-		failed.name = shown;
-		fake.failed.unit = &failed;
-	}
-	fake.healed = events.healed;
-	fake.touched = events.touched;
-	fake.stop_at = NULL;
-	fake.stop = 0;
+	rc = rc ? rc : sutra_deploy_apply(&d, &fake.err);
+	keep_outcome(&d);
 	end(config, &desired, &plan);
 	sutra_free(data);
 	return rc;
+}
+
+static void say_failed(const struct sutra_deploy *d, const char *since, const struct sutra_err *err)
+{
+	note("failed%s%s", d->failed.unit ? " " : "", d->failed.unit ? d->failed.unit->name : "");
+}
+
+static void say_return(int generation)
+{
+	note("return %d", generation);
+	fake.prepare_fails = fake.return_fails;
+}
+
+enum sutra_applied fake_apply(void)
+{
+	struct sutra_config *config = NULL;
+	struct sutra_desired desired = { 0 };
+	struct sutra_plan plan = { 0 };
+	char *data = below("/data");
+	struct sutra_apply a = { .command = "deploy", .cause = "deploy", .data_dir = data, .no_return = fake.no_return,
+				 .failed = say_failed, .returns = say_return };
+	enum sutra_applied end_of;
+
+	assert_int_equal(make(&config, &desired, &plan), 0);
+	a.deploy = (struct sutra_deploy){ .state_dir = fake.state_dir, .config = config, .desired = &desired, .plan = &plan,
+					  .timeout_ns = fake.timeout_ns, .stop = &fake.stop, .ready = say_ready };
+	end_of = sutra_apply(&a, &fake.err);
+	keep_outcome(&a.deploy);
+	end(config, &desired, &plan);
+	sutra_free(data);
+	return end_of;
 }
 
 int fake_restart(const char *name)

@@ -29,7 +29,7 @@
 
 #include <cmocka.h>
 
-#include "deploy/deploy.h"
+#include "deploy/apply.h"
 #include "deploy/deployment.h"
 #include "runtime/runtime.h"
 
@@ -49,9 +49,10 @@ struct fake {
 	char log[2048];
 	uint64_t now_ns;
 	bool supervisor_gone, outgrown, prepare_fails, drains;
+	bool return_fails;	/* prepare does, on the way back */
 	const char *stop_at;	/* Ctrl-C comes with this entry of the log; or NULL */
 	/* of a deploy */
-	bool prune;
+	bool prune, no_return;
 	uint64_t timeout_ns;
 	volatile int stop;
 	/* what came of the last one */
@@ -74,6 +75,8 @@ void fake_setting(const char *key, const char *value);
 const char *fake_plan(void);
 /* As `sutra deploy`, without the way back. */
 int fake_deploy(void);
+/* The same with the way back: "failed web; return 1" in the log. */
+enum sutra_applied fake_apply(void);
 int fake_restart(const char *name);
 /* The record: "1 complete: db web" or "0 unfinished: db", the generation first. Until the next call. */
 const char *fake_record(void);

@@ -1,4 +1,4 @@
-#include "sutra/apply.h"
+#include "sutra/deploying.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -23,23 +23,6 @@
 #include "probe/notes.h"
 #include "sutra/stackio.h"
 
-volatile int apply_stopped;
-
-static void on_signal(int sig)
-{
-	if (apply_stopped)
-		_exit(128 + sig);
-	apply_stopped = sig;
-}
-
-void apply_catch_signals(void)
-{
-	struct sigaction action = { .sa_handler = on_signal };
-
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-}
-
 static void say_step(const struct sutra_step *s)
 {
 	if (common.quiet)
@@ -55,22 +38,23 @@ static void say_ready(const struct sutra_awaited *a)
 		sutra_shown_printf(stderr, "  healthy   %s after %.1f s\n", a->unit->name, a->took_s);
 }
 
-/* embedding-ha's statistics have credentials; made here, they are shown this once. */
-int apply_credentials(struct sutra_config *config, const char *state_dir, bool only_read, struct sutra_err *err)
+int deploying_credentials(struct sutra_config *config, const char *state_dir, bool only_read, struct sutra_err *err)
 {
-	bool made;
-	int rc;
+	bool made = false;
+	int rc = sutra_credentials_settle(state_dir, config, only_read, &made, err);
 
-	if (strcmp(sutra_config_get(config, "SUTRA_EDITION"), "enterprise") != 0)
-		return 0;
-	rc = sutra_credentials_settle(state_dir, config, only_read, &made, err);
 	if (!rc && made)
-		sutra_shown_printf(stderr,
-			"note: the statistics at http://127.0.0.1:%s/stats ask for user %s, password %s; shown this once, kept in "
-			"%s/haproxy-stats.json\n",
-			sutra_config_get(config, "SUTRA_PORT_8404"), sutra_config_get(config, "HAPROXY_STATS_USER"),
-			sutra_config_get(config, "HAPROXY_STATS_PASSWORD"), state_dir);
+		deploying_show_credentials(config, state_dir);
 	return rc;
+}
+
+void deploying_show_credentials(struct sutra_config *config, const char *state_dir)
+{
+	sutra_shown_printf(stderr,
+		"note: the statistics at http://127.0.0.1:%s/stats ask for user %s, password %s; shown this once, kept in "
+		"%s/haproxy-stats.json\n",
+		sutra_config_get(config, "SUTRA_PORT_8404"), sutra_config_get(config, "HAPROXY_STATS_USER"),
+		sutra_config_get(config, "HAPROXY_STATS_PASSWORD"), state_dir);
 }
 
 /* Lines of a log from a moment on (RFC 3339); how many. */
@@ -98,8 +82,6 @@ static void print_evidence(const struct sutra_runtime *rt, const char *state_dir
 {
 	char *tail, words[96];
 
-	if (!a->unit)
-		return;
 	explain_causes(state_dir);
 	tail = rt->log_tail(state_dir, a->unit->name, 20);
 	sutra_shown_printf(stderr, "  service   %s\n  reason    %s\n", a->unit->name, a->reason ? a->reason : "starting");
@@ -212,131 +194,47 @@ static void print_left(const struct sutra_plan *plan)
 	fputs(" (not in this edition; sutra deploy --prune stops them)\n", stderr);
 }
 
-int apply_check_runtime(const struct sutra_record *record, const struct sutra_runtime *rt, struct sutra_err *err)
+static void say_failed(const struct sutra_deploy *d, const char *since, const struct sutra_err *err)
 {
-	const struct sutra_runtime *deployed = sutra_runtime_named(record ? record->runtime : NULL);
-
-	if (!deployed || deployed == rt)
-		return 0;
-	sutra_fail(err, SUTRA_E_SETTING, "the stack runs on the runtime %s, not %s", deployed->name, rt->name);
-	return sutra_hint(err, "sutra down ends it first");
+	command_fail(err);
+	if (d->failed.unit)
+		print_evidence(d->desired->rt, d->state_dir, &d->failed, since);
 }
 
-int apply_open_generation(const struct sutra_generation *g, const char *state_dir, struct sutra_config **config,
-			  struct sutra_desired *desired, struct sutra_plan *plan, struct sutra_err *err)
+static void say_return(int generation)
 {
-	const struct sutra_runtime *rt =
-		sutra_runtime_named(json_string_value(json_object_get(g->doc, "runtime")));
-	const struct sutra_parts parts = { g->dir, g->program_dir, json_object_get(g->doc, "images") };
-	struct sutra_record *record = NULL;
-	int rc = rt ? 0 : sutra_fail(err, SUTRA_E_CORRUPT, "generation %d has no runtime", g->number);
-
-	rc = rc ? rc : sutra_record_load(state_dir, &record, err);
-	rc = rc ? rc : apply_check_runtime(record, rt, err);
-	rc = rc ? rc : sutra_config_restore(json_object_get(g->doc, "settings"), config, err);
-	rc = rc ? rc : apply_credentials(*config, state_dir, false, err);
-	rc = rc ? rc : sutra_desired_make(rt, *config, &parts, state_dir, desired, err);
-	if (!rc && rt == &sutra_docker && (rc = sutra_docker_images(desired->units, desired->n, err)))
-		sutra_hint(err, "sutra rollback --list shows other generations");
-	rc = rc ? rc : sutra_plan_make(rt, desired->units, desired->n, record, state_dir, true, plan, err);
-	sutra_record_free(record);
-	return rc;
+	sutra_shown_printf(stderr, "going back to generation %d, the last that came to its end\n", generation);
 }
 
-/* The generation that the record calls its last good one; 0: none. */
-static int last_good(const char *state_dir)
+int deploying_run(struct sutra_apply *a, struct sutra_err *err)
 {
-	struct sutra_record *r = NULL;
-	int number = 0;
-
-	if (!sutra_record_load(state_dir, &r, NULL))
-		number = (int)r->generation;
-	sutra_record_free(r);
-	return number;
-}
-
-/* What ran beside that generation before the deploy that failed is left, as it was. */
-static void leave_earlier(struct sutra_plan *plan, const struct sutra_plan *failed)
-{
-	for (size_t i = 0; i < plan->n; i++) {
-		for (size_t k = 0; plan->steps[i].action == SUTRA_STOP && k < failed->n; k++) {
-			if (!failed->steps[k].old_hash || strcmp(failed->steps[k].name, plan->steps[i].name) != 0)
-				continue;
-			plan->steps[i].action = SUTRA_LEAVE;
-			plan->n_left++;
-			plan->n_changes--;
-		}
-	}
-}
-
-/* Brings the last good generation back; EXIT_ROLLED_BACK, or the failure's own code. */
-static int take_back(const struct apply *a, int number, int code)
-{
-	struct sutra_awaited failed = { .last_exit = -1 };
-	struct sutra_deploy_events events = { .step = say_step, .ready = say_ready, .failed = &failed };
-	struct sutra_generation g = { 0 };
-	struct sutra_config *config = NULL;
-	struct sutra_desired desired = { 0 };
-	struct sutra_plan plan = { 0 };
-	char since[SUTRA_RFC3339_LEN];
-	struct sutra_err err;
-	int rc;
-
-	sutra_clock_rfc3339(sutra_clock_wall_us(), since);
-	sutra_shown_printf(stderr, "going back to generation %d, the last that came to its end\n", number);
-	rc = sutra_generation_open(a->state_dir, number, &g, &err);
-	rc = rc ? rc : apply_open_generation(&g, a->state_dir, &config, &desired, &plan, &err);
-	leave_earlier(&plan, a->plan);
-	plan.unfinished = true;
-	rc = rc ? rc : sutra_deploy_apply(config, &desired, &plan, a->state_dir, number, a->timeout_ns, &apply_stopped,
-					  &events, &err);
-	sutra_audit(a->state_dir, "return", rc ? err.message : "ok");
-	if (rc) {
-		command_fail(&err);
-		print_evidence(a->desired->rt, a->state_dir, &failed, since);
-		fputs("  the way back failed too; sutra status shows what runs\n", stderr);
-	} else {
-		sutra_shown_printf(stderr, "generation %d runs again; what failed is above\n", number);
-		code = EXIT_ROLLED_BACK;
-	}
-	sutra_plan_release(&plan);
-	sutra_desired_release(&desired);
-	sutra_config_free(config);
-	sutra_generation_release(&g);
-	return code;
-}
-
-int apply_plan(const struct apply *a, struct sutra_err *err)
-{
-	struct sutra_awaited failed = { .last_exit = -1 };
-	struct sutra_deploy_events events = { .step = say_step, .ready = say_ready, .failed = &failed };
 	uint64_t began = sutra_clock_ns();
-	int code, number = last_good(a->state_dir), rc = 0;
-	bool changes = a->plan->n_changes || a->plan->unfinished;
-	char since[SUTRA_RFC3339_LEN];
+	const struct sutra_deploy *d = &a->deploy;
 
-	sutra_clock_rfc3339(sutra_clock_wall_us(), since);
-	if (changes)
-		rc = sutra_generation_prepare(a->state_dir, a->config, a->desired, a->data_dir, a->cause, err);
-	rc = rc ? rc : sutra_deploy_apply(a->config, a->desired, a->plan, a->state_dir, 0, a->timeout_ns, &apply_stopped,
-					  &events, err);
-	if (changes)
-		sutra_audit(a->state_dir, a->command, rc ? err->message : "ok");
-	if (!rc) {
-		print_matryoshka_note(a->config);
-		print_result(a->state_dir, a->plan, events.healed, (double)(sutra_clock_ns() - began) / 1e9);
-		print_left(a->plan);
-		if (changes && !common.quiet)
-			print_transient(a->config);
+	a->deploy.stop = &command_stopped;
+	a->deploy.step = say_step;
+	a->deploy.ready = say_ready;
+	a->failed = say_failed;
+	a->returns = say_return;
+	switch (sutra_apply(a, err)) {
+	case SUTRA_APPLIED:
+		print_matryoshka_note(d->config);
+		print_result(d->state_dir, d->plan, d->healed, (double)(sutra_clock_ns() - began) / 1e9);
+		print_left(d->plan);
+		if ((d->plan->n_changes || d->plan->unfinished) && !common.quiet)
+			print_transient(d->config);
 		return EXIT_YES;
-	}
-	code = command_fail(err);
-	print_evidence(a->desired->rt, a->state_dir, &failed, since);
-	if (rc == SUTRA_E_INTERRUPTED || apply_stopped) {	/* Ctrl-C reaches Compose too, which fails then */
+	case SUTRA_APPLY_STOPPED:
 		fputs("  stopped here; sutra deploy goes on, sutra down ends what runs\n", stderr);
-		return 128 + (apply_stopped ? apply_stopped : SIGINT);
+		return 128 + (command_stopped ? command_stopped : SIGINT);
+	case SUTRA_APPLY_RETURNED:
+		sutra_shown_printf(stderr, "generation %d runs again; what failed is above\n", a->returned_to);
+		return EXIT_ROLLED_BACK;
+	case SUTRA_APPLY_STUCK:
+		fputs("  the way back failed too; sutra status shows what runs\n", stderr);
+		break;
+	case SUTRA_APPLY_FAILED:
+		break;
 	}
-	if (a->desired->rt->reach && a->desired->rt->reach(err))	/* that is why, and there is no way back now */
-		return command_fail(err);
-	return !number || !events.touched || a->no_return ? code : take_back(a, number, code);
+	return sutra_err_exit(err->code);
 }
