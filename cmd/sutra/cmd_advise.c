@@ -126,7 +126,7 @@ static int measure_stack(struct sutra_advice_input *in, struct sutra_err *err)
 
 	rc = rc ? rc : sutra_deployment_load(state_dir, &d, err);
 	for (size_t i = 0; !rc && i < d->n; i++)
-		replicas += !strcmp(d->services[i].unit->program, "sutra-ml-base") && d->services[i].pid;
+		replicas += !strcmp(d->services[i].unit->program, "sutra-ml-base") && d->services[i].now.pid;
 	if (!rc && !replicas)
 		rc = sutra_fail(err, SUTRA_E_UNAVAILABLE, "no replica runs that could be measured");
 	if (!rc && !sutra_cache_stats_fetch(url, CALL_NS, &stats, NULL) && stats.requests >= ENOUGH_REQUESTS)

@@ -291,8 +291,8 @@ static void add_states(struct bug *g, struct sutra_buf *b)
 		sutra_buf_addf(b, "%-22s %-9s %s %s version=%s status=%d ms=%.1f pid=%ld restarts=%u last_exit=%d rss=%s\n",
 			       s->unit->name, sutra_probe_state_name(p[i].state),
 			       p[i].state == SUTRA_UP ? "" : sutra_probe_reason_name(p[i].reason), p[i].detail,
-			       p[i].version, p[i].status, (double)p[i].total_ns / 1e6, (long)s->pid, s->restarts,
-			       s->last_exit, memory);
+			       p[i].version, p[i].status, (double)p[i].total_ns / 1e6, (long)s->now.pid, s->now.restarts,
+			       s->now.last_exit, memory);
 		if (p[i].state != SUTRA_UP && p[i].last_reply[0])
 			sutra_buf_addf(b, "  last reply: %s\n", p[i].last_reply);
 	}

@@ -32,7 +32,7 @@ static double uptime_of(const struct sutra_deployed *s, const struct sutra_probe
 {
 	if (p->uptime_seconds >= 0)
 		return p->uptime_seconds;
-	return s->started_us ? (double)(sutra_clock_wall_us() - s->started_us) / 1e6 : -1;
+	return s->now.since_us ? (double)(sutra_clock_wall_us() - s->now.since_us) / 1e6 : -1;
 }
 
 static enum sutra_role role_of(enum sutra_probe_state state)
@@ -80,7 +80,7 @@ static void common_cells(struct sutra_table *t, const struct sutra_deployed *s, 
 	sutra_table_cell(t, SUTRA_ROLE_PLAIN, up);
 	cell_ms(t, p->total_ns);
 	cell_bytes(t, s->pss_bytes);
-	sutra_table_cellf(t, s->restarts ? SUTRA_ROLE_WARN : SUTRA_ROLE_PLAIN, "%u", s->restarts);
+	sutra_table_cellf(t, s->now.restarts ? SUTRA_ROLE_WARN : SUTRA_ROLE_PLAIN, "%u", s->now.restarts);
 }
 
 static void print_table(const struct sutra_deployment *d, const struct sutra_probe *p, const size_t *order,
@@ -113,7 +113,7 @@ static void print_table(const struct sutra_deployment *d, const struct sutra_pro
 			cell_ms(t, a->connect_ns);
 			cell_ms(t, a->tls_ns);
 			cell_ms(t, a->first_byte_ns);
-			sutra_table_cellf(t, SUTRA_ROLE_PLAIN, "%ld", (long)s->pid);
+			sutra_table_cellf(t, SUTRA_ROLE_PLAIN, "%ld", (long)s->now.pid);
 			sutra_table_cell(t, SUTRA_ROLE_PLAIN, s->address);
 			sutra_table_cell(t, SUTRA_ROLE_PLAIN, s->unit->published);
 			sutra_table_cell(t, SUTRA_ROLE_PLAIN, a->version);
@@ -179,9 +179,9 @@ static json_t *service_document(const struct sutra_probe *all, const struct sutr
 		"detail", detail ? detail : json_null(), "affected_by",
 		p->cause >= 0 ? json_string(all[p->cause].name) : json_null(), "url",
 		text_or_null(p->url), "address", text_or_null(s->address), "published",
-		text_or_null(s->unit->published), "pid", (int)s->pid, "uptime_seconds",
-		up >= 0 ? json_real(up) : json_null(), "restarts", (int)s->restarts, "last_exit",
-		s->last_exit, "version", text_or_null(p->version), "memory_bytes", "rss",
+		text_or_null(s->unit->published), "pid", (int)s->now.pid, "uptime_seconds",
+		up >= 0 ? json_real(up) : json_null(), "restarts", (int)s->now.restarts, "last_exit",
+		s->now.last_exit, "version", text_or_null(p->version), "memory_bytes", "rss",
 		(json_int_t)s->rss_bytes, "pss", (json_int_t)s->pss_bytes, "limit",
 		(json_int_t)s->unit->memory_limit, "latency_ms", "dns", milliseconds(p->dns_ns), "connect",
 		milliseconds(p->connect_ns), "tls", milliseconds(p->tls_ns), "first_byte",
@@ -223,7 +223,7 @@ static void print_prom(const struct sutra_deployment *d, const struct sutra_prob
 		for (size_t i = 0; i < d->n; i++) {
 			const double v[] = { p[i].state == SUTRA_UP, (double)p[i].total_ns / 1e9,
 					     (double)d->services[i].pss_bytes,
-					     d->services[i].restarts };
+					     d->services[i].now.restarts };
 
 			printf("%s{service=\"%s\"} %.9g\n", rows_[r].name, d->services[i].unit->name, v[r]);
 		}

@@ -89,8 +89,8 @@ static void print_evidence(const struct sutra_runtime *rt, const char *state_dir
 		sutra_shown_printf(stderr, "  probe     %s\n", a->probed);
 	if (a->last_reply[0])
 		sutra_shown_printf(stderr, "  reply     %s\n", a->last_reply);
-	if (a->last_exit >= 0) {
-		sutra_proc_end(a->last_exit, a->limit_reached, words, sizeof(words));
+	if (a->now.last_exit >= 0) {
+		sutra_proc_end(a->now.last_exit, a->now.limit_reached, words, sizeof(words));
 		sutra_shown_printf(stderr, "  ended     %s\n", words);
 	}
 	sutra_shown_printf(stderr, "  the end of its log:\n");

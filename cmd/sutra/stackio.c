@@ -104,7 +104,7 @@ json_t *deployment_document(const struct sutra_deployment *d, const char *schema
 		json_object_set_new(e, "program", json_string(s->unit->program));
 		json_object_set_new(e, "address", json_string(s->address));
 		json_object_set_new(e, "published", s->unit->published ? json_string(s->unit->published) : json_null());
-		json_object_set_new(e, "pid", json_integer(s->pid));
+		json_object_set_new(e, "pid", json_integer(s->now.pid));
 		json_array_append_new(list, e);
 	}
 	json_object_set_new(o, "schema", json_string(schema));
@@ -130,7 +130,7 @@ void print_services(const struct sutra_deployment *d)
 		sutra_table_cell(t, SUTRA_ROLE_PLAIN, run_state_name(s));
 		sutra_table_cell(t, SUTRA_ROLE_PLAIN, s->address);
 		sutra_table_cell(t, SUTRA_ROLE_PLAIN, s->unit->published ? s->unit->published : "-");
-		sutra_table_cellf(t, SUTRA_ROLE_PLAIN, "%ld", (long)s->pid);
+		sutra_table_cellf(t, SUTRA_ROLE_PLAIN, "%ld", (long)s->now.pid);
 	}
 	sutra_term_init(&term, stdout, common.color);
 	sutra_table_print(t, &term, 0);

@@ -20,11 +20,9 @@
 
 /* A deployed service. */
 struct sutra_check_service {
-	const char *name, *program;	/* program: "sutra-ml-base", "haproxy" ... */
+	const struct sutra_unit *unit;	/* as recorded */
 	const char *metrics;		/* URL of its Prometheus text; NULL: it does not run */
 	const char *stats;		/* of a balancer: URL of its CSV, not for display; or NULL */
-	const char *published;		/* "127.0.0.1:8888"; NULL: not published */
-	uint64_t memory_limit;		/* asked for, bytes; 0: none */
 };
 
 struct sutra_check_env {

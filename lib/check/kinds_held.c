@@ -56,10 +56,10 @@ static void add_memory(const struct sutra_check_service *s, const json_t *facts,
 	sum->oom_kills += killed > 0 ? killed : 0;
 	if (limit > 0)
 		sutra_str_bytes((uint64_t)limit, text, sizeof(text));
-	if (limit > 0 && (uint64_t)limit == s->memory_limit)
+	if (limit > 0 && (uint64_t)limit == s->unit->memory_limit)
 		sum->held++;
 	else if (!sum->wrong[0])
-		snprintf(sum->wrong, sizeof(sum->wrong), "%.60s %s%s", s->name, limit > 0 ? "is held to " :
+		snprintf(sum->wrong, sizeof(sum->wrong), "%.60s %s%s", s->unit->name, limit > 0 ? "is held to " :
 			 m ? "has no limit in force" : "is in no control group that can be read here", text);
 	if (limit > 0 && 100.0 * (double)used / (double)limit > sum->fullest) {
 		sum->fullest = 100.0 * (double)used / (double)limit;
@@ -118,7 +118,7 @@ static int run_restart_policy(struct sutra_check_run *r, struct sutra_err *err)
 
 		if (!word || !strcmp(word, "no")) {
 			if (!unattended++)
-				snprintf(wrong, sizeof(wrong), "%s", r->env->services[i].name);
+				snprintf(wrong, sizeof(wrong), "%s", r->env->services[i].unit->name);
 		} else {
 			snprintf(policy, sizeof(policy), "%s", word);
 		}
@@ -154,7 +154,7 @@ static int run_loopback(struct sutra_check_run *r, struct sutra_err *err)
 		return rc;
 	for (size_t i = 0; i < r->env->n_services; i++) {
 		const struct sutra_check_service *s = &r->env->services[i];
-		bool bind = s->published && !is_loopback(s->published);
+		bool bind = s->unit->published && !is_loopback(s->unit->published);
 		json_t *facts = facts_of(r, i), *list = json_object_get(facts, "listens");
 
 		unknown += !list && json_is_true(json_object_get(facts, "running"));
@@ -167,7 +167,7 @@ static int run_loopback(struct sutra_check_run *r, struct sutra_err *err)
 			asked += bind;
 			open += !bind;
 			if (!bind && !wrong[0])
-				snprintf(wrong, sizeof(wrong), "%.60s listens on %.60s", s->name, address);
+				snprintf(wrong, sizeof(wrong), "%.60s listens on %.60s", s->unit->name, address);
 		}
 		json_decref(facts);
 	}
@@ -240,7 +240,7 @@ static int run_log_rotation(struct sutra_check_run *r, struct sutra_err *err)
 
 		/* Elsewhere: a driver that hands lines on; absent: there is nothing that could log. */
 		if (log && max <= 0 && !json_object_get(log, "elsewhere") && !endless++)
-			snprintf(wrong, sizeof(wrong), "%s", r->env->services[i].name);
+			snprintf(wrong, sizeof(wrong), "%s", r->env->services[i].unit->name);
 		largest = max > largest ? max : largest;
 		bytes += figure(log, "bytes") > 0 ? figure(log, "bytes") : 0;
 		json_decref(facts);
@@ -287,7 +287,7 @@ static struct window window_of(const struct sutra_check_run *r, size_t i, int64_
 	struct window w = { since_s, 0, 0 };
 	json_t *facts;
 
-	if (sutra_str_starts(r->env->services[i].program, "sutra-"))
+	if (sutra_str_starts(r->env->services[i].unit->program, "sutra-"))
 		return w;
 	facts = facts_of(r, i);
 	w.skip_s = figure(facts, "started");
@@ -338,10 +338,10 @@ static int run_log_errors(struct sutra_check_run *r, struct sutra_err *err)
 		size_t found;
 
 		sutra_buf_clear(&text);
-		r->env->log_tail(r->env->user, r->env->services[i].name, LOG_LINES, &text);
+		r->env->log_tail(r->env->user, r->env->services[i].unit->name, LOG_LINES, &text);
 		found = count_errors(sutra_buf_str(&text), &w, &stamped, &lines, wrong, sizeof(wrong));
 		if (found)
-			snprintf(who, sizeof(who), "%s", r->env->services[i].name);
+			snprintf(who, sizeof(who), "%s", r->env->services[i].unit->name);
 		errors += found;
 	}
 	sutra_buf_release(&text);
@@ -387,7 +387,7 @@ static int write_one(struct sutra_check_run *r, const struct sutra_check_service
 	int rc;
 
 	if (before < 0)
-		return sutra_check_no(r, "%s tells no sutra_storage_written_total", s->name);
+		return sutra_check_no(r, "%s tells no sutra_storage_written_total", s->unit->name);
 	sutra_buf_init(&text, 4096);
 	sutra_fresh_text(r->shared->nonce, r->shared->fresh++, WORDS, &text);
 	one = sutra_buf_str(&text);
@@ -405,7 +405,7 @@ static int write_one(struct sutra_check_run *r, const struct sutra_check_service
 		}
 		nanosleep(&(struct timespec){ .tv_nsec = 5000000 }, NULL);
 	} while (sutra_clock_ns() - start < limit);
-	return sutra_check_no(r, "%s wrote nothing into its log within %.0f s of a new text", s->name, (double)limit / 1e9);
+	return sutra_check_no(r, "%s wrote nothing into its log within %.0f s of a new text", s->unit->name, (double)limit / 1e9);
 }
 
 static int run_volume(struct sutra_check_run *r, struct sutra_err *err)
@@ -431,7 +431,7 @@ static int run_volume(struct sutra_check_run *r, struct sutra_err *err)
 	snprintf(path, sizeof(path), "%s", v ? json_string_value(json_object_get(v, "path")) : "");
 	json_decref(facts);
 	if (size <= 0)
-		return sutra_check_no(r, "%s has no persistent folder that can be seen here", s->name);
+		return sutra_check_no(r, "%s has no persistent folder that can be seen here", s->unit->name);
 	percent = 100.0 * (double)space / (double)size;
 	sutra_check_set(r, "free_percent", percent);
 	sutra_check_set(r, "free_bytes", (double)space);

@@ -23,7 +23,7 @@ size_t sutra_check_service(const struct sutra_check_run *r, const char *name)
 {
 	size_t i = 0;
 
-	while (i < r->env->n_services && strcmp(r->env->services[i].name, name) != 0)
+	while (i < r->env->n_services && strcmp(r->env->services[i].unit->name, name) != 0)
 		i++;
 	return i;
 }
@@ -126,7 +126,7 @@ static int run_versions(struct sutra_check_run *r, struct sutra_err *err)
 	rc = rc ? rc : r->env->probe(r->env->user, &all, err);
 	for (size_t i = 0; !rc && i < r->env->n_services; i++) {
 		const struct sutra_check_service *s = &r->env->services[i];
-		bool is_ours = sutra_str_starts(s->program, "sutra-");
+		bool is_ours = sutra_str_starts(s->unit->program, "sutra-");
 		const char *version = all[i].version;
 
 		if (!all[i].status || !s->metrics)
@@ -139,7 +139,7 @@ static int run_versions(struct sutra_check_run *r, struct sutra_err *err)
 		other += is_ours && *version && strcmp(version, SUTRA_VERSION) != 0;
 		untold += !*version;
 		if (!wrong[0] && (!*version || (is_ours && strcmp(version, SUTRA_VERSION) != 0)))
-			snprintf(wrong, sizeof(wrong), "%.60s says %.60s", s->name, *version ? version : "none");
+			snprintf(wrong, sizeof(wrong), "%.60s says %.60s", s->unit->name, *version ? version : "none");
 	}
 	if (rc)
 		return rc;
@@ -169,7 +169,7 @@ static int metrics_of(struct sutra_check_run *r, const struct sutra_check_servic
 	char type[80] = "";
 	struct sutra_fetch f;
 	int rc = s->metrics ? get(r, s->metrics, &f, err) :
-			      sutra_fail(err, SUTRA_E_NOTFOUND, "%s does not run", s->name);
+			      sutra_fail(err, SUTRA_E_NOTFOUND, "%s does not run", s->unit->name);
 
 	if (!s->metrics)
 		return rc;
@@ -180,7 +180,7 @@ static int metrics_of(struct sutra_check_run *r, const struct sutra_check_servic
 	if (!rc && !*ret)
 		rc = sutra_fail(err, SUTRA_E_INVALID, "no sample in it");
 	if (rc)
-		sutra_err_prefix(err, "metrics of %s", s->name);
+		sutra_err_prefix(err, "metrics of %s", s->unit->name);
 	sutra_fetch_release(&f);
 	return rc;
 }

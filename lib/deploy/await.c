@@ -54,11 +54,11 @@ static bool is_new_life(const struct sutra_awaited *a, const struct sutra_fetch 
 }
 
 /* The process that was told to end and does not is ended. */
-static void end_old(const struct wait *w, struct sutra_awaited *a, const struct sutra_supervised *now)
+static void end_old(const struct wait *w, struct sutra_awaited *a)
 {
 	uint64_t grace = a->grace_ns < w->timeout_ns / 2 ? a->grace_ns : w->timeout_ns / 2;
 
-	if (!grace || !now->running || now->pid != a->old_pid || sutra_clock_ns() - a->asked_ns < grace)
+	if (!grace || !a->now.running || a->now.pid != a->old_pid || sutra_clock_ns() - a->asked_ns < grace)
 		return;
 	a->grace_ns = 0;
 	a->restarts++;	/* to the supervisor it is a crash */
@@ -66,16 +66,17 @@ static void end_old(const struct wait *w, struct sutra_awaited *a, const struct 
 }
 
 /* A one-shot service that has done its work. */
-static bool is_done(const struct sutra_awaited *a, const struct sutra_supervised *now)
+static bool is_done(const struct sutra_awaited *a)
 {
-	return (a->unit->awaited_end || a->unit->restart == SUTRA_RESTART_NO) && !now->running && now->last_exit == 0;
+	return (a->unit->awaited_end || a->unit->restart == SUTRA_RESTART_NO) && !a->now.running &&
+	       a->now.last_exit == 0;
 }
 
 /* Whether the process side is so far that a health check makes sense. */
-static bool process_up(struct sutra_awaited *a, const struct sutra_supervised *now, bool *ret_dead)
+static bool process_up(struct sutra_awaited *a, bool *ret_dead)
 {
-	a->last_exit = now->last_exit;
-	a->limit_reached = now->limit_reached;
+	const struct sutra_supervised *now = &a->now;
+
 	*ret_dead = now->restarts > a->restarts || (now->last_exit >= 0 && !now->wants_up && !now->running);
 	if (*ret_dead)
 		a->reason = "exited";
@@ -110,24 +111,24 @@ static const struct sutra_awaited *look(struct wait *w)
 	w->rt->observe(w->state_dir, w->names, w->n, w->seen);
 	for (size_t i = 0; i < w->n; i++) {
 		struct sutra_awaited *a = w->left[i];
-		const struct sutra_supervised *now = &w->seen[i];
 		bool dead;
 
-		if (!process_up(a, now, &dead)) {
-			if (is_done(a, now)) {
+		a->now = w->seen[i];
+		if (!process_up(a, &dead)) {
+			if (is_done(a)) {
 				became_ready(w, a);
 				continue;
 			}
 			if (dead)
 				return a;
-			end_old(w, a, now);
+			end_old(w, a);
 			a->reason = "starting";
 		} else if (a->unit->awaited_end) {
 			a->reason = "running";
 		} else if (!a->unit->health_url) {
 			became_ready(w, a);
 		} else {
-			sutra_runtime_address(a->unit->health_url, now->ip, a->probed, sizeof(a->probed));
+			sutra_runtime_address(a->unit->health_url, a->now.ip, a->probed, sizeof(a->probed));
 			w->probes[i].url = a->probed;
 			w->probes[i].timeout_ns = PROBE_MS * 1000000ull;
 			w->probes[i].user = a;
@@ -159,10 +160,11 @@ static int fail_dead(const struct sutra_awaited *a, struct sutra_err *err)
 {
 	char words[96];
 
-	sutra_proc_end(a->last_exit, a->limit_reached, words, sizeof(words));
-	if (a->limit_reached || a->last_exit > 128)
+	sutra_proc_end(a->now.last_exit, a->now.limit_reached, words, sizeof(words));
+	if (a->now.limit_reached || a->now.last_exit > 128)
 		return sutra_fail(err, SUTRA_E_IO, "%s was %s instead of becoming ready", a->unit->name, words);
-	return sutra_fail(err, SUTRA_E_IO, "%s exited with %d instead of becoming ready", a->unit->name, a->last_exit);
+	return sutra_fail(err, SUTRA_E_IO, "%s exited with %d instead of becoming ready", a->unit->name,
+			  a->now.last_exit);
 }
 
 int sutra_await(const struct sutra_runtime *rt, const char *state_dir, struct sutra_awaited *list, size_t n, uint64_t timeout_ns,

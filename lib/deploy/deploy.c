@@ -128,8 +128,6 @@ struct apply {
 	const struct sutra_plan *plan;
 	struct sutra_deploy *deploy;
 	struct sutra_scene scene;
-	uint64_t timeout_ns;
-	const volatile int *stop;
 	struct sutra_record *record;
 	struct sutra_err *err;
 	bool *replaced;		/* by step */
@@ -137,13 +135,13 @@ struct apply {
 
 static int interrupted(const struct apply *a)
 {
-	return a->stop && *a->stop ? sutra_fail(a->err, SUTRA_E_INTERRUPTED, "interrupted") : 0;
+	return a->deploy->stop && *a->deploy->stop ? sutra_fail(a->err, SUTRA_E_INTERRUPTED, "interrupted") : 0;
 }
 
 static int wait_for(const struct apply *a, struct sutra_awaited *list, size_t n,
 		    void (*ready)(const struct sutra_awaited *a))
 {
-	int rc = sutra_await(a->d->rt, a->scene.state_dir, list, n, a->timeout_ns, ready, a->stop, a->err);
+	int rc = sutra_await(a->d->rt, a->scene.state_dir, list, n, a->deploy->timeout_ns, ready, a->deploy->stop, a->err);
 
 	for (size_t i = 0; rc && i < n; i++) {
 		bool dead = list[i].reason && !strcmp(list[i].reason, "exited");
@@ -300,7 +298,7 @@ static int wait_balanced(const struct apply *a, const struct sutra_unit *u)
 {
 	const char *csv = csv_of(a, u);
 
-	return !csv ? 0 : sutra_balancer_wait_up(csv, u->group, u->name, a->timeout_ns, a->stop, a->err);
+	return !csv ? 0 : sutra_balancer_wait_up(csv, u->group, u->name, a->deploy->timeout_ns, a->deploy->stop, a->err);
 }
 
 static int wait_all_balanced(const struct apply *a)
@@ -322,7 +320,7 @@ static int drain(const struct apply *a, const struct sutra_unit *u)
 	if (!csv || !a->d->rt->drain)
 		return 0;
 	rc = a->d->rt->drain(a->scene.state_dir, u->name, a->err);
-	return rc ? rc : sutra_balancer_wait_drained(csv, u->group, u->name, DRAIN_NS, a->stop, a->err);
+	return rc ? rc : sutra_balancer_wait_drained(csv, u->group, u->name, DRAIN_NS, a->deploy->stop, a->err);
 }
 
 /* One service after the other; a replica must be up in the balancer before the next goes. */
@@ -385,7 +383,7 @@ static int restart_kept(const struct apply *a, const struct sutra_unit *u, const
 		return rc;
 	tell(a, &step);
 	a->deploy->healed++;
-	rc = sutra_deployment_restart(d, u->name, a->timeout_ns, a->err);
+	rc = sutra_deployment_restart(d, u->name, a->deploy->timeout_ns, a->err);
 	sutra_deployment_free(d);
 	return rc;
 }
@@ -415,14 +413,14 @@ static bool is_drained(const char *health_url)
 static int heal_replica(const struct apply *a, const struct sutra_unit *u, const char *health_url)
 {
 	const char *csv = csv_of(a, u);
-	uint64_t patience = a->timeout_ns / 2 < PATIENCE_NS ? a->timeout_ns / 2 : PATIENCE_NS;
+	uint64_t patience = a->deploy->timeout_ns / 2 < PATIENCE_NS ? a->deploy->timeout_ns / 2 : PATIENCE_NS;
 	int rc;
 
 	if (!csv)
 		return 0;
 	if (is_drained(health_url))
 		return restart_kept(a, u, "it was drained and left so");
-	rc = sutra_balancer_wait_up(csv, u->group, u->name, patience, a->stop, a->err);
+	rc = sutra_balancer_wait_up(csv, u->group, u->name, patience, a->deploy->stop, a->err);
 	return rc == SUTRA_E_TIMEOUT ? restart_kept(a, u, "its balancer does not use it") : rc;
 }
 
@@ -441,9 +439,9 @@ static size_t kept_of(const struct apply *a, struct sutra_awaited *kept)
 static int heal_kept(const struct apply *a)
 {
 	struct sutra_awaited *kept = xcalloc(a->plan->n + 1, sizeof(*kept));
-	uint64_t patience = a->timeout_ns / 2 < PATIENCE_NS ? a->timeout_ns / 2 : PATIENCE_NS;
+	uint64_t patience = a->deploy->timeout_ns / 2 < PATIENCE_NS ? a->deploy->timeout_ns / 2 : PATIENCE_NS;
 	size_t n = kept_of(a, kept);
-	int rc = n ? sutra_await(a->d->rt, a->scene.state_dir, kept, n, patience, NULL, a->stop, a->err) : 0;
+	int rc = n ? sutra_await(a->d->rt, a->scene.state_dir, kept, n, patience, NULL, a->deploy->stop, a->err) : 0;
 
 	if (rc == SUTRA_E_TIMEOUT) {
 		rc = 0;
@@ -512,7 +510,7 @@ int sutra_deploy_apply(struct sutra_deploy *deploy, struct sutra_err *err)
 	const struct sutra_desired *d = deploy->desired;
 	const struct sutra_plan *plan = deploy->plan;
 	const char *state_dir = deploy->state_dir;
-	struct apply a = { .d = d, .plan = plan, .deploy = deploy, .timeout_ns = deploy->timeout_ns, .stop = deploy->stop,
+	struct apply a = { .d = d, .plan = plan, .deploy = deploy,
 			   .scene = { .state_dir = state_dir, .config = deploy->config, .desired = d }, .err = err };
 	int generation = deploy->generation;
 	int rc = d->rt->check(err);

@@ -212,21 +212,19 @@ static void refresh(struct sutra_deployment *d, bool sizes)
 			   s->unit->restart == SUTRA_RESTART_NO && now->last_exit == 0 ? SUTRA_RUN_DONE :
 			   now->wants_up	   ? SUTRA_RUN_EXITED :
 					     SUTRA_RUN_STOPPED;
-		s->pid = now->running ? now->pid : 0;
-		s->started_us = now->running ? now->since_us : 0;
-		s->restarts = now->restarts;
-		s->last_exit = now->last_exit;
-		s->limit_reached = now->limit_reached;
-		d->as_root |= d->rt == &sutra_native && s->pid && is_roots(s->pid);
-		if (d->rt == &sutra_native && s->pid && sutra_runit_files(s->pid) < d->files)
-			d->files = sutra_runit_files(s->pid);
+		s->now = *now;
+		s->now.pid = now->running ? now->pid : 0;
+		s->now.since_us = now->running ? now->since_us : 0;
+		d->as_root |= d->rt == &sutra_native && s->now.pid && is_roots(s->now.pid);
+		if (d->rt == &sutra_native && s->now.pid && sutra_runit_files(s->now.pid) < d->files)
+			d->files = sutra_runit_files(s->now.pid);
 		s->cpu_us = 0;
-		if (sizes || !s->pid)
+		if (sizes || !s->now.pid)
 			s->rss_bytes = s->pss_bytes = 0;
-		if (s->pid)
-			add_usage(s->pid, s, sizes);
-		if (sizes && d->rt == &sutra_native && s->pid && s->unit->memory_limit &&
-		    !sutra_cgroup_holds(d->state_dir, s->unit->name, s->pid))
+		if (s->now.pid)
+			add_usage(s->now.pid, s, sizes);
+		if (sizes && d->rt == &sutra_native && s->now.pid && s->unit->memory_limit &&
+		    !sutra_cgroup_holds(d->state_dir, s->unit->name, s->now.pid))
 			d->limits_enforced = false;
 	}
 	sutra_free(all);
@@ -261,8 +259,8 @@ int sutra_deployment_restart(struct sutra_deployment *d, const char *name, uint6
 	if (rc == SUTRA_E_TIMEOUT) {	/* it does not even hear: the supervisor starts another */
 		sutra_deployment_refresh(d);
 		a.in_place = false;
-		a.old_pid = s->pid;
-		a.restarts = s->restarts + 1;
+		a.old_pid = s->now.pid;
+		a.restarts = s->now.restarts + 1;
 		rc = d->rt->kill(d->state_dir, name, SIGKILL, err);
 		rc = rc ? rc : sutra_await(d->rt, d->state_dir, &a, 1, timeout_ns - first, NULL, NULL, err);
 	}

@@ -27,11 +27,7 @@ struct sutra_deployed {
 	char *address;		/* its own, with the container port: 127.77.0.3:8887 */
 	char *health_url;	/* http://address/health; for HAProxy its own health page; NULL: none */
 	enum sutra_run_state state;	/* a one-shot service that ended with 0 is DONE */
-	pid_t pid;
-	int64_t started_us;	/* wall clock; 0 unknown */
-	unsigned restarts;	/* by the supervisor since the deploy */
-	int last_exit;		/* exit code of the last run, 128 + signal; -1: none yet, or unknown */
-	uint64_t limit_reached;	/* that run ended for want of memory: base/proc.h, sutra_proc_end */
+	struct sutra_supervised now;	/* pid and since_us are 0 unless it runs */
 	uint64_t rss_bytes, pss_bytes;	/* of its processes */
 	uint64_t cpu_us;		/* used by them since they began */
 };

@@ -171,17 +171,17 @@ static void add_docker(json_t *facts, const struct sutra_deployment *d, const st
 	json_object_set_new(facts, "listens",
 			    docker_listens(json_object_get(json_object_get(o, "NetworkSettings"), "Ports")));
 	json_object_set_new(facts, "log", docker_log(json_object_get(host, "LogConfig")));
-	add_docker_volumes(facts, json_object_get(o, "Mounts"), s->pid);
+	add_docker_volumes(facts, json_object_get(o, "Mounts"), s->now.pid);
 	json_decref(o);
 }
 
 json_t *sutra_facts_of(const struct sutra_deployment *d, const struct sutra_deployed *s)
 {
-	json_t *facts = json_pack("{s:b, s:I, s:I}", "running", s->pid > 0, "started",
-				  (json_int_t)(s->started_us / 1000000), "settled",
-				  (json_int_t)(s->started_us / 1000000 + (int64_t)(s->unit->start_period_ns / 1000000000)));
+	json_t *facts = json_pack("{s:b, s:I, s:I}", "running", s->now.pid > 0, "started",
+				  (json_int_t)(s->now.since_us / 1000000), "settled",
+				  (json_int_t)(s->now.since_us / 1000000 + (int64_t)(s->unit->start_period_ns / 1000000000)));
 
-	add_memory(facts, s->pid);
+	add_memory(facts, s->now.pid);
 	if (d->rt == &sutra_docker)
 		add_docker(facts, d, s);
 	else

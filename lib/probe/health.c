@@ -7,36 +7,19 @@
 #include "base/jsonio.h"
 #include "deploy/haproxy_csv.h"
 
-static enum sutra_probe_run run_of(const struct sutra_deployed *s)
-{
-	switch (s->state) {
-	case SUTRA_RUN_RUNNING:
-	case SUTRA_RUN_DONE:
-		return SUTRA_PROBE_RUNNING;
-	case SUTRA_RUN_EXITED:
-		return SUTRA_PROBE_RUN_EXITED;
-	case SUTRA_RUN_STOPPED:
-		return SUTRA_PROBE_RUN_STOPPED;
-	case SUTRA_RUN_UNKNOWN:
-		return SUTRA_PROBE_RUN_UNKNOWN;
-	default:
-		return SUTRA_PROBE_RUN_ABSENT;
-	}
-}
-
 static struct sutra_probe target_of(const struct sutra_deployed *s, uint64_t timeout_ns)
 {
-	int64_t age_us = sutra_clock_wall_us() - s->started_us;
+	int64_t age_us = sutra_clock_wall_us() - s->now.since_us;
 
 	return (struct sutra_probe){
 		.name = s->unit->name,
 		.url = s->state == SUTRA_RUN_DONE ? NULL : s->health_url,
 		.json = true,
 		.depends_on = (const char *const *)s->needs.items,
-		.run = run_of(s),
-		.last_exit = s->last_exit,
-		.limit_reached = s->limit_reached,
-		.in_start_period = s->started_us && age_us >= 0 &&
+		.run = s->state,
+		.last_exit = s->now.last_exit,
+		.limit_reached = s->now.limit_reached,
+		.in_start_period = s->now.since_us && age_us >= 0 &&
 				   (uint64_t)age_us * 1000 < s->unit->start_period_ns,
 		.timeout_ns = timeout_ns,
 	};

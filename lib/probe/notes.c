@@ -16,9 +16,9 @@ static void add_kills(const struct sutra_deployment *d, json_t *list)
 	for (size_t i = 0; i < d->n; i++) {
 		const struct sutra_deployed *s = &d->services[i];
 
-		if (s->state != SUTRA_RUN_RUNNING || (!s->limit_reached && (!s->restarts || s->last_exit <= 128)))
+		if (s->state != SUTRA_RUN_RUNNING || (!s->now.limit_reached && (!s->now.restarts || s->now.last_exit <= 128)))
 			continue;
-		sutra_proc_end(s->last_exit, s->limit_reached, words, sizeof(words));
+		sutra_proc_end(s->now.last_exit, s->now.limit_reached, words, sizeof(words));
 		json_array_append_new(list, json_sprintf("%s was started again after it was %s", s->unit->name, words));
 	}
 }

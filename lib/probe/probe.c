@@ -133,27 +133,28 @@ void sutra_probe_judge(struct sutra_probe *p, const struct sutra_fetch *f)
 static bool judge_run(struct sutra_probe *p)
 {
 	switch (p->run) {
-	case SUTRA_PROBE_RUN_ABSENT:
+	case SUTRA_RUN_ABSENT:
 		p->state = SUTRA_DOWN;
 		p->reason = SUTRA_PROBE_UNSUPERVISED;
 		return true;
-	case SUTRA_PROBE_RUN_STOPPED:
+	case SUTRA_RUN_STOPPED:
 		p->state = SUTRA_DOWN;
 		p->reason = SUTRA_PROBE_STOPPED;
 		return true;
-	case SUTRA_PROBE_RUN_EXITED:
+	case SUTRA_RUN_EXITED:
 		/* Exited is down even within the start period: this run cannot become ready. */
 		p->state = SUTRA_DOWN;
 		p->reason = SUTRA_PROBE_EXITED;
 		if (p->last_exit >= 0)
 			sutra_proc_end(p->last_exit, p->limit_reached, p->detail, sizeof(p->detail));
 		return true;
-	case SUTRA_PROBE_RUNNING:
-	case SUTRA_PROBE_RUN_UNKNOWN:
+	case SUTRA_RUN_RUNNING:
+	case SUTRA_RUN_DONE:
+	case SUTRA_RUN_UNKNOWN:
 		if (p->url)
 			return false;
-		p->state = p->run == SUTRA_PROBE_RUNNING ? SUTRA_UP : SUTRA_UNKNOWN;
-		p->reason = p->run == SUTRA_PROBE_RUNNING ? SUTRA_PROBE_OK : SUTRA_PROBE_NO_URL;
+		p->state = p->run == SUTRA_RUN_UNKNOWN ? SUTRA_UNKNOWN : SUTRA_UP;
+		p->reason = p->run == SUTRA_RUN_UNKNOWN ? SUTRA_PROBE_NO_URL : SUTRA_PROBE_OK;
 		return true;
 	}
 	return false;

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "deploy/deployment.h"
 
 enum sutra_probe_state {
 	SUTRA_UP,
@@ -41,9 +42,6 @@ enum sutra_probe_reason {
 #undef X
 };
 
-enum sutra_probe_run { SUTRA_PROBE_RUN_UNKNOWN, SUTRA_PROBE_RUNNING, SUTRA_PROBE_RUN_EXITED,
-		       SUTRA_PROBE_RUN_STOPPED, SUTRA_PROBE_RUN_ABSENT };
-
 struct sutra_probe {
 	/* asked */
 	const char *name;
@@ -51,7 +49,7 @@ struct sutra_probe {
 	bool json;				/* the answer must be a health document */
 	const char *contains;			/* the body must hold this; or NULL */
 	const char *const *depends_on;		/* names, NULL-terminated; or NULL */
-	enum sutra_probe_run run;		/* what the supervisor says */
+	enum sutra_run_state run;		/* what the supervisor says */
 	int last_exit;				/* of an exited process: code, 128 + signal, -1 unknown */
 	uint64_t limit_reached;			/* it ended for want of memory: base/proc.h, sutra_proc_end */
 	bool in_start_period;			/* not up means starting, not down */

@@ -39,15 +39,15 @@ void sutra_sample_service(struct sutra_snap_service *to, const struct sutra_depl
 	to->at_us = now_us;
 	to->latency_ms = p->total_ns ? (double)p->total_ns / 1e6 : -1;
 	to->uptime_s = p->uptime_seconds >= 0 ? p->uptime_seconds :
-		       s->started_us ? (double)(now_us - s->started_us) / 1e6 : -1;
-	to->cpu_us = s->pid ? (int64_t)s->cpu_us : -1;
+		       s->now.since_us ? (double)(now_us - s->now.since_us) / 1e6 : -1;
+	to->cpu_us = s->now.pid ? (int64_t)s->cpu_us : -1;
 	to->memory_at_us = sizes_us;
 	to->memory_bytes = s->pss_bytes ? (int64_t)s->pss_bytes : -1;
 	to->rss_bytes = s->rss_bytes ? (int64_t)s->rss_bytes : -1;
 	to->memory_limit = (int64_t)s->unit->memory_limit;
-	to->pid = s->pid ? (int64_t)s->pid : -1;
-	to->restarts = s->restarts;
-	to->last_exit = s->last_exit;
+	to->pid = s->now.pid ? (int64_t)s->now.pid : -1;
+	to->restarts = s->now.restarts;
+	to->last_exit = s->now.last_exit;
 }
 
 static void fill_replica(struct sutra_snap_replica *to, const struct sutra_haproxy_row *row)

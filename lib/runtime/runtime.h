@@ -47,8 +47,7 @@ struct sutra_awaited {
 	bool ready;
 	const char *reason;	/* closed list: exited, refused, status, first-byte-timeout ... */
 	char last_reply[320], probed[300];
-	int last_exit;		/* -1: none */
-	uint64_t limit_reached;
+	struct sutra_supervised now;	/* as it was observed last */
 	double took_s;
 };
 

@@ -153,10 +153,10 @@ static void slow_and_wrong_bodies_are_told(void **state)
 static void supervisor_settles_what_need_not_be_asked(void **state)
 {
 	struct sutra_probe p[] = {
-		{ .name = "a", .run = SUTRA_PROBE_RUN_EXITED, .last_exit = 137, .in_start_period = true },
-		{ .name = "b", .run = SUTRA_PROBE_RUN_STOPPED },
-		{ .name = "c", .run = SUTRA_PROBE_RUN_ABSENT },
-		{ .name = "d", .run = SUTRA_PROBE_RUNNING },
+		{ .name = "a", .run = SUTRA_RUN_EXITED, .last_exit = 137, .in_start_period = true },
+		{ .name = "b", .run = SUTRA_RUN_STOPPED },
+		{ .name = "c", .run = SUTRA_RUN_ABSENT },
+		{ .name = "d", .run = SUTRA_RUN_RUNNING },
 		{ .name = "e" },
 	};
 	struct sutra_err err;

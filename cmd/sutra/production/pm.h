@@ -13,17 +13,14 @@
 #include "base/histogram.h"
 #include "base/str.h"
 #include "check/alarm.h"
-
-struct pm_service {
-	char name[64];
-	bool up, down;		/* neither: starting or degraded */
-};
+#include "probe/health.h"
 
 /* What one interval showed. */
 struct pm_look {
 	int64_t wall_us;
-	struct pm_service *services;
-	size_t n, up, down;
+	struct sutra_deployment *d;	/* NULL: it cannot be looked at */
+	struct sutra_probe *probes;	/* one for each of d->services */
+	size_t n, up, down;		/* neither up nor down: starting or degraded */
 	bool gone;			/* there is no deployment to look at */
 	char trouble[256];		/* who is down and why; "" nobody */
 	unsigned asked, failed;		/* requests of this look */

@@ -13,45 +13,38 @@
 
 static const uint64_t PROBE_NS = 2000000000, REQUEST_NS = 5000000000;
 
-static void take_services(struct pm_look *k, const struct sutra_deployment *d, const struct sutra_probe *p)
+static void count_services(struct pm_look *k)
 {
 	size_t at = 0;
 
-	k->n = d->n;
-	k->services = xcalloc(d->n + 1, sizeof(*k->services));
-	for (size_t i = 0; i < d->n; i++) {
-		struct pm_service *s = &k->services[i];
+	k->n = k->d->n;
+	for (size_t i = 0; i < k->n; i++) {
+		const struct sutra_probe *p = &k->probes[i];
+		bool down = p->state == SUTRA_DOWN || (p->state == SUTRA_UNKNOWN && p->reason != SUTRA_FETCH_INTERNAL);
 
-		snprintf(s->name, sizeof(s->name), "%s", p[i].name);
-		s->up = p[i].state == SUTRA_UP;
-		s->down = p[i].state == SUTRA_DOWN || (p[i].state == SUTRA_UNKNOWN && p[i].reason != SUTRA_FETCH_INTERNAL);
-		k->up += s->up;
-		k->down += s->down;
+		k->up += p->state == SUTRA_UP;
+		k->down += down;
 		/* Root causes are enough to know; what follows from them is in the count. */
-		if (s->down && p[i].cause < 0 && at < sizeof(k->trouble))
-			at += (size_t)snprintf(k->trouble + at, sizeof(k->trouble) - at, "%s%s (%s)", at ? ", " : "",
-					       s->name, sutra_probe_reason_name(p[i].reason));
+		if (down && p->cause < 0 && at < sizeof(k->trouble))
+			at += (size_t)snprintf(k->trouble + at, sizeof(k->trouble) - at, "%s%s (%s)", at ? ", " : "", p->name,
+					       sutra_probe_reason_name(p->reason));
 	}
 }
 
 static void look_at_services(struct pm_looker *l, struct pm_look *k)
 {
-	struct sutra_deployment *d;
-	struct sutra_probe *p;
 	struct sutra_err err;
 
-	if (sutra_deployment_load(l->state_dir, &d, &err)) {
+	if (sutra_deployment_load(l->state_dir, &k->d, &err)) {
 		k->gone = true;
 		snprintf(k->trouble, sizeof(k->trouble), "%.250s", err.message);
 		return;
 	}
-	p = xcalloc(d->n + 1, sizeof(*p));
-	if (!sutra_health_probe(d, PROBE_NS, p, &err))
-		take_services(k, d, p);
+	k->probes = xcalloc(k->d->n + 1, sizeof(*k->probes));
+	if (!sutra_health_probe(k->d, PROBE_NS, k->probes, &err))
+		count_services(k);
 	else
 		snprintf(k->trouble, sizeof(k->trouble), "%.250s", err.message);
-	sutra_free(p);
-	sutra_deployment_free(d);
 }
 
 /* Requests one after the other, past the cache: they neither count in its hit rate nor gain by it. */
@@ -117,7 +110,7 @@ void pm_look(struct pm_looker *l, struct pm_look *ret)
 	*ret = (struct pm_look){ .wall_us = sutra_clock_wall_us(), .p50_ms = -1, .p95_ms = -1, .hit_percent = -1 };
 	look_at_services(l, ret);
 	read_caches(l, ret);
-	if (!ret->services || !l->requests)
+	if (!ret->n || !l->requests)
 		return;
 	if (sutra_gateway_url(NULL, &base, &err)) {
 		ret->asked = ret->failed = 1;
@@ -130,6 +123,6 @@ void pm_look(struct pm_looker *l, struct pm_look *ret)
 
 void pm_look_release(struct pm_look *k)
 {
-	sutra_free(k->services);
-	k->services = NULL;
+	sutra_free(k->probes);
+	sutra_deployment_free(k->d);
 }

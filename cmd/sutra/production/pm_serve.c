@@ -112,8 +112,8 @@ static void write_metrics(struct sutra_buf *b, const struct pm_look *k, const st
 		sutra_buf_adds(b, "# HELP sutra_monitor_service_up 1 up, 0 anything else\n"
 				  "# TYPE sutra_monitor_service_up gauge\n");
 	for (size_t i = 0; i < k->n; i++)
-		sutra_buf_addf(b, "sutra_monitor_service_up{service=\"%s\"} %d\n", k->services[i].name,
-			       k->services[i].up);
+		sutra_buf_addf(b, "sutra_monitor_service_up{service=\"%s\"} %d\n", k->probes[i].name,
+			       k->probes[i].state == SUTRA_UP);
 	sutra_buf_adds(b, "# HELP sutra_monitor_alert 1 while it is raised\n# TYPE sutra_monitor_alert gauge\n");
 	for (int i = 0; i < PM_KINDS; i++)
 		sutra_buf_addf(b, "sutra_monitor_alert{alert=\"%s\"} %d\n", pm_kind_name((enum pm_kind)i),

@@ -80,7 +80,7 @@ static int kill_service(void *user, const char *service, int sig, struct sutra_e
 	rc = rc ? rc : sutra_deployment_kill(c->d, service, sig, err);
 
 	if (s && (sig == SIGKILL || sig == SIGTERM))
-		c->killed[s - c->d->services] = s->pid;
+		c->killed[s - c->d->services] = s->now.pid;
 	return rc;
 }
 
@@ -89,7 +89,7 @@ static int stand_in(void *user, const char *service, bool on, struct sutra_err *
 	struct validate_env *c = user;
 	const struct sutra_deployed *s = sutra_deployment_find(c->d, service);
 
-	c->killed[s - c->d->services] = s->pid;
+	c->killed[s - c->d->services] = s->now.pid;
 	return on ? c->d->rt->stand_in(c->d->state_dir, service, s->unit->address, c->handle, err) :
 		    c->d->rt->stand_down(c->d->state_dir, service, c->handle, err);
 }
@@ -104,8 +104,8 @@ static int wait_healthy(void *user, const char *service, uint64_t limit_ns, stru
 
 	for (;;) {
 		sutra_deployment_refresh(c->d);
-		a.restarts = s->restarts;	/* the kill itself is no sign of a start that failed */
-		if (s->pid && s->pid != c->killed[s - c->d->services])
+		a.restarts = s->now.restarts;	/* the kill itself is no sign of a start that failed */
+		if (s->now.pid && s->now.pid != c->killed[s - c->d->services])
 			return sutra_await(c->d->rt, c->d->state_dir, &a, 1, limit_ns, NULL, NULL, err);
 		if (sutra_clock_ns() >= until)
 			return sutra_fail(err, SUTRA_E_TIMEOUT, "%s was not started again", service);
@@ -177,7 +177,7 @@ static const char *stats_url(const struct sutra_deployment *d, const char *servi
 static char *metrics_url(const struct sutra_deployment *d, const struct sutra_deployed *s)
 {
 	const char *stats = stats_url(d, s->unit->name), *beside = stats ? stats : s->health_url;
-	const char *slash = beside && s->pid ? strrchr(beside, '/') : NULL;
+	const char *slash = beside && s->now.pid ? strrchr(beside, '/') : NULL;
 
 	return slash ? xasprintf("%.*s/metrics", (int)(slash - beside), beside) : NULL;
 }
@@ -193,9 +193,7 @@ static void find_services(struct validate_env *c)
 	for (size_t i = 0; i < c->d->n; i++) {
 		const struct sutra_deployed *s = &c->d->services[i];
 
-		c->services[i] = (struct sutra_check_service){ s->unit->name, s->unit->program, metrics_url(c->d, s),
-							       stats_url(c->d, s->unit->name), s->unit->published,
-							       s->unit->memory_limit };
+		c->services[i] = (struct sutra_check_service){ s->unit, metrics_url(c->d, s), stats_url(c->d, s->unit->name) };
 	}
 	c->replicas = xcalloc(c->d->n + 1, sizeof(*c->replicas));
 	c->replica_names = xcalloc(c->d->n + 1, sizeof(*c->replica_names));
