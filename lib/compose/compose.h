@@ -1,5 +1,5 @@
 /*
- * compose - a compose file as a model: what lib/stack plans and runtimes run.
+ * compose - a compose file as a model: what is planned and what runtimes run.
  *
  * Read by libfyaml (YAML 1.2; anchors, aliases and merge keys resolved), values
  * interpolated, then checked: a key that is not known here is an error with file and line,

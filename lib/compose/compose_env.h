@@ -1,4 +1,4 @@
-/* compose_env - environment and env_file of a service. Internal to lib/stack. */
+/* compose_env - environment and env_file of a service. Internal to lib/compose. */
 #ifndef SUTRA_COMPOSE_COMPOSE_ENV_H
 #define SUTRA_COMPOSE_COMPOSE_ENV_H
 

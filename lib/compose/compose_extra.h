@@ -1,5 +1,5 @@
 /* compose_extra - keys of a service that only manifests act on: hardening, and x-sutra-*.
- * Internal to lib/stack; rows of compose_service.c's table. */
+ * Internal to lib/compose; rows of compose_service.c's table. */
 #ifndef SUTRA_COMPOSE_COMPOSE_EXTRA_H
 #define SUTRA_COMPOSE_COMPOSE_EXTRA_H
 

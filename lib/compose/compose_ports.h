@@ -1,4 +1,4 @@
-/* compose_ports - ports and expose of a service. Internal to lib/stack. */
+/* compose_ports - ports and expose of a service. Internal to lib/compose. */
 #ifndef SUTRA_COMPOSE_COMPOSE_PORTS_H
 #define SUTRA_COMPOSE_COMPOSE_PORTS_H
 

@@ -1,5 +1,5 @@
 /* compose_reader - YAML nodes with places: what compose.c and its parts read through.
- * Internal to lib/stack. */
+ * Internal to lib/compose. */
 #ifndef SUTRA_COMPOSE_COMPOSE_READER_H
 #define SUTRA_COMPOSE_COMPOSE_READER_H
 

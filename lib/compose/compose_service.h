@@ -1,4 +1,4 @@
-/* compose_service - one service of a compose file. Internal to lib/stack. */
+/* compose_service - one service of a compose file. Internal to lib/compose. */
 #ifndef SUTRA_COMPOSE_COMPOSE_SERVICE_H
 #define SUTRA_COMPOSE_COMPOSE_SERVICE_H
 

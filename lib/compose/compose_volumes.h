@@ -1,4 +1,4 @@
-/* compose_volumes - volumes of a service. Internal to lib/stack. */
+/* compose_volumes - volumes of a service. Internal to lib/compose. */
 #ifndef SUTRA_COMPOSE_COMPOSE_VOLUMES_H
 #define SUTRA_COMPOSE_COMPOSE_VOLUMES_H
 

@@ -123,7 +123,7 @@ enum sutra_applied sutra_apply(struct sutra_apply *a, struct sutra_err *err)
 	a->failed(d, since, err);
 	if (rc == SUTRA_E_INTERRUPTED || (d->stop && *d->stop))	/* Ctrl-C reaches Compose too, which fails then */
 		return SUTRA_APPLY_STOPPED;
-	if (rt->reach && rt->reach(err)) {	/* that is why, and there is no way back now */
+	if (rt->ping && rt->ping(err)) {	/* that is why, and there is no way back now */
 		d->failed.unit = NULL;
 		a->failed(d, since, err);
 		return SUTRA_APPLY_FAILED;

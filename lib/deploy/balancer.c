@@ -14,7 +14,7 @@
 
 enum { POLL_MS = 50, MAX_URL = 2048 };
 
-/* Where the port of its health check is published; NULL: it is not. */
+/* The published port of its health check; NULL: it is not published. */
 static const struct sutra_port *stats_port(const struct sutra_unit *u, const struct sutra_service *s)
 {
 	const char *colon = u->health_url ? strrchr(u->health_url, ':') : NULL;

@@ -1,6 +1,6 @@
 /*
- * balancer - the HAProxies of a stack: which replicas stand behind each, where its statistics
- * are, and waiting for what it says of a server (CSV, by column name).
+ * balancer - the HAProxies of a stack: the replicas behind each, the address of its statistics, and waiting
+ * for a state of a server in them (CSV, by column name).
  */
 #ifndef SUTRA_DEPLOY_BALANCER_H
 #define SUTRA_DEPLOY_BALANCER_H
@@ -17,7 +17,7 @@ struct sutra_balancer {
 	char *group;	/* ml-base: its backend has the group's name, its servers the services' */
 	char *stats;	/* "127.0.0.1:8404", where its statistics are published */
 	bool credentials;	/* they ask for some */
-	char *csv;	/* URL of its statistics, with credentials where it wants some: not for display */
+	char *csv;	/* URL of its statistics, with the credentials if it asks for some: not for display */
 };
 
 /* The balancers of a stack: units that run haproxy, the group of the first service each depends on, and the
@@ -28,7 +28,7 @@ void sutra_balancers_make(const struct sutra_unit *units, size_t n, const struct
 char *sutra_balancer_url(const char *state_dir, const struct sutra_balancer *b);
 void sutra_balancer_release(struct sutra_balancer *b);
 void sutra_balancers_free(struct sutra_balancer *list, size_t n);
-/* Of the balancer in front of a group, or NULL. */
+/* The csv of the balancer in front of a group, or NULL. */
 const char *sutra_balancers_csv(const struct sutra_balancer *list, size_t n, const char *group);
 
 /* Whether its statistics can be had: not while it runs on another port or with other credentials. */

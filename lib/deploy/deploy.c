@@ -19,7 +19,7 @@
 
 #define DRAIN_NS 30000000000u
 #define READY_NS 2000000000u
-#define PATIENCE_NS 8000000000u	/* with what should serve and does not, before it is restarted */
+#define HEAL_NS 8000000000u	/* what should serve and does not is restarted after it */
 
 void sutra_profiles_of(struct sutra_config *config, struct sutra_strv *ret)
 {
@@ -175,7 +175,7 @@ static int start_units(const struct apply *a, struct sutra_awaited *list, size_t
 	return rc ? rc : sutra_record_save(a->scene.state_dir, a->record, a->err);
 }
 
-static void tell(const struct apply *a, const struct sutra_step *s)
+static void announce(const struct apply *a, const struct sutra_step *s)
 {
 	if (a->deploy->step)
 		a->deploy->step(s);
@@ -193,7 +193,7 @@ static int stop_one(const struct apply *a, const struct sutra_step *s)
 {
 	int rc;
 
-	tell(a, s);
+	announce(a, s);
 	a->deploy->touched = true;
 	rc = a->d->rt->remove(a->scene.state_dir, s->name, a->err);
 	if (rc)
@@ -202,7 +202,7 @@ static int stop_one(const struct apply *a, const struct sutra_step *s)
 	return sutra_record_save(a->scene.state_dir, a->record, a->err);
 }
 
-/* Whether all that u waits for (conditions other than "started") is already through. */
+/* Whether every condition of u's depends_on is met. */
 static bool may_start(const struct apply *a, const struct sutra_unit *u, const bool *started,
 		      const bool *healthy)
 {
@@ -217,13 +217,13 @@ static bool may_start(const struct apply *a, const struct sutra_unit *u, const b
 	return true;
 }
 
-/* One that takes over an address comes last: what gives it up serves until then. */
+/* A unit that takes over an address starts last: the service that has the address serves until then. */
 static bool may_take_over(const struct apply *a, const struct sutra_step *s, const bool *healthy)
 {
-	for (size_t i = 0; sutra_plan_giver(a->plan, s) && i < a->plan->n; i++) {
+	for (size_t i = 0; sutra_plan_predecessor(a->plan, s) && i < a->plan->n; i++) {
 		const struct sutra_step *other = &a->plan->steps[i];
 
-		if (other->action == SUTRA_START && !healthy[i] && !sutra_plan_giver(a->plan, other))
+		if (other->action == SUTRA_START && !healthy[i] && !sutra_plan_predecessor(a->plan, other))
 			return false;
 	}
 	return true;
@@ -244,7 +244,7 @@ static size_t next_wave(const struct apply *a, bool *started, const bool *health
 			if (s->action != SUTRA_START || started[i] || !may_start(a, s->unit, started, healthy) ||
 			    !may_take_over(a, s, healthy))
 				continue;
-			tell(a, s);
+			announce(a, s);
 			wave[n++] = awaited_of(s->unit);
 			started[i] = more = true;
 		}
@@ -252,15 +252,15 @@ static size_t next_wave(const struct apply *a, bool *started, const bool *health
 	return n;
 }
 
-/* What the wave takes addresses from is stopped now. */
-static int stop_givers(const struct apply *a, const struct sutra_awaited *wave, size_t n)
+/* Stops the services whose addresses the wave takes over. */
+static int stop_predecessors(const struct apply *a, const struct sutra_awaited *wave, size_t n)
 {
 	int rc = 0;
 
 	for (size_t i = 0; i < n && !rc; i++) {
-		const struct sutra_step *giver = sutra_plan_giver(a->plan, step_of(a, wave[i].unit->name));
+		const struct sutra_step *old = sutra_plan_predecessor(a->plan, step_of(a, wave[i].unit->name));
 
-		rc = giver ? stop_one(a, giver) : 0;
+		rc = old ? stop_one(a, old) : 0;
 	}
 	return rc;
 }
@@ -273,7 +273,7 @@ static int start_all(const struct apply *a)
 	int rc = 0;
 
 	while (!rc && !(rc = interrupted(a)) && (n = next_wave(a, started, healthy, wave))) {
-		rc = stop_givers(a, wave, n);
+		rc = stop_predecessors(a, wave, n);
 		rc = rc ? rc : start_units(a, wave, n);
 		rc = rc ? rc : wait_for(a, wave, n, a->deploy->ready);
 		memcpy(healthy, started, a->plan->n);
@@ -293,7 +293,7 @@ static const char *csv_of(const struct apply *a, const struct sutra_unit *u)
 					    NULL;
 }
 
-/* A replica that is started is of use once its balancer says so. */
+/* A started replica is ready once its balancer reports it as UP. */
 static int wait_balanced(const struct apply *a, const struct sutra_unit *u)
 {
 	const char *csv = csv_of(a, u);
@@ -311,7 +311,7 @@ static int wait_all_balanced(const struct apply *a)
 	return rc;
 }
 
-/* Before a replica goes: its balancer sends it nothing new, and it has finished what it had. */
+/* Before a replica is replaced: its balancer sends it nothing new, and its requests are finished. */
 static int drain(const struct apply *a, const struct sutra_unit *u)
 {
 	const char *csv = csv_of(a, u);
@@ -323,7 +323,7 @@ static int drain(const struct apply *a, const struct sutra_unit *u)
 	return rc ? rc : sutra_balancer_wait_drained(csv, u->group, u->name, DRAIN_NS, a->deploy->stop, a->err);
 }
 
-/* One service after the other; a replica must be up in the balancer before the next goes. */
+/* One service after the other; a replica must be up in the balancer before the next is replaced. */
 static int replace_one(const struct apply *a, const struct sutra_step *s)
 {
 	struct sutra_awaited w = awaited_of(s->unit);
@@ -331,14 +331,14 @@ static int replace_one(const struct apply *a, const struct sutra_step *s)
 
 	a->replaced[s - a->plan->steps] = true;
 	if (!rc)
-		tell(a, s);
+		announce(a, s);
 	rc = rc ? rc : drain(a, s->unit);
 	rc = rc ? rc : start_units(a, &w, 1);
 	rc = rc ? rc : wait_for(a, &w, 1, a->deploy->ready);
 	return rc ? rc : wait_balanced(a, s->unit);
 }
 
-/* Balancers that answer neither where nor to whom they will: their port or credentials change, and
+/* Replaces balancers whose port or credentials change: their new statistics do not answer yet, and
  * nothing can be waited for in them until they are replaced. */
 static int replace_mute_balancers(const struct apply *a)
 {
@@ -359,7 +359,7 @@ static int replace_all(const struct apply *a)
 {
 	int rc = 0;
 
-	/* Replicas first: what stands in front of them retries meanwhile. */
+	/* Replicas first: the balancer in front of them retries meanwhile. */
 	for (int replicas = 1; replicas >= 0; replicas--) {
 		for (size_t i = 0; i < a->plan->n && !rc; i++) {
 			const struct sutra_step *s = &a->plan->steps[i];
@@ -381,7 +381,7 @@ static int restart_kept(const struct apply *a, const struct sutra_unit *u, const
 	rc = rc ? rc : sutra_deployment_load(a->scene.state_dir, &d, a->err);
 	if (rc)
 		return rc;
-	tell(a, &step);
+	announce(a, &step);
 	a->deploy->healed++;
 	rc = sutra_deployment_restart(d, u->name, a->deploy->timeout_ns, a->err);
 	sutra_deployment_free(d);
@@ -409,22 +409,26 @@ static bool is_drained(const char *health_url)
 	return drained;
 }
 
+static uint64_t heal_limit(const struct apply *a)
+{
+	return a->deploy->timeout_ns / 2 < HEAL_NS ? a->deploy->timeout_ns / 2 : HEAL_NS;
+}
+
 /* A replica that is well and that its balancer does not use. */
 static int heal_replica(const struct apply *a, const struct sutra_unit *u, const char *health_url)
 {
 	const char *csv = csv_of(a, u);
-	uint64_t patience = a->deploy->timeout_ns / 2 < PATIENCE_NS ? a->deploy->timeout_ns / 2 : PATIENCE_NS;
 	int rc;
 
 	if (!csv)
 		return 0;
 	if (is_drained(health_url))
 		return restart_kept(a, u, "it was drained and left so");
-	rc = sutra_balancer_wait_up(csv, u->group, u->name, patience, a->deploy->stop, a->err);
+	rc = sutra_balancer_wait_up(csv, u->group, u->name, heal_limit(a), a->deploy->stop, a->err);
 	return rc == SUTRA_E_TIMEOUT ? restart_kept(a, u, "its balancer does not use it") : rc;
 }
 
-/* What is not touched; how many. */
+/* The units that the plan keeps; returns how many. */
 static size_t kept_of(const struct apply *a, struct sutra_awaited *kept)
 {
 	size_t n = 0;
@@ -435,13 +439,12 @@ static size_t kept_of(const struct apply *a, struct sutra_awaited *kept)
 	return n;
 }
 
-/* What stays must serve before others are taken out: what does not answer is restarted. */
+/* The kept units must serve before others are replaced: one that does not answer is restarted. */
 static int heal_kept(const struct apply *a)
 {
 	struct sutra_awaited *kept = xcalloc(a->plan->n + 1, sizeof(*kept));
-	uint64_t patience = a->deploy->timeout_ns / 2 < PATIENCE_NS ? a->deploy->timeout_ns / 2 : PATIENCE_NS;
 	size_t n = kept_of(a, kept);
-	int rc = n ? sutra_await(a->d->rt, a->scene.state_dir, kept, n, patience, NULL, a->deploy->stop, a->err) : 0;
+	int rc = n ? sutra_await(a->d->rt, a->scene.state_dir, kept, n, heal_limit(a), NULL, a->deploy->stop, a->err) : 0;
 
 	if (rc == SUTRA_E_TIMEOUT) {
 		rc = 0;
@@ -454,7 +457,7 @@ static int heal_kept(const struct apply *a)
 	return rc;
 }
 
-/* What is not touched must be healthy too, or the stack is not. */
+/* The kept units must be healthy too, or the deploy has failed. */
 static int wait_kept(const struct apply *a)
 {
 	struct sutra_awaited *kept = xcalloc(a->plan->n + 1, sizeof(*kept));
@@ -465,11 +468,11 @@ static int wait_kept(const struct apply *a)
 	return rc;
 }
 
-/* Whether it was stopped before, for what takes its address over. */
-static bool is_giver(const struct sutra_plan *plan, const struct sutra_step *s)
+/* Whether it was stopped already because a started unit takes its address over. */
+static bool is_predecessor(const struct sutra_plan *plan, const struct sutra_step *s)
 {
 	for (size_t i = 0; i < plan->n; i++)
-		if (sutra_plan_giver(plan, &plan->steps[i]) == s)
+		if (sutra_plan_predecessor(plan, &plan->steps[i]) == s)
 			return true;
 	return false;
 }
@@ -479,12 +482,12 @@ static int stop_all(const struct apply *a)
 	int rc = 0;
 
 	for (size_t i = 0; i < a->plan->n && !rc; i++)
-		if (a->plan->steps[i].action == SUTRA_STOP && !is_giver(a->plan, &a->plan->steps[i]))
+		if (a->plan->steps[i].action == SUTRA_STOP && !is_predecessor(a->plan, &a->plan->steps[i]))
 			rc = stop_one(a, &a->plan->steps[i]);
 	return rc;
 }
 
-/* Nothing is to change: is everything well? */
+/* The plan has no changes: checks and heals the kept units. */
 static int check_kept(struct apply *a)
 {
 	int rc;
@@ -501,7 +504,7 @@ static void make_starts(struct apply *a)
 		const struct sutra_step *s = &a->plan->steps[i];
 
 		if (s->action == SUTRA_START)
-			a->scene.starts[a->scene.n_starts++] = (struct sutra_start){ s->unit, sutra_plan_giver(a->plan, s) };
+			a->scene.starts[a->scene.n_starts++] = (struct sutra_start){ s->unit, sutra_plan_predecessor(a->plan, s) };
 	}
 }
 
@@ -535,7 +538,7 @@ int sutra_deploy_apply(struct sutra_deploy *deploy, struct sutra_err *err)
 	rc = rc ? rc : heal_kept(&a);
 	rc = rc ? rc : replace_all(&a);
 	rc = rc ? rc : wait_kept(&a);
-	rc = rc ? rc : stop_all(&a);	/* last: nobody uses them any more */
+	rc = rc ? rc : stop_all(&a);	/* last: no service uses them any more */
 	if (!rc && !generation)
 		rc = sutra_generation_commit(state_dir, a.record, &generation, err);
 	if (!rc) {

@@ -1,8 +1,8 @@
 /*
- * deploy - settings to a running stack: config, compose model, units, plan, native runtime.
+ * deploy - makes the stack that settings ask for, and carries out the plan that leads to it.
  *
  * The record (<state>/deployment.json) is written again after every change, so that an
- * interrupted deploy leaves the truth behind and the next one, or down, finishes the work.
+ * interrupted deploy leaves a true record, and the next deploy, or down, finishes the work.
  */
 #ifndef SUTRA_DEPLOY_DEPLOY_H
 #define SUTRA_DEPLOY_DEPLOY_H
@@ -16,7 +16,7 @@
 #include "deploy/plan.h"
 #include "runtime/runtime.h"
 
-/* Where the parts of a stack come from. */
+/* The sources of a stack's parts. */
 struct sutra_parts {
 	const char *data_dir;		/* compose/docker-compose.yml */
 	const char *program_dir;	/* NULL: the daemons beside this command */
@@ -47,7 +47,7 @@ struct sutra_deploy {
 	size_t healed;			/* services of the plan's "keep" that had to be restarted */
 };
 
-/* Carries the plan out. On failure the record tells how far it came. */
+/* Carries the plan out. After a failure the record holds what was done until then. */
 int sutra_deploy_apply(struct sutra_deploy *deploy, struct sutra_err *err);
 /* Ends everything that is deployed; stored data and generations stay unless volumes. *ret_n services,
  * *ret_killed by force. */

@@ -16,7 +16,7 @@
 #include "runtime/runit.h"
 #include "runtime/runtime.h"
 
-#define PATIENCE_NS 10000000000u	/* with a restart in place, before it is killed */
+#define IN_PLACE_NS 10000000000u	/* a restart in place that takes longer becomes a kill */
 
 char *sutra_state_dir(void)
 {
@@ -78,7 +78,7 @@ int sutra_deployment_load(const char *state_dir, struct sutra_deployment **ret, 
 		return rc;
 	rt = sutra_runtime_named(r->runtime);
 	rt = rt ? rt : &sutra_native;
-	rc = rt->reach ? rt->reach(err) : 0;
+	rc = rt->ping ? rt->ping(err) : 0;
 	if (rc) {
 		sutra_record_free(r);
 		return rc;
@@ -204,7 +204,7 @@ static void refresh(struct sutra_deployment *d, bool sizes)
 		struct sutra_deployed *s = &d->services[i];
 		const struct sutra_supervised *now = &all[i];
 
-		if (now->unknown)	/* what was known stays; nor will it answer about the others */
+		if (now->unknown)	/* the old values stay; it will not answer about the others either */
 			break;
 		set_addresses(s, now->ip);
 		s->state = !now->supervised ? SUTRA_RUN_ABSENT :
@@ -250,13 +250,13 @@ int sutra_deployment_restart(struct sutra_deployment *d, const char *name, uint6
 	if (csv && d->rt->drain) {
 		rc = d->rt->drain(d->state_dir, name, err);
 		rc = rc ? rc : sutra_balancer_wait_drained(csv, s->unit->group, name, timeout_ns / 2, NULL, err);
-		if (rc == SUTRA_E_TIMEOUT)	/* what it still holds is tried again elsewhere */
+		if (rc == SUTRA_E_TIMEOUT)	/* the balancer retries its remaining requests elsewhere */
 			rc = 0;
 	}
 	rc = rc ? rc : d->rt->restart(d->state_dir, &a, err);
-	first = timeout_ns < 2 * PATIENCE_NS ? timeout_ns / 2 : PATIENCE_NS;
+	first = timeout_ns < 2 * IN_PLACE_NS ? timeout_ns / 2 : IN_PLACE_NS;
 	rc = rc ? rc : sutra_await(d->rt, d->state_dir, &a, 1, first, NULL, NULL, err);
-	if (rc == SUTRA_E_TIMEOUT) {	/* it does not even hear: the supervisor starts another */
+	if (rc == SUTRA_E_TIMEOUT) {	/* it ignores the signal: the supervisor starts another process */
 		sutra_deployment_refresh(d);
 		a.in_place = false;
 		a.old_pid = s->now.pid;

@@ -1,6 +1,6 @@
 /*
- * deployment - what runs where: the record `sutra deploy` leaves, joined with what the
- * supervisor says now. status, logs, restart, validate-scaling and monitor start here.
+ * deployment - the record of a deploy and the present state of each service as its supervisor reports
+ * it. status, logs, restart, validate-scaling and monitor start here.
  */
 #ifndef SUTRA_DEPLOY_DEPLOYMENT_H
 #define SUTRA_DEPLOY_DEPLOYMENT_H
@@ -56,8 +56,8 @@ void sutra_deployment_free(struct sutra_deployment *d);
 const struct sutra_deployed *sutra_deployment_find(const struct sutra_deployment *d, const char *name);
 /* URL of the statistics of the balancer in front of a group of replicas, or NULL. */
 const char *sutra_deployment_csv(const struct sutra_deployment *d, const char *group);
-/* Reads the supervisor's and /proc's live part again; from where the runtime does not answer, what was
- * known stays. */
+/* Reads the live part again from the supervisor and /proc. From the first service about which the runtime
+ * does not answer, the old values stay. */
 void sutra_deployment_refresh(struct sutra_deployment *d);
 /* The same, but memory and limits stay as they were read last: they cost the kernel most. */
 void sutra_deployment_refresh_state(struct sutra_deployment *d);

@@ -25,7 +25,7 @@ static void add_memory(json_t *facts, pid_t pid)
 							       (json_int_t)m.used, "oom_kills", (json_int_t)m.oom_kills));
 }
 
-/* A persistent folder: as the service names it, looked at through `here`. */
+/* Adds a persistent folder: path is the service's name of it, here the path from this process. */
 static void add_volume(json_t *facts, const char *path, const char *here)
 {
 	json_t *list = json_object_get(facts, "volumes");

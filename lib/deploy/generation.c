@@ -59,7 +59,7 @@ static json_t *describe(struct sutra_config *config, const struct sutra_desired 
 	return doc;
 }
 
-/* Without its image a generation would start what the name means by then. */
+/* Keeps the images: their names may mean others when the generation starts again. */
 static int keep_images(const struct sutra_desired *d, const char *state_dir, struct sutra_err *err)
 {
 	int rc = 0;
@@ -146,7 +146,7 @@ int sutra_generation_prepare(const char *state_dir, struct sutra_config *config,
 	return rc;
 }
 
-/* The stack's image tags that no generation names: also what a deploy has left that failed. */
+/* Removes the stack's image tags that no generation names, those of a failed deploy too. */
 static void release_tags(const char *state_dir)
 {
 	json_t *named = json_object(), *image;
@@ -169,8 +169,7 @@ static void release_tags(const char *state_dir)
 	sutra_free(list);
 }
 
-/* All but the newest, and those that are in use. What cannot be removed now is tried again by
- * the next deploy. */
+/* Removes all but the newest and those in use. The next deploy tries again what cannot be removed now. */
 static void prune(const char *state_dir, const struct sutra_record *record)
 {
 	int *list;

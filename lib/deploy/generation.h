@@ -1,5 +1,5 @@
 /*
- * generation - what a deploy needs to be done again: <state>/generations/<number>/.
+ * generation - the parts of a deploy, so that it can be repeated: <state>/generations/<number>/.
  *
  * A deploy that came to its end leaves its settings (without secrets), its compose folder and
  * the programs it started (natively; images are tagged instead), so that a later one that

@@ -54,7 +54,7 @@ static bool same_image(const char *a, const char *b)
 	return id_a && id_b && !strcmp(id_a, id_b);
 }
 
-/* A container that is not the one deploy made, or not with the limits it was made with. */
+/* Whether deploy made another container than the present one, or one with another memory limit. */
 static bool changed_by_hand(const struct sutra_unit *u, const struct sutra_unit *old,
 			    const struct sutra_supervised *now)
 {
@@ -106,7 +106,7 @@ static void plan_unit(const struct sutra_unit *u, const struct sutra_record *rec
 	}
 }
 
-/* What the record has and the edition has not. */
+/* A recorded unit that the edition lacks. */
 static void plan_surplus(const struct sutra_unit *u, bool prune, struct sutra_step *step)
 {
 	*step = (struct sutra_step){ .action = prune ? SUTRA_STOP : SUTRA_LEAVE,
@@ -135,14 +135,14 @@ static const struct sutra_step *holder_of(const struct sutra_plan *p, const stru
 	return NULL;
 }
 
-const struct sutra_step *sutra_plan_giver(const struct sutra_plan *p, const struct sutra_step *step)
+const struct sutra_step *sutra_plan_predecessor(const struct sutra_plan *p, const struct sutra_step *step)
 {
 	const struct sutra_step *s = holder_of(p, step);
 
 	return s && s->action == SUTRA_STOP ? s : NULL;
 }
 
-/* A service that is left may not stand where one of the edition is to listen. */
+/* A service that is left may not hold an address that a unit of the edition needs. */
 static int check_left(const struct sutra_plan *p, struct sutra_err *err)
 {
 	for (size_t i = 0; i < p->n; i++) {

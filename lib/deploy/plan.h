@@ -1,5 +1,5 @@
 /*
- * plan - what a deploy would do, as data: desired units against the record and what runs.
+ * plan - the steps of a deploy: desired units compared with the record and with what runs.
  */
 #ifndef SUTRA_DEPLOY_PLAN_H
 #define SUTRA_DEPLOY_PLAN_H
@@ -11,7 +11,7 @@
 #include "runtime/runtime.h"
 
 enum sutra_action { SUTRA_KEEP, SUTRA_START, SUTRA_REPLACE, SUTRA_STOP,
-		    SUTRA_LEAVE };	/* runs, is no part of the edition, and nobody asked to stop it */
+		    SUTRA_LEAVE };	/* runs, is not in the edition, and --prune was not given */
 
 struct sutra_step {
 	enum sutra_action action;
@@ -20,7 +20,7 @@ struct sutra_step {
 	char *cause;	/* "not deployed", "MATRYOSHKA_DIM changed", "not running", "not in the edition" */
 	char *field, *old_value, *new_value;	/* the first changed field; or NULL */
 	char *old_hash;		/* of what is recorded; NULL: nothing is */
-	char *published;	/* of what is stopped or left: the address it holds; or NULL */
+	char *published;	/* of a stopped or left service: the address it holds; or NULL */
 };
 
 struct sutra_plan {
@@ -36,7 +36,7 @@ int sutra_plan_make(const struct sutra_runtime *rt, const struct sutra_unit *uni
 		    const struct sutra_record *record, const char *state_dir, bool prune, struct sutra_plan *ret,
 		    struct sutra_err *err);
 /* The service that is stopped so that this step's unit gets its published address; NULL: none. */
-const struct sutra_step *sutra_plan_giver(const struct sutra_plan *p, const struct sutra_step *step);
+const struct sutra_step *sutra_plan_predecessor(const struct sutra_plan *p, const struct sutra_step *step);
 /* [{"service", "action", "cause", "field", "old", "new", "from", "to"}]: from and to are hashes. */
 json_t *sutra_plan_steps(const struct sutra_plan *p);
 void sutra_plan_release(struct sutra_plan *p);

@@ -1,5 +1,5 @@
 /*
- * manifest_model - services of a compose file as an orchestrator counts them. Internal to lib/stack:
+ * manifest_model - services of a compose file as an orchestrator counts them. Internal to lib/manifest:
  * what manifest_swarm.c and the manifest_kube files share.
  */
 #ifndef SUTRA_MANIFEST_MANIFEST_MODEL_H

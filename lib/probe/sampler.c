@@ -126,7 +126,7 @@ static int look_up(struct sutra_sampler *s, struct sutra_err *err)
 
 	sutra_free(path);
 	s->lost[0] = '\0';
-	if (same && s->d->rt->reach && s->d->rt->reach(err)) {
+	if (same && s->d->rt->ping && s->d->rt->ping(err)) {
 		/* The addresses are known: the services can still be probed. */
 		SAMPLE_COPY(s->lost, err->message);
 		return 0;

@@ -27,11 +27,11 @@
 
 enum { UP_WORDS = 16, STOP_GRACE_S = 15 };	/* of compose_up's command, without profiles and services */
 
-static int reach(struct sutra_err *err) { return sutra_engine_call("GET", "/version", NULL, NULL, err); }
+static int ping(struct sutra_err *err) { return sutra_engine_call("GET", "/version", NULL, NULL, err); }
 
 bool sutra_docker_answers(void)
 {
-	return !reach(NULL);
+	return !ping(NULL);
 }
 
 /* "docker compose" (v2) or docker-compose (1.29); how many words. */
@@ -55,7 +55,7 @@ static size_t compose_command(const char **argv)
 static int check(struct sutra_err *err)
 {
 	const char *words[2];
-	int rc = reach(err);
+	int rc = ping(err);
 
 	if (rc || compose_command(words))
 		return rc;
@@ -439,7 +439,7 @@ const struct sutra_runtime sutra_docker = {
 	.name = "docker",
 	.poll_ms = 100,
 	.check = check,
-	.reach = reach,
+	.ping = ping,
 	.resolve = sutra_docker_resolve,
 	.alive = alive,
 	.prepare = prepare,

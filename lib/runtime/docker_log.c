@@ -15,11 +15,11 @@ struct frames {
 	struct sutra_buf pending;
 	void (*line)(void *user, const char *line, size_t n);
 	void *user;
-	char last[40];	/* time stamp of the last line that was told */
+	char last[40];	/* time stamp of the last line that was passed on */
 };
 
-/* A line with its stamp as short as svlogd's; what was told already is not told again. */
-static void tell(struct frames *f, const char *text, size_t n)
+/* A line with its stamp as short as svlogd's; a line is passed on once. */
+static void pass_on(struct frames *f, const char *text, size_t n)
 {
 	const char *space = memchr(text, ' ', n);
 	size_t stamp = space ? (size_t)(space - text) : 0;
@@ -51,7 +51,7 @@ static bool take(void *user, const char *data, size_t n)
 		if (len > f->pending.len - at - HEADER)
 			break;
 		at += HEADER + len;
-		tell(f, text, len && text[len - 1] == '\n' ? len - 1 : len);
+		pass_on(f, text, len && text[len - 1] == '\n' ? len - 1 : len);
 	}
 	sutra_buf_consume(&f->pending, at);
 	return !sutra_buf_error(&f->pending);

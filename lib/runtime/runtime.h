@@ -2,8 +2,8 @@
  * runtime - what runs the services: local processes under runit, or containers of an engine.
  *
  * The same operations for both; deploy, restart, status, logs and the checks know this table
- * only. A stack is named by its state folder. What a service answers is asked of it directly in
- * either: a container's address stands as "{container}" in its URLs until it is known.
+ * only. A stack is named by its state folder. Health checks go to a service directly in either: a
+ * container's address is written "{container}" in URLs until the engine has given one.
  */
 #ifndef SUTRA_RUNTIME_RUNTIME_H
 #define SUTRA_RUNTIME_RUNTIME_H
@@ -21,7 +21,7 @@
 /* One service as its supervisor sees it. */
 struct sutra_supervised {
 	bool unknown;		/* the runtime did not answer: nothing below was read */
-	bool supervised;	/* somebody watches it */
+	bool supervised;	/* a supervisor watches it */
 	bool running, wants_up;
 	pid_t pid;
 	int64_t since_us;	/* wall clock of the last change of state */
@@ -90,16 +90,16 @@ struct sutra_runtime {
 	unsigned poll_ms;	/* between two looks while waiting */
 	/* Whether it can be used here; the error says what is missing and how to go on. */
 	int (*check)(struct sutra_err *err);
-	/* Whether what runs the services answers at all. NULL: it is this machine. */
-	int (*reach)(struct sutra_err *err);
-	/* Puts what decides about a container into units: its image's id. NULL: nothing to do. */
+	/* Whether the engine answers. NULL: it is this machine. */
+	int (*ping)(struct sutra_err *err);
+	/* Adds the image's id to each unit: another image is a change. NULL: nothing to do. */
 	int (*resolve)(struct sutra_unit *units, size_t n, struct sutra_err *err);
-	/* Whether somebody would start again what ends. */
+	/* Whether a supervisor lives that restarts what ends. */
 	bool (*alive)(const char *state_dir);
-	/* Whether that somebody is held to fewer open files than this process, and services want more:
-	 * all is started anew then. NULL: never. */
+	/* Whether that supervisor may open fewer files than this process, and services want more: every
+	 * service is started anew then. NULL: never. */
 	bool (*outgrown)(const char *state_dir);
-	/* Before anything is written: what must be there, and be free. */
+	/* Before anything is written: checks that programs, folders and addresses can be used. */
 	int (*prepare)(const struct sutra_scene *s, struct sutra_err *err);
 	int (*begin)(const struct sutra_scene *s, struct sutra_err *err);
 	/* Starts units, or restarts them with new settings, in this order. */

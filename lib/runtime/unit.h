@@ -1,8 +1,8 @@
 /*
  * unit - a service as a runtime starts it, and as the record of a deployment keeps it.
  *
- * For a container engine the compose model says it all; addresses are "{container}:port" until
- * the engine gives one (runtime.h). A local process is made by replacing what only a container network has: service
+ * A container engine gets the compose file's own values; addresses are "{container}:port" until the engine
+ * gives one (runtime.h). For a local process, what only a container network has is replaced: service
  * names (host:port, http://host, *_HOST) become loopback addresses, mount points become
  * folders of this machine, and SUTRA_LISTEN_<port> says where to listen: the unit's own
  * address with the container's port, and for a published port the host's address too.
@@ -25,14 +25,14 @@ struct sutra_unit {		/* owns its parts */
 	struct sutra_dependency *depends_on;	/* of a recorded one: without conditions */
 	size_t n_depends_on;
 	enum sutra_restart restart;
-	bool awaited_end;			/* another one waits until it has ended with 0 */
+	bool awaited_end;			/* another unit waits until this one has ended with 0 */
 	int64_t restart_max;
 	uint64_t memory_limit;			/* bytes; 0: none */
 	uint64_t start_period_ns, stop_grace_ns;
 	char *user;				/* of a local process; NULL: who deploys */
 	char *image;				/* of a container: name, then its id once known */
 	char *hash;			/* "2-" and digits: changes exactly when a restart is due */
-	/* Of a recorded one; else NULL. */
+	/* Set in a recorded unit; else NULL. */
 	char *container;		/* its id, "" for a local process */
 	char *compose_file;		/* beside it is what a container mounts */
 };
@@ -66,15 +66,15 @@ void sutra_hosts_release(struct sutra_hosts *h);
 int sutra_units_make(const struct sutra_compose *selected, const struct sutra_compose *all,
 		     const struct sutra_unit_options *o, struct sutra_unit **ret, size_t *ret_n,
 		     struct sutra_err *err);
-/* Where a mount's source is on this machine; the caller frees; NULL without memory. */
+/* The path of a mount's source on this machine; the caller frees; NULL without memory. */
 char *sutra_volume_folder(const struct sutra_volume *v, const char *state_dir, const char *compose_dir);
 void sutra_unit_release(struct sutra_unit *u);
 void sutra_units_free(struct sutra_unit *units, size_t n);
 /* By name; NULL: none. */
 const struct sutra_unit *sutra_units_find(const struct sutra_unit *units, size_t n, const char *name);
 
-/* Appends to *ret, once each, the names of the units that units[at] needs: of its depends_on, then those
- * whose name or own address a variable of it has. 0 or SUTRA_E_NOMEM. */
+/* Appends to *ret, once each, the names of the units that units[at] needs: those of its depends_on, then
+ * those whose name or own address stands in its environment. 0 or SUTRA_E_NOMEM. */
 int sutra_units_needs(const struct sutra_unit *units, size_t n, size_t at, struct sutra_strv *ret);
 
 #endif
