@@ -119,8 +119,8 @@ $(B)/tests/test_wire $(B)/tests/fuzz_message $(B)/fuzzers/fuzz_message: LIBS += 
 $(B)/tests/test_docker: LDFLAGS_ALL += -Wl,--wrap=sutra_fetch_one	# its own engine
 $(B)/tests/test_runit: LDFLAGS_ALL += $(addprefix -Wl$(comma)--wrap=,poll kill sutra_clock_ns)
 # Deploy's decisions on services in memory, whose clock only waiting moves.
-$(addprefix $(B)/tests/test_,apply deploy plan): LDFLAGS_ALL += $(FAKES)
-$(addprefix $(B)/tests/test_,apply deploy plan): $(B)/tests/unit/fake_runtime.o
+$(addprefix $(B)/tests/test_,apply deploy plan rollback): LDFLAGS_ALL += $(FAKES)
+$(addprefix $(B)/tests/test_,apply deploy plan rollback): $(B)/tests/unit/fake_runtime.o
 $(B)/tests/test_%: $(B)/tests/unit/test_%.o $(LIB_A)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) $(LIB_A) $(LIBS) -lcmocka

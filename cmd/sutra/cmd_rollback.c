@@ -100,28 +100,17 @@ static int print_list(const char *state_dir, int current)
 	return EXIT_YES;
 }
 
-/* The one asked for, or the newest before the current one. */
+/* The one asked for, or the one before the current one. */
 static int choose(const char *state_dir, const char *asked, int current, int *ret, struct sutra_err *err)
 {
-	int64_t number = 0;
-	int *list;
-	size_t n;
+	int64_t number;
 
-	if (asked && sutra_str_int(asked, 1, INT32_MAX, &number))
+	if (!asked)
+		return sutra_generation_before(state_dir, current, ret, err);
+	if (sutra_str_int(asked, 1, INT32_MAX, &number))
 		return sutra_fail(err, SUTRA_E_USAGE, "a generation is a number, got \"%s\"", asked);
-	n = sutra_generation_list(state_dir, &list);
-	for (size_t i = 0; !asked && !number && i < n; i++)
-		if (!current || list[i] < current)	/* none: the first deploy since down was cut off */
-			number = list[i];
-	sutra_free(list);
 	*ret = (int)number;
-	if (number)
-		return 0;
-	if (current)
-		sutra_fail(err, SUTRA_E_NOTFOUND, "there is no generation before %d", current);
-	else
-		sutra_fail(err, SUTRA_E_NOTFOUND, "no deploy has come to its end yet: there is no generation");
-	return sutra_hint(err, "sutra rollback --list shows what is kept");
+	return 0;
 }
 
 static int roll_back(const char *state_dir, int number, struct sutra_err *err)

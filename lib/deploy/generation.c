@@ -217,6 +217,27 @@ int sutra_generation_forget_all(const char *state_dir, struct sutra_err *err)
 	return rc;
 }
 
+int sutra_generation_before(const char *state_dir, int current, int *ret_number, struct sutra_err *err)
+{
+	size_t n, i = 0;
+	int *list, number;
+
+	n = sutra_generation_list(state_dir, &list);
+	while (i < n && current && list[i] >= current)
+		i++;
+	number = i < n ? list[i] : 0;
+	sutra_free(list);
+	if (number) {
+		*ret_number = number;
+		return 0;
+	}
+	if (current)
+		sutra_fail(err, SUTRA_E_NOTFOUND, "there is no generation before %d", current);
+	else
+		sutra_fail(err, SUTRA_E_NOTFOUND, "no deploy has come to its end yet: there is no generation");
+	return sutra_hint(err, "sutra rollback --list shows what is kept");
+}
+
 static int not_there(const char *state_dir, int number, struct sutra_err *err)
 {
 	struct sutra_buf text;

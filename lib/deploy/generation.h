@@ -33,6 +33,9 @@ int sutra_generation_forget_all(const char *state_dir, struct sutra_err *err);
 /* SUTRA_E_NOTFOUND names the ones there are. */
 int sutra_generation_open(const char *state_dir, int number, struct sutra_generation *ret, struct sutra_err *err);
 void sutra_generation_release(struct sutra_generation *g);
+/* What a rollback goes to: the newest before the current one, or with none (0: the first deploy since down
+ * was cut off) the newest. SUTRA_E_NOTFOUND: there is none. */
+int sutra_generation_before(const char *state_dir, int current, int *ret_number, struct sutra_err *err);
 /* Numbers, newest first; *ret is sutra_free'd. */
 size_t sutra_generation_list(const char *state_dir, int **ret);
 

@@ -52,6 +52,8 @@ int __wrap_poll(struct pollfd *fds, nfds_t n, int timeout_ms)
 	if (n)
 		return __real_poll(fds, n, timeout_ms);
 	fake.now_ns += (uint64_t)timeout_ms * 1000000;
+	if (fake.on_wait)
+		fake.on_wait();
 	return 0;
 }
 
@@ -362,10 +364,11 @@ static struct sutra_runtime runtime = {
 
 const struct sutra_runtime *fake_runtime(void) { return &runtime; }
 
+const struct sutra_runtime *__real_sutra_runtime_named(const char *name);
 const struct sutra_runtime *__wrap_sutra_runtime_named(const char *name);
 const struct sutra_runtime *__wrap_sutra_runtime_named(const char *name)
 {
-	return name && !strcmp(name, runtime.name) ? &runtime : NULL;
+	return name && !strcmp(name, runtime.name) ? &runtime : __real_sutra_runtime_named(name);
 }
 
 /* --- what a command does --- */
@@ -392,7 +395,7 @@ int fake_setup(void **state)
 	settings = json_object();
 	if (!mkdtemp(fake.state_dir))
 		return -1;
-	write_below("/bin/haproxy", "#!/bin/sh\n", 0755);
+	fake_program("haproxy", "#!/bin/sh\n");
 	return 0;
 }
 
@@ -403,6 +406,14 @@ int fake_teardown(void **state)
 }
 
 void fake_compose(const char *text) { write_below("/data/compose/docker-compose.yml", text, 0600); }
+
+void fake_program(const char *name, const char *text)
+{
+	char *rest = xasprintf("/bin/%s", name);
+
+	write_below(rest, text, 0755);
+	sutra_free(rest);
+}
 
 void fake_setting(const char *key, const char *value) { json_object_set_new(settings, key, json_string(value)); }
 
@@ -504,24 +515,50 @@ static void say_return(int generation)
 	fake.prepare_fails = fake.return_fails;
 }
 
+static enum sutra_applied carry_out(struct sutra_config *config, const struct sutra_desired *desired,
+				    const struct sutra_plan *plan, const char *command, const char *data_dir)
+{
+	struct sutra_apply a = { .command = command, .cause = command, .data_dir = data_dir, .no_return = fake.no_return,
+				 .failed = say_failed, .returns = say_return };
+	enum sutra_applied applied;
+
+	a.deploy = (struct sutra_deploy){ .state_dir = fake.state_dir, .config = config, .desired = desired, .plan = plan,
+					  .timeout_ns = fake.timeout_ns, .stop = &fake.stop, .ready = say_ready };
+	applied = sutra_apply(&a, &fake.err);
+	keep_outcome(&a.deploy);
+	return applied;
+}
+
 enum sutra_applied fake_apply(void)
 {
 	struct sutra_config *config = NULL;
 	struct sutra_desired desired = { 0 };
 	struct sutra_plan plan = { 0 };
 	char *data = below("/data");
-	struct sutra_apply a = { .command = "deploy", .cause = "deploy", .data_dir = data, .no_return = fake.no_return,
-				 .failed = say_failed, .returns = say_return };
-	enum sutra_applied end_of;
+	enum sutra_applied applied;
 
 	assert_int_equal(make(&config, &desired, &plan), 0);
-	a.deploy = (struct sutra_deploy){ .state_dir = fake.state_dir, .config = config, .desired = &desired, .plan = &plan,
-					  .timeout_ns = fake.timeout_ns, .stop = &fake.stop, .ready = say_ready };
-	end_of = sutra_apply(&a, &fake.err);
-	keep_outcome(&a.deploy);
+	applied = carry_out(config, &desired, &plan, "deploy", data);
 	end(config, &desired, &plan);
 	sutra_free(data);
-	return end_of;
+	return applied;
+}
+
+enum sutra_applied fake_rollback(int number)
+{
+	struct sutra_restored r = { 0 };
+	struct sutra_record *record = NULL;
+	enum sutra_applied applied = SUTRA_APPLY_FAILED;
+	int rc = sutra_record_load(fake.state_dir, &record, &fake.err);
+
+	if (!rc && !number)
+		rc = sutra_generation_before(fake.state_dir, (int)record->generation, &number, &fake.err);
+	rc = rc ? rc : sutra_restore(fake.state_dir, number, &r, &fake.err);
+	if (!rc)
+		applied = carry_out(r.config, &r.desired, &r.plan, "rollback", r.g.dir);
+	sutra_restored_release(&r);
+	sutra_record_free(record);
+	return applied;
 }
 
 int fake_restart(const char *name)

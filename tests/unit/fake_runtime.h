@@ -50,6 +50,7 @@ struct fake {
 	uint64_t now_ns;
 	bool supervisor_gone, outgrown, prepare_fails, drains;
 	bool return_fails;	/* prepare does, on the way back */
+	void (*on_wait)(void);	/* each time that the clock has moved; or NULL */
 	const char *stop_at;	/* Ctrl-C comes with this entry of the log; or NULL */
 	/* of a deploy */
 	bool prune, no_return;
@@ -71,12 +72,16 @@ const struct sutra_runtime *fake_runtime(void);
 /* The compose file and a setting from now on. */
 void fake_compose(const char *text);
 void fake_setting(const char *key, const char *value);
+/* A program beside the command. */
+void fake_program(const char *name, const char *text);
 /* What a deploy would do: "keep db (unchanged); replace web (K changed: 1 -> 2)"; or the error. Until the next call. */
 const char *fake_plan(void);
 /* As `sutra deploy`, without the way back. */
 int fake_deploy(void);
 /* The same with the way back: "failed web; return 1" in the log. */
 enum sutra_applied fake_apply(void);
+/* As `sutra rollback`; 0: to the generation before. */
+enum sutra_applied fake_rollback(int number);
 int fake_restart(const char *name);
 /* The record: "1 complete: db web" or "0 unfinished: db", the generation first. Until the next call. */
 const char *fake_record(void);
