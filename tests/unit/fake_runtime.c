@@ -14,6 +14,8 @@
 #include "deploy/record.h"
 #include "net/fetch.h"
 
+#define KILLED_NS 50000000u	/* from a kill to the next life */
+
 enum { MAX_SERVICES = 16, FIRST_PID = 5000000 };	/* no process of this machine has such a pid */
 
 struct fake fake;
@@ -325,7 +327,9 @@ static int kill_service(const char *state_dir, const char *name, int sig, struct
 
 	note("kill %s", name);
 	s->restarts++;
-	live(s);
+	s->running = false;
+	s->last_exit = 128 + sig;
+	s->next_ns = fake.now_ns + KILLED_NS;
 	return 0;
 }
 
@@ -466,6 +470,8 @@ const char *fake_plan(void)
 	return shown;
 }
 
+static void say_step(const struct sutra_step *s) { snprintf(fake.cause, sizeof(fake.cause), "%s", s->cause); }
+
 static void say_ready(const struct sutra_awaited *a) { note("ready %s", a->unit->name); }
 
 /* What is left of a deploy when its stack goes. */
@@ -493,7 +499,7 @@ int fake_deploy(void)
 	char *data = below("/data");
 	int rc = make(&config, &desired, &plan);
 	struct sutra_deploy d = { .state_dir = fake.state_dir, .config = config, .desired = &desired, .plan = &plan,
-				  .timeout_ns = fake.timeout_ns, .stop = &fake.stop, .ready = say_ready };
+				  .timeout_ns = fake.timeout_ns, .stop = &fake.stop, .step = say_step, .ready = say_ready };
 
 	if (!rc && (plan.n_changes || plan.unfinished))
 		rc = sutra_generation_prepare(fake.state_dir, config, &desired, data, "deploy", &fake.err);
@@ -523,7 +529,7 @@ static enum sutra_applied carry_out(struct sutra_config *config, const struct su
 	enum sutra_applied applied;
 
 	a.deploy = (struct sutra_deploy){ .state_dir = fake.state_dir, .config = config, .desired = desired, .plan = plan,
-					  .timeout_ns = fake.timeout_ns, .stop = &fake.stop, .ready = say_ready };
+					  .timeout_ns = fake.timeout_ns, .stop = &fake.stop, .step = say_step, .ready = say_ready };
 	applied = sutra_apply(&a, &fake.err);
 	keep_outcome(&a.deploy);
 	return applied;

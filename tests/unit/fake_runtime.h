@@ -59,6 +59,7 @@ struct fake {
 	/* what came of the last one */
 	struct sutra_err err;
 	struct sutra_awaited failed;
+	char cause[80];		/* of its last step */
 	size_t healed;
 	bool touched;
 };
@@ -91,12 +92,12 @@ uint64_t fake_ms(void);	/* since the test began */
 
 /* A service with a health page, and what else it has: ", depends_on: [db]". */
 #define SERVICE(name, rest) \
-	"  " name ": { command: [cat], healthcheck: { test: [CMD, curl, 'http://127.0.0.1:80/health'] }, expose: ['80']" \
-	rest " }\n"
+	"  " name ": { command: [cat], restart: always, expose: ['80'],\n" \
+	"    healthcheck: { test: [CMD, curl, 'http://127.0.0.1:80/health'] }" rest " }\n"
 /* Two replicas of web, which behave so, and the balancer in front of them, on a port. */
 #define REPLICAS(rest, port) \
 	"services:\n" SERVICE("web-1", rest) SERVICE("web-2", rest) \
-	"  lb: { command: [haproxy], depends_on: [web-1, web-2], ports: ['127.0.0.1:" port ":" port "'],\n" \
+	"  lb: { command: [haproxy], restart: always, depends_on: [web-1, web-2], ports: ['127.0.0.1:" port ":" port "'],\n" \
 	"        healthcheck: { test: [CMD, curl, 'http://127.0.0.1:" port "/health'] } }\n"
 
 /* What was done since the last such look. */

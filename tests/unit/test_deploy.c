@@ -339,6 +339,7 @@ static void what_hangs_is_restarted_though_nothing_changes(void **state)
 	fake_service("a")->hangs = true;
 	assert_int_equal(fake_deploy(), 0);
 	assert_did("restart a");
+	assert_string_equal(fake.cause, "it does not answer");
 	assert_int_equal(fake.healed, 1);
 }
 
@@ -365,6 +366,7 @@ static void a_replica_that_was_drained_and_left_so_is_restarted(void **state)
 	fake_service("web-2")->drained = true;
 	assert_int_equal(fake_deploy(), 0);
 	assert_did("restart web-2");
+	assert_string_equal(fake.cause, "it was drained and left so");
 	assert_int_equal(fake.healed, 1);
 }
 
@@ -374,6 +376,7 @@ static void a_replica_that_its_balancer_does_not_use_is_restarted(void **state)
 	strcpy(fake_service("web-1")->behaves, "unbalanced");
 	assert_int_equal(fake_deploy(), SUTRA_E_TIMEOUT);
 	assert_did("restart web-1");
+	assert_string_equal(fake.cause, "its balancer does not use it");
 }
 
 /* --- restart --- */
@@ -383,7 +386,7 @@ static void an_old_process_that_does_not_end_is_killed(void **state)
 	deployed("services:\n" SERVICE("a", BEHAVES("lingers 20000")));
 	deploys("services:\n" SERVICE("a", ", environment: { BEHAVES: lingers 20000, NEW: 1 }"));
 	assert_did("start a; kill a; ready a");
-	assert_int_equal(fake_ms(), 5025);	/* its grace, and the next look */
+	assert_int_equal(fake_ms(), 5050);	/* its grace, and until the next one lives */
 }
 
 static void an_old_process_that_takes_its_time_is_let(void **state)
