@@ -360,6 +360,21 @@ static void what_stays_sick_fails_the_deploy(void **state)
 	assert_string_equal(fake_service("b")->behaves, "");
 }
 
+static void a_falls_sick(void)
+{
+	if (fake_ms() >= 300)
+		fake_service("a")->hangs = true;
+}
+
+static void what_stays_and_falls_sick_meanwhile_fails_the_deploy(void **state)
+{
+	deployed("services:\n" SERVICE("a", "") SERVICE("b", ""));
+	fake.on_wait = a_falls_sick;
+	fails("services:\n" SERVICE("a", "") SERVICE("b", BEHAVES("slow 500")), SUTRA_E_TIMEOUT);
+	assert_did("start b; ready b");
+	assert_says("a is not ready: first-byte-timeout");
+}
+
 static void a_replica_that_was_drained_and_left_so_is_restarted(void **state)
 {
 	deployed(REPLICAS("", "8404"));
@@ -477,6 +492,7 @@ int main(void)
 		TEST(what_hangs_is_restarted_though_nothing_changes),
 		TEST(what_hangs_is_mended_before_others_are_taken_out),
 		TEST(what_stays_sick_fails_the_deploy),
+		TEST(what_stays_and_falls_sick_meanwhile_fails_the_deploy),
 		TEST(a_replica_that_was_drained_and_left_so_is_restarted),
 		TEST(a_replica_that_its_balancer_does_not_use_is_restarted),
 		TEST(an_old_process_that_does_not_end_is_killed),
