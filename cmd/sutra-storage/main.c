@@ -41,62 +41,6 @@ static const struct sutra_setting_use settings[] = {
 	{ 0 },
 };
 
-/* How a connection speaks, and how much of an oversized frame is still to be passed over. */
-struct conn_state {
-	bool known, http;
-	uint64_t skip;
-};
-
-static size_t pass_over(struct conn_state *st, size_t n)
-{
-	size_t step = st->skip < n ? (size_t)st->skip : n;
-
-	st->skip -= step;
-	return step;
-}
-
-static void too_large(struct storage *s, struct sutra_tcp_conn *c, struct conn_state *st, size_t len)
-{
-	struct sutra_err err;
-
-	sutra_fail(&err, SUTRA_E_TOOBIG, "a frame of %zu bytes; the limit is %d", len, SUTRA_FRAME_MAX);
-	s->errors++;
-	sutra_answer_error(sutra_tcp_out(c), &err);
-	st->skip = SUTRA_FRAME_HEAD + (uint64_t)len;
-}
-
-static size_t on_data(struct sutra_tcp_conn *c, const char *p, size_t n, void *ctx)
-{
-	struct conn_state *st = sutra_tcp_state(c);
-	struct storage *s = ctx;
-	size_t used = 0, len;
-
-	if (!st->known) {
-		if (n < 4)
-			return 0;
-		st->known = true;
-		st->http = sutra_plain_looks_http(p);
-	}
-	if (st->http)
-		return storage_http(s, c, p, n);
-	do {
-		int rc;
-
-		used += pass_over(st, n - used);
-		rc = sutra_frame_peek(p + used, n - used, &len);
-		if (!rc)
-			break;
-		if (rc < 0) {
-			too_large(s, c, st, len);
-			continue;
-		}
-		storage_answer(s, c, p + used + SUTRA_FRAME_HEAD, len);
-		used += SUTRA_FRAME_HEAD + len;
-	} while (!sutra_tcp_yield(c));
-	sutra_tcp_owes(c, st->skip > 0);
-	return used;
-}
-
 static int open_engine(struct storage *s, struct sutra_err *err)
 {
 	const struct sutra_engine_options o = {
@@ -138,24 +82,42 @@ static void tell_limits(struct storage *s)
 		  (unsigned long long)ends[SUTRA_TCP_OVERLOAD]);
 }
 
-static void tell_clock(struct storage *s)
+static void tell_clock(struct storage *s, const struct sutra_engine_stats *e)
 {
-	struct sutra_engine_stats e;
-
-	sutra_engine_stats(s->engine, &e);
-	if (s->said_clock == (e.clock_ahead_seconds > 60))
+	if (s->said_clock == (e->clock_ahead_seconds > 60))
 		return;
 	s->said_clock = !s->said_clock;
 	if (s->said_clock)
 		sutra_log(SUTRA_WARN, "storage", "the clock was set back; ages are counted on", "seconds=%llu",
-			  (unsigned long long)e.clock_ahead_seconds);
+			  (unsigned long long)e->clock_ahead_seconds);
+}
+
+/* Rewriting the log may find the disk full where no client's write has. */
+static void tell_read_only(struct storage *s, const struct sutra_engine_stats *e)
+{
+	if (s->said_read_only == (e->read_only != NULL))
+		return;
+	s->said_read_only = e->read_only != NULL;
+	if (e->read_only)
+		sutra_log(SUTRA_ERROR, "storage", "takes no writes now", "reason=\"%s\"", e->read_only);
+	else
+		sutra_log(SUTRA_INFO, "storage", "takes writes again", NULL);
+}
+
+static void tell_failed(const char *what, const struct sutra_err *why)
+{
+	sutra_log(SUTRA_ERROR, "storage", what, "reason=\"%s\"", why->message);
 }
 
 static void on_tick(void *storage)
 {
-	sync_tick(storage);
-	tell_clock(storage);
-	tell_limits(storage);
+	struct storage *s = storage;
+	struct sutra_engine_stats e;
+
+	sutra_engine_stats(s->engine, &e);
+	tell_read_only(s, &e);
+	tell_clock(s, &e);
+	tell_limits(s);
 }
 
 /* As many connections as are wanted and fit. */
@@ -173,13 +135,7 @@ static int open_storage(void *ctx, struct sutra_err *err)
 {
 	struct storage *s = ctx;
 
-	s->always = !strcmp(s->settings.wal_sync, "always");
-	s->decoder = sutra_alloc(sizeof(*s->decoder));
-	if (!s->decoder)
-		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
-	sutra_decoder_init(s->decoder);
-	sutra_buf_init(&s->pairs, 1 << 16);
-	return open_engine(s, err);
+	return storage_desks_open(s, err) ? SUTRA_E_NOMEM : open_engine(s, err);
 }
 
 static int start(void *ctx, const int *fds, int n, struct sutra_err *err)
@@ -192,16 +148,23 @@ static int start(void *ctx, const int *fds, int n, struct sutra_err *err)
 		.max_per_peer = (unsigned)s->settings.max_per_peer,
 		.stall_ns = (uint64_t)s->settings.request_seconds * 1000000000u,
 		.idle_ns = (uint64_t)s->settings.idle_seconds * 1000000000u,
-		.state_size = sizeof(struct conn_state),
-		.data = on_data,
-		.batch = sync_batch,
-		.woken = sync_woken,
+		.state_size = storage_state_size,
+		.data = storage_data,
+		.batch = storage_batch,
+		.woken = storage_woken,
+		.answered = storage_answered,
 		.tick = on_tick,
 		.ctx = s,
 	};
+	const struct sutra_writer_options writer = {
+		.engine = s->engine,
+		.always = !strcmp(s->settings.wal_sync, "always"),
+		.interval_ns = (uint64_t)s->settings.sync_interval_ms * 1000000u,
+		.failed = tell_failed,
+	};
 	int rc = sutra_tcp_new(&o, &s->tcp, err);
 
-	return rc ? rc : sync_start(s, err);
+	return rc ? rc : sutra_writer_start(&writer, &s->writer, err);
 }
 
 static void listening(void *ctx, const char *address)
@@ -219,7 +182,8 @@ static void flush(void *ctx)
 {
 	struct storage *s = ctx;
 
-	sync_end(s);
+	sutra_writer_stop(s->writer);
+	storage_woken(s);	/* for connections that are gone */
 	sutra_tcp_free(s->tcp);
 	sutra_engine_close(s->engine);
 	sutra_log(SUTRA_INFO, "storage", "stopped", NULL);
@@ -229,9 +193,7 @@ static void close_storage(void *ctx)
 {
 	struct storage *s = ctx;
 
-	sutra_decoder_release(s->decoder);
-	sutra_free(s->decoder);
-	sutra_buf_release(&s->pairs);
+	storage_desks_close(s);
 	sutra_settings_release(settings, s);
 }
 

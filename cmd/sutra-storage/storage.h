@@ -1,16 +1,20 @@
 /*
- * storage - what the files of sutra-storage share. One thread, the loop's, owns the engine and
- * every connection; the sync thread only calls fdatasync.
+ * storage - what the files of sutra-storage share.
+ *
+ * Threads: the loop's, which owns the connections, frames what they say and reads the engine; the writer's
+ * (store/writer.h), which works on everything else, and its sync thread. Each of the two has a desk.
  */
 #ifndef SUTRA_CMD_STORAGE_H
 #define SUTRA_CMD_STORAGE_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "net/tcp.h"
 #include "store/engine.h"
+#include "store/writer.h"
 #include "wire/message.h"
 
 struct storage_settings {
@@ -20,34 +24,46 @@ struct storage_settings {
 	bool cache_mode, mmap;
 };
 
+struct storage;
+struct request;
+
+/* What a thread needs to work on a request. */
+struct desk {
+	struct storage *storage;
+	struct sutra_decoder decoder;
+	struct sutra_buf pairs;		/* of an answer */
+	bool is_reading;		/* between the engine's read_begin and read_end */
+};
+
+enum { DESK_LOOP, DESK_WRITER, DESKS };
+
+struct storage_operation {
+	int (*serve)(struct desk *d, const struct sutra_message *q, struct sutra_message *a,
+		     struct sutra_err *err);
+	/* Its answer waits for nothing, until what it did is safe, or until it is on disk. */
+	enum { STORAGE_READ, STORAGE_WRITE, STORAGE_SYNC } kind;
+};
+extern const struct storage_operation storage_operations[SUTRA_OP_COUNT];
+
 struct storage {
 	struct storage_settings settings;
 	struct sutra_engine *engine;
+	struct sutra_writer *writer;
 	struct sutra_tcp *tcp;
-	struct sutra_decoder *decoder;	/* reused */
-	struct sutra_buf pairs;		/* of an answer; reused */
 	struct sutra_wal_report replay;
-	bool always;			/* WAL_SYNC=always: acknowledged means on disk */
-	uint64_t ticket;		/* of the last write that was answered */
-	uint64_t committed_ticket;	/* in the log */
-	uint64_t flush_ticket;		/* of the last Flush that is not answered; 0: none */
-	uint64_t last_sync_ns, requests, errors;
-	/* the sync thread's, under sync_lock */
-	pthread_t sync_thread;
-	pthread_mutex_t sync_lock;
-	pthread_cond_t sync_wake;
-	bool sync_stop, sync_done;
-	int sync_fd, sync_errno;	/* fd -1: nothing to do */
+	struct desk *desks;
+	_Atomic uint64_t requests, errors;
+	pthread_mutex_t done_lock;
+	struct request *done, **done_tail;	/* from the writer, under done_lock */
 	/* the loop's */
-	bool syncing;
-	uint64_t syncing_ticket;
 	bool said_read_only;		/* in the log, last */
 	bool said_clock;
 	uint64_t said_limits, said_limits_ns;
 };
 
-/* Answers one request: frames (operations.c) and HTTP (plain_routes.c). */
-void storage_answer(struct storage *s, struct sutra_tcp_conn *c, const void *payload, size_t n);
+int storage_desks_open(struct storage *s, struct sutra_err *err);
+void storage_desks_close(struct storage *s);
+/* Answers the HTTP requests in n bytes, and returns how many it is done with. */
 size_t storage_http(struct storage *s, struct sutra_tcp_conn *c, const char *p, size_t n);
 /* Their parts of /health and /metrics (daemon/daemon.h). */
 const char *storage_health(void *storage, struct sutra_buf *b);
@@ -57,11 +73,18 @@ void storage_metrics(void *storage, struct sutra_buf *b);
 void storage_log_damage(const struct sutra_wal_report *r);
 int storage_check(void *storage, char **dir, int n, struct sutra_err *err);
 int storage_dump(void *storage, char **dir, int n, struct sutra_err *err);
-/* Group commit and sync (sync.c): callbacks of the loop. */
-int sync_start(struct storage *s, struct sutra_err *err);
-void sync_end(struct storage *s);
-void sync_batch(void *storage);
-void sync_woken(void *storage);
-void sync_tick(void *storage);
+/* Before the engine's get: what it gets stands until the answer is encoded. */
+static inline void storage_read_begin(struct desk *d)
+{
+	sutra_engine_read_begin(d->storage->engine);
+	d->is_reading = true;
+}
+
+/* Callbacks of the loop, and the size of its state for each connection. */
+extern const size_t storage_state_size;
+size_t storage_data(struct sutra_tcp_conn *c, const char *p, size_t n, void *storage);
+void storage_batch(void *storage);
+void storage_woken(void *storage);
+void storage_answered(struct sutra_tcp_place *p, void *storage);
 
 #endif

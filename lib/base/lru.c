@@ -7,11 +7,13 @@ int sutra_lru_init(struct sutra_lru *l, size_t capacity)
 {
 	size_t slots = 4;
 
-	while (slots < 2 * (capacity + 1))
-		slots *= 2;
-	*l = (struct sutra_lru){ .capacity = (uint32_t)capacity, .mask = (uint32_t)slots - 1 };
+	*l = (struct sutra_lru){ 0 };
 	if (capacity >= UINT32_MAX / 4)
 		return SUTRA_E_NOMEM;
+	while (slots < 2 * (capacity + 1))
+		slots *= 2;
+	l->capacity = (uint32_t)capacity;
+	l->mask = (uint32_t)slots - 1;
 	l->nodes = sutra_calloc(capacity + 1, sizeof(*l->nodes));
 	l->table = sutra_calloc(slots, sizeof(*l->table));
 	if (!l->nodes || !l->table) {
@@ -39,6 +41,8 @@ uint32_t sutra_lru_find(const struct sutra_lru *l, uint64_t hash,
 
 static void unlink_node(struct sutra_lru *l, uint32_t n)
 {
+	if (n == l->next_walked)
+		l->next_walked = l->nodes[n].prev;
 	l->nodes[l->nodes[n].prev].next = l->nodes[n].next;
 	l->nodes[l->nodes[n].next].prev = l->nodes[n].prev;
 }
@@ -73,6 +77,8 @@ uint32_t sutra_lru_add(struct sutra_lru *l, uint64_t hash)
 
 void sutra_lru_touch(struct sutra_lru *l, uint32_t node)
 {
+	if (node == sutra_lru_newest(l))	/* a walk that is there would miss it */
+		return;
 	unlink_node(l, node);
 	link_first(l, node);
 }

@@ -19,6 +19,7 @@ struct sutra_lru {
 	} *nodes;		/* [capacity + 1] */
 	uint32_t *table;	/* [mask + 1] node numbers, 0: empty */
 	uint32_t capacity, used, mask, free_list;
+	uint32_t next_walked;	/* 0: none */
 };
 
 int sutra_lru_init(struct sutra_lru *l, size_t capacity);	/* 0 or SUTRA_E_NOMEM */
@@ -32,10 +33,16 @@ void sutra_lru_touch(struct sutra_lru *l, uint32_t node);
 void sutra_lru_remove(struct sutra_lru *l, uint32_t node);
 static inline uint32_t sutra_lru_oldest(const struct sutra_lru *l) { return l->nodes[0].prev; }
 static inline uint32_t sutra_lru_newest(const struct sutra_lru *l) { return l->nodes[0].next; }
-/* The next more recently used node, or 0. */
-static inline uint32_t sutra_lru_newer(const struct sutra_lru *l, uint32_t node)
+/* A walk from the oldest node on, while nodes are used and removed: walk begins it, each walked is the next
+ * node, 0 at the end. A node that is used meanwhile comes (again) at its new place. */
+static inline void sutra_lru_walk(struct sutra_lru *l) { l->next_walked = sutra_lru_oldest(l); }
+static inline uint32_t sutra_lru_walked(struct sutra_lru *l)
 {
-	return l->nodes[node].prev;
+	uint32_t node = l->next_walked;
+
+	if (node)
+		l->next_walked = l->nodes[node].prev;
+	return node;
 }
 
 #endif

@@ -1,6 +1,6 @@
 /*
  * libuv gives the loop, its timers and the wake-up; the sockets are read and written here
- * (uv_poll), because back-pressure, held answers and shared buffers need to know
+ * (uv_poll), because back-pressure, awaited answers and shared buffers need to know
  * exactly which bytes are where, which uv_write's queue hides.
  *
  * Buffers. All connections read into one buffer of the loop; only an unfinished message is
@@ -62,7 +62,7 @@ static void watch(struct sutra_tcp_conn *c)
 
 	if (!c->ending && !c->tcp->stop_at && !is_full(c))
 		events |= UV_READABLE;
-	if (c->out_at < sendable(c))
+	if (c->out_at < c->out.len)
 		events |= UV_WRITABLE;
 	if (!events && !c->ending)
 		events = UV_DISCONNECT;
@@ -76,23 +76,19 @@ static void watch(struct sutra_tcp_conn *c)
 static void trim_out(struct sutra_tcp_conn *c)
 {
 	if (c->out_at == c->out.len) {
-		c->base += c->out.len;
 		c->out_at = 0;
 		sutra_tcp_return_out(c);
 	} else if (c->out_at > c->out.len / 2 && c->out_at > POOL_KEEP) {
-		c->base += c->out_at;
 		sutra_buf_consume(&c->out, c->out_at);
 		c->out_at = 0;
 	}
 }
 
-/* Sends what may leave. False: the connection is gone. */
+/* Sends what there is. False: the connection is gone. */
 static bool flush(struct sutra_tcp_conn *c)
 {
-	size_t end = sendable(c);
-
-	while (c->out_at < end) {
-		ssize_t n = send(c->fd, c->out.data + c->out_at, end - c->out_at,
+	while (c->out_at < c->out.len) {
+		ssize_t n = send(c->fd, c->out.data + c->out_at, c->out.len - c->out_at,
 				 MSG_DONTWAIT | MSG_NOSIGNAL);
 
 		if (n < 0 && errno == EINTR)
@@ -181,7 +177,6 @@ static void on_ready(uv_poll_t *p, int status, int events)
 		link_add(&c->tcp->ready, &c->ready);
 }
 
-struct sutra_buf *sutra_tcp_out(struct sutra_tcp_conn *c) { return &c->out; }
 void *sutra_tcp_state(struct sutra_tcp_conn *c) { return c->state; }
 
 void sutra_tcp_end(struct sutra_tcp_conn *c)
@@ -194,7 +189,8 @@ void sutra_tcp_owes(struct sutra_tcp_conn *c, bool owes) { c->owes = owes; }
 
 bool sutra_tcp_yield(struct sutra_tcp_conn *c)
 {
-	if (is_full(c))
+	c->is_choked = is_full(c);
+	if (c->is_choked)
 		return true;
 	c->again = sutra_clock_ns() >= c->tcp->slice_end;
 	return c->again;
@@ -205,15 +201,15 @@ bool sutra_tcp_yield(struct sutra_tcp_conn *c)
 /* End of a turn for one connection: send, be served on where it had been stopped, or end. */
 static void finish(struct sutra_tcp_conn *c)
 {
-	bool was_full = is_full(c);
-
 	if (!flush(c))
 		return;
-	if (was_full && !is_full(c) && c->rest.len && !c->ending) {
-		c->again = true;
-		link_add(&c->tcp->ready, &c->ready);
+	if (c->is_choked && !is_full(c)) {
+		c->is_choked = false;
+		c->again = c->rest.len && !c->ending;
+		if (c->again)
+			link_add(&c->tcp->ready, &c->ready);
 	}
-	if (c->out_at == c->out.len && !linked(&c->ready) && (c->ending || c->tcp->stop_at)) {
+	if (c->out_at == c->out.len && !linked(&c->ready) && !c->first && (c->ending || c->tcp->stop_at)) {
 		sutra_tcp_cut(c, c->ending ? c->why : SUTRA_TCP_SERVER);
 		return;
 	}
@@ -303,7 +299,6 @@ static void adopt(struct sutra_tcp *t, int fd, const struct sockaddr_storage *fr
 	sutra_buf_init(&c->out, t->o.soft_output + t->o.max_message + READ_SIZE);
 	link_init(&c->all);
 	link_init(&c->dirty);
-	link_init(&c->held);
 	link_init(&c->ready);
 	link_add(&t->all, &c->all);
 	t->open++;
@@ -378,8 +373,8 @@ static void on_tick(uv_timer_t *timer)
 		t->o.tick(t->o.ctx);
 	if (t->deaf && !t->stop_at)
 		listen_on(t, UV_READABLE);
-	if (t->stop_at || ++t->turn % PATROL_TICKS == 0)
-		sutra_tcp_patrol(t);
+	if (t->stop_at || ++t->turn % CHECK_TICKS == 0)
+		sutra_tcp_check(t);
 	finish_turn(t);
 	if (t->stop_at && !t->open)
 		close_loop(t);
@@ -460,10 +455,9 @@ int sutra_tcp_new(const struct sutra_tcp_options *o, struct sutra_tcp **ret, str
 	sutra_random(&t->seed, sizeof(t->seed));
 	link_init(&t->all);
 	link_init(&t->dirty);
-	link_init(&t->held);
 	link_init(&t->ready);
 	rc = uv_loop_init(&t->loop);
-	t->now = t->patrolled = rc ? 0 : uv_now(&t->loop);
+	t->now = t->checked = rc ? 0 : uv_now(&t->loop);
 	if (!rc && (rc = start(t))) {
 		uv_walk(&t->loop, (uv_walk_cb)uv_close, NULL);
 		uv_run(&t->loop, UV_RUN_DEFAULT);

@@ -11,13 +11,13 @@
  * A turn takes about 4 ms: a connection that asks for more than its share is served on in
  * the next one (sutra_tcp_yield).
  *
- * Answers that wait. sutra_tcp_hold says that an answer just appended must not leave before
- * its ticket is settled (group commit: the ticket is a log position). Later
- * answers of the connection wait behind it, other connections do not. sutra_tcp_settle lets go
- * all tickets up to one; sutra_tcp_refuse replaces all answers still waiting.
+ * Answers that come later. sutra_tcp_await takes a place among the answers of a connection, for a request
+ * that another thread works on; sutra_tcp_answer fills it, in any order, on the loop's thread (`woken`).
+ * Answers leave in the order of their places: later ones of the connection wait, other connections
+ * do not. The connection's memory stays until the last of its places is filled.
  *
  * Limits, each a counted reason in sutra_tcp_counts. A connection with more than soft_output
- * bytes to send is not read any more until they have shrunk (back-pressure). One that has begun a
+ * bytes to send, or 4 MiB in its places, is not read any more until they have shrunk (back-pressure). One that has begun a
  * message, or has answers to take, moves min_rate bytes a second in each stall_ns, or is cut when
  * it has not finished meanwhile. One that is idle for idle_ns is closed. Where max_connections, or
  * max_per_peer of one address, are open, the one that waits longest goes, so that a new one always
@@ -37,6 +37,15 @@
 
 struct sutra_tcp;
 struct sutra_tcp_conn;
+
+/* The place of an answer that comes later; a member of what its owner knows about the request. */
+struct sutra_tcp_place {
+	struct sutra_tcp_conn *conn;
+	struct sutra_tcp_place *next;
+	struct sutra_buf answer, behind;	/* behind: what was appended to the output since */
+	size_t cost, counted;
+	bool is_answered;
+};
 
 #define SUTRA_TCP_ENDS(X)                                                        \
 	X(PEER, "closed_by_peer") X(BROKEN, "connection_error")                  \
@@ -71,6 +80,8 @@ struct sutra_tcp_options {
 	void (*batch)(void *ctx);	/* NULL: none */
 	void (*woken)(void *ctx);	/* after sutra_tcp_wake; several wakes may be one */
 	void (*tick)(void *ctx);	/* every 100 ms; NULL: none */
+	/* The place is the owner's again: its answer is on its way, or its connection gone. */
+	void (*answered)(struct sutra_tcp_place *p, void *ctx);
 	void *ctx;
 };
 
@@ -81,6 +92,7 @@ void sutra_tcp_stop(struct sutra_tcp *t, uint64_t grace_ns);
 void sutra_tcp_wake(struct sutra_tcp *t);
 void sutra_tcp_free(struct sutra_tcp *t);	/* after run has returned */
 
+/* Where the next answer is appended, behind those that are awaited. */
 struct sutra_buf *sutra_tcp_out(struct sutra_tcp_conn *c);
 /* Whether it is enough for this turn; the rest is handed to `data` again. */
 bool sutra_tcp_yield(struct sutra_tcp_conn *c);
@@ -89,13 +101,12 @@ void sutra_tcp_owes(struct sutra_tcp_conn *c, bool owes);
 void *sutra_tcp_state(struct sutra_tcp_conn *c);	/* zeroed at the start */
 /* Closes once everything appended so far is sent; no more data calls. */
 void sutra_tcp_end(struct sutra_tcp_conn *c);
-/* Makes room for one more waiting answer: before what it acknowledges is done. SUTRA_E_NOMEM. */
-int sutra_tcp_hold_room(struct sutra_tcp_conn *c);
-/* The last n appended bytes wait for ticket, in the room made before. */
-void sutra_tcp_hold(struct sutra_tcp_conn *c, uint64_t ticket, size_t n);
-void sutra_tcp_settle(struct sutra_tcp *t, uint64_t ticket);
-/* No answer: their connections are cut. False: none waited. */
-bool sutra_tcp_refuse(struct sutra_tcp *t, const void *answer, size_t n);
+/* Takes a place behind all answers so far. cost: bytes that the request holds until it is answered. */
+void sutra_tcp_await(struct sutra_tcp_conn *c, struct sutra_tcp_place *p, size_t cost);
+bool sutra_tcp_awaits(const struct sutra_tcp_conn *c);	/* any place is not filled */
+/* Fills a place; the bytes are taken out of *answer. One with an error cuts its connection. Also
+ * after sutra_tcp_run has returned. */
+void sutra_tcp_answer(struct sutra_tcp_place *p, struct sutra_buf *answer);
 
 struct sutra_tcp_counts {
 	uint64_t accepted, open, ends[SUTRA_TCP_END_COUNT], held_bytes;

@@ -18,15 +18,33 @@ void sutra_tcp_return_out(struct sutra_tcp_conn *c)
 	}
 }
 
+void sutra_tcp_count_place(struct sutra_tcp_place *p)
+{
+	size_t now = p->cost + p->answer.cap + p->behind.cap;
+
+	p->conn->awaited += now - p->counted;
+	p->counted = now;
+}
+
 void sutra_tcp_account(struct sutra_tcp_conn *c)
 {
-	size_t now = c->rest.cap + c->out.cap + c->cap_holds * sizeof(struct hold);
+	size_t now;
 
+	if (c->last)
+		sutra_tcp_count_place(c->last);
+	now = c->rest.cap + c->out.cap + c->awaited;
 	c->tcp->held_bytes += now - c->counted;
 	c->counted = now;
 }
 
-static void conn_freed(uv_handle_t *h) { sutra_free(h); }
+static void conn_closed(uv_handle_t *h)
+{
+	struct sutra_tcp_conn *c = (struct sutra_tcp_conn *)h;
+
+	c->is_closed = true;
+	if (!c->first)
+		sutra_free(c);
+}
 
 void sutra_tcp_cut(struct sutra_tcp_conn *c, enum sutra_tcp_end why)
 {
@@ -40,14 +58,10 @@ void sutra_tcp_cut(struct sutra_tcp_conn *c, enum sutra_tcp_end why)
 	t->peers[c->peer]--;
 	sutra_tcp_return_out(c);
 	sutra_buf_release(&c->rest);
-	sutra_free(c->holds);
-	c->holds = NULL;
-	c->n_holds = c->holds_at = c->cap_holds = 0;
 	sutra_tcp_account(c);
 	link_remove(&c->all);
 	link_remove(&c->dirty);
-	link_remove(&c->held);
 	link_remove(&c->ready);
-	uv_close((uv_handle_t *)&c->poll, conn_freed);
+	uv_close((uv_handle_t *)&c->poll, conn_closed);
 	close(c->fd);	/* at once, for whoever is accepted next: the handle has let go of it */
 }

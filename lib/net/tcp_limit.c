@@ -1,7 +1,7 @@
 /*
  * Who has to go. `all` is sorted by the moment at which a connection began to wait for what it waits
  * for now, so the first of the list is the one whose loss costs least: idle for longest, or longest
- * at one message. What waits for the server itself (held answers, bytes not yet looked at) stays.
+ * at one message. What waits for the server itself (awaited answers, bytes not yet looked at) stays.
  *
  * Rejected: refusing the newcomer when all slots are taken. Whoever holds them without a word
  * would then keep everybody out, health checks first, for as long as it likes.
@@ -33,7 +33,7 @@ unsigned sutra_tcp_peer(const struct sutra_tcp *t, const struct sockaddr_storage
 
 static enum waits waits_for(const struct sutra_tcp_conn *c)
 {
-	if (c->out_at < sendable(c))
+	if (c->out_at < c->out.len)
 		return FOR_READER;
 	if ((c->rest.len || c->owes) && !c->again && !is_full(c))
 		return FOR_MESSAGE;
@@ -56,12 +56,12 @@ void sutra_tcp_note(struct sutra_tcp_conn *c)
 	link_add(&c->tcp->all, &c->all);
 }
 
-/* It waits for the server: an answer is held, or bytes of it are here. */
+/* It waits for the server: an answer is awaited, or bytes of it are here. */
 static bool is_due(const struct sutra_tcp_conn *c)
 {
 	char byte;
 
-	return c->holds_at < c->n_holds || linked(&c->ready) ||
+	return c->first || linked(&c->ready) ||
 	       (c->waits == FOR_NOTHING && recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0);
 }
 
@@ -122,17 +122,17 @@ static void judge(struct sutra_tcp_conn *c, uint64_t window_ms)
 	c->moved = 0;
 }
 
-void sutra_tcp_patrol(struct sutra_tcp *t)
+void sutra_tcp_check(struct sutra_tcp *t)
 {
 	/* The loop itself stood still, say in a write to the disk: the peers are not to blame. */
-	bool late = t->now - t->patrolled > 2 * PATROL_TICKS * TICK_MS;
+	bool late = t->now - t->checked > 2 * CHECK_TICKS * TICK_MS;
 
-	t->patrolled = t->now;
+	t->checked = t->now;
 	for (struct link *l = t->all.next, *next; l != &t->all; l = next) {
 		struct sutra_tcp_conn *c = conn_of(l, all);
 
 		next = l->next;
-		if (t->stop_at && ((c->out_at == c->out.len && !linked(&c->ready)) || t->now >= t->stop_at)) {
+		if (t->stop_at && ((c->out_at == c->out.len && !linked(&c->ready) && !c->first) || t->now >= t->stop_at)) {
 			sutra_tcp_cut(c, SUTRA_TCP_SERVER);
 		} else if (c->waits == FOR_NOTHING) {
 			if (t->now - c->since >= t->o.idle_ns / 1000000u && !is_due(c))

@@ -1,15 +1,14 @@
 /*
  * tcp_private - the server and its connections from the inside; for tcp.c, which runs the loop,
- * tcp_hold.c, which keeps answers back, and tcp_limit.c, which ends who takes too much. Use it
+ * tcp_await.c, which keeps places for answers, and tcp_limit.c, which ends who takes too much. Use it
  * through net/tcp.h.
  *
- * Positions in the output stream are counted from the connection's first byte: out.data[0]
- * is `base`, out_at bytes of it are sent. holds[holds_at..] are sorted by position.
+ * out_at bytes of `out` are sent. What is appended while an answer is awaited stands in the last place.
  *
  * Lists. `all` is sorted by `since`. `ready`: connections to be read from or served on. `dirty`:
- * those with something to do at the end of the turn. `held`: those with waiting answers. A
- * connection's memory is freed when libuv has closed its handle, after the turn, so a list walk may
- * cut the connection it stands on.
+ * those with something to do at the end of the turn. A connection's memory is freed when libuv has
+ * closed its handle, after the turn, and its last place is filled; so a list walk may cut the connection
+ * it stands on.
  */
 #ifndef SUTRA_NET_TCP_PRIVATE_H
 #define SUTRA_NET_TCP_PRIVATE_H
@@ -19,10 +18,14 @@
 
 #include "net/tcp.h"
 
-enum { POOL = 64, POOL_KEEP = 256 << 10, MAX_LISTEN = 16, PEER_GROUPS = 4096, TICK_MS = 100, PATROL_TICKS = 10 };
-
-struct hold {
-	uint64_t ticket, start, end;
+enum {
+	POOL = 64,
+	POOL_KEEP = 256 << 10,
+	MAX_LISTEN = 16,
+	PEER_GROUPS = 4096,
+	TICK_MS = 100,
+	CHECK_TICKS = 10,
+	MAX_AWAITED = 4 << 20,	/* bytes */
 };
 
 struct link {
@@ -36,21 +39,21 @@ struct sutra_tcp_conn {
 	uv_poll_t poll;			/* first: the handle is the connection */
 	struct sutra_tcp *tcp;
 	int fd, events;
-	bool ending, closing;
+	bool ending, closing, is_closed;	/* is_closed: libuv is done with it */
+	bool is_choked;			/* `data` was stopped because it is full */
 	bool again;			/* rest holds messages that were not looked at */
 	bool owes;			/* the rest of a message is on its way that is not kept */
 	bool served;			/* since the last note: it finished a message, or took answers */
 	uint16_t peer;			/* its group */
 	enum sutra_tcp_end why;		/* of ending */
 	enum waits waits;
-	struct link all, ready, dirty, held;
+	struct link all, ready, dirty;
 	struct sutra_buf rest, out;
 	size_t out_at, counted;		/* counted: share of tcp->held_bytes */
-	uint64_t base;
+	struct sutra_tcp_place *first, *last;
+	size_t awaited;			/* bytes in the places */
 	uint64_t since;			/* when it began to wait for that; milliseconds */
 	uint64_t window, moved;		/* bytes both ways since the window began */
-	struct hold *holds;
-	size_t holds_at, n_holds, cap_holds;
 	max_align_t state[];
 };
 
@@ -68,7 +71,7 @@ struct sutra_tcp {
 	uv_timer_t timer;
 	uv_idle_t idle;			/* active while `ready` is not empty */
 	struct listener listeners[MAX_LISTEN];
-	struct link all, ready, dirty, held;
+	struct link all, ready, dirty;
 	struct sutra_buf pool[POOL];
 	unsigned n_pool, open, turn;
 	uint16_t peers[PEER_GROUPS];	/* open connections by group of addresses */
@@ -79,7 +82,7 @@ struct sutra_tcp {
 	_Atomic uint64_t stop_grace;	/* 0: run on */
 	uint64_t stop_at;		/* 0: not draining */
 	uint64_t slice_end;		/* of the connection that is served */
-	uint64_t patrolled;
+	uint64_t checked;		/* when all were */
 	char *input;
 };
 
@@ -106,16 +109,10 @@ static inline void link_remove(struct link *l)
 	link_init(l);
 }
 
-/* More than soft_output waits. */
+/* More than soft_output waits to be sent, or too much to be answered. */
 static inline bool is_full(const struct sutra_tcp_conn *c)
 {
-	return c->out.len - c->out_at > c->tcp->o.soft_output;
-}
-
-/* How much of out may leave: up to the first answer that waits. */
-static inline size_t sendable(const struct sutra_tcp_conn *c)
-{
-	return c->n_holds > c->holds_at ? (size_t)(c->holds[c->holds_at].start - c->base) : c->out.len;
+	return c->out.len - c->out_at > c->tcp->o.soft_output || c->awaited > MAX_AWAITED;
 }
 
 /* ---- tcp_conn.c ---- */
@@ -126,6 +123,8 @@ void sutra_tcp_return_out(struct sutra_tcp_conn *c);
 void sutra_tcp_cut(struct sutra_tcp_conn *c, enum sutra_tcp_end why);
 /* Brings held_bytes up to date with what the connection holds now. */
 void sutra_tcp_account(struct sutra_tcp_conn *c);
+/* Brings its connection's `awaited` up to date with what the place holds now. */
+void sutra_tcp_count_place(struct sutra_tcp_place *p);
 
 /* ---- tcp_limit.c ---- */
 
@@ -141,6 +140,6 @@ bool sutra_tcp_make_room(struct sutra_tcp *t, unsigned peer);
  * at last. */
 void sutra_tcp_relieve(struct sutra_tcp_conn *c);
 /* Ends who is too slow, or idle for too long; while draining, whoever has nothing more to say. */
-void sutra_tcp_patrol(struct sutra_tcp *t);
+void sutra_tcp_check(struct sutra_tcp *t);
 
 #endif

@@ -23,7 +23,12 @@ int changes_reserve(struct changes *c, size_t n, struct sutra_err *err)
 
 void changes_add(struct changes *c, struct entry *old, char *id, size_t id_len)
 {
-	c->list[c->n++] = (struct change){ old, id, id_len };
+	c->list[c->n++] = (struct change){ NULL, old, id, id_len };
+}
+
+void changes_add_clear(struct changes *c, struct concept_table *table)
+{
+	c->list[c->n++] = (struct change){ .table = table };
 }
 
 void changes_forget(struct changes *c)
@@ -33,6 +38,9 @@ void changes_forget(struct changes *c)
 
 		sutra_free(last->old);
 		sutra_free(last->id);
+		if (last->table)
+			concept_table_release(last->table);
+		sutra_free(last->table);
 	}
 	if (c->cap > MAX_IDLE)
 		changes_release(c);

@@ -16,10 +16,14 @@
  * again. A failure on the way begins this anew; a rewriting that was under way is given up.
  *
  * An eviction is not logged: replay meets the bound again and evicts again.
+ *
+ * Threads: the writer and one reader, engine_private.h says who may touch what. A clear puts an empty table
+ * in the place of the full one, which is freed after the commit, outside of the lock.
  */
 #include "store/engine.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -34,13 +38,52 @@ enum {
 	REWRITE_STEP = 2000,	/* nodes a tick, and bytes: the caller's loop waits for them */
 	REWRITE_BYTES = 4 << 20,
 	EXPIRE_STEP = 1000,	/* nodes looked at a tick */
+	WALK_STEP = 256,	/* nodes for which the reader waits */
 };
 
 #define RETRY_NS 1000000000u	/* after a failed write: how long puts are refused untried */
 
+void engine_lock(struct sutra_engine *s)
+{
+	atomic_fetch_add(&s->waiting, 1);
+	pthread_mutex_lock(&s->lock);
+	atomic_fetch_sub(&s->waiting, 1);
+}
+
+void engine_unlock(struct sutra_engine *s) { pthread_mutex_unlock(&s->lock); }
+
+/* Between the steps of a long walk: who waits goes first, which the lock by itself does not see to. */
+static void let_reader_in(struct sutra_engine *s)
+{
+	engine_unlock(s);
+	while (atomic_load(&s->waiting))
+		sched_yield();
+	engine_lock(s);
+}
+
+void sutra_engine_read_begin(struct sutra_engine *s) { engine_lock(s); }
+void sutra_engine_read_end(struct sutra_engine *s) { engine_unlock(s); }
+
+static uint64_t now_us(struct sutra_engine *s)
+{
+	uint64_t now;
+
+	engine_lock(s);
+	now = store_clock_now(&s->clock);
+	engine_unlock(s);
+	return now;
+}
+
+void engine_set_reason(struct sutra_engine *s, const char *reason)
+{
+	engine_lock(s);
+	snprintf(s->reason, sizeof(s->reason), "%s", reason);
+	engine_unlock(s);
+}
+
 int engine_refuse_writes(struct sutra_engine *s, const struct sutra_err *why)
 {
-	snprintf(s->reason, sizeof(s->reason), "%s", why->message);
+	engine_set_reason(s, why->message);
 	s->retry_at_ns = sutra_clock_ns() + RETRY_NS;
 	return why->code;
 }
@@ -83,7 +126,7 @@ static int log_entry(struct sutra_engine *s, const struct entry *e, uint64_t *re
 	int rc;
 
 	sutra_buf_init(&body, 64 << 20);
-	entry_encode(e, store_clock_now(&s->clock), &body);
+	entry_encode(e, now_us(s), &body);
 	rc = sutra_buf_error(&body) ? sutra_fail(err, body.error, "the concept is too large for the log") :
 				      sutra_wal_append(s->wal, SUTRA_LOG_PUT, body.data, body.len, ret_lsn, err);
 	sutra_buf_release(&body);
@@ -105,6 +148,41 @@ static void rewrite_too(struct sutra_engine *s, uint32_t node)
 	}
 }
 
+/* The full table again, in the place of the one that everything put after the clear was taken out of. */
+static void take_back_clear(struct sutra_engine *s, struct change *c)
+{
+	struct concept_table emptied;
+
+	engine_lock(s);
+	emptied = s->table;
+	s->table = *c->table;
+	s->table.evictions = emptied.evictions;
+	engine_unlock(s);
+	concept_table_release(&emptied);
+	sutra_free(c->table);
+	c->table = NULL;
+}
+
+static void drop(struct sutra_engine *s, uint32_t node)
+{
+	struct entry *e;
+
+	engine_lock(s);
+	e = concept_table_take(&s->table, node);
+	engine_unlock(s);
+	sutra_free(e);
+}
+
+static struct entry *insert(struct sutra_engine *s, struct entry *e)
+{
+	struct entry *old;
+
+	engine_lock(s);
+	old = concept_table_insert(&s->table, e);
+	engine_unlock(s);
+	return old;
+}
+
 static void take_back(struct sutra_engine *s, struct change *c)
 {
 	const char *id = c->old ? entry_id(c->old) : c->id;
@@ -112,9 +190,9 @@ static void take_back(struct sutra_engine *s, struct change *c)
 	uint32_t node = concept_table_find(&s->table, id, n);
 
 	if (node && !c->old) {
-		concept_table_drop(&s->table, node);
+		drop(s, node);
 	} else if (c->old) {
-		sutra_free(concept_table_insert(&s->table, c->old));
+		sutra_free(insert(s, c->old));
 		c->old = NULL;
 		if (!node)
 			rewrite_too(s, concept_table_find(&s->table, id, n));
@@ -124,8 +202,14 @@ static void take_back(struct sutra_engine *s, struct change *c)
 /* Takes a frame that was not written out of memory. */
 static void undo(struct sutra_engine *s)
 {
-	for (size_t i = s->changes.n; i; i--)
-		take_back(s, &s->changes.list[i - 1]);
+	for (size_t i = s->changes.n; i; i--) {
+		struct change *c = &s->changes.list[i - 1];
+
+		if (c->table)
+			take_back_clear(s, c);
+		else
+			take_back(s, c);
+	}
 	changes_forget(&s->changes);
 	s->dropped += s->pending;
 	s->pending = 0;
@@ -134,7 +218,7 @@ static void undo(struct sutra_engine *s)
 /* Into memory, with what it displaces noted; the room for that is reserved. */
 static void apply_put(struct sutra_engine *s, struct entry *e, char *id)
 {
-	struct entry *old = concept_table_insert(&s->table, e);
+	struct entry *old = insert(s, e);
 	bool same = old && old->id_len == e->id_len && !memcmp(entry_id(old), entry_id(e), e->id_len);
 
 	if (old)
@@ -157,7 +241,7 @@ int sutra_engine_put(struct sutra_engine *s, const struct sutra_concept *r, uint
 	rc = rc ? rc : changes_reserve(&s->changes, 2, err);
 	if (rc)
 		return rc;
-	e = entry_new(r, ttl ? store_clock_now(&s->clock) + ttl * 1000000 : 0);
+	e = entry_new(r, ttl ? now_us(s) + ttl * 1000000 : 0);
 	id = sutra_memdup(r->id, r->id_len);
 	if (!e || !id)
 		rc = sutra_fail(err, SUTRA_E_NOMEM, "out of memory for the concept");
@@ -175,12 +259,8 @@ bool sutra_engine_get(struct sutra_engine *s, const char *id, size_t id_len, str
 {
 	uint32_t node = concept_table_find(&s->table, id, id_len);
 
-	if (node && engine_is_dead(s->table.entries[node], store_clock_now(&s->clock))) {
-		concept_table_drop(&s->table, node);
-		s->expired++;
-		node = 0;
-	}
-	if (!node) {
+	/* One that is dead stays for the writer's tick: what was got before it must not move. */
+	if (!node || engine_is_dead(s->table.entries[node], store_clock_now(&s->clock))) {
 		s->misses++;
 		return false;
 	}
@@ -194,6 +274,7 @@ int sutra_engine_delete(struct sutra_engine *s, const char *id, size_t id_len, b
 		       struct sutra_err *err)
 {
 	uint32_t node = concept_table_find(&s->table, id, id_len);
+	struct entry *old;
 	uint64_t lsn;
 	int rc;
 
@@ -202,7 +283,10 @@ int sutra_engine_delete(struct sutra_engine *s, const char *id, size_t id_len, b
 		rc = rc ? rc : sutra_wal_append(s->wal, SUTRA_LOG_DELETE, id, id_len, &lsn, err);
 		if (rc)
 			return rc;
-		changes_add(&s->changes, concept_table_take(&s->table, node), NULL, 0);
+		engine_lock(s);
+		old = concept_table_take(&s->table, node);
+		engine_unlock(s);
+		changes_add(&s->changes, old, NULL, 0);
 		s->pending++;
 	}
 	*ret_found = node != 0;
@@ -211,17 +295,29 @@ int sutra_engine_delete(struct sutra_engine *s, const char *id, size_t id_len, b
 
 int sutra_engine_clear(struct sutra_engine *s, uint64_t *ret_n, struct sutra_err *err)
 {
-	struct concept_table *t = &s->table;
-	uint64_t lsn, n = t->lru.used;
-	int rc = is_read_only(s) ? refuse_all(s, err) : changes_reserve(&s->changes, n, err);
+	struct concept_table empty = { 0 }, *full = NULL;
+	int rc = is_read_only(s) ? refuse_all(s, err) : changes_reserve(&s->changes, 1, err);
+	uint64_t lsn;
 
-	rc = rc ? rc : sutra_wal_append(s->wal, SUTRA_LOG_CLEAR, "", 0, &lsn, err);
 	if (rc)
 		return rc;
-	while (t->lru.used)	/* newest first: taken back, the order of use is the same */
-		changes_add(&s->changes, concept_table_take(t, sutra_lru_newest(&t->lru)), NULL, 0);
+	full = sutra_alloc(sizeof(*full));
+	if (!full || concept_table_init(&empty, s->table.lru.capacity))
+		rc = sutra_fail(err, SUTRA_E_NOMEM, "out of memory for an empty store");
+	rc = rc ? rc : sutra_wal_append(s->wal, SUTRA_LOG_CLEAR, "", 0, &lsn, err);
+	if (rc) {
+		concept_table_release(&empty);
+		sutra_free(full);
+		return rc;
+	}
+	empty.evictions = s->table.evictions;
+	*ret_n = s->table.lru.used;
+	engine_lock(s);
+	*full = s->table;
+	s->table = empty;
+	engine_unlock(s);
+	changes_add_clear(&s->changes, full);
 	s->pending++;
-	*ret_n = n;
 	return 0;
 }
 
@@ -252,7 +348,8 @@ int sutra_engine_commit(struct sutra_engine *s, struct sutra_err *err)
 	}
 	s->written += s->pending;
 	s->unsynced += s->pending;
-	s->reason[0] = '\0';
+	if (s->reason[0])
+		engine_set_reason(s, "");
 	s->pending = 0;
 	changes_forget(&s->changes);
 	return 0;
@@ -303,19 +400,48 @@ int sutra_engine_sync_end(struct sutra_engine *s, int fd, int sync_errno, struct
 	return sync_failed(s, &why);
 }
 
+/* The nodes from the oldest on, each at least once: one that is used meanwhile comes again behind. */
+static int note_order(struct sutra_engine *s)
+{
+	struct sutra_lru *lru = &s->table.lru;
+	size_t n = 0, cap = lru->used + WALK_STEP;
+	uint32_t *order = sutra_calloc(cap, sizeof(*order)), *grown = order, node;
+
+	engine_lock(s);
+	sutra_lru_walk(lru);
+	while (grown && (node = sutra_lru_walked(lru))) {
+		order[n++] = node;
+		if (n % WALK_STEP == 0)
+			let_reader_in(s);
+		if (n < cap)
+			continue;
+		engine_unlock(s);
+		cap *= 2;
+		grown = sutra_realloc_array(order, cap, sizeof(*order));
+		order = grown ? grown : order;
+		engine_lock(s);
+	}
+	engine_unlock(s);
+	if (!grown) {
+		sutra_free(order);
+		return SUTRA_E_NOMEM;
+	}
+	s->order = order;
+	s->n_order = n;
+	s->at_order = 0;
+	return 0;
+}
+
 /* Begins a rewriting when the log is mostly dead, or after a failed sync. */
 static void begin_rewrite(struct sutra_engine *s)
 {
 	uint64_t bytes = sutra_wal_bytes(s->wal);
-	const struct sutra_lru *lru = &s->table.lru;
 	struct sutra_err why;
-	size_t n = 0;
 	int rc;
 
 	if (s->order || (!s->broken && (bytes < MIN_GARBAGE || bytes < 2 * s->table.bytes + MIN_GARBAGE)))
 		return;
-	s->order = sutra_calloc(lru->used + 1, sizeof(*s->order));
-	if (!s->order)
+	if (note_order(s))
 		return;
 	/* What waits for its sync stays in the segment that is left. */
 	rc = s->broken ? 0 : sutra_wal_sync(s->wal, &why);
@@ -331,10 +457,6 @@ static void begin_rewrite(struct sutra_engine *s)
 		return;
 	}
 	s->unsynced = 0;
-	for (uint32_t node = sutra_lru_oldest(lru); node; node = sutra_lru_newer(lru, node))
-		s->order[n++] = node;
-	s->n_order = n;
-	s->at_order = 0;
 }
 
 /* All is appended. The segments before it go, and with them what a failed sync left in doubt: a
@@ -355,7 +477,7 @@ static int end_rewrite(struct sutra_engine *s)
 	s->order = NULL;
 	s->keep_from = 0;
 	if (s->broken)
-		s->reason[0] = '\0';
+		engine_set_reason(s, "");
 	s->broken = false;
 	return 0;
 }
@@ -365,14 +487,14 @@ static int step_rewrite(struct sutra_engine *s)
 	size_t at = s->at_order, records = 0, bytes = 0;
 	struct sutra_err why;
 	uint64_t lsn;
-	int rc;
+	int rc, stopped = 0;
 
 	for (int left = REWRITE_STEP; left && bytes < REWRITE_BYTES && at < s->n_order; left--, at++) {
 		const struct entry *e = s->table.entries[s->order[at]];
 
 		if (!e)
 			continue;
-		if (log_entry(s, e, &lsn, NULL))
+		if ((stopped = log_entry(s, e, &lsn, NULL)))
 			break;	/* the frame is full: the commit below empties it, go on next time */
 		records++;
 		bytes += entry_bytes(e);
@@ -382,7 +504,9 @@ static int step_rewrite(struct sutra_engine *s)
 		return write_failed(s, &why);
 	s->unsynced += records;
 	s->at_order = at;
-	return at < s->n_order ? 0 : end_rewrite(s);
+	if (at == s->n_order)
+		return end_rewrite(s);
+	return records ? 0 : stopped;	/* no memory even for the first */
 }
 
 /* Before the end: what a failed sync left in doubt is written once more, if that goes at all. */
@@ -408,6 +532,7 @@ void sutra_engine_close(struct sutra_engine *s)
 	concept_table_release(&s->table);
 	changes_release(&s->changes);
 	sutra_free(s->order);
+	pthread_mutex_destroy(&s->lock);
 	if (s->lock_fd >= 0)
 		close(s->lock_fd);
 	sutra_free(s->dir);
@@ -417,12 +542,12 @@ void sutra_engine_close(struct sutra_engine *s)
 void sutra_engine_tick(struct sutra_engine *s)
 {
 	struct concept_table *t = &s->table;
-	uint64_t now = store_clock_now(&s->clock);
+	uint64_t now = now_us(s);
 
 	for (int left = EXPIRE_STEP; left && t->lru.used; left--) {
 		s->expire_cursor = s->expire_cursor % t->lru.capacity + 1;
 		if (t->entries[s->expire_cursor] && engine_is_dead(t->entries[s->expire_cursor], now)) {
-			concept_table_drop(t, s->expire_cursor);
+			drop(s, s->expire_cursor);
 			s->expired++;
 		}
 	}
@@ -437,23 +562,27 @@ void sutra_engine_tick(struct sutra_engine *s)
 		step_rewrite(s);
 }
 
-void sutra_engine_stats(const struct sutra_engine *s, struct sutra_engine_stats *ret)
+void sutra_engine_stats(struct sutra_engine *s, struct sutra_engine_stats *ret)
 {
+	struct sutra_wal *wal = s->wal;
+
 	*ret = (struct sutra_engine_stats){
-		.concepts = s->table.lru.used,
-		.max_concepts = s->table.lru.capacity,
-		.vectors = s->table.lru.used,
 		.written = s->written,
 		.dropped = s->dropped,
 		.pending = s->pending,
 		.reconciliations = s->reconciliations,
-		.memory_bytes = s->table.bytes + (uint64_t)s->table.lru.used * (sizeof(void *) + 32),
-		.wal_bytes = s->wal ? sutra_wal_bytes(s->wal) : 0,
+		.wal_bytes = wal ? sutra_wal_bytes(wal) : 0,
 		.hits = s->hits,
 		.misses = s->misses,
-		.evictions = s->table.evictions,
 		.expired = s->expired,
-		.clock_ahead_seconds = s->clock.ahead_us / 1000000,
-		.read_only = s->reason[0] ? s->reason : NULL,
 	};
+	engine_lock(s);
+	ret->concepts = ret->vectors = s->table.lru.used;
+	ret->max_concepts = s->table.lru.capacity;
+	ret->memory_bytes = s->table.bytes + (uint64_t)s->table.lru.used * (sizeof(void *) + 32);
+	ret->evictions = s->table.evictions;
+	ret->clock_ahead_seconds = s->clock.ahead_us / 1000000;
+	memcpy(ret->reason, s->reason, sizeof(ret->reason));
+	engine_unlock(s);
+	ret->read_only = ret->reason[0] ? ret->reason : NULL;
 }

@@ -6,8 +6,9 @@
  * keeps its time to live, counted from the restart. Writes go to
  * the log as one frame a commit; opening replays it. The log is rewritten when most of it is dead.
  *
- * Threads: one owns the handle. Only fdatasync runs elsewhere, on a descriptor that
- * sutra_engine_sync_begin hands out.
+ * Threads: the writer, which owns the handle, and one reader, which may call read_begin, get, read_end and
+ * stats while the writer works: it waits for a few steps in memory at most, never for the disk. fdatasync
+ * may run on any thread, on a descriptor that sutra_engine_sync_begin hands out.
  */
 #ifndef SUTRA_STORE_ENGINE_H
 #define SUTRA_STORE_ENGINE_H
@@ -34,7 +35,8 @@ struct sutra_engine_stats {
 	uint64_t concepts, max_concepts, vectors, written, dropped, pending, reconciliations;
 	uint64_t memory_bytes, wal_bytes, hits, misses, evictions, expired;
 	uint64_t clock_ahead_seconds;	/* the wall clock was set back by so much while it ran */
-	const char *read_only;		/* why writes are refused now, or NULL */
+	const char *read_only;		/* why writes are refused now, in `reason`, or NULL */
+	char reason[200];
 };
 
 /* Replays the folder (made if missing; a second owner is SUTRA_E_LOCKED naming its pid). */
@@ -46,7 +48,11 @@ void sutra_engine_close(struct sutra_engine *s);	/* commits and syncs what it ca
  * or after a sync behind that (on disk). SUTRA_E_FULL while the log cannot be written. */
 int sutra_engine_put(struct sutra_engine *s, const struct sutra_concept *r, uint64_t *ret_sequence,
 		    struct sutra_err *err);
-/* What *ret points to stands until the next call that changes the store; the embedding on 16 bytes. */
+/* What the reader gets in between stands until read_end, and the writer's changes wait for that. The writer
+ * may read_end before it uses what it got, which stands until its next call that changes the store.
+ * Embeddings lie on 16 bytes. Without a second thread read_begin and read_end may be left out. */
+void sutra_engine_read_begin(struct sutra_engine *s);
+void sutra_engine_read_end(struct sutra_engine *s);
 bool sutra_engine_get(struct sutra_engine *s, const char *id, size_t id_len, struct sutra_concept *ret);
 int sutra_engine_delete(struct sutra_engine *s, const char *id, size_t id_len, bool *ret_found,
 		       struct sutra_err *err);
@@ -66,6 +72,6 @@ int sutra_engine_sync_end(struct sutra_engine *s, int fd, int sync_errno, struct
 /* Small background work: expiry, and unless a commit is due, a step of the log's rewriting. Call it
  * about 10 times a second. */
 void sutra_engine_tick(struct sutra_engine *s);
-void sutra_engine_stats(const struct sutra_engine *s, struct sutra_engine_stats *ret);
+void sutra_engine_stats(struct sutra_engine *s, struct sutra_engine_stats *ret);
 
 #endif

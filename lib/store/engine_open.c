@@ -122,6 +122,7 @@ int sutra_engine_open(const struct sutra_engine_options *o, struct sutra_engine 
 		     struct sutra_wal_report *ret_report, struct sutra_err *err)
 {
 	struct sutra_engine *s = sutra_calloc(1, sizeof(*s));
+	struct sutra_wal *wal = NULL;
 	struct sutra_err why;
 	int rc = 0;
 
@@ -131,6 +132,7 @@ int sutra_engine_open(const struct sutra_engine_options *o, struct sutra_engine 
 	}
 	s->o = *o;
 	s->lock_fd = -1;
+	pthread_mutex_init(&s->lock, NULL);
 	store_clock_init(&s->clock, o->clocks);
 	if (concept_table_init(&s->table, o->max_concepts))
 		rc = sutra_fail(&why, SUTRA_E_NOMEM, "out of memory for %zu concepts", o->max_concepts);
@@ -140,10 +142,11 @@ int sutra_engine_open(const struct sutra_engine_options *o, struct sutra_engine 
 		rc = 0;
 	}
 	rc = rc ? rc : read_log(s, ret_report, &why);
-	if (!rc && s->lock_fd >= 0 && is_disk(rc = sutra_wal_open(s->dir, &s->end, &s->wal, &why))) {
+	if (!rc && s->lock_fd >= 0 && is_disk(rc = sutra_wal_open(s->dir, &s->end, &wal, &why))) {
 		engine_refuse_writes(s, &why);
 		rc = 0;
 	}
+	s->wal = wal;
 	if (!rc) {
 		*ret = s;
 		return 0;
@@ -168,6 +171,7 @@ static int is_unchanged(struct sutra_engine *s, struct sutra_err *err)
 
 void engine_try_log(struct sutra_engine *s)
 {
+	struct sutra_wal *wal = NULL;
 	struct sutra_err why;
 	int rc = 0;
 
@@ -180,9 +184,10 @@ void engine_try_log(struct sutra_engine *s)
 		s->retry_at_ns = UINT64_MAX;
 		return;
 	}
-	rc = rc ? rc : sutra_wal_open(s->dir, &s->end, &s->wal, &why);
+	rc = rc ? rc : sutra_wal_open(s->dir, &s->end, &wal, &why);
+	s->wal = wal;
 	if (rc)
 		engine_refuse_writes(s, &why);
 	else
-		s->reason[0] = '\0';
+		engine_set_reason(s, "");
 }

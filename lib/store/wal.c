@@ -64,7 +64,8 @@ struct sutra_wal {
 	int fd;
 	struct wal_head head;	/* of the segment */
 	struct wal_manifest manifest;
-	uint64_t chain, offset, next_lsn, old_bytes;
+	uint64_t chain, next_lsn;
+	_Atomic uint64_t offset, old_bytes;	/* for sutra_wal_bytes on another thread */
 	uint64_t kept_lsn;	/* that the segment of the last rotate begins with */
 	struct sutra_buf pending;	/* a frame: header room, then records */
 	uint32_t pending_records;

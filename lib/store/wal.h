@@ -74,7 +74,7 @@ int sutra_wal_sync(struct sutra_wal *w, struct sutra_err *err);
 int sutra_wal_is_broken(const struct sutra_wal *w);
 /* The current segment opened once more, for fdatasync on another thread; -1: none to be had. */
 int sutra_wal_open_again(const struct sutra_wal *w);
-uint64_t sutra_wal_bytes(const struct sutra_wal *w);	/* of all segments */
+uint64_t sutra_wal_bytes(const struct sutra_wal *w);	/* of all segments; any thread */
 /* Starts a new segment now and returns its number: what is live is appended to it and later
  * ones, then sutra_wal_drop_before(number) removes the older ones. */
 int sutra_wal_rotate(struct sutra_wal *w, uint64_t *ret_segment, struct sutra_err *err);

@@ -28,8 +28,8 @@
 #define SUTRA_LIMIT_TTL 4294967295u	/* seconds */
 
 /*
- * Symbol; READ, or WRITE: its answer waits until what it did is safe; the function of the server that
- * serves it (cmd/sutra-storage/operations.c); name; how many of its arguments must be there; its
+ * Symbol; READ, or WRITE: its answer waits until what it did is safe, or SYNC: on disk; the function of
+ * the server that serves it (cmd/sutra-storage/operations.c); name; how many of its arguments must be there; its
  * arguments in the order of an array of them; name, shape and fields of its answer.
  */
 #define SUTRA_OPERATIONS(X)                                                                          \
@@ -43,7 +43,7 @@
 	X(DELETE_CONCEPT, WRITE, delete_one, "DeleteConcept", 1, FIELDS(CONCEPT_ID),                 \
 	  "DeleteConceptOk", ARRAY, FIELDS(FOUND))                                                   \
 	X(GET_STATS, READ, stats, "GetStats", 0, FIELDS(NONE), "StatsOk", BARE, FIELDS(PAIRS))       \
-	X(FLUSH, WRITE, flush, "Flush", 0, FIELDS(NONE), "FlushOk", BARE, FIELDS(NONE))              \
+	X(FLUSH, SYNC, flush, "Flush", 0, FIELDS(NONE), "FlushOk", BARE, FIELDS(NONE))              \
 	X(CLEAR, WRITE, clear, "Clear", 0, FIELDS(NONE), "ClearOk", ARRAY, FIELDS(COUNT))            \
 	X(HEALTH_CHECK, READ, health, "HealthCheck", 0, FIELDS(NONE), "HealthCheckOk", BARE, FIELDS(PAIRS))
 

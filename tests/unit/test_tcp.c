@@ -26,21 +26,56 @@
 /* Of the server. Both ends are in this process, which may have no more than 1,024 descriptors. */
 enum { MAX = 200, PER_PEER = 150, HELD = 4 << 20 };
 
-/* The server: each byte is a command. 'a' answers "A", 'h' answers "H" that waits, 's' settles
- * what waits, 'r' refuses it with "R", 'n' asks for room to wait when memory is out and answers
- * "Y" or "N", 'b' answers 256 KiB, 'w' takes 20 ms of time and answers "W", 'o' begins a message
+/* The server: each byte is a command. 'a' answers "A", 'h' takes a place, 's' fills all places with "H",
+ * 'r' with "R", 'l' the youngest with "L", 'n' all with "H" when memory is out, 'b' answers 256 KiB, 'w' takes 20 ms of time and answers "W", 'o' begins a message
  * that is not kept, 'e' ends, '?' is not consumed. */
 static struct sutra_tcp *tcp;
 static pthread_t loop;
 static int listener, port;
-static uint64_t ticket;
+static struct waiting {
+	struct sutra_tcp_place place;
+	struct waiting *older;
+} *youngest;
+static int n_places;
 static struct sutra_tcp_counts counts;
 static sem_t counted;
+
+/* Fills the places, the youngest first, or only that one. */
+static void fill(const char *word, bool all)
+{
+	while (youngest) {
+		struct waiting *w = youngest;
+		struct sutra_buf b;
+
+		youngest = w->older;
+		sutra_buf_init(&b, 64);
+		sutra_buf_adds(&b, word);
+		sutra_tcp_answer(&w->place, &b);
+		if (!all)
+			return;
+	}
+}
+
+static void take_place(struct sutra_tcp_conn *c)
+{
+	struct waiting *w = sutra_calloc(1, sizeof(*w));
+
+	w->older = youngest;
+	youngest = w;
+	n_places++;
+	sutra_tcp_await(c, &w->place, sizeof(*w));
+	assert_true(sutra_tcp_awaits(c));
+}
+
+static void on_answered(struct sutra_tcp_place *p, void *ctx)
+{
+	n_places--;
+	sutra_free((struct waiting *)(void *)p);
+}
 
 static size_t on_data(struct sutra_tcp_conn *c, const char *p, size_t n, void *ctx)
 {
 	static const char big[256 << 10];
-	struct sutra_buf *out = sutra_tcp_out(c);
 	uint64_t taken;
 	size_t i = 0;
 
@@ -48,31 +83,32 @@ static size_t on_data(struct sutra_tcp_conn *c, const char *p, size_t n, void *c
 		sutra_tcp_owes(c, p[i] == 'o');
 		switch (p[i++]) {
 		case 'a':
-			sutra_buf_addc(out, 'A');
+			sutra_buf_addc(sutra_tcp_out(c), 'A');
 			break;
 		case 'h':
-			sutra_buf_addc(out, 'H');
-			assert_int_equal(sutra_tcp_hold_room(c), 0);
-			sutra_tcp_hold(c, ++ticket, 1);
+			take_place(c);
 			break;
 		case 'n':
 			sutra_alloc_fail_at(1);
-			sutra_buf_addc(out, sutra_tcp_hold_room(c) ? 'N' : 'Y');
+			fill("H", true);
 			sutra_alloc_fail_at(0);
 			break;
 		case 's':
-			sutra_tcp_settle(tcp, ticket);
+			fill("H", true);
 			break;
 		case 'r':
-			sutra_tcp_refuse(tcp, "R", 1);
+			fill("R", true);
+			break;
+		case 'l':
+			fill("L", false);
 			break;
 		case 'b':
-			sutra_buf_add(out, big, sizeof(big));
+			sutra_buf_add(sutra_tcp_out(c), big, sizeof(big));
 			break;
 		case 'w':
 			taken = sutra_clock_ns() + 20000000;
 			WAIT_UNTIL(sutra_clock_ns() >= taken);
-			sutra_buf_addc(out, 'W');
+			sutra_buf_addc(sutra_tcp_out(c), 'W');
 			break;
 		case 'o':
 			break;
@@ -111,6 +147,7 @@ static int start_with(const struct sutra_tcp_options *base)
 	o.n_fds = 1;
 	o.data = on_data;
 	o.woken = on_woken;
+	o.answered = on_answered;
 	sem_init(&counted, 0, 0);
 	if (sutra_tcp_new(&o, &tcp, NULL))
 		return -1;
@@ -128,6 +165,8 @@ static int stop(void **state)
 {
 	sutra_tcp_stop(tcp, 1000000000u);
 	pthread_join(loop, NULL);
+	fill("H", true);	/* their connections are gone */
+	assert_int_equal(n_places, 0);
 	sutra_tcp_free(tcp);
 	close(listener);
 	return 0;
@@ -194,7 +233,7 @@ static void wait_end(int fd, enum sutra_tcp_end why)
 	assert_true(counts.ends[why] >= 1);
 }
 
-static void answers_wait_for_their_ticket(void **state)
+static void answers_wait_for_their_turn(void **state)
 {
 	int one = dial(), two = dial();
 
@@ -212,21 +251,46 @@ static void answers_wait_for_their_ticket(void **state)
 	hear(one, "RAR");
 	say(one, "a");
 	hear(one, "A");
+	say(one, "hah");
+	say(two, "al");		/* the second is there first, and waits for the first */
+	hear(two, "A");
+	assert_true(nothing_comes(one));
+	say(two, "s");
+	hear(one, "HAL");
 	close(one);
 	close(two);
 }
 
-static void without_memory_no_answer_waits_or_leaves(void **state)
+/* An answer that cannot be noted: the connection ends, for none may be left out of the row. */
+static void without_memory_no_answer_is_left_out(void **state)
 {
-	int one = dial();
+	int one = dial(), two = dial();
 
-	say(one, "nna");
-	hear(one, "NNA");
-	say(one, "hs");
-	hear(one, "H");
-	say(one, "n");	/* the room of the last one is still there */
-	hear(one, "Y");
+	say(one, "haa");
+	say(two, "a");
+	hear(two, "A");
+	assert_true(nothing_comes(one));
+	say(two, "an");
+	hear(two, "A");
+	wait_end(one, SUTRA_TCP_OVERLOAD);
 	close(one);
+	close(two);
+}
+
+/* It goes before its answers are there: what works on them may still fill its places. */
+static void places_outlive_their_connection(void **state)
+{
+	const struct linger reset = { .l_onoff = 1 };
+	int one = dial(), two = dial();
+
+	say(one, "ahh");
+	hear(one, "A");
+	setsockopt(one, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+	close(one);
+	WAIT_UNTIL((count_now(), counts.ends[SUTRA_TCP_BROKEN]));
+	say(two, "sa");
+	hear(two, "A");
+	close(two);
 }
 
 static void a_half_closed_peer_gets_its_answers(void **state)
@@ -575,8 +639,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
-		T(answers_wait_for_their_ticket), T(a_half_closed_peer_gets_its_answers),
-		T(without_memory_no_answer_waits_or_leaves), T(a_stalled_reader_is_cut), T(a_slow_reader_gets_everything),
+		T(answers_wait_for_their_turn), T(a_half_closed_peer_gets_its_answers),
+		T(without_memory_no_answer_is_left_out), T(places_outlive_their_connection), T(a_stalled_reader_is_cut), T(a_slow_reader_gets_everything),
 		T(an_unfinished_message_is_cut), T(a_message_that_is_not_kept_has_its_time_too),
 		T(a_dripping_sender_is_cut), T(an_idle_connection_is_closed), T(the_longest_waiting_make_room),
 		T(all_peers_together_have_a_limit), T(who_waits_for_the_server_is_not_ended),

@@ -1,0 +1,327 @@
+/*
+ * Each operation that has run gets a ticket and waits in `waiting`, in the order of the tickets. At the end of
+ * a batch everything that was put is written to the log as one frame; then, with an interval, the tickets
+ * so far are settled, and with always after the fdatasync of the sync thread. While a Flush waits for its
+ * sync, so do the operations behind it, in both modes.
+ *
+ * `lock` guards what both threads and submit use: `submitted`, `stop`, and the sync thread's order. Nothing is
+ * done under it but moving pointers.
+ */
+#include "store/writer.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+
+#define TICK_NS 100000000u
+
+enum { BATCH_BYTES = 8 << 20 };	/* a frame takes 64 MiB, and one operation more than 10 */
+
+struct queue {
+	struct sutra_operation *head, **tail;
+};
+
+struct sutra_writer {
+	struct sutra_writer_options o;
+	pthread_t thread, sync_thread;
+	pthread_mutex_t lock;
+	pthread_cond_t wake, sync_wake;
+	struct queue submitted;
+	bool is_woken, stop, sync_stop, sync_done;
+	int sync_fd, sync_errno;	/* fd -1: nothing to do */
+	/* the writer's alone */
+	struct queue waiting;
+	uint64_t ticket;		/* of the last operation that has run */
+	uint64_t committed_ticket;	/* in the log */
+	uint64_t flush_ticket;		/* of the last that wants a sync and is not done; 0: none */
+	bool syncing;
+	uint64_t syncing_ticket, last_sync_ns, tick_ns;
+};
+
+static void push(struct queue *q, struct sutra_operation *o)
+{
+	o->next = NULL;
+	*q->tail = o;
+	q->tail = &o->next;
+}
+
+static struct sutra_operation *pop(struct queue *q)
+{
+	struct sutra_operation *o = q->head;
+
+	if (o && !(q->head = o->next))
+		q->tail = &q->head;
+	return o;
+}
+
+/* ---- the sync thread ---- */
+
+static void *run_syncs(void *arg)
+{
+	struct sutra_writer *w = arg;
+
+	pthread_mutex_lock(&w->lock);
+	while (!w->sync_stop) {
+		int fd = w->sync_fd, error;
+
+		if (fd < 0 || w->sync_done) {
+			pthread_cond_wait(&w->sync_wake, &w->lock);
+			continue;
+		}
+		pthread_mutex_unlock(&w->lock);
+		error = fdatasync(fd) ? errno : 0;
+		pthread_mutex_lock(&w->lock);
+		w->sync_errno = error;
+		w->sync_done = true;
+		w->is_woken = true;
+		pthread_cond_signal(&w->wake);
+	}
+	pthread_mutex_unlock(&w->lock);
+	return NULL;
+}
+
+/* ---- the writer ---- */
+
+static bool wants_sync(const struct sutra_writer *w) { return w->o.always || w->flush_ticket; }
+
+/* Everything up to the ticket is done, or with why all that waits is not. */
+static void settle(struct sutra_writer *w, uint64_t ticket, const struct sutra_err *why)
+{
+	while (w->waiting.head && w->waiting.head->ticket <= ticket) {
+		struct sutra_operation *o = pop(&w->waiting);
+
+		o->done(o, why);
+	}
+	if (w->flush_ticket <= ticket)
+		w->flush_ticket = 0;
+}
+
+static void fail(struct sutra_writer *w, const char *what, const struct sutra_err *why)
+{
+	w->o.failed(what, why);
+	settle(w, UINT64_MAX, why);
+}
+
+/* What waits for a sync that will not come; the engine says why. */
+static void fail_unsynced(struct sutra_writer *w)
+{
+	struct sutra_engine_stats e;
+	struct sutra_err err;
+
+	sutra_engine_stats(w->o.engine, &e);
+	sutra_fail(&err, SUTRA_E_IO, "the write is not on disk: %s", e.read_only ? e.read_only : "no sync");
+	settle(w, UINT64_MAX, &err);
+}
+
+static void begin_sync(struct sutra_writer *w)
+{
+	int fd = w->syncing ? -1 : sutra_engine_sync_begin(w->o.engine);
+
+	if (fd == SUTRA_NOTHING_TO_SYNC && wants_sync(w))
+		settle(w, w->committed_ticket, NULL);
+	if (fd == SUTRA_SYNC_HAS_FAILED && wants_sync(w))
+		fail_unsynced(w);
+	if (fd < 0)
+		return;
+	w->syncing = true;
+	w->syncing_ticket = w->committed_ticket;
+	pthread_mutex_lock(&w->lock);
+	w->sync_fd = fd;
+	w->sync_done = false;
+	pthread_cond_signal(&w->sync_wake);
+	pthread_mutex_unlock(&w->lock);
+}
+
+static void commit(struct sutra_writer *w)
+{
+	struct sutra_err err;
+
+	if (sutra_engine_commit(w->o.engine, &err)) {
+		fail(w, "write refused", &err);
+		return;
+	}
+	w->committed_ticket = w->ticket;
+	if (wants_sync(w))
+		begin_sync(w);
+	else
+		settle(w, w->committed_ticket, NULL);
+}
+
+/* The sync thread has come back from the descriptor. */
+static void end_sync(struct sutra_writer *w, int fd, int error)
+{
+	struct sutra_err err;
+
+	w->syncing = false;
+	w->last_sync_ns = sutra_clock_ns();
+	if (sutra_engine_sync_end(w->o.engine, fd, error, &err)) {
+		if (wants_sync(w))
+			fail(w, "sync failed", &err);
+		else
+			w->o.failed("sync failed", &err);
+		return;
+	}
+	if (!wants_sync(w))
+		return;
+	settle(w, w->syncing_ticket, NULL);
+	if (wants_sync(w))
+		begin_sync(w);	/* what was committed meanwhile */
+	else
+		settle(w, w->committed_ticket, NULL);
+}
+
+static void tick(struct sutra_writer *w)
+{
+	w->tick_ns = sutra_clock_ns() + TICK_NS;
+	sutra_engine_tick(w->o.engine);
+	/* One tick early: the next would be too late for the promise. */
+	if (wants_sync(w) || sutra_clock_ns() - w->last_sync_ns + TICK_NS >= w->o.interval_ns)
+		begin_sync(w);
+}
+
+/* All of the batch, with a commit whenever the frame is large enough, and at the end. */
+static void run_batch(struct sutra_writer *w, struct queue *batch)
+{
+	struct sutra_operation *o;
+	size_t bytes = 0;
+
+	while ((o = pop(batch))) {
+		if (o->run(o)) {
+			o->done(o, NULL);
+			continue;
+		}
+		bytes += o->bytes;
+		o->ticket = ++w->ticket;
+		if (o->wants_sync)
+			w->flush_ticket = o->ticket;
+		push(&w->waiting, o);
+		if (bytes >= BATCH_BYTES) {
+			commit(w);
+			bytes = 0;
+		}
+	}
+	if (w->committed_ticket != w->ticket)
+		commit(w);
+}
+
+/* Until there is something to do, or a tick is due; under the lock. */
+static void wait_for_work(struct sutra_writer *w)
+{
+	const struct timespec t = sutra_clock_timespec(w->tick_ns);
+
+	while (!w->is_woken && !pthread_cond_timedwait(&w->wake, &w->lock, &t))
+		;
+	w->is_woken = false;
+}
+
+static void *run(void *arg)
+{
+	struct sutra_writer *w = arg;
+	bool stop = false;
+
+	while (!stop || w->syncing) {
+		struct queue batch = { .tail = &batch.head };
+		int fd = -1, error = 0;
+
+		pthread_mutex_lock(&w->lock);
+		wait_for_work(w);
+		stop = w->stop;
+		if (w->submitted.head) {
+			batch = w->submitted;
+			w->submitted = (struct queue){ .tail = &w->submitted.head };
+		}
+		if (w->sync_done && w->syncing) {
+			fd = w->sync_fd;
+			error = w->sync_errno;
+			w->sync_fd = -1;
+		}
+		pthread_mutex_unlock(&w->lock);
+		if (fd >= 0)
+			end_sync(w, fd, error);
+		if (batch.head)
+			run_batch(w, &batch);
+		if (sutra_clock_ns() >= w->tick_ns)
+			tick(w);
+	}
+	fail_unsynced(w);	/* it ends without another sync */
+	return NULL;
+}
+
+static void end_sync_thread(struct sutra_writer *w)
+{
+	pthread_mutex_lock(&w->lock);
+	w->sync_stop = true;
+	pthread_cond_signal(&w->sync_wake);
+	pthread_mutex_unlock(&w->lock);
+	pthread_join(w->sync_thread, NULL);
+}
+
+static void destroy(struct sutra_writer *w)
+{
+	pthread_cond_destroy(&w->wake);
+	pthread_cond_destroy(&w->sync_wake);
+	pthread_mutex_destroy(&w->lock);
+	sutra_free(w);
+}
+
+int sutra_writer_start(const struct sutra_writer_options *o, struct sutra_writer **ret, struct sutra_err *err)
+{
+	struct sutra_writer *w = sutra_calloc(1, sizeof(*w));
+
+	if (!w)
+		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory for the writer");
+	w->o = *o;
+	w->sync_fd = -1;
+	w->submitted.tail = &w->submitted.head;
+	w->waiting.tail = &w->waiting.head;
+	w->last_sync_ns = sutra_clock_ns();
+	w->tick_ns = w->last_sync_ns + TICK_NS;
+	pthread_mutex_init(&w->lock, NULL);
+	sutra_clock_cond_init(&w->wake);
+	pthread_cond_init(&w->sync_wake, NULL);
+	if (pthread_create(&w->sync_thread, NULL, run_syncs, w)) {
+		destroy(w);
+		return sutra_fail(err, SUTRA_E_IO, "cannot start the sync thread");
+	}
+	if (pthread_create(&w->thread, NULL, run, w)) {
+		end_sync_thread(w);
+		destroy(w);
+		return sutra_fail(err, SUTRA_E_IO, "cannot start the writer's thread");
+	}
+	*ret = w;
+	return 0;
+}
+
+void sutra_submit(struct sutra_writer *w, struct sutra_operation *o)
+{
+	pthread_mutex_lock(&w->lock);
+	push(&w->submitted, o);
+	pthread_mutex_unlock(&w->lock);
+}
+
+void sutra_writer_wake(struct sutra_writer *w)
+{
+	pthread_mutex_lock(&w->lock);
+	if (w->submitted.head && !w->is_woken) {
+		w->is_woken = true;
+		pthread_cond_signal(&w->wake);
+	}
+	pthread_mutex_unlock(&w->lock);
+}
+
+void sutra_writer_stop(struct sutra_writer *w)
+{
+	if (!w)
+		return;
+	pthread_mutex_lock(&w->lock);
+	w->stop = w->is_woken = true;
+	pthread_cond_signal(&w->wake);
+	pthread_mutex_unlock(&w->lock);
+	pthread_join(w->thread, NULL);
+	end_sync_thread(w);
+	destroy(w);
+}
