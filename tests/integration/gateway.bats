@@ -357,7 +357,7 @@ away() {
   asked=$(stat_of .l2.misses)
   began=${EPOCHREALTIME/./}
   kill -9 "$BALANCER_PID" && wait_gone "$BALANCER_PID"
-  curl -s -Z --parallel-max 20 -K "$BATS_TEST_TMPDIR/requests" >"$BATS_TEST_TMPDIR/codes" &
+  curl -s -Z --parallel-max 20 --parallel-immediate -K "$BATS_TEST_TMPDIR/requests" >"$BATS_TEST_TMPDIR/codes" &
   requests=$!
   until_stat ".l2.misses == $((asked + 20))" # next they ask who is away
   balancer "$port"
