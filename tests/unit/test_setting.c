@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "base/setting.h"
+#include "model/texts.h"
 
 static const char *nothing(void *ctx, const char *name) { return NULL; }
 
@@ -156,6 +157,40 @@ static void the_registry_holds_together(void **state)
 	assert_true(n > 60);
 }
 
+/* What is promised to those who come from the original platform, and to compose files. */
+static void promised_names_stand_for_their_settings(void **state)
+{
+	static const struct {
+		const char *name, *row;
+		enum sutra_setting_scope scope;
+	} promised[] = {
+		{ "CACHE_SIZE", "L1_CACHE_SIZE", SUTRA_OF_OPERATOR },
+		{ "EMBEDDING_CACHE_SIZE", "L1_CACHE_SIZE", SUTRA_OF_OPERATOR },
+		{ "SUTRA_CACHE_TTL", "DEFAULT_TTL_SECONDS", SUTRA_OF_OPERATOR },
+		{ "ML_BASE_TIMEOUT", "ML_BASE_TIMEOUT_SECONDS", SUTRA_OF_OPERATOR },
+		{ "SUTRA_CACHE_HOST", "CACHE_SHARD_HOST", SUTRA_OF_SERVICE },
+		{ "SUTRA_CACHE_PORT", "CACHE_SHARD_PORT", SUTRA_OF_SERVICE },
+		{ "STORAGE_HOST", "STORAGE_HOST", SUTRA_OF_SERVICE },
+		{ "SUTRA_PORT_8888", "SUTRA_PORT_#", SUTRA_OF_DEPLOY },
+		{ "SUTRA_LISTEN_50052", "SUTRA_LISTEN_#", SUTRA_OF_SERVICE },
+	};
+	static const char *const ports[] = { "EMBEDDING_PORT", "ML_BASE_PORT", "STORAGE_PORT" };
+
+	for (size_t i = 0; i < sizeof(promised) / sizeof(*promised); i++) {
+		const struct sutra_setting *s = sutra_setting_find(promised[i].name);
+
+		assert_non_null(s);
+		assert_string_equal(s->name, promised[i].row);
+		assert_int_equal(s->scope, promised[i].scope);
+	}
+	/* No operator's setting has it: another program's PORT moves no port of the stack. */
+	SUTRA_EACH_SETTING (s, SUTRA_OF_OPERATOR)
+		assert_false(sutra_setting_has_alias(s, "PORT"));
+	for (size_t i = 0; i < sizeof(ports) / sizeof(*ports); i++)
+		assert_true(sutra_setting_has_alias(sutra_setting_find(ports[i]), "PORT"));
+	assert_int_equal(sutra_setting_find("BATCH_SIZE")->max, SUTRA_MAX_TEXTS);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -166,6 +201,7 @@ int main(void)
 		cmocka_unit_test(a_setting_that_the_registry_lacks_is_an_error),
 		cmocka_unit_test(one_setting_is_read_by_its_name),
 		cmocka_unit_test(the_registry_holds_together),
+		cmocka_unit_test(promised_names_stand_for_their_settings),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
