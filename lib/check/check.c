@@ -11,9 +11,10 @@
 #include "net/fetch.h"
 #include "deploy/haproxy_csv.h"
 #include "probe/probe.h"
+#include "probe/promtext.h"
 
 enum { MAX_EVIDENCE = 64 << 10, MAX_LAST = 2048, LOG_LINES = 20 };
-static const uint64_t EVIDENCE_NS = 1000000000;
+static const uint64_t EVIDENCE_NS = 1000000000, METRIC_NS = 5000000000;
 
 const char *sutra_verdict_name(enum sutra_verdict v)
 {
@@ -256,18 +257,26 @@ static void run_check(const struct sutra_check *c, const struct sutra_check_env 
 	sutra_buf_release(&r.last);
 }
 
-/* Whether the gateway answers at all; otherwise no check could tell anything. */
-static int reach(const struct sutra_check_env *env, struct sutra_err *err)
+double sutra_check_metric(const struct sutra_check_run *r, const char *base, const char *path, const char *name)
 {
 	struct sutra_fetch f;
-	char url[512];
-	int rc;
+	double v = -1;
 
-	snprintf(url, sizeof(url), "%s/ping", env->front);
-	sutra_fetch_init(&f);
-	f.url = url;
-	f.timeout_ns = sutra_clock_left(env->deadline_ns, sutra_clock_ns(), 5 * EVIDENCE_NS);
-	rc = sutra_fetch_one(&f, err);
+	if (!base)
+		return v;
+	if (!sutra_fetch_get(&f, base, path, sutra_check_time(r, METRIC_NS), NULL))
+		v = sutra_promtext_value(sutra_buf_str(&f.answer), name);
+	sutra_fetch_release(&f);
+	return v;
+}
+
+/* Fails when the gateway gives no answer at all: no check can tell anything then. */
+static int check_gateway(const struct sutra_check_env *env, struct sutra_err *err)
+{
+	struct sutra_fetch f;
+	uint64_t limit_ns = sutra_clock_left(env->deadline_ns, sutra_clock_ns(), 5 * EVIDENCE_NS);
+	int rc = sutra_fetch_get(&f, env->front, "/ping", limit_ns, err);
+
 	/* It answered something: then the checks say what is wrong. */
 	if (rc && f.reason == SUTRA_FETCH_OK)
 		rc = 0;
@@ -333,7 +342,7 @@ int sutra_check_run_all(struct sutra_suite *const *suites, size_t n, struct sutr
 	struct sutra_outcome *o = NULL;
 	uint64_t start = sutra_clock_ns();
 	size_t total = 0;
-	int rc = reach(env, err);
+	int rc = check_gateway(env, err);
 
 	if (rc) {
 		sutra_err_prefix(err, "the gateway cannot be reached");

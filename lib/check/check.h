@@ -137,5 +137,7 @@ void sutra_check_progress(const struct sutra_check_run *r, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 /* What is left of the run's time, at most `most`. */
 uint64_t sutra_check_time(const struct sutra_check_run *r, uint64_t most);
+/* A figure of the Prometheus text at base (NULL: none) and path; -1: it cannot be had. */
+double sutra_check_metric(const struct sutra_check_run *r, const char *base, const char *path, const char *name);
 
 #endif

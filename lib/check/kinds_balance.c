@@ -16,7 +16,6 @@
 #include "check/check.h"
 #include "check/kinds.h"
 #include "load/load.h"
-#include "probe/promtext.h"
 #include "load/workload.h"
 #include "net/fetch.h"
 #include "deploy/haproxy_csv.h"
@@ -24,7 +23,7 @@
 static const uint64_t REQUEST_NS = 10000000000u, POLL_NS = 1000000000u, LOOK_EVERY_NS = 1000000u;
 enum { SHARES_SHOWN = 16, MAX_URL = 512, FIRST_WORDS = 20 };
 
-/* The gateway's own count of texts under way (its /metrics); here every request is one new text. */
+/* The gateway's gauge of texts in flight (its /metrics); here every request is one new text. */
 static const char active_gauge[] = "sutra_cache_flights";
 
 static const struct sutra_check_param no_params[] = { { 0 } };
@@ -215,22 +214,6 @@ const struct sutra_check_kind sutra_kind_distribution = {
 	.run = run_distribution,
 };
 
-static double requests_active(const struct sutra_check_run *r)
-{
-	struct sutra_fetch f;
-	char url[MAX_URL];
-	double v = -1;
-
-	snprintf(url, sizeof(url), "%s/metrics", r->env->gateway);
-	sutra_fetch_init(&f);
-	f.url = url;
-	f.timeout_ns = sutra_check_time(r, POLL_NS);
-	if (!sutra_fetch_one(&f, NULL))
-		v = sutra_promtext_value(sutra_buf_str(&f.answer), active_gauge);
-	sutra_fetch_release(&f);
-	return v;
-}
-
 /* n new texts of so many words at once; *ret_most: the most that the gateway saw together, -1: unknown. */
 static int burst(struct sutra_check_run *r, size_t n, unsigned words, double *ret_most,
 		 struct sutra_load_result *ret, struct sutra_err *err)
@@ -243,7 +226,7 @@ static int burst(struct sutra_check_run *r, size_t n, unsigned words, double *re
 	if (rc)
 		return rc;
 	do {
-		double now = requests_active(r);
+		double now = sutra_check_metric(r, r->env->gateway, "/metrics", active_gauge);
 
 		*ret_most = now > *ret_most ? now : *ret_most;
 	} while (!sutra_load_done(l, LOOK_EVERY_NS));

@@ -143,8 +143,8 @@ static int send_pass(struct sutra_check_run *r, uint32_t first, uint32_t n, stru
 	return rc;
 }
 
-/* One pass whose n texts must all be answered by `level`, with the counters to prove it. Of L2's
- * look-ups a tenth may be late: that says nothing about what L2 holds, and the gateway counts it. */
+/* One pass whose n texts must all be answered by `level`, with the counters to prove it. Up to a
+ * tenth of L2's look-ups may be late: that says nothing about what L2 holds, and the gateway counts it. */
 static int prove_pass(struct sutra_check_run *r, enum sutra_level level, struct sutra_err *err)
 {
 	uint32_t n = r->shared->pass_count;

@@ -44,8 +44,8 @@ static void rest(uint64_t ns)
 	nanosleep(&t, NULL);
 }
 
-/* What is left of the run's time, at most 30 s: for a service to come back. */
-static uint64_t patience(const struct course *c) { return sutra_check_time(c->r, 30 * (uint64_t)SECOND_NS); }
+/* The limit of a wait for a service to come back: the rest of the run's time, at most 30 s. */
+static uint64_t return_limit(const struct course *c) { return sutra_check_time(c->r, 30 * (uint64_t)SECOND_NS); }
 
 /* Whether the balancer has every server up; notes the first victim it has down, and retries. */
 static bool look(struct course *c)
@@ -113,7 +113,7 @@ static int fault_kill(struct course *c, struct sutra_err *err)
 	/* A replica may be back before any check or request has met its absence. */
 	watch_down(c, 2 * (uint64_t)SECOND_NS);
 	for (size_t i = 0; i < c->n_victims && !rc; i++)
-		rc = c->r->env->wait(c->r->env->user, c->victims[i], patience(c), err);
+		rc = c->r->env->wait(c->r->env->user, c->victims[i], return_limit(c), err);
 	watch_back(c);
 	return rc;
 }
@@ -166,7 +166,7 @@ static int fault_errors(struct course *c, struct sutra_err *err)
 static int fault_balancer(struct course *c, struct sutra_err *err)
 {
 	const char *name = c->r->env->names[SUTRA_LOGS_BALANCER];
-	int rc = c->r->env->restart(c->r->env->user, name, patience(c), err);
+	int rc = c->r->env->restart(c->r->env->user, name, return_limit(c), err);
 
 	watch_back(c);
 	return rc;
@@ -177,7 +177,7 @@ static int fault_shard(struct course *c, struct sutra_err *err)
 	const char *name = c->r->env->names[SUTRA_LOGS_SHARD];
 	int rc = c->r->env->kill(c->r->env->user, name, SIGKILL, err);
 
-	rc = rc ? rc : c->r->env->wait(c->r->env->user, name, patience(c), err);
+	rc = rc ? rc : c->r->env->wait(c->r->env->user, name, return_limit(c), err);
 	c->back_ns = sutra_clock_ns();
 	return rc;
 }

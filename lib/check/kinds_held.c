@@ -13,7 +13,6 @@
 #include "load/ask.h"
 #include "check/check.h"
 #include "check/kinds.h"
-#include "probe/promtext.h"
 #include "load/workload.h"
 #include "net/fetch.h"
 
@@ -359,26 +358,11 @@ const struct sutra_check_kind sutra_kind_log_errors = {
 	.run = run_log_errors,
 };
 
-/* A figure of a service's metrics; -1: none. */
-static double metric(struct sutra_check_run *r, const struct sutra_check_service *s, const char *name)
-{
-	struct sutra_fetch f;
-	double v = -1;
-
-	sutra_fetch_init(&f);
-	f.url = s->metrics;
-	f.timeout_ns = sutra_check_time(r, REQUEST_NS);
-	if (s->metrics && !sutra_fetch_one(&f, NULL))
-		v = sutra_promtext_value(sutra_buf_str(&f.answer), name);
-	sutra_fetch_release(&f);
-	return v;
-}
-
 /* One new text through the gateway, and until the shard has written a record: *ret milliseconds. */
 static int write_one(struct sutra_check_run *r, const struct sutra_check_service *s, double *ret,
 		     struct sutra_err *err)
 {
-	double before = metric(r, s, "sutra_storage_written_total"), after;
+	double before = sutra_check_metric(r, s->metrics, "", "sutra_storage_written_total"), after;
 	uint64_t start = sutra_clock_ns(), limit = sutra_check_time(r, REQUEST_NS);
 	struct sutra_embed_request q = { .n = 1 };
 	struct sutra_embed_answer a;
@@ -398,7 +382,7 @@ static int write_one(struct sutra_check_run *r, const struct sutra_check_service
 		return rc;
 	sutra_embed_release(&a);
 	do {
-		after = metric(r, s, "sutra_storage_written_total");
+		after = sutra_check_metric(r, s->metrics, "", "sutra_storage_written_total");
 		if (after > before) {
 			*ret = (double)(sutra_clock_ns() - start) / 1e6;
 			return 0;

@@ -99,10 +99,7 @@ const struct sutra_check_kind sutra_kind_healthy = {
 
 static int get(struct sutra_check_run *r, const char *url, struct sutra_fetch *f, struct sutra_err *err)
 {
-	sutra_fetch_init(f);
-	f->url = url;
-	f->timeout_ns = sutra_check_time(r, REQUEST_NS);
-	return sutra_fetch_one(f, err);
+	return sutra_fetch_get(f, url, "", sutra_check_time(r, REQUEST_NS), err);
 }
 
 /* HAProxy's own version, from its metrics; "" when it does not tell. */

@@ -38,7 +38,7 @@ static int ask(struct sutra_check_run *r, const char *base, const char *const *t
 	return rc;
 }
 
-/* Where a vector comes straight from the model: a replica, or the gateway past its cache. */
+/* The URL that answers with the model's own vector: a replica, or (*ret_raw) the gateway past its cache. */
 static const char *model_base(const struct sutra_check_run *r, bool *ret_raw)
 {
 	*ret_raw = !r->env->replicas || !r->env->replicas[0];

@@ -57,7 +57,6 @@ static pid_t spawn(char *program, char *const *env)
 
 static int wait_healthy(struct sutra_scratch *s, const char *base, struct sutra_err *err)
 {
-	char *url = xasprintf("%s/health", base);
 	uint64_t until = sutra_clock_ns() + START_NS;
 	int rc = SUTRA_E_TIMEOUT, status;
 
@@ -70,15 +69,11 @@ static int wait_healthy(struct sutra_scratch *s, const char *base, struct sutra_
 					"the measurement's own gateway exited with status %d", status);
 			break;
 		}
-		sutra_fetch_init(&f);
-		f.url = url;
-		f.timeout_ns = 1000000000;
-		rc = sutra_fetch_one(&f, err);
+		rc = sutra_fetch_get(&f, base, "/health", 1000000000, err);
 		sutra_fetch_release(&f);
 		if (rc)
 			pause_10ms();
 	}
-	sutra_free(url);
 	return rc;
 }
 

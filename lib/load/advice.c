@@ -96,7 +96,7 @@ static double cache_factor(const struct sutra_advice_input *in, json_t *steps)
 	return factor;
 }
 
-/* How many of `each` reach need; a rounding error is not one more. */
+/* How many of `each` cover `need`; a rounding error is not one more. */
 static unsigned how_many(double need, double each)
 {
 	double n = each > 0 ? ceil(need / each - 1e-9) : 1;

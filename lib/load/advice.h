@@ -29,7 +29,7 @@ struct sutra_advice_input {
 	int64_t concepts;		/* kept vectors */
 	double per_user;		/* texts/s */
 	double base_cost, cache_cost, replica_cost;	/* $ a month */
-	/* Of this deployment; 0 and below: the documents'. */
+	/* Measured in this deployment; 0 and below: the documents' figures are taken. */
 	double measured;		/* texts/s that one replica computes */
 	double hit_rate;		/* of its cache, 0 to 1 */
 	uint64_t replica_bytes, other_bytes;
@@ -47,7 +47,7 @@ struct sutra_advice {
 	double per_million;		/* $, as the documents work it out, at capacity */
 	double per_million_asked;	/* $, a whole month at the asked rate */
 	bool affordable;		/* true without a budget */
-	/* What the budget buys instead, when it does not reach. */
+	/* What the budget buys instead, when it is too small. */
 	unsigned budget_replicas;	/* 0: not even one */
 	double budget_capacity;
 };

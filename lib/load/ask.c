@@ -140,22 +140,17 @@ void sutra_embed_release(struct sutra_embed_answer *a)
 int sutra_info_read(const char *base, const char *key, uint64_t timeout_ns, int64_t *ret,
 		    struct sutra_err *err)
 {
-	char url[MAX_URL], shown[SUTRA_FETCH_SHOWN];
+	char shown[SUTRA_FETCH_SHOWN];
 	struct sutra_fetch f;
 	json_t *doc = NULL;
 	int64_t v = 0;
-	int rc;
+	int rc = sutra_fetch_get(&f, base, "/info", timeout_ns, err);
 
-	snprintf(url, sizeof(url), "%s/info", base);
-	sutra_fetch_init(&f);
-	f.url = url;
-	f.timeout_ns = timeout_ns;
-	rc = sutra_fetch_one(&f, err);
 	rc = rc ? rc : sutra_json_parse(sutra_buf_str(&f.answer), f.answer.len, &doc, err);
 	rc = rc ? rc : sutra_json_get_int(doc, key, &v, err);
 	if (!rc && v < 1)
-		rc = sutra_fail(err, SUTRA_E_INVALID, "%s does not tell \"%s\"",
-				sutra_fetch_shown(url, shown, sizeof(shown)), key);
+		rc = sutra_fail(err, SUTRA_E_INVALID, "%s/info does not tell \"%s\"",
+				sutra_fetch_shown(base, shown, sizeof(shown)), key);
 	json_decref(doc);
 	sutra_fetch_release(&f);
 	if (!rc)

@@ -3,7 +3,7 @@
  * send_all, sends; in a closed one pump() sends, on the fetcher's thread and at first on that of
  * sutra_load_start. `lock` guards what stands below it in struct sutra_load. A request is submitted
  * without the lock, because the fetcher may answer (out of memory) within the call; what that answer
- * would pump is left to the pump() that is under way, so nothing recurses.
+ * would pump is left to the pump() that runs already, so nothing recurses.
  *
  * In a closed loop that has not ended, a request is in flight: its answer pumps, or finds the end.
  */

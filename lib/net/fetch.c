@@ -27,6 +27,7 @@ enum {
 	DEFAULT_PARALLEL = 64,
 	DEFAULT_TIMEOUT_S = 10,
 	MAX_HEADERS = 64 << 10,
+	MAX_URL = 2048,
 	MAX_ANSWER = 64 << 20,
 	IDLE_HANDLES = 64,
 	IDLE_CONNECTIONS = 64,
@@ -413,6 +414,22 @@ int sutra_fetch_one(struct sutra_fetch *f, struct sutra_err *err)
 				  SUTRA_E_UNAVAILABLE,
 			  "%s %s failed: %s (%s)", method, sutra_fetch_shown(f->url, url, sizeof(url)),
 			  sutra_fetch_reason_name(f->reason), f->detail);
+}
+
+int sutra_fetch_get(struct sutra_fetch *f, const char *base, const char *path, uint64_t timeout_ns,
+		    struct sutra_err *err)
+{
+	char url[MAX_URL];
+	int rc;
+
+	sutra_fetch_init(f);
+	if ((size_t)snprintf(url, sizeof(url), "%s%s", base, path) >= sizeof(url))
+		return sutra_fail(err, SUTRA_E_INVALID, "the URL of %s has more than %d bytes", path, MAX_URL - 1);
+	f->url = url;
+	f->timeout_ns = timeout_ns;
+	rc = sutra_fetch_one(f, err);
+	f->url = NULL;
+	return rc;
 }
 
 struct sutra_fetcher {

@@ -71,6 +71,10 @@ void sutra_fetch_many(struct sutra_fetch *const *list, size_t n, unsigned parall
 /* One transfer; 0, or a code with a message that names URL and reason. A status of
  * 400 and more is an error too (its body stays in f->answer). */
 int sutra_fetch_one(struct sutra_fetch *f, struct sutra_err *err);
+/* GET base followed by path, the same way, into f, which is initialised here and released by the caller also
+ * after an error. f->url is NULL afterwards. */
+int sutra_fetch_get(struct sutra_fetch *f, const char *base, const char *path, uint64_t timeout_ns,
+		    struct sutra_err *err);
 
 /* A thread with one multi handle and its connection pool. */
 struct sutra_fetcher;

@@ -84,14 +84,8 @@ int sutra_cache_stats_fetch(const char *base, uint64_t timeout_ns, struct sutra_
 			    struct sutra_err *err)
 {
 	struct sutra_fetch f;
-	char url[MAX_URL];
-	int rc;
+	int rc = sutra_fetch_get(&f, base, "/cache/stats", timeout_ns, err);
 
-	snprintf(url, sizeof(url), "%s/cache/stats", base);
-	sutra_fetch_init(&f);
-	f.url = url;
-	f.timeout_ns = timeout_ns;
-	rc = sutra_fetch_one(&f, err);
 	if (!rc)
 		rc = sutra_cache_stats_parse(sutra_buf_str(&f.answer), f.answer.len, ret, err);
 	if (rc)

@@ -401,7 +401,7 @@ static void junit_case(const struct sutra_result *r, struct sutra_buf *b)
 	sutra_buf_adds(b, "</system-out>\n    </testcase>\n");
 }
 
-/* Of one suite, or with NULL of all. */
+/* Counts results of one suite, or with NULL of all. */
 static void junit_counts(const struct sutra_outcome *o, const char *suite, struct sutra_buf *b)
 {
 	size_t count[4] = { 0 }, n = 0;
