@@ -37,8 +37,8 @@ embed() { curl -sf -m 30 "$URL/embed" -d "$1"; }
 change() {
   echo "$1" >"$MODELS"
   seen() {
-    curl -s "$URL/health" | grep -q "\"fingerprint\":\"print-$1\"" ||
-      { embed "{\"texts\":[\"new to $1 at $((tries++))\"]}" >/dev/null && false; }
+    embed "{\"texts\":[\"new to $1 at $((tries++))\"]}" >/dev/null
+    curl -s "$URL/health" | grep -q "\"fingerprint\":\"print-$1\""
   }
   eventually seen "$1"
 }

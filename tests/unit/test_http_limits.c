@@ -497,7 +497,7 @@ static void no_descriptors_are_waited_for(void **state)
 	char byte;
 
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &usual), 0);
-	start(&(struct sutra_http_options){ .head_ns = 100000000 });
+	start(&(struct sutra_http_options){ .head_ns = 2000000000 });
 	look = dial();
 	assert_true(metric(look, EVENT("accepted")) == 1);
 	late = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
