@@ -47,35 +47,33 @@ packages() {
 
 # A method that no path takes is refused with those that it takes: they are the document's.
 @test "what is described is what dispatches" {
-  local url path allowed described n=0
+  local url n=0
   for url in "$ML" "$GATEWAY"; do
     curl -sf "$url/openapi.json" >"$BATS_TEST_TMPDIR/document"
-    while IFS= read -r path; do
-      described=$(jq -r --arg p "$path" '.paths[$p] | keys | map(ascii_upcase) | sort | join(" ")' "$BATS_TEST_TMPDIR/document")
-      allowed=$(curl -s -X PATCH -o "$BATS_TEST_TMPDIR/body" -w '%{http_code} %header{allow}' "$url${path//\{id\}/x}")
-      echo "$path: $described, allowed $allowed"
-      [ "405 $described" = "${allowed%% *} $(tr -d ',' <<<"${allowed#* }" | tr ' ' '\n' | sort | xargs)" ]
-      n=$((n + 1))
-    done < <(jq -r '.paths | keys[]' "$BATS_TEST_TMPDIR/document")
-    run -0 curl -s "$url/nothing"
-    jq -r '.error.hint' <<<"$output" | sed 's/^here are //' | tr ',' '\n' | sed 's/^ //; $d' >"$BATS_TEST_TMPDIR/hint"
-    while read -r method path; do # as many as fit: the last may be cut
-      jq -e --arg p "$path" --arg m "${method,,}" '.paths[$p][$m]' "$BATS_TEST_TMPDIR/document" >/dev/null
-    done <"$BATS_TEST_TMPDIR/hint"
+    jq -r '.paths | to_entries[] | "405 \(.key | sub("{id}"; "x")) \(.value | keys | map(ascii_upcase) | sort | join(" "))"' \
+      "$BATS_TEST_TMPDIR/document" | sort >"$BATS_TEST_TMPDIR/described"
+    sed "s|[^ ]* \([^ ]*\).*|url = $url\1|" "$BATS_TEST_TMPDIR/described" | sed '1!i output = /dev/null' |
+      curl -s -X PATCH -o /dev/null -w '%{http_code} %{url_effective} %header{allow}\n' -K - |
+      jq -rR --arg url "$url" 'split(" ") | "\(.[0]) \(.[1] | ltrimstr($url)) \(.[2:] | map(rtrimstr(",")) | sort | join(" "))"' |
+      sort >"$BATS_TEST_TMPDIR/allowed"
+    diff "$BATS_TEST_TMPDIR/described" "$BATS_TEST_TMPDIR/allowed"
+    n=$((n + $(wc -l <"$BATS_TEST_TMPDIR/described")))
   done
-  [ "$n" -ge 20 ]
+  [ "$n" = 22 ]
 }
 
 # What a request may be, at its edges and at random, the same in every run: no answer of another status, media
 # type or shape than is described, and none that says the server failed. Two checks are left out: a header
 # that is not described is no fault, and a text, a dimension or a name may be well-formed and wrong (422).
+# The routes that are the skeleton's, the same in both, are ml-base's to answer.
 @test "schemathesis finds no answer that is not described" {
-  local url
+  local url but=nothing
   packages
   for url in "$ML" "$GATEWAY"; do
     (cd "$BATS_TEST_TMPDIR" && timeout 300 "$VENV/bin/st" run "$url/openapi.json" --no-color --generation-deterministic \
-      --max-examples 8 --phases examples,coverage,fuzzing -H 'X-Request-Timeout: 600000' --warnings off \
+      --exclude-path-regex "$but" --max-examples 6 --phases examples,coverage,fuzzing -H 'X-Request-Timeout: 600000' --warnings off \
       --checks all --exclude-checks negative_data_rejection,positive_data_acceptance)
+    but='^/(health|ready|metrics|ping|openapi.json)$'
   done
 }
 
