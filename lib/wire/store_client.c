@@ -420,8 +420,8 @@ static void *run(void *arg)
 		int n;
 
 		if (c->fd < 0 && reconnect_step(&c->reconnect))
-			watch(c, c->reconnect.fd, EPOLLOUT, EPOLL_CTL_ADD);
-		n = epoll_wait(c->epoll, events, 4, c->fd < 0 ? reconnect_patience_ms(&c->reconnect) : -1);
+			watch(c, c->reconnect.fd, (uint32_t)c->reconnect.events, EPOLL_CTL_ADD);
+		n = epoll_wait(c->epoll, events, 4, c->fd < 0 ? reconnect_wait_ms(&c->reconnect) : -1);
 		for (int i = 0; i < n; i++)
 			handle(c, &events[i]);
 		tell_failed(c);

@@ -60,6 +60,54 @@ static void lru_agrees_with_a_list(void **state)
 	sutra_lru_release(&l);
 }
 
+static void lru_refuses_what_it_cannot_count(void **state)
+{
+	static const size_t sizes[] = { UINT32_MAX / 4, UINT32_MAX, SIZE_MAX / 2, SIZE_MAX };
+	struct sutra_lru l;
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+		assert_int_equal(sutra_lru_init(&l, sizes[i]), SUTRA_E_NOMEM);
+		sutra_lru_release(&l);
+	}
+}
+
+/* Nodes that are used and removed during a walk: each that stays is met, also one that the walk stands at. */
+static void lru_is_walked_while_it_is_used(void **state)
+{
+	bool met[17], is_there[17];
+	uint32_t node;
+	struct sutra_lru l;
+
+	srandom(5);
+	for (int round = 0; round < 2000; round++) {
+		int left = 40;
+
+		assert_int_equal(sutra_lru_init(&l, 16), 0);
+		memset(met, 0, sizeof(met));
+		memset(is_there, 0, sizeof(is_there));
+		for (uint64_t hash = 0; hash < 16; hash++)
+			is_there[sutra_lru_add(&l, hash)] = true;
+		sutra_lru_walk(&l);
+		while ((node = sutra_lru_walked(&l))) {
+			uint32_t any = 1 + (uint32_t)random() % 16;
+
+			met[node] = true;
+			if (!is_there[any] || !left)
+				continue;
+			left--;
+			if (random() % 4) {
+				sutra_lru_touch(&l, any);
+			} else {
+				sutra_lru_remove(&l, any);
+				is_there[any] = false;
+			}
+		}
+		for (int i = 1; i <= 16; i++)
+			assert_true(met[i] || !is_there[i]);
+		sutra_lru_release(&l);
+	}
+}
+
 static struct sutra_vector *vector(const char *text, uint64_t expires)
 {
 	static const float values[DIM] = { 0.5f, 0.5f, 0.5f, 0.5f };
@@ -434,7 +482,8 @@ static void switched_off_it_keeps_nothing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(lru_agrees_with_a_list),
+		cmocka_unit_test(lru_agrees_with_a_list), cmocka_unit_test(lru_is_walked_while_it_is_used),
+		cmocka_unit_test(lru_refuses_what_it_cannot_count),
 		cmocka_unit_test(l1_drops_the_least_recently_used_and_the_expired),
 		cmocka_unit_test(equal_texts_under_way_are_computed_once),
 		cmocka_unit_test(a_batch_sends_only_its_misses_and_duplicates_once),

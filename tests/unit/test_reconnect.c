@@ -1,4 +1,4 @@
-/* lib/wire/reconnect: every address of a name is tried, in the resolver's order. */
+/* lib/wire/reconnect: every address of a name is tried, in the resolver's order, which nobody waits for. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,17 +7,23 @@
 #include <cmocka.h>
 #include <netdb.h>
 #include <poll.h>
+#include <semaphore.h>
+#include <stdatomic.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
 #include "net/port.h"
 #include "wire/reconnect.h"
+#include "wire/store_client.h"
+#include "../wait.h"
 
 enum { MAX_ADDRESSES = 4 };
 
 static struct sockaddr_storage addresses[MAX_ADDRESSES];
 static struct addrinfo list[MAX_ADDRESSES];
-static int n_addresses, asked, freed;
+static atomic_int n_addresses, asked, freed;
+static sem_t *silence;	/* the resolver waits for it; NULL: it answers at once */
 
 int __wrap_getaddrinfo(const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **ret);
 void __wrap_freeaddrinfo(struct addrinfo *all);
@@ -26,6 +32,8 @@ void __wrap_freeaddrinfo(struct addrinfo *all);
 int __wrap_getaddrinfo(const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **ret)
 {
 	asked++;
+	if (silence)
+		sem_wait(silence);
 	for (int i = 0; i < n_addresses; i++)
 		list[i].ai_next = i + 1 < n_addresses ? &list[i + 1] : NULL;
 	*ret = list;
@@ -72,17 +80,17 @@ static int setup(void **state)
 	return 0;
 }
 
-/* As an owner does it: step, wait for writing, finish. */
+/* As an owner does it: step, wait, finish. */
 static int connect_all(struct reconnect *r)
 {
 	int fd = -1;
 
 	while (fd < 0) {
-		struct pollfd p = { .events = POLLOUT };
+		struct pollfd p;
 
 		reconnect_step(r);
-		p.fd = r->fd;
-		if (poll(&p, 1, reconnect_patience_ms(r)) > 0)
+		p = (struct pollfd){ .fd = r->fd, .events = r->events };
+		if (poll(&p, 1, reconnect_wait_ms(r)) > 0)
 			fd = reconnect_finish(r);
 	}
 	return fd;
@@ -136,6 +144,16 @@ static void an_address_that_is_silent_costs_its_time_alone(void **state)
 	reconnect_release(&r);
 }
 
+static void step_once(struct reconnect *r)
+{
+	struct pollfd p;
+
+	reconnect_step(r);
+	p = (struct pollfd){ .fd = r->fd, .events = r->events };
+	if (poll(&p, 1, reconnect_wait_ms(r)) > 0)
+		assert_int_equal(reconnect_finish(r), -1);
+}
+
 static void a_name_without_an_address_is_asked_again(void **state)
 {
 	char text[SUTRA_ADDR_LEN];
@@ -143,17 +161,15 @@ static void a_name_without_an_address_is_asked_again(void **state)
 	int server, fd;
 
 	reconnect_init(&r, "name", 1, 5000000000u);
-	assert_false(reconnect_step(&r));
-	assert_true(reconnect_patience_ms(&r) > 0);
+	assert_true(reconnect_step(&r));
+	while (r.fd >= 0)
+		step_once(&r);
+	assert_true(reconnect_wait_ms(&r) > 0);
 	add_refusing("127.0.0.3:0");
-	while (asked < 3) {	/* every address refuses: the name is asked again, after the back-off */
-		struct pollfd p = { .events = POLLOUT };
-
-		reconnect_step(&r);
-		p.fd = r.fd;
-		if (poll(&p, 1, reconnect_patience_ms(&r)) > 0)
-			assert_int_equal(reconnect_finish(&r), -1);
-	}
+	while (asked < 3)	/* every address refuses: the name is asked again, after the back-off */
+		step_once(&r);
+	while (r.lookup)
+		step_once(&r);
 	n_addresses = 0;
 	server = listen_on("127.0.0.2:0", 4, text);
 	add(text);
@@ -164,12 +180,54 @@ static void a_name_without_an_address_is_asked_again(void **state)
 	reconnect_release(&r);
 }
 
+static sem_t told;
+static atomic_int told_code;
+
+static void note(void *user, int code, const struct sutra_message *answer)
+{
+	told_code = code;
+	sem_post(&told);
+}
+
+/* Meanwhile calls fail at once, and the client goes when it is to. */
+static void a_resolver_that_is_silent_keeps_nobody(void **state)
+{
+	static const struct sutra_message flush = { .op = SUTRA_OP_FLUSH };
+	const struct sutra_store_client_options o = { .host = "name", .port = 1 };
+	struct sutra_store_client *c;
+	sem_t wait;
+
+	sem_init(&wait, 0, 0);
+	sem_init(&told, 0, 0);
+	silence = &wait;
+	add_refusing("127.0.0.3:0");
+	assert_int_equal(sutra_store_client_new(&o, &c, NULL), 0);
+	WAIT_UNTIL(asked == 1);
+	for (int i = 0; i < 3; i++) {
+		sutra_store_call(c, &flush, note, NULL);
+		sem_wait(&told);
+		assert_int_equal(told_code, SUTRA_E_UNAVAILABLE);
+	}
+	sutra_alloc_fail_at(1);	/* what cannot even be noted is told to its caller */
+	sutra_store_call(c, &flush, note, NULL);
+	sutra_alloc_fail_at(0);
+	sem_wait(&told);
+	assert_int_equal(told_code, SUTRA_E_NOMEM);
+	sutra_store_call(c, &flush, NULL, NULL);	/* and who does not want to know is not */
+	sutra_store_client_free(c);
+	assert_int_equal(freed, 0);
+	sem_post(&wait);
+	WAIT_UNTIL(freed == 1);	/* by the lookup itself */
+	silence = NULL;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(the_second_address_is_tried_at_once, setup),
 		cmocka_unit_test_setup(an_address_that_is_silent_costs_its_time_alone, setup),
 		cmocka_unit_test_setup(a_name_without_an_address_is_asked_again, setup),
+		cmocka_unit_test_setup(a_resolver_that_is_silent_keeps_nobody, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -31,6 +31,38 @@ static int sync_by(long call, int fd)
 int fdatasync(int fd) { return sync_by(SYS_fdatasync, fd); }
 int fsync(int fd) { return sync_by(SYS_fsync, fd); }
 
+/* The log takes nothing more: as when there is no memory for its frame. */
+static bool appends_fail;
+int __real_sutra_wal_append(struct sutra_wal *w, enum sutra_log_record type, const void *body, size_t n,
+			    uint64_t *ret_lsn, struct sutra_err *err);
+int __wrap_sutra_wal_append(struct sutra_wal *w, enum sutra_log_record type, const void *body, size_t n,
+			    uint64_t *ret_lsn, struct sutra_err *err);
+
+int __wrap_sutra_wal_append(struct sutra_wal *w, enum sutra_log_record type, const void *body, size_t n,
+			    uint64_t *ret_lsn, struct sutra_err *err)
+{
+	if (appends_fail)
+		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
+	return __real_sutra_wal_append(w, type, body, n, ret_lsn, err);
+}
+
+/* What a failed sync left in doubt is written anew at the end; without memory for that it ends all the same. */
+static void without_memory_it_closes(void **state)
+{
+	struct sutra_engine *e = open_store(100);
+
+	write_one(e, "a", "one");
+	syncs_fail = true;
+	assert_int_not_equal(sutra_engine_flush(e, NULL), 0);
+	syncs_fail = false;
+	appends_fail = true;
+	sutra_engine_close(e);
+	appends_fail = false;
+	e = open_store(100);
+	assert_true(has(e, "a", "one", NULL));
+	sutra_engine_close(e);
+}
+
 /* Overwriting the same few concepts must not fill the disk. */
 static void the_log_is_rewritten_when_it_is_mostly_dead(void **state)
 {
@@ -330,7 +362,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-		T(the_log_is_rewritten_when_it_is_mostly_dead),
+		T(the_log_is_rewritten_when_it_is_mostly_dead), T(without_memory_it_closes),
 		T(a_failed_step_of_a_rewrite_loses_nothing), T(a_refused_write_is_undone),
 		T(what_was_undone_is_rewritten_too), T(a_full_disk_opens_for_reading), T(a_failed_sync_is_not_forgotten),
 		T(a_failed_flush_is_not_forgotten), T(a_sync_that_fails_in_a_rewrite_is_not_forgotten),
