@@ -9,14 +9,10 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "base/alloc.h"
-#include "base/clock.h"
 #include "base/log.h"
 #include "daemon/daemon.h"
 #include "daemon/service.h"
-#include "net/plain.h"
 #include "storage.h"
-#include "wire/frame.h"
 
 #define FIELD(f) offsetof(struct storage, settings.f)
 #define GRACE_NS 5000000000u
@@ -59,68 +55,12 @@ static int open_engine(struct storage *s, struct sutra_err *err)
 	return 0;
 }
 
-/* What a client meets at a limit is told in the log as well, once a minute at most. */
-static void tell_limits(struct storage *s)
-{
-	const uint64_t now = sutra_clock_ns(), *ends;
-	struct sutra_tcp_counts t;
-	uint64_t sum;
-
-	sutra_tcp_counts(s->tcp, &t);
-	ends = t.ends;
-	sum = ends[SUTRA_TCP_EVICTED] + ends[SUTRA_TCP_TOO_MANY] + ends[SUTRA_TCP_NO_DESCRIPTORS] +
-	      ends[SUTRA_TCP_OVERLOAD];
-	if (sum == s->said_limits || (s->said_limits && now - s->said_limits_ns < 60000000000u))
-		return;
-	s->said_limits = sum;
-	s->said_limits_ns = now;
-	sutra_log(SUTRA_WARN, "storage", "connections were ended or refused for want of room",
-		  "open=%llu made_room=%llu too_many_connections=%llu out_of_descriptors=%llu out_of_buffers=%llu",
-		  (unsigned long long)t.open, (unsigned long long)ends[SUTRA_TCP_EVICTED],
-		  (unsigned long long)ends[SUTRA_TCP_TOO_MANY],
-		  (unsigned long long)ends[SUTRA_TCP_NO_DESCRIPTORS],
-		  (unsigned long long)ends[SUTRA_TCP_OVERLOAD]);
-}
-
-static void tell_clock(struct storage *s, const struct sutra_engine_stats *e)
-{
-	if (s->said_clock == (e->clock_ahead_seconds > 60))
-		return;
-	s->said_clock = !s->said_clock;
-	if (s->said_clock)
-		sutra_log(SUTRA_WARN, "storage", "the clock was set back; ages are counted on", "seconds=%llu",
-			  (unsigned long long)e->clock_ahead_seconds);
-}
-
-/* Rewriting the log may find the disk full where no client's write has. */
-static void tell_read_only(struct storage *s, const struct sutra_engine_stats *e)
-{
-	if (s->said_read_only == (e->read_only != NULL))
-		return;
-	s->said_read_only = e->read_only != NULL;
-	if (e->read_only)
-		sutra_log(SUTRA_ERROR, "storage", "takes no writes now", "reason=\"%s\"", e->read_only);
-	else
-		sutra_log(SUTRA_INFO, "storage", "takes writes again", NULL);
-}
-
 static void tell_failed(const char *what, const struct sutra_err *why)
 {
 	sutra_log(SUTRA_ERROR, "storage", what, "reason=\"%s\"", why->message);
 }
 
-static void on_tick(void *storage)
-{
-	struct storage *s = storage;
-	struct sutra_engine_stats e;
-
-	sutra_engine_stats(s->engine, &e);
-	tell_read_only(s, &e);
-	tell_clock(s, &e);
-	tell_limits(s);
-}
-
-/* As many connections as are wanted and fit. */
+/* MAX_CONNECTIONS, or as many as the descriptor limit allows. */
 static unsigned max_connections(const struct storage *s)
 {
 	unsigned wanted = (unsigned)s->settings.max_connections, n = sutra_service_connections(wanted);
@@ -153,7 +93,7 @@ static int start(void *ctx, const int *fds, int n, struct sutra_err *err)
 		.batch = storage_batch,
 		.woken = storage_woken,
 		.answered = storage_answered,
-		.tick = on_tick,
+		.tick = storage_tick,
 		.ctx = s,
 	};
 	const struct sutra_writer_options writer = {

@@ -68,6 +68,8 @@ size_t storage_http(struct storage *s, struct sutra_tcp_conn *c, const char *p, 
 /* Their parts of /health and /metrics (daemon/daemon.h). */
 const char *storage_health(void *storage, struct sutra_buf *b);
 void storage_metrics(void *storage, struct sutra_buf *b);
+/* Logs what has changed since the last tick of the loop (tick.c). */
+void storage_tick(void *storage);
 /* What the replay of the log met (inspect.c), into the log; and as programs of their own: --check, --dump
  * DIR print it and are 1 if there is damage. */
 void storage_log_damage(const struct sutra_wal_report *r);
