@@ -13,7 +13,6 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "base/jsonio.h"
-#include "base/setting.h"
 #include "base/weightsum.h"
 
 #define PIPELINE "3"
@@ -22,28 +21,6 @@
 enum { MAX_JSON = 1 << 20, MAX_VOCAB = 16 << 20, PADDING = 255 };
 
 const char *sutra_mrl_name(enum sutra_mrl m) { return m == SUTRA_MRL_PLAIN ? "plain" : "layer_norm"; }
-
-char *sutra_model_dir(void)
-{
-	const char *own = sutra_setting_env("SUTRA_MODEL_DIR");
-	char *data = own ? NULL : sutra_home_data(), *dir = own ? xstrdup(own) : xasprintf("%s/models", data);
-
-	sutra_free(data);
-	return dir;
-}
-
-char *sutra_model_folder(const char *path, const char *model)
-{
-	char *store, *folder;
-
-	if (path && *path)
-		return sutra_strdup(path);
-	store = sutra_model_dir();
-	folder = sutra_asprintf("%s/%s", store,
-				model && *model ? model : sutra_setting_find("SUTRA_MODEL")->fallback);
-	sutra_free(store);
-	return folder;
-}
 
 static char *file_in(const struct sutra_model *m, const char *name)
 {
