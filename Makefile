@@ -168,8 +168,8 @@ build/onednn3/include/dnnl.h:
 check-headers: ## every header compiles alone
 	$(Q)for h in $$(find lib cmd -name '*.h'); do \
 	  $(CC) $(CFLAGS_ALL) -Wno-unused-function -fsyntax-only -x c $$h || exit 1; done
-lint: check-headers ## include order, sizes, banned calls, cppcheck, shellcheck, mandoc
-	@tests/lint/run
+lint: all check-headers ## include order, circles, prefixes, sizes, banned calls, links, cppcheck, shellcheck, mandoc
+	@SUTRA_OBJECTS=$(abspath $(B)) tests/lint/run
 
 -include $(wildcard $(B)/lib/*/*.d $(B)/lib/*/*/*.d $(B)/cmd/*/*.d $(B)/cmd/*/*/*.d $(B)/tests/*/*.d)
 

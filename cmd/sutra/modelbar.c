@@ -12,12 +12,12 @@ enum { BAR = 24 };
 
 static struct sutra_progress bar;
 static bool begun;
-static const volatile int *stop;
+static const volatile sig_atomic_t *stop;
 /* Of the state that is shown: when and where it began, for the rate. */
 static char shown[96];
 static uint64_t began_ns, began_at;
 
-void modelbar_stop_on(const volatile int *flag) { stop = flag; }
+void modelbar_stop_on(const volatile sig_atomic_t *flag) { stop = flag; }
 
 void modelbar_end(void)
 {

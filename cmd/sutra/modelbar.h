@@ -2,12 +2,13 @@
 #ifndef SUTRA_CMD_MODELBAR_H
 #define SUTRA_CMD_MODELBAR_H
 
+#include <signal.h>
 #include <stdint.h>
 
 /* A sutra_model_progress over the common options (-q, --color). */
 int modelbar_step(const char *what, uint64_t done, uint64_t total);
 /* Not 0 in *stop ends the fetch at its next step; NULL: nothing does. */
-void modelbar_stop_on(const volatile int *stop);
+void modelbar_stop_on(const volatile sig_atomic_t *stop);
 /* Ends the line on the terminal. */
 void modelbar_end(void);
 

@@ -29,12 +29,12 @@ static void record_owner(const char *path, const char *command)
 }
 
 /* Between two tries; true: not to be tried again. */
-static bool interrupted(const volatile int *stop)
+static bool interrupted(const volatile sig_atomic_t *stop)
 {
 	return (stop && *stop) || (poll(NULL, 0, POLL_MS) < 0 && errno == EINTR) || (stop && *stop);
 }
 
-int sutra_lock_take(const char *state_dir, const char *command, uint64_t wait_ns, const volatile int *stop,
+int sutra_lock_take(const char *state_dir, const char *command, uint64_t wait_ns, const volatile sig_atomic_t *stop,
 		    int *ret_fd, struct sutra_err *err)
 {
 	char *path = xasprintf("%s/lock", state_dir), *owner = xasprintf("%s/lock.owner", state_dir), *who;

@@ -110,7 +110,7 @@ void sutra_check_progress(const struct sutra_check_run *r, const char *fmt, ...)
 
 uint64_t sutra_check_time(const struct sutra_check_run *r, uint64_t most)
 {
-	return sutra_clock_left(r->env->deadline_ns, sutra_clock_ns(), most);
+	return sutra_clock_left(sutra_check_deadline(r->env), sutra_clock_ns(), most);
 }
 
 /* The first value out of bounds decides; returns whether all are within. */
@@ -226,7 +226,7 @@ static void run_check(const struct sutra_check *c, const struct sutra_check_env 
 
 	s->check = c;
 	sutra_buf_init(&r.last, MAX_LAST);
-	if (start >= env->deadline_ns) {
+	if (start >= sutra_check_deadline(env)) {
 		o->timed_out = true;
 		s->verdict = SUTRA_INCONCLUSIVE;
 		snprintf(s->why, sizeof(s->why), "the time limit had passed before it began");
@@ -240,9 +240,9 @@ static void run_check(const struct sutra_check *c, const struct sutra_check_env 
 			s->attempts++;
 			run_once(&r);
 		} while (s->verdict == SUTRA_FAIL && s->attempts < c->attempts &&
-			 sutra_clock_ns() < env->deadline_ns);
+			 sutra_clock_ns() < sutra_check_deadline(env));
 		s->duration_ms = (double)(sutra_clock_ns() - start) / 1e6;
-		if (s->verdict == SUTRA_FAIL && sutra_clock_ns() >= env->deadline_ns) {
+		if (s->verdict == SUTRA_FAIL && sutra_clock_ns() >= sutra_check_deadline(env)) {
 			o->timed_out = true;
 			s->verdict = SUTRA_INCONCLUSIVE;
 		}
@@ -274,7 +274,7 @@ double sutra_check_metric(const struct sutra_check_run *r, const char *base, con
 static int check_gateway(const struct sutra_check_env *env, struct sutra_err *err)
 {
 	struct sutra_fetch f;
-	uint64_t limit_ns = sutra_clock_left(env->deadline_ns, sutra_clock_ns(), 5 * EVIDENCE_NS);
+	uint64_t limit_ns = sutra_clock_left(sutra_check_deadline(env), sutra_clock_ns(), 5 * EVIDENCE_NS);
 	int rc = sutra_fetch_get(&f, env->front, "/ping", limit_ns, err);
 
 	/* It answered something: then the checks say what is wrong. */

@@ -9,6 +9,7 @@
 #define SUTRA_CHECK_CHECK_H
 
 #include <jansson.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -33,7 +34,8 @@ struct sutra_check_env {
 	const char *const *names;		/* service names by enum sutra_check_role; replicas: see below */
 	const char *const *replica_names;	/* beside `replicas` */
 	int64_t dimension;			/* deployed; 0: unknown, taken from the first answer */
-	volatile uint64_t deadline_ns;		/* monotonic; UINT64_MAX: none */
+	uint64_t deadline_ns;			/* monotonic; UINT64_MAX: none */
+	const volatile sig_atomic_t *stop;	/* NULL, or not 0 there ends the run: its deadline is past */
 	void *user;
 	int (*restart)(void *user, const char *service, uint64_t timeout_ns, struct sutra_err *err);
 	int (*kill)(void *user, const char *service, int sig, struct sutra_err *err);
@@ -59,6 +61,11 @@ struct sutra_check_env {
 	int (*spare)(void *user, char *ret_base, size_t size, struct sutra_err *err);
 	void (*spare_end)(void *user);
 };
+/* When the run ends: deadline_ns, or an instant that is past once *stop is set. */
+static inline uint64_t sutra_check_deadline(const struct sutra_check_env *env)
+{
+	return env->stop && *env->stop ? 1 : env->deadline_ns;
+}
 
 enum sutra_verdict { SUTRA_PASS, SUTRA_FAIL, SUTRA_SKIP, SUTRA_INCONCLUSIVE };
 const char *sutra_verdict_name(enum sutra_verdict v);
@@ -87,7 +94,7 @@ struct sutra_outcome {
 };
 
 /* Runs all checks of the suites, which must outlive the outcome. A signal handler may set
- * env->deadline_ns to an instant that is past: faults are undone, and the run ends. */
+ * *env->stop: faults are undone, and the run ends. */
 int sutra_check_run_all(struct sutra_suite *const *suites, size_t n, struct sutra_check_env *env,
 			struct sutra_outcome **ret, struct sutra_err *err);
 void sutra_outcome_free(struct sutra_outcome *o);

@@ -126,7 +126,7 @@ static int start_fresh(struct sutra_check_run *r, struct source *s, size_t n, un
 		.base = r->env->gateway,
 		.connections = parallel,
 		.timeout_ns = REQUEST_NS,
-		.deadline_ns = r->env->deadline_ns,
+		.deadline_ns = sutra_check_deadline(r->env),
 		.levels = true,
 		.next = next_fresh,
 		.user = s,
@@ -372,7 +372,7 @@ static void look(const struct sutra_check_run *r, struct watch *w)
 
 static void wait_answered(const struct sutra_check_run *r, struct sutra_load *l, uint64_t n)
 {
-	while (sutra_load_answered(l) < n && sutra_clock_ns() < r->env->deadline_ns)
+	while (sutra_load_answered(l) < n && sutra_clock_ns() < sutra_check_deadline(r->env))
 		nanosleep(&(struct timespec){ .tv_nsec = 2000000 }, NULL);
 }
 

@@ -301,7 +301,7 @@ static int replay(struct sutra_check_run *r, const struct sutra_workload *w, boo
 {
 	struct sutra_replay p = { .base = r->env->gateway,
 				  .parallel = (unsigned)sutra_check_param(r, "parallel"),
-				  .deadline_ns = r->env->deadline_ns,
+				  .deadline_ns = sutra_check_deadline(r->env),
 				  .progress = r->env->progress,
 				  .user = r->env->user,
 				  .workload = w,

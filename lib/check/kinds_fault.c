@@ -78,7 +78,7 @@ static void watch_down(struct course *c, uint64_t limit_ns)
 {
 	uint64_t end = sutra_clock_ns() + limit_ns;
 
-	while (!c->down_ns && sutra_clock_ns() < end && sutra_clock_ns() < c->r->env->deadline_ns) {
+	while (!c->down_ns && sutra_clock_ns() < end && sutra_clock_ns() < sutra_check_deadline(c->r->env)) {
 		look(c);
 		rest(5000000);
 	}
@@ -89,7 +89,7 @@ static void watch_back(struct course *c)
 {
 	uint64_t end = sutra_clock_ns() + 30 * (uint64_t)SECOND_NS;
 
-	while (!c->back_ns && sutra_clock_ns() < end && sutra_clock_ns() < c->r->env->deadline_ns) {
+	while (!c->back_ns && sutra_clock_ns() < end && sutra_clock_ns() < sutra_check_deadline(c->r->env)) {
 		if (look(c))
 			c->back_ns = sutra_clock_ns();
 		else
@@ -135,7 +135,7 @@ static int fault_slow(struct course *c, struct sutra_err *err)
 	uint64_t end = sutra_clock_ns() + sutra_check_time(c->r, hold);
 	int rc = 0;
 
-	while (!rc && sutra_clock_ns() < end && sutra_clock_ns() < c->r->env->deadline_ns) {
+	while (!rc && sutra_clock_ns() < end && sutra_clock_ns() < sutra_check_deadline(c->r->env)) {
 		rc = signal_victims(c, SIGSTOP, err);
 		rest(80000000);
 		rc = signal_victims(c, SIGCONT, rc ? NULL : err) || rc ? SUTRA_E_IO : 0;
@@ -152,7 +152,7 @@ static int fault_errors(struct course *c, struct sutra_err *err)
 	int back, rc = c->r->env->stand_in(c->r->env->user, name, true, err);
 	uint64_t end = sutra_clock_ns() + (uint64_t)(sutra_check_param(c->r, "hold_s") * 1e9);
 
-	while (!rc && sutra_clock_ns() < end && sutra_clock_ns() < c->r->env->deadline_ns) {
+	while (!rc && sutra_clock_ns() < end && sutra_clock_ns() < sutra_check_deadline(c->r->env)) {
 		look(c);
 		rest(5000000);
 	}
@@ -218,7 +218,7 @@ static int judge(struct course *c, const struct sutra_load_result *t)
 	if (t->failed)
 		return sutra_check_no(c->r, "%llu of %llu requests failed, the first with %s",
 				      (unsigned long long)t->failed, (unsigned long long)t->sent, t->first_failure);
-	if (!c->back_ns && sutra_clock_ns() >= c->r->env->deadline_ns)
+	if (!c->back_ns && sutra_clock_ns() >= sutra_check_deadline(c->r->env))
 		return sutra_check_no(c->r, "the run was over before the stack was seen whole again");
 	if (!c->back_ns)
 		return sutra_check_no(c->r, "the stack was not whole again within 30 s");
@@ -232,7 +232,7 @@ static int run_course(struct sutra_check_run *r, size_t victims, int (*fault)(st
 	const struct sutra_load_options o = { .base = r->env->front,
 					      .rate = sutra_check_param(r, "rate"),
 					      .timeout_ns = 20 * (uint64_t)SECOND_NS,
-					      .deadline_ns = r->env->deadline_ns,
+					      .deadline_ns = sutra_check_deadline(r->env),
 					      .next = next_text,
 					      .user = &c };
 	struct sutra_load_result t;

@@ -168,7 +168,7 @@ static int fail_dead(const struct sutra_awaited *a, struct sutra_err *err)
 }
 
 int sutra_await(const struct sutra_runtime *rt, const char *state_dir, struct sutra_awaited *list, size_t n, uint64_t timeout_ns,
-		void (*on_ready)(const struct sutra_awaited *a), const volatile int *stop,
+		void (*on_ready)(const struct sutra_awaited *a), const volatile sig_atomic_t *stop,
 		struct sutra_err *err)
 {
 	struct wait w = { rt, state_dir, sutra_clock_ns(), timeout_ns, on_ready, xcalloc(n + 1, sizeof(*w.left)), 0,

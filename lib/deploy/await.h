@@ -7,6 +7,7 @@
 #ifndef SUTRA_DEPLOY_AWAIT_H
 #define SUTRA_DEPLOY_AWAIT_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -19,6 +20,6 @@
  * service that is not ready. */
 int sutra_await(const struct sutra_runtime *rt, const char *state_dir, struct sutra_awaited *list,
 		size_t n, uint64_t timeout_ns, void (*on_ready)(const struct sutra_awaited *a),
-		const volatile int *stop, struct sutra_err *err);
+		const volatile sig_atomic_t *stop, struct sutra_err *err);
 
 #endif

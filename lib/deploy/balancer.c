@@ -109,7 +109,7 @@ bool sutra_balancer_answers(const char *csv)
 /* Polls until the server is in the state; idle: until it is not UP (NOLB, DOWN, MAINT) and has no
  * session. A dump that cannot be had or read is looked for again. */
 static int wait_for(const char *csv, const char *backend, const char *server, const char *state, bool idle,
-		    uint64_t timeout_ns, const volatile int *stop, struct sutra_err *err)
+		    uint64_t timeout_ns, const volatile sig_atomic_t *stop, struct sutra_err *err)
 {
 	uint64_t end = timeout_ns == UINT64_MAX ? timeout_ns : sutra_clock_ns() + timeout_ns;
 	struct sutra_haproxy_row seen = { .status = "unknown", .sessions = -1 };
@@ -138,13 +138,13 @@ static int wait_for(const char *csv, const char *backend, const char *server, co
 }
 
 int sutra_balancer_wait_up(const char *csv, const char *backend, const char *server,
-			   uint64_t timeout_ns, const volatile int *stop, struct sutra_err *err)
+			   uint64_t timeout_ns, const volatile sig_atomic_t *stop, struct sutra_err *err)
 {
 	return wait_for(csv, backend, server, "UP", false, timeout_ns, stop, err);
 }
 
 int sutra_balancer_wait_drained(const char *csv, const char *backend, const char *server,
-				uint64_t timeout_ns, const volatile int *stop, struct sutra_err *err)
+				uint64_t timeout_ns, const volatile sig_atomic_t *stop, struct sutra_err *err)
 {
 	return wait_for(csv, backend, server, "drained", true, timeout_ns, stop, err);
 }

@@ -5,6 +5,7 @@
 #ifndef SUTRA_DEPLOY_BALANCER_H
 #define SUTRA_DEPLOY_BALANCER_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -35,9 +36,9 @@ const char *sutra_balancers_csv(const struct sutra_balancer *list, size_t n, con
 bool sutra_balancer_answers(const char *csv);
 /* SUTRA_E_TIMEOUT names server and last state. */
 int sutra_balancer_wait_up(const char *csv, const char *backend, const char *server,
-			   uint64_t timeout_ns, const volatile int *stop, struct sutra_err *err);
+			   uint64_t timeout_ns, const volatile sig_atomic_t *stop, struct sutra_err *err);
 /* Until it gets no new sessions and has none. */
 int sutra_balancer_wait_drained(const char *csv, const char *backend, const char *server,
-				uint64_t timeout_ns, const volatile int *stop, struct sutra_err *err);
+				uint64_t timeout_ns, const volatile sig_atomic_t *stop, struct sutra_err *err);
 
 #endif

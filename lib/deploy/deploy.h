@@ -7,6 +7,7 @@
 #ifndef SUTRA_DEPLOY_DEPLOY_H
 #define SUTRA_DEPLOY_DEPLOY_H
 
+#include <signal.h>
 #include <jansson.h>
 #include <stdbool.h>
 
@@ -38,7 +39,7 @@ struct sutra_deploy {
 	const struct sutra_plan *plan;
 	uint64_t timeout_ns;		/* of each wait */
 	int generation;			/* what the record gets at the end; 0: the newest prepared (generation.h) */
-	const volatile int *stop;	/* becomes non-zero on Ctrl-C; or NULL */
+	const volatile sig_atomic_t *stop;	/* becomes non-zero on Ctrl-C; or NULL */
 	void (*step)(const struct sutra_step *s);	/* before each change; or NULL */
 	void (*ready)(const struct sutra_awaited *a);	/* or NULL */
 	/* set */

@@ -15,7 +15,7 @@ enum { MAX_URL = 512 };
 
 static uint64_t left(const struct sutra_check_env *env, uint64_t most)
 {
-	return sutra_clock_left(env->deadline_ns, sutra_clock_ns(), most);
+	return sutra_clock_left(sutra_check_deadline(env), sutra_clock_ns(), most);
 }
 
 static void take(struct sutra_compare_stage *s, const struct sutra_load_result *t)
@@ -104,7 +104,7 @@ int sutra_compare_run(const struct sutra_check_env *env, const struct sutra_comp
 		      struct sutra_compare *ret, struct sutra_err *err)
 {
 	static const char *const names[] = { "baseline", "phase 0", "phase 0+1", "phase 0+1+2" };
-	struct sutra_replay p = { .parallel = parallel, .deadline_ns = env->deadline_ns, .progress = env->progress,
+	struct sutra_replay p = { .parallel = parallel, .deadline_ns = sutra_check_deadline(env), .progress = env->progress,
 				  .user = env->user };
 	struct sutra_compare c = { .spec = *spec, .parallel = parallel };
 	struct sutra_workload *w;

@@ -20,18 +20,45 @@ teardown() { rm -rf "$tree"; }
   [ "$status" -eq 1 ]
   [[ $output == *'lib/base may not use "net/fetch.h"'* ]]
   [[ $output == *'lib/net may not use <dnnl.h>'* ]]
+  rm lib/base/planted.c lib/net/planted_too.c
+  sed -i 's/^base$/base net/' tests/lint/includes
+  run tests/lint/check-includes
+  [ "$status" -eq 1 ]
+  [[ $output == *'base may use rows above it, not net'* ]]
 }
 
-@test "a function of 121 lines, a file of 1201" {
+@test "a global symbol without the prefix, files that need each other in a circle" {
+  rm -r lib cmd
+  mkdir -p lib/base objects/lib/base
+  echo 'int sutra_b(void); int sutra_a(void) { return sutra_b(); }' >lib/base/a.c
+  echo 'int sutra_b(void) { return 1; }' >lib/base/b.c
+  objects() { for f in lib/base/*.c; do cc -c -o "objects/${f%.c}.o" "$f" || return; done; }
+  objects
+  SUTRA_OBJECTS=objects tests/lint/check-symbols
+  echo 'int sutra_a(void); int sutra_b(void) { return sutra_a(); } int planted;' >lib/base/b.c
+  objects
+  SUTRA_OBJECTS=objects run tests/lint/check-symbols
+  [ "$status" -eq 1 ]
+  [[ $output == *'lib/base/b.c: the global symbol planted does not begin with sutra_'* ]]
+  [[ $output == *'in a circle:'*'lib/base/a.c'* ]]
+  rm lib/base/*.c
+  echo '#include "base/y.h"' >lib/base/x.h
+  echo '#include "base/x.h"' >lib/base/y.h
+  SUTRA_OBJECTS=objects run tests/lint/check-symbols
+  [ "$status" -eq 1 ]
+  [[ $output == *'in a circle:'*'lib/base/x.h'* ]]
+}
+
+@test "a function of 61 lines, a file of 601" {
   tests/lint/check-sizes
-  { echo 'int long_one(void)'; echo '{'; seq -f '	int v%g;' 117; echo '	return 0;'; echo '}'; } >lib/base/planted.c
+  { echo 'int long_one(void)'; echo '{'; seq -f '	int v%g;' 57; echo '	return 0;'; echo '}'; } >lib/base/planted.c
   run tests/lint/check-sizes
   [ "$status" -eq 1 ]
-  [[ $output == *"planted.c:long_one: 121 lines"* ]]
-  seq -f '/* %g */' 1201 >lib/base/planted.c
+  [[ $output == *"planted.c:long_one: 61 lines"* ]]
+  seq -f '/* %g */' 601 >lib/base/planted.c
   run tests/lint/check-sizes
   [ "$status" -eq 1 ]
-  [[ $output == *"planted.c: 1201 lines"* ]]
+  [[ $output == *"planted.c: 601 lines"* ]]
 }
 
 @test "banned calls, raw memory, typedefs, left-overs; words in comments and strings are none" {

@@ -22,6 +22,7 @@
 #ifndef SUTRA_TESTS_FAKE_RUNTIME_H
 #define SUTRA_TESTS_FAKE_RUNTIME_H
 
+#include <signal.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -55,7 +56,7 @@ struct fake {
 	/* of a deploy */
 	bool prune, no_return;
 	uint64_t timeout_ns;
-	volatile int stop;
+	volatile sig_atomic_t stop;
 	/* what came of the last one */
 	struct sutra_err err;
 	struct sutra_awaited failed;

@@ -284,7 +284,7 @@ static void an_address_is_of_one_service(void **state)
 	sutra_hosts_release(&old);
 }
 
-static volatile int stop = 1;
+static volatile sig_atomic_t stop = 1;
 
 static void on_signal(int sig) { stop = sig; }
 

@@ -2,7 +2,6 @@
 #include "sutra/monitor/monitor_run.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
 #include <time.h>
 
@@ -208,22 +207,16 @@ int monitor_once(const struct monitor_options *o, bool json)
 	return rc ? command_fail(&err) : code;
 }
 
-static volatile sig_atomic_t stopped;
-
-static void on_stop(int sig) { stopped = sig; }
-
 int monitor_stream(const struct monitor_options *o)
 {
-	struct sigaction a = { .sa_handler = on_stop };
 	uint64_t next = sutra_clock_ns();
 	struct source src = { 0 };
 	struct sutra_snapshot *s = NULL;
 	struct sutra_err err;
 	int rc = source_open(o, &src, &err);
 
-	sigaction(SIGINT, &a, NULL);
-	sigaction(SIGTERM, &a, NULL);
-	for (int64_t i = 0; !rc && !stopped && (!o->count || i < o->count); i++) {
+	command_catch_signals();
+	for (int64_t i = 0; !rc && !command_stopped && (!o->count || i < o->count); i++) {
 		bool failed;
 
 		rc = source_next(o, &src, &s, &err);
@@ -234,9 +227,9 @@ int monitor_stream(const struct monitor_options *o)
 		if (failed)
 			break;	/* main tells that standard output takes no more */
 		next += o->interval_ns;
-		if (!src.tape && !stopped && (!o->count || i + 1 < o->count))
+		if (!src.tape && !command_stopped && (!o->count || i + 1 < o->count))
 			sleep_ns(next > sutra_clock_ns() ? next - sutra_clock_ns() : 0);
 	}
 	source_close(&src);
-	return rc ? command_fail(&err) : stopped ? 128 + (int)stopped : EXIT_YES;
+	return rc ? command_fail(&err) : command_stopped ? 128 + (int)command_stopped : EXIT_YES;
 }

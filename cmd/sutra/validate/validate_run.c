@@ -1,9 +1,7 @@
 #include "sutra/validate/validate_run.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/buf.h"
@@ -63,31 +61,10 @@ static void print_report(const struct sutra_outcome *o, const struct validate_su
 	sutra_buf_release(&b);
 }
 
-/* Ctrl-C takes the run's time away: faults are undone, and what was found is printed. */
-static struct sutra_check_env *running;
-static volatile sig_atomic_t stopped;
-
-static void on_signal(int sig)
-{
-	if (stopped)
-		_exit(128 + sig);
-	stopped = sig;
-	running->deadline_ns = 1;
-}
-
-static void catch_signals(struct sutra_check_env *env)
-{
-	struct sigaction action = { .sa_handler = on_signal };
-
-	running = env;
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-}
-
 static int run(const struct validate_suites *s, struct validate_env *v, uint64_t timeout_ns,
 	       validate_measure *instead, struct sutra_err *err)
 {
-	static struct sutra_check_env env;
+	struct sutra_check_env env;
 	struct sutra_outcome *o = NULL;
 	int lock = -1, rc = 0, code;
 
@@ -95,7 +72,8 @@ static int run(const struct validate_suites *s, struct validate_env *v, uint64_t
 	if (v->d)
 		rc = sutra_lock_take(v->state_dir, "validate-scaling", 1, NULL, &lock, err);
 	validate_env_fill(v, timeout_ns, &env);
-	catch_signals(&env);
+	env.stop = &command_stopped;	/* faults are undone, and what was found is printed */
+	command_catch_signals();
 	if (!rc && instead)
 		rc = instead(s, v, &env, err);
 	else if (!rc)
@@ -104,9 +82,9 @@ static int run(const struct validate_suites *s, struct validate_env *v, uint64_t
 	if (lock >= 0)
 		sutra_lock_release(v->state_dir, lock);
 	if (rc || !o)
-		return stopped ? 128 + stopped : rc ? command_fail(err) : EXIT_YES;
+		return command_stopped ? 128 + command_stopped : rc ? command_fail(err) : EXIT_YES;
 	print_report(o, s);
-	code = stopped ? 128 + stopped : sutra_outcome_exit(o);
+	code = command_stopped ? 128 + command_stopped : sutra_outcome_exit(o);
 	sutra_outcome_free(o);
 	return code;
 }
