@@ -2,11 +2,10 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
-#include "base/proc.h"
 #include "deploy/deployment.h"
 #include "hub/modelstore.h"
 #include "sutra/command.h"
-#include "sutra/images.h"
+#include "sutra/prepare.h"
 #include "sutra/stackio.h"
 
 static bool with_model;
@@ -17,27 +16,6 @@ static const struct sutra_option rows[] = {
 };
 
 static const struct sutra_option *options(void) { return rows; }
-
-/* A script of the source tree, with one operand or NULL. */
-static int run_script(const char *data_dir, const char *name, const char *operand, struct sutra_err *err)
-{
-	char *script = xasprintf("%s/scripts/%s", data_dir, name);
-	const char *argv[] = { "sh", "-c", "exec \"$0\" \"$@\" >&2", script, operand, NULL };
-	int status = 0, rc;
-
-	if (!sutra_is_file(script))
-		rc = sutra_hint((sutra_fail(err, SUTRA_E_NOTFOUND, "images are built from a source tree; %s is not there",
-					    script), err),
-				"run it there, or load the images with docker load");
-	else
-		rc = sutra_proc_run(argv, NULL, UINT64_MAX, &status, err);
-	if (!rc && status)
-		rc = sutra_fail(err, SUTRA_E_IO, "building the images ended with %d", status);
-	sutra_free(script);
-	return rc;
-}
-
-int build_images(const char *data_dir, struct sutra_err *err) { return run_script(data_dir, "build-all", NULL, err); }
 
 /* The model must be there before minutes are spent. */
 static int find_model(char **ret, struct sutra_err *err)
@@ -66,9 +44,9 @@ static int run(int n, char **argv)
 	rc = data_dir ? 0 : sutra_fail(&err, SUTRA_E_SETTING, "the folder with compose/ is not found");
 	if (!rc && with_model)
 		rc = find_model(&model, &err);
-	rc = rc ? rc : build_images(data_dir, &err);
+	rc = rc ? rc : prepare_script(data_dir, "build-all", NULL, &err);
 	if (!rc && with_model)
-		rc = run_script(data_dir, "model-image", model, &err);
+		rc = prepare_script(data_dir, "model-image", model, &err);
 	sutra_free(model);
 	sutra_free(data_dir);
 	return rc ? command_fail(&err) : EXIT_YES;

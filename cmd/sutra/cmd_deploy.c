@@ -13,9 +13,8 @@
 #include "sutra/deploying.h"
 #include "sutra/command.h"
 #include "sutra/habits.h"
-#include "sutra/images.h"
 #include "sutra/modelbar.h"
-#include "sutra/modelpack.h"
+#include "sutra/prepare.h"
 #include "sutra/stackio.h"
 
 enum { MAX_PLAN = 4 << 20 };
@@ -78,7 +77,7 @@ static int make_desired(const struct sutra_runtime *rt, struct sutra_config *con
 		warn_unset("compose/docker-compose.yml", &ret->all->unset);
 	if (rc || rt != &sutra_docker || plan_only || !sutra_docker_images(ret->units, ret->n, NULL))
 		return rc;
-	rc = build_images(data_dir, err);
+	rc = prepare_script(data_dir, "build-all", NULL, err);
 	sutra_desired_release(ret);
 	rc = rc ? rc : sutra_desired_make(rt, config, &parts, state_dir, ret, err);
 	return rc ? rc : sutra_docker_images(ret->units, ret->n, err);
@@ -102,7 +101,7 @@ static int settle_model(struct sutra_config *config, struct sutra_err *err)
 		folder = slash;
 	}
 	if (!rc && !plan_only)
-		model_pack(folder, sutra_config_get(config, "SUTRA_PRECISION"));
+		prepare_weights(folder, sutra_config_get(config, "SUTRA_PRECISION"));
 	slash = folder ? strrchr(folder, '/') : NULL;
 	if (!rc && slash && slash > folder) {
 		*slash = '\0';

@@ -1,10 +1,8 @@
-/* kinds - every kind of check, one table; man 5 sutra-validate documents each. */
+/* kinds - every kind of check, for suite.c's table of them; man 5 sutra-validate documents each. */
 #ifndef SUTRA_CHECK_KINDS_H
 #define SUTRA_CHECK_KINDS_H
 
 #include "check/check.h"
-
-extern const struct sutra_check_kind *const sutra_check_kinds[];	/* NULL-terminated */
 
 extern const struct sutra_check_kind sutra_kind_dimension, sutra_kind_unit_norm,
 	sutra_kind_determinism, sutra_kind_prefix, sutra_kind_bytes, sutra_kind_latency;

@@ -11,6 +11,26 @@
 
 enum { MAX_FILE = 1 << 20, MAX_CHECKS = 200, MAX_NAMES = 64 };
 
+static const struct sutra_check_kind *const kinds[] = {
+	&sutra_kind_dimension, &sutra_kind_unit_norm, &sutra_kind_determinism, &sutra_kind_prefix,
+	&sutra_kind_bytes, &sutra_kind_latency,
+	&sutra_kind_cache_enabled, &sutra_kind_cache_clear, &sutra_kind_cold_pass,
+	&sutra_kind_warm_pass, &sutra_kind_restart_pass, &sutra_kind_crash_pass,
+	&sutra_kind_workload, &sutra_kind_cache_latency,
+	&sutra_kind_replicas, &sutra_kind_algorithm, &sutra_kind_distribution, &sutra_kind_parallel,
+	&sutra_kind_failover,
+	&sutra_kind_fault_kill, &sutra_kind_fault_freeze, &sutra_kind_fault_slow, &sutra_kind_fault_errors,
+	&sutra_kind_fault_balancer, &sutra_kind_fault_shard,
+	&sutra_kind_healthy, &sutra_kind_versions, &sutra_kind_metrics, &sutra_kind_stats_page,
+	&sutra_kind_left_out,
+	&sutra_kind_memory_limits, &sutra_kind_restart_policy, &sutra_kind_loopback,
+	&sutra_kind_private_files, &sutra_kind_log_rotation, &sutra_kind_log_errors, &sutra_kind_volume,
+	&sutra_kind_hit, &sutra_kind_second_gateway, &sutra_kind_cached_latency,
+	&sutra_kind_gateway_health, &sutra_kind_single, &sutra_kind_batch, &sutra_kind_openai,
+	&sutra_kind_semantic, &sutra_kind_bad_input,
+	NULL,
+};
+
 /* Errors name the place: "checks[2] (phase1.warm)". */
 static int bad(struct sutra_err *err, const char *place, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -176,10 +196,10 @@ static int read_kind(const json_t *o, struct sutra_check *c, const char *place, 
 		return sutra_err_prefix(err, "%s", place);
 	if (!word)
 		return bad(err, place, "field \"kind\" is missing");
-	for (; sutra_check_kinds[n] && n < MAX_NAMES - 1; n++) {
-		names[n] = sutra_check_kinds[n]->name;
+	for (; kinds[n] && n < MAX_NAMES - 1; n++) {
+		names[n] = kinds[n]->name;
 		if (!strcmp(names[n], word))
-			c->kind = sutra_check_kinds[n];
+			c->kind = kinds[n];
 	}
 	return c->kind ? 0 : unknown(err, place, "kind", word, names);
 }

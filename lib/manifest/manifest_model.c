@@ -1,12 +1,11 @@
 #include "manifest/manifest_model.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
-#include "compose/names.h"
+#include "compose/compose.h"
 #include "manifest/manifest_mount.h"
 
 enum { MAX_TEXT = 1 << 20 };

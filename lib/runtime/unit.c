@@ -16,7 +16,7 @@
 #include "base/proc.h"
 #include "compose/config.h"
 #include "compose/interpolate.h"
-#include "compose/names.h"
+#include "compose/compose.h"
 #include "runtime/runtime.h"
 
 enum { FIRST_HOST = 2, HOSTS = 250 };	/* 127.b.c.2 to .251 */

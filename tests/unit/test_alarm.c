@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "check/alarm.h"
+#include "probe/observe.h"
 
 /* A look a character: + good, - bad, ? cannot tell; the answer likewise: . same, R raised, C cleared. */
 static void play(unsigned bad, unsigned good, const char *looks, const char *want)

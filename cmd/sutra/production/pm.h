@@ -12,8 +12,8 @@
 #include "base/err.h"
 #include "base/histogram.h"
 #include "base/str.h"
-#include "check/alarm.h"
 #include "probe/health.h"
+#include "probe/observe.h"
 
 /* What one interval showed. */
 struct pm_look {

@@ -1,4 +1,4 @@
-#include "sutra/modelpack.h"
+#include "sutra/prepare.h"
 
 #include <dirent.h>
 #include <stdbool.h>
@@ -27,7 +27,7 @@ static bool is_packed(const char *folder)
 	return found;
 }
 
-void model_pack(const char *folder, const char *precision)
+void prepare_weights(const char *folder, const char *precision)
 {
 	char *dir, *program, *path, *as;
 	struct sutra_progress progress;
@@ -52,4 +52,22 @@ void model_pack(const char *folder, const char *precision)
 	sutra_free(path);
 	sutra_free(program);
 	sutra_free(dir);
+}
+
+int prepare_script(const char *data_dir, const char *name, const char *operand, struct sutra_err *err)
+{
+	char *script = xasprintf("%s/scripts/%s", data_dir, name);
+	const char *argv[] = { "sh", "-c", "exec \"$0\" \"$@\" >&2", script, operand, NULL };
+	int status = 0, rc;
+
+	if (!sutra_is_file(script))
+		rc = sutra_hint((sutra_fail(err, SUTRA_E_NOTFOUND, "images are built from a source tree; %s is not there",
+					    script), err),
+				"run it there, or load the images with docker load");
+	else
+		rc = sutra_proc_run(argv, NULL, UINT64_MAX, &status, err);
+	if (!rc && status)
+		rc = sutra_fail(err, SUTRA_E_IO, "building the images ended with %d", status);
+	sutra_free(script);
+	return rc;
 }
