@@ -9,7 +9,7 @@
 #include "net/port.h"
 #include "deploy/deployment.h"
 #include "sutra/command.h"
-#include "sutra/production/pm.h"
+#include "sutra/production/production.h"
 #include "sutra/stackio.h"
 
 static uint64_t interval_ns = 10000000000u, for_ns = UINT64_MAX, max_p95_ns = UINT64_MAX;
@@ -36,9 +36,9 @@ static const struct sutra_option *options(void) { return rows; }
 
 /* The whole run. */
 struct run {
-	struct pm_looker looker;
-	struct pm_alerts alerts;
-	struct pm_server *server;
+	struct production_looker looker;
+	struct production_alerts alerts;
+	struct production_server *server;
 	int64_t started_us;	/* wall clock */
 	uint64_t started_ns;
 	uint64_t looks, all_up;
@@ -55,17 +55,17 @@ static void print_line(json_t *o)
 
 static json_t *number(double v) { return v < 0 ? json_null() : json_real(v); }
 
-static json_t *active_names(const struct pm_alerts *a)
+static json_t *active_names(const struct production_alerts *a)
 {
 	json_t *list = json_array();
 
-	for (int i = 0; i < PM_KINDS; i++)
+	for (int i = 0; i < ALERT_KINDS; i++)
 		if (a->alarms[i].active)
-			json_array_append_new(list, json_string(pm_kind_name((enum pm_kind)i)));
+			json_array_append_new(list, json_string(production_kind_name((enum production_kind)i)));
 	return list;
 }
 
-static void print_look_json(const struct pm_look *k, const struct pm_alerts *a)
+static void print_look_json(const struct production_look *k, const struct production_alerts *a)
 {
 	char when[SUTRA_RFC3339_LEN];
 
@@ -78,7 +78,7 @@ static void print_look_json(const struct pm_look *k, const struct pm_alerts *a)
 			     "hit_rate_percent", number(k->hit_percent), "alerts", active_names(a)));
 }
 
-static void print_look_text(const struct pm_look *k, const struct pm_alerts *a)
+static void print_look_text(const struct production_look *k, const struct production_alerts *a)
 {
 	char when[SUTRA_RFC3339_LEN];
 	const char *before = "  ALERT ";
@@ -91,10 +91,10 @@ static void print_look_text(const struct pm_look *k, const struct pm_alerts *a)
 		printf("  %u of %u requests failed", k->failed, k->asked);
 	if (k->hit_percent >= 0)
 		printf("  hit rate %.1f %% of %lld", k->hit_percent, (long long)k->texts);
-	for (int i = 0; i < PM_KINDS; i++) {
+	for (int i = 0; i < ALERT_KINDS; i++) {
 		if (!a->alarms[i].active)
 			continue;
-		printf("%s%s", before, pm_kind_name((enum pm_kind)i));
+		printf("%s%s", before, production_kind_name((enum production_kind)i));
 		before = ", ";
 	}
 	if (k->trouble[0])
@@ -102,12 +102,12 @@ static void print_look_text(const struct pm_look *k, const struct pm_alerts *a)
 	putchar('\n');
 }
 
-static void say_event(const struct pm_event *e)
+static void say_event(const struct production_event *e)
 {
 	if (is_jsonl() && !common.quiet)
-		print_line(pm_event_document(e));
+		print_line(production_event_document(e));
 	else
-		sutra_shown_printf(stderr, "alert %s %s: %s\n", pm_kind_name(e->kind), e->cleared_us ? "cleared" : "raised",
+		sutra_shown_printf(stderr, "alert %s %s: %s\n", production_kind_name(e->kind), e->cleared_us ? "cleared" : "raised",
 			e->message);
 }
 
@@ -124,7 +124,7 @@ static void print_report_json(const struct run *r)
 	sutra_clock_rfc3339(r->started_us, from);
 	sutra_clock_rfc3339(sutra_clock_wall_us(), to);
 	for (size_t i = 0; i < r->alerts.n; i++)
-		json_array_append_new(list, pm_event_document(&r->alerts.events[i]));
+		json_array_append_new(list, production_event_document(&r->alerts.events[i]));
 	print_line(json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:o, s:I, s:I, s:o, s:o, s:I, s:i, s:i}", "schema",
 			     "sutra.production-monitor-report/1", "from", from, "to", to, "looks", (json_int_t)r->looks,
 			     "looks_all_up", (json_int_t)r->all_up, "requests", (json_int_t)r->requests,
@@ -133,7 +133,7 @@ static void print_report_json(const struct run *r)
 			     number(milliseconds(r->looker.all, 0.95)), "texts", (json_int_t)r->texts, "hits",
 			     (json_int_t)r->hits, "hit_rate_percent",
 			     number(r->texts ? 100.0 * (double)r->hits / (double)r->texts : -1), "alerts", list,
-			     "alerts_not_kept", (json_int_t)r->alerts.forgotten, "passed_on", (int)r->alerts.told, "not_passed_on", (int)r->alerts.untold));
+			     "alerts_not_kept", (json_int_t)r->alerts.forgotten, "passed_on", (int)r->alerts.delivered, "not_passed_on", (int)r->alerts.undelivered));
 }
 
 static void print_report_text(const struct run *r)
@@ -157,10 +157,10 @@ static void print_report_text(const struct run *r)
 	if (r->alerts.forgotten)
 		printf("    (the oldest %zu are not kept)\n", r->alerts.forgotten);
 	for (size_t i = 0; i < r->alerts.n; i++) {
-		const struct pm_event *e = &r->alerts.events[i];
+		const struct production_event *e = &r->alerts.events[i];
 
 		sutra_clock_rfc3339(e->raised_us, stamp);
-		printf("    %.19sZ  %s ", stamp, pm_kind_name(e->kind));
+		printf("    %.19sZ  %s ", stamp, production_kind_name(e->kind));
 		if (e->cleared_us) {
 			sutra_clock_human((double)(e->cleared_us - e->raised_us) / 1e6, took, sizeof(took));
 			printf("for %s, cleared\n", took);
@@ -168,29 +168,29 @@ static void print_report_text(const struct run *r)
 			sutra_shown_printf(stdout, "not cleared: %s\n", e->message);
 		}
 	}
-	if (r->alerts.told || r->alerts.untold)
-		printf("  passed on         %u, %u failed\n", r->alerts.told, r->alerts.untold);
+	if (r->alerts.delivered || r->alerts.undelivered)
+		printf("  passed on         %u, %u failed\n", r->alerts.delivered, r->alerts.undelivered);
 }
 
 static void look_once(struct run *r)
 {
-	struct pm_look k;
+	struct production_look k;
 
-	pm_look(&r->looker, &k);
+	production_look(&r->looker, &k);
 	r->looks++;
 	r->all_up += k.n && k.up == k.n;
 	r->requests += k.asked;
 	r->failed += k.failed;
 	r->texts += k.texts;
 	r->hits += k.hits;
-	pm_alerts_take(&r->alerts, &k);
+	production_alerts_take(&r->alerts, &k);
 	if (r->server)
-		pm_serve_look(r->server, &k, &r->alerts);
+		production_serve_look(r->server, &k, &r->alerts);
 	if (is_jsonl() && !common.quiet)
 		print_look_json(&k, &r->alerts);
 	else if (!common.quiet)
 		print_look_text(&k, &r->alerts);
-	pm_look_release(&k);
+	production_look_release(&k);
 }
 
 /* In slices: another thread may get the signal, which then wakes nobody here. */
@@ -248,7 +248,7 @@ static int begin(struct run *r, struct sutra_err *err)
 	if (rc == SUTRA_E_NOTFOUND)
 		err->code = rc = SUTRA_E_UNAVAILABLE;
 	if (!rc && serve)
-		rc = pm_serve(serve, stale_ns, &r->server, err);
+		rc = production_serve(serve, stale_ns, &r->server, err);
 	return rc;
 }
 
@@ -260,14 +260,14 @@ static int run(int n, char **argv)
 
 	if (n)
 		return command_usage("production-monitor takes no operand, got \"%s\"", argv[1]);
-	r.looker = (struct pm_looker){ .state_dir = sutra_state_dir(), .requests = (unsigned)requests,
+	r.looker = (struct production_looker){ .state_dir = sutra_state_dir(), .requests = (unsigned)requests,
 				       .limit_ns = interval_ns, .texts = -1, .hits = -1,
 				       .all = sutra_histogram_new() };
-	r.alerts = (struct pm_alerts){
+	r.alerts = (struct production_alerts){
 		.limits = { max_p95_ns == UINT64_MAX ? 0 : (double)max_p95_ns / 1e6, min_hit_rate, max_down },
 		.hook = hook, .webhook = webhook, .say = say_event,
 	};
-	for (int i = 0; i < PM_KINDS; i++)
+	for (int i = 0; i < ALERT_KINDS; i++)
 		r.alerts.alarms[i] = (struct sutra_alarm){ .bad_needed = (unsigned)bad_needed,
 							   .good_needed = (unsigned)good_needed };
 	command_catch_signals();
@@ -281,7 +281,7 @@ static int run(int n, char **argv)
 		else if (!common.quiet)
 			print_report_text(&r);
 	}
-	pm_serve_end(r.server);
+	production_serve_end(r.server);
 	sutra_free(r.alerts.events);
 	sutra_histogram_free(r.looker.all);
 	sutra_free(r.looker.state_dir);

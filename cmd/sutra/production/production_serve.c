@@ -6,12 +6,12 @@
 #include "base/jsonio.h"
 #include "base/version.h"
 #include "net/http.h"
-#include "sutra/production/pm.h"
+#include "sutra/production/production.h"
 
 enum { MAX_ANSWER = 1 << 20 };
 
-/* The answers stand ready: who asks, however often, costs the stack nothing. */
-struct pm_server {
+/* The answers are prepared by each look: a request, however often it comes, costs the stack nothing. */
+struct production_server {
 	struct sutra_http_server *http;
 	uint64_t stale_ns;
 	pthread_mutex_t lock;
@@ -21,11 +21,11 @@ struct pm_server {
 	struct sutra_buf metrics;
 };
 
-static double age_of(const struct pm_server *s) { return (double)(sutra_clock_ns() - s->looked_ns) / 1e9; }
+static double age_of(const struct production_server *s) { return (double)(sutra_clock_ns() - s->looked_ns) / 1e9; }
 
 static void answer_health(struct sutra_http_request *r, void *ctx)
 {
-	struct pm_server *s = ctx;
+	struct production_server *s = ctx;
 	struct sutra_buf b;
 	json_t *o;
 	bool stale, well;
@@ -49,7 +49,7 @@ static void answer_health(struct sutra_http_request *r, void *ctx)
 
 static void answer_metrics(struct sutra_http_request *r, void *ctx)
 {
-	struct pm_server *s = ctx;
+	struct production_server *s = ctx;
 	struct sutra_buf b;
 
 	sutra_buf_init(&b, MAX_ANSWER);
@@ -68,9 +68,9 @@ static const struct sutra_http_route routes[] = {
 	{ 0 },
 };
 
-int pm_serve(const char *address, uint64_t stale_ns, struct pm_server **ret, struct sutra_err *err)
+int production_serve(const char *address, uint64_t stale_ns, struct production_server **ret, struct sutra_err *err)
 {
-	struct pm_server *s = xcalloc(1, sizeof(*s));
+	struct production_server *s = xcalloc(1, sizeof(*s));
 	const struct sutra_http_options o = {
 		.service = "production-monitor", .listen = address, .routes = routes, .ctx = s, .threads = 1,
 		.max_connections = 64, .max_body = 4096,
@@ -82,7 +82,7 @@ int pm_serve(const char *address, uint64_t stale_ns, struct pm_server **ret, str
 	sutra_buf_init(&s->metrics, MAX_ANSWER);
 	rc = sutra_http_server_start(&o, &s->http, err);
 	if (rc)
-		pm_serve_end(s);
+		production_serve_end(s);
 	else
 		*ret = s;
 	return rc;
@@ -93,7 +93,7 @@ static void add_gauge(struct sutra_buf *b, const char *name, const char *help, d
 	sutra_buf_addf(b, "# HELP %s %s\n# TYPE %s gauge\n%s %.9g\n", name, help, name, name, value);
 }
 
-static void write_metrics(struct sutra_buf *b, const struct pm_look *k, const struct pm_alerts *a)
+static void write_metrics(struct sutra_buf *b, const struct production_look *k, const struct production_alerts *a)
 {
 	add_gauge(b, "sutra_monitor_services", "services of the deployment", (double)k->n);
 	add_gauge(b, "sutra_monitor_services_up", "services that are up", (double)k->up);
@@ -115,31 +115,31 @@ static void write_metrics(struct sutra_buf *b, const struct pm_look *k, const st
 		sutra_buf_addf(b, "sutra_monitor_service_up{service=\"%s\"} %d\n", k->probes[i].name,
 			       k->probes[i].state == SUTRA_UP);
 	sutra_buf_adds(b, "# HELP sutra_monitor_alert 1 while it is raised\n# TYPE sutra_monitor_alert gauge\n");
-	for (int i = 0; i < PM_KINDS; i++)
-		sutra_buf_addf(b, "sutra_monitor_alert{alert=\"%s\"} %d\n", pm_kind_name((enum pm_kind)i),
+	for (int i = 0; i < ALERT_KINDS; i++)
+		sutra_buf_addf(b, "sutra_monitor_alert{alert=\"%s\"} %d\n", production_kind_name((enum production_kind)i),
 			       a->alarms[i].active);
 }
 
-void pm_serve_look(struct pm_server *s, const struct pm_look *k, const struct pm_alerts *a)
+void production_serve_look(struct production_server *s, const struct production_look *k, const struct production_alerts *a)
 {
 	json_t *alerts = json_array(), *o;
 
 	for (size_t i = 0; i < a->n; i++)
 		if (!a->events[i].cleared_us)
-			json_array_append_new(alerts, pm_event_document(&a->events[i]));
+			json_array_append_new(alerts, production_event_document(&a->events[i]));
 	o = json_pack("{s:i, s:i, s:i, s:o}", "services", (int)k->n, "up", (int)k->up, "down", (int)k->down, "alerts",
 		      alerts);
 	pthread_mutex_lock(&s->lock);
 	json_decref(s->health);
 	s->health = o;
-	s->well = !pm_alerts_active(a);
+	s->well = !production_alerts_active(a);
 	s->looked_ns = sutra_clock_ns();
 	sutra_buf_clear(&s->metrics);
 	write_metrics(&s->metrics, k, a);
 	pthread_mutex_unlock(&s->lock);
 }
 
-void pm_serve_end(struct pm_server *s)
+void production_serve_end(struct production_server *s)
 {
 	if (!s)
 		return;

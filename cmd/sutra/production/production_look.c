@@ -9,11 +9,11 @@
 #include "probe/cachestats.h"
 #include "probe/gateway.h"
 #include "probe/health.h"
-#include "sutra/production/pm.h"
+#include "sutra/production/production.h"
 
 static const uint64_t PROBE_NS = 2000000000, REQUEST_NS = 5000000000;
 
-static void count_services(struct pm_look *k)
+static void count_services(struct production_look *k)
 {
 	size_t at = 0;
 
@@ -24,14 +24,14 @@ static void count_services(struct pm_look *k)
 
 		k->up += p->state == SUTRA_UP;
 		k->down += down;
-		/* Root causes are enough to know; what follows from them is in the count. */
+		/* Root causes alone are named; the failures that follow from them are in the count. */
 		if (down && p->cause < 0 && at < sizeof(k->trouble))
 			at += (size_t)snprintf(k->trouble + at, sizeof(k->trouble) - at, "%s%s (%s)", at ? ", " : "", p->name,
 					       sutra_probe_reason_name(p->reason));
 	}
 }
 
-static void look_at_services(struct pm_looker *l, struct pm_look *k)
+static void look_at_services(struct production_looker *l, struct production_look *k)
 {
 	struct sutra_err err;
 
@@ -48,7 +48,7 @@ static void look_at_services(struct pm_looker *l, struct pm_look *k)
 }
 
 /* Requests one after the other, past the cache: they neither count in its hit rate nor gain by it. */
-static void send_requests(struct pm_looker *l, const char *base, struct pm_look *k)
+static void send_requests(struct production_looker *l, const char *base, struct production_look *k)
 {
 	const char *const text[] = { "One request of the monitor, past the cache." };
 	const struct sutra_embed_request q = { .texts = text, .n = 1, .raw = true };
@@ -79,7 +79,7 @@ static void send_requests(struct pm_looker *l, const char *base, struct pm_look 
 }
 
 /* Counters of all gateways together; a restart sets them back, and then there is nothing to compare. */
-static void read_caches(struct pm_looker *l, struct pm_look *k)
+static void read_caches(struct production_looker *l, struct production_look *k)
 {
 	struct sutra_strv bases = { 0 };
 	int64_t texts = 0, hits = 0;
@@ -102,12 +102,12 @@ static void read_caches(struct pm_looker *l, struct pm_look *k)
 	sutra_strv_release(&bases);
 }
 
-void pm_look(struct pm_looker *l, struct pm_look *ret)
+void production_look(struct production_looker *l, struct production_look *ret)
 {
 	struct sutra_err err;
 	char *base;
 
-	*ret = (struct pm_look){ .wall_us = sutra_clock_wall_us(), .p50_ms = -1, .p95_ms = -1, .hit_percent = -1 };
+	*ret = (struct production_look){ .wall_us = sutra_clock_wall_us(), .p50_ms = -1, .p95_ms = -1, .hit_percent = -1 };
 	look_at_services(l, ret);
 	read_caches(l, ret);
 	if (!ret->n || !l->requests)
@@ -121,7 +121,7 @@ void pm_look(struct pm_looker *l, struct pm_look *ret)
 	sutra_free(base);
 }
 
-void pm_look_release(struct pm_look *k)
+void production_look_release(struct production_look *k)
 {
 	sutra_free(k->probes);
 	sutra_deployment_free(k->d);

@@ -8,12 +8,12 @@
 #include "base/proc.h"
 #include "base/shown.h"
 #include "net/fetch.h"
-#include "sutra/production/pm.h"
+#include "sutra/production/production.h"
 
 static const uint64_t HOOK_NS = 10000000000u;
 enum { MAX_EVENTS = 1000, MAX_SAID = 65536 };
 
-const char *pm_kind_name(enum pm_kind k)
+const char *production_kind_name(enum production_kind k)
 {
 	static const char *const names[] = { "down", "requests", "p95", "hit-rate" };
 
@@ -22,23 +22,23 @@ const char *pm_kind_name(enum pm_kind k)
 
 static enum sutra_look look_if(bool bad) { return bad ? SUTRA_LOOK_BAD : SUTRA_LOOK_GOOD; }
 
-/* What a look says of one condition, and in words how it stands. */
-static enum sutra_look judge(const struct pm_limits *m, const struct pm_look *k, enum pm_kind kind, char *out,
+/* Judges one condition by a look, and describes its state in words. */
+static enum sutra_look judge(const struct production_limits *m, const struct production_look *k, enum production_kind kind, char *out,
 			     size_t size)
 {
 	switch (kind) {
-	case PM_DOWN:
+	case ALERT_DOWN:
 		if (k->gone)
 			snprintf(out, size, "%s", k->trouble);
 		else
 			snprintf(out, size, "%zu down, at most %lld may be%s%s", k->down, (long long)m->max_down,
 				 k->trouble[0] ? ": " : "", k->trouble);
 		return look_if(k->gone || k->down > (size_t)m->max_down);
-	case PM_REQUESTS:
+	case ALERT_REQUESTS:
 		snprintf(out, size, "%u of %u requests failed%s%s", k->failed, k->asked, k->failed ? ": " : "",
 			 k->failure);
 		return k->asked ? look_if(k->failed) : SUTRA_LOOK_NONE;
-	case PM_P95:
+	case ALERT_P95:
 		snprintf(out, size, "P95 %.1f ms, at most %.1f ms allowed", k->p95_ms, m->max_p95_ms);
 		return m->max_p95_ms <= 0 || k->p95_ms < 0 ? SUTRA_LOOK_NONE : look_if(k->p95_ms > m->max_p95_ms);
 	default:
@@ -49,19 +49,19 @@ static enum sutra_look judge(const struct pm_limits *m, const struct pm_look *k,
 	}
 }
 
-json_t *pm_event_document(const struct pm_event *e)
+json_t *production_event_document(const struct production_event *e)
 {
 	char since[SUTRA_RFC3339_LEN], now[SUTRA_RFC3339_LEN];
 
 	sutra_clock_rfc3339(e->raised_us, since);
 	sutra_clock_rfc3339(e->cleared_us ? e->cleared_us : e->raised_us, now);
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "schema", "sutra.alert/1", "alert", pm_kind_name(e->kind),
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "schema", "sutra.alert/1", "alert", production_kind_name(e->kind),
 			 "state", e->cleared_us ? "cleared" : "raised", "message", e->message, "since", since, "time",
 			 now);
 }
 
 /* The hook sees the alert in its environment; what it prints is shown only when it fails. */
-static int run_hook(const char *hook, const struct pm_event *e, struct sutra_err *err)
+static int run_hook(const char *hook, const struct production_event *e, struct sutra_err *err)
 {
 	const char *argv[] = { "sh", "-c", hook, NULL };
 	char now[SUTRA_RFC3339_LEN];
@@ -69,7 +69,7 @@ static int run_hook(const char *hook, const struct pm_event *e, struct sutra_err
 	int status = 0, rc;
 
 	sutra_clock_rfc3339(e->cleared_us ? e->cleared_us : e->raised_us, now);
-	setenv("SUTRA_ALERT", pm_kind_name(e->kind), 1);
+	setenv("SUTRA_ALERT", production_kind_name(e->kind), 1);
 	setenv("SUTRA_ALERT_STATE", e->cleared_us ? "cleared" : "raised", 1);
 	setenv("SUTRA_ALERT_MESSAGE", e->message, 1);
 	setenv("SUTRA_ALERT_TIME", now, 1);
@@ -81,10 +81,10 @@ static int run_hook(const char *hook, const struct pm_event *e, struct sutra_err
 	return rc;
 }
 
-static int post_webhook(const char *url, const struct pm_event *e, struct sutra_err *err)
+static int post_webhook(const char *url, const struct production_event *e, struct sutra_err *err)
 {
 	static const char *const headers[] = { "Content-Type: application/json", NULL };
-	json_t *doc = pm_event_document(e);
+	json_t *doc = production_event_document(e);
 	struct sutra_fetch f;
 	struct sutra_buf body;
 	int rc;
@@ -105,7 +105,7 @@ static int post_webhook(const char *url, const struct pm_event *e, struct sutra_
 	return rc;
 }
 
-static void tell(struct pm_alerts *a, const struct pm_event *e)
+static void deliver(struct production_alerts *a, const struct production_event *e)
 {
 	struct sutra_err err;
 
@@ -116,16 +116,16 @@ static void tell(struct pm_alerts *a, const struct pm_event *e)
 		if (!to)
 			continue;
 		if (way ? post_webhook(to, e, &err) : run_hook(to, e, &err)) {
-			a->untold++;
+			a->undelivered++;
 			sutra_shown_printf(stderr, "sutra production-monitor: the alert was not passed on: %s\n", err.message);
 		} else {
-			a->told++;
+			a->delivered++;
 		}
 	}
 }
 
 /* The newest event of a kind that is not cleared; a new one when `make`. */
-static struct pm_event *open_event(struct pm_alerts *a, enum pm_kind kind, bool make)
+static struct production_event *open_event(struct production_alerts *a, enum production_kind kind, bool make)
 {
 	for (size_t i = a->n; i-- > 0 && !make;)
 		if (a->events[i].kind == kind && !a->events[i].cleared_us)
@@ -137,18 +137,18 @@ static struct pm_event *open_event(struct pm_alerts *a, enum pm_kind kind, bool 
 		a->forgotten++;
 	}
 	a->events = xrealloc_array(a->events, a->n + 1, sizeof(*a->events));
-	a->events[a->n] = (struct pm_event){ .kind = kind };
+	a->events[a->n] = (struct production_event){ .kind = kind };
 	return &a->events[a->n++];
 }
 
-void pm_alerts_take(struct pm_alerts *a, const struct pm_look *k)
+void production_alerts_take(struct production_alerts *a, const struct production_look *k)
 {
-	for (int kind = 0; kind < PM_KINDS; kind++) {
+	for (int kind = 0; kind < ALERT_KINDS; kind++) {
 		char message[320];
-		enum sutra_look look = judge(&a->limits, k, (enum pm_kind)kind, message, sizeof(message));
+		enum sutra_look look = judge(&a->limits, k, (enum production_kind)kind, message, sizeof(message));
 		enum sutra_alarm_change change = sutra_alarm_look(&a->alarms[kind], look);
-		struct pm_event *e = change == SUTRA_ALARM_SAME && look == SUTRA_LOOK_NONE ?
-					     NULL : open_event(a, (enum pm_kind)kind, change == SUTRA_ALARM_RAISED);
+		struct production_event *e = change == SUTRA_ALARM_SAME && look == SUTRA_LOOK_NONE ?
+					     NULL : open_event(a, (enum production_kind)kind, change == SUTRA_ALARM_RAISED);
 
 		if (!e)
 			continue;
@@ -158,13 +158,13 @@ void pm_alerts_take(struct pm_alerts *a, const struct pm_look *k)
 		else if (change == SUTRA_ALARM_CLEARED)
 			e->cleared_us = k->wall_us;
 		if (change != SUTRA_ALARM_SAME)
-			tell(a, e);
+			deliver(a, e);
 	}
 }
 
-bool pm_alerts_active(const struct pm_alerts *a)
+bool production_alerts_active(const struct production_alerts *a)
 {
-	for (int kind = 0; kind < PM_KINDS; kind++)
+	for (int kind = 0; kind < ALERT_KINDS; kind++)
 		if (a->alarms[kind].active)
 			return true;
 	return false;
