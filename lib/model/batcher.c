@@ -1,5 +1,5 @@
 /*
- * One lock guards the line of jobs (batch_line.h) and the counters; it is held for moments, never
+ * One lock guards the queue of jobs (batch_queue.h) and the counters; it is held for moments, never
  * while a batch is computed or done() runs.
  *
  * Nothing waits for company. A thread that took only a text or two, while more are about to come,
@@ -12,7 +12,7 @@
  * Helping: what is not shared out, one text above all, is still computed by two. A batch is open to
  * one idle worker, which is woken for it or finds it on becoming idle, and computes parts of it in
  * the session of the worker that took it (sutra_encoder_help). It counts as idle all the while: at
- * `waiting`, that a job is in line, it comes back between two parts, and the batch is open again. The
+ * `waiting`, that a job is in queue, it comes back between two parts, and the batch is open again. The
  * batch is settled by who took it, who waits for no helper that has nothing in hand; so a helper may
  * come back when the next batch is under way, which `since_ns` tells. A helped batch took two
  * threads' time: the speed counts it so. No batch is too small for help: a text of 2 tokens takes
@@ -31,7 +31,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "model/batch_line.h"
+#include "model/batch_queue.h"
 
 enum { MAX_RETRY_S = 60 };
 
@@ -50,9 +50,9 @@ struct sutra_batcher {
 	size_t hidden;
 	pthread_mutex_t lock;
 	pthread_cond_t filled;
-	struct batch_line line;
+	struct batch_queue queue;
 	bool stopping;
-	struct sutra_batcher_stats stats;	/* but what the line and the workers know */
+	struct sutra_batcher_stats stats;	/* but what the queue and the workers know */
 	struct sutra_histogram *times;
 	struct worker *workers;		/* [threads] */
 };
@@ -67,9 +67,9 @@ static void report(struct sutra_batch_job *complete)
 	}
 }
 
-static bool has_waiting(void *line)
+static bool has_waiting(void *queue)
 {
-	return atomic_load_explicit(&((struct batch_line *)line)->waiting, memory_order_relaxed);
+	return atomic_load_explicit(&((struct batch_queue *)queue)->waiting, memory_order_relaxed);
 }
 
 /* Helps with a batch that wants it, the lock given away meanwhile; false: none does. */
@@ -86,7 +86,7 @@ static bool help(struct sutra_batcher *b)
 	w->open = false;
 	since = w->batch.since_ns;
 	pthread_mutex_unlock(&b->lock);
-	early = sutra_encoder_help(w->session, has_waiting, &b->line);
+	early = sutra_encoder_help(w->session, has_waiting, &b->queue);
 	pthread_mutex_lock(&b->lock);
 	if (early && w->batch.since_ns == since)
 		w->open = true;
@@ -104,13 +104,13 @@ static bool take_batch(struct worker *w)
 		dropped = NULL;
 		pthread_mutex_lock(&b->lock);
 		b->stats.idle++;
-		while (!b->line.head && !b->stopping)
+		while (!b->queue.head && !b->stopping)
 			if (!help(b))
 				pthread_cond_wait(&b->filled, &b->lock);
 		b->stats.idle--;
-		more = b->line.head;		/* else it is stopping, and nothing is left */
-		sutra_batch_line_fill(&b->line, &w->batch, b->stats.idle, &dropped);
-		if (b->line.head)	/* a submit wakes one thread, which may leave work for others */
+		more = b->queue.head;		/* else it is stopping, and nothing is left */
+		sutra_batch_queue_fill(&b->queue, &w->batch, b->stats.idle, &dropped);
+		if (b->queue.head)	/* a submit wakes one thread, which may leave work for others */
 			pthread_cond_signal(&b->filled);
 		pthread_mutex_unlock(&b->lock);
 		report(dropped);
@@ -172,7 +172,7 @@ static void finish_batch(struct worker *w, int rc, const struct sutra_err *err)
 	b->stats.texts += w->batch.texts;
 	b->stats.tokens += w->batch.tokens;
 	b->stats.inference_ns += took;
-	sutra_batch_line_learn(&b->line, &w->batch,
+	sutra_batch_queue_learn(&b->queue, &w->batch,
 			       (double)took * (helped < 0.5 ? 1 / (1 - helped) : 2));
 	pthread_mutex_unlock(&b->lock);
 	sutra_histogram_record(b->times, took);
@@ -250,7 +250,7 @@ int sutra_batcher_new(const struct sutra_batcher_options *options, struct sutra_
 	if (b->o.max_texts > b->o.max_tokens)	/* a text has a token at least */
 		b->o.max_texts = b->o.max_tokens;
 	b->hidden = sutra_encoder_config(options->encoder)->hidden;
-	sutra_batch_line_init(&b->line, &b->o);
+	sutra_batch_queue_init(&b->queue, &b->o);
 	pthread_mutex_init(&b->lock, NULL);
 	pthread_cond_init(&b->filled, NULL);
 	b->times = sutra_histogram_new();
@@ -298,7 +298,7 @@ int sutra_batcher_admits(struct sutra_batcher *b, size_t texts, struct sutra_err
 	int rc;
 
 	pthread_mutex_lock(&b->lock);
-	rc = sutra_batch_line_admit(&b->line, texts, 0, UINT64_MAX, err);
+	rc = sutra_batch_queue_admit(&b->queue, texts, 0, UINT64_MAX, err);
 	pthread_mutex_unlock(&b->lock);
 	return rc;
 }
@@ -308,7 +308,7 @@ unsigned sutra_batcher_retry_s(struct sutra_batcher *b)
 	uint64_t s;
 
 	pthread_mutex_lock(&b->lock);
-	s = (sutra_batch_line_time(&b->line, b->line.turn_tokens) + 999999999) / 1000000000;
+	s = (sutra_batch_queue_time(&b->queue, b->queue.turn_tokens) + 999999999) / 1000000000;
 	pthread_mutex_unlock(&b->lock);
 	return s < 1 ? 1 : s > MAX_RETRY_S ? MAX_RETRY_S : (unsigned)s;
 }
@@ -332,9 +332,9 @@ int sutra_batcher_submit(struct sutra_batcher *b, struct sutra_batch_job *job,
 	for (size_t i = 0; i < job->texts; i++)
 		job->tokens += job->lengths[i];
 	pthread_mutex_lock(&b->lock);
-	rc = sutra_batch_line_admit(&b->line, job->texts, job->tokens, left, err);
+	rc = sutra_batch_queue_admit(&b->queue, job->texts, job->tokens, left, err);
 	if (!rc)
-		sutra_batch_line_enter(&b->line, job);
+		sutra_batch_queue_enter(&b->queue, job);
 	pthread_mutex_unlock(&b->lock);
 	if (!rc)	/* behind the lock, so that who wakes finds it free */
 		pthread_cond_signal(&b->filled);
@@ -389,11 +389,11 @@ void sutra_batcher_stats(struct sutra_batcher *b, struct sutra_batcher_stats *re
 	pthread_mutex_lock(&b->lock);
 	now = sutra_clock_ns();
 	*ret = b->stats;
-	ret->queued = b->line.queued;
-	ret->queued_tokens = b->line.queued_tokens;
-	ret->late = b->line.late;
-	ret->gone = b->line.gone;
-	ret->speed = sutra_batch_line_speed(&b->line);
+	ret->queued = b->queue.queued;
+	ret->queued_tokens = b->queue.queued_tokens;
+	ret->late = b->queue.late;
+	ret->gone = b->queue.gone;
+	ret->speed = sutra_batch_queue_speed(&b->queue);
 	for (unsigned i = 0; i < b->o.threads; i++)
 		if (b->workers[i].batch.since_ns && now - b->workers[i].batch.since_ns > ret->longest_ns)
 			ret->longest_ns = now - b->workers[i].batch.since_ns;

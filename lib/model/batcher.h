@@ -8,7 +8,7 @@
  * A thread takes as many texts as its token budget holds, from several jobs when they are small,
  * and leaves their shares to the threads that are idle; one that stays idle helps with a batch
  * that another has taken, until there is work of its own. What is left of a large job goes to the
- * end of the line after each batch, so that a small one never waits for all of it. A job whose
+ * end of the queue after each batch, so that a small one never waits for all of it. A job whose
  * deadline has passed, or that nobody waits for any more, is dropped before it is computed, and
  * so is the rest of one that is partly done.
  *

@@ -8,7 +8,7 @@
  *	http_admit.c	what the head says: the route, the context, or why it is refused
  *	http_path.c	paths of routes and of requests
  *	http_origin.c	whether another site's page has sent a request
- *	http_room.c	the memory for bodies of requests in flight
+ *	http_memory.c	the memory for bodies of requests in flight
  *	http_answer.c	what a handler reads of a request, and answers
  *	http_metrics.c	what the server counts
  */
@@ -52,7 +52,7 @@ struct sutra_http_server {
 	atomic_ullong last_work_ns;	/* a POST's end: health checks do not count */
 	atomic_ullong next_id;
 	uint32_t id_prefix;
-	atomic_size_t held;	/* bytes that the bodies of requests in flight hold: http_room.c */
+	atomic_size_t held;	/* bytes that the bodies of requests in flight hold: http_memory.c */
 	atomic_bool freed;	/* a large body has ended */
 	pthread_mutex_t lock;	/* only for changed */
 	pthread_cond_t changed;	/* a request or connection ended */

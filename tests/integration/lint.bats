@@ -61,6 +61,16 @@ teardown() { rm -rf "$tree"; }
   [[ $output == *"planted.c: 601 lines"* ]]
 }
 
+@test "a link of CONTRIBUTING to a file that is gone, a room it does not list" {
+  tests/lint/check-links
+  mkdir lib/planted && touch lib/planted/planted.c
+  sed -i 's#(lib/deploy/plan.c)#(lib/deploy/gone.c)#' CONTRIBUTING.md
+  run tests/lint/check-links
+  [ "$status" -eq 1 ]
+  [[ $output == *'the link lib/deploy/gone.c leads to no file'* ]]
+  [[ $output == *'> planted'* ]]
+}
+
 @test "banned calls, raw memory, typedefs, left-overs; words in comments and strings are none" {
   tests/lint/check-words
   echo '/* strcpy() and "free(" */ static const char *s = "sprintf(";' >lib/base/planted.c

@@ -11,7 +11,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "deploy/await.h"
-#include "deploy/facts.h"
+#include "probe/facts.h"
 #include "sutra/command.h"
 #include "probe/gateway.h"
 #include "probe/health.h"

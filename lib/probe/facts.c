@@ -1,4 +1,4 @@
-#include "deploy/facts.h"
+#include "probe/facts.h"
 
 #include <dirent.h>
 #include <stdio.h>

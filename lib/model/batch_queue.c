@@ -3,7 +3,7 @@
  * job, and the one that takes `left` to 0 reports it. A job that is dropped, or that a batch of its
  * texts has failed, loses those that still wait.
  *
- * The line is round: a job gives a batch at most and what is left of it goes to the end. So a job
+ * The queue is round: a job gives a batch at most and what is left of it goes to the end. So a job
  * of one batch waits for one batch of each job ahead (`turn_tokens`), a larger one for everything.
  * Tokens become time by the speed of full batches. A small batch is slower by the token, since the
  * weights pass through the processor once a batch; its speed counts only where it is higher than
@@ -12,7 +12,7 @@
  * Sharing: a thread that finds others idle leaves them their part. Two halves on two cores take
  * half the time; below MIN_SHARE tokens the weights' passing twice eats the gain.
  */
-#include "model/batch_line.h"
+#include "model/batch_queue.h"
 
 #include <string.h>
 
@@ -23,18 +23,18 @@ enum {
 	LOOK_NS = 1000000,	/* a job is asked no more often whether it is gone: that is a system call */
 };
 
-void sutra_batch_line_init(struct batch_line *l, const struct sutra_batcher_options *o)
+void sutra_batch_queue_init(struct batch_queue *l, const struct sutra_batcher_options *o)
 {
-	*l = (struct batch_line){ .o = o };
+	*l = (struct batch_queue){ .o = o };
 	l->tail = &l->head;
 }
 
-static uint64_t turn_of(const struct batch_line *l, const struct sutra_batch_job *job)
+static uint64_t turn_of(const struct batch_queue *l, const struct sutra_batch_job *job)
 {
 	return job->tokens < l->o->max_tokens ? job->tokens : l->o->max_tokens;
 }
 
-static void enter_line(struct batch_line *l, struct sutra_batch_job *job)
+static void enter_line(struct batch_queue *l, struct sutra_batch_job *job)
 {
 	job->next = NULL;
 	*l->tail = job;
@@ -43,7 +43,7 @@ static void enter_line(struct batch_line *l, struct sutra_batch_job *job)
 	l->turn_tokens += turn_of(l, job);
 }
 
-static struct sutra_batch_job *leave_line(struct batch_line *l)
+static struct sutra_batch_job *leave_line(struct batch_queue *l)
 {
 	struct sutra_batch_job *job = l->head;
 
@@ -56,7 +56,7 @@ static struct sutra_batch_job *leave_line(struct batch_line *l)
 	return job;
 }
 
-void sutra_batch_line_enter(struct batch_line *l, struct sutra_batch_job *job)
+void sutra_batch_queue_enter(struct batch_queue *l, struct sutra_batch_job *job)
 {
 	l->queued += job->texts;
 	l->queued_tokens += job->tokens;
@@ -71,7 +71,7 @@ static void stamp(struct sutra_batch_job *job, uint64_t now)
 }
 
 /* Why the first job is not to be computed; 0: it is. */
-static int fault_of(struct batch_line *l, uint64_t now)
+static int fault_of(struct batch_queue *l, uint64_t now)
 {
 	struct sutra_batch_job *job = l->head;
 
@@ -92,8 +92,8 @@ static int fault_of(struct batch_line *l, uint64_t now)
 	return sutra_fail(&job->err, SUTRA_E_CLOSED, "nobody waits for the answer any more");
 }
 
-/* Takes what still waits of the first job out of the line; *complete: jobs to report. */
-static void drop_first(struct batch_line *l, int rc, uint64_t now, struct sutra_batch_job **complete)
+/* Takes what still waits of the first job out of the queue; *complete: jobs to report. */
+static void drop_first(struct batch_queue *l, int rc, uint64_t now, struct sutra_batch_job **complete)
 {
 	struct sutra_batch_job *job = leave_line(l);
 	size_t rest = job->texts - job->taken;
@@ -111,13 +111,13 @@ static void drop_first(struct batch_line *l, int rc, uint64_t now, struct sutra_
 	*complete = job;
 }
 
-static bool fits(const struct batch_line *l, const struct batch *b, uint32_t length, size_t budget)
+static bool fits(const struct batch_queue *l, const struct batch *b, uint32_t length, size_t budget)
 {
 	return b->texts < l->o->max_texts && (!b->texts || b->tokens + length <= budget);
 }
 
 /* Takes what the budget allows of the first job; whether the batch may grow further. */
-static bool take_some(struct batch_line *l, struct batch *b, size_t budget, uint64_t now)
+static bool take_some(struct batch_queue *l, struct batch *b, size_t budget, uint64_t now)
 {
 	struct sutra_batch_job *job = l->head;
 	size_t first = job->taken, tokens = b->tokens;
@@ -144,7 +144,7 @@ static bool take_some(struct batch_line *l, struct batch *b, size_t budget, uint
 }
 
 /* What a batch may hold now. */
-static size_t budget_of(const struct batch_line *l, unsigned idle)
+static size_t budget_of(const struct batch_queue *l, unsigned idle)
 {
 	size_t share = (l->queued_tokens + idle) / (idle + 1);
 
@@ -152,7 +152,7 @@ static size_t budget_of(const struct batch_line *l, unsigned idle)
 	return share < l->o->max_tokens ? share : l->o->max_tokens;
 }
 
-void sutra_batch_line_fill(struct batch_line *l, struct batch *b, unsigned idle,
+void sutra_batch_queue_fill(struct batch_queue *l, struct batch *b, unsigned idle,
 			   struct sutra_batch_job **complete)
 {
 	size_t budget = budget_of(l, idle);
@@ -200,7 +200,7 @@ struct sutra_batch_job *sutra_batch_settle(struct batch *b, int rc, const struct
 	return complete;
 }
 
-void sutra_batch_line_learn(struct batch_line *l, const struct batch *b, double ns)
+void sutra_batch_queue_learn(struct batch_queue *l, const struct batch *b, double ns)
 {
 	bool full = b->tokens >= l->o->max_tokens / 4 || b->texts == l->o->max_texts;
 
@@ -210,24 +210,24 @@ void sutra_batch_line_learn(struct batch_line *l, const struct batch *b, double 
 	l->full_tokens = l->full_tokens * 0.875 + (double)b->tokens;
 }
 
-uint64_t sutra_batch_line_speed(const struct batch_line *l)
+uint64_t sutra_batch_queue_speed(const struct batch_queue *l)
 {
 	return l->full_ns > 0 ? (uint64_t)(l->full_tokens * 1e9 / l->full_ns * l->o->threads) : 0;
 }
 
-uint64_t sutra_batch_line_time(const struct batch_line *l, uint64_t tokens)
+uint64_t sutra_batch_queue_time(const struct batch_queue *l, uint64_t tokens)
 {
 	if (l->full_tokens <= 0)
 		return 0;
 	return (uint64_t)((double)tokens * l->full_ns / l->full_tokens / l->o->threads);
 }
 
-int sutra_batch_line_admit(const struct batch_line *l, size_t texts, uint64_t tokens, uint64_t left_ns,
+int sutra_batch_queue_admit(const struct batch_queue *l, size_t texts, uint64_t tokens, uint64_t left_ns,
 			   struct sutra_err *err)
 {
 	uint64_t ahead = tokens > l->o->max_tokens ? l->queued_tokens : l->turn_tokens;
-	uint64_t wait = sutra_batch_line_time(l, ahead);
-	uint64_t answer = wait + sutra_batch_line_time(l, tokens);
+	uint64_t wait = sutra_batch_queue_time(l, ahead);
+	uint64_t answer = wait + sutra_batch_queue_time(l, tokens);
 
 	if (texts > l->o->max_queue)
 		return sutra_fail(err, SUTRA_E_INVALID,

@@ -3,8 +3,8 @@
  * never from the record. Documents, because which facts there are depends on the runtime: what
  * cannot be known here is absent.
  */
-#ifndef SUTRA_DEPLOY_FACTS_H
-#define SUTRA_DEPLOY_FACTS_H
+#ifndef SUTRA_PROBE_FACTS_H
+#define SUTRA_PROBE_FACTS_H
 
 #include <jansson.h>
 
