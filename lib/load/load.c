@@ -50,7 +50,7 @@ struct sutra_load {
 	atomic_bool stopping;
 	pthread_mutex_t lock;
 	pthread_cond_t idle;
-	LIST_HEAD(, request) in_flight;
+	LIST_HEAD(requests, request) in_flight;
 	size_t open;		/* requests in flight */
 	bool sending;		/* more will be sent */
 	bool pumping;
