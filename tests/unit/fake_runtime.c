@@ -211,6 +211,11 @@ int __wrap_sutra_fetch_one(struct sutra_fetch *f, struct sutra_err *err)
 
 static int check(struct sutra_err *err) { return 0; }
 
+static int ping(struct sutra_err *err)
+{
+	return fake.unreachable ? sutra_fail(err, SUTRA_E_UNAVAILABLE, "the engine is gone") : 0;
+}
+
 static bool alive(const char *state_dir) { return !fake.supervisor_gone; }
 
 static bool outgrown(const char *state_dir) { return fake.outgrown; }
@@ -361,7 +366,7 @@ static int down(const char *state_dir, uint64_t grace_ns, bool volumes, size_t *
 }
 
 static struct sutra_runtime runtime = {
-	.name = "fake", .poll_ms = 25, .check = check, .alive = alive, .outgrown = outgrown, .prepare = prepare,
+	.name = "fake", .poll_ms = 25, .check = check, .ping = ping, .alive = alive, .outgrown = outgrown, .prepare = prepare,
 	.begin = begin, .start = start, .restart = restart, .observe = observe, .kill = kill_service,
 	.remove = remove_service, .down = down,
 };

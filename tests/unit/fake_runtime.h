@@ -49,7 +49,7 @@ struct fake {
 	char state_dir[64];
 	char log[2048];
 	uint64_t now_ns;
-	bool supervisor_gone, outgrown, prepare_fails, drains;
+	bool supervisor_gone, outgrown, prepare_fails, drains, unreachable;
 	bool return_fails;	/* prepare does, on the way back */
 	void (*on_wait)(void);	/* each time that the clock has moved; or NULL */
 	const char *stop_at;	/* Ctrl-C comes with this entry of the log; or NULL */

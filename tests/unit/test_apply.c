@@ -80,6 +80,28 @@ static void a_service_of_the_generation_before_is_left_on_the_way_back(void **st
 	assert_true(fake_service("a")->running);
 }
 
+static void what_was_left_beside_the_last_good_generation_is_left_again(void **state)
+{
+	the_first("services:\n" SERVICE("old", ""));
+	the_first("services:\n" SERVICE("web", ""));	/* without prune: old runs on */
+	fake_compose("services:\n" SERVICE("web", BROKEN) SERVICE("new", ""));
+	assert_int_equal(fake_apply(), SUTRA_APPLY_RETURNED);
+	assert_did("start new; ready new; start web; failed web; return 2; start web; ready web; stop new");
+	assert_string_equal(fake_record(), "2 complete: old web");
+}
+
+static void without_an_engine_there_is_no_way_back(void **state)
+{
+	the_first(PAIR(""));
+	fake_compose(PAIR(BROKEN));
+	fake.unreachable = true;
+	assert_int_equal(fake_apply(), SUTRA_APPLY_FAILED);
+	assert_did("start web; failed web; failed");
+	assert_says("the engine is gone");
+	fake.unreachable = false;
+	assert_string_equal(fake_record(), "1 unfinished: a web");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -90,6 +112,8 @@ int main(void)
 		TEST(ctrl_c_does_not_go_back),
 		TEST(a_way_back_that_fails_too_is_said),
 		TEST(a_service_of_the_generation_before_is_left_on_the_way_back),
+		TEST(what_was_left_beside_the_last_good_generation_is_left_again),
+		TEST(without_an_engine_there_is_no_way_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -331,6 +331,15 @@ static void ctrl_c_ends_a_wait(void **state)
 	assert_int_equal(fake_ms(), 0);
 }
 
+static void ctrl_c_ends_a_wait_for_the_balancer(void **state)
+{
+	deployed(REPLICAS("", "8404"));
+	fake.stop_at = "ready web-1";
+	fails(REPLICAS(BEHAVES("unbalanced"), "8404"), SUTRA_E_INTERRUPTED);
+	assert_did("start web-1; ready web-1");
+	assert_says("interrupted while waiting for web-1");
+}
+
 /* --- mending what stays --- */
 
 static void what_hangs_is_restarted_though_nothing_changes(void **state)
@@ -489,6 +498,7 @@ int main(void)
 		TEST(what_never_becomes_healthy_is_named_with_its_last_reply),
 		TEST(ctrl_c_between_two_waves_starts_no_more),
 		TEST(ctrl_c_ends_a_wait),
+		TEST(ctrl_c_ends_a_wait_for_the_balancer),
 		TEST(what_hangs_is_restarted_though_nothing_changes),
 		TEST(what_hangs_is_mended_before_others_are_taken_out),
 		TEST(what_stays_sick_fails_the_deploy),

@@ -218,6 +218,23 @@ static void a_container_is_compared_by_image_hash_and_hand(void **state)
 	assert_string_equal(container_step("ml:v1@sha256:1", "h", 0, "ml:v1@sha256:1"), "its container was changed by hand");
 }
 
+/* The document of --plan, which --from compares. */
+static void a_plan_tells_from_what_to_what(void **state)
+{
+	struct sutra_step steps[] = {
+		{ .action = SUTRA_REPLACE, .name = (char *)(uintptr_t)"a", .cause = (char *)(uintptr_t)"K changed",
+		  .field = (char *)(uintptr_t)"K", .old_value = (char *)(uintptr_t)"1", .old_hash = (char *)(uintptr_t)"h" },
+	};
+	const struct sutra_plan plan = { .steps = steps, .n = 1, .n_changes = 1 };
+	json_t *want = json_pack("[{s:s, s:s, s:s, s:s, s:s, s:n, s:s, s:n}]", "service", "a", "action", "replace", "cause",
+				 "K changed", "field", "K", "old", "1", "new", "from", "h", "to"),
+	       *document = sutra_plan_steps(&plan);
+
+	assert_true(json_equal(document, want));
+	json_decref(document);
+	json_decref(want);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -243,6 +260,7 @@ int main(void)
 		TEST(every_address_includes_the_one_of_loopback),
 		TEST(one_port_on_two_addresses_is_no_conflict),
 		TEST(a_container_is_compared_by_image_hash_and_hand),
+		TEST(a_plan_tells_from_what_to_what),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
