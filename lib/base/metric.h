@@ -47,9 +47,9 @@ static inline long long sutra_metric_get(const struct sutra_metric *m)
 
 /* Durations, counted by bucket: a histogram of Prometheus. Recording is two relaxed adds. */
 enum { SUTRA_TIMES_EDGES = 16 };
-struct sutra_times {
+struct sutra_times {	/* short durations and the sum share a cache line */
+	_Alignas(64) atomic_ullong sum_ns;
 	atomic_ullong bucket[SUTRA_TIMES_EDGES + 1];	/* the last: what is longer than every edge */
-	atomic_ullong sum_ns;
 };
 
 void sutra_times_add(struct sutra_times *t, uint64_t ns);

@@ -6,9 +6,9 @@
 #include "net/http_private.h"
 
 struct sutra_http_series {
-	struct sutra_times times;
 	struct sutra_http_series *next;
 	int status;
+	struct sutra_times times;
 };
 
 bool sutra_http_entries_new(struct sutra_http_server *s)
@@ -47,9 +47,10 @@ static struct sutra_http_series *series_get(struct sutra_http_entry *e, int stat
 	found = series_of(first, status);
 	if (found)
 		return found;
-	made = sutra_calloc(1, sizeof(*made));
+	made = sutra_alloc_aligned(_Alignof(struct sutra_http_series), sizeof(*made));
 	if (!made)
 		return NULL;
+	memset(made, 0, sizeof(*made));
 	made->status = status;
 	do {
 		made->next = first;
