@@ -4,7 +4,7 @@
 
 enum { MAX_IDLE = 1 << 16 };
 
-int changes_reserve(struct changes *c, size_t n, struct sutra_err *err)
+int sutra_changes_reserve(struct changes *c, size_t n, struct sutra_err *err)
 {
 	size_t cap = c->cap ? c->cap : 64;
 	struct change *grown;
@@ -21,17 +21,17 @@ int changes_reserve(struct changes *c, size_t n, struct sutra_err *err)
 	return 0;
 }
 
-void changes_add(struct changes *c, struct entry *old, char *id, size_t id_len)
+void sutra_changes_add(struct changes *c, struct entry *old, char *id, size_t id_len)
 {
 	c->list[c->n++] = (struct change){ NULL, old, id, id_len };
 }
 
-void changes_add_clear(struct changes *c, struct concept_table *table)
+void sutra_changes_add_clear(struct changes *c, struct concept_table *table)
 {
 	c->list[c->n++] = (struct change){ .table = table };
 }
 
-void changes_forget(struct changes *c)
+void sutra_changes_forget(struct changes *c)
 {
 	while (c->n) {
 		const struct change *last = &c->list[--c->n];
@@ -39,14 +39,14 @@ void changes_forget(struct changes *c)
 		sutra_free(last->old);
 		sutra_free(last->id);
 		if (last->table)
-			concept_table_release(last->table);
+			sutra_concept_table_release(last->table);
 		sutra_free(last->table);
 	}
 	if (c->cap > MAX_IDLE)
-		changes_release(c);
+		sutra_changes_release(c);
 }
 
-void changes_release(struct changes *c)
+void sutra_changes_release(struct changes *c)
 {
 	sutra_free(c->list);
 	*c = (struct changes){ 0 };

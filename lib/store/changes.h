@@ -21,10 +21,10 @@ struct changes {
 };
 
 /* Room for n more, so that adding them cannot fail. */
-int changes_reserve(struct changes *c, size_t n, struct sutra_err *err);
-void changes_add(struct changes *c, struct entry *old, char *id, size_t id_len);
-void changes_add_clear(struct changes *c, struct concept_table *table);
-void changes_forget(struct changes *c);	/* frees what they hold; keeps some room for the next */
-void changes_release(struct changes *c);
+int sutra_changes_reserve(struct changes *c, size_t n, struct sutra_err *err);
+void sutra_changes_add(struct changes *c, struct entry *old, char *id, size_t id_len);
+void sutra_changes_add_clear(struct changes *c, struct concept_table *table);
+void sutra_changes_forget(struct changes *c);	/* frees what they hold; keeps some room for the next */
+void sutra_changes_release(struct changes *c);
 
 #endif

@@ -17,13 +17,13 @@ struct concept_table {
 	uint64_t bytes, evictions;
 };
 
-int concept_table_init(struct concept_table *t, size_t max);	/* 0 or SUTRA_E_NOMEM: then release it too */
-void concept_table_release(struct concept_table *t);
-uint32_t concept_table_find(const struct concept_table *t, const char *id, size_t n);	/* a node, or 0 */
+int sutra_concept_table_init(struct concept_table *t, size_t max);	/* 0 or SUTRA_E_NOMEM: then release it too */
+void sutra_concept_table_release(struct concept_table *t);
+uint32_t sutra_concept_table_find(const struct concept_table *t, const char *id, size_t n);	/* a node, or 0 */
 /* Puts e in the place of its id; returns what was there or, counted, what made room for it; or NULL. */
-struct entry *concept_table_insert(struct concept_table *t, struct entry *e);
-struct entry *concept_table_take(struct concept_table *t, uint32_t node);
-void concept_table_drop(struct concept_table *t, uint32_t node);
-void concept_table_clear(struct concept_table *t);
+struct entry *sutra_concept_table_insert(struct concept_table *t, struct entry *e);
+struct entry *sutra_concept_table_take(struct concept_table *t, uint32_t node);
+void sutra_concept_table_drop(struct concept_table *t, uint32_t node);
+void sutra_concept_table_clear(struct concept_table *t);
 
 #endif

@@ -41,51 +41,26 @@ enum {
 	WALK_STEP = 256,	/* nodes for which the reader waits */
 };
 
-#define RETRY_NS 1000000000u	/* after a failed write: how long puts are refused untried */
-
-void engine_lock(struct sutra_engine *s)
-{
-	atomic_fetch_add(&s->waiting, 1);
-	pthread_mutex_lock(&s->lock);
-	atomic_fetch_sub(&s->waiting, 1);
-}
-
-void engine_unlock(struct sutra_engine *s) { pthread_mutex_unlock(&s->lock); }
-
 /* Between the steps of a long walk: who waits goes first, which the lock by itself does not see to. */
 static void let_reader_in(struct sutra_engine *s)
 {
-	engine_unlock(s);
+	sutra_engine_unlock(s);
 	while (atomic_load(&s->waiting))
 		sched_yield();
-	engine_lock(s);
+	sutra_engine_lock(s);
 }
 
-void sutra_engine_read_begin(struct sutra_engine *s) { engine_lock(s); }
-void sutra_engine_read_end(struct sutra_engine *s) { engine_unlock(s); }
+void sutra_engine_read_begin(struct sutra_engine *s) { sutra_engine_lock(s); }
+void sutra_engine_read_end(struct sutra_engine *s) { sutra_engine_unlock(s); }
 
 static uint64_t now_us(struct sutra_engine *s)
 {
 	uint64_t now;
 
-	engine_lock(s);
-	now = store_clock_now(&s->clock);
-	engine_unlock(s);
+	sutra_engine_lock(s);
+	now = sutra_store_clock_now(&s->clock);
+	sutra_engine_unlock(s);
 	return now;
-}
-
-void engine_set_reason(struct sutra_engine *s, const char *reason)
-{
-	engine_lock(s);
-	snprintf(s->reason, sizeof(s->reason), "%s", reason);
-	engine_unlock(s);
-}
-
-int engine_refuse_writes(struct sutra_engine *s, const struct sutra_err *why)
-{
-	engine_set_reason(s, why->message);
-	s->retry_at_ns = sutra_clock_ns() + RETRY_NS;
-	return why->code;
 }
 
 /* A sync has failed: nothing before the next segment is trusted, nor a rewriting into this one. */
@@ -95,7 +70,7 @@ static int sync_failed(struct sutra_engine *s, const struct sutra_err *why)
 	sutra_free(s->order);
 	s->order = NULL;
 	s->keep_from = 0;
-	return engine_refuse_writes(s, why);
+	return sutra_engine_refuse_writes(s, why);
 }
 
 /* Nothing can be written, or what was written is in doubt. */
@@ -126,7 +101,7 @@ static int log_entry(struct sutra_engine *s, const struct entry *e, uint64_t *re
 	int rc;
 
 	sutra_buf_init(&body, 64 << 20);
-	entry_encode(e, now_us(s), &body);
+	sutra_entry_encode(e, now_us(s), &body);
 	rc = sutra_buf_error(&body) ? sutra_fail(err, body.error, "the concept is too large for the log") :
 				      sutra_wal_append(s->wal, SUTRA_LOG_PUT, body.data, body.len, ret_lsn, err);
 	sutra_buf_release(&body);
@@ -153,12 +128,12 @@ static void take_back_clear(struct sutra_engine *s, struct change *c)
 {
 	struct concept_table emptied;
 
-	engine_lock(s);
+	sutra_engine_lock(s);
 	emptied = s->table;
 	s->table = *c->table;
 	s->table.evictions = emptied.evictions;
-	engine_unlock(s);
-	concept_table_release(&emptied);
+	sutra_engine_unlock(s);
+	sutra_concept_table_release(&emptied);
 	sutra_free(c->table);
 	c->table = NULL;
 }
@@ -167,9 +142,9 @@ static void drop(struct sutra_engine *s, uint32_t node)
 {
 	struct entry *e;
 
-	engine_lock(s);
-	e = concept_table_take(&s->table, node);
-	engine_unlock(s);
+	sutra_engine_lock(s);
+	e = sutra_concept_table_take(&s->table, node);
+	sutra_engine_unlock(s);
 	sutra_free(e);
 }
 
@@ -177,9 +152,9 @@ static struct entry *insert(struct sutra_engine *s, struct entry *e)
 {
 	struct entry *old;
 
-	engine_lock(s);
-	old = concept_table_insert(&s->table, e);
-	engine_unlock(s);
+	sutra_engine_lock(s);
+	old = sutra_concept_table_insert(&s->table, e);
+	sutra_engine_unlock(s);
 	return old;
 }
 
@@ -187,7 +162,7 @@ static void take_back(struct sutra_engine *s, struct change *c)
 {
 	const char *id = c->old ? entry_id(c->old) : c->id;
 	size_t n = c->old ? c->old->id_len : c->id_len;
-	uint32_t node = concept_table_find(&s->table, id, n);
+	uint32_t node = sutra_concept_table_find(&s->table, id, n);
 
 	if (node && !c->old) {
 		drop(s, node);
@@ -195,7 +170,7 @@ static void take_back(struct sutra_engine *s, struct change *c)
 		sutra_free(insert(s, c->old));
 		c->old = NULL;
 		if (!node)
-			rewrite_too(s, concept_table_find(&s->table, id, n));
+			rewrite_too(s, sutra_concept_table_find(&s->table, id, n));
 	}
 }
 
@@ -210,7 +185,7 @@ static void undo(struct sutra_engine *s)
 		else
 			take_back(s, c);
 	}
-	changes_forget(&s->changes);
+	sutra_changes_forget(&s->changes);
 	s->dropped += s->pending;
 	s->pending = 0;
 }
@@ -222,11 +197,11 @@ static void apply_put(struct sutra_engine *s, struct entry *e, char *id)
 	bool same = old && old->id_len == e->id_len && !memcmp(entry_id(old), entry_id(e), e->id_len);
 
 	if (old)
-		changes_add(&s->changes, old, NULL, 0);
+		sutra_changes_add(&s->changes, old, NULL, 0);
 	if (same)
 		sutra_free(id);
 	else
-		changes_add(&s->changes, NULL, id, e->id_len);
+		sutra_changes_add(&s->changes, NULL, id, e->id_len);
 	s->pending++;
 }
 
@@ -238,10 +213,10 @@ int sutra_engine_put(struct sutra_engine *s, const struct sutra_concept *r, uint
 	char *id = NULL;
 	int rc = may_write(s, err);
 
-	rc = rc ? rc : changes_reserve(&s->changes, 2, err);
+	rc = rc ? rc : sutra_changes_reserve(&s->changes, 2, err);
 	if (rc)
 		return rc;
-	e = entry_new(r, ttl ? now_us(s) + ttl * 1000000 : 0);
+	e = sutra_entry_new(r, ttl ? now_us(s) + ttl * 1000000 : 0);
 	id = sutra_memdup(r->id, r->id_len);
 	if (!e || !id)
 		rc = sutra_fail(err, SUTRA_E_NOMEM, "out of memory for the concept");
@@ -257,36 +232,36 @@ int sutra_engine_put(struct sutra_engine *s, const struct sutra_concept *r, uint
 
 bool sutra_engine_get(struct sutra_engine *s, const char *id, size_t id_len, struct sutra_concept *ret)
 {
-	uint32_t node = concept_table_find(&s->table, id, id_len);
+	uint32_t node = sutra_concept_table_find(&s->table, id, id_len);
 
 	/* One that is dead stays for the writer's tick: what was got before it must not move. */
-	if (!node || engine_is_dead(s->table.entries[node], store_clock_now(&s->clock))) {
+	if (!node || engine_is_dead(s->table.entries[node], sutra_store_clock_now(&s->clock))) {
 		s->misses++;
 		return false;
 	}
 	s->hits++;
 	sutra_lru_touch(&s->table.lru, node);
-	entry_view(s->table.entries[node], ret);
+	sutra_entry_view(s->table.entries[node], ret);
 	return true;
 }
 
 int sutra_engine_delete(struct sutra_engine *s, const char *id, size_t id_len, bool *ret_found,
 		       struct sutra_err *err)
 {
-	uint32_t node = concept_table_find(&s->table, id, id_len);
+	uint32_t node = sutra_concept_table_find(&s->table, id, id_len);
 	struct entry *old;
 	uint64_t lsn;
 	int rc;
 
 	if (node) {	/* deletes are tried even when puts are refused for space: they need little */
-		rc = is_read_only(s) ? refuse_all(s, err) : changes_reserve(&s->changes, 1, err);
+		rc = is_read_only(s) ? refuse_all(s, err) : sutra_changes_reserve(&s->changes, 1, err);
 		rc = rc ? rc : sutra_wal_append(s->wal, SUTRA_LOG_DELETE, id, id_len, &lsn, err);
 		if (rc)
 			return rc;
-		engine_lock(s);
-		old = concept_table_take(&s->table, node);
-		engine_unlock(s);
-		changes_add(&s->changes, old, NULL, 0);
+		sutra_engine_lock(s);
+		old = sutra_concept_table_take(&s->table, node);
+		sutra_engine_unlock(s);
+		sutra_changes_add(&s->changes, old, NULL, 0);
 		s->pending++;
 	}
 	*ret_found = node != 0;
@@ -296,27 +271,27 @@ int sutra_engine_delete(struct sutra_engine *s, const char *id, size_t id_len, b
 int sutra_engine_clear(struct sutra_engine *s, uint64_t *ret_n, struct sutra_err *err)
 {
 	struct concept_table empty = { 0 }, *full = NULL;
-	int rc = is_read_only(s) ? refuse_all(s, err) : changes_reserve(&s->changes, 1, err);
+	int rc = is_read_only(s) ? refuse_all(s, err) : sutra_changes_reserve(&s->changes, 1, err);
 	uint64_t lsn;
 
 	if (rc)
 		return rc;
 	full = sutra_alloc(sizeof(*full));
-	if (!full || concept_table_init(&empty, s->table.lru.capacity))
+	if (!full || sutra_concept_table_init(&empty, s->table.lru.capacity))
 		rc = sutra_fail(err, SUTRA_E_NOMEM, "out of memory for an empty store");
 	rc = rc ? rc : sutra_wal_append(s->wal, SUTRA_LOG_CLEAR, "", 0, &lsn, err);
 	if (rc) {
-		concept_table_release(&empty);
+		sutra_concept_table_release(&empty);
 		sutra_free(full);
 		return rc;
 	}
 	empty.evictions = s->table.evictions;
 	*ret_n = s->table.lru.used;
-	engine_lock(s);
+	sutra_engine_lock(s);
 	*full = s->table;
 	s->table = empty;
-	engine_unlock(s);
-	changes_add_clear(&s->changes, full);
+	sutra_engine_unlock(s);
+	sutra_changes_add_clear(&s->changes, full);
 	s->pending++;
 	return 0;
 }
@@ -324,7 +299,7 @@ int sutra_engine_clear(struct sutra_engine *s, uint64_t *ret_n, struct sutra_err
 /* After a write of the log that failed. It may have left bytes behind, and then counts as a sync. */
 static int write_failed(struct sutra_engine *s, const struct sutra_err *why)
 {
-	return sutra_wal_is_broken(s->wal) ? sync_failed(s, why) : engine_refuse_writes(s, why);
+	return sutra_wal_is_broken(s->wal) ? sync_failed(s, why) : sutra_engine_refuse_writes(s, why);
 }
 
 int sutra_engine_commit(struct sutra_engine *s, struct sutra_err *err)
@@ -349,9 +324,9 @@ int sutra_engine_commit(struct sutra_engine *s, struct sutra_err *err)
 	s->written += s->pending;
 	s->unsynced += s->pending;
 	if (s->reason[0])
-		engine_set_reason(s, "");
+		sutra_engine_set_reason(s, "");
 	s->pending = 0;
-	changes_forget(&s->changes);
+	sutra_changes_forget(&s->changes);
 	return 0;
 }
 
@@ -407,7 +382,7 @@ static int note_order(struct sutra_engine *s)
 	size_t n = 0, cap = lru->used + WALK_STEP;
 	uint32_t *order = sutra_calloc(cap, sizeof(*order)), *grown = order, node;
 
-	engine_lock(s);
+	sutra_engine_lock(s);
 	sutra_lru_walk(lru);
 	while (grown && (node = sutra_lru_walked(lru))) {
 		order[n++] = node;
@@ -415,13 +390,13 @@ static int note_order(struct sutra_engine *s)
 			let_reader_in(s);
 		if (n < cap)
 			continue;
-		engine_unlock(s);
+		sutra_engine_unlock(s);
 		cap *= 2;
 		grown = sutra_realloc_array(order, cap, sizeof(*order));
 		order = grown ? grown : order;
-		engine_lock(s);
+		sutra_engine_lock(s);
 	}
-	engine_unlock(s);
+	sutra_engine_unlock(s);
 	if (!grown) {
 		sutra_free(order);
 		return SUTRA_E_NOMEM;
@@ -451,7 +426,7 @@ static void begin_rewrite(struct sutra_engine *s)
 	}
 	if (sutra_wal_rotate(s->wal, &s->keep_from, &why)) {
 		if (s->broken)
-			engine_refuse_writes(s, &why);
+			sutra_engine_refuse_writes(s, &why);
 		sutra_free(s->order);
 		s->order = NULL;
 		return;
@@ -471,13 +446,13 @@ static int end_rewrite(struct sutra_engine *s)
 	s->unsynced = 0;
 	rc = sutra_wal_drop_before(s->wal, s->keep_from, &why);
 	if (rc)	/* next time from here */
-		return s->broken ? engine_refuse_writes(s, &why) : rc;
+		return s->broken ? sutra_engine_refuse_writes(s, &why) : rc;
 	s->reconciliations++;
 	sutra_free(s->order);
 	s->order = NULL;
 	s->keep_from = 0;
 	if (s->broken)
-		engine_set_reason(s, "");
+		sutra_engine_set_reason(s, "");
 	s->broken = false;
 	return 0;
 }
@@ -497,7 +472,7 @@ static int step_rewrite(struct sutra_engine *s)
 		if ((stopped = log_entry(s, e, &lsn, NULL)))
 			break;	/* the frame is full: the commit below empties it, go on next time */
 		records++;
-		bytes += entry_bytes(e);
+		bytes += sutra_entry_bytes(e);
 	}
 	rc = sutra_wal_commit(s->wal, &why);
 	if (rc)	/* not in the log: once more */
@@ -528,15 +503,7 @@ void sutra_engine_close(struct sutra_engine *s)
 		sutra_engine_flush(s, NULL);
 		mend(s);
 	}
-	sutra_wal_close(s->wal);
-	concept_table_release(&s->table);
-	changes_release(&s->changes);
-	sutra_free(s->order);
-	pthread_mutex_destroy(&s->lock);
-	if (s->lock_fd >= 0)
-		close(s->lock_fd);
-	sutra_free(s->dir);
-	sutra_free(s);
+	sutra_engine_free(s);
 }
 
 void sutra_engine_tick(struct sutra_engine *s)
@@ -554,7 +521,7 @@ void sutra_engine_tick(struct sutra_engine *s)
 	if (s->pending)	/* the frame is the caller's until it is committed */
 		return;
 	if (!s->wal) {
-		engine_try_log(s);
+		sutra_engine_try_log(s);
 		return;
 	}
 	begin_rewrite(s);
@@ -576,13 +543,13 @@ void sutra_engine_stats(struct sutra_engine *s, struct sutra_engine_stats *ret)
 		.misses = s->misses,
 		.expired = s->expired,
 	};
-	engine_lock(s);
+	sutra_engine_lock(s);
 	ret->concepts = ret->vectors = s->table.lru.used;
 	ret->max_concepts = s->table.lru.capacity;
 	ret->memory_bytes = s->table.bytes + (uint64_t)s->table.lru.used * (sizeof(void *) + 32);
 	ret->evictions = s->table.evictions;
 	ret->clock_ahead_seconds = s->clock.ahead_us / 1000000;
 	memcpy(ret->reason, s->reason, sizeof(ret->reason));
-	engine_unlock(s);
+	sutra_engine_unlock(s);
 	ret->read_only = ret->reason[0] ? ret->reason : NULL;
 }

@@ -1,5 +1,5 @@
 /*
- * Opening a store, on any disk.
+ * Opening a store, on any disk; its locks; giving everything back.
  *
  * A disk that is full or read-only takes no lock file, no manifest and no new segment, and still holds what
  * may be read. So when one of these cannot be made for that reason, the store opens without a log to
@@ -22,6 +22,44 @@
 #include "base/file.h"
 #include "store/engine_private.h"
 
+#define RETRY_NS 1000000000u	/* after a failed write: how long puts are refused untried */
+
+void sutra_engine_lock(struct sutra_engine *s)
+{
+	atomic_fetch_add(&s->waiting, 1);
+	pthread_mutex_lock(&s->lock);
+	atomic_fetch_sub(&s->waiting, 1);
+}
+
+void sutra_engine_unlock(struct sutra_engine *s) { pthread_mutex_unlock(&s->lock); }
+
+void sutra_engine_set_reason(struct sutra_engine *s, const char *reason)
+{
+	sutra_engine_lock(s);
+	snprintf(s->reason, sizeof(s->reason), "%s", reason);
+	sutra_engine_unlock(s);
+}
+
+int sutra_engine_refuse_writes(struct sutra_engine *s, const struct sutra_err *why)
+{
+	sutra_engine_set_reason(s, why->message);
+	s->retry_at_ns = sutra_clock_ns() + RETRY_NS;
+	return why->code;
+}
+
+void sutra_engine_free(struct sutra_engine *s)
+{
+	sutra_wal_close(s->wal);
+	sutra_concept_table_release(&s->table);
+	sutra_changes_release(&s->changes);
+	sutra_free(s->order);
+	pthread_mutex_destroy(&s->lock);
+	if (s->lock_fd >= 0)
+		close(s->lock_fd);
+	sutra_free(s->dir);
+	sutra_free(s);
+}
+
 static int replay(void *user, uint64_t lsn, enum sutra_log_record type, const void *body, size_t n)
 {
 	struct sutra_engine *s = user;
@@ -31,7 +69,7 @@ static int replay(void *user, uint64_t lsn, enum sutra_log_record type, const vo
 
 	switch (type) {
 	case SUTRA_LOG_PUT:
-		rc = entry_decode(body, n, s->clock.now_us, &e);
+		rc = sutra_entry_decode(body, n, s->clock.now_us, &e);
 		if (rc == SUTRA_E_CORRUPT) {	/* passed its checksum: a record this version cannot read */
 			s->dropped++;
 			return 0;
@@ -39,22 +77,22 @@ static int replay(void *user, uint64_t lsn, enum sutra_log_record type, const vo
 		if (rc)
 			return rc;
 		if (engine_is_dead(e, s->clock.now_us)) {
-			node = concept_table_find(&s->table, entry_id(e), e->id_len);
+			node = sutra_concept_table_find(&s->table, entry_id(e), e->id_len);
 			if (node)
-				concept_table_drop(&s->table, node);
+				sutra_concept_table_drop(&s->table, node);
 			sutra_free(e);
 			s->expired++;
 			return 0;
 		}
-		sutra_free(concept_table_insert(&s->table, e));
+		sutra_free(sutra_concept_table_insert(&s->table, e));
 		return 0;
 	case SUTRA_LOG_DELETE:
-		node = concept_table_find(&s->table, body, n);
+		node = sutra_concept_table_find(&s->table, body, n);
 		if (node)
-			concept_table_drop(&s->table, node);
+			sutra_concept_table_drop(&s->table, node);
 		return 0;
 	case SUTRA_LOG_CLEAR:
-		concept_table_clear(&s->table);
+		sutra_concept_table_clear(&s->table);
 		return 0;
 	}
 	s->dropped++;
@@ -133,17 +171,17 @@ int sutra_engine_open(const struct sutra_engine_options *o, struct sutra_engine 
 	s->o = *o;
 	s->lock_fd = -1;
 	pthread_mutex_init(&s->lock, NULL);
-	store_clock_init(&s->clock, o->clocks);
-	if (concept_table_init(&s->table, o->max_concepts))
+	sutra_store_clock_init(&s->clock, o->clocks);
+	if (sutra_concept_table_init(&s->table, o->max_concepts))
 		rc = sutra_fail(&why, SUTRA_E_NOMEM, "out of memory for %zu concepts", o->max_concepts);
 	rc = rc ? rc : lock_folder(s, &why);
 	if (is_disk(rc)) {
-		engine_refuse_writes(s, &why);
+		sutra_engine_refuse_writes(s, &why);
 		rc = 0;
 	}
 	rc = rc ? rc : read_log(s, ret_report, &why);
 	if (!rc && s->lock_fd >= 0 && is_disk(rc = sutra_wal_open(s->dir, &s->end, &wal, &why))) {
-		engine_refuse_writes(s, &why);
+		sutra_engine_refuse_writes(s, &why);
 		rc = 0;
 	}
 	s->wal = wal;
@@ -151,7 +189,7 @@ int sutra_engine_open(const struct sutra_engine_options *o, struct sutra_engine 
 		*ret = s;
 		return 0;
 	}
-	sutra_engine_close(s);
+	sutra_engine_free(s);
 	if (err)
 		*err = why;
 	return rc;
@@ -169,7 +207,7 @@ static int is_unchanged(struct sutra_engine *s, struct sutra_err *err)
 	return rc;
 }
 
-void engine_try_log(struct sutra_engine *s)
+void sutra_engine_try_log(struct sutra_engine *s)
 {
 	struct sutra_wal *wal = NULL;
 	struct sutra_err why;
@@ -180,14 +218,14 @@ void engine_try_log(struct sutra_engine *s)
 	if (s->lock_fd < 0 && !(rc = lock_folder(s, &why)) && (rc = is_unchanged(s, &why))) {
 		close(s->lock_fd);
 		s->lock_fd = -1;
-		engine_refuse_writes(s, &why);
+		sutra_engine_refuse_writes(s, &why);
 		s->retry_at_ns = UINT64_MAX;
 		return;
 	}
 	rc = rc ? rc : sutra_wal_open(s->dir, &s->end, &wal, &why);
 	s->wal = wal;
 	if (rc)
-		engine_refuse_writes(s, &why);
+		sutra_engine_refuse_writes(s, &why);
 	else
-		engine_set_reason(s, "");
+		sutra_engine_set_reason(s, "");
 }

@@ -47,12 +47,14 @@ static inline bool engine_is_dead(const struct entry *e, uint64_t now_us)
 	return e->expires_us && e->expires_us <= now_us;
 }
 
-void engine_lock(struct sutra_engine *s);
-void engine_unlock(struct sutra_engine *s);
-void engine_set_reason(struct sutra_engine *s, const char *reason);	/* "": none */
+void sutra_engine_lock(struct sutra_engine *s);
+void sutra_engine_unlock(struct sutra_engine *s);
+void sutra_engine_set_reason(struct sutra_engine *s, const char *reason);	/* "": none */
 /* Notes why writes are refused; they are tried again a second later. Returns why's code. */
-int engine_refuse_writes(struct sutra_engine *s, const struct sutra_err *why);
+int sutra_engine_refuse_writes(struct sutra_engine *s, const struct sutra_err *why);
+/* Closes the log as it is and frees everything. */
+void sutra_engine_free(struct sutra_engine *s);
 /* Without a log: tries to open it, once a second. */
-void engine_try_log(struct sutra_engine *s);
+void sutra_engine_try_log(struct sutra_engine *s);
 
 #endif

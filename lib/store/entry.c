@@ -4,7 +4,7 @@
 
 #include "base/alloc.h"
 
-size_t entry_bytes(const struct entry *e)
+size_t sutra_entry_bytes(const struct entry *e)
 {
 	return (size_t)e->dimension * sizeof(float) + e->id_len + e->content_len + e->metadata_len;
 }
@@ -16,7 +16,7 @@ static uint8_t *put(uint8_t *at, const void *src, size_t n)
 	return at + n;
 }
 
-struct entry *entry_new(const struct sutra_concept *r, uint64_t expires_us)
+struct entry *sutra_entry_new(const struct sutra_concept *r, uint64_t expires_us)
 {
 	const struct entry head = { .expires_us = expires_us,
 				    .strength = r->strength,
@@ -26,7 +26,7 @@ struct entry *entry_new(const struct sutra_concept *r, uint64_t expires_us)
 				    .dimension = (uint32_t)(r->embedding ? r->dimension : 0),
 				    .id_len = (uint16_t)r->id_len,
 				    .flags = r->content_is_text ? ENTRY_TEXT : 0 };
-	struct entry *e = sutra_alloc(sizeof(*e) + entry_bytes(&head));
+	struct entry *e = sutra_alloc(sizeof(*e) + sutra_entry_bytes(&head));
 	uint8_t *at;
 
 	if (!e)
@@ -39,7 +39,7 @@ struct entry *entry_new(const struct sutra_concept *r, uint64_t expires_us)
 	return e;
 }
 
-int entry_decode(const void *body, size_t n, uint64_t now_us, struct entry **ret)
+int sutra_entry_decode(const void *body, size_t n, uint64_t now_us, struct entry **ret)
 {
 	const uint8_t *p = body;
 	uint64_t written = 0;
@@ -69,20 +69,20 @@ int entry_decode(const void *body, size_t n, uint64_t now_us, struct entry **ret
 	return 0;
 }
 
-void entry_encode(const struct entry *e, uint64_t now_us, struct sutra_buf *out)
+void sutra_entry_encode(const struct entry *e, uint64_t now_us, struct sutra_buf *out)
 {
 	uint8_t head[ENTRY_HEAD];
 	uint16_t flags = e->flags | ENTRY_TIMED;
 
 	memcpy(head, e, ENTRY_HEAD);
 	memcpy(head + offsetof(struct entry, flags), &flags, sizeof(flags));
-	sutra_buf_reserve(out, ENTRY_HEAD + entry_bytes(e) + sizeof(now_us));
+	sutra_buf_reserve(out, ENTRY_HEAD + sutra_entry_bytes(e) + sizeof(now_us));
 	sutra_buf_add(out, head, ENTRY_HEAD);
-	sutra_buf_add(out, e->bytes, entry_bytes(e));
+	sutra_buf_add(out, e->bytes, sutra_entry_bytes(e));
 	sutra_buf_add(out, &now_us, sizeof(now_us));
 }
 
-void entry_view(const struct entry *e, struct sutra_concept *ret)
+void sutra_entry_view(const struct entry *e, struct sutra_concept *ret)
 {
 	const char *id = entry_id(e);
 

@@ -16,7 +16,7 @@ struct store_clock {
 	uint64_t ahead_us;	/* of the wall clock, when last asked */
 };
 
-void store_clock_init(struct store_clock *c, void (*read)(uint64_t *, uint64_t *));	/* NULL: the machine's */
-uint64_t store_clock_now(struct store_clock *c);	/* microseconds since 1970 */
+void sutra_store_clock_init(struct store_clock *c, void (*read)(uint64_t *, uint64_t *));	/* NULL: the machine's */
+uint64_t sutra_store_clock_now(struct store_clock *c);	/* microseconds since 1970 */
 
 #endif

@@ -82,14 +82,14 @@ static int open_segment(struct sutra_wal *w, uint64_t number, struct sutra_err *
 	int fd, rc;
 
 	sutra_random(&head.salt, sizeof(head.salt));
-	wal_head_write(&head, bytes);
-	wal_segment_path(w->dir, number, path);
+	sutra_wal_head_write(&head, bytes);
+	sutra_wal_segment_path(w->dir, number, path);
 	m.last = number;
 	m.end = m.end_lsn = 0;
 	rc = sutra_file_write(path, bytes, sizeof(bytes), 0600, err);
-	if (!rc && wal_sync_folder(w->dir))
+	if (!rc && sutra_wal_sync_folder(w->dir))
 		rc = sutra_fail_errno(err, "cannot sync the folder %s", w->dir);
-	rc = rc ? rc : wal_manifest_write(w->dir, &m, err);
+	rc = rc ? rc : sutra_wal_manifest_write(w->dir, &m, err);
 	if (rc)
 		return rc;
 	fd = open(path, O_WRONLY | O_CLOEXEC);
@@ -129,7 +129,7 @@ static int sync_segment(const char *dir, uint64_t number, struct sutra_err *err)
 	char path[WAL_PATH];
 	int fd, rc = 0;
 
-	wal_segment_path(dir, number, path);
+	sutra_wal_segment_path(dir, number, path);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return errno == ENOENT ? 0 : sutra_fail_errno(err, "cannot open %s", path);
@@ -145,11 +145,11 @@ static int count_old(struct sutra_wal *w, uint64_t current, struct sutra_err *er
 	struct wal_file *list = NULL;
 	char path[WAL_PATH];
 	size_t n = 0;
-	int rc = wal_list(w->dir, &list, &n, err);
+	int rc = sutra_wal_list(w->dir, &list, &n, err);
 
 	w->old_bytes = 0;
 	for (size_t i = 0; i < n; i++) {
-		wal_segment_path(w->dir, list[i].name, path);
+		sutra_wal_segment_path(w->dir, list[i].name, path);
 		if (list[i].name == current || (list[i].name < w->manifest.first && !unlink(path)))
 			continue;
 		w->old_bytes += list[i].bytes;
@@ -200,7 +200,7 @@ void sutra_wal_close(struct sutra_wal *w)
 	if (w->fd >= 0 && !w->broken && !fdatasync(w->fd)) {
 		w->manifest.end = w->chain;
 		w->manifest.end_lsn = w->next_lsn;
-		wal_manifest_write(w->dir, &w->manifest, NULL);
+		sutra_wal_manifest_write(w->dir, &w->manifest, NULL);
 	}
 	if (w->fd >= 0)
 		close(w->fd);
@@ -262,7 +262,7 @@ int sutra_wal_commit(struct sutra_wal *w, struct sutra_err *err)
 	}
 	f.lsn = w->next_lsn - w->pending_records;
 	f.before = w->chain;
-	check = wal_frame_write(&w->head, &f, (uint8_t *)w->pending.data);
+	check = sutra_wal_frame_write(&w->head, &f, (uint8_t *)w->pending.data);
 	if (write_all(w->fd, w->pending.data, n, (off_t)w->offset)) {
 		rc = sutra_fail_errno(err, "cannot write the log");
 		if (ftruncate(w->fd, (off_t)w->offset))
@@ -295,7 +295,7 @@ int sutra_wal_open_again(const struct sutra_wal *w)
 {
 	char path[WAL_PATH];
 
-	wal_segment_path(w->dir, w->head.number, path);
+	sutra_wal_segment_path(w->dir, w->head.number, path);
 	return open(path, O_WRONLY | O_CLOEXEC);
 }
 
@@ -319,7 +319,7 @@ int sutra_wal_drop_before(struct sutra_wal *w, uint64_t segment, struct sutra_er
 
 	m.first = segment;
 	m.first_lsn = w->kept_lsn;
-	rc = wal_manifest_write(w->dir, &m, err);
+	rc = sutra_wal_manifest_write(w->dir, &m, err);
 	if (rc)
 		return rc;
 	w->manifest = m;

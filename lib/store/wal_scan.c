@@ -86,7 +86,7 @@ static void go_on_at(struct scan *s, uint64_t lsn)
 static int payload_is_good(struct scan *s, size_t at, const struct wal_frame *f)
 {
 	s->report->hashed += f->payload;
-	return wal_payload_check(&s->file->head, s->p + at, f) == f->payload_check;
+	return sutra_wal_payload_check(&s->file->head, s->p + at, f) == f->payload_check;
 }
 
 /* A frame's head that could stand here; before NULL: whatever it names. */
@@ -95,7 +95,7 @@ static int head_at(struct scan *s, size_t at, const uint64_t *before, struct wal
 	const struct wal_head *h = &s->file->head;
 
 	s->report->hashed += h->version == 1 ? 0 : WAL_FRAME_HEAD;
-	return wal_frame_read(h, s->p + at, s->n - at, ret) && (!before || ret->before == *before) &&
+	return sutra_wal_frame_read(h, s->p + at, s->n - at, ret) && (!before || ret->before == *before) &&
 	       (h->version == 1 || ret->lsn >= s->next_lsn);
 }
 
@@ -185,7 +185,7 @@ static int scan_segment(struct scan *s, const uint64_t *end, int is_last, struct
 	void *p = NULL;
 	int fd, rc = 0;
 
-	wal_segment_path(s->dir, s->file->name, path);
+	sutra_wal_segment_path(s->dir, s->file->name, path);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return sutra_fail_errno(err, "cannot open %s", path);
@@ -348,10 +348,10 @@ int sutra_wal_replay(const char *dir, sutra_wal_each *each, void *user, struct s
 	int rc, code;
 
 	*ret = (struct sutra_wal_report){ 0 };
-	rc = wal_list(dir, &list, &n, err);
+	rc = sutra_wal_list(dir, &list, &n, err);
 	if (rc)
 		return rc;
-	code = wal_manifest_read(dir, &m);
+	code = sutra_wal_manifest_read(dir, &m);
 	if (code == SUTRA_E_NOTFOUND || code == SUTRA_E_CORRUPT)
 		guess_manifest(&s, list, n, code, &m);
 	else if (code)

@@ -44,12 +44,12 @@
 
 enum { HEAD_1 = 32, FRAME_HEAD_1 = 40, COPY = 64, MANIFEST = 72, FRAME_MAGIC = 0x4d415246 };
 
-void wal_segment_path(const char *dir, uint64_t number, char out[WAL_PATH])
+void sutra_wal_segment_path(const char *dir, uint64_t number, char out[WAL_PATH])
 {
 	snprintf(out, WAL_PATH, "%s/%06llu.wal", dir, (unsigned long long)number);
 }
 
-void wal_head_write(const struct wal_head *h, uint8_t out[WAL_HEAD])
+void sutra_wal_head_write(const struct wal_head *h, uint8_t out[WAL_HEAD])
 {
 	memset(out, 0, COPY);
 	memcpy(out, "SUTRAWAL", 8);
@@ -86,7 +86,7 @@ static void read_head(const uint8_t *p, size_t n, struct wal_file *f)
 		f->head = (struct wal_head){ 1, HEAD_1, get64(p + 16), 0, f->name, 0, 0 };
 }
 
-int wal_frame_read(const struct wal_head *h, const uint8_t *p, size_t n, struct wal_frame *ret)
+int sutra_wal_frame_read(const struct wal_head *h, const uint8_t *p, size_t n, struct wal_frame *ret)
 {
 	struct wal_frame f = { .head = h->version == 1 ? FRAME_HEAD_1 : WAL_FRAME_HEAD };
 
@@ -106,7 +106,7 @@ int wal_frame_read(const struct wal_head *h, const uint8_t *p, size_t n, struct 
 	return 1;
 }
 
-uint64_t wal_payload_check(const struct wal_head *h, const uint8_t *frame, const struct wal_frame *f)
+uint64_t sutra_wal_payload_check(const struct wal_head *h, const uint8_t *frame, const struct wal_frame *f)
 {
 	XXH3_state_t state;	/* on the stack: no allocation that could fail */
 
@@ -119,7 +119,7 @@ uint64_t wal_payload_check(const struct wal_head *h, const uint8_t *frame, const
 	return XXH3_64bits_digest(&state);
 }
 
-uint64_t wal_frame_write(const struct wal_head *h, const struct wal_frame *f, uint8_t *frame)
+uint64_t sutra_wal_frame_write(const struct wal_head *h, const struct wal_frame *f, uint8_t *frame)
 {
 	uint64_t check;
 
@@ -165,7 +165,7 @@ static int read_file(const char *dir, struct wal_file *f, struct sutra_err *err)
 	ssize_t n = 0;
 	int fd, rc = 0;
 
-	wal_segment_path(dir, f->name, path);
+	sutra_wal_segment_path(dir, f->name, path);
 	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) || (n = pread(fd, head, sizeof(head), 0)) < 0)
 		rc = sutra_fail_errno(err, "cannot read %s", path);
@@ -178,7 +178,7 @@ static int read_file(const char *dir, struct wal_file *f, struct sutra_err *err)
 	return 0;
 }
 
-int wal_list(const char *dir, struct wal_file **ret, size_t *ret_n, struct sutra_err *err)
+int sutra_wal_list(const char *dir, struct wal_file **ret, size_t *ret_n, struct sutra_err *err)
 {
 	DIR *d = opendir(dir);
 	struct wal_file *list = NULL;
@@ -212,7 +212,7 @@ int wal_list(const char *dir, struct wal_file **ret, size_t *ret_n, struct sutra
 	return 0;
 }
 
-int wal_manifest_read(const char *dir, struct wal_manifest *ret)
+int sutra_wal_manifest_read(const char *dir, struct wal_manifest *ret)
 {
 	char path[WAL_PATH], *text;
 	const uint8_t *p;
@@ -237,7 +237,7 @@ int wal_manifest_read(const char *dir, struct wal_manifest *ret)
 	return rc;
 }
 
-int wal_manifest_write(const char *dir, const struct wal_manifest *m, struct sutra_err *err)
+int sutra_wal_manifest_write(const char *dir, const struct wal_manifest *m, struct sutra_err *err)
 {
 	uint8_t p[MANIFEST] = "SUTRAMAN";
 	char path[WAL_PATH];
@@ -253,12 +253,12 @@ int wal_manifest_write(const char *dir, const struct wal_manifest *m, struct sut
 	put64(p + 64, XXH3_64bits(p, 64));
 	snprintf(path, sizeof(path), "%s/manifest", dir);
 	rc = sutra_file_write(path, p, sizeof(p), 0600, err);
-	if (!rc && wal_sync_folder(dir))
+	if (!rc && sutra_wal_sync_folder(dir))
 		rc = sutra_fail_errno(err, "cannot sync the folder %s", dir);
 	return rc;
 }
 
-int wal_sync_folder(const char *dir)
+int sutra_wal_sync_folder(const char *dir)
 {
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc;
 

@@ -66,19 +66,19 @@ static inline void put64(uint8_t *p, uint64_t v)
 	put32(p + 4, (uint32_t)(v >> 32));
 }
 
-void wal_segment_path(const char *dir, uint64_t number, char out[WAL_PATH]);
-void wal_head_write(const struct wal_head *h, uint8_t out[WAL_HEAD]);
+void sutra_wal_segment_path(const char *dir, uint64_t number, char out[WAL_PATH]);
+void sutra_wal_head_write(const struct wal_head *h, uint8_t out[WAL_HEAD]);
 /* Whether the bytes of a frame's head at p make sense: magic, lengths and, of version 2, its check. */
-int wal_frame_read(const struct wal_head *h, const uint8_t *p, size_t n, struct wal_frame *ret);
-uint64_t wal_payload_check(const struct wal_head *h, const uint8_t *frame, const struct wal_frame *f);
+int sutra_wal_frame_read(const struct wal_head *h, const uint8_t *p, size_t n, struct wal_frame *ret);
+uint64_t sutra_wal_payload_check(const struct wal_head *h, const uint8_t *frame, const struct wal_frame *f);
 /* Fills the head before n bytes of payload, which stand behind it; returns the frame's check. */
-uint64_t wal_frame_write(const struct wal_head *h, const struct wal_frame *f, uint8_t *frame);
+uint64_t sutra_wal_frame_write(const struct wal_head *h, const struct wal_frame *f, uint8_t *frame);
 
 /* The segments in their order, *ret for sutra_free. */
-int wal_list(const char *dir, struct wal_file **ret, size_t *ret_n, struct sutra_err *err);
+int sutra_wal_list(const char *dir, struct wal_file **ret, size_t *ret_n, struct sutra_err *err);
 /* SUTRA_E_NOTFOUND: none; SUTRA_E_CORRUPT: unreadable. */
-int wal_manifest_read(const char *dir, struct wal_manifest *ret);
-int wal_manifest_write(const char *dir, const struct wal_manifest *m, struct sutra_err *err);	/* durable */
-int wal_sync_folder(const char *dir);
+int sutra_wal_manifest_read(const char *dir, struct wal_manifest *ret);
+int sutra_wal_manifest_write(const char *dir, const struct wal_manifest *m, struct sutra_err *err);	/* durable */
+int sutra_wal_sync_folder(const char *dir);
 
 #endif

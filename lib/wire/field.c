@@ -13,12 +13,12 @@
 static const void *in(const struct sutra_message *m, size_t at) { return (const char *)m + at; }
 static void *of(struct sutra_decoder *d, size_t at) { return (char *)&d->m + at; }
 
-int field_cut_off(struct sutra_err *err, const char *name)
+int sutra_field_cut_off(struct sutra_err *err, const char *name)
 {
 	return sutra_fail(err, SUTRA_E_SYNTAX, "%s is not MessagePack, or cut off", name);
 }
 
-int field_wrong_type(struct sutra_err *err, const char *name, const char *want, enum sutra_value_type got)
+int sutra_field_wrong_type(struct sutra_err *err, const char *name, const char *want, enum sutra_value_type got)
 {
 	return sutra_fail(err, SUTRA_E_INVALID, "%s must be %s, not %s", name, want,
 			  sutra_value_type_name(got));
@@ -48,9 +48,9 @@ static int read_bytes(const struct field *f, struct sutra_unpack *u, struct sutr
 		      struct sutra_err *err)
 {
 	if (sutra_unpack_next(u, ret))
-		return field_cut_off(err, f->name);
+		return sutra_field_cut_off(err, f->name);
 	if (ret->type != SUTRA_V_STR && ret->type != SUTRA_V_BIN)
-		return field_wrong_type(err, f->name, "a string or bytes", ret->type);
+		return sutra_field_wrong_type(err, f->name, "a string or bytes", ret->type);
 	if (ret->n > f->limit)
 		return sutra_fail(err, SUTRA_E_TOOBIG, "%s is %u bytes; at most %llu are allowed", f->name,
 				  ret->n, (unsigned long long)f->limit);
@@ -84,7 +84,7 @@ static int read_id(struct sutra_decoder *d, const struct field *f, struct sutra_
 	return rc;
 }
 
-const struct field_kind field_id = { read_id, write_text, text_is_set };
+const struct field_kind sutra_field_id = { read_id, write_text, text_is_set };
 
 static int read_ids(struct sutra_decoder *d, const struct field *f, struct sutra_unpack *u,
 		    struct sutra_err *err)
@@ -93,9 +93,9 @@ static int read_ids(struct sutra_decoder *d, const struct field *f, struct sutra
 	int rc;
 
 	if (sutra_unpack_next(u, &list))
-		return field_cut_off(err, f->name);
+		return sutra_field_cut_off(err, f->name);
 	if (list.type != SUTRA_V_ARRAY)
-		return field_wrong_type(err, f->name, "an array of ids", list.type);
+		return sutra_field_wrong_type(err, f->name, "an array of ids", list.type);
 	if (list.n > SUTRA_LIMIT_BATCH)
 		return sutra_fail(err, SUTRA_E_TOOBIG, "%s holds %u ids; at most %u are allowed", f->name,
 				  list.n, SUTRA_LIMIT_BATCH);
@@ -118,7 +118,7 @@ static void write_ids(const struct sutra_message *m, const struct field *f, stru
 		sutra_pack_bytes(b, m->ids[i].id, m->ids[i].id_len, true);
 }
 
-const struct field_kind field_ids = { read_ids, write_ids, ids_are_set };
+const struct field_kind sutra_field_ids = { read_ids, write_ids, ids_are_set };
 
 static int read_content(struct sutra_decoder *d, const struct field *f, struct sutra_unpack *u,
 			struct sutra_err *err)
@@ -140,7 +140,7 @@ static void write_content(const struct sutra_message *m, const struct field *f, 
 	sutra_pack_bytes(b, c->content, c->content_len, c->content_is_text);
 }
 
-const struct field_kind field_content = { read_content, write_content, text_is_set };
+const struct field_kind sutra_field_content = { read_content, write_content, text_is_set };
 
 static int read_metadata(struct sutra_decoder *d, const struct field *f, struct sutra_unpack *u,
 			 struct sutra_err *err)
@@ -150,7 +150,7 @@ static int read_metadata(struct sutra_decoder *d, const struct field *f, struct 
 	int rc;
 
 	if (sutra_unpack_next(u, &v))
-		return field_cut_off(err, f->name);
+		return sutra_field_cut_off(err, f->name);
 	if (v.type == SUTRA_V_NIL)
 		return 0;
 	*u = start;
@@ -175,7 +175,7 @@ static int read_metadata(struct sutra_decoder *d, const struct field *f, struct 
 	return 0;
 }
 
-const struct field_kind field_metadata = { read_metadata, write_text, text_is_set };
+const struct field_kind sutra_field_metadata = { read_metadata, write_text, text_is_set };
 
 /* ---- numbers ---- */
 
@@ -200,7 +200,7 @@ static int read_float_array(const struct field *f, struct sutra_unpack *u, size_
 
 	for (size_t i = 0; i < n; i++) {
 		if (sutra_unpack_next(u, &v))
-			return field_cut_off(err, f->name);
+			return sutra_field_cut_off(err, f->name);
 		if (to_double(&v, &value))
 			return sutra_fail(err, SUTRA_E_INVALID, "%s[%zu] must be a number, not %s", f->name,
 					  i, sutra_value_type_name(v.type));
@@ -218,11 +218,11 @@ static int read_floats(struct sutra_decoder *d, const struct field *f, struct su
 	int rc;
 
 	if (sutra_unpack_next(u, &v))
-		return field_cut_off(err, f->name);
+		return sutra_field_cut_off(err, f->name);
 	if (v.type == SUTRA_V_NIL)
 		return 0;
 	if (v.type != SUTRA_V_ARRAY && v.type != SUTRA_V_BIN)
-		return field_wrong_type(err, f->name, "an array of numbers or bytes of f32", v.type);
+		return sutra_field_wrong_type(err, f->name, "an array of numbers or bytes of f32", v.type);
 	if (v.type == SUTRA_V_BIN && v.n % sizeof(float))
 		return sutra_fail(err, SUTRA_E_INVALID, "%s is %u bytes, which is no whole number of f32",
 				  f->name, v.n);
@@ -252,7 +252,7 @@ static void write_floats(const struct sutra_message *m, const struct field *f, s
 	sutra_pack_bytes(b, m->concept.embedding, m->concept.dimension * sizeof(float), false);
 }
 
-const struct field_kind field_floats = { read_floats, write_floats, floats_are_set };
+const struct field_kind sutra_field_floats = { read_floats, write_floats, floats_are_set };
 
 static int read_score(struct sutra_decoder *d, const struct field *f, struct sutra_unpack *u,
 		      struct sutra_err *err)
@@ -261,9 +261,9 @@ static int read_score(struct sutra_decoder *d, const struct field *f, struct sut
 	double value;
 
 	if (sutra_unpack_next(u, &v))
-		return field_cut_off(err, f->name);
+		return sutra_field_cut_off(err, f->name);
 	if (to_double(&v, &value))
-		return field_wrong_type(err, f->name, "a number", v.type);
+		return sutra_field_wrong_type(err, f->name, "a number", v.type);
 	if (!isfinite((float)value))
 		return sutra_fail(err, SUTRA_E_INVALID, "%s is not a finite number", f->name);
 	*(float *)of(d, f->at) = (float)value;
@@ -280,7 +280,7 @@ static void write_score(const struct sutra_message *m, const struct field *f, st
 	sutra_pack_float(b, *(const float *)in(m, f->at));
 }
 
-const struct field_kind field_score = { read_score, write_score, score_is_set };
+const struct field_kind sutra_field_score = { read_score, write_score, score_is_set };
 
 static int read_number(struct sutra_decoder *d, const struct field *f, struct sutra_unpack *u,
 		       struct sutra_err *err)
@@ -288,11 +288,11 @@ static int read_number(struct sutra_decoder *d, const struct field *f, struct su
 	struct sutra_value v;
 
 	if (sutra_unpack_next(u, &v))
-		return field_cut_off(err, f->name);
+		return sutra_field_cut_off(err, f->name);
 	if (v.type == SUTRA_V_NIL)
 		return 0;
 	if (v.type != SUTRA_V_UINT)
-		return field_wrong_type(err, f->name, "a whole number", v.type);
+		return sutra_field_wrong_type(err, f->name, "a whole number", v.type);
 	if (v.u > f->limit)
 		return sutra_fail(err, SUTRA_E_TOOBIG, "%s is %llu; at most %llu are allowed", f->name,
 				  (unsigned long long)v.u, (unsigned long long)f->limit);
@@ -310,16 +310,16 @@ static void write_number(const struct sutra_message *m, const struct field *f, s
 	sutra_pack_uint(b, *(const uint64_t *)in(m, f->at));
 }
 
-const struct field_kind field_number = { read_number, write_number, number_is_set };
+const struct field_kind sutra_field_number = { read_number, write_number, number_is_set };
 
 static int read_bool(const struct field *f, struct sutra_unpack *u, bool *ret, struct sutra_err *err)
 {
 	struct sutra_value v;
 
 	if (sutra_unpack_next(u, &v))
-		return field_cut_off(err, f->name);
+		return sutra_field_cut_off(err, f->name);
 	if (v.type != SUTRA_V_BOOL)
-		return field_wrong_type(err, f->name, "a boolean", v.type);
+		return sutra_field_wrong_type(err, f->name, "a boolean", v.type);
 	*ret = v.u;
 	return 0;
 }
@@ -340,7 +340,7 @@ static void write_flag(const struct sutra_message *m, const struct field *f, str
 	sutra_pack_bool(b, *(const bool *)in(m, f->at));
 }
 
-const struct field_kind field_flag = { read_flag, write_flag, flag_is_set };
+const struct field_kind sutra_field_flag = { read_flag, write_flag, flag_is_set };
 
 /* A boolean that is a number, 0 or 1, in the message. */
 static int read_found(struct sutra_decoder *d, const struct field *f, struct sutra_unpack *u,
@@ -358,12 +358,12 @@ static void write_found(const struct sutra_message *m, const struct field *f, st
 	sutra_pack_bool(b, number_is_set(m, f));
 }
 
-const struct field_kind field_found = { read_found, write_found, number_is_set };
+const struct field_kind sutra_field_found = { read_found, write_found, number_is_set };
 
-void field_reset(struct sutra_decoder *d, const struct field *f)
+void sutra_field_reset(struct sutra_decoder *d, const struct field *f)
 {
-	if (f->kind == &field_score)
+	if (f->kind == &sutra_field_score)
 		*(float *)of(d, f->at) = (float)f->initial;
-	else if (f->kind == &field_flag)
+	else if (f->kind == &sutra_field_flag)
 		*(bool *)of(d, f->at) = f->initial;
 }

@@ -26,13 +26,13 @@ struct field {
 	uint32_t initial;	/* of a score and of a flag: its value when it is left out */
 };
 
-extern const struct field_kind field_id, field_ids, field_content, field_floats, field_score, field_metadata,
-	field_number, field_flag, field_found, field_concept, field_concepts, field_pairs;
+extern const struct field_kind sutra_field_id, sutra_field_ids, sutra_field_content, sutra_field_floats, sutra_field_score, sutra_field_metadata,
+	sutra_field_number, sutra_field_flag, sutra_field_found, sutra_field_concept, sutra_field_concepts, sutra_field_pairs;
 
 /* Gives the field of d->m the value that it has when it is left out. */
-void field_reset(struct sutra_decoder *d, const struct field *f);
+void sutra_field_reset(struct sutra_decoder *d, const struct field *f);
 /* Errors of a value that is not what the name stands for. */
-int field_cut_off(struct sutra_err *err, const char *name);
-int field_wrong_type(struct sutra_err *err, const char *name, const char *want, enum sutra_value_type got);
+int sutra_field_cut_off(struct sutra_err *err, const char *name);
+int sutra_field_wrong_type(struct sutra_err *err, const char *name, const char *want, enum sutra_value_type got);
 
 #endif

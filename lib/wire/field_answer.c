@@ -98,7 +98,7 @@ static void write_concept(const struct sutra_message *m, const struct field *f, 
 	write_one(&m->concept, m->value, m->with_embedding, b);
 }
 
-const struct field_kind field_concept = { read_concept, write_concept, NULL };
+const struct field_kind sutra_field_concept = { read_concept, write_concept, NULL };
 
 /* Each is a concept, or nil for one that is not there. */
 static int read_concepts(struct sutra_decoder *d, const struct field *f, struct sutra_unpack *u,
@@ -134,7 +134,7 @@ static void write_concepts(const struct sutra_message *m, const struct field *f,
 			sutra_pack_nil(b);
 }
 
-const struct field_kind field_concepts = { read_concepts, write_concepts, NULL };
+const struct field_kind sutra_field_concepts = { read_concepts, write_concepts, NULL };
 
 static int read_pairs(struct sutra_decoder *d, const struct field *f, struct sutra_unpack *u,
 		      struct sutra_err *err)
@@ -155,4 +155,4 @@ static void write_pairs(const struct sutra_message *m, const struct field *f, st
 	sutra_buf_add(b, m->pairs->data, m->pairs->len);
 }
 
-const struct field_kind field_pairs = { read_pairs, write_pairs, NULL };
+const struct field_kind sutra_field_pairs = { read_pairs, write_pairs, NULL };

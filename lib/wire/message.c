@@ -32,7 +32,7 @@
 
 enum { MAX_FIELDS = 16 };
 
-enum field_number {
+enum sutra_field_number {
 	NONE,
 	CONCEPT_ID,
 	CONCEPT_IDS,
@@ -55,22 +55,22 @@ enum field_number {
 #define AT(member) offsetof(struct sutra_message, member)
 
 static const struct field fields[] = {
-	[CONCEPT_ID] = { "concept_id", &field_id, AT(concept.id), .limit = SUTRA_LIMIT_ID },
-	[CONCEPT_IDS] = { "concept_ids", &field_ids, AT(ids), .limit = SUTRA_LIMIT_ID },
-	[CONTENT] = { "content", &field_content, AT(concept.content), .limit = SUTRA_LIMIT_CONTENT },
-	[EMBEDDING] = { "embedding", &field_floats, AT(concept.embedding), .limit = SUTRA_LIMIT_DIMENSION },
-	[STRENGTH] = { "strength", &field_score, AT(concept.strength), .initial = 1 },
-	[CONFIDENCE] = { "confidence", &field_score, AT(concept.confidence), .initial = 1 },
-	[METADATA] = { "metadata", &field_metadata, AT(concept.metadata), .limit = SUTRA_LIMIT_METADATA },
-	[TTL_SECONDS] = { "ttl_seconds", &field_number, AT(concept.ttl_seconds), .limit = SUTRA_LIMIT_TTL },
-	[WITH_EMBEDDING] = { "with_embedding", &field_flag, AT(with_embedding), .initial = 0 },
-	[WITH_EMBEDDING_UNLESS_FALSE] = { "with_embedding", &field_flag, AT(with_embedding), .initial = 1 },
-	[SEQUENCE] = { "sequence", &field_number, AT(value), .limit = UINT64_MAX },
-	[COUNT] = { "n", &field_number, AT(value), .limit = UINT64_MAX },
-	[FOUND] = { "found", &field_found, AT(value), .limit = 1 },
-	[CONCEPT] = { "concept", &field_concept, AT(concept), .limit = 1 },
-	[CONCEPTS] = { "concepts", &field_concepts, AT(concepts), .limit = SUTRA_LIMIT_BATCH },
-	[PAIRS] = { "pairs", &field_pairs, AT(pairs), .limit = SUTRA_FRAME_MAX },
+	[CONCEPT_ID] = { "concept_id", &sutra_field_id, AT(concept.id), .limit = SUTRA_LIMIT_ID },
+	[CONCEPT_IDS] = { "concept_ids", &sutra_field_ids, AT(ids), .limit = SUTRA_LIMIT_ID },
+	[CONTENT] = { "content", &sutra_field_content, AT(concept.content), .limit = SUTRA_LIMIT_CONTENT },
+	[EMBEDDING] = { "embedding", &sutra_field_floats, AT(concept.embedding), .limit = SUTRA_LIMIT_DIMENSION },
+	[STRENGTH] = { "strength", &sutra_field_score, AT(concept.strength), .initial = 1 },
+	[CONFIDENCE] = { "confidence", &sutra_field_score, AT(concept.confidence), .initial = 1 },
+	[METADATA] = { "metadata", &sutra_field_metadata, AT(concept.metadata), .limit = SUTRA_LIMIT_METADATA },
+	[TTL_SECONDS] = { "ttl_seconds", &sutra_field_number, AT(concept.ttl_seconds), .limit = SUTRA_LIMIT_TTL },
+	[WITH_EMBEDDING] = { "with_embedding", &sutra_field_flag, AT(with_embedding), .initial = 0 },
+	[WITH_EMBEDDING_UNLESS_FALSE] = { "with_embedding", &sutra_field_flag, AT(with_embedding), .initial = 1 },
+	[SEQUENCE] = { "sequence", &sutra_field_number, AT(value), .limit = UINT64_MAX },
+	[COUNT] = { "n", &sutra_field_number, AT(value), .limit = UINT64_MAX },
+	[FOUND] = { "found", &sutra_field_found, AT(value), .limit = 1 },
+	[CONCEPT] = { "concept", &sutra_field_concept, AT(concept), .limit = 1 },
+	[CONCEPTS] = { "concepts", &sutra_field_concepts, AT(concepts), .limit = SUTRA_LIMIT_BATCH },
+	[PAIRS] = { "pairs", &sutra_field_pairs, AT(pairs), .limit = SUTRA_FRAME_MAX },
 };
 
 _Static_assert(AT(concept.id_len) == AT(concept.id) + sizeof(char *) &&
@@ -83,10 +83,10 @@ enum shape { BARE, ARRAY, MAP };
 static const struct operation {
 	const char *name;
 	unsigned required;	/* of the arguments; the first ones */
-	enum field_number arguments[MAX_FIELDS];
+	enum sutra_field_number arguments[MAX_FIELDS];
 	const char *answer;
 	enum shape shape;
-	enum field_number answers[MAX_FIELDS];
+	enum sutra_field_number answers[MAX_FIELDS];
 } operations[] = {
 #define FIELDS(...) { __VA_ARGS__ }
 #define X(sym, kind, serve, name, required, arguments, answer, shape, answers) \
@@ -102,7 +102,7 @@ static const char *const later[] = {
 	"FindPaths",	  "VectorSearch", "InvalidateSimilar", "GetAllConceptIds", "Snapshot",
 };
 
-static unsigned count(const enum field_number *list)
+static unsigned count(const enum sutra_field_number *list)
 {
 	unsigned n = 0;
 
@@ -124,7 +124,7 @@ static size_t begin(struct sutra_buf *b, const char *name)
 }
 
 /* The fields as pairs; of the optional ones only those that are set. */
-static void write_map(struct sutra_buf *b, const struct sutra_message *m, const enum field_number *list,
+static void write_map(struct sutra_buf *b, const struct sutra_message *m, const enum sutra_field_number *list,
 		      unsigned required)
 {
 	unsigned n = 0;
@@ -219,22 +219,22 @@ static bool is(const struct sutra_value *v, const char *name)
 	return v->type == SUTRA_V_STR && v->n == strlen(name) && !memcmp(v->s, name, v->n);
 }
 
-static int read_field(struct sutra_decoder *d, enum field_number number, struct sutra_unpack *u,
+static int read_field(struct sutra_decoder *d, enum sutra_field_number number, struct sutra_unpack *u,
 		      struct sutra_err *err)
 {
 	return fields[number].kind->read(d, &fields[number], u, err);
 }
 
 /* One pair of a map of them; what has no name in the list is stepped over. */
-static int read_pair(struct sutra_decoder *d, const enum field_number *list, unsigned *seen,
+static int read_pair(struct sutra_decoder *d, const enum sutra_field_number *list, unsigned *seen,
 		     struct sutra_unpack *u, struct sutra_err *err)
 {
 	struct sutra_value key;
 
 	if (sutra_unpack_next(u, &key))
-		return field_cut_off(err, operations[d->m.op].name);
+		return sutra_field_cut_off(err, operations[d->m.op].name);
 	if (key.type != SUTRA_V_STR)
-		return field_wrong_type(err, "the name of an argument", "a string", key.type);
+		return sutra_field_wrong_type(err, "the name of an argument", "a string", key.type);
 	for (unsigned i = 0; i < count(list); i++) {
 		if (!is(&key, fields[list[i]].name))
 			continue;
@@ -243,11 +243,11 @@ static int read_pair(struct sutra_decoder *d, const enum field_number *list, uns
 		*seen |= 1u << i;
 		return read_field(d, list[i], u, err);
 	}
-	return sutra_unpack_skip(u) ? field_cut_off(err, "an argument") : 0;
+	return sutra_unpack_skip(u) ? sutra_field_cut_off(err, "an argument") : 0;
 }
 
 /* A map or an array of the fields, of which the first `required` must be there. */
-static int read_fields(struct sutra_decoder *d, const enum field_number *list, unsigned required,
+static int read_fields(struct sutra_decoder *d, const enum sutra_field_number *list, unsigned required,
 		       struct sutra_unpack *u, struct sutra_err *err)
 {
 	const char *name = operations[d->m.op].name;
@@ -256,11 +256,11 @@ static int read_fields(struct sutra_decoder *d, const enum field_number *list, u
 	int rc = 0;
 
 	if (sutra_unpack_next(u, &v))
-		return field_cut_off(err, name);
+		return sutra_field_cut_off(err, name);
 	if (v.type == SUTRA_V_NIL)
 		v = (struct sutra_value){ .type = SUTRA_V_ARRAY };
 	if (v.type != SUTRA_V_MAP && v.type != SUTRA_V_ARRAY)
-		return field_wrong_type(err, name, "a map or an array of arguments", v.type);
+		return sutra_field_wrong_type(err, name, "a map or an array of arguments", v.type);
 	if (v.type == SUTRA_V_ARRAY && v.n > count(list))
 		return sutra_fail(err, SUTRA_E_INVALID, "%s has %u arguments; it takes %u", name, v.n, count(list));
 	for (uint32_t i = 0; i < v.n && !rc; i++) {
@@ -289,7 +289,7 @@ static enum sutra_op find_op(const struct sutra_value *name)
 static int not_served(const struct sutra_value *name, struct sutra_err *err)
 {
 	if (name->type != SUTRA_V_STR)
-		return field_wrong_type(err, "the name of a request", "a string", name->type);
+		return sutra_field_wrong_type(err, "the name of a request", "a string", name->type);
 	for (size_t i = 0; i < sizeof(later) / sizeof(*later); i++)
 		if (is(name, later[i]))
 			return sutra_fail(err, SUTRA_E_UNSUPPORTED,
@@ -337,13 +337,13 @@ int sutra_request_decode(struct sutra_decoder *d, const void *payload, size_t n,
 		return sutra_fail(err, rc, "a request must be a map with one pair, or a name; not %s",
 				  v.type == SUTRA_V_MAP ? "another map" : sutra_value_type_name(v.type));
 	if (rc)
-		return n ? field_cut_off(err, "the message") : sutra_fail(err, rc, "the frame is empty");
+		return n ? sutra_field_cut_off(err, "the message") : sutra_fail(err, rc, "the frame is empty");
 	d->m.op = find_op(&v);
 	if (d->m.op == SUTRA_OP_COUNT)
 		return not_served(&v, err);
 	o = &operations[d->m.op];
 	for (unsigned i = 0; i < count(o->arguments); i++)
-		field_reset(d, &fields[o->arguments[i]]);
+		sutra_field_reset(d, &fields[o->arguments[i]]);
 	if (bare && o->required)
 		return sutra_fail(err, SUTRA_E_INVALID, "%s lacks %s", o->name, fields[o->arguments[0]].name);
 	if (!bare && (rc = read_fields(d, o->arguments, o->required, &u, err)))
@@ -392,9 +392,9 @@ int sutra_answer_decode(struct sutra_decoder *d, const void *payload, size_t n, 
 	if (rc)
 		return rc;
 	if (sutra_unpack_next(&u, &v) || v.type != SUTRA_V_MAP || v.n != 1 || sutra_unpack_next(&u, &v))
-		return field_cut_off(err, "the answer");
+		return sutra_field_cut_off(err, "the answer");
 	if (is(&v, "Error"))
-		return read_error(d, &u) ? field_cut_off(err, "the error") : 0;
+		return read_error(d, &u) ? sutra_field_cut_off(err, "the error") : 0;
 	while (o < operations + SUTRA_OP_COUNT && !is(&v, o->answer))
 		o++;
 	if (o == operations + SUTRA_OP_COUNT)
@@ -404,5 +404,5 @@ int sutra_answer_decode(struct sutra_decoder *d, const void *payload, size_t n, 
 		return read_fields(d, o->answers, count(o->answers), &u, err);
 	if (o->answers[0])
 		return read_field(d, o->answers[0], &u, err);
-	return sutra_unpack_skip(&u) ? field_cut_off(err, o->answer) : 0;
+	return sutra_unpack_skip(&u) ? sutra_field_cut_off(err, o->answer) : 0;
 }

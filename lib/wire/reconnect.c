@@ -18,7 +18,7 @@
 #define BACKOFF_MIN_NS 50000000u
 #define BACKOFF_MAX_NS 500000000u	/* below the second that Retry-After promises */
 
-void reconnect_init(struct reconnect *r, const char *host, int port, uint64_t timeout_ns)
+void sutra_reconnect_init(struct reconnect *r, const char *host, int port, uint64_t timeout_ns)
 {
 	*r = (struct reconnect){ .host = host, .port = port, .fd = -1, .timeout_ns = timeout_ns,
 			      .backoff_ns = BACKOFF_MIN_NS };
@@ -96,20 +96,20 @@ static void forget_addresses(struct reconnect *r)
 	r->addresses = r->next = NULL;
 }
 
-void reconnect_release(struct reconnect *r)
+void sutra_reconnect_release(struct reconnect *r)
 {
 	end_attempt(r);
 	forget_addresses(r);
 }
 
-void reconnect_later(struct reconnect *r) { r->retry_at = sutra_clock_ns() + r->backoff_ns; }
+void sutra_reconnect_later(struct reconnect *r) { r->retry_at = sutra_clock_ns() + r->backoff_ns; }
 
 /* No address of the name is left: the name is asked again later, and twice as late the time after. */
 static void failed(struct reconnect *r)
 {
 	forget_addresses(r);
 	r->backoff_ns = r->backoff_ns * 2 < BACKOFF_MAX_NS ? r->backoff_ns * 2 : BACKOFF_MAX_NS;
-	reconnect_later(r);
+	sutra_reconnect_later(r);
 }
 
 /* The next address that a connection can begin to. */
@@ -151,7 +151,7 @@ static void end_lookup(struct reconnect *r)
 		failed(r);
 }
 
-bool reconnect_step(struct reconnect *r)
+bool sutra_reconnect_step(struct reconnect *r)
 {
 	uint64_t now = sutra_clock_ns();
 
@@ -166,7 +166,7 @@ bool reconnect_step(struct reconnect *r)
 	return r->fd >= 0;
 }
 
-int reconnect_finish(struct reconnect *r)
+int sutra_reconnect_finish(struct reconnect *r)
 {
 	int error = 0, one = 1, fd = r->fd;
 	socklen_t len = sizeof(error);
@@ -188,7 +188,7 @@ int reconnect_finish(struct reconnect *r)
 	return fd;
 }
 
-int reconnect_wait_ms(const struct reconnect *r)
+int sutra_reconnect_wait_ms(const struct reconnect *r)
 {
 	uint64_t now = sutra_clock_ns(), at = r->fd >= 0 ? r->deadline : r->addresses ? now : r->retry_at;
 

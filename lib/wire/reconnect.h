@@ -23,14 +23,14 @@ struct reconnect {
 	uint64_t backoff_ns, retry_at, deadline;
 };
 
-void reconnect_init(struct reconnect *r, const char *host, int port, uint64_t timeout_ns);
-void reconnect_release(struct reconnect *r);
+void sutra_reconnect_init(struct reconnect *r, const char *host, int port, uint64_t timeout_ns);
+void sutra_reconnect_release(struct reconnect *r);
 /* Begins the attempt that is due, gives up the one whose time is over. True: fd is new. */
-bool reconnect_step(struct reconnect *r);
+bool sutra_reconnect_step(struct reconnect *r);
 /* fd is ready: the connection, or -1; step goes on with the next address then. */
-int reconnect_finish(struct reconnect *r);
+int sutra_reconnect_finish(struct reconnect *r);
 /* A connection that stood is lost: the next attempt begins after the back-off. */
-void reconnect_later(struct reconnect *r);
-int reconnect_wait_ms(const struct reconnect *r);	/* until step has something to do; -1: not before finish */
+void sutra_reconnect_later(struct reconnect *r);
+int sutra_reconnect_wait_ms(const struct reconnect *r);	/* until step has something to do; -1: not before finish */
 
 #endif

@@ -257,7 +257,7 @@ static void disconnect(struct sutra_store_client *c, int code)
 	sutra_buf_release(&c->in);
 	/* One that stood a while was closed for being idle, or for a restart: back at once. */
 	if (fd < 0 || sutra_clock_ns() - c->connected_ns < 1000000000u)
-		reconnect_later(&c->reconnect);
+		sutra_reconnect_later(&c->reconnect);
 	fail_all(c, &lost, code);
 }
 
@@ -400,7 +400,7 @@ static void handle(struct sutra_store_client *c, const struct epoll_event *e)
 		if (read(c->timer, &n, sizeof(n)) > 0)
 			expire(c);
 	} else if (e->data.fd == c->reconnect.fd) {
-		fd = reconnect_finish(&c->reconnect);
+		fd = sutra_reconnect_finish(&c->reconnect);
 		if (fd >= 0)
 			connected(c, fd);
 	} else if (e->data.fd == c->fd) {
@@ -419,14 +419,14 @@ static void *run(void *arg)
 	while (!atomic_load(&c->stop)) {
 		int n;
 
-		if (c->fd < 0 && reconnect_step(&c->reconnect))
+		if (c->fd < 0 && sutra_reconnect_step(&c->reconnect))
 			watch(c, c->reconnect.fd, (uint32_t)c->reconnect.events, EPOLL_CTL_ADD);
-		n = epoll_wait(c->epoll, events, 4, c->fd < 0 ? reconnect_wait_ms(&c->reconnect) : -1);
+		n = epoll_wait(c->epoll, events, 4, c->fd < 0 ? sutra_reconnect_wait_ms(&c->reconnect) : -1);
 		for (int i = 0; i < n; i++)
 			handle(c, &events[i]);
 		tell_failed(c);
 	}
-	reconnect_release(&c->reconnect);
+	sutra_reconnect_release(&c->reconnect);
 	disconnect(c, SUTRA_E_CLOSED);
 	tell_failed(c);
 	return NULL;
@@ -465,7 +465,7 @@ int sutra_store_client_new(const struct sutra_store_client_options *o,
 	sutra_buf_init(&c->in, (size_t)SUTRA_FRAME_MAX + READ_CHUNK + SUTRA_FRAME_HEAD);
 	sutra_buf_init(&c->out, o->max_queued_bytes ? o->max_queued_bytes : SUTRA_FRAME_MAX);
 	c->host = sutra_strdup(o->host);
-	reconnect_init(&c->reconnect, c->host, o->port, c->timeout_ns);
+	sutra_reconnect_init(&c->reconnect, c->host, o->port, c->timeout_ns);
 	c->decoder = sutra_calloc(1, sizeof(*c->decoder));
 	if (c->decoder)
 		sutra_decoder_init(c->decoder);

@@ -50,12 +50,12 @@ static void mend(uint8_t *p, size_t n)
 		return;
 	h = (struct wal_head){ 2, WAL_HEAD, get64(p + 16), get64(p + 24), get64(p + 32), get64(p + 40),
 			       get64(p + 48) };
-	wal_head_write(&h, p);
+	sutra_wal_head_write(&h, p);
 	for (size_t at = WAL_HEAD; at + WAL_FRAME_HEAD <= n && get32(p + at + 4) <= n - at - WAL_FRAME_HEAD;) {
 		const struct wal_frame f = { .payload = get32(p + at + 4), .lsn = get64(p + at + 8),
 					     .records = get32(p + at + 16), .before = get64(p + at + 24) };
 
-		wal_frame_write(&h, &f, p + at);
+		sutra_wal_frame_write(&h, &f, p + at);
 		at += WAL_FRAME_HEAD + f.payload;
 	}
 }
@@ -91,8 +91,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	sutra_remove_tree(dir, NULL);
 	sutra_mkdirs(dir, 0700, NULL);
 	if (how & 2 && size >= WAL_HEAD)
-		wal_manifest_write(dir, &(struct wal_manifest){ .store = get64(copy + 24), .first = 1, .last = 1 },
-				   NULL);
+		sutra_wal_manifest_write(dir, &(struct wal_manifest){ .store = get64(copy + 24), .first = 1, .last = 1 },
+					 NULL);
 	put_file("000001.wal", copy, size);
 	if (sutra_wal_replay(dir, NULL, NULL, &report, NULL) || report.hashed > 16 * (size + 64))
 		abort();

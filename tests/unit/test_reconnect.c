@@ -88,10 +88,10 @@ static int connect_all(struct reconnect *r)
 	while (fd < 0) {
 		struct pollfd p;
 
-		reconnect_step(r);
+		sutra_reconnect_step(r);
 		p = (struct pollfd){ .fd = r->fd, .events = r->events };
-		if (poll(&p, 1, reconnect_wait_ms(r)) > 0)
-			fd = reconnect_finish(r);
+		if (poll(&p, 1, sutra_reconnect_wait_ms(r)) > 0)
+			fd = sutra_reconnect_finish(r);
 	}
 	return fd;
 }
@@ -106,14 +106,14 @@ static void the_second_address_is_tried_at_once(void **state)
 	add_refusing("127.0.0.3:0");
 	server = listen_on("127.0.0.2:0", 4, text);
 	add(text);
-	reconnect_init(&r, "name", 1, 5000000000u);
+	sutra_reconnect_init(&r, "name", 1, 5000000000u);
 	fd = connect_all(&r);
 	assert_int_equal(asked, 1);	/* all within one answer of the resolver: no back-off between them */
 	assert_int_equal(freed, 1);
 	assert_ptr_equal(r.addresses, NULL);
 	close(fd);
 	close(server);
-	reconnect_release(&r);
+	sutra_reconnect_release(&r);
 }
 
 static void an_address_that_is_silent_costs_its_time_alone(void **state)
@@ -133,7 +133,7 @@ static void an_address_that_is_silent_costs_its_time_alone(void **state)
 	add(silent);
 	server = listen_on("127.0.0.2:0", 4, text);
 	add(text);
-	reconnect_init(&r, "name", 1, 20000000u);
+	sutra_reconnect_init(&r, "name", 1, 20000000u);
 	fd = connect_all(&r);
 	assert_int_equal(asked, 1);
 	close(fd);
@@ -141,17 +141,17 @@ static void an_address_that_is_silent_costs_its_time_alone(void **state)
 	close(full);
 	for (int i = 0; i < 4; i++)
 		close(filler[i]);
-	reconnect_release(&r);
+	sutra_reconnect_release(&r);
 }
 
 static void step_once(struct reconnect *r)
 {
 	struct pollfd p;
 
-	reconnect_step(r);
+	sutra_reconnect_step(r);
 	p = (struct pollfd){ .fd = r->fd, .events = r->events };
-	if (poll(&p, 1, reconnect_wait_ms(r)) > 0)
-		assert_int_equal(reconnect_finish(r), -1);
+	if (poll(&p, 1, sutra_reconnect_wait_ms(r)) > 0)
+		assert_int_equal(sutra_reconnect_finish(r), -1);
 }
 
 static void a_name_without_an_address_is_asked_again(void **state)
@@ -160,11 +160,11 @@ static void a_name_without_an_address_is_asked_again(void **state)
 	struct reconnect r;
 	int server, fd;
 
-	reconnect_init(&r, "name", 1, 5000000000u);
-	assert_true(reconnect_step(&r));
+	sutra_reconnect_init(&r, "name", 1, 5000000000u);
+	assert_true(sutra_reconnect_step(&r));
 	while (r.fd >= 0)
 		step_once(&r);
-	assert_true(reconnect_wait_ms(&r) > 0);
+	assert_true(sutra_reconnect_wait_ms(&r) > 0);
 	add_refusing("127.0.0.3:0");
 	while (asked < 3)	/* every address refuses: the name is asked again, after the back-off */
 		step_once(&r);
@@ -177,7 +177,7 @@ static void a_name_without_an_address_is_asked_again(void **state)
 	assert_int_equal(freed, asked - 1);	/* the first one gave nothing */
 	close(fd);
 	close(server);
-	reconnect_release(&r);
+	sutra_reconnect_release(&r);
 }
 
 static sem_t told;
