@@ -100,6 +100,8 @@ static int start(void *ctx, const int *fds, int n, struct sutra_err *err)
 		.engine = s->engine,
 		.always = !strcmp(s->settings.wal_sync, "always"),
 		.interval_ns = (uint64_t)s->settings.sync_interval_ms * 1000000u,
+		.told = storage_told,
+		.ctx = s,
 		.failed = tell_failed,
 	};
 	int rc = sutra_tcp_new(&o, &s->tcp, err);

@@ -121,7 +121,6 @@ static void done(struct sutra_operation *o, const struct sutra_err *why)
 {
 	struct request *r = request_of(o, operation);
 	struct storage *s = r->storage;
-	bool first;
 
 	if (why) {
 		sutra_buf_clear(&r->answer);
@@ -129,13 +128,12 @@ static void done(struct sutra_operation *o, const struct sutra_err *why)
 	}
 	r->next = NULL;
 	pthread_mutex_lock(&s->done_lock);
-	first = !s->done;
 	*s->done_tail = r;
 	s->done_tail = &r->next;
 	pthread_mutex_unlock(&s->done_lock);
-	if (first)
-		sutra_tcp_wake(s->tcp);
 }
+
+void storage_told(void *storage) { sutra_tcp_wake(((struct storage *)storage)->tcp); }
 
 /* ---- the loop's thread ---- */
 

@@ -82,6 +82,7 @@ static inline void storage_read_begin(struct desk *d)
 	d->is_reading = true;
 }
 
+void storage_told(void *storage);	/* the writer's callback */
 /* Callbacks of the loop, and the size of its state for each connection. */
 extern const size_t storage_state_size;
 size_t storage_data(struct sutra_tcp_conn *c, const char *p, size_t n, void *storage);

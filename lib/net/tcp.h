@@ -92,7 +92,7 @@ void sutra_tcp_stop(struct sutra_tcp *t, uint64_t grace_ns);
 void sutra_tcp_wake(struct sutra_tcp *t);
 void sutra_tcp_free(struct sutra_tcp *t);	/* after run has returned */
 
-/* Where the next answer is appended, behind those that are awaited. */
+/* The buffer to append the next answer to; it leaves behind those that are awaited. */
 struct sutra_buf *sutra_tcp_out(struct sutra_tcp_conn *c);
 /* Whether it is enough for this turn; the rest is handed to `data` again. */
 bool sutra_tcp_yield(struct sutra_tcp_conn *c);

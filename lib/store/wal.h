@@ -28,7 +28,7 @@ struct sutra_wal_damage {
 	const char *what;
 };
 
-/* Where the log goes on: for sutra_wal_open. */
+/* The point at which the log goes on; sutra_wal_open takes it. */
 struct sutra_wal_end {
 	uint64_t store, first_segment, first_lsn, next_segment, before, next_lsn;
 };

@@ -99,7 +99,7 @@ static int head_at(struct scan *s, size_t at, const uint64_t *before, struct wal
 	       (h->version == 1 || ret->lsn >= s->next_lsn);
 }
 
-/* Where the next good frame stands, from `at` on; n: nowhere. */
+/* The place of the next good frame, from `at` on; n: there is none. */
 static size_t find_next(struct scan *s, size_t at, struct wal_frame *ret)
 {
 	uint64_t limit = s->report->hashed + SEARCH_1 * (uint64_t)s->n;

@@ -40,6 +40,7 @@ struct sutra_writer {
 	uint64_t flush_ticket;		/* of the last that wants a sync and is not done; 0: none */
 	bool syncing;
 	uint64_t syncing_ticket, last_sync_ns, tick_ns;
+	bool is_untold;			/* operations are done since `told` */
 };
 
 static void push(struct queue *q, struct sutra_operation *o)
@@ -88,14 +89,24 @@ static void *run_syncs(void *arg)
 
 static bool wants_sync(const struct sutra_writer *w) { return w->o.always || w->flush_ticket; }
 
+static void finish(struct sutra_writer *w, struct sutra_operation *o, const struct sutra_err *why)
+{
+	o->done(o, why);
+	w->is_untold = true;
+}
+
+static void tell(struct sutra_writer *w)
+{
+	if (w->is_untold)
+		w->o.told(w->o.ctx);
+	w->is_untold = false;
+}
+
 /* Everything up to the ticket is done, or with why all that waits is not. */
 static void settle(struct sutra_writer *w, uint64_t ticket, const struct sutra_err *why)
 {
-	while (w->waiting.head && w->waiting.head->ticket <= ticket) {
-		struct sutra_operation *o = pop(&w->waiting);
-
-		o->done(o, why);
-	}
+	while (w->waiting.head && w->waiting.head->ticket <= ticket)
+		finish(w, pop(&w->waiting), why);
 	if (w->flush_ticket <= ticket)
 		w->flush_ticket = 0;
 }
@@ -140,6 +151,7 @@ static void commit(struct sutra_writer *w)
 {
 	struct sutra_err err;
 
+	tell(w);	/* what was read waits for no disk */
 	if (sutra_engine_commit(w->o.engine, &err)) {
 		fail(w, "write refused", &err);
 		return;
@@ -191,7 +203,7 @@ static void run_batch(struct sutra_writer *w, struct queue *batch)
 
 	while ((o = pop(batch))) {
 		if (o->run(o)) {
-			o->done(o, NULL);
+			finish(w, o, NULL);
 			continue;
 		}
 		bytes += o->bytes;
@@ -244,10 +256,13 @@ static void *run(void *arg)
 			end_sync(w, fd, error);
 		if (batch.head)
 			run_batch(w, &batch);
+		tell(w);
 		if (sutra_clock_ns() >= w->tick_ns)
 			tick(w);
+		tell(w);
 	}
 	fail_unsynced(w);	/* it ends without another sync */
+	tell(w);
 	return NULL;
 }
 

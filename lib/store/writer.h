@@ -37,6 +37,9 @@ struct sutra_writer_options {
 	struct sutra_engine *engine;
 	bool always;			/* done means on disk; else in the log, and */
 	uint64_t interval_ns;		/* on disk within this time */
+	/* On the writer's thread, after a row of operations was done: to tell whoever waits for them once. */
+	void (*told)(void *ctx);
+	void *ctx;
 	/* A commit or a sync has failed, and with it operations; on the writer's thread. */
 	void (*failed)(const char *what, const struct sutra_err *why);
 };
