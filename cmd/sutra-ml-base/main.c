@@ -61,8 +61,8 @@ static void listening(void *ctx, const char *address)
 	const struct ml_base *ml = ctx;
 
 	sutra_log(SUTRA_INFO, "ml-base", "listening",
-		  "addr=%s model=%s fingerprint=%s dimension=%zu precision=%s threads=%u kernels=%s ready_s=%.3f", address,
-		  ml->model->name, ml->model->fingerprint, ml->dimension,
+		  "addr=%s model=%s fingerprint=%s dimension=%zu precision=%s threads=%u kernels=%s ready_s=%.3f",
+		  address, ml->model->name, ml->model->fingerprint, ml->dimension,
 		  sutra_precision_name(ml->model->precision.precision), ml->threads, sutra_kernels_best()->name,
 		  sutra_service_uptime());
 }

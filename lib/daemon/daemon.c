@@ -93,25 +93,25 @@ static void answer_openapi(struct sutra_http_request *r, void *ctx)
 	sutra_http_reply_json(r, 200, &b);
 }
 
-#define HEALTH                                                                                              \
-	SUTRA_SCHEMA({                                                                                      \
-		"type": "object",                                                                           \
-		"required": ["status"],                                                                     \
-		"properties": {                                                                             \
-			"status": {"enum": ["healthy", "unhealthy", "draining"]},                           \
-			"service": {"type": "string"},                                                      \
-			"version": {"type": "string"},                                                      \
-			"uptime_seconds": {"type": "number"},                                               \
-			"reason": {"type": "string"}                                                        \
-		}                                                                                           \
-	})
+static const char health[] = SUTRA_SCHEMA({
+	"type": "object",
+	"required": ["status"],
+	"properties": {
+		"status": {"enum": ["healthy", "unhealthy", "draining"]},
+		"service": {"type": "string"},
+		"version": {"type": "string"},
+		"uptime_seconds": {"type": "number"},
+		"reason": {"type": "string"}
+	}
+});
 
 static const struct sutra_http_route common[] = {
-	{ "GET", "/health", .handler = answer_health, .summary = "whether it can serve", .answer = HEALTH, .also = "503" },
+	{ "GET", "/health", .handler = answer_health, .summary = "whether it can serve",
+	  .answer = health, .also = "503" },
 	{ "GET", "/ready", .handler = answer_ready, .summary = "the same, and 404 once drained: for balancers",
-	  .answer = HEALTH, .also = "404 503" },
-	{ "GET", "/metrics", .handler = answer_metrics, .summary = "counters and durations, as Prometheus reads them",
-	  .answer_type = "text/plain" },
+	  .answer = health, .also = "404 503" },
+	{ "GET", "/metrics", .handler = answer_metrics,
+	  .summary = "counters and durations, as Prometheus reads them", .answer_type = "text/plain" },
 	{ "GET", "/ping", .handler = sutra_http_ping, .summary = "whether the process answers",
 	  .answer = SUTRA_SCHEMA({"type": "object", "required": ["pong"]}) },
 	{ "GET", "/openapi.json", .handler = answer_openapi, .summary = "this document",

@@ -110,9 +110,9 @@ static json_t *parameters_of(const struct sutra_http_route *t)
 	json_t *list = json_array();
 
 	for (const char *at = t->path; (at = strchr(at, '{')); at++)
-		json_array_append_new(list, json_pack("{s:s%,s:s,s:b,s:{s:s,s:i}}", "name", at + 1, strcspn(at + 1, "}"),
-						      "in", "path", "required", 1, "schema", "type", "string",
-						      "minLength", 1));
+		json_array_append_new(list, json_pack("{s:s%,s:s,s:b,s:{s:s,s:i}}", "name", at + 1,
+						      strcspn(at + 1, "}"), "in", "path", "required", 1,
+						      "schema", "type", "string", "minLength", 1));
 	json_array_append_new(list, reference("#/components/parameters/RequestId"));
 	json_array_append_new(list, reference("#/components/parameters/Timeout"));
 	json_array_append_new(list, reference("#/components/parameters/TraceParent"));

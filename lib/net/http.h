@@ -53,8 +53,9 @@ struct sutra_http_route {
 	const char *also;	/* further statuses of that schema, or of an error's: "404 503" */
 	const char *errors;	/* statuses of errors, beside those that every route has: "429 504" */
 };
-/* A schema as a string: SUTRA_SCHEMA({"type": "object"}). */
-#define SUTRA_SCHEMA(...) #__VA_ARGS__
+/* A schema as a string: SUTRA_SCHEMA({"type": "object"}). Macros in it are expanded (true and false are). */
+#define SUTRA_SCHEMA(...) SUTRA_SCHEMA_TEXT(__VA_ARGS__)
+#define SUTRA_SCHEMA_TEXT(...) #__VA_ARGS__
 
 struct sutra_http_options {
 	const char *service;		/* name in health and logs */

@@ -81,8 +81,8 @@ static void add_durations(const struct sutra_http_server *s, struct sutra_buf *b
 		const struct sutra_http_route *t = s->entries[i].row;
 
 		for (struct sutra_http_series *at = atomic_load(&s->entries[i].series); at; at = at->next) {
-			snprintf(labels, sizeof(labels), "route=\"%s\",method=\"%s\",code=\"%d\"", t ? t->path : "other",
-				 t ? t->method : "other", at->status);
+			snprintf(labels, sizeof(labels), "route=\"%s\",method=\"%s\",code=\"%d\"",
+				 t ? t->path : "other", t ? t->method : "other", at->status);
 			sutra_times_prometheus(&at->times, name, labels, b);
 		}
 	}
