@@ -120,8 +120,9 @@ static struct sutra_record *read_record(const json_t *o, const char *state_dir)
 	size_t i;
 
 	read_fields(o, record_fields, r);
-	json_object_foreach (hosts, name, v)
+	json_object_foreach (hosts, name, v) {
 		sutra_hosts_add(&r->hosts, name, (unsigned)json_integer_value(v));
+	}
 	read_balancers(json_object_get(o, "balancers"), state_dir, r);
 	r->units = xcalloc(json_array_size(services), sizeof(*r->units));
 	json_array_foreach (services, i, v)

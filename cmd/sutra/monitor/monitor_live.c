@@ -17,7 +17,7 @@ struct live {
 	struct sutra_events events;
 	struct sutra_snapshot *shown;	/* what v.snap borrows */
 	struct sutra_sampler *sampler;	/* NULL: replay */
-	struct monitor_tape *tape;
+	struct sutra_recording *tape;
 	struct sutra_snapshot *next;	/* of the recording, not due yet */
 	uint64_t next_at;
 	FILE *record;
@@ -55,7 +55,7 @@ static void take_sample(struct live *l)
 
 	if (s) {
 		keep(l, s);
-		l->rc = l->rc ? l->rc : monitor_record(l->record, l->o->record, s, &l->err);
+		l->rc = l->rc ? l->rc : sutra_recording_write(l->record, l->o->record, s, &l->err);
 		if (l->v.paused && l->shown)
 			sutra_snapshot_unref(s);
 		else
@@ -75,7 +75,7 @@ static void take_recorded(struct live *l)
 		double gap;
 
 		keep(l, s);
-		l->rc = monitor_tape_next(l->tape, &l->next, &l->err);
+		l->rc = sutra_recording_next(l->tape, &l->next, &l->err);
 		if (l->rc)
 			l->next = NULL;
 		gap = l->next ? (double)(l->next->time_us - s->time_us) * 1e3 : 0;
@@ -172,15 +172,15 @@ static void loop(struct live *l)
 static int set_up(struct live *l)
 {
 	const struct monitor_options *o = l->o;
-	int rc = monitor_record_open(o->record, &l->record, &l->err);
+	int rc = sutra_recording_create(o->record, &l->record, &l->err);
 
 	l->trend = sutra_trend_new();
 	l->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (!rc && (!l->trend || l->wake_fd < 0))
 		rc = sutra_fail_errno(&l->err, "cannot set up the monitor");
 	if (!rc && o->replay) {
-		rc = monitor_tape_open(o->replay, &l->tape, &l->err);
-		rc = rc ? rc : monitor_tape_next(l->tape, &l->next, &l->err);
+		rc = sutra_recording_open(o->replay, &l->tape, &l->err);
+		rc = rc ? rc : sutra_recording_next(l->tape, &l->next, &l->err);
 		if (!rc && !l->next)
 			rc = sutra_fail(&l->err, SUTRA_E_INVALID, "%s holds no sample", o->replay);
 		if (!rc)
@@ -195,7 +195,7 @@ static void tear_down(struct live *l)
 {
 	monitor_job_wait(l->job);
 	sutra_sampler_free(l->sampler);
-	monitor_tape_close(l->tape);
+	sutra_recording_close(l->tape);
 	sutra_snapshot_unref(l->next);
 	sutra_snapshot_unref(l->shown);
 	sutra_trend_free(l->trend);

@@ -1,93 +1,14 @@
 /* One frame as text, a stream of the model, and recordings. */
 #include "sutra/monitor/monitor_run.h"
 
-#include <errno.h>
-#include <string.h>
 #include <time.h>
 
 #include "base/alloc.h"
-#include "base/buf.h"
 #include "base/clock.h"
-#include "base/file.h"
 #include "sutra/command.h"
 #include "term/tui.h"
 
-enum { MAX_LINE = 8 << 20 };
-
 static const uint64_t RATES_NS = 250000000;
-
-struct monitor_tape {
-	FILE *f;
-	char *path;
-	struct sutra_buf line;
-	struct sutra_snapshot *before;	/* a line of before there were events is compared with it */
-	size_t n;
-};
-
-int monitor_tape_open(const char *path, struct monitor_tape **ret, struct sutra_err *err)
-{
-	FILE *f = fopen(path, "re");
-
-	if (!f)
-		return sutra_fail_errno(err, "the recording %s cannot be read", path);
-	*ret = xcalloc(1, sizeof(**ret));
-	(*ret)->f = f;
-	(*ret)->path = xstrdup(path);
-	sutra_buf_init(&(*ret)->line, MAX_LINE);
-	return 0;
-}
-
-void monitor_tape_close(struct monitor_tape *t)
-{
-	if (!t)
-		return;
-	fclose(t->f);
-	sutra_free(t->path);
-	sutra_buf_release(&t->line);
-	sutra_snapshot_unref(t->before);
-	sutra_free(t);
-}
-
-int monitor_tape_next(struct monitor_tape *t, struct sutra_snapshot **ret, struct sutra_err *err)
-{
-	int rc = sutra_file_line(t->f, &t->line, &t->n);
-
-	*ret = NULL;
-	if (rc <= 0)
-		return rc ? sutra_fail(err, rc, "%s, line %zu: %s; a line has at most 8 MiB", t->path, t->n + 1,
-				       sutra_err_text(rc)) : 0;
-	rc = sutra_snapshot_read(sutra_buf_str(&t->line), t->line.len, ret, err);
-	if (rc)
-		return sutra_err_prefix(err, "%s, line %zu", t->path, t->n);
-	if (!(*ret)->observed)
-		sutra_observe(*ret, t->before);
-	sutra_snapshot_unref(t->before);
-	t->before = sutra_snapshot_ref(*ret);
-	return 0;
-}
-
-int monitor_record_open(const char *path, FILE **ret, struct sutra_err *err)
-{
-	*ret = NULL;
-	if (path && !(*ret = fopen(path, "we")))
-		return sutra_fail_errno(err, "cannot record to %s", path);
-	return 0;
-}
-
-int monitor_record(FILE *f, const char *path, const struct sutra_snapshot *s, struct sutra_err *err)
-{
-	struct sutra_buf b;
-	bool bad;
-
-	if (!f)
-		return 0;
-	sutra_buf_init(&b, MAX_LINE);
-	sutra_snapshot_write(s, &b);
-	sutra_buf_addc(&b, '\n');
-	bad = fwrite(b.data, 1, b.len, f) != b.len || fflush(f);
-	sutra_buf_release(&b);
-	return bad ? sutra_fail_errno(err, "cannot record to %s", path) : 0;
-}
 
 static void sleep_ns(uint64_t ns)
 {
@@ -116,7 +37,7 @@ static void print_frame(const struct monitor_options *o, const struct sutra_snap
 /* Where samples come from: a recording, or the stack itself. */
 struct source {
 	struct sutra_sampler *sampler;
-	struct monitor_tape *tape;
+	struct sutra_recording *tape;
 	FILE *record;
 	struct sutra_trend *trend;
 	struct sutra_events *events;
@@ -124,10 +45,10 @@ struct source {
 
 static int source_open(const struct monitor_options *o, struct source *src, struct sutra_err *err)
 {
-	int rc = monitor_record_open(o->record, &src->record, err);
+	int rc = sutra_recording_create(o->record, &src->record, err);
 
 	if (!rc && o->replay)
-		rc = monitor_tape_open(o->replay, &src->tape, err);
+		rc = sutra_recording_open(o->replay, &src->tape, err);
 	else if (!rc)
 		rc = sutra_sampler_new(o->state_dir, o->interval_ns, &src->sampler, err);
 	src->trend = sutra_trend_new();
@@ -138,7 +59,7 @@ static int source_open(const struct monitor_options *o, struct source *src, stru
 static void source_close(struct source *src)
 {
 	sutra_sampler_free(src->sampler);
-	monitor_tape_close(src->tape);
+	sutra_recording_close(src->tape);
 	sutra_trend_free(src->trend);
 	sutra_free(src->events);
 	if (src->record)
@@ -152,32 +73,19 @@ static int source_next(const struct monitor_options *o, struct source *src, stru
 	int rc = 0;
 
 	if (src->tape)
-		rc = monitor_tape_next(src->tape, ret, err);
+		rc = sutra_recording_next(src->tape, ret, err);
 	else if (!(*ret = sutra_sampler_take(src->sampler)))
 		rc = sutra_fail(err, SUTRA_E_NOMEM, "out of memory for a snapshot");
 	if (!rc && *ret) {
 		sutra_trend_add(src->trend, *ret);
 		sutra_events_take(src->events, *ret);
-		rc = monitor_record(src->record, o->record, *ret, err);
+		rc = sutra_recording_write(src->record, o->record, *ret, err);
 	}
 	if (rc) {
 		sutra_snapshot_unref(*ret);
 		*ret = NULL;
 	}
 	return rc;
-}
-
-static int print_line(const struct sutra_snapshot *s)
-{
-	struct sutra_buf b;
-	bool bad;
-
-	sutra_buf_init(&b, MAX_LINE);
-	sutra_snapshot_write(s, &b);
-	sutra_buf_addc(&b, '\n');
-	bad = fwrite(b.data, 1, b.len, stdout) != b.len || fflush(stdout);
-	sutra_buf_release(&b);
-	return bad ? -1 : 0;
 }
 
 int monitor_once(const struct monitor_options *o, bool json)
@@ -197,7 +105,7 @@ int monitor_once(const struct monitor_options *o, bool json)
 	if (!rc && !s)
 		rc = sutra_fail(&err, SUTRA_E_INVALID, "%s holds no sample", o->replay);
 	if (!rc && json)
-		print_line(s);
+		sutra_recording_write(stdout, "standard output", s, NULL);
 	else if (!rc)
 		print_frame(o, s, src.trend, src.events);
 	if (!rc && !s->deployed)
@@ -222,7 +130,7 @@ int monitor_stream(const struct monitor_options *o)
 		rc = source_next(o, &src, &s, &err);
 		if (rc || !s)
 			break;
-		failed = print_line(s);
+		failed = sutra_recording_write(stdout, "standard output", s, NULL);
 		sutra_snapshot_unref(s);
 		if (failed)
 			break;	/* main tells that standard output takes no more */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "sutra/monitor/monitor.h"
+#include "probe/recording.h"
 #include "probe/sampler.h"
 
 struct monitor_options {
@@ -16,16 +17,6 @@ struct monitor_options {
 	int rows, columns;	/* of a frame; 0: the terminal's */
 	char *state_dir;
 };
-
-/* A recording: lines of JSON, read one after another. */
-struct monitor_tape;
-int monitor_tape_open(const char *path, struct monitor_tape **ret, struct sutra_err *err);
-void monitor_tape_close(struct monitor_tape *t);
-/* The next snapshot, a reference; NULL at the end. SUTRA_E_* names file and line. */
-int monitor_tape_next(struct monitor_tape *t, struct sutra_snapshot **ret, struct sutra_err *err);
-/* Opens a file to record to, and adds a snapshot; SUTRA_E_IO, SUTRA_E_FULL name the file. */
-int monitor_record_open(const char *path, FILE **ret, struct sutra_err *err);
-int monitor_record(FILE *f, const char *path, const struct sutra_snapshot *s, struct sutra_err *err);
 
 /* Each returns an exit code of the command. */
 int monitor_live(const struct monitor_options *o);
