@@ -125,8 +125,9 @@ static struct sutra_record *read_record(const json_t *o, const char *state_dir)
 	}
 	read_balancers(json_object_get(o, "balancers"), state_dir, r);
 	r->units = xcalloc(json_array_size(services), sizeof(*r->units));
-	json_array_foreach (services, i, v)
+	json_array_foreach (services, i, v) {
 		read_unit(v, &r->units[r->n++]);
+	}
 	return r;
 }
 
