@@ -163,14 +163,16 @@ static void gather_evidence(struct sutra_check_run *r)
 	const struct sutra_check_env *env = r->env;
 	const char *service = env->names ? env->names[r->check->kind->logs] : NULL;
 	struct sutra_buf b;
+	char *log;
 
 	sutra_buf_init(&b, MAX_EVIDENCE);
 	if (r->last.len)
 		sutra_buf_addf(&b, "last reply: %s\n", sutra_buf_str(&r->last));
 	add_counters(env, &b);
-	if (service && env->log_tail) {
-		sutra_buf_addf(&b, "last lines of %s:\n", service);
-		env->log_tail(env->user, service, LOG_LINES, &b);
+	if (service && env->d) {
+		log = env->d->rt->log_tail(env->d->state_dir, service, LOG_LINES);
+		sutra_buf_addf(&b, "last lines of %s:\n%s", service, log);
+		sutra_free(log);
 	}
 	r->result->evidence = sutra_buf_take(&b, NULL);
 }
@@ -395,4 +397,10 @@ int sutra_outcome_exit(const struct sutra_outcome *o)
 	if (o->timed_out)
 		return 4;
 	return o->count[SUTRA_FAIL] ? 1 : 0;
+}
+
+int sutra_check_restart(const struct sutra_check_env *env, const char *service, uint64_t timeout_ns,
+			struct sutra_err *err)
+{
+	return sutra_deployment_restart(env->d, service, timeout_ns, err);
 }

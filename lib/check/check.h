@@ -1,9 +1,9 @@
 /*
  * check - runs suites against a deployment and keeps what came out.
  *
- * The environment says where things are and what may be done to them; the actions (restart, kill,
- * wait) come as callbacks from the command, because this library knows nothing of how
- * services run. An action that is NULL makes the checks that need it skip, saying so.
+ * The environment says where things are and what may be done to them. The faults (kill, wait, stand_in)
+ * are callbacks: the command undoes them when it ends. What needs a deployment, or an action that is
+ * NULL, is skipped, and the result says so.
  */
 #ifndef SUTRA_CHECK_CHECK_H
 #define SUTRA_CHECK_CHECK_H
@@ -17,14 +17,8 @@
 #include "base/buf.h"
 #include "load/workload.h"
 #include "check/suite.h"
+#include "deploy/deployment.h"
 #include "probe/probe.h"
-
-/* A deployed service. */
-struct sutra_check_service {
-	const struct sutra_unit *unit;	/* as recorded */
-	const char *metrics;		/* URL of its Prometheus text; NULL: it does not run */
-	const char *stats;		/* of a balancer: URL of its CSV, not for display; or NULL */
-};
 
 struct sutra_check_env {
 	const char *gateway;			/* base URL of one gateway: its counters are those of what it was asked */
@@ -37,26 +31,14 @@ struct sutra_check_env {
 	uint64_t deadline_ns;			/* monotonic; UINT64_MAX: none */
 	const volatile sig_atomic_t *stop;	/* NULL, or not 0 there ends the run: its deadline is past */
 	void *user;
-	int (*restart)(void *user, const char *service, uint64_t timeout_ns, struct sutra_err *err);
 	int (*kill)(void *user, const char *service, int sig, struct sutra_err *err);
 	/* After a kill: until the supervisor has started it again and its health check passes. */
 	int (*wait)(void *user, const char *service, uint64_t timeout_ns, struct sutra_err *err);
 	/* A server that answers requests with 500 in a service's place, or the service again. */
 	int (*stand_in)(void *user, const char *service, bool on, struct sutra_err *err);
-	/* Appends the last lines of a service's log. */
-	void (*log_tail)(void *user, const char *service, unsigned lines, struct sutra_buf *out);
 	void (*progress)(void *user, const char *what, const char *detail);
-	/* The stack; all NULL for a gateway that is not deployed here. */
-	const struct sutra_check_service *services;
-	size_t n_services;
-	/* Asks every service how it is now; an array beside `services`, valid until the next call. */
-	int (*probe)(void *user, const struct sutra_probe **ret, struct sutra_err *err);
-	/* What kernel and runtime hold a service to, what it uses: a document, the caller's reference;
-	 * absent what cannot be known: running, started, settled, memory{limit,used,oom_kills}, restart, listens[], volumes
-	 * [{path,free,size}], log{bytes,max,elsewhere}. */
-	json_t *(*facts)(void *user, size_t service);
-	/* Files that hold settings and secrets: [{path,mode}]. */
-	json_t *(*files)(void *user);
+	struct sutra_deployment *d;		/* the stack; NULL: a gateway that is not deployed here */
+	struct sutra_probe *probes;		/* room for one per service of the stack */
 	/* A gateway of its own in front of the deployed replicas and shard, until spare_end. */
 	int (*spare)(void *user, char *ret_base, size_t size, struct sutra_err *err);
 	void (*spare_end)(void *user);
@@ -101,6 +83,9 @@ void sutra_outcome_free(struct sutra_outcome *o);
 /* Exit code of a command with this outcome: 0, 1, 4 (time limit), 6 (nothing could be told). */
 int sutra_outcome_exit(const struct sutra_outcome *o);
 
+/* Restarts a service of env->d, which is not NULL, and waits until it is healthy. */
+int sutra_check_restart(const struct sutra_check_env *env, const char *service, uint64_t timeout_ns,
+			struct sutra_err *err);
 /* A parameter of a check, by name; 0 when its kind has none of that name. */
 double sutra_check_parameter(const struct sutra_check *c, const char *name);
 /* The workload that a check of kind "workload" describes. */

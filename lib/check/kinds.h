@@ -21,9 +21,11 @@ extern const struct sutra_check_kind sutra_kind_hit, sutra_kind_second_gateway, 
 extern const struct sutra_check_kind sutra_kind_gateway_health, sutra_kind_single, sutra_kind_batch,
 	sutra_kind_openai, sutra_kind_semantic, sutra_kind_bad_input;
 
-/* What those of the deployed services share: the place of the one of that name, n_services for none;
- * and 0, or the skip of a gateway, or of the check's own service, that is not deployed here. */
-size_t sutra_check_service(const struct sutra_check_run *r, const char *name);
+/* Checks of deployed services: 0, or the skip of a gateway, or of the check's own service, that is not
+ * deployed here. */
 int sutra_check_services(struct sutra_check_run *r);
+/* URL of a service's metrics, beside its health page or a balancer's statistics; false: it does not run. */
+enum { SUTRA_CHECK_URL = 512 };
+bool sutra_check_metrics_url(const struct sutra_check_run *r, const struct sutra_deployed *s, char url[SUTRA_CHECK_URL]);
 
 #endif

@@ -42,7 +42,7 @@ static int run_algorithm(struct sutra_check_run *r, struct sutra_err *err)
 	const struct sutra_haproxy_row *server, *backend;
 	int rc;
 
-	if (!r->env->haproxy_csv && !r->env->restart)
+	if (!r->env->haproxy_csv && !r->env->d)
 		return sutra_check_skip(r, "the balancer behind a gateway that is not deployed here is unknown");
 	rc = balancer(r, &s, err);
 	if (rc)

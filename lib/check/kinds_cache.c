@@ -39,7 +39,7 @@ static void settle(const struct sutra_check_run *r, int64_t want)
 
 static int restart_gateway(const struct sutra_check_run *r, struct sutra_err *err)
 {
-	return r->env->restart(r->env->user, r->env->names[SUTRA_LOGS_GATEWAY],
+	return sutra_check_restart(r->env, r->env->names[SUTRA_LOGS_GATEWAY],
 			       sutra_check_time(r, RESTART_NS), err);
 }
 
@@ -205,7 +205,7 @@ static int run_restart(struct sutra_check_run *r, struct sutra_err *err)
 {
 	int rc;
 
-	if (!r->env->restart)
+	if (!r->env->d)
 		return sutra_check_skip(r, "cannot restart a gateway that is not deployed here");
 	settle(r, r->shared->pass_count);
 	sutra_check_progress(r, "restarting the gateway");
@@ -218,7 +218,7 @@ static int run_crash(struct sutra_check_run *r, struct sutra_err *err)
 	const char *shard = r->env->names ? r->env->names[SUTRA_LOGS_SHARD] : NULL;
 	int rc;
 
-	if (!r->env->restart || !r->env->kill || !shard)
+	if (!r->env->d || !r->env->kill || !shard)
 		return sutra_check_skip(r, "cannot kill a cache shard that is not deployed here");
 	settle(r, r->shared->pass_count);
 	sutra_check_progress(r, "killing the shard");
@@ -351,7 +351,7 @@ static int run_workload(struct sutra_check_run *r, struct sutra_err *err)
 	struct sutra_cache_stats s;
 	int rc;
 
-	if (!r->env->restart)
+	if (!r->env->d)
 		return sutra_check_skip(r, "cannot empty the L1 alone of a gateway that is not deployed here");
 	rc = sutra_workload_new(&spec, &w, err);
 	if (rc)

@@ -166,7 +166,7 @@ static int fault_errors(struct course *c, struct sutra_err *err)
 static int fault_balancer(struct course *c, struct sutra_err *err)
 {
 	const char *name = c->r->env->names[SUTRA_LOGS_BALANCER];
-	int rc = c->r->env->restart(c->r->env->user, name, return_limit(c), err);
+	int rc = sutra_check_restart(c->r->env, name, return_limit(c), err);
 
 	watch_back(c);
 	return rc;
@@ -285,7 +285,7 @@ static int run_errors(struct sutra_check_run *r, struct sutra_err *err)
 
 static int run_balancer(struct sutra_check_run *r, struct sutra_err *err)
 {
-	if (!r->env->restart || !r->env->names[SUTRA_LOGS_BALANCER])
+	if (!r->env->d || !r->env->names[SUTRA_LOGS_BALANCER])
 		return sutra_check_skip(r, "no balancer is deployed here");
 	return run_course(r, 0, fault_balancer, err);
 }

@@ -12,18 +12,20 @@
 #include "base/str.h"
 #include "load/ask.h"
 #include "check/check.h"
+#include "base/alloc.h"
 #include "check/kinds.h"
+#include "probe/facts.h"
 #include "load/workload.h"
 #include "net/fetch.h"
 
 static const uint64_t REQUEST_NS = 5000000000u;
-enum { MAX_LOG = 16 << 20, LOG_LINES = 1000, LEVEL_WITHIN = 90, WORDS = 10 };
+enum { LOG_LINES = 1000, LEVEL_WITHIN = 90, WORDS = 10 };
 
 static const struct sutra_check_param no_params[] = { { 0 } };
 
 static json_t *facts_of(const struct sutra_check_run *r, size_t i)
 {
-	return r->env->facts(r->env->user, i);
+	return sutra_facts_of(r->env->d, &r->env->d->services[i]);
 }
 
 /* An integer of a document; -1: not known. */
@@ -43,7 +45,7 @@ struct memory {
 	char wrong[160];	/* the first that is not held to its limit */
 };
 
-static void add_memory(const struct sutra_check_service *s, const json_t *facts, struct memory *sum)
+static void add_memory(const struct sutra_deployed *s, const json_t *facts, struct memory *sum)
 {
 	const json_t *m = json_object_get(facts, "memory");
 	int64_t limit = figure(m, "limit"), used = figure(m, "used"), killed = figure(m, "oom_kills");
@@ -73,10 +75,10 @@ static int run_memory_limits(struct sutra_check_run *r, struct sutra_err *err)
 
 	if (rc)
 		return rc;
-	for (size_t i = 0; i < r->env->n_services; i++) {
+	for (size_t i = 0; i < r->env->d->n; i++) {
 		json_t *facts = facts_of(r, i);
 
-		add_memory(&r->env->services[i], facts, &sum);
+		add_memory(&r->env->d->services[i], facts, &sum);
 		json_decref(facts);
 	}
 	sutra_check_set(r, "limited", (double)sum.held);
@@ -106,18 +108,19 @@ const struct sutra_check_kind sutra_kind_memory_limits = {
 static int run_restart_policy(struct sutra_check_run *r, struct sutra_err *err)
 {
 	char wrong[80] = "", policy[48] = "";
-	size_t unattended = 0, n = r->env->n_services;
+	size_t unattended = 0, n;
 	int rc = sutra_check_services(r);
 
 	if (rc)
 		return rc;
+	n = r->env->d->n;
 	for (size_t i = 0; i < n; i++) {
 		json_t *facts = facts_of(r, i);
 		const char *word = json_string_value(json_object_get(facts, "restart"));
 
 		if (!word || !strcmp(word, "no")) {
 			if (!unattended++)
-				snprintf(wrong, sizeof(wrong), "%s", r->env->services[i].unit->name);
+				snprintf(wrong, sizeof(wrong), "%s", r->env->d->services[i].unit->name);
 		} else {
 			snprintf(policy, sizeof(policy), "%s", word);
 		}
@@ -151,8 +154,8 @@ static int run_loopback(struct sutra_check_run *r, struct sutra_err *err)
 
 	if (rc)
 		return rc;
-	for (size_t i = 0; i < r->env->n_services; i++) {
-		const struct sutra_check_service *s = &r->env->services[i];
+	for (size_t i = 0; i < r->env->d->n; i++) {
+		const struct sutra_deployed *s = &r->env->d->services[i];
 		bool bind = s->unit->published && !is_loopback(s->unit->published);
 		json_t *facts = facts_of(r, i), *list = json_object_get(facts, "listens");
 
@@ -177,7 +180,7 @@ static int run_loopback(struct sutra_check_run *r, struct sutra_err *err)
 			open + asked, asked);
 	if (unknown || !all)
 		return sutra_check_no(r, "where %zu services listen cannot be seen", unknown ? unknown :
-				      r->env->n_services);
+				      r->env->d->n);
 	return open ? sutra_check_no(r, "%s, which nothing asked for", wrong) : 0;
 }
 
@@ -201,7 +204,7 @@ static int run_private_files(struct sutra_check_run *r, struct sutra_err *err)
 
 	if (rc)
 		return rc;
-	list = r->env->files(r->env->user);
+	list = sutra_facts_files(r->env->d);
 	json_array_foreach(list, i, f) {
 		int64_t mode = figure(f, "mode");
 
@@ -227,19 +230,20 @@ const struct sutra_check_kind sutra_kind_private_files = {
 static int run_log_rotation(struct sutra_check_run *r, struct sutra_err *err)
 {
 	char wrong[80] = "", most[32], now[32];
-	size_t endless = 0, n = r->env->n_services;
+	size_t endless = 0, n;
 	int64_t largest = 0, bytes = 0;
 	int rc = sutra_check_services(r);
 
 	if (rc)
 		return rc;
+	n = r->env->d->n;
 	for (size_t i = 0; i < n; i++) {
 		json_t *facts = facts_of(r, i), *log = json_object_get(facts, "log");
 		int64_t max = figure(log, "max");
 
 		/* Elsewhere: a driver that hands lines on; absent: there is nothing that could log. */
 		if (log && max <= 0 && !json_object_get(log, "elsewhere") && !endless++)
-			snprintf(wrong, sizeof(wrong), "%s", r->env->services[i].unit->name);
+			snprintf(wrong, sizeof(wrong), "%s", r->env->d->services[i].unit->name);
 		largest = max > largest ? max : largest;
 		bytes += figure(log, "bytes") > 0 ? figure(log, "bytes") : 0;
 		json_decref(facts);
@@ -281,17 +285,14 @@ struct window {
 
 /* HAProxy is alarmed by replicas that start beside it: starting is not down. Our own programs
  * are quiet when they start well. */
-static struct window window_of(const struct sutra_check_run *r, size_t i, int64_t since_s)
+static struct window window_of(const struct sutra_deployed *s, int64_t since_s)
 {
 	struct window w = { since_s, 0, 0 };
-	json_t *facts;
 
-	if (sutra_str_starts(r->env->services[i].unit->program, "sutra-"))
+	if (sutra_str_starts(s->unit->program, "sutra-"))
 		return w;
-	facts = facts_of(r, i);
-	w.skip_s = figure(facts, "started");
-	w.skip_end_s = figure(facts, "settled");
-	json_decref(facts);
+	w.skip_s = s->now.since_us / 1000000;
+	w.skip_end_s = w.skip_s + (int64_t)(s->unit->start_period_ns / 1000000000);
 	return w;
 }
 
@@ -322,28 +323,24 @@ static size_t count_errors(const char *text, const struct window *w, size_t *sta
 
 static int run_log_errors(struct sutra_check_run *r, struct sutra_err *err)
 {
+	const struct sutra_deployment *d = r->env->d;
 	double minutes = sutra_check_param(r, "minutes");
 	int64_t since_s = sutra_clock_wall_us() / 1000000 - (int64_t)(60 * minutes);
 	size_t errors = 0, lines = 0, stamped = 0;
 	char wrong[300] = "", who[64] = "";
-	struct sutra_buf text;
 	int rc = sutra_check_services(r);
 
 	if (rc)
 		return rc;
-	sutra_buf_init(&text, MAX_LOG);
-	for (size_t i = 0; i < r->env->n_services; i++) {
-		struct window w = window_of(r, i, since_s);
-		size_t found;
-
-		sutra_buf_clear(&text);
-		r->env->log_tail(r->env->user, r->env->services[i].unit->name, LOG_LINES, &text);
-		found = count_errors(sutra_buf_str(&text), &w, &stamped, &lines, wrong, sizeof(wrong));
+	for (size_t i = 0; i < d->n; i++) {
+		struct window w = window_of(&d->services[i], since_s);
+		char *text = d->rt->log_tail(d->state_dir, d->services[i].unit->name, LOG_LINES);
+		size_t found = count_errors(text, &w, &stamped, &lines, wrong, sizeof(wrong));
+		sutra_free(text);
 		if (found)
-			snprintf(who, sizeof(who), "%s", r->env->services[i].unit->name);
+			snprintf(who, sizeof(who), "%s", d->services[i].unit->name);
 		errors += found;
 	}
-	sutra_buf_release(&text);
 	sutra_check_set(r, "errors", (double)errors);
 	sutra_check_say(r, "%zu errors in %zu lines of the last %.0f minutes%s%s%s%.120s", errors, lines, minutes,
 			errors ? "; " : "", who, errors ? ": " : "", wrong);
@@ -359,10 +356,12 @@ const struct sutra_check_kind sutra_kind_log_errors = {
 };
 
 /* One new text through the gateway, and until the shard has written a record: *ret milliseconds. */
-static int write_one(struct sutra_check_run *r, const struct sutra_check_service *s, double *ret,
+static int write_one(struct sutra_check_run *r, const struct sutra_deployed *s, double *ret,
 		     struct sutra_err *err)
 {
-	double before = sutra_check_metric(r, s->metrics, "", "sutra_storage_written_total"), after;
+	char url[SUTRA_CHECK_URL];
+	bool runs = sutra_check_metrics_url(r, s, url);
+	double before = sutra_check_metric(r, runs ? url : NULL, "", "sutra_storage_written_total"), after;
 	uint64_t start = sutra_clock_ns(), limit = sutra_check_time(r, REQUEST_NS);
 	struct sutra_embed_request q = { .n = 1 };
 	struct sutra_embed_answer a;
@@ -382,7 +381,7 @@ static int write_one(struct sutra_check_run *r, const struct sutra_check_service
 		return rc;
 	sutra_embed_release(&a);
 	do {
-		after = sutra_check_metric(r, s->metrics, "", "sutra_storage_written_total");
+		after = sutra_check_metric(r, url, "", "sutra_storage_written_total");
 		if (after > before) {
 			*ret = (double)(sutra_clock_ns() - start) / 1e6;
 			return 0;
@@ -394,21 +393,19 @@ static int write_one(struct sutra_check_run *r, const struct sutra_check_service
 
 static int run_volume(struct sutra_check_run *r, struct sutra_err *err)
 {
-	const struct sutra_check_service *s;
+	const struct sutra_deployed *s;
 	char free_text[32], path[200] = "";
 	json_t *facts, *v;
 	double took = 0, percent;
 	int64_t space, size;
-	size_t i;
 	int rc = sutra_check_services(r);
 
 	if (rc)
 		return rc;
 	if (!r->check->service)
 		return sutra_check_skip(r, "the check names no \"service\"");
-	i = sutra_check_service(r, r->check->service);
-	s = &r->env->services[i];
-	facts = facts_of(r, i);
+	s = sutra_deployment_find(r->env->d, r->check->service);
+	facts = sutra_facts_of(r->env->d, s);
 	v = json_array_get(json_object_get(facts, "volumes"), 0);
 	space = figure(v, "free");
 	size = figure(v, "size");

@@ -13,28 +13,38 @@
 #include "net/fetch.h"
 #include "deploy/haproxy_csv.h"
 #include "probe/cause.h"
+#include "probe/health.h"
 
-static const uint64_t REQUEST_NS = 5000000000u;
-enum { MAX_URL = 512 };
-
+static const uint64_t REQUEST_NS = 5000000000u, PROBE_NS = 2000000000u;
 static const struct sutra_check_param no_params[] = { { 0 } };
-
-size_t sutra_check_service(const struct sutra_check_run *r, const char *name)
-{
-	size_t i = 0;
-
-	while (i < r->env->n_services && strcmp(r->env->services[i].unit->name, name) != 0)
-		i++;
-	return i;
-}
 
 int sutra_check_services(struct sutra_check_run *r)
 {
-	if (!r->env->n_services)
+	const struct sutra_deployment *d = r->env->d;
+
+	if (!d || !d->n)
 		return sutra_check_skip(r, "the services behind a gateway that is not deployed here are unknown");
-	if (r->check->service && sutra_check_service(r, r->check->service) == r->env->n_services)
+	if (r->check->service && !sutra_deployment_find(d, r->check->service))
 		return sutra_check_skip(r, "%s is not part of this deployment", r->check->service);
 	return 0;
+}
+
+bool sutra_check_metrics_url(const struct sutra_check_run *r, const struct sutra_deployed *s, char url[SUTRA_CHECK_URL])
+{
+	const char *stats = sutra_deployment_statistics(r->env->d, s->unit->name), *beside = stats ? stats : s->health_url;
+	const char *slash = beside && s->now.pid ? strrchr(beside, '/') : NULL;
+
+	if (slash)
+		snprintf(url, SUTRA_CHECK_URL, "%.*s/metrics", (int)(slash - beside), beside);
+	return slash;
+}
+
+/* Asks every service how it is now; *ret stands beside the deployment's services. */
+static int probe_all(struct sutra_check_run *r, const struct sutra_probe **ret, struct sutra_err *err)
+{
+	sutra_deployment_refresh(r->env->d);
+	*ret = r->env->probes;
+	return sutra_health_probe(r->env->d, PROBE_NS, r->env->probes, err);
 }
 
 /* Why p is not up, with the root causes of everything that is not. */
@@ -45,7 +55,7 @@ static int unwell(struct sutra_check_run *r, const struct sutra_probe *all, cons
 	int rc;
 
 	sutra_buf_init(&b, 4096);
-	if (!sutra_root_causes_find(all, r->env->n_services, &c, NULL)) {
+	if (!sutra_root_causes_find(all, r->env->d->n, &c, NULL)) {
 		for (size_t i = 0; i < c.n; i++) {
 			sutra_buf_adds(&b, i ? "; " : "root cause: ");
 			sutra_root_cause_say(all, &c.items[i], &b);
@@ -64,10 +74,10 @@ static int run_healthy(struct sutra_check_run *r, struct sutra_err *err)
 	size_t n = 0, up = 0;
 	int rc = sutra_check_services(r);
 
-	rc = rc ? rc : r->env->probe(r->env->user, &all, err);
+	rc = rc ? rc : probe_all(r, &all, err);
 	if (rc)
 		return rc;
-	for (size_t i = 0; i < r->env->n_services; i++) {
+	for (size_t i = 0; i < r->env->d->n; i++) {
 		const struct sutra_probe *p = &all[i];
 
 		if (r->check->service && strcmp(p->name, r->check->service) != 0)
@@ -103,33 +113,33 @@ static int get(struct sutra_check_run *r, const char *url, struct sutra_fetch *f
 }
 
 /* HAProxy's own version, from its metrics; "" when it does not tell. */
-static void balancer_version(struct sutra_check_run *r, const struct sutra_check_service *s, char out[32])
+static void balancer_version(struct sutra_check_run *r, const char *url, char out[32])
 {
 	struct sutra_fetch f;
 
 	out[0] = '\0';
-	if (!get(r, s->metrics, &f, NULL))
+	if (!get(r, url, &f, NULL))
 		sutra_promtext_label(sutra_buf_str(&f.answer), "haproxy_process_build_info", "version", out, 32);
 	sutra_fetch_release(&f);
 }
 
 static int run_versions(struct sutra_check_run *r, struct sutra_err *err)
 {
-	char wrong[160] = "", haproxy[32] = "";
+	char wrong[160] = "", haproxy[32] = "", url[SUTRA_CHECK_URL];
 	const struct sutra_probe *all;
 	size_t ours = 0, other = 0, untold = 0;
 	int rc = sutra_check_services(r);
 
-	rc = rc ? rc : r->env->probe(r->env->user, &all, err);
-	for (size_t i = 0; !rc && i < r->env->n_services; i++) {
-		const struct sutra_check_service *s = &r->env->services[i];
+	rc = rc ? rc : probe_all(r, &all, err);
+	for (size_t i = 0; !rc && i < r->env->d->n; i++) {
+		const struct sutra_deployed *s = &r->env->d->services[i];
 		bool is_ours = sutra_str_starts(s->unit->program, "sutra-");
 		const char *version = all[i].version;
 
-		if (!all[i].status || !s->metrics)
+		if (!all[i].status || !sutra_check_metrics_url(r, s, url))
 			continue;	/* it answers nothing: a matter of health */
 		if (!is_ours) {
-			balancer_version(r, s, haproxy);
+			balancer_version(r, url, haproxy);
 			version = haproxy;
 		}
 		ours += is_ours && !strcmp(version, SUTRA_VERSION);
@@ -160,16 +170,16 @@ const struct sutra_check_kind sutra_kind_versions = {
 };
 
 /* Asks one service for its metrics; *ret samples. */
-static int metrics_of(struct sutra_check_run *r, const struct sutra_check_service *s, size_t *ret,
+static int metrics_of(struct sutra_check_run *r, const struct sutra_deployed *s, size_t *ret,
 		      struct sutra_err *err)
 {
-	char type[80] = "";
+	char type[80] = "", url[SUTRA_CHECK_URL];
 	struct sutra_fetch f;
-	int rc = s->metrics ? get(r, s->metrics, &f, err) :
-			      sutra_fail(err, SUTRA_E_NOTFOUND, "%s does not run", s->unit->name);
+	int rc;
 
-	if (!s->metrics)
-		return rc;
+	if (!sutra_check_metrics_url(r, s, url))
+		return sutra_fail(err, SUTRA_E_NOTFOUND, "%s does not run", s->unit->name);
+	rc = get(r, url, &f, err);
 	sutra_fetch_header(&f, "content-type", type, sizeof(type));
 	if (!rc && !sutra_str_starts(type, "text/plain"))
 		rc = sutra_fail(err, SUTRA_E_INVALID, "its type is \"%s\", not text/plain", type);
@@ -190,18 +200,18 @@ static int run_metrics(struct sutra_check_run *r, struct sutra_err *err)
 
 	if (rc)
 		return rc;
-	for (size_t i = 0; i < r->env->n_services; i++) {
-		if (!metrics_of(r, &r->env->services[i], &one, first.code ? err : &first)) {
+	for (size_t i = 0; i < r->env->d->n; i++) {
+		if (!metrics_of(r, &r->env->d->services[i], &one, first.code ? err : &first)) {
 			answered++;
 			samples += one;
 		}
 	}
 	sutra_check_set(r, "services", (double)answered);
-	sutra_check_set(r, "missing", (double)(r->env->n_services - answered));
+	sutra_check_set(r, "missing", (double)(r->env->d->n - answered));
 	sutra_check_set(r, "samples", (double)samples);
-	sutra_check_say(r, "%zu of %zu services answer Prometheus text, %zu samples", answered, r->env->n_services,
+	sutra_check_say(r, "%zu of %zu services answer Prometheus text, %zu samples", answered, r->env->d->n,
 			samples);
-	return answered < r->env->n_services ? sutra_check_no(r, "%s", first.message) : 0;
+	return answered < r->env->d->n ? sutra_check_no(r, "%s", first.message) : 0;
 }
 
 const struct sutra_check_kind sutra_kind_metrics = {
@@ -220,13 +230,13 @@ static int run_stats_page(struct sutra_check_run *r, struct sutra_err *err)
 	const char *name = r->check->service, *csv;
 	struct sutra_haproxy_stats s;
 	struct sutra_fetch f;
-	char url[MAX_URL];
+	char url[SUTRA_CHECK_URL];
 	size_t servers = 0;
 	int rc = sutra_check_services(r);
 
 	if (rc)
 		return rc;
-	csv = name ? r->env->services[sutra_check_service(r, name)].stats : NULL;
+	csv = name ? sutra_deployment_statistics(r->env->d, name) : NULL;
 	if (!csv)
 		return sutra_check_no(r, "%s is no balancer with statistics", name ? name : "the service, which is not named,");
 	snprintf(url, sizeof(url), "%.*s", (int)strcspn(csv, ";"), csv);

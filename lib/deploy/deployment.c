@@ -128,6 +128,14 @@ const char *sutra_deployment_csv(const struct sutra_deployment *d, const char *g
 	return sutra_balancers_csv(d->record->balancers, d->record->n_balancers, group);
 }
 
+const char *sutra_deployment_statistics(const struct sutra_deployment *d, const char *service)
+{
+	for (size_t i = 0; i < d->record->n_balancers; i++)
+		if (!strcmp(d->record->balancers[i].service, service))
+			return d->record->balancers[i].csv;
+	return NULL;
+}
+
 /* utime and stime, fields 14 and 15 of proc(5)'s stat: the name before them may hold blanks. */
 static uint64_t cpu_of(pid_t pid)
 {

@@ -56,6 +56,8 @@ void sutra_deployment_free(struct sutra_deployment *d);
 const struct sutra_deployed *sutra_deployment_find(const struct sutra_deployment *d, const char *name);
 /* URL of the statistics of the balancer in front of a group of replicas, or NULL. */
 const char *sutra_deployment_csv(const struct sutra_deployment *d, const char *group);
+/* URL of the statistics of a service that is a balancer, not for display; NULL: it is none. */
+const char *sutra_deployment_statistics(const struct sutra_deployment *d, const char *service);
 /* Reads the live part again from the supervisor and /proc. From the first service about which the runtime
  * does not answer, the old values stay. */
 void sutra_deployment_refresh(struct sutra_deployment *d);

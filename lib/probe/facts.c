@@ -177,9 +177,7 @@ static void add_docker(json_t *facts, const struct sutra_deployment *d, const st
 
 json_t *sutra_facts_of(const struct sutra_deployment *d, const struct sutra_deployed *s)
 {
-	json_t *facts = json_pack("{s:b, s:I, s:I}", "running", s->now.pid > 0, "started",
-				  (json_int_t)(s->now.since_us / 1000000), "settled",
-				  (json_int_t)(s->now.since_us / 1000000 + (int64_t)(s->unit->start_period_ns / 1000000000)));
+	json_t *facts = json_pack("{s:b}", "running", s->now.pid > 0);
 
 	add_memory(facts, s->now.pid);
 	if (d->rt == &sutra_docker)

@@ -10,8 +10,7 @@
 
 #include "deploy/deployment.h"
 
-/* {"running":true,"started","settled" (past its start period) in seconds since 1970,"memory":
- * {"limit","used","oom_kills"} in bytes, limit 0: none; "restart":"runit" or the engine's policy,
+/* {"running":true,"memory":{"limit","used","oom_kills"} in bytes, limit 0: none; "restart":"runit" or the engine's policy,
  * "no": nobody starts it again; "listens":["127.0.0.1:8888"] on this host; "volumes":
  * [{"path","free","size"}], persistent folders by their path in the service; "log":{"bytes",
  * "max"}, max 0: without limit, or {"elsewhere":driver}}. The caller's reference. */

@@ -95,7 +95,7 @@ static int whole_stack(const struct sutra_check_env *env, struct sutra_replay *p
 
 	p->base = env->gateway;
 	rc = fill(env, p, s->name, err);
-	rc = rc ? rc : env->restart(env->user, env->names[SUTRA_LOGS_GATEWAY], left(env, RESTART_NS), err);
+	rc = rc ? rc : sutra_check_restart(env, env->names[SUTRA_LOGS_GATEWAY], left(env, RESTART_NS), err);
 	return rc ? rc : measure(p, s, err);
 }
 

@@ -11,22 +11,12 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "deploy/await.h"
-#include "probe/facts.h"
 #include "sutra/command.h"
 #include "probe/gateway.h"
-#include "probe/health.h"
 
-static const uint64_t PROBE_NS = 2000000000;
 /* Look-ups in the shard: the default where time is measured; where only what is kept counts, a
  * busy machine must not turn a hit into a miss. */
 enum { SHARD_MS = 50, PATIENT_SHARD_MS = 2000 };
-
-static int restart(void *user, const char *service, uint64_t limit_ns, struct sutra_err *err)
-{
-	struct validate_env *c = user;
-
-	return sutra_deployment_restart(c->d, service, limit_ns, err);
-}
 
 /* Of the child: lets every service go on whose place was written, once this command has ended. */
 static void guard(struct validate_env *c, int from)
@@ -113,39 +103,12 @@ static int wait_healthy(void *user, const char *service, uint64_t limit_ns, stru
 	}
 }
 
-static void log_tail(void *user, const char *service, unsigned lines, struct sutra_buf *out)
-{
-	struct validate_env *c = user;
-	char *text = c->d->rt->log_tail(c->d->state_dir, service, (int)lines);
-
-	sutra_buf_adds(out, text);
-	sutra_free(text);
-}
-
 static void progress(void *user, const char *what, const char *detail)
 {
 	struct validate_env *c = user;
 
 	sutra_progress_state(&c->progress, what, detail);
 }
-
-static int probe_all(void *user, const struct sutra_probe **ret, struct sutra_err *err)
-{
-	struct validate_env *c = user;
-
-	sutra_deployment_refresh(c->d);
-	*ret = c->probes;
-	return sutra_health_probe(c->d, PROBE_NS, c->probes, err);
-}
-
-static json_t *facts(void *user, size_t service)
-{
-	struct validate_env *c = user;
-
-	return sutra_facts_of(c->d, &c->d->services[service]);
-}
-
-static json_t *files(void *user) { return sutra_facts_files(((struct validate_env *)user)->d); }
 
 static const char *first_of_program(const struct sutra_deployment *d, const char *program)
 {
@@ -163,38 +126,13 @@ static char *one_gateway(const struct sutra_deployment *d, const char *name, con
 	return s && !s->unit->published ? xasprintf("http://%s", s->address) : xstrdup(front);
 }
 
-/* Where a service's statistics are; NULL: it is no balancer. */
-static const char *stats_url(const struct sutra_deployment *d, const char *service)
-{
-	for (size_t i = 0; i < d->record->n_balancers; i++)
-		if (!strcmp(d->record->balancers[i].service, service))
-			return d->record->balancers[i].csv;
-	return NULL;
-}
-
-/* Metrics are beside the health page, a balancer's beside its statistics. Nobody can be asked
- * who does not run. */
-static char *metrics_url(const struct sutra_deployment *d, const struct sutra_deployed *s)
-{
-	const char *stats = stats_url(d, s->unit->name), *beside = stats ? stats : s->health_url;
-	const char *slash = beside && s->now.pid ? strrchr(beside, '/') : NULL;
-
-	return slash ? xasprintf("%.*s/metrics", (int)(slash - beside), beside) : NULL;
-}
-
 static void find_services(struct validate_env *c)
 {
 	const struct sutra_deployed *front = sutra_gateway_service(c->d);
 	size_t n = 0;
 
-	c->services = xcalloc(c->d->n + 1, sizeof(*c->services));
 	c->killed = xcalloc(c->d->n + 1, sizeof(*c->killed));
 	c->probes = xcalloc(c->d->n + 1, sizeof(*c->probes));
-	for (size_t i = 0; i < c->d->n; i++) {
-		const struct sutra_deployed *s = &c->d->services[i];
-
-		c->services[i] = (struct sutra_check_service){ s->unit, metrics_url(c->d, s), stats_url(c->d, s->unit->name) };
-	}
 	c->replicas = xcalloc(c->d->n + 1, sizeof(*c->replicas));
 	c->replica_names = xcalloc(c->d->n + 1, sizeof(*c->replica_names));
 	for (size_t i = 0; i < c->d->n; i++) {
@@ -248,9 +186,6 @@ void validate_env_close(struct validate_env *c)
 		sutra_free(c->replicas[i]);
 	sutra_free(c->replicas);
 	sutra_free(c->replica_names);
-	for (size_t i = 0; c->services && i < c->d->n; i++)
-		sutra_free((char *)(uintptr_t)c->services[i].metrics);
-	sutra_free(c->services);
 	sutra_free(c->killed);
 	sutra_free(c->probes);
 	sutra_free(c->gateway);
@@ -305,16 +240,11 @@ void validate_env_fill(struct validate_env *c, uint64_t timeout_ns, struct sutra
 	env->haproxy_csv = c->csv;
 	env->names = c->names;
 	env->dimension = c->d->record->dimension;
-	env->restart = restart;
 	env->kill = kill_service;
 	env->wait = wait_healthy;
 	env->stand_in = stand_in;
-	env->log_tail = log_tail;
-	env->services = c->services;
-	env->n_services = c->d->n;
-	env->probe = probe_all;
-	env->facts = facts;
-	env->files = files;
+	env->d = c->d;
+	env->probes = c->probes;
 	env->spare = start_spare;
 	env->spare_end = stop_scratch;
 }

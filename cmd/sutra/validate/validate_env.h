@@ -19,7 +19,6 @@ struct validate_env {
 	char **replicas;		/* base URLs */
 	const char **replica_names;
 	const char *names[4];		/* by enum sutra_check_role */
-	struct sutra_check_service *services;	/* beside d->services */
 	struct sutra_probe *probes;
 	pid_t *killed;			/* beside d->services: the process that a fault has ended */
 	char handle[80];		/* of the stand-in (runtime.h) */
