@@ -165,7 +165,7 @@ void gw_cache_warm(struct sutra_http_request *r, void *ctx)
 	body = sutra_http_body(r, &n);
 	if (!rc)
 		rc = type && strstr(type, "ndjson") ? read_ndjson(body, n, &texts, &err) :
-						      sutra_texts_read(body, n, &texts, &err);
+						      sutra_texts_read(body, n, NULL, &texts, &err);
 	rc = rc ? rc : gw_read_type(&model, texts.body, &input_type, &err);
 	rc = rc ? rc : answer_new(g, r, json_array_size(texts.list), &a, &err);
 	if (rc) {

@@ -276,7 +276,7 @@ void gw_embed(struct sutra_http_request *r, void *ctx)
 	int rc;
 
 	body = sutra_http_body(r, &n);
-	rc = sutra_texts_read(body, n, &texts, &err);
+	rc = sutra_texts_read(body, n, NULL, &texts, &err);
 	rc = rc ? rc : answer_model(g, &model, &err);
 	dimension = rc ? 0 : (int64_t)model.dimension;
 	rc = rc ? rc : sutra_json_get_int(texts.body, "dimension", &dimension, &err);

@@ -308,7 +308,7 @@ static int read_request(struct embed *e, struct sutra_err *err)
 	int rc = sutra_batcher_admits(ml->batcher, 1, err);
 
 	body = sutra_http_body(e->request, &n);
-	rc = rc ? rc : sutra_texts_read_ids(body, n, &limits, &texts, err);
+	rc = rc ? rc : sutra_texts_read(body, n, &limits, &texts, err);
 	end_stage(e, ML_STAGE_PARSE);
 	rc = rc ? rc : read_options(e, texts.body, err);
 	rc = rc ? rc : sutra_batcher_admits(ml->batcher, json_array_size(texts.list), err);

@@ -165,7 +165,7 @@ void ml_tokenize(struct sutra_http_request *r, void *ctx)
 	sutra_buf_init(&wholes, MAX_ANSWER);
 	sutra_buf_init(&room, ML_MAX_TEXT);
 	body = sutra_http_body(r, &n);
-	rc = sutra_texts_read(body, n, &texts, &err);
+	rc = sutra_texts_read(body, n, NULL, &texts, &err);
 	if (!rc)
 		rc = ml_read_prefix(m, texts.body, &prefix, &err);
 	sutra_buf_adds(&b, "{\"ids\":[");

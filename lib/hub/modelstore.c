@@ -75,12 +75,6 @@ static long long file_size(const char *folder, const char *name)
 	return size;
 }
 
-static bool has_model(const char *folder)
-{
-	return file_size(folder, "config.json") >= 0 && file_size(folder, "vocab.txt") >= 0 &&
-	       file_size(folder, "model.safetensors") >= 0;
-}
-
 enum sutra_model_state sutra_model_state(const char *name)
 {
 	const struct sutra_known_model *m = sutra_model_known(name);
@@ -89,7 +83,7 @@ enum sutra_model_state sutra_model_state(const char *name)
 
 	if (!sutra_is_dir(folder))
 		s = SUTRA_MODEL_ABSENT;
-	else if (!has_model(folder))
+	else if (sutra_model_missing(folder))
 		s = SUTRA_MODEL_INCOMPLETE;
 	for (const struct sutra_model_file *f = m ? m->files : NULL; f && f->name; f++)
 		if (s == SUTRA_MODEL_PRESENT && file_size(folder, f->name) != (long long)f->size)
@@ -110,7 +104,7 @@ static int add_names(struct sutra_strv *v, const char *dir, const char *owner)
 		char *name = xasprintf("%s%s%s", owner ? owner : "", owner ? "/" : "", e->d_name);
 
 		if (e->d_name[0] != '.' && sutra_is_dir(path)) {
-			if (has_model(path))
+			if (!sutra_model_missing(path))
 				rc = sutra_strv_add(v, name);
 			else if (!owner)
 				rc = add_names(v, path, e->d_name);
@@ -138,7 +132,7 @@ int sutra_model_find(const char *model_path, const char *name, char **ret_folder
 	char *folder = model_path ? xstrdup(model_path) : sutra_model_store_folder(name);
 	int rc;
 
-	if (has_model(folder)) {
+	if (!sutra_model_missing(folder)) {
 		*ret_folder = folder;
 		return 0;
 	}
@@ -235,17 +229,11 @@ int sutra_model_width(const char *folder, int64_t *ret, struct sutra_err *err)
 
 int sutra_model_check_dimension(int64_t width, int64_t dimension, struct sutra_err *err)
 {
-	static const int64_t steps[] = { 64, 128, 256, 512, 768, 1024 };
-	char allowed[128] = "";
+	char allowed[SUTRA_MRL_LIST];
 
-	for (size_t i = 0; i < 6 && steps[i] < width; i++) {
-		if (steps[i] == dimension)
-			return 0;
-		snprintf(allowed + strlen(allowed), sizeof(allowed) - strlen(allowed), "%lld, ",
-			 (long long)steps[i]);
-	}
-	if (dimension == width)
+	if (dimension > 0 && sutra_matryoshka_allows((size_t)width, (size_t)dimension))
 		return 0;
-	return sutra_fail(err, SUTRA_E_SETTING, "MATRYOSHKA_DIM is %lld; the model gives %s%lld",
-			  (long long)dimension, allowed, (long long)width);
+	sutra_matryoshka_list((size_t)width, allowed);
+	return sutra_fail(err, SUTRA_E_SETTING, "MATRYOSHKA_DIM is %lld; the model gives %s",
+			  (long long)dimension, allowed);
 }

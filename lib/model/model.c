@@ -138,70 +138,69 @@ static int read_prompts(struct sutra_model *m, enum sutra_architecture architect
 	return rc;
 }
 
+/* A text file of the folder, freed with sutra_free, and the digest of its bytes. */
+static int read_text(const struct sutra_model *m, const char *name, size_t max,
+		     char sha256[SUTRA_SHA256_HEX], char **ret, size_t *ret_n, struct sutra_err *err)
+{
+	uint8_t digest[SUTRA_SHA256_LEN];
+	char *path = file_in(m, name);
+	int rc = path ? sutra_file_read(path, max, ret, ret_n, err) :
+			sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
+
+	sutra_free(path);
+	if (rc)
+		return rc;
+	sutra_sha256(*ret, *ret_n, digest);
+	sutra_hex(digest, sizeof(digest), sha256);
+	return 0;
+}
+
 static int read_config(struct sutra_model *m, struct sutra_encoder_config *ret,
 		       struct sutra_err *err)
 {
-	char *path = file_in(m, "config.json"), *text = NULL;
-	uint8_t digest[SUTRA_SHA256_LEN];
+	char *text = NULL;
 	json_t *v = NULL;
 	size_t n;
-	int rc;
+	int rc = read_text(m, "config.json", MAX_JSON, m->config_sha256, &text, &n, err);
 
-	if (!path)
-		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
-	rc = sutra_file_read(path, MAX_JSON, &text, &n, err);
 	if (!rc)
 		rc = in_file(m, "config.json", sutra_encoder_read_config(text, n, ret, err), err);
 	if (!rc && !(rc = sutra_json_parse(text, n, &v, err)))
 		m->matryoshka_trained = json_is_true(json_object_get(v, "is_matryoshka")) ||
 					json_array_size(json_object_get(v, "matryoshka_dimensions"));
-	if (!rc) {
-		sutra_sha256(text, n, digest);
-		sutra_hex(digest, sizeof(digest), m->config_sha256);
-	}
 	json_decref(v);
 	sutra_free(text);
-	sutra_free(path);
 	return rc;
 }
 
 static int read_vocabulary(struct sutra_model *m, size_t limit, struct sutra_err *err)
 {
-	char *path = file_in(m, "vocab.txt"), *text = NULL;
-	uint8_t digest[SUTRA_SHA256_LEN];
+	char *text = NULL;
 	size_t n, tokens;
-	int rc;
+	int rc = read_text(m, "vocab.txt", MAX_VOCAB, m->vocab_sha256, &text, &n, err);
 
-	if (!path)
-		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
-	rc = sutra_file_read(path, MAX_VOCAB, &text, &n, err);
 	if (rc)
-		goto out;
-	sutra_sha256(text, n, digest);
-	sutra_hex(digest, sizeof(digest), m->vocab_sha256);
+		return rc;
 	rc = sutra_wordpiece_new(text, n, &m->tokenizer_options, &m->tokenizer, err);
 	tokens = rc ? 0 : sutra_wordpiece_size(m->tokenizer);
 	if (!rc && (tokens > limit || limit - tokens > PADDING))
 		rc = sutra_fail(err, SUTRA_E_CORRUPT,
 				"%zu tokens for the %zu embeddings that config.json's vocab_size says; it may "
 				"be up to %d tokens short, and never longer", tokens, limit, PADDING);
-	in_file(m, "vocab.txt", rc, err);
-out:
 	sutra_free(text);
-	sutra_free(path);
-	return rc;
+	return in_file(m, "vocab.txt", rc, err);
 }
 
 static int read_weights(struct sutra_model *m, const struct sutra_encoder_config *config,
 			const struct sutra_model_options *options, struct sutra_err *err)
 {
 	const struct sutra_wordpiece_options *o = &m->tokenizer_options;
-	char *path = file_in(m, "model.safetensors"), tokens_by[160];
+	char *path = file_in(m, "model.safetensors"), tokenizer_key[160];
 	struct sutra_encoder_source source = {
 		.weights_sha256 = m->weights_sha256,
 		.config = config,
 		.tokenizer = m->tokenizer,
-		.tokens_by = tokens_by,
+		.tokenizer_key = tokenizer_key,
 		.pooling = m->pooling,
 		.max_tokens = m->max_tokens,
 		.folder = options->keep ? m->folder : NULL,
@@ -210,7 +209,7 @@ static int read_weights(struct sutra_model *m, const struct sutra_encoder_config
 	int rc = path ? sutra_safetensors_open(path, &m->weights, err) :
 			sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
 
-	snprintf(tokens_by, sizeof(tokens_by), "vocab=%s lowercase=%d strip_accents=%d split_han=%d",
+	snprintf(tokenizer_key, sizeof(tokenizer_key), "vocab=%s lowercase=%d strip_accents=%d split_han=%d",
 		 m->vocab_sha256, o->lowercase, o->strip_accents, o->split_han);
 	if (!rc)
 		rc = sutra_weightsum(path, m->weights_sha256, err);
@@ -290,24 +289,14 @@ static char *last_part(const char *path)
 
 static int find_folder(struct sutra_model *m, struct sutra_err *err)
 {
-	static const char *const needed[] = { "config.json", "vocab.txt", "model.safetensors" };
+	const char *missing = sutra_model_missing(m->folder);
 
-	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
-		char *path = file_in(m, needed[i]);
-		bool there = path && sutra_is_file(path);
-
-		if (!path)
-			return sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
-		sutra_free(path);
-		if (there)
-			continue;
-		sutra_fail(err, SUTRA_E_NOTFOUND, "no model in %s (it has no %s)", m->folder,
-			   needed[i]);
-		sutra_hint(err, "get one with `sutra model fetch`, name a folder with MODEL_PATH, or "
-				"take one from the hub with `sutra model fetch owner/name`");
-		return SUTRA_E_NOTFOUND;
-	}
-	return 0;
+	if (!missing)
+		return 0;
+	sutra_fail(err, SUTRA_E_NOTFOUND, "no model in %s (it has no %s)", m->folder, missing);
+	sutra_hint(err, "get one with `sutra model fetch`, name a folder with MODEL_PATH, or "
+			"take one from the hub with `sutra model fetch owner/name`");
+	return SUTRA_E_NOTFOUND;
 }
 
 int sutra_model_open(const char *folder, const struct sutra_model_options *options,

@@ -51,6 +51,9 @@ char *sutra_model_dir(void);
  * default. sutra_free it; NULL: out of memory. */
 char *sutra_model_folder(const char *path, const char *model);
 
+/* The first of config.json, vocab.txt and model.safetensors that the folder does not hold, or NULL. */
+const char *sutra_model_missing(const char *folder);
+
 struct sutra_model_options {
 	enum sutra_mrl mrl;
 	enum sutra_precision precision;	/* or SUTRA_AUTO */

@@ -1,4 +1,7 @@
-/* Where a model is. Apart from model.c: programs that only look for one link no encoder. */
+/* Finds a model on disk. Separate from model.c, so that a program that only looks for a model links no encoder. */
+#include <limits.h>
+#include <stdio.h>
+
 #include "base/alloc.h"
 #include "base/file.h"
 #include "base/setting.h"
@@ -25,4 +28,15 @@ char *sutra_model_folder(const char *path, const char *model)
 				model && *model ? model : sutra_setting_find("SUTRA_MODEL")->fallback);
 	sutra_free(store);
 	return folder;
+}
+
+const char *sutra_model_missing(const char *folder)
+{
+	static const char *const needed[] = { "config.json", "vocab.txt", "model.safetensors", NULL };
+	const char *const *name = needed;
+	char path[PATH_MAX];
+
+	while (*name && snprintf(path, sizeof(path), "%s/%s", folder, *name) < PATH_MAX && sutra_is_file(path))
+		name++;
+	return *name;
 }

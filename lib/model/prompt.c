@@ -113,18 +113,18 @@ int sutra_input_type_find(const struct sutra_input_types *t, const char *field, 
 			  size_t *ret, struct sutra_err *err)
 {
 	char allowed[256] = "none: this model has no prompts";
-	size_t len = 0;
+	size_t len = 0, at = t->n;
 
+	for (size_t i = t->n; i-- > 0;)		/* the first synonym, unless the name itself is there */
+		if (same_kind(t->names[i], asked))
+			at = i;
 	for (size_t i = 0; i < t->n; i++)
-		if (!strcmp(t->names[i], asked)) {
-			*ret = i;
-			return 0;
-		}
-	for (size_t i = 0; i < t->n; i++)
-		if (same_kind(t->names[i], asked)) {
-			*ret = i;
-			return 0;
-		}
+		if (!strcmp(t->names[i], asked))
+			at = i;
+	if (at < t->n) {
+		*ret = at;
+		return 0;
+	}
 	for (size_t i = 0; i < t->n && len < sizeof(allowed); i++)
 		len += (size_t)snprintf(allowed + len, sizeof(allowed) - len, "%s%s", i ? ", " : "",
 					t->names[i]);

@@ -161,8 +161,8 @@ static int find_list(struct sutra_texts *t, struct sutra_err *err)
 	return 0;
 }
 
-int sutra_texts_read_ids(const char *body, size_t n, const struct sutra_ids_limits *limits,
-			 struct sutra_texts *ret, struct sutra_err *err)
+int sutra_texts_read(const char *body, size_t n, const struct sutra_ids_limits *limits,
+		     struct sutra_texts *ret, struct sutra_err *err)
 {
 	struct sutra_texts t = { 0 };
 	int rc = sutra_json_parse(body, n, &t.body, err);
@@ -183,11 +183,6 @@ int sutra_texts_read_ids(const char *body, size_t n, const struct sutra_ids_limi
 	else
 		*ret = t;
 	return rc;
-}
-
-int sutra_texts_read(const char *body, size_t n, struct sutra_texts *ret, struct sutra_err *err)
-{
-	return sutra_texts_read_ids(body, n, NULL, ret, err);
 }
 
 void sutra_texts_release(struct sutra_texts *t)

@@ -33,11 +33,10 @@ struct sutra_ids_limits {
 	size_t max_tokens;	/* of a list */
 };
 
-/* 0, or SUTRA_E_SYNTAX, SUTRA_E_INVALID naming field, type and limit. */
-int sutra_texts_read(const char *body, size_t n, struct sutra_texts *ret, struct sutra_err *err);
-/* The same, where lists of ids and typed texts may stand among the texts. */
-int sutra_texts_read_ids(const char *body, size_t n, const struct sutra_ids_limits *limits,
-			 struct sutra_texts *ret, struct sutra_err *err);
+/* Reads a body. With limits not NULL, lists of ids and typed texts may stand among the texts.
+ * SUTRA_E_SYNTAX, SUTRA_E_INVALID name field, type and limit. */
+int sutra_texts_read(const char *body, size_t n, const struct sutra_ids_limits *limits,
+		     struct sutra_texts *ret, struct sutra_err *err);
 void sutra_texts_release(struct sutra_texts *t);
 
 /* Whether v is a list of ids within the limits; SUTRA_E_INVALID names `field` and the fault. */

@@ -58,8 +58,6 @@ struct sutra_gemm_workspace {
 	int32_t zero[PANEL_ROWS];
 };
 
-bool sutra_precision_is_native(enum sutra_precision p) { return sutra_onednn_is_native(p); }
-
 static bool has_panels(void)
 {
 	return sutra_onednn_has_vnni() && !sutra_onednn_has_tiles() && sutra_vnni_is_there();
@@ -86,7 +84,7 @@ int sutra_gemm_plan_new(size_t k, size_t n, enum sutra_activation act,
 	p->n = n;
 	p->act = act;
 	p->precision = precision;
-	p->top = sutra_precision_is_native(SUTRA_INT8) ? 255 : 127;
+	p->top = sutra_onednn_is_native(SUTRA_INT8) ? 255 : 127;
 	if (precision != SUTRA_INT8 || !has_panels() || !sutra_vnni_fits(k))
 		rc = sutra_onednn_plan_new(k, n, act == SUTRA_ACT_GELU, precision, &p->onednn, err);
 	if (rc)

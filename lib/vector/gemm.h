@@ -25,9 +25,6 @@
 
 enum sutra_activation { SUTRA_ACT_NONE, SUTRA_ACT_GELU };	/* GELU: the erf form */
 
-/* Whether the processor has instructions of its own for such products. */
-bool sutra_precision_is_native(enum sutra_precision p);
-
 struct sutra_gemm_plan;
 struct sutra_gemm_weights;
 struct sutra_gemm_workspace;

@@ -1,6 +1,5 @@
 #include "vector/kernel.h"
 
-#include "vector/kernel_scalar.h"
 #include "vector/onednn.h"
 
 #define SIMD_LANES 4
@@ -49,7 +48,7 @@ const struct sutra_kernels *const *sutra_kernels_all(void)
 #ifdef __x86_64__
 		&set_avx512, &set_avx2,
 #endif
-		&set_generic, &sutra_kernels_scalar_set, NULL,
+		&set_generic, &sutra_kernels_scalar, NULL,
 	};
 	size_t first = 0;
 
@@ -66,8 +65,6 @@ const struct sutra_kernels *const *sutra_kernels_all(void)
 }
 
 const struct sutra_kernels *sutra_kernels_best(void) { return sutra_kernels_all()[0]; }
-
-const struct sutra_kernels *sutra_kernels_scalar(void) { return &sutra_kernels_scalar_set; }
 
 /* The size that the widest vectors need; vnni_attention.c uses the same block, and less of it. */
 size_t sutra_attention_scratch(size_t rows, size_t width)

@@ -52,8 +52,8 @@ struct sutra_kernels {
 			   size_t rows, size_t n, float *y, size_t to);
 };
 
+extern const struct sutra_kernels sutra_kernels_scalar;
 const struct sutra_kernels *sutra_kernels_best(void);
-const struct sutra_kernels *sutra_kernels_scalar(void);
 /* Every set that this processor can run and sutra_onednn_vector_bits allows, ending with NULL. */
 const struct sutra_kernels *const *sutra_kernels_all(void);
 

@@ -1,5 +1,5 @@
 /* The referee: each formula as it is written down, sums in double. */
-#include "vector/kernel_scalar.h"
+#include "vector/kernel.h"
 
 #include <math.h>
 #include <string.h>
@@ -137,5 +137,5 @@ static void dequantize(const struct sutra_dequantizer *d, const int32_t *s, size
 		}
 }
 
-const struct sutra_kernels sutra_kernels_scalar_set = { "scalar", add_norm, attention, rotate,
-							swiglu,	  to_bf16,  quantize,  dequantize };
+const struct sutra_kernels sutra_kernels_scalar = { "scalar", add_norm, attention, rotate,
+						    swiglu, to_bf16, quantize, dequantize };

@@ -48,7 +48,7 @@ static void norm(const struct bert *b, const char *weight, const char *bias, siz
 {
 	float *w = tensor(b, weight, layer), *v = tensor(b, bias, layer);
 
-	sutra_kernels_scalar()->add_norm(x, delta, NULL, w, v, rows, b->config.hidden, b->config.eps);
+	sutra_kernels_scalar.add_norm(x, delta, NULL, w, v, rows, b->config.hidden, b->config.eps);
 	sutra_free(w);
 	sutra_free(v);
 }
@@ -83,7 +83,7 @@ static void referee(const struct bert *b, const uint32_t *text, size_t rows, flo
 			for (size_t r = 0; r < rows; r++)
 				memcpy(qkv + r * 3 * h + p * h, one + r * h, h * sizeof(float));
 		}
-		sutra_kernels_scalar()->attention(qkv, rows, b->config.heads, h / b->config.heads,
+		sutra_kernels_scalar.attention(qkv, rows, b->config.heads, h / b->config.heads,
 						  scratch, one + rows * h);
 		DENSE("attention.output.dense", SUTRA_ACT_NONE, one + rows * h, h, h, one);
 		norm(b, L "attention.output.LayerNorm.weight", L "attention.output.LayerNorm.bias", i, x,

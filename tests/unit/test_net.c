@@ -528,7 +528,7 @@ static void ids_and_typed_texts_are_packed_and_unpacked(void **state)
 	struct sutra_buf packed, out;
 	struct sutra_err err;
 
-	assert_int_equal(sutra_texts_read_ids(body, strlen(body), &limits, &t, &err), 0);
+	assert_int_equal(sutra_texts_read(body, strlen(body), &limits, &t, &err), 0);
 	assert_int_equal(json_array_size(t.list), 3);
 	sutra_buf_init(&packed, 64);
 	sutra_buf_init(&out, 1024);
@@ -545,9 +545,9 @@ static void ids_and_typed_texts_are_packed_and_unpacked(void **state)
 	sutra_buf_release(&out);
 	sutra_texts_release(&t);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		assert_int_equal(sutra_texts_read_ids(bad[i], strlen(bad[i]), &limits, &t, &err),
+		assert_int_equal(sutra_texts_read(bad[i], strlen(bad[i]), &limits, &t, &err),
 				 SUTRA_E_INVALID);
-	assert_int_equal(sutra_texts_read(body, strlen(body), &t, &err), SUTRA_E_INVALID);
+	assert_int_equal(sutra_texts_read(body, strlen(body), NULL, &t, &err), SUTRA_E_INVALID);
 }
 
 int main(void)

@@ -16,6 +16,7 @@
 #include "base/file.h"
 #include "base/jsonio.h"
 #include "model/encoder/encoder.h"
+#include "vector/onednn.h"
 #include "vector/matryoshka.h"
 
 #define DATA "tests/data/nomic-tiny/"
@@ -182,7 +183,7 @@ static void a_text_does_not_know_its_batch(void **state)
 	for (int p = SUTRA_FP32; p < SUTRA_PRECISIONS; p++) {
 		struct nomic n;
 
-		if (!sutra_precision_is_native((enum sutra_precision)p))
+		if (!sutra_onednn_is_native((enum sutra_precision)p))
 			continue;
 		open_in((enum sutra_precision)p, 0, 0, &n);
 		run(&n, NULL, ids, lengths, n_cases, all);
@@ -214,7 +215,7 @@ static void two_thousand_tokens_are_one_text(void **state)
 	run(&n, NULL, text, sizes, 2, out);
 	run(&n, NULL, text + LONG, sizes + 1, 1, want);
 	assert_memory_equal(out + WIDTH, want, WIDTH * sizeof(float));
-	run(&n, sutra_kernels_scalar(), text, sizes, 2, want);
+	run(&n, &sutra_kernels_scalar, text, sizes, 2, want);
 	sutra_matryoshka(out, WIDTH, WIDTH, SUTRA_MRL_PLAIN, true, out);
 	sutra_matryoshka(want, WIDTH, WIDTH, SUTRA_MRL_PLAIN, true, want);
 	for (size_t i = 0; i < WIDTH; i++)

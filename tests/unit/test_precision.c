@@ -110,10 +110,10 @@ static void auto_takes_what_is_near_enough(void **state)
 	const struct sutra_precision_report *r = &m->precision;
 
 	assert_true(r->cosine_min >= SUTRA_PRECISION_FLOOR);
-	if (sutra_precision_is_native(SUTRA_INT8) &&
+	if (sutra_onednn_is_native(SUTRA_INT8) &&
 	    int8->precision.cosine_min >= SUTRA_PRECISION_FLOOR)
 		assert_int_equal(r->precision, SUTRA_INT8);
-	else if (!sutra_precision_is_native(SUTRA_BF16))
+	else if (!sutra_onednn_is_native(SUTRA_BF16))
 		assert_int_equal(r->precision, SUTRA_FP32);
 	assert_non_null(strstr(r->why, "int8"));
 	sutra_model_close(int8);
@@ -129,7 +129,7 @@ static void auto_refuses_what_is_too_far(void **state)
 	for (int i = 0; i < 2; i++) {	/* measured, then remembered */
 		assert_int_equal(sutra_model_open(dir, &o, &m, &err), 0);
 		assert_int_equal(m->precision.precision, SUTRA_FP32);
-		if (sutra_precision_is_native(SUTRA_INT8))
+		if (sutra_onednn_is_native(SUTRA_INT8))
 			assert_non_null(strstr(m->precision.why, "below 1.000"));
 		sutra_model_close(m);
 	}
@@ -142,7 +142,7 @@ static void bf16_needs_a_processor_for_it(void **state)
 	struct sutra_err err;
 	int rc = sutra_model_open(dir, &o, &m, &err);
 
-	if (sutra_precision_is_native(SUTRA_BF16)) {
+	if (sutra_onednn_is_native(SUTRA_BF16)) {
 		assert_int_equal(rc, 0);
 		assert_true(m->precision.cosine_min > 0.999);
 	} else {

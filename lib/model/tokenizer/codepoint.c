@@ -172,19 +172,10 @@ static const struct range {
 
 enum { N_RANGES = sizeof(ranges) / sizeof(ranges[0]) };
 
-static const uint8_t ascii[128] = {
-	[0x00 ... 0x08] = DROP,	 [0x09 ... 0x0A] = SPACE, [0x0B ... 0x0C] = DROP,
-	[0x0D] = SPACE,		 [0x0E ... 0x1F] = DROP,  [0x20] = SPACE,
-	[0x21 ... 0x2F] = PUNCT, [0x3A ... 0x40] = PUNCT, [0x5B ... 0x60] = PUNCT,
-	[0x7B ... 0x7E] = PUNCT, [0x7F] = DROP,
-};
-
 enum sutra_codepoint_class sutra_codepoint_class(uint32_t c)
 {
 	size_t low = 0, high = N_RANGES;
 
-	if (c < 128)
-		return ascii[c];
 	while (low < high) {
 		size_t mid = (low + high) / 2;
 

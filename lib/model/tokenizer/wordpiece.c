@@ -384,7 +384,7 @@ static void add_char(struct pass *p, uint32_t c, enum sutra_codepoint_class is)
 		n = sutra_codepoint_nfd(c, parts);
 		for (size_t i = 0; i < n; i++) {
 			if (parts[i] != c)
-				is = sutra_codepoint_class(parts[i]);
+				is = class_of(p->wp, parts[i]);
 			if (is != SUTRA_CP_MARK)
 				add_letter(p, parts[i], is);
 			else if (!sutra_codepoint_combining(parts[i]))
