@@ -65,7 +65,7 @@ static void take_sample(struct live *l)
 		monitor_log_take(&l->v, &log);
 }
 
-/* Shows what is due of the recording; the time between two samples is as it was, scaled by + and -. */
+/* Shows the samples of the recording that are due; + and - scale the time between two of them. */
 static void take_recorded(struct live *l)
 {
 	uint64_t now = sutra_clock_ns();
@@ -146,13 +146,13 @@ static bool take_keys(struct live *l)
 	return false;
 }
 
-static uint64_t patience(const struct live *l)
+static uint64_t wait_ns(const struct live *l)
 {
 	uint64_t now = sutra_clock_ns();
 
 	if (l->tape && l->next && !l->v.paused)
 		return l->next_at > now ? l->next_at - now : 0;
-	/* No sample in time: draw all the same, so that ages grow. */
+	/* Without a sample the screen is drawn after that, so that ages grow. */
 	return l->v.interval_ns + l->v.interval_ns / 2;
 }
 
@@ -162,7 +162,7 @@ static void loop(struct live *l)
 
 	draw(l);
 	while (!end && !l->rc && !sutra_tui_signal()) {
-		sutra_tui_wait(l->wake_fd, patience(l));
+		sutra_tui_wait(l->wake_fd, wait_ns(l));
 		end = take_keys(l);
 		take_news(l);
 		draw(l);
