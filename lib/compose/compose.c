@@ -17,8 +17,7 @@ enum { MAX_FILE = 256 << 10, MAX_SERVICES = 512 };
 static int read_name(struct reader *r, struct fy_node *n, void *object, const char *what)
 {
 	struct sutra_compose *c = object;
-
-	int rc = sutra_reader_string(r, n, what, &c->name);
+	int rc = sutra_reader_string(r, n, &c->name, what);
 
 	return rc ? rc : sutra_reader_name(r, c->name, what);
 }
@@ -26,7 +25,7 @@ static int read_name(struct reader *r, struct fy_node *n, void *object, const ch
 static int read_version(struct reader *r, struct fy_node *n, void *object, const char *what)
 {
 	char *text;
-	int rc = sutra_reader_string(r, n, what, &text);
+	int rc = sutra_reader_string(r, n, &text, what);
 
 	sutra_free(rc ? NULL : text);
 	return rc;
@@ -51,14 +50,13 @@ static int read_services(struct reader *r, struct fy_node *n, void *object, cons
 	return sutra_reader_pairs(r, n, what, read_one_service, object);
 }
 
-static int read_volume_size(struct reader *r, struct fy_node *n, void *object, const char *what)
-{
-	return sutra_reader_size(r, n, what, object);
-}
-
 static const struct reader_key volume_keys[] = {
-	{ "driver", sutra_reader_skip }, { "driver_opts", sutra_reader_skip }, { "labels", sutra_reader_skip },
-	{ "name", sutra_reader_name_skip }, { "external", sutra_reader_skip },    { "x-sutra-size", read_volume_size },
+	READER_SKIP("driver"),
+	READER_SKIP("driver_opts"),
+	READER_SKIP("labels"),
+	READER_OBJECT("name", sutra_reader_name_skip),
+	READER_SKIP("external"),
+	READER_OBJECT("x-sutra-size", sutra_reader_size),	/* the object is the volume's size */
 	{ 0 },
 };
 
@@ -75,7 +73,9 @@ static int read_one_volume(struct reader *r, const char *key, struct fy_node *va
 	if (sutra_strv_add(&c->volumes, key))
 		return sutra_reader_fail(r, "out of memory");
 	snprintf(what, sizeof(what), "volumes.%s", key);
-	return sutra_reader_name(r, key, "volumes") ? SUTRA_E_SETTING : sutra_reader_mapping(r, value, what, volume_keys, &sizes[c->volumes.n - 1]);
+	if (sutra_reader_name(r, key, "volumes"))
+		return SUTRA_E_SETTING;
+	return sutra_reader_mapping(r, value, what, volume_keys, &sizes[c->volumes.n - 1]);
 }
 
 static int read_volumes(struct reader *r, struct fy_node *n, void *object, const char *what)
@@ -95,9 +95,14 @@ static int read_declared(struct reader *r, struct fy_node *n, void *object, cons
 }
 
 static const struct reader_key top_keys[] = {
-	{ "version", read_version },  { "name", read_name },	      { "services", read_services },
-	{ "volumes", read_volumes },  { "networks", read_declared },  { "configs", read_declared },
-	{ "secrets", read_declared }, { 0 },
+	READER_OBJECT("version", read_version),
+	READER_OBJECT("name", read_name),
+	READER_OBJECT("services", read_services),
+	READER_OBJECT("volumes", read_volumes),
+	READER_OBJECT("networks", read_declared),
+	READER_OBJECT("configs", read_declared),
+	READER_OBJECT("secrets", read_declared),
+	{ 0 },
 };
 
 static int by_name(const void *a, const void *b)

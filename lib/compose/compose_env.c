@@ -1,4 +1,4 @@
-#include "compose/compose_env.h"
+#include "compose/compose_parts.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -27,7 +27,7 @@ static int env_pair(struct reader *r, const char *key, struct fy_node *n, void *
 	int rc;
 
 	snprintf(what, sizeof(what), "environment.%s", key);
-	rc = sutra_reader_is_null(n) ? 0 : sutra_reader_string(r, n, what, &value);
+	rc = sutra_reader_is_null(n) ? 0 : sutra_reader_string(r, n, &value, what);
 	rc = rc ? rc : set_env(r, env, key, value);
 	sutra_free(value);
 	return rc;
@@ -41,7 +41,7 @@ int sutra_service_environment(struct reader *r, struct fy_node *n, void *service
 
 	if (!n || !fy_node_is_sequence(n))
 		return sutra_reader_pairs(r, n, what, env_pair, env);
-	rc = sutra_reader_strings(r, n, what, false, &list);
+	rc = sutra_reader_strings(r, n, &list, what);
 	for (size_t i = 0; i < list.n && !rc; i++) {
 		char *eq = strchr(list.items[i], '=');
 
@@ -53,18 +53,10 @@ int sutra_service_environment(struct reader *r, struct fy_node *n, void *service
 	return rc;
 }
 
-static int file_path(struct reader *r, struct fy_node *n, void *file, const char *what)
-{
-	return sutra_reader_string(r, n, what, &((struct sutra_env_file *)file)->path);
-}
-
-static int file_required(struct reader *r, struct fy_node *n, void *file, const char *what)
-{
-	return sutra_reader_bool(r, n, what, &((struct sutra_env_file *)file)->required);
-}
-
 static const struct reader_key file_keys[] = {
-	{ "path", file_path }, { "required", file_required }, { 0 },
+	READER_FIELD("path", sutra_reader_string, sutra_env_file, path),
+	READER_FIELD("required", sutra_reader_bool, sutra_env_file, required),
+	{ 0 },
 };
 
 static int add_file(struct reader *r, struct fy_node *n, void *service, const char *what)
@@ -78,7 +70,8 @@ static int add_file(struct reader *r, struct fy_node *n, void *service, const ch
 	s->env_files = grown;
 	f = &grown[s->n_env_files++];
 	*f = (struct sutra_env_file){ .required = true };
-	rc = n && fy_node_is_mapping(n) ? sutra_reader_mapping(r, n, what, file_keys, f) : sutra_reader_string(r, n, what, &f->path);
+	rc = n && fy_node_is_mapping(n) ? sutra_reader_mapping(r, n, what, file_keys, f) :
+					  sutra_reader_string(r, n, &f->path, what);
 	f->line = r->line;
 	return rc || f->path ? rc : sutra_reader_fail(r, "%s wants a path", what);
 }

@@ -1,4 +1,4 @@
-#include "compose/compose_ports.h"
+#include "compose/compose_parts.h"
 
 #include <arpa/inet.h>
 #include <string.h>
@@ -35,39 +35,23 @@ static int parse_port(struct reader *r, const char *text, const char *what, stru
 	return p->protocol ? 0 : sutra_reader_fail(r, "out of memory");
 }
 
-static int port_number(struct reader *r, struct fy_node *n, void *object, const char *what)
+static int read_number(struct reader *r, struct fy_node *n, void *port, const char *what)
 {
 	int64_t v;
 	int rc = sutra_reader_int(r, n, what, 1, 65535, &v);
 
 	if (!rc)
-		*(int *)object = (int)v;
+		*(int *)port = (int)v;
 	return rc;
 }
 
-static int port_target(struct reader *r, struct fy_node *n, void *object, const char *what)
-{
-	return port_number(r, n, &((struct sutra_port *)object)->target, what);
-}
-
-static int port_published(struct reader *r, struct fy_node *n, void *object, const char *what)
-{
-	return port_number(r, n, &((struct sutra_port *)object)->published, what);
-}
-
-static int port_host_ip(struct reader *r, struct fy_node *n, void *object, const char *what)
-{
-	return sutra_reader_string(r, n, what, &((struct sutra_port *)object)->host_ip);
-}
-
-static int port_protocol(struct reader *r, struct fy_node *n, void *object, const char *what)
-{
-	return sutra_reader_string(r, n, what, &((struct sutra_port *)object)->protocol);
-}
-
 static const struct reader_key port_keys[] = {
-	{ "target", port_target },     { "published", port_published }, { "host_ip", port_host_ip },
-	{ "protocol", port_protocol }, { "mode", sutra_reader_skip },		{ 0 },
+	READER_FIELD("target", read_number, sutra_port, target),
+	READER_FIELD("published", read_number, sutra_port, published),
+	READER_FIELD("host_ip", sutra_reader_string, sutra_port, host_ip),
+	READER_FIELD("protocol", sutra_reader_string, sutra_port, protocol),
+	READER_SKIP("mode"),
+	{ 0 },
 };
 
 static int check_port(struct reader *r, const struct sutra_port *p, const char *what)
@@ -101,7 +85,7 @@ static int add_port(struct reader *r, struct fy_node *n, void *service, const ch
 		if (!rc && !p->protocol && !(p->protocol = sutra_strdup("tcp")))
 			rc = sutra_reader_fail(r, "out of memory");
 	} else {
-		rc = sutra_reader_string(r, n, what, &text);
+		rc = sutra_reader_string(r, n, &text, what);
 		if (rc)
 			return rc;
 		rc = parse_port(r, text, what, p);
@@ -110,16 +94,16 @@ static int add_port(struct reader *r, struct fy_node *n, void *service, const ch
 	return rc ? rc : check_port(r, p, what);
 }
 
-int sutra_ports_ports(struct reader *r, struct fy_node *n, void *service, const char *what)
+int sutra_service_ports(struct reader *r, struct fy_node *n, void *service, const char *what)
 {
 	return sutra_reader_list(r, n, what, add_port, service);
 }
 
-int sutra_ports_expose(struct reader *r, struct fy_node *n, void *service, const char *what)
+int sutra_service_expose(struct reader *r, struct fy_node *n, void *service, const char *what)
 {
 	struct sutra_service *s = service;
 	int64_t port;
-	int rc = sutra_reader_strings(r, n, what, false, &s->expose);
+	int rc = sutra_reader_strings(r, n, &s->expose, what);
 
 	for (size_t i = 0; i < s->expose.n && !rc; i++) {
 		char *slash = strchr(s->expose.items[i], '/');
@@ -132,7 +116,7 @@ int sutra_ports_expose(struct reader *r, struct fy_node *n, void *service, const
 	return rc;
 }
 
-void sutra_ports_release(struct sutra_service *s)
+void sutra_service_ports_release(struct sutra_service *s)
 {
 	for (size_t i = 0; i < s->n_ports; i++) {
 		sutra_free(s->ports[i].host_ip);

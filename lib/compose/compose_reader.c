@@ -9,7 +9,7 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 
-enum { MAX_NAME = 63 /* as a host may be called: a service is one */, MAX_BYTES = 16 << 20 };
+enum { MAX_NAME = 63, MAX_BYTES = 16 << 20 };	/* MAX_NAME: of a host name, which a service is */
 
 int sutra_reader_fail(struct reader *r, const char *fmt, ...)
 {
@@ -53,13 +53,13 @@ static const char *kind(struct fy_node *n)
 					 "a value";
 }
 
-int sutra_reader_string(struct reader *r, struct fy_node *n, const char *what, char **ret)
+int sutra_reader_string(struct reader *r, struct fy_node *n, void *ret, const char *what)
 {
 	struct sutra_err why;
 	struct sutra_buf b;
 	size_t len;
 	const char *text;
-	char *raw;
+	char *raw, *copy;
 	int rc;
 
 	if (sutra_reader_is_null(n) || !fy_node_is_scalar(n))
@@ -81,75 +81,68 @@ int sutra_reader_string(struct reader *r, struct fy_node *n, const char *what, c
 		sutra_buf_release(&b);
 		return sutra_reader_fail(r, "%s: the values of the file are larger than 16 MiB together", what);
 	}
-	*ret = sutra_buf_take(&b, NULL);
-	return *ret ? 0 : sutra_reader_fail(r, "%s: out of memory", what);
+	*(char **)ret = copy = sutra_buf_take(&b, NULL);
+	return copy ? 0 : sutra_reader_fail(r, "%s: out of memory", what);
 }
 
-int sutra_reader_bool(struct reader *r, struct fy_node *n, const char *what, bool *ret)
+/* A text that parse reads into ret; 0 or an error that says what is wanted. */
+static int read_parsed(struct reader *r, struct fy_node *n, void *ret, const char *what,
+		       int (*parse)(const char *text, void *ret), const char *wanted)
 {
 	char *text;
-	int rc = sutra_reader_string(r, n, what, &text);
+	int rc = sutra_reader_string(r, n, &text, what);
 
 	if (rc)
 		return rc;
-	if (sutra_str_bool(text, ret))
-		rc = sutra_reader_fail(r, "%s is \"%s\"; true or false is wanted", what, text);
+	if (parse(text, ret))
+		rc = sutra_reader_fail(r, "%s is \"%s\"; %s is wanted", what, text, wanted);
 	sutra_free(text);
 	return rc;
+}
+
+static int parse_bool(const char *text, void *ret) { return sutra_str_bool(text, ret); }
+static int parse_size(const char *text, void *ret) { return sutra_str_size(text, ret); }
+static int parse_double(const char *text, void *ret) { return sutra_str_double(text, 0, 4096, ret); }
+
+static int parse_duration(const char *text, void *ret)
+{
+	if (strcmp(text, "0s") && strcmp(text, "0"))
+		return strcmp(text, "none") ? sutra_str_duration(text, ret) : SUTRA_E_INVALID;
+	*(uint64_t *)ret = 0;
+	return 0;
+}
+
+int sutra_reader_bool(struct reader *r, struct fy_node *n, void *ret, const char *what)
+{
+	return read_parsed(r, n, ret, what, parse_bool, "true or false");
+}
+
+int sutra_reader_duration(struct reader *r, struct fy_node *n, void *ret_ns, const char *what)
+{
+	return read_parsed(r, n, ret_ns, what, parse_duration, "a time such as 1m30s");
+}
+
+int sutra_reader_size(struct reader *r, struct fy_node *n, void *ret_bytes, const char *what)
+{
+	return read_parsed(r, n, ret_bytes, what, parse_size, "a size such as 512M");
+}
+
+int sutra_reader_double(struct reader *r, struct fy_node *n, void *ret, const char *what)
+{
+	return read_parsed(r, n, ret, what, parse_double, "a number such as 0.5");
 }
 
 int sutra_reader_int(struct reader *r, struct fy_node *n, const char *what, int64_t min, int64_t max,
 		     int64_t *ret)
 {
 	char *text;
-	int rc = sutra_reader_string(r, n, what, &text);
+	int rc = sutra_reader_string(r, n, &text, what);
 
 	if (rc)
 		return rc;
 	if (sutra_str_int(text, min, max, ret))
 		rc = sutra_reader_fail(r, "%s is \"%s\"; a whole number from %lld to %lld is wanted", what, text,
 				       (long long)min, (long long)max);
-	sutra_free(text);
-	return rc;
-}
-
-int sutra_reader_duration(struct reader *r, struct fy_node *n, const char *what, uint64_t *ret_ns)
-{
-	char *text;
-	int rc = sutra_reader_string(r, n, what, &text);
-
-	if (rc)
-		return rc;
-	if (!strcmp(text, "0s") || !strcmp(text, "0"))
-		*ret_ns = 0;
-	else if (!strcmp(text, "none") || sutra_str_duration(text, ret_ns))
-		rc = sutra_reader_fail(r, "%s is \"%s\"; a time such as 1m30s is wanted", what, text);
-	sutra_free(text);
-	return rc;
-}
-
-int sutra_reader_size(struct reader *r, struct fy_node *n, const char *what, uint64_t *ret_bytes)
-{
-	char *text;
-	int rc = sutra_reader_string(r, n, what, &text);
-
-	if (rc)
-		return rc;
-	if (sutra_str_size(text, ret_bytes))
-		rc = sutra_reader_fail(r, "%s is \"%s\"; a size such as 512M is wanted", what, text);
-	sutra_free(text);
-	return rc;
-}
-
-int sutra_reader_double(struct reader *r, struct fy_node *n, const char *what, double *ret)
-{
-	char *text;
-	int rc = sutra_reader_string(r, n, what, &text);
-
-	if (rc)
-		return rc;
-	if (sutra_str_double(text, 0, 4096, ret))
-		rc = sutra_reader_fail(r, "%s is \"%s\"; a number such as 0.5 is wanted", what, text);
 	sutra_free(text);
 	return rc;
 }
@@ -187,32 +180,36 @@ static int split_words(struct reader *r, const char *s, const char *what, struct
 	return rc == SUTRA_E_NOMEM ? sutra_reader_fail(r, "%s: out of memory", what) : rc;
 }
 
-int sutra_reader_strings(struct reader *r, struct fy_node *n, const char *what, bool as_words,
-			 struct sutra_strv *ret)
+static int add_string(struct reader *r, struct fy_node *n, void *list, const char *what)
 {
-	struct fy_node *item;
-	void *at = NULL;
 	char *text;
-	int rc = 0;
+	int rc = sutra_reader_string(r, n, &text, what);
 
-	if (sutra_reader_is_null(n))
-		return 0;
-	if (!fy_node_is_sequence(n)) {
-		rc = sutra_reader_string(r, n, what, &text);
-		if (rc)
-			return rc;
-		rc = as_words ? split_words(r, text, what, ret) : sutra_strv_add(ret, text);
-		sutra_free(text);
-		return rc == SUTRA_E_NOMEM ? sutra_reader_fail(r, "%s: out of memory", what) : rc;
-	}
-	while (!rc && (item = fy_node_sequence_iterate(n, &at))) {
-		rc = sutra_reader_string(r, item, what, &text);
-		if (rc)
-			return rc;
-		if (sutra_strv_add(ret, text))
-			rc = sutra_reader_fail(r, "%s: out of memory", what);
-		sutra_free(text);
-	}
+	if (rc)
+		return rc;
+	if (sutra_strv_add(list, text))
+		rc = sutra_reader_fail(r, "%s: out of memory", what);
+	sutra_free(text);
+	return rc;
+}
+
+int sutra_reader_strings(struct reader *r, struct fy_node *n, void *ret, const char *what)
+{
+	return sutra_reader_items(r, n, what, add_string, ret);
+}
+
+int sutra_reader_words(struct reader *r, struct fy_node *n, void *ret, const char *what)
+{
+	char *text;
+	int rc;
+
+	if (sutra_reader_is_null(n) || fy_node_is_sequence(n))
+		return sutra_reader_strings(r, n, ret, what);
+	rc = sutra_reader_string(r, n, &text, what);
+	if (rc)
+		return rc;
+	rc = split_words(r, text, what, ret);
+	sutra_free(text);
 	return rc;
 }
 
@@ -226,10 +223,10 @@ int sutra_reader_name(struct reader *r, const char *text, const char *what)
 	return sutra_hint(r->err, "a name is up to %d letters, digits, _ . -, and begins with a letter or digit", MAX_NAME);
 }
 
-int sutra_reader_name_skip(struct reader *r, struct fy_node *value, void *object, const char *what)
+int sutra_reader_name_skip(struct reader *r, struct fy_node *n, void *object, const char *what)
 {
 	char *text;
-	int rc = sutra_reader_string(r, value, what, &text);
+	int rc = sutra_reader_string(r, n, &text, what);
 
 	if (rc)
 		return rc;
@@ -238,16 +235,14 @@ int sutra_reader_name_skip(struct reader *r, struct fy_node *value, void *object
 	return rc;
 }
 
-int sutra_reader_list(struct reader *r, struct fy_node *n, const char *what,
-		      int (*each)(struct reader *r, struct fy_node *item, void *object, const char *what), void *object)
+int sutra_reader_list(struct reader *r, struct fy_node *n, const char *what, reader_read *each, void *object)
 {
 	if (!sutra_reader_is_null(n) && !fy_node_is_sequence(n))
 		return sutra_reader_fail(r, "%s must be a list, not %s", what, kind(n));
 	return sutra_reader_items(r, n, what, each, object);
 }
 
-int sutra_reader_items(struct reader *r, struct fy_node *n, const char *what,
-		       int (*each)(struct reader *r, struct fy_node *item, void *object, const char *what), void *object)
+int sutra_reader_items(struct reader *r, struct fy_node *n, const char *what, reader_read *each, void *object)
 {
 	struct fy_node *item;
 	void *at = NULL;
@@ -319,6 +314,7 @@ static int by_row(struct reader *r, const char *key, struct fy_node *value, void
 {
 	const struct table *t = object;
 	char what[512];
+	void *field;
 
 	for (const struct reader_key *k = t->rows; k->key; k++) {
 		if (strcmp(k->key, key))
@@ -328,7 +324,10 @@ static int by_row(struct reader *r, const char *key, struct fy_node *value, void
 			sutra_reader_fail(r, "%s has no value", what);
 			return sutra_hint(r->err, "remove the key, or write what it is");
 		}
-		return k->read(r, value, t->object, what);
+		field = (char *)t->object + k->offset;
+		if (k->rows)
+			return sutra_reader_mapping(r, value, what, k->rows, field);
+		return k->read ? k->read(r, value, field, what) : 0;
 	}
 	return sutra_str_starts(key, "x-") && !sutra_str_starts(key, "x-sutra-") ? 0 : unknown_key(r, t, key);
 }
@@ -340,5 +339,3 @@ int sutra_reader_mapping(struct reader *r, struct fy_node *n, const char *what,
 
 	return sutra_reader_pairs(r, n, what, by_row, &t);
 }
-
-int sutra_reader_skip(struct reader *r, struct fy_node *value, void *object, const char *what) { return 0; }

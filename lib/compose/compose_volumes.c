@@ -1,4 +1,4 @@
-#include "compose/compose_volumes.h"
+#include "compose/compose_parts.h"
 
 #include <string.h>
 
@@ -11,31 +11,17 @@ struct mount {	/* one entry, in either form */
 	struct sutra_strv *tmpfs;
 };
 
-static int mount_type(struct reader *r, struct fy_node *n, void *mount, const char *what)
-{
-	return sutra_reader_string(r, n, what, &((struct mount *)mount)->type);
-}
-
-static int mount_source(struct reader *r, struct fy_node *n, void *mount, const char *what)
-{
-	return sutra_reader_string(r, n, what, &((struct mount *)mount)->v.source);
-}
-
-static int mount_target(struct reader *r, struct fy_node *n, void *mount, const char *what)
-{
-	return sutra_reader_string(r, n, what, &((struct mount *)mount)->v.target);
-}
-
-static int mount_read_only(struct reader *r, struct fy_node *n, void *mount, const char *what)
-{
-	return sutra_reader_bool(r, n, what, &((struct mount *)mount)->v.read_only);
-}
-
-/* What stands in bind, volume and tmpfs is an engine's own. */
+/* The keys bind, volume and tmpfs hold options of the engine. */
 static const struct reader_key mount_keys[] = {
-	{ "type", mount_type },		  { "source", mount_source }, { "target", mount_target },
-	{ "read_only", mount_read_only }, { "bind", sutra_reader_skip },    { "volume", sutra_reader_skip },
-	{ "tmpfs", sutra_reader_skip },	  { "consistency", sutra_reader_skip }, { 0 },
+	READER_FIELD("type", sutra_reader_string, mount, type),
+	READER_FIELD("source", sutra_reader_string, mount, v.source),
+	READER_FIELD("target", sutra_reader_string, mount, v.target),
+	READER_FIELD("read_only", sutra_reader_bool, mount, v.read_only),
+	READER_SKIP("bind"),
+	READER_SKIP("volume"),
+	READER_SKIP("tmpfs"),
+	READER_SKIP("consistency"),
+	{ 0 },
 };
 
 static int long_form(struct reader *r, struct fy_node *n, struct mount *m, const char *what)
@@ -81,7 +67,7 @@ static bool read_options(const char *text, bool *ret_read_only)
 static int short_form(struct reader *r, struct fy_node *n, struct mount *m, const char *what)
 {
 	char *text, *colon, *options;
-	int rc = sutra_reader_string(r, n, what, &text);
+	int rc = sutra_reader_string(r, n, &text, what);
 
 	if (rc)
 		return rc;
@@ -143,12 +129,12 @@ static int add_volume(struct reader *r, struct fy_node *n, void *service, const 
 	return rc;
 }
 
-int sutra_volumes_volumes(struct reader *r, struct fy_node *n, void *service, const char *what)
+int sutra_service_volumes(struct reader *r, struct fy_node *n, void *service, const char *what)
 {
 	return sutra_reader_list(r, n, what, add_volume, service);
 }
 
-void sutra_volumes_release(struct sutra_service *s)
+void sutra_service_volumes_release(struct sutra_service *s)
 {
 	for (size_t i = 0; i < s->n_volumes; i++) {
 		sutra_free(s->volumes[i].source);
