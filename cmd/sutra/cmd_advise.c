@@ -35,8 +35,6 @@ static const struct sutra_option rows[] = {
 	{ 0 },
 };
 
-static const struct sutra_option *options(void) { return rows; }
-
 static int read_number(const char *name, const char *text, double min, double *ret)
 {
 	if (text && sutra_str_double(text, min, 1e12, ret))
@@ -271,8 +269,6 @@ static int run(int n, char **argv)
 	json_t *steps, *doc;
 	int code;
 
-	if (n)
-		return command_usage("advise takes no operand, got \"%s\"", argv[1]);
 	code = read_input(&in);
 	if (code)
 		return code;
@@ -299,7 +295,7 @@ const struct command cmd_advise = {
 	.examples = "sutra advise --users 3000\tas the reference's framework says\n"
 		    "sutra advise --users 3000 --dimension 256 --budget 500\twhat does the budget buy?\n"
 		    "sutra advise --rate 200 --measure\twith what the deployed stack can do\n",
-	.options = options,
+	.options = rows,
 	.formats = "table|json",
 	.run = run,
 };

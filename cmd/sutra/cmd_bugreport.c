@@ -39,16 +39,13 @@ static const struct sutra_option rows[] = {
 	{ 0 },
 };
 
-static const struct sutra_option *options(void) { return rows; }
-
 extern char **environ;
 
 struct bug {
 	struct sutra_buf out;
 	struct sutra_mask *mask;
-	struct sutra_config *config;	/* NULL: the settings are wrong, and config_err says how */
+	struct stack stack;		/* config NULL: the settings are wrong, and config_err says how */
 	struct sutra_err config_err;
-	char *data_dir, *state_dir;
 	struct sutra_record *record;	/* NULL: none that can be read */
 	struct sutra_deployment *d;
 	struct sutra_err deployment_err;
@@ -127,7 +124,7 @@ static void document_secrets(struct sutra_mask *m, const json_t *o)
 
 static void collect_secrets(struct bug *g)
 {
-	char *dotenv = xasprintf("%s/compose/.env", g->data_dir ? g->data_dir : "");
+	char *dotenv = xasprintf("%s/compose/.env", g->stack.data_dir ? g->stack.data_dir : "");
 	struct sutra_credentials c;
 	struct sutra_env env = { 0 };
 
@@ -137,7 +134,7 @@ static void collect_secrets(struct bug *g)
 		name_value(g->mask, env.items[i].key, env.items[i].value);
 	sutra_env_release(&env);
 	sutra_free(dotenv);
-	if (g->state_dir && !sutra_credentials_read(g->state_dir, &c, NULL)) {
+	if (g->stack.state_dir && !sutra_credentials_read(g->stack.state_dir, &c, NULL)) {
 		sutra_mask_secret(g->mask, c.password);
 		sutra_mask_login(g->mask, c.user, c.password);
 		sutra_credentials_release(&c);
@@ -198,18 +195,18 @@ static void add_versions(struct bug *g, struct sutra_buf *b)
 
 static void add_settings(struct bug *g, struct sutra_buf *b)
 {
-	if (!g->config)
+	if (!g->stack.config)
 		sutra_buf_addf(b, "they cannot be used: %s\n", g->config_err.message);
 	SUTRA_EACH_SETTING (s, SUTRA_OF_OPERATOR) {
-		if (!g->config)
+		if (!g->stack.config)
 			break;
-		const char *value = sutra_config_get(g->config, s->name);
+		const char *value = sutra_config_get(g->stack.config, s->name);
 
 		if (!value)
 			sutra_buf_addf(b, "%-24s unset\n", s->name);
 		else
 			sutra_buf_addf(b, "%-24s %-12s %s\n", s->name,
-				       sutra_source_name(sutra_config_winner(g->config, s->name)),
+				       sutra_source_name(sutra_config_winner(g->stack.config, s->name)),
 				       sutra_config_is_secret(s->name) ? SUTRA_MASKED : value);
 	}
 	section(g, "settings", b);
@@ -241,7 +238,7 @@ static void last_lines(struct sutra_buf *b, const char *text, size_t n, int64_t 
 
 static void add_file_tail(struct bug *g, struct sutra_buf *b, const char *name, int64_t many)
 {
-	char *path = xasprintf("%s/%s", g->state_dir ? g->state_dir : "", name), *text;
+	char *path = xasprintf("%s/%s", g->stack.state_dir ? g->stack.state_dir : "", name), *text;
 	size_t n;
 
 	if (!sutra_file_read(path, MAX_SECTION, &text, &n, NULL)) {
@@ -257,14 +254,14 @@ static void add_runs(struct bug *g, struct sutra_buf *b)
 {
 	struct sutra_generation gen;
 	int *numbers = NULL;
-	size_t n = g->state_dir ? sutra_generation_list(g->state_dir, &numbers) : 0;
+	size_t n = g->stack.state_dir ? sutra_generation_list(g->stack.state_dir, &numbers) : 0;
 
 	add_file_tail(g, b, "audit.log", AUDIT_LINES);
 	section(g, "last runs", b);
 	for (size_t i = 0; i < n && i < RUNS; i++) {
 		char title[48];
 
-		if (sutra_generation_open(g->state_dir, numbers[i], &gen, NULL))
+		if (sutra_generation_open(g->stack.state_dir, numbers[i], &gen, NULL))
 			continue;
 		document_secrets(g->mask, gen.doc);
 		sutra_json_add(b, gen.doc, 1);
@@ -366,12 +363,11 @@ static void open_bug(struct bug *g)
 
 	sutra_buf_init(&g->out, MAX_REPORT);
 	g->mask = sutra_mask_new();
-	if (stack_open(&g->config, &g->data_dir, &g->state_dir, false, &g->config_err))
-		g->config = NULL;
-	if (!g->state_dir)
-		g->state_dir = sutra_state_dir();
-	sutra_record_load(g->state_dir, &g->record, &g->deployment_err);
-	if (sutra_deployment_load(g->state_dir, &g->d, &err)) {
+	stack_open(&g->stack, false, &g->config_err);
+	if (!g->stack.state_dir)
+		g->stack.state_dir = sutra_state_dir();
+	sutra_record_load(g->stack.state_dir, &g->record, &g->deployment_err);
+	if (sutra_deployment_load(g->stack.state_dir, &g->d, &err)) {
 		g->d = NULL;
 		g->deployment_err = err;
 	}
@@ -381,11 +377,9 @@ static void close_bug(struct bug *g)
 {
 	sutra_buf_release(&g->out);
 	sutra_mask_free(g->mask);
-	sutra_config_free(g->config);
 	sutra_deployment_free(g->d);
 	sutra_record_free(g->record);
-	sutra_free(g->data_dir);
-	sutra_free(g->state_dir);
+	stack_release(&g->stack);
 }
 
 static int run(int n, char **argv)
@@ -420,7 +414,8 @@ const struct command cmd_bugreport = {
 	.synopsis = "[-n LINES] [FILE]",
 	.examples = "sutra bugreport report.txt\tone text to attach\n"
 		    "sutra bugreport | less\tlook at it\n",
-	.options = options,
+	.options = rows,
 	.formats = "table",
+	.operands = true,
 	.run = run,
 };

@@ -15,21 +15,16 @@ static const struct sutra_option rows[] = {
 	{ 0 },
 };
 
-static const struct sutra_option *options(void) { return rows; }
-
-/* The model must be there before minutes are spent. */
+/* Finds the model before the builds take minutes. */
 static int find_model(char **ret, struct sutra_err *err)
 {
-	struct sutra_config *config;
-	char *data_dir, *state_dir;
-	int rc = stack_open(&config, &data_dir, &state_dir, false, err);
+	struct stack s;
+	int rc = stack_open(&s, false, err);
 
-	if (rc)
-		return rc;
-	rc = sutra_model_find(sutra_config_get(config, "MODEL_PATH"), sutra_config_get(config, "SUTRA_MODEL"), ret, err);
-	sutra_free(data_dir);
-	sutra_free(state_dir);
-	sutra_config_free(config);
+	if (!rc)
+		rc = sutra_model_find(sutra_config_get(s.config, "MODEL_PATH"), sutra_config_get(s.config, "SUTRA_MODEL"),
+				      ret, err);
+	stack_release(&s);
 	return rc;
 }
 
@@ -39,8 +34,6 @@ static int run(int n, char **argv)
 	struct sutra_err err;
 	int rc;
 
-	if (n)
-		return command_usage("build takes no operand, got \"%s\"", argv[1]);
 	rc = data_dir ? 0 : sutra_fail(&err, SUTRA_E_SETTING, "the folder with compose/ is not found");
 	if (!rc && with_model)
 		rc = find_model(&model, &err);
@@ -58,7 +51,7 @@ const struct command cmd_build = {
 	.synopsis = "[--model]",
 	.examples = "sutra build\tevery image, from this source tree\n"
 		    "sutra build --model\tand sutra/ml-base-NAME, which needs no volume\n",
-	.options = options,
+	.options = rows,
 	.formats = "table",
 	.run = run,
 };

@@ -22,8 +22,6 @@ static const struct sutra_option rows[] = {
 	{ 0 },
 };
 
-static const struct sutra_option *options(void) { return rows; }
-
 /* Of every gateway, also behind one that fails: the first failure is told. L2 is one for all. */
 static int clear(const struct sutra_strv *bases, struct sutra_err *err)
 {
@@ -201,7 +199,8 @@ const struct command cmd_cache = {
 	.examples = "sutra cache clear\tboth levels\n"
 		    "sutra cache warm texts.txt\tone text a line\n"
 		    "sutra cache invalidate \"an old text\"\tone entry, both levels\n",
-	.options = options,
+	.options = rows,
 	.formats = "table|json",
+	.operands = true,
 	.run = run,
 };

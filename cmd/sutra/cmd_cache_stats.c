@@ -22,8 +22,6 @@ static const struct sutra_option rows[] = {
 	{ 0 },
 };
 
-static const struct sutra_option *options(void) { return rows; }
-
 static void cell_rate(struct sutra_table *t, double rate, bool known)
 {
 	if (known && rate >= 0)
@@ -145,8 +143,6 @@ static int run(int n, char **argv)
 	struct sutra_err err;
 	int rc, sig;
 
-	if (n)
-		return command_usage("cache-stats takes no operand, got \"%s\"", argv[1]);
 	if (watch_ns && (rc = command_formats("table")))
 		return rc;
 	sutra_term_init(&term, stdout, common.color);
@@ -169,7 +165,7 @@ const struct command cmd_cache_stats = {
 	.examples = "sutra cache-stats\tof the deployed gateway\n"
 		    "sutra cache-stats --watch\tagain every 2 s, in place\n"
 		    "sutra cache-stats --json\tthe gateway's document, with its history\n",
-	.options = options,
+	.options = rows,
 	.formats = "table|json",
 	.run = run,
 };

@@ -99,5 +99,6 @@ const struct command cmd_completion = {
 		    "sutra completion zsh >~/.zfunc/_sutra\ta folder of $fpath\n"
 		    "sutra completion fish | source\tin ~/.config/fish/config.fish\n",
 	.formats = "table",
+	.operands = true,
 	.run = run,
 };

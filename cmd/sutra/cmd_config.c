@@ -19,8 +19,6 @@ static const struct sutra_option rows[] = {
 	{ 0 },
 };
 
-static const struct sutra_option *options(void) { return rows; }
-
 static const char *shown(const char *key, const char *value)
 {
 	return !value ? "-" : sutra_config_is_secret(key) ? "********" : value;
@@ -150,25 +148,20 @@ static int print_one(struct sutra_config *c, const char *key)
 
 static int run(int n, char **argv)
 {
-	struct sutra_config *c;
-	char *data_dir, *state_dir;
+	struct stack s;
 	struct sutra_err err;
 	int code = EXIT_YES;
 
-	if (n)
-		return command_usage("config takes no operand, got \"%s\"", argv[1]);
 	habits_environment();
-	if (stack_open(&c, &data_dir, &state_dir, false, &err))
+	if (stack_open(&s, false, &err))
 		code = command_fail(&err);
 	else if (explain)
-		code = print_one(c, explain);
+		code = print_one(s.config, explain);
 	else if (common.json)
-		print_all_json(c);
+		print_all_json(s.config);
 	else
-		print_all(c);
-	sutra_config_free(c);
-	sutra_free(data_dir);
-	sutra_free(state_dir);
+		print_all(s.config);
+	stack_release(&s);
 	return code;
 }
 
@@ -179,7 +172,7 @@ const struct command cmd_config = {
 	.examples =
 		"sutra config\tall settings\n"
 		"sutra config --explain MATRYOSHKA_DIM\tevery source of one, the winner marked\n",
-	.options = options,
+	.options = rows,
 	.formats = "table|json",
 	.run = run,
 };

@@ -42,8 +42,6 @@ static const struct sutra_option rows[] = {
 	{ 0 },
 };
 
-static const struct sutra_option *options(void) { return rows; }
-
 /* --runtime or SUTRA_RUNTIME; auto: what is deployed already, else an engine if one answers. */
 static int choose_runtime(struct sutra_config *config, const char *state_dir, const struct sutra_runtime **ret,
 			  struct sutra_err *err)
@@ -279,32 +277,27 @@ static int settle(struct sutra_config **config, const char *state_dir, const jso
 static int run(int n, char **argv)
 {
 	const struct sutra_runtime *rt = NULL;
-	struct sutra_config *config = NULL;
-	char *data_dir, *state_dir;
+	struct stack s;
 	json_t *then = NULL;
 	struct sutra_err err;
 	int rc, code, lock = -1;
 
-	if (n)
-		return command_usage("deploy takes no operand, got \"%s\"", argv[1]);
 	plan_only = plan_only || dry_run;
 	habits_environment();
 	command_catch_signals();
 	modelbar_stop_on(&command_stopped);
-	rc = stack_open(&config, &data_dir, &state_dir, !plan_only, &err);
-	rc = rc || !insecure ? rc : sutra_config_set(config, "SUTRA_INSECURE", "true", SUTRA_FROM_FLAG, &err);
+	rc = stack_open(&s, !plan_only, &err);
+	rc = rc || !insecure ? rc : sutra_config_set(s.config, "SUTRA_INSECURE", "true", SUTRA_FROM_FLAG, &err);
 	rc = rc || !from ? rc : read_plan(&then, &err);
-	rc = rc ? rc : settle(&config, state_dir, then, &rt, &err);
+	rc = rc ? rc : settle(&s.config, s.state_dir, then, &rt, &err);
 	if (!rc && !plan_only)
-		rc = sutra_lock_take(state_dir, "deploy", lock_wait_ns, &command_stopped, &lock, &err);
-	rc = rc ? rc : deploying_credentials(config, state_dir, plan_only || then, &err);
-	code = rc ? command_fail(&err) : deploy_locked(rt, config, data_dir, state_dir, then, &err);
+		rc = sutra_lock_take(s.state_dir, "deploy", lock_wait_ns, &command_stopped, &lock, &err);
+	rc = rc ? rc : deploying_credentials(s.config, s.state_dir, plan_only || then, &err);
+	code = rc ? command_fail(&err) : deploy_locked(rt, s.config, s.data_dir, s.state_dir, then, &err);
 	if (lock >= 0)
-		sutra_lock_release(state_dir, lock);
+		sutra_lock_release(s.state_dir, lock);
 	json_decref(then);
-	sutra_config_free(config);
-	sutra_free(data_dir);
-	sutra_free(state_dir);
+	stack_release(&s);
 	return code;
 }
 
@@ -317,7 +310,7 @@ const struct command cmd_deploy = {
 		    "MATRYOSHKA_DIM=128 sutra deploy\tchange a setting, one replica at a time\n"
 		    "sutra deploy --plan\tonly show what would change\n"
 		    "SUTRA_EDITION=simple sutra deploy --prune\tanother edition; what it lacks is stopped\n",
-	.options = options,
+	.options = rows,
 	.formats = "table|json",
 	.run = run,
 };

@@ -27,8 +27,6 @@ static const struct sutra_option rows[] = {
 	{ 0 },
 };
 
-static const struct sutra_option *options(void) { return rows; }
-
 /* Removing data asks for the project's name, typed or given. */
 static int may_remove(void)
 {
@@ -91,8 +89,6 @@ static int run(int n, char **argv)
 	size_t ended = 0;
 	int code = may_remove(), killed = 0, lock = -1, rc = 0;
 
-	if (n)
-		code = command_usage("down takes no operand, got \"%s\"", argv[1]);
 	if (!code && !sutra_is_dir(state_dir)) {	/* what it described may still run */
 		rc = end_all(state_dir, &ended, &killed, &err);
 	} else if (!code) {
@@ -116,7 +112,7 @@ const struct command cmd_down = {
 	.synopsis = "[--volumes [--confirm NAME]] [--lock-wait TIME]",
 	.examples = "sutra down\tend every service\n"
 		    "sutra down --volumes --confirm=sutra\tand remove the stored data\n",
-	.options = options,
+	.options = rows,
 	.formats = "table|json",
 	.run = run,
 };

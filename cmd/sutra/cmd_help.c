@@ -34,5 +34,6 @@ const struct command cmd_help = {
 	.synopsis = "[COMMAND]",
 	.examples = "sutra help deploy\tshow the options of deploy\n",
 	.formats = "table",
+	.operands = true,
 	.run = run,
 };

@@ -48,8 +48,6 @@ static const struct sutra_option rows[] = {
 	{ 0 },
 };
 
-static const struct sutra_option *options(void) { return rows; }
-
 struct levels {
 	int64_t l1, l2, computed;
 };
@@ -407,8 +405,6 @@ static int run(int n, char **argv)
 	int64_t started_us;
 	int code;
 
-	if (n)
-		return command_usage("load takes no operand, got \"%s\"", argv[1]);
 	code = check_options(&c);
 	if (code)
 		return code;
@@ -441,7 +437,7 @@ const struct command cmd_load = {
 		    "sutra load --connections 20 --duration 10s\tas fast as 20 callers get answers\n"
 		    "sutra load --json >before.json\tkeep a run\n"
 		    "sutra load --against before.json\tcompare with it\n",
-	.options = options,
+	.options = rows,
 	.formats = "table|json",
 	.run = run,
 };

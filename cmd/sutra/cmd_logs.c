@@ -27,8 +27,6 @@ static const struct sutra_option rows[] = {
 	{ 0 },
 };
 
-static const struct sutra_option *options(void) { return rows; }
-
 struct source {
 	const struct sutra_deployed *service;
 	char *path;
@@ -351,7 +349,8 @@ const struct command cmd_logs = {
 	.synopsis = "[-f] [-n N] [-o FORMAT] [SERVICE ...]",
 	.examples = "sutra logs -f\tall services, and go on\n"
 		    "sutra logs -n 100 ml-base-1\tthe last 100 lines of one\n",
-	.options = options,
+	.options = rows,
 	.formats = "table|json",
+	.operands = true,
 	.run = run,
 };

@@ -30,8 +30,6 @@ static const struct sutra_option rows[] = {
 	{ 0 },
 };
 
-static const struct sutra_option *options(void) { return rows; }
-
 typedef int make_manifest(const struct sutra_manifest *m, struct sutra_buf *out, struct sutra_err *err);
 
 static const struct target {
@@ -125,8 +123,8 @@ static int run(int n, char **argv)
 	make_manifest *make = n == 1 ? target_named(argv[1]) : NULL;
 	struct sutra_manifest m = { .registry = registry, .cluster_domain = cluster_domain, .model_claim = model_claim,
 				    .model_image = model_image, .metrics = metrics };
-	char *data_dir, *state_dir, *path = NULL;
-	struct sutra_config *config;
+	struct stack s;
+	char *path = NULL;
 	struct sutra_err err;
 	int rc;
 
@@ -138,16 +136,14 @@ static int run(int n, char **argv)
 		m.instance = instance ? instance : "sutra";
 	if (instance && !sutra_is_label(instance))
 		return command_usage("--name is \"%s\"; at most 63 letters, digits, -, _ and . are allowed", instance);
-	rc = stack_open(&config, &data_dir, &state_dir, false, &err);
+	rc = stack_open(&s, false, &err);
 	if (!rc) {
-		path = file ? xstrdup(file) : xasprintf("%s/compose/docker-compose.yml", data_dir);
-		rc = work_out(config, m.instance, &err);
-		rc = rc ? rc : print_manifest(make, &m, config, path, &err);
+		path = file ? xstrdup(file) : xasprintf("%s/compose/docker-compose.yml", s.data_dir);
+		rc = work_out(s.config, m.instance, &err);
+		rc = rc ? rc : print_manifest(make, &m, s.config, path, &err);
 	}
 	sutra_free(path);
-	sutra_config_free(config);
-	sutra_free(data_dir);
-	sutra_free(state_dir);
+	stack_release(&s);
 	return rc ? command_fail(&err) : EXIT_YES;
 }
 
@@ -159,6 +155,7 @@ const struct command cmd_manifest = {
 	.examples = "sutra manifest swarm >stack.yml\tdocker stack deploy -c stack.yml sutra\n"
 		    "sutra manifest kubernetes | kubectl apply -f -\tinto the current namespace\n",
 	.formats = "table",
-	.options = options,
+	.options = rows,
+	.operands = true,
 	.run = run,
 };

@@ -25,8 +25,6 @@ static const struct sutra_option rows[] = {
 	{ 0 },
 };
 
-static const struct sutra_option *options(void) { return rows; }
-
 /* One model as a document: where it is, and what was checked. */
 static int print_folder(const char *schema, const char *name, char *folder, int64_t files)
 {
@@ -190,7 +188,8 @@ const struct command cmd_model = {
 		    "sutra model fetch OWNER/NAME\tget one of the Hugging Face hub\n"
 		    "sutra model verify\thash every file again\n"
 		    "sutra model quality --dims 64,128,256,384\twhat a smaller dimension costs\n",
-	.options = options,
+	.options = rows,
 	.formats = "table|json",
+	.operands = true,
 	.run = run,
 };

@@ -28,8 +28,6 @@ static const struct sutra_option rows[] = {
 	{ 0 },
 };
 
-static const struct sutra_option *options(void) { return rows; }
-
 static int read_size(void)
 {
 	int64_t columns = FRAME_COLUMNS, lines = FRAME_ROWS;
@@ -48,10 +46,8 @@ static int read_size(void)
 	return 0;
 }
 
-static int check(int n, char **argv)
+static int check(void)
 {
-	if (n)
-		return command_usage("monitor takes no operand, got \"%s\"", argv[1]);
 	if (opts.interval_ns < 100000000 || opts.interval_ns > 3600000000000u)
 		return command_usage("--interval is below 100ms or above 1h");
 	if (read_size())
@@ -74,7 +70,7 @@ static int run(int n, char **argv)
 		monitor_print_keys(stdout);
 		return EXIT_YES;
 	}
-	code = check(n, argv);
+	code = check();
 	if (code)
 		return code;
 	opts.color = common.color;
@@ -93,7 +89,7 @@ const struct command cmd_monitor = {
 		    "sutra monitor --once --size 80x24\ta frame as text\n"
 		    "sutra monitor -o jsonl --record day.jsonl\ta sample a second, kept\n"
 		    "sutra monitor --replay day.jsonl\tas it was\n",
-	.options = options,
+	.options = rows,
 	.formats = "table|jsonl",
 	.run = run,
 };

@@ -32,8 +32,6 @@ static const struct sutra_option rows[] = {
 	{ 0 },
 };
 
-static const struct sutra_option *options(void) { return rows; }
-
 /* The whole run. */
 struct run {
 	struct production_looker looker;
@@ -258,8 +256,6 @@ static int run(int n, char **argv)
 	struct sutra_err err;
 	int code;
 
-	if (n)
-		return command_usage("production-monitor takes no operand, got \"%s\"", argv[1]);
 	r.looker = (struct production_looker){ .state_dir = sutra_state_dir(), .requests = (unsigned)requests,
 				       .limit_ns = interval_ns, .texts = -1, .hits = -1,
 				       .all = sutra_histogram_new() };
@@ -298,7 +294,7 @@ const struct command cmd_production_monitor = {
 		    "sutra production-monitor --for 1h --max-p95 50ms\texit 1 if an alert was raised\n"
 		    "sutra production-monitor --exec ./page-me\tSUTRA_ALERT, SUTRA_ALERT_STATE tell it what\n"
 		    "sutra production-monitor --serve 127.0.0.1:9100\t/health and /metrics\n",
-	.options = options,
+	.options = rows,
 	.formats = "table|jsonl",
 	.run = run,
 };

@@ -19,8 +19,6 @@ static const struct sutra_option rows[] = {
 	{ 0 },
 };
 
-static const struct sutra_option *options(void) { return rows; }
-
 static int write_page(const json_t *doc, const char *input, struct sutra_err *err)
 {
 	struct sutra_buf b;
@@ -65,7 +63,8 @@ const struct command cmd_report = {
 	.examples = "sutra load --json >load.json\ta run to draw\n"
 		    "sutra report --html load.html load.json\tits page\n"
 		    "sutra report --html cache.html\tthe deployed cache, last 24 h\n",
-	.options = options,
+	.options = rows,
 	.formats = "table",
+	.operands = true,
 	.run = run,
 };

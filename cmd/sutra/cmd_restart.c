@@ -21,8 +21,6 @@ static const struct sutra_option rows[] = {
 	{ 0 },
 };
 
-static const struct sutra_option *options(void) { return rows; }
-
 static int restart_one(struct sutra_deployment *d, const char *name, json_t *list, struct sutra_err *err)
 {
 	uint64_t began = sutra_clock_ns();
@@ -85,7 +83,8 @@ const struct command cmd_restart = {
 	.synopsis = "[--timeout TIME] [--lock-wait TIME] [SERVICE ...]",
 	.examples = "sutra restart embedding-single\tone service, no connection is refused\n"
 		    "sutra restart\tall, one at a time\n",
-	.options = options,
+	.options = rows,
 	.formats = "table|json",
+	.operands = true,
 	.run = run,
 };

@@ -23,8 +23,6 @@ static const struct sutra_option rows[] = {
 	{ 0 },
 };
 
-static const struct sutra_option *options(void) { return rows; }
-
 static int current_generation(const char *state_dir, int *ret, struct sutra_err *err)
 {
 	struct sutra_record *r = NULL;
@@ -134,31 +132,28 @@ static int roll_back(const char *state_dir, int number, struct sutra_err *err)
 
 static int run(int n, char **argv)
 {
-	char *data_dir = NULL, *state_dir = NULL;
-	struct sutra_config *config = NULL;
+	struct stack s;
 	int current, number, lock = -1, code, rc;
 	struct sutra_err err;
 
 	if (n > 1)
 		return command_usage("rollback takes one generation, got \"%s\" too", argv[2]);
 	command_catch_signals();
-	rc = stack_open(&config, &data_dir, &state_dir, false, &err);
-	rc = rc ? rc : current_generation(state_dir, &current, &err);
+	rc = stack_open(&s, false, &err);
+	rc = rc ? rc : current_generation(s.state_dir, &current, &err);
 	if (!rc && !list_only) {
-		rc = sutra_lock_take(state_dir, "rollback", lock_wait_ns, &command_stopped, &lock, &err);
+		rc = sutra_lock_take(s.state_dir, "rollback", lock_wait_ns, &command_stopped, &lock, &err);
 		/* again: whoever had the lock may have deployed */
-		rc = rc ? rc : current_generation(state_dir, &current, &err);
-		rc = rc ? rc : choose(state_dir, n ? argv[1] : NULL, current, &number, &err);
+		rc = rc ? rc : current_generation(s.state_dir, &current, &err);
+		rc = rc ? rc : choose(s.state_dir, n ? argv[1] : NULL, current, &number, &err);
 	}
 	if (rc)
 		code = command_fail(&err);
 	else
-		code = list_only ? print_list(state_dir, current) : roll_back(state_dir, number, &err);
+		code = list_only ? print_list(s.state_dir, current) : roll_back(s.state_dir, number, &err);
 	if (lock >= 0)
-		sutra_lock_release(state_dir, lock);
-	sutra_config_free(config);
-	sutra_free(data_dir);
-	sutra_free(state_dir);
+		sutra_lock_release(s.state_dir, lock);
+	stack_release(&s);
 	return code;
 }
 
@@ -170,6 +165,7 @@ const struct command cmd_rollback = {
 		    "sutra rollback\tthe one before\n"
 		    "sutra rollback 4\tthat one\n",
 	.formats = "table|json",
-	.options = options,
+	.options = rows,
+	.operands = true,
 	.run = run,
 };

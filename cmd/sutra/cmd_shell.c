@@ -33,8 +33,6 @@ static const struct sutra_option rows[] = {
 	{ 0 },
 };
 
-static const struct sutra_option *options(void) { return rows; }
-
 enum { LEAVE = -1, MAX_LINE = 1 << 20 };
 
 static void be_command(const struct cmdline *c, bool script)
@@ -254,7 +252,8 @@ const struct command cmd_shell = {
 	.synopsis = "[--keep-going]",
 	.examples = "sutra shell\tTab completes, exit leaves\n"
 		    "sutra shell <nightly.sutra\ta command a line; stops at the first that fails\n",
-	.options = options,
+	.options = rows,
 	.formats = "table",
+	.operands = true,	/* run refuses them, and says where a script comes from */
 	.run = run,
 };

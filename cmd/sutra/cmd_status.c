@@ -26,8 +26,6 @@ static const struct sutra_option rows[] = {
 	{ 0 },
 };
 
-static const struct sutra_option *options(void) { return rows; }
-
 static double uptime_of(const struct sutra_deployed *s, const struct sutra_probe *p)
 {
 	if (p->uptime_seconds >= 0)
@@ -293,8 +291,6 @@ static int run(int n, char **argv)
 	struct sutra_err err;
 	int code;
 
-	if (n)
-		return command_usage("status takes no operand, got \"%s\"", argv[1]);
 	if (watch_ns && (code = command_formats("table|wide")))
 		return code;
 	state_dir = sutra_state_dir();
@@ -321,7 +317,7 @@ const struct command cmd_status = {
 		    "sutra status -o wide\tlatency by phase, addresses, versions\n"
 		    "sutra status --watch 5s\tagain every 5 s, in place\n"
 		    "sutra status --json\tfor scripts; exit code 0 up, 1 down, 3 degraded\n",
-	.options = options,
+	.options = rows,
 	.formats = "table|wide|json|prom",
 	.run = run,
 };

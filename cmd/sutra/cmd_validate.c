@@ -15,8 +15,6 @@ static const struct sutra_option rows[] = {
 	{ 0 },
 };
 
-static const struct sutra_option *options(void) { return rows; }
-
 /* Reads validate/NAME.json for every operand. */
 static int load(int n, char **argv, struct validate_suites *suites)
 {
@@ -60,7 +58,8 @@ const struct command cmd_validate = {
 		    "sutra validate smoke\tthe embedding endpoints, in a few seconds\n"
 		    "sutra validate failover\tfaults under load; no request may fail\n"
 		    "sutra validate ./my-suite.json -o junit\ta suite of your own\n",
-	.options = options,
+	.options = rows,
 	.formats = "table|json|junit|tap|prom",
+	.operands = true,
 	.run = run,
 };

@@ -23,8 +23,6 @@ static const struct sutra_option rows[] = {
 	{ 0 },
 };
 
-static const struct sutra_option *options(void) { return rows; }
-
 /* Reads validate/phase-N.json for every N of the list; an exit code, 0 when all are there. */
 static int load(struct validate_suites *suites)
 {
@@ -126,8 +124,6 @@ static int run(int n, char **argv)
 	struct validate_suites suites = { 0 };
 	int code;
 
-	if (n)
-		return command_usage("validate-scaling takes no operand, got \"%s\"", argv[1]);
 	code = compare ? command_formats("table|json") : 0;
 	if (!code && compare && url)
 		code = command_usage("--compare needs the deployed stack, not --url");
@@ -145,7 +141,7 @@ const struct command cmd_validate_scaling = {
 		    "sutra validate-scaling --phases 0,1\twithout the balancer\n"
 		    "sutra validate-scaling --compare\tthe improvement table, measured\n"
 		    "sutra validate-scaling -o junit >report.xml\tfor continuous integration\n",
-	.options = options,
+	.options = rows,
 	.formats = "table|json|junit|tap|prom",
 	.run = run,
 };

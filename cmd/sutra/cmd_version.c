@@ -5,8 +5,6 @@
 
 static int run(int n, char **argv)
 {
-	if (n)
-		return command_usage("version takes no operand, got \"%s\"", argv[1]);
 	if (common.json)
 		puts("{\"schema\":\"sutra.version/1\",\"version\":\"" SUTRA_VERSION "\"}");
 	else

@@ -66,7 +66,7 @@ void command_rows(const struct command *c, struct sutra_option rows[COMMAND_MAX_
 {
 	size_t n = 0;
 
-	for (const struct sutra_option *o = c && c->options ? c->options() : NULL;
+	for (const struct sutra_option *o = c ? c->options : NULL;
 	     o && (o->name || o->letter) && n < COMMAND_MAX_ROWS - 8; o++)
 		rows[n++] = *o;
 	for (const struct sutra_option *o = common_rows; o->name || o->letter; o++) {

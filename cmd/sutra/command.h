@@ -33,9 +33,9 @@ struct command {
 	const char *synopsis;	/* operands and main options, after the name */
 	const char *examples;	/* lines of "command\tmeaning\n" */
 	const char *formats;	/* what -o takes here: "table|json"; parser, help and completion read it */
-	/* The command's option rows; common ones are added by the table. */
-	const struct sutra_option *(*options)(void);
-	/* argv[1..n] are the operands, options are already parsed. Returns an exit code. */
+	const struct sutra_option *options;	/* ended rows; NULL: the common options only */
+	bool operands;				/* false: an operand is a usage error, and run gets none */
+	/* argv[1..n] are the operands; the options have been parsed. Returns an exit code. */
 	int (*run)(int n, char **argv);
 };
 

@@ -119,6 +119,8 @@ static int run(int argc, char **argv)
 	}
 	if (command_formats(c->formats))	/* --json, where there is none */
 		return EXIT_USAGE;
+	if (n && !c->operands)
+		return command_usage("%s takes no operand, got \"%s\"", c->name, argv[2]);
 	return c->run(n, argv + 1);
 }
 

@@ -30,22 +30,19 @@ static void warn_aliases(const struct sutra_config *c)
 		}
 }
 
-int stack_open(struct sutra_config **ret_config, char **ret_data_dir, char **ret_state_dir, bool create,
-	       struct sutra_err *err)
+int stack_open(struct stack *ret, bool create, struct sutra_err *err)
 {
 	char *state_dir = sutra_state_dir();
 	int rc = 0;
 
-	*ret_config = NULL;
-	*ret_state_dir = NULL;
-	*ret_data_dir = sutra_data_dir();
-	if (!*ret_data_dir)
+	*ret = (struct stack){ .data_dir = sutra_data_dir() };
+	if (!ret->data_dir)
 		rc = sutra_hint((sutra_fail(err, SUTRA_E_SETTING, "the folder with compose/ is not found"), err),
 				"SUTRA_DATA_DIR=FOLDER names it");
 	else if (strlen(state_dir) > 400)
 		rc = sutra_fail(err, SUTRA_E_SETTING, "SUTRA_STATE_DIR is longer than 400 bytes");
-	else if (sutra_str_starts(state_dir, *ret_data_dir) &&
-		 sutra_str_starts(state_dir + strlen(*ret_data_dir), "/compose/"))
+	else if (sutra_str_starts(state_dir, ret->data_dir) &&
+		 sutra_str_starts(state_dir + strlen(ret->data_dir), "/compose/"))
 		rc = sutra_hint((sutra_fail(err, SUTRA_E_SETTING, "SUTRA_STATE_DIR is %s, inside the compose folder",
 					    state_dir), err),
 				"deploys keep copies of that folder in the state folder");
@@ -54,13 +51,20 @@ int stack_open(struct sutra_config **ret_config, char **ret_data_dir, char **ret
 	sutra_free(state_dir);
 	if (rc)
 		return rc;
-	*ret_state_dir = sutra_state_dir();	/* again: it can be resolved now that it is there */
-	rc = sutra_config_load(*ret_data_dir, ret_config, err);
+	ret->state_dir = sutra_state_dir();	/* again: its links can be resolved now that it exists */
+	rc = sutra_config_load(ret->data_dir, &ret->config, err);
 	if (!rc) {
-		warn_unset("compose/.env", sutra_config_unset(*ret_config));
-		warn_aliases(*ret_config);
+		warn_unset("compose/.env", sutra_config_unset(ret->config));
+		warn_aliases(ret->config);
 	}
 	return rc;
+}
+
+void stack_release(struct stack *s)
+{
+	sutra_config_free(s->config);
+	sutra_free(s->data_dir);
+	sutra_free(s->state_dir);
 }
 
 void warn_unset(const char *file, const struct sutra_strv *names)

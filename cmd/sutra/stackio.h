@@ -11,10 +11,16 @@
 #include "probe/probe.h"
 #include "term/term.h"
 
-/* Settings, data folder and state folder (made when create). All three are the caller's, and NULL
- * or usable on failure. Ports of SUTRA_PORT_OFFSET are worked out into the settings. */
-int stack_open(struct sutra_config **ret_config, char **ret_data_dir, char **ret_state_dir, bool create,
-	       struct sutra_err *err);
+/* The settings, with the ports that SUTRA_PORT_OFFSET gives, and the two folders. */
+struct stack {
+	struct sutra_config *config;
+	char *data_dir, *state_dir;
+};
+
+/* Reads the settings and finds the folders; create makes the state folder. After a failure, members are
+ * NULL or valid, and stack_release takes them. */
+int stack_open(struct stack *ret, bool create, struct sutra_err *err);
+void stack_release(struct stack *s);
 /* A warning line on standard error for each: variables that a file uses and nobody sets. Not with -q. */
 void warn_unset(const char *file, const struct sutra_strv *names);
 /* Both take the reference; key-sorted, one line end; flags: jansson's. */
