@@ -23,6 +23,9 @@
 #include "runtime/runtime.h"
 
 #define GRACE_NS 15000000000u
+#define FINISH_NS 5000000000u	/* the longest wait for a finish script */
+
+enum { POLL_MS = 5 };
 
 /* Every address the unit will listen on must be free. */
 static int check_ports(const struct sutra_unit *u, struct sutra_err *err)
@@ -134,7 +137,7 @@ static int begin(const struct sutra_scene *s, struct sutra_err *err)
 
 static void reset_counters(const char *state_dir, const char *name)
 {
-	static const char *const files[] = { "restarts", "last-exit", "planned" };
+	static const char *const files[] = { "restarts", "last-exit" };
 
 	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
 		char *path = xasprintf("%s/native/services/%s/%s", state_dir, name, files[i]);
@@ -205,36 +208,58 @@ static bool restarts_itself(pid_t pid)
 	return ours;
 }
 
-static int restart(const char *state_dir, struct sutra_awaited *a, struct sutra_err *err)
+/* The state of a service whose last end, if it is down, has been counted: its finish script is over. */
+static void read_settled(const char *state_dir, const char *name, struct sutra_supervised *ret)
+{
+	uint64_t end = sutra_clock_ns() + FINISH_NS;
+
+	sutra_runit_read(state_dir, name, ret);
+	while (ret->pid && !ret->running && sutra_clock_ns() < end) {
+		poll(NULL, 0, POLL_MS);
+		sutra_runit_read(state_dir, name, ret);
+	}
+}
+
+/* Starts or restarts a service with the settings in its folder. A service that is down begins with new
+ * counters if new_counters. */
+static int bring_up(const char *state_dir, struct sutra_awaited *a, bool new_counters, struct sutra_err *err)
 {
 	const char *name = a->unit->name;
 	struct sutra_supervised now;
 	char command;
 
-	sutra_runit_read(state_dir, name, &now);
+	/* The end is planned before the state is read: a process that runs then and ends by itself before the
+	 * signal is not counted, and no earlier end is still to be counted. */
+	sutra_runit_plan_end(state_dir, name, true);
+	read_settled(state_dir, name, &now);
+	if (!now.running && new_counters) {
+		reset_counters(state_dir, name);
+		now.restarts = 0;
+	}
 	a->asked_ns = sutra_clock_ns();
 	a->restarts = now.restarts;
 	a->in_place = now.running && keeps_user(state_dir, name, now.pid) && restarts_itself(now.pid);
 	a->old_pid = now.running && !a->in_place ? now.pid : 0;
 	a->grace_ns = GRACE_NS;
 	command = a->in_place ? 'h' : now.running ? 't' : 'u';
+	if (command != 't')
+		sutra_runit_plan_end(state_dir, name, false);
 	return sutra_runit_control(state_dir, name, command, err);
+}
+
+static int restart(const char *state_dir, struct sutra_awaited *a, struct sutra_err *err)
+{
+	return bring_up(state_dir, a, false, err);
 }
 
 static int start(const struct sutra_scene *s, struct sutra_awaited *list, size_t n, struct sutra_err *err)
 {
-	struct sutra_supervised now;
 	int rc = 0;
 
 	for (size_t i = 0; i < n && !rc; i++) {
-		const struct sutra_unit *u = list[i].unit;
-
-		sutra_runit_read(s->state_dir, u->name, &now);
-		rc = sutra_runit_write(s->state_dir, u, err);
-		if (!now.running)
-			reset_counters(s->state_dir, u->name);
-		rc = rc ? rc : restart(s->state_dir, &list[i], err);
-		list[i].grace_ns = u->stop_grace_ns;
+		rc = sutra_runit_write(s->state_dir, list[i].unit, err);
+		rc = rc ? rc : bring_up(s->state_dir, &list[i], true, err);
+		list[i].grace_ns = list[i].unit->stop_grace_ns;
 	}
 	return rc;
 }
@@ -265,7 +290,7 @@ static int wait_ended(const char *state_dir, const char *name, struct sutra_err 
 	for (sutra_runit_read(state_dir, name, &now); now.running; sutra_runit_read(state_dir, name, &now)) {
 		if (sutra_clock_ns() >= end)
 			return sutra_fail(err, SUTRA_E_TIMEOUT, "%s did not end", name);
-		poll(NULL, 0, 5);
+		poll(NULL, 0, POLL_MS);
 	}
 	return 0;
 }

@@ -174,12 +174,15 @@ int sutra_runit_start(const char *state_dir, struct sutra_err *err)
 	return sutra_file_write(path, text, strlen(text), 0600, err);
 }
 
-static void set_planned(const char *state_dir, const char *name)
+void sutra_runit_plan_end(const char *state_dir, const char *name, bool planned)
 {
 	char path[MAX_PATH];
 
 	sutra_runit_path(state_dir, name, "/planned", path);
-	sutra_file_write(path, "", 0, 0600, NULL);
+	if (planned)
+		sutra_file_write(path, "", 0, 0600, NULL);
+	else
+		unlink(path);
 }
 
 int sutra_runit_control(const char *state_dir, const char *name, char command, struct sutra_err *err)
@@ -197,10 +200,10 @@ int sutra_runit_control(const char *state_dir, const char *name, char command, s
 		rc = sutra_fail_errno(err, "cannot remove %s", path);
 	if (command == 'd')
 		rc = sutra_file_write(path, "", 0, 0600, err);
-	if (command == 'd' || command == 't' || command == '1')
-		set_planned(state_dir, name);
+	if (command == 'd' || command == 't')
+		sutra_runit_plan_end(state_dir, name, true);
 	if (!rc && write(fd, &command, 1) != 1)
-		rc = sutra_fail_errno(err, "cannot tell the supervisor of %s", name);
+		rc = sutra_fail_errno(err, "cannot write to the supervisor of %s", name);
 	close(fd);
 	return rc;
 }

@@ -31,8 +31,10 @@ int sutra_runit_write(const char *state_dir, const struct sutra_unit *u, struct 
 void sutra_runit_services(const char *state_dir, struct sutra_strv *ret);
 /* Starts runsvdir unless it lives; a stale pid file is replaced. */
 int sutra_runit_start(const char *state_dir, struct sutra_err *err);
+/* Whether the service's next end is planned: finish does not count it as a restart then. */
+void sutra_runit_plan_end(const char *state_dir, const char *name, bool planned);
 /* 'u' up (and stay up over a restart of the supervisor), 'd' down (and stay down), 't' TERM and
- * up again, 'h' HUP, '1' USR1. Waits up to 10 s for a new folder's runsv to appear. */
+ * up again, 'h' HUP; 'd' and 't' plan the end. Waits up to 10 s for a new folder's runsv to appear. */
 int sutra_runit_control(const char *state_dir, const char *name, char command, struct sutra_err *err);
 void sutra_runit_read(const char *state_dir, const char *name, struct sutra_supervised *ret);
 /* Takes a service down, waits grace_ns for its end, kills what is left of it, and removes its

@@ -1,4 +1,4 @@
-/* What runit.c waits for, on a clock that only waiting moves. */
+/* What the native runtime waits for, on a clock that only waiting moves. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,16 +11,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/file.h"
+#include "runtime/cgroup.h"
 #include "runtime/runit.h"
 
 static uint64_t now_ns = 1000000000u;
 static char dir[] = "/tmp/sutra-runit-XXXXXX";
 static pid_t immortal;	/* kill(2) does nothing to it */
 static int kills;
+static void (*on_poll)(void);
 
 uint64_t __wrap_sutra_clock_ns(void);
 uint64_t __wrap_sutra_clock_ns(void) { return now_ns; }
@@ -28,6 +31,8 @@ uint64_t __wrap_sutra_clock_ns(void) { return now_ns; }
 int __wrap_poll(struct pollfd *fds, nfds_t n, int timeout_ms);
 int __wrap_poll(struct pollfd *fds, nfds_t n, int timeout_ms)
 {
+	if (on_poll)
+		on_poll();
 	now_ns += (uint64_t)timeout_ms * 20000000u;	/* 10 ms count as 200: each look reads all of /proc */
 	return 0;
 }
@@ -84,6 +89,51 @@ static void what_ignores_term_is_killed_after_its_grace(void **state)
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
+/* What the supervisor of the service "s" would do while somebody waits. */
+static void finish_counts(void)
+{
+	static const char down[20] = { [17] = 'u' };
+	char path[80];
+
+	on_poll = NULL;
+	snprintf(path, sizeof(path), "%s/native/services/s/restarts", dir);
+	assert_int_equal(sutra_file_write(path, "7\n", 2, 0600, NULL), 0);
+	snprintf(path, sizeof(path), "%s/native/services/s/supervise/status", dir);
+	assert_int_equal(sutra_file_write(path, down, sizeof(down), 0600, NULL), 0);
+}
+
+/* A service whose finish script runs: the end is counted after start is called. */
+static void an_end_before_the_start_is_not_counted_as_its_own(void **state)
+{
+	static const char finishing[20] = { [12] = 9, [17] = 'u', [19] = 2 };
+	char supervise[80], path[96], *text, *argv[] = { (char *)(uintptr_t) "/bin/true" }, command[8] = "";
+	struct sutra_unit u = { .name = (char *)(uintptr_t) "s", .argv = { argv, 1 } };
+	const struct sutra_scene scene = { .state_dir = dir };
+	struct sutra_awaited a = { .unit = &u };
+	struct sutra_supervised now;
+	int control;
+
+	snprintf(supervise, sizeof(supervise), "%s/native/services/s/supervise", dir);
+	assert_int_equal(sutra_mkdirs(supervise, 0700, NULL), 0);
+	snprintf(path, sizeof(path), "%s/status", supervise);
+	assert_int_equal(sutra_file_write(path, finishing, sizeof(finishing), 0600, NULL), 0);
+	snprintf(path, sizeof(path), "%s/control", supervise);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	control = open(path, O_RDWR | O_NONBLOCK);
+	on_poll = finish_counts;
+	assert_int_equal(sutra_native.start(&scene, &a, 1, NULL), 0);
+	assert_null(on_poll);
+	sutra_runit_read(dir, "s", &now);
+	assert_int_equal(a.restarts, 0);
+	assert_int_equal(now.restarts, 0);
+	assert_int_equal(read(control, command, sizeof(command)), 1);
+	assert_string_equal(command, "u");
+	snprintf(path, sizeof(path), "%s/native/services/s/planned", dir);
+	assert_int_equal(sutra_file_read(path, 1, &text, NULL, NULL), SUTRA_E_NOTFOUND);
+	close(control);
+	sutra_cgroup_clear(dir);
+}
+
 static void what_outlasts_kill_is_an_error_that_names_it(void **state)
 {
 	char name[32];
@@ -107,6 +157,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_ignores_term_is_killed_after_its_grace),
+		cmocka_unit_test(an_end_before_the_start_is_not_counted_as_its_own),
 		cmocka_unit_test(what_outlasts_kill_is_an_error_that_names_it),
 	};
 
