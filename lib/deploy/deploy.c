@@ -181,6 +181,15 @@ static void announce(const struct apply *a, const struct sutra_step *s)
 		a->deploy->step(s);
 }
 
+/* A replacement that the plan does not hold, or not with this cause. */
+static void announce_cause(const struct apply *a, const struct sutra_unit *u, const char *cause)
+{
+	const struct sutra_step step = { .action = SUTRA_REPLACE, .unit = u, .name = u->name,
+					 .cause = (char *)(uintptr_t)cause };
+
+	announce(a, &step);
+}
+
 static const struct sutra_step *step_of(const struct apply *a, const char *name)
 {
 	for (size_t i = 0; i < a->plan->n; i++)
@@ -311,7 +320,8 @@ static int wait_all_balanced(const struct apply *a)
 	return rc;
 }
 
-/* Before a replica is replaced: its balancer sends it nothing new, and its requests are finished. */
+/* Before a replica is replaced: its balancer sends it no new requests, and it finishes those in flight. A
+ * replica that has not finished them after DRAIN_NS is replaced too. */
 static int drain(const struct apply *a, const struct sutra_unit *u)
 {
 	const char *csv = csv_of(a, u);
@@ -320,7 +330,11 @@ static int drain(const struct apply *a, const struct sutra_unit *u)
 	if (!csv || !a->d->rt->drain)
 		return 0;
 	rc = a->d->rt->drain(a->scene.state_dir, u->name, a->err);
-	return rc ? rc : sutra_balancer_wait_drained(csv, u->group, u->name, DRAIN_NS, a->deploy->stop, a->err);
+	rc = rc ? rc : sutra_balancer_wait_drained(csv, u->group, u->name, DRAIN_NS, a->deploy->stop, a->err);
+	if (rc != SUTRA_E_TIMEOUT)
+		return rc;
+	announce_cause(a, u, "after 30 s it still has requests in flight");
+	return 0;
 }
 
 /* One service after the other; a replica must be up in the balancer before the next is replaced. */
@@ -373,15 +387,13 @@ static int replace_all(const struct apply *a)
 
 static int restart_kept(const struct apply *a, const struct sutra_unit *u, const char *cause)
 {
-	const struct sutra_step step = { .action = SUTRA_REPLACE, .unit = u, .name = u->name,
-					 .cause = (char *)(uintptr_t)cause };
 	struct sutra_deployment *d;
 	int rc = interrupted(a);
 
 	rc = rc ? rc : sutra_deployment_load(a->scene.state_dir, &d, a->err);
 	if (rc)
 		return rc;
-	announce(a, &step);
+	announce_cause(a, u, cause);
 	a->deploy->healed++;
 	rc = sutra_deployment_restart(d, u->name, a->deploy->timeout_ns, a->err);
 	sutra_deployment_free(d);
