@@ -1,10 +1,10 @@
 /*
  * alloc - the only file that calls malloc (a lint rule).
  *
- * Two policies. Libraries and daemons use sutra_*: overflow-checked, NULL on
- * failure, and failing on purpose when a test has armed the hook. The command,
- * and the rooms of lib that it alone uses, take x*: they print one line and exit 1,
- * because a command that cannot get a few kilobytes has nothing better to do.
+ * Two policies. Libraries and daemons use sutra_*: they check for overflow, return
+ * NULL on failure, and fail on purpose when a test has armed the hook. The command,
+ * and the rooms of lib that it alone uses, take x*: on failure they print one line
+ * and exit 1, because a command can do nothing useful without a few kilobytes.
  * Free with sutra_free (NULL is fine).
  */
 #ifndef SUTRA_BASE_ALLOC_H
@@ -14,7 +14,7 @@
 
 void *sutra_alloc(size_t size) __attribute__((malloc, warn_unused_result));
 void *sutra_calloc(size_t n, size_t size) __attribute__((malloc, warn_unused_result));
-/* As realloc of n * size bytes; on failure the old block stays valid. */
+/* Like realloc to n * size bytes; on failure the old block stays valid. */
 void *sutra_realloc_array(void *p, size_t n, size_t size)
 	__attribute__((warn_unused_result));
 /* Aligned block (align a power of two), freed with sutra_free. */
@@ -27,10 +27,10 @@ void *sutra_memdup(const void *p, size_t n) __attribute__((malloc, warn_unused_r
 char *sutra_asprintf(const char *fmt, ...)
 	__attribute__((format(printf, 1, 2), malloc, warn_unused_result));
 void sutra_free(void *p);
-/* Gives freed memory back to the system; takes milliseconds. */
+/* Returns freed memory to the system; takes milliseconds. */
 void sutra_alloc_trim(void);
 
-/* p; NULL prints one line and exits 1. */
+/* Returns p; when it is NULL, prints one line and exits 1. */
 void *sutra_must(void *p) __attribute__((returns_nonnull));
 static inline void *xalloc(size_t size) { return sutra_must(sutra_alloc(size)); }
 static inline void *xcalloc(size_t n, size_t size) { return sutra_must(sutra_calloc(n, size)); }
@@ -42,7 +42,7 @@ static inline char *xstrdup(const char *s) { return sutra_must(sutra_strdup(s));
 #define xasprintf(...) ((char *)sutra_must(sutra_asprintf(__VA_ARGS__)))
 
 /* Tests: the n-th sutra_* allocation from now (1 = the next) in this process
- * fails once; 0 disarms. Returns whether the armed failure has happened. */
+ * fails once; 0 disarms. sutra_alloc_failed: whether it has failed. */
 void sutra_alloc_fail_at(long n);
 int sutra_alloc_failed(void);
 

@@ -73,7 +73,7 @@ int64_t sutra_clock_read(const char *text, const char **ret_end)
 
 void sutra_clock_human(double s, char *out, size_t size)
 {
-	if (!(s < 8640000000000.0))	/* no number, or 100 million days */
+	if (!(s < 8640000000000.0))	/* NaN, or more than 100 million days */
 		snprintf(out, size, "for ever");
 	else if (s < 1e-3)
 		snprintf(out, size, "%.0f us", s * 1e6);

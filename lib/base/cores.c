@@ -1,9 +1,9 @@
 /*
- * /proc/self/cgroup has a line a hierarchy, "number:controllers:/path". Version 2 is number 0
+ * /proc/self/cgroup has a line per hierarchy, "number:controllers:/path". Version 2 is number 0
  * without controllers; its limit is the file cpu.max, "quota period" or "max period" in microseconds.
  * Version 1 has one hierarchy with the controller cpu, and the limit in cpu.cfs_quota_us (-1: none)
- * and cpu.cfs_period_us; memory likewise: memory.max, memory.limit_in_bytes. A container sees its own
- * group as the root of the mount.
+ * and cpu.cfs_period_us. The limits of memory are in memory.max and memory.limit_in_bytes. A container
+ * sees its own group as the root of the mount.
  */
 #include "base/cores.h"
 
@@ -31,7 +31,7 @@ size_t sutra_cores_list(int *out, size_t max)
 	return n;
 }
 
-/* The numbers at the front of a file; how many there are. */
+/* Reads up to two numbers at the beginning of a file; returns how many it read. */
 static int read_numbers(const char *dir, const char *name, double *a, double *b)
 {
 	char path[MAX_PATH + 32];
@@ -47,7 +47,7 @@ static int read_numbers(const char *dir, const char *name, double *a, double *b)
 	return n;
 }
 
-/* One group's limit in cores; 0: none. */
+/* The limit of one group in cores; 0: none. */
 static double cores_of(const char *dir)
 {
 	double quota = 0, period = 0, unused;
@@ -59,7 +59,7 @@ static double cores_of(const char *dir)
 	return quota > 0 && period > 0 ? quota / period : 0;
 }
 
-/* In bytes; version 1 writes none as a number beyond any memory. */
+/* In bytes; version 1 writes "no limit" as a number larger than any memory. */
 static double memory_of(const char *dir)
 {
 	double bytes = 0, unused;
@@ -69,8 +69,8 @@ static double memory_of(const char *dir)
 	return bytes;
 }
 
-/* The tightest limit from mount/path up to mount. */
-static double tightest(const char *mount, const char *path, double (*limit_of)(const char *dir))
+/* The lowest limit of the groups from mount/path up to mount; 0: none. */
+static double lowest_limit(const char *mount, const char *path, double (*limit_of)(const char *dir))
 {
 	size_t root = strlen(mount);
 	char dir[MAX_PATH];
@@ -90,7 +90,7 @@ static double tightest(const char *mount, const char *path, double (*limit_of)(c
 	}
 }
 
-/* The tightest one of the process's group and those above; 0: none. */
+/* The lowest limit of the process's group and its ancestors; 0: none. */
 static double limit_of_groups(const char *root, const char *controller, double (*limit_of)(const char *dir))
 {
 	char path[MAX_PATH], line[MAX_PATH], mount[MAX_PATH];
@@ -113,7 +113,7 @@ static double limit_of_groups(const char *root, const char *controller, double (
 		if (!names.n || sutra_strv_has(&names, controller)) {
 			snprintf(mount, sizeof(mount), "%s/sys/fs/cgroup%s%s", root, names.n ? "/" : "",
 				 names.n ? controller : "");
-			limit = tightest(mount, group, limit_of);
+			limit = lowest_limit(mount, group, limit_of);
 			if (limit > 0 && (least <= 0 || limit < least))
 				least = limit;
 		}

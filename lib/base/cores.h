@@ -5,12 +5,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Those of the affinity mask into out (at most max), ascending; their number, at least 1. */
+/* Writes the processors of the affinity mask into out (at most max), ascending; returns their number, at
+ * least 1. */
 size_t sutra_cores_list(int *out, size_t max);
-/* Cores' worth of time that the control groups (version 2 or 1) allow, the tightest of the
- * process's group and those above; 0: no limit. `root` stands before /proc and /sys; "". */
+/* Processor time that the control groups (version 2 or 1) allow, in cores: the lowest limit of the
+ * process's group and its ancestors; 0: no limit. root: the path before /proc and /sys, "" but in tests. */
 double sutra_cores_quota(const char *root);
-/* Bytes of memory that these allow, or the machine has. */
+/* Bytes of memory that they allow, at most those of the machine. */
 uint64_t sutra_memory_limit(const char *root);
 
 #endif

@@ -30,33 +30,13 @@ int sutra_sha256_file(const char *path, uint8_t out[SUTRA_SHA256_LEN], struct su
 	return rc;
 }
 
-void sutra_hex(const uint8_t *data, size_t n, char *out)
-{
-	static const char digits[] = "0123456789abcdef";
-
-	for (size_t i = 0; i < n; i++) {
-		out[2 * i] = digits[data[i] >> 4];
-		out[2 * i + 1] = digits[data[i] & 15];
-	}
-	out[2 * n] = '\0';
-}
+void sutra_hex(const uint8_t *data, size_t n, char *out) { sodium_bin2hex(out, 2 * n + 1, data, n); }
 
 int sutra_unhex(const char *hex, uint8_t *out, size_t n)
 {
-	static const char digits[] = "0123456789abcdef0123456789ABCDEF";
+	size_t len = strlen(hex);
 
-	if (strlen(hex) != 2 * n)
-		return SUTRA_E_SYNTAX;
-	for (size_t i = 0; i < 2 * n; i++) {
-		const char *at = strchr(digits, hex[i]);
-		unsigned v;
-
-		if (!at)
-			return SUTRA_E_SYNTAX;
-		v = (unsigned)(at - digits) & 15;
-		out[i / 2] = (uint8_t)(i % 2 ? out[i / 2] | v : v << 4);
-	}
-	return 0;
+	return len == 2 * n && !sodium_hex2bin(out, n, hex, len, NULL, &len, NULL) ? 0 : SUTRA_E_SYNTAX;
 }
 
 void sutra_random(void *out, size_t n) { randombytes_buf(out, n); }

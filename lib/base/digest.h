@@ -1,4 +1,4 @@
-/* digest - SHA-256 (libsodium) and hexadecimal. */
+/* digest - SHA-256, hexadecimal, base64 and random bytes, by libsodium. */
 #ifndef SUTRA_BASE_DIGEST_H
 #define SUTRA_BASE_DIGEST_H
 
@@ -11,7 +11,7 @@
 #define SUTRA_SHA256_HEX 65	/* with the NUL */
 
 void sutra_sha256(const void *data, size_t n, uint8_t out[SUTRA_SHA256_LEN]);
-/* Of a whole file, streamed. 0, SUTRA_E_NOTFOUND or SUTRA_E_IO. */
+/* The digest of a file, read in pieces. 0, SUTRA_E_NOTFOUND or SUTRA_E_IO. */
 int sutra_sha256_file(const char *path, uint8_t out[SUTRA_SHA256_LEN], struct sutra_err *err);
 /* 2n lower-case digits and a NUL. */
 void sutra_hex(const uint8_t *data, size_t n, char *out);

@@ -25,16 +25,26 @@ const char *sutra_err_text(int code) { return rows[row_of(code)].text; }
 int sutra_err_exit(int code) { return code ? rows[row_of(code)].exit_code : 0; }
 int sutra_err_http(int code) { return code ? rows[row_of(code)].http_status : 200; }
 
-int sutra_fail(struct sutra_err *err, int code, const char *fmt, ...)
-{
-	va_list ap;
+/* What sutra_hint and sutra_err_prefix return when err is NULL: the code of this thread's last failure. */
+static _Thread_local int last_code = SUTRA_E_INTERNAL;
 
+static int fill(struct sutra_err *err, int code, const char *fmt, va_list ap)
+{
+	last_code = code;
 	if (!err)
 		return code;
 	err->code = code;
 	err->hint[0] = '\0';
-	va_start(ap, fmt);
 	vsnprintf(err->message, sizeof(err->message), fmt, ap);
+	return code;
+}
+
+int sutra_fail(struct sutra_err *err, int code, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	fill(err, code, fmt, ap);
 	va_end(ap);
 	return code;
 }
@@ -59,21 +69,17 @@ static int code_of_errno(int e)
 
 int sutra_fail_errno(struct sutra_err *err, const char *fmt, ...)
 {
-	int saved = errno;
-	int code = code_of_errno(saved);
+	int saved = errno, code = code_of_errno(saved);
 	va_list ap;
 	size_t len;
 
+	va_start(ap, fmt);
+	fill(err, code, fmt, ap);
+	va_end(ap);
 	if (!err)
 		return code;
-	err->code = code;
-	err->hint[0] = '\0';
-	va_start(ap, fmt);
-	vsnprintf(err->message, sizeof(err->message), fmt, ap);
-	va_end(ap);
 	len = strlen(err->message);
-	snprintf(err->message + len, sizeof(err->message) - len, ": %s",
-		 strerror(saved));
+	snprintf(err->message + len, sizeof(err->message) - len, ": %s", strerror(saved));
 	return code;
 }
 
@@ -82,7 +88,7 @@ int sutra_hint(struct sutra_err *err, const char *fmt, ...)
 	va_list ap;
 
 	if (!err)
-		return SUTRA_E_INTERNAL;
+		return last_code;
 	va_start(ap, fmt);
 	vsnprintf(err->hint, sizeof(err->hint), fmt, ap);
 	va_end(ap);
@@ -96,7 +102,7 @@ int sutra_err_prefix(struct sutra_err *err, const char *fmt, ...)
 	size_t len;
 
 	if (!err)
-		return SUTRA_E_INTERNAL;
+		return last_code;
 	memcpy(old, err->message, sizeof(old));
 	va_start(ap, fmt);
 	vsnprintf(err->message, sizeof(err->message), fmt, ap);

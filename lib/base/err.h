@@ -2,8 +2,8 @@
  * err - the one error vocabulary (every library, every program).
  *
  * A function that can fail returns int: 0, or a negative code of the table
- * below. What went wrong in words goes into a caller's struct sutra_err, never
- * into a global; passing NULL drops the words and keeps the code. Outputs
+ * below. The message goes into the caller's struct sutra_err, never into a
+ * global; passing NULL drops the message and keeps the code. Outputs
  * (ret_*) come last in an argument list and are untouched on failure.
  *
  * Each row: symbol, snake_case name (JSON "code"), default text, exit code of
@@ -55,8 +55,8 @@ enum sutra_errcode {
 	SUTRA_E_END_
 };
 
-/* Room for one error in words: message says what was wrong, naming the thing
- * and its value; hint says what to do (may be empty). */
+/* One error: message says what was wrong, with the name and the value; hint says
+ * what to do (may be empty). */
 struct sutra_err {
 	int code;
 	char message[512];
@@ -67,14 +67,15 @@ struct sutra_err {
  * code, so that `return sutra_fail(err, SUTRA_E_IO, "...")` reads well. */
 int sutra_fail(struct sutra_err *err, int code, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
-/* The same with ": <strerror(errno)>" at the end. ENOSPC, EDQUOT give FULL, ENOENT
- * NOTFOUND, ENOMEM NOMEM; anything else IO. */
+/* The same with ": <strerror(errno)>" at the end. ENOSPC, EDQUOT and EFBIG give FULL, EROFS READONLY,
+ * ENOENT NOTFOUND, ENOMEM NOMEM; anything else IO. */
 int sutra_fail_errno(struct sutra_err *err, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
-/* Sets the hint of an error already filled; returns err->code (or -1000). */
+/* Sets the hint of an error already filled; returns err->code. err NULL: returns the code
+ * of the last failure of this thread, which is that error's. */
 int sutra_hint(struct sutra_err *err, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
-/* Puts "<what>: " before the message, as an error travels up. Returns its code. */
+/* Puts "<what>: " before the message. Returns the code as sutra_hint does. */
 int sutra_err_prefix(struct sutra_err *err, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 

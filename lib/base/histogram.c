@@ -71,22 +71,6 @@ void sutra_histogram_clear(struct sutra_histogram *h)
 	atomic_store(&h->max, 0);
 }
 
-void sutra_histogram_merge(struct sutra_histogram *into, const struct sutra_histogram *from)
-{
-	uint64_t max = sutra_histogram_max(from);
-
-	for (size_t i = 0; i < BUCKETS; i++) {
-		uint64_t n = atomic_load_explicit(&from->bucket[i], memory_order_relaxed);
-
-		if (n)
-			atomic_fetch_add(&into->bucket[i], n);
-	}
-	atomic_fetch_add(&into->count, atomic_load(&from->count));
-	atomic_fetch_add(&into->sum, atomic_load(&from->sum));
-	if (max > sutra_histogram_max(into))
-		atomic_store(&into->max, max);
-}
-
 uint64_t sutra_histogram_count(const struct sutra_histogram *h)
 {
 	return atomic_load_explicit(&h->count, memory_order_relaxed);

@@ -3,7 +3,7 @@
  *
  * Buckets as in HdrHistogram (logarithmic groups of 1024 linear steps each; G.
  * Tene, hdrhistogram.org): a value is kept within 0.1 %. Values are nanoseconds,
- * clamped to [1, 2^43) (2.4 h). Recording is one relaxed atomic add, so threads
+ * clamped to [1, 2^43) (2.4 h). Recording uses relaxed atomics, so threads
  * may share one; reading while others record is fine and may miss the newest.
  */
 #ifndef SUTRA_BASE_HISTOGRAM_H
@@ -17,7 +17,6 @@ struct sutra_histogram *sutra_histogram_new(void);	/* NULL: out of memory */
 void sutra_histogram_free(struct sutra_histogram *h);
 void sutra_histogram_record(struct sutra_histogram *h, uint64_t ns);
 void sutra_histogram_clear(struct sutra_histogram *h);
-void sutra_histogram_merge(struct sutra_histogram *into, const struct sutra_histogram *from);
 uint64_t sutra_histogram_count(const struct sutra_histogram *h);
 /* The value at quantile q in [0, 1] in ns (upper edge of its bucket); 0 when empty. */
 uint64_t sutra_histogram_quantile(const struct sutra_histogram *h, double q);

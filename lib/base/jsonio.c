@@ -164,14 +164,14 @@ json_t *sutra_json_text(const char *s)
 }
 
 /*
- * The numbers of embeddings lie between 1e-5 and 10, so they get a way of their own, some ten
- * times faster than trying printf and strtof. A float times a power of ten up to 1e15 is
- * rounded once as a double, then to a whole number of 6 to 9 digits; whether these digits read back as
- * the same float is checked by dividing again. The quotient of two exact doubles is rounded
- * once, and rounding it to a float is a second rounding, which can go wrong only when
- * the double lies exactly between two floats: then, as outside the range, printf decides.
+ * The numbers of embeddings lie between 1e-5 and 10; for them this is about ten times as fast as
+ * trying printf and strtof. A float times a power of ten up to 1e15 is rounded once to a double, then
+ * to a whole number of 6 to 9 digits. A division checks that these digits read back as the same
+ * float. The quotient of two exact doubles is rounded once, and rounding it to a float is a second
+ * rounding, which is wrong only when the double lies exactly between two floats: then, as outside
+ * of the range, printf is used.
  */
-enum { FAST_EXPONENT = 5 };	/* up to so many zeros after the point */
+enum { FAST_EXPONENT = 5 };	/* at most this many zeros after the point */
 
 static const double powers[] = { 1e0, 1e1, 1e2,	 1e3,  1e4,  1e5,  1e6,	 1e7,
 				 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15 };
@@ -185,7 +185,7 @@ static bool reads_back(uint32_t digits, double power, float v)
 	return (bits & 0x1FFFFFFF) != 0x10000000 && (float)back == v;
 }
 
-/* Writes 0 < v < 10 as fixed-point text; returns its length, 0 when printf must. */
+/* Writes 0 < v < 10 as fixed-point text; returns its length; 0: printf is needed. */
 static size_t fast_float(float v, char *out)
 {
 	unsigned zeros = 0, decimals;

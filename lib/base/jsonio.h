@@ -12,9 +12,9 @@
 #include "base/err.h"
 
 /* Parses one whole document (depth and duplicates as jansson does; NUL allowed in
- * strings as \u0000). SUTRA_E_SYNTAX names line, column and what was found. */
+ * strings as \u0000). SUTRA_E_SYNTAX with line, column and the problem. */
 int sutra_json_parse(const char *text, size_t n, json_t **ret, struct sutra_err *err);
-/* A file of at most max bytes; errors name the file. */
+/* Parses a file of at most max bytes; errors name the file. */
 int sutra_json_read(const char *path, size_t max, json_t **ret, struct sutra_err *err);
 
 /* Member `key` of an object: absent (or null) leaves *ret alone and returns 0;
@@ -25,11 +25,11 @@ int sutra_json_get_double(const json_t *o, const char *key, double *ret, struct 
 int sutra_json_get_bool(const json_t *o, const char *key, bool *ret, struct sutra_err *err);
 const char *sutra_json_type_name(const json_t *v);	/* "a string", "a number" ... */
 
-/* Appends "..." with escapes, those of terminal controls too (shown.h); n bytes of UTF-8. */
+/* Appends n bytes of UTF-8 as "...", with escapes also for terminal controls (shown.h). */
 void sutra_json_add_string(struct sutra_buf *b, const char *s, size_t n);
-/* The same of any bytes: what is not UTF-8 becomes U+FFFD. */
+/* The same for any bytes: invalid UTF-8 becomes U+FFFD. */
 void sutra_json_add_bytes(struct sutra_buf *b, const char *s, size_t n);
-/* A string of any text: what is not UTF-8 becomes U+FFFD. */
+/* A JSON string of any text: invalid UTF-8 becomes U+FFFD. */
 json_t *sutra_json_text(const char *s);
 /* Appends a float so that it reads back as the same float (9 significant digits
  * at most, shortest of 6 to 9 that round-trips). NaN and infinities as null. */

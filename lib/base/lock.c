@@ -28,7 +28,7 @@ static void record_owner(const char *path, const char *command)
 	sutra_file_write(path, text, strlen(text), 0600, NULL);
 }
 
-/* Between two tries; true: not to be tried again. */
+/* Waits between two attempts; true: no further attempt. */
 static bool interrupted(const volatile sig_atomic_t *stop)
 {
 	return (stop && *stop) || (poll(NULL, 0, POLL_MS) < 0 && errno == EINTR) || (stop && *stop);
@@ -37,7 +37,7 @@ static bool interrupted(const volatile sig_atomic_t *stop)
 int sutra_lock_take(const char *state_dir, const char *command, uint64_t wait_ns, const volatile sig_atomic_t *stop,
 		    int *ret_fd, struct sutra_err *err)
 {
-	char *path = xasprintf("%s/lock", state_dir), *owner = xasprintf("%s/lock.owner", state_dir), *who;
+	char *path = xasprintf("%s/lock", state_dir), *owner = xasprintf("%s/lock.owner", state_dir), *holder;
 	uint64_t end = wait_ns == UINT64_MAX ? wait_ns : sutra_clock_ns() + wait_ns;
 	int fd, rc = 0;
 
@@ -48,11 +48,11 @@ int sutra_lock_take(const char *state_dir, const char *command, uint64_t wait_ns
 		if (errno != EWOULDBLOCK && errno != EINTR) {
 			rc = sutra_fail_errno(err, "cannot lock %s", path);
 		} else if (sutra_clock_ns() >= end) {
-			if (sutra_file_read(owner, 1000, &who, NULL, NULL))
-				who = xstrdup("somebody");
-			rc = sutra_fail(err, SUTRA_E_LOCKED, "the stack is locked by %s", who);
+			if (sutra_file_read(owner, 1000, &holder, NULL, NULL))
+				holder = xstrdup("somebody");
+			rc = sutra_fail(err, SUTRA_E_LOCKED, "the stack is locked by %s", holder);
 			sutra_hint(err, "wait for it with --lock-wait 2m");
-			sutra_free(who);
+			sutra_free(holder);
 		} else if (interrupted(stop)) {
 			rc = sutra_fail(err, SUTRA_E_INTERRUPTED, "interrupted while waiting for the lock");
 		}

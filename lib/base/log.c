@@ -9,7 +9,7 @@
 #include "base/err.h"
 #include "base/shown.h"
 
-/* What is cut from raw is longer than fields, so that the cut shows. */
+/* MAX_RAW exceeds MAX_FIELDS, so that show_on_one_line sees that text was cut, and marks it. */
 enum { MAX_FIELDS = 3072, MAX_RAW = MAX_FIELDS + 64 };
 
 static enum sutra_log_level threshold = SUTRA_INFO;
@@ -33,7 +33,7 @@ int sutra_log_setup(const char *level, const char *format)
 bool sutra_log_on(enum sutra_log_level level) { return level >= threshold; }
 
 struct line {
-	char text[16384];	/* what JSON makes of fields is four times as long at most */
+	char text[16384];	/* JSON makes fields at most four times as long */
 	size_t len;
 };
 
@@ -90,8 +90,8 @@ static void fields_json(struct line *l, const char *s)
 	}
 }
 
-/* Into fields: raw as text on one line, whatever a client put into it; what is longer is cut between two
- * characters and ends with "...". */
+/* Writes raw into fields as printable text on one line, whatever a client put into it. Longer text is cut
+ * between two characters and ends in "...". */
 static void show_on_one_line(char *raw, char *fields, size_t size)
 {
 	struct sutra_buf shown;
@@ -130,13 +130,9 @@ void sutra_log(enum sutra_log_level level, const char *subsystem, const char *me
 	show_on_one_line(raw, fields, sizeof(fields));
 	sutra_clock_rfc3339(sutra_clock_wall_us(), stamp);
 	if (as_json) {
-		put_all(&l, "{\"time\":\"");
-		put_all(&l, stamp);
-		put_all(&l, "\",\"level\":\"");
-		put_all(&l, level_names[level]);
-		put_all(&l, "\",\"subsystem\":\"");
-		put_all(&l, subsystem);
-		put_all(&l, "\",\"message\":");
+		l.len = (size_t)snprintf(l.text, MAX_FIELDS,
+					 "{\"time\":\"%s\",\"level\":\"%s\",\"subsystem\":\"%s\",\"message\":",
+					 stamp, level_names[level], subsystem);
 		puts_json(&l, message, strlen(message));
 		fields_json(&l, fields);
 		put(&l, '}');
@@ -147,5 +143,5 @@ void sutra_log(enum sutra_log_level level, const char *subsystem, const char *me
 	}
 	l.text[l.len++] = '\n';
 	if (write(STDERR_FILENO, l.text, l.len) < 0)
-		return;	/* nowhere left to say so */
+		return;	/* no other place to report it */
 }

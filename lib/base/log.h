@@ -1,8 +1,8 @@
 /*
- * log - one line an event, on standard error, for programs' main-level code.
+ * log - one line per event on standard error, for the code of programs.
  *
  * Text: `2026-11-21T01:02:03.000004Z INFO  storage listening addr=127.0.0.1:50052`;
- * JSON (LOG_FORMAT=json): one object a line with time, level, subsystem, message
+ * JSON (LOG_FORMAT=json): one object per line with time, level, subsystem, message
  * and the fields. Libraries return errors; only programs log above debug. A line
  * is written with one write(2), so threads never mix theirs.
  */
@@ -18,8 +18,8 @@ int sutra_log_setup(const char *level, const char *format);
 bool sutra_log_on(enum sutra_log_level level);
 
 /*
- * message is constant words; fields is a printf format of `key=value` pairs, a
- * blank between them, a value that may hold blanks in double quotes:
+ * message is a constant text; fields is a printf format of `key=value` pairs separated
+ * by a blank. A value that may hold blanks is in double quotes:
  *   sutra_log(SUTRA_INFO, "store", "replayed", "records=%zu file=\"%s\"", n, path);
  * NULL fields: none.
  */

@@ -61,7 +61,7 @@ uint32_t sutra_lru_add(struct sutra_lru *l, uint64_t hash)
 
 	if (l->used == l->capacity)
 		return 0;
-	/* Nodes are given out in order first, so untouched ones cost no memory. */
+	/* New nodes are used in order, so pages of unused ones are never touched. */
 	if (n)
 		l->free_list = l->nodes[n].next;
 	else
@@ -77,13 +77,13 @@ uint32_t sutra_lru_add(struct sutra_lru *l, uint64_t hash)
 
 void sutra_lru_touch(struct sutra_lru *l, uint32_t node)
 {
-	if (node == sutra_lru_newest(l))	/* a walk that is there would miss it */
+	if (node == sutra_lru_newest(l))	/* relinking it would move a walk that is at it */
 		return;
 	unlink_node(l, node);
 	link_first(l, node);
 }
 
-/* Empties a slot, moving back those behind it that would no longer be found. */
+/* Empties a slot, and moves back later entries that a search would no longer find. */
 static void erase_slot(struct sutra_lru *l, uint32_t slot)
 {
 	uint32_t hole = slot, at = slot;

@@ -1,8 +1,8 @@
 /*
- * The shapes. Text is read once, from the left; at the start of every word each rule may take what
- * follows. A rule gets the rest of the text, appends what may be seen, and returns how many bytes it
- * took; 0: not its shape. Names are compared without regard to case, in their parts: "token" in
- * API_TOKEN and accessToken is one, in max_tokens and tokenizer it is not.
+ * Text is read once, from the left. At the start of every word the rules are tried in order: a rule gets
+ * the rest of the text, appends what may be shown, and returns the number of bytes that it replaced; 0:
+ * the text does not have its form. Names are compared by their parts, without regard to case: "token" is
+ * a part of API_TOKEN and accessToken, and not of max_tokens and tokenizer.
  */
 #include "base/mask.h"
 
@@ -41,7 +41,7 @@ static int add_base64(struct sutra_mask *m, const char *text)
 	if (!out)
 		return SUTRA_E_NOMEM;
 	sutra_base64(text, n, out);
-	keep = strcspn(out, "=");	/* written without padding, too */
+	keep = strcspn(out, "=");	/* some write it without padding */
 	rc = sutra_strv_addn(&m->secrets, out, keep);
 	sutra_free(out);
 	return rc;
@@ -57,7 +57,7 @@ static bool is_constant(const char *s, size_t n)
 	return false;
 }
 
-/* Words and small numbers stand everywhere; searching for them would leave nothing. */
+/* Such words and small numbers occur everywhere: masking them would make the text useless. */
 static bool is_common(const char *value, size_t n)
 {
 	return n < LEAST_SECRET || is_constant(value, n) || (n < 6 && strspn(value, "0123456789") == n);
@@ -101,7 +101,8 @@ int sutra_mask_login(struct sutra_mask *m, const char *user, const char *passwor
 	return rc;
 }
 
-/* Case-blind search for a part that ends at the name's end or before no letter, and is no plural. */
+/* Searches for part without regard to case; a letter must not follow it, unless it begins a word of
+ * camelCase. */
 static bool has_part(const char *name, const char *part)
 {
 	size_t n = strlen(part);
@@ -114,12 +115,13 @@ static bool has_part(const char *name, const char *part)
 
 bool sutra_mask_is_secret_name(const char *name)
 {
-	static const char *const anywhere[] = { "password", "passwd", "passphrase", "secret", "credential", "apikey",
-						"authorization", "cookie" };
-	static const char *const parts[] = { "token",  "pwd",	  "pass",    "pw",	"api_key", "api-key",
-					     "access_key", "access-key", "private_key", "private-key", "_key", "-key",
-					     "accesskey", "privatekey", "signature", "session", "sessionid", "session_id", "jwt",
-					     "auth", "salt", "pin", "otp" };
+	static const char *const anywhere[] = { "password",   "passwd", "passphrase",	 "secret",
+						"credential", "apikey", "authorization", "cookie" };
+	static const char *const parts[] = {
+		"token", "pwd", "pass", "pw", "api_key", "api-key", "access_key", "access-key", "private_key",
+		"private-key", "_key", "-key", "accesskey", "privatekey", "signature", "session", "sessionid",
+		"session_id", "jwt", "auth", "salt", "pin", "otp",
+	};
 
 	if (!strcmp(name, "PWD") || !strcmp(name, "OLDPWD"))
 		return false;	/* the shell's folders */
@@ -133,6 +135,7 @@ bool sutra_mask_is_secret_name(const char *name)
 }
 
 static bool in_name(char c) { return isalnum((unsigned char)c) || c == '_' || c == '-' || c == '.'; }
+static bool is_blank(char c) { return c == ' ' || c == '\t'; }
 static bool in_token(char c) { return in_name(c) || c == '~' || c == '+' || c == '/' || c == '='; }
 
 static size_t span(const char *s, const char *end, bool (*in)(char))
@@ -151,14 +154,7 @@ static bool begins(const char *s, const char *end, const char *word)
 	return (size_t)(end - s) >= n && !strncasecmp(s, word, n);
 }
 
-static size_t blanks(const char *s, const char *end)
-{
-	const char *at = s;
-
-	while (at < end && (*at == ' ' || *at == '\t'))
-		at++;
-	return (size_t)(at - s);
-}
+static size_t blanks(const char *s, const char *end) { return span(s, end, is_blank); }
 
 static size_t line_rest(const char *s, const char *end)
 {
@@ -180,12 +176,13 @@ static size_t private_key(const char *s, const char *end, struct sutra_buf *out)
 	return (size_t)(stop - s) + line_rest(stop, end);
 }
 
-/* A token that tells itself by how it begins. */
+/* A token with a well-known beginning. */
 static size_t known_token(const char *s, const char *end, struct sutra_buf *out)
 {
-	static const char *const beginnings[] = { "eyJ", "sk-", "sk_", "pk_", "rk_", "ghp_", "gho_", "ghu_", "ghs_", "ghr_",
-						  "github_pat_", "glpat-", "xox", "AKIA", "ASIA", "AIza", "hf_", "npm_",
-						  "pypi-", "dop_v1_", "SG.", "ya29.", "shpat_", "hvs." };
+	static const char *const beginnings[] = {
+		"eyJ", "sk-", "sk_", "pk_", "rk_", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-",
+		"xox", "AKIA", "ASIA", "AIza", "hf_", "npm_", "pypi-", "dop_v1_", "SG.", "ya29.", "shpat_", "hvs.",
+	};
 	size_t n = 0;
 
 	for (size_t i = 0; !n && i < sizeof(beginnings) / sizeof(*beginnings); i++)
@@ -213,7 +210,7 @@ static size_t scheme(const char *s, const char *end, struct sutra_buf *out)
 	return word + gap + n;
 }
 
-/* "://user:password@", in front of it a scheme that was already copied. */
+/* "://user:password@", behind a scheme that has been copied already. */
 static size_t userinfo(const char *s, const char *end, struct sutra_buf *out)
 {
 	const char *at;
@@ -231,7 +228,7 @@ static size_t userinfo(const char *s, const char *end, struct sutra_buf *out)
 	return (size_t)(at + 1 - s);
 }
 
-/* How long a value is that begins here, a quote at its beginning and end included. */
+/* The length of the value that begins at s, with its quotes. */
 static size_t value_length(const char *s, const char *end, bool whole_line)
 {
 	const char *at = s;
@@ -255,14 +252,17 @@ static size_t value_length(const char *s, const char *end, bool whole_line)
 	return (size_t)(at - s);
 }
 
-/* What stands between a name and its value: "=", ": ", "\":", " => "; a mere blank after an option or a
- * word such as password. 0: no value follows. */
+/* The length of what separates a name from its value: "=", ": ", "\":", " => ", and a single blank after an
+ * option or a word such as password. 0: no value follows. */
 static size_t separator(const char *name, size_t n, const char *s, const char *end)
 {
 	const char *at = s;
 	bool sign = false;
 
-	at += at + 1 < end && *at == '\\' && (at[1] == '"' || at[1] == '\'') ? 2 : at < end && (*at == '"' || *at == '\'');
+	if (at + 1 < end && *at == '\\' && (at[1] == '"' || at[1] == '\''))
+		at += 2;
+	else
+		at += at < end && (*at == '"' || *at == '\'');
 	at += blanks(at, end);
 	while (at < end && (*at == '=' || *at == ':' || (sign && *at == '>'))) {
 		sign = true;
@@ -324,10 +324,11 @@ static size_t login(const char *s, const char *end, struct sutra_buf *out)
 	return word + gap + n;
 }
 
-static void by_shape(const char *text, size_t n, struct sutra_buf *out)
+static void mask_by_form(const char *text, size_t n, struct sutra_buf *out)
 {
-	static size_t (*const rules[])(const char *, const char *, struct sutra_buf *) = { private_key, userinfo, scheme,
-											   login, named, known_token };
+	static size_t (*const rules[])(const char *, const char *, struct sutra_buf *) = {
+		private_key, userinfo, scheme, login, named, known_token,
+	};
 	const char *end = text + n;
 
 	for (const char *at = text; at < end;) {
@@ -365,6 +366,6 @@ void sutra_mask_add(const struct sutra_mask *m, const char *text, size_t n, stru
 	if (sutra_buf_error(&plain))
 		out->error = sutra_buf_error(&plain);
 	else
-		by_shape(sutra_buf_str(&plain), plain.len, out);
+		mask_by_form(sutra_buf_str(&plain), plain.len, out);
 	sutra_buf_release(&plain);
 }

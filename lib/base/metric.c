@@ -18,7 +18,7 @@ void sutra_metrics_prometheus(const struct sutra_metric_row *rows, const struct 
 		int bare = (int)strcspn(rows[i].name, "{");
 		long long value = sutra_metric_get(&values[i]);
 
-		/* rows of one metric with different labels share what is said about it */
+		/* rows of one metric with different labels share HELP and TYPE */
 		if (!i || strncmp(rows[i].name, rows[i - 1].name, (size_t)bare) ||
 		    strcspn(rows[i - 1].name, "{") != (size_t)bare)
 			sutra_buf_addf(out, "# HELP %.*s %s\n# TYPE %.*s %s\n", bare, rows[i].name, rows[i].help,
@@ -30,7 +30,7 @@ void sutra_metrics_prometheus(const struct sutra_metric_row *rows, const struct 
 	}
 }
 
-/* From what an answer out of memory takes to what a client waits for. */
+/* From an answer out of the memory cache to the longest wait of a client. */
 static const uint64_t edges_ns[SUTRA_TIMES_EDGES] = {
 	50000,	  100000,   250000,    500000,	  1000000,   2500000,	5000000,    10000000,
 	25000000, 50000000, 100000000, 250000000, 500000000, 1000000000, 2500000000, 10000000000,
@@ -84,8 +84,8 @@ static size_t open_files(void)
 	return n > 3 ? n - 3 : 0;	/* without ".", ".." and the folder itself */
 }
 
-/* When the process began, in seconds of Unix time: boot time and ticks since then; 0: /proc does not tell.
- * Worked out once, so that a clock that is set does not look like another process. */
+/* The start of the process in seconds of Unix time: boot time and ticks since then; 0: /proc cannot be read.
+ * Computed once, so that setting the clock does not look like another process. */
 static double started_at(void)
 {
 	static atomic_llong known_ms;

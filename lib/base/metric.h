@@ -1,9 +1,8 @@
 /*
- * metric - a program's counters as rows of one table, with three printers.
+ * metric - a program's counters as rows of one table.
  *
  * A program declares a table once; values are relaxed atomics (one cache line
- * each, so threads do not share lines). Prometheus text is one printer, JSON the
- * other; `sutra status` and the monitor read the same names.
+ * each, so threads do not share lines), printed as Prometheus text.
  *
  *	enum { M_REQUESTS, M_ERRORS, M_COUNT };
  *	static const struct sutra_metric_row rows[M_COUNT] = {
@@ -45,11 +44,11 @@ static inline long long sutra_metric_get(const struct sutra_metric *m)
 	return atomic_load_explicit(&m->value, memory_order_relaxed);
 }
 
-/* Durations, counted by bucket: a histogram of Prometheus. Recording is two relaxed adds. */
+/* Durations, counted by bucket: a Prometheus histogram. Recording is two relaxed adds. */
 enum { SUTRA_TIMES_EDGES = 16 };
 struct sutra_times {	/* short durations and the sum share a cache line */
 	_Alignas(64) atomic_ullong sum_ns;
-	atomic_ullong bucket[SUTRA_TIMES_EDGES + 1];	/* the last: what is longer than every edge */
+	atomic_ullong bucket[SUTRA_TIMES_EDGES + 1];	/* the last: longer than every edge */
 };
 
 void sutra_times_add(struct sutra_times *t, uint64_t ns);
@@ -62,11 +61,11 @@ void sutra_times_prometheus(const struct sutra_times *t, const char *name, const
 void sutra_metrics_prometheus(const struct sutra_metric_row *rows, const struct sutra_metric *values,
 			      size_t n, struct sutra_buf *out);
 
-/* Appends what Prometheus' clients tell of a process: process_cpu_seconds_total, _start_time_seconds,
+/* Appends the metrics of a process that Prometheus' clients report: process_cpu_seconds_total, _start_time_seconds,
  * _resident_memory_bytes, _open_fds, _max_fds. */
 void sutra_process_prometheus(struct sutra_buf *out);
-/* Resident size of this process in bytes, from /proc; 0 where that does not tell. Costs a few
- * microseconds, however large the process. */
+/* Resident size of this process in bytes, from /proc; 0 when that cannot be read. Takes a few
+ * microseconds, however large the process is. */
 uint64_t sutra_process_memory(void);
 
 #endif

@@ -25,15 +25,6 @@ static bool takes_value(const struct sutra_option *o)
 	return o->type != SUTRA_OPT_FLAG && o->type != SUTRA_OPT_COUNT;
 }
 
-static bool in_choices(const char *choices, const char *value)
-{
-	struct sutra_strv v = { 0 };
-	bool found = !sutra_strv_split(&v, choices, "|") && sutra_strv_has(&v, value);
-
-	sutra_strv_release(&v);
-	return found;
-}
-
 static int set_value(const struct sutra_option *o, const char *value, struct sutra_err *err)
 {
 	switch (o->type) {
@@ -62,7 +53,7 @@ static int set_value(const struct sutra_option *o, const char *value, struct sut
 					  o->name, value);
 		return 0;
 	case SUTRA_OPT_CHOICE:
-		if (!in_choices(o->choices, value))
+		if (!sutra_str_is_choice(o->choices, value))
 			return sutra_fail(err, SUTRA_E_USAGE, "--%s is \"%s\"; allowed are %s",
 					  o->name, value, o->choices);
 		*(const char **)o->value = value;

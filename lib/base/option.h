@@ -1,6 +1,6 @@
 /*
- * option - one table of command-line options; parser, -h, man synopsis check and
- * shell completion all read the same rows.
+ * option - one table of command-line options, which the parser, -h, the check of the man
+ * pages and completion read.
  *
  * Options may stand anywhere; `--` ends them; `--name=value`, `--name value`, `-n value`,
  * `-nvalue`; flags may be joined (-qv). An unknown option names its nearest match.
@@ -20,8 +20,8 @@ enum sutra_option_type {
 	SUTRA_OPT_STRING,	/* const char **, points into argv */
 	SUTRA_OPT_INT,		/* int64_t *, within [min, max] */
 	SUTRA_OPT_DURATION,	/* uint64_t * nanoseconds; "none" is UINT64_MAX */
-	SUTRA_OPT_PERIOD,	/* as DURATION, but the value may be left out: min nanoseconds; as the next
-				   word it must begin with a digit */
+	SUTRA_OPT_PERIOD,	/* like DURATION, but the value is optional (default: min nanoseconds); as a
+				   word of its own it must begin with a digit */
 	SUTRA_OPT_CHOICE,	/* const char **, one of choices ("a|b|c") */
 };
 

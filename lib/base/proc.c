@@ -76,8 +76,7 @@ static int wait_left_ms(uint64_t deadline)
 	return now >= deadline ? 0 : (int)((deadline - now) / 1000000 + 1);
 }
 
-/* Reads until the pipe ends and the child has exited, or the deadline passes.
- * Returns whether it ended in time. */
+/* Reads until the child has exited, or the deadline passes. Returns whether it exited in time. */
 static bool drain(int pidfd, int *pipe_fd, struct sutra_buf *out, uint64_t deadline)
 {
 	bool exited = false;
@@ -92,8 +91,8 @@ static bool drain(int pidfd, int *pipe_fd, struct sutra_buf *out, uint64_t deadl
 		if (!left || (poll(p, 2, left) < 0 && errno != EINTR))
 			return false;
 		exited = p[0].revents != 0;
-		/* A grandchild may hold the pipe open after the child is gone: take what
-		 * is there, do not wait for its end. */
+		/* A grandchild may hold the pipe open after the child has exited: read what
+		 * is there, do not wait for the end of the pipe. */
 		while (*pipe_fd >= 0 && (p[1].revents || exited)) {
 			n = read(*pipe_fd, chunk, sizeof(chunk));
 			if (n > 0) {
@@ -148,7 +147,7 @@ int sutra_proc_run(const char *const *argv, struct sutra_buf *out, uint64_t time
 		return sutra_fail_errno(err, "cannot run %s", argv[0]);
 	}
 	pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-	if (pidfd < 0) {	/* its end could not be seen */
+	if (pidfd < 0) {	/* its exit could not be waited for */
 		rc = sutra_fail_errno(err, "cannot watch %s", argv[0]);
 		kill(pid, SIGKILL);
 	}

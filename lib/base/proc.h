@@ -18,11 +18,11 @@
  */
 int sutra_proc_run(const char *const *argv, struct sutra_buf *out, uint64_t timeout_ns,
 		   int *ret_status, struct sutra_err *err);
-/* How a process ended, in words: "exit code 3", "killed by signal 9 (KILL)", "killed: memory limit
- * 512 MiB reached". code: that of the exit, or 128 + signal. limit: the bytes at which the kernel
- * killed it; 1: the machine's memory ran out; 0: something else ended it. */
+/* Describes how a process ended: "exit code 3", "killed by signal 9 (KILL)", "killed: memory limit 512 MiB
+ * reached". code: the exit code, or 128 + signal. limit: the memory limit in bytes for which the kernel
+ * killed it; 1: the memory of the machine; 0: another cause. */
 void sutra_proc_end(int code, uint64_t limit, char *out, size_t size);
-/* Whether a program of that name is on PATH; *ret_path (may be NULL) x-allocated. */
+/* Whether a program of this name is on PATH; *ret_path (may be NULL) is x-allocated. */
 bool sutra_proc_find(const char *name, char **ret_path);
 
 #endif

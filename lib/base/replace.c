@@ -1,15 +1,15 @@
 /*
- * Writing whole files. A regular file is replaced: the bytes go into a temporary file in the same
- * folder, are synced, and take the name by rename, so that a reader finds the old or the new. What
- * is no regular file (a device, a FIFO, a terminal), is a mount point, or belongs to an owner that
- * cannot be given to the new file, is opened and written through.
+ * Writing whole files. A regular file is replaced: the bytes are written into a temporary file in the
+ * same folder and synced, and a rename gives it the name, so that a reader finds the old or the new file.
+ * A target that is no regular file (a device, a FIFO, a terminal), is a mount point, or has an owner that
+ * the new file cannot get, is opened and overwritten in place.
  *
  * The path is opened first (O_PATH), so that the kernel follows its links and applies its rules for
- * links in shared folders; the folder that is written to is the one that holds the file so opened.
+ * links in shared folders; the temporary file is created in the folder that holds the opened file.
  *
  * Temporary files are named .NAME.<16 random digits>.tmp, created with O_EXCL and O_NOFOLLOW, and
- * held under flock while they are written. A lock that can be taken belongs to nobody that lives:
- * each write removes such leftovers of its own target. A file system without flock keeps them.
+ * locked with flock while they are written. When the lock of such a file can be taken, its writer has
+ * ended: each write removes such leftovers of its own target. A file system without flock keeps them.
  */
 #include "base/file.h"
 
@@ -28,10 +28,10 @@
 
 enum { MAX_TRIES = 64, RANDOM_DIGITS = 16, TMP_EXTRA = RANDOM_DIGITS + 6 };
 
-/* What is written to: the folder, the name in it, and what stands there. */
+/* The target: its folder, its name there, and the file that has this name now. */
 struct target {
-	const char *path;	/* as the caller named it */
-	int fd;			/* O_PATH; -1: there is nothing yet */
+	const char *path;	/* of the caller */
+	int fd;			/* O_PATH; -1: no file has the name */
 	struct stat st;
 	int folder;
 	char name[NAME_MAX + 1];
@@ -74,8 +74,8 @@ static int open_folder(struct target *t, const char *path, struct sutra_err *err
 	return t->folder < 0 ? sutra_fail_errno(err, "cannot write into %s", folder) : 0;
 }
 
-/* The folder of the file that was opened, links followed; it must hold that very file. SUTRA_E_BUSY:
- * it does not any more, another write has replaced it. */
+/* Finds the folder of the opened file, links followed. SUTRA_E_BUSY: another write has replaced that file
+ * meanwhile. */
 static int find_folder(struct target *t, struct sutra_err *err)
 {
 	char link[64], path[PATH_MAX];
@@ -103,7 +103,7 @@ static void close_target(struct target *t)
 		close(t->folder);
 }
 
-/* A link to nothing is made one to an empty file. */
+/* For a dangling link, creates the file that it names. */
 static int open_target(struct target *t, mode_t mode, struct sutra_err *err)
 {
 	struct stat st;
@@ -138,7 +138,7 @@ static int find_target(struct target *t, const char *path, mode_t mode, struct s
 	return rc;
 }
 
-/* How much of the target's name stands in that of its temporary files. */
+/* The number of bytes of the target's name in the names of its temporary files. */
 static size_t stem(const struct target *t) { return strnlen(t->name, NAME_MAX - TMP_EXTRA); }
 
 static bool is_leftover(const struct target *t, const char *name)
@@ -171,8 +171,8 @@ static void remove_leftovers(const struct target *t)
 		close(copy);
 }
 
-/* A new file under a name of its own, locked. Another write may have taken it for a leftover between
- * its creation and its lock: then it is locked by that one, or has no name any more. */
+/* Creates and locks a temporary file. Between the two, another write may take it for a leftover: then that
+ * write holds the lock, or has unlinked the file, and another name is tried. */
 static int create_temporary(const struct target *t, char name[NAME_MAX + 1])
 {
 	for (int i = 0; i < MAX_TRIES; i++) {
@@ -195,7 +195,7 @@ static int create_temporary(const struct target *t, char name[NAME_MAX + 1])
 	return -1;
 }
 
-/* *ret_through: it cannot be replaced, but may be written through; nothing was changed. */
+/* *ret_through: the target cannot be replaced and is to be overwritten in place; nothing was changed. */
 static int replace(const struct target *t, const struct iovec *parts, size_t n, mode_t mode, bool *ret_through,
 		   struct sutra_err *err)
 {

@@ -7,17 +7,6 @@
 #include "base/log.h"
 #include "base/str.h"
 
-/* Whether word is one of "a|b|c". */
-static bool is_choice(const char *list, const char *word)
-{
-	size_t n = strlen(word);
-
-	for (const char *at = list; n && (at = strstr(at, word)); at += n)
-		if ((at == list || at[-1] == '|') && (at[n] == '|' || !at[n]))
-			return true;
-	return false;
-}
-
 static bool owns_text(const struct sutra_setting *s)
 {
 	return s->type == SUTRA_SET_STRING || s->type == SUTRA_SET_SECRET ||
@@ -89,7 +78,7 @@ int sutra_setting_check(const struct sutra_setting *s, const char *name, const c
 	if (s->type == SUTRA_SET_BOOL && sutra_str_bool(value, &flag))
 		return sutra_fail(err, SUTRA_E_SETTING, "%s is \"%s\"; allowed are true and false",
 				  name, value);
-	if (s->type == SUTRA_SET_CHOICE && !is_choice(s->choices, value))
+	if (s->type == SUTRA_SET_CHOICE && !sutra_str_is_choice(s->choices, value))
 		return sutra_fail(err, SUTRA_E_SETTING, "%s is \"%s\"; allowed are %s", name, value,
 				  s->choices);
 	return 0;

@@ -1,12 +1,12 @@
 /*
- * setting - every setting of every program, once (CONTRACT section 8), and how one is read.
+ * setting - the registry of every setting of every program (CONTRACT section 8), and its readers.
  *
- * The registry (setting_table.c) has a row a setting: name (the environment variable), aliases,
- * scope, type, default, bounds, help. Nothing else reads the environment, but for the
- * process-level variables that tests/lint/environment lists. `sutra config`, `--settings` of the
+ * The registry (setting_table.c) has a row per setting: name (the environment variable), aliases,
+ * scope, type, default, bounds, help. Other code reads only the environment variables
+ * that tests/lint/environment lists. `sutra config`, `--settings` of the
  * daemons, completion and the manuals show these rows.
  *
- * A daemon picks rows by name and says where each value goes:
+ * A daemon picks rows by name and names the field of each value:
  *
  *	static const struct sutra_setting_use uses[] = {
  *		{ "MAX_QUEUE", FIELD(max_queue), NULL },
@@ -14,7 +14,7 @@
  *		{ 0 },
  *	};
  *
- * An alias counts where the name itself is unset. An empty variable counts as unset.
+ * An alias is used when the name itself is unset. An empty variable is the same as an unset one.
  */
 #ifndef SUTRA_BASE_SETTING_H
 #define SUTRA_BASE_SETTING_H
@@ -36,17 +36,17 @@ enum sutra_setting_type {
 };
 
 enum sutra_setting_scope {
-	SUTRA_OF_OPERATOR,	/* of compose/.env and the environment of `sutra`; services get it */
-	SUTRA_OF_SERVICE,	/* of a daemon; the compose file, the runtime or the image sets it */
-	SUTRA_OF_COMMAND,	/* of the environment of `sutra` alone */
-	SUTRA_OF_DEPLOY,	/* worked out at deploy, for the compose file */
+	SUTRA_OF_OPERATOR,	/* set in compose/.env or the environment of `sutra`; services get it */
+	SUTRA_OF_SERVICE,	/* set for a daemon by the compose file, the runtime or the image */
+	SUTRA_OF_COMMAND,	/* set in the environment of `sutra` only */
+	SUTRA_OF_DEPLOY,	/* computed at deploy, for the compose file */
 };
 
 enum { SUTRA_SETTING_ALIASES = 2 };
 
 struct sutra_setting {
 	const char *name;	/* "STEM_#": a stem and any number; NULL ends the registry */
-	/* The first that is set counts; NULL: no more. Rows may share one if no program uses both. */
+	/* The first one set is used; NULL: no more. Rows may share an alias if no program uses both. */
 	const char *aliases[SUTRA_SETTING_ALIASES];
 	enum sutra_setting_scope scope;
 	enum sutra_setting_type type;
@@ -60,12 +60,12 @@ extern const struct sutra_setting sutra_settings[];	/* the registry */
 
 /* A row that a program reads. */
 struct sutra_setting_use {
-	const char *name;	/* of the row; NULL ends the table */
+	const char *name;	/* of a row; NULL ends the table */
 	size_t offset;		/* of the field in the program's settings struct */
-	const char *fallback;	/* in place of the row's, "": none; NULL: the row's */
+	const char *fallback;	/* replaces the default of the row; "": none; NULL: the default of the row */
 };
 
-/* The row of that name or alias, or NULL. */
+/* The row of this name or alias, or NULL. */
 const struct sutra_setting *sutra_setting_find(const char *name);
 /* The first row of a scope (s NULL), or the next one; NULL at the end. */
 const struct sutra_setting *sutra_setting_next(const struct sutra_setting *s,
@@ -73,23 +73,23 @@ const struct sutra_setting *sutra_setting_next(const struct sutra_setting *s,
 #define SUTRA_EACH_SETTING(s, scope) \
 	for (const struct sutra_setting *s = sutra_setting_next(NULL, scope); s; \
 	     s = sutra_setting_next(s, scope))
-/* Whether the row has that alias. */
+/* Whether the row has this alias. */
 bool sutra_setting_has_alias(const struct sutra_setting *s, const char *name);
-/* The value that get has for the row's name, else for its aliases; NULL: none, or an empty one.
- * *ret_from: the variable it is of; *ret_beaten: another one of these that has another value, or NULL. */
+/* The value that get returns for the row's name, else for its aliases; NULL: none, or an empty one.
+ * *ret_from: the name that has it; *ret_beaten: another of these names with a different value, or NULL. */
 const char *sutra_setting_pick(const struct sutra_setting *s,
 			       const char *(*get)(void *ctx, const char *name), void *ctx,
 			       const char **ret_from, const char **ret_beaten);
-/* Checks one value without storing it: 0 or SUTRA_E_SETTING with what is allowed. name: the row's or
+/* Checks a value without storing it: 0, or SUTRA_E_SETTING with the allowed values. name: of the row, or
  * the alias that has the value. */
 int sutra_setting_check(const struct sutra_setting *s, const char *name, const char *value,
 			struct sutra_err *err);
 /* "1..9", "a|b", "true|false" into out; "" for text. */
 void sutra_setting_allowed(const struct sutra_setting *s, char *out, size_t size);
-/* What the environment has for one setting or its aliases, unchecked; NULL: unset or empty, or the
+/* The value of a setting or its aliases in the environment, unchecked; NULL: unset or empty, or the
  * registry has no such row. */
 const char *sutra_setting_env(const char *name);
-/* The same, or else the row's default, checked: 0, SUTRA_E_SETTING; SUTRA_E_INVALID: no such row. */
+/* The same, else the default of the row, checked: 0, SUTRA_E_SETTING; SUTRA_E_INVALID: no such row. */
 int sutra_setting_read(const char *name, const char **ret, struct sutra_err *err);
 
 /* Fills *settings (zeroed by the caller) from the environment. 0, SUTRA_E_SETTING or SUTRA_E_NOMEM;
@@ -97,7 +97,7 @@ int sutra_setting_read(const char *name, const char **ret, struct sutra_err *err
 int sutra_settings_load(const struct sutra_setting_use *uses, void *settings,
 			struct sutra_err *err);
 void sutra_settings_release(const struct sutra_setting_use *uses, void *settings);
-/* A line a use: name, default, bounds, help, aliases. */
+/* Prints a line per use: name, default, bounds, help, aliases. */
 void sutra_settings_print(const struct sutra_setting_use *uses, FILE *out);
 
 #endif

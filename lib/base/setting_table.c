@@ -1,7 +1,7 @@
-/* The registry: a row a setting, by scope and name. */
+/* The registry: a row per setting, by scope and name. */
 #include "base/setting.h"
 
-/* LAST_PORT: the highest that the stack publishes. MAX_WIDTH: values of the widest vector. */
+/* LAST_PORT: the highest port that the stack publishes. MAX_WIDTH: dimension of the widest vector. */
 enum { LAST_PORT = 50053, MAX_WIDTH = 8192, DAY = 86400, TEN_YEARS = 3650 * DAY };
 
 #define ALSO(...) { __VA_ARGS__ }
@@ -69,7 +69,7 @@ const struct sutra_setting sutra_settings[] = {
 	TEXT("SUTRA_STATE_DIR", NULL, "folder of records, logs and volumes"),
 	TEXT("SUTRA_TENANTS_FILE", NULL, "must stay unset: tenants are not in this version"),
 	INT("SUTRA_THREADS", NULL, 1, 256, "inference threads of a replica"),
-	TEXT("SUTRA_USER", NULL, "whom services run as natively, when root deploys"),
+	TEXT("SUTRA_USER", NULL, "user that runs the services natively, when root deploys"),
 	TEXT("SUTRA_VERSION", "latest", "tag of the images that containers run"),
 	ONE_OF("WAL_SYNC", "interval", "always|interval",
 	       "when a write to the cache shard is acknowledged"),

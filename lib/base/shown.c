@@ -9,7 +9,7 @@
 
 enum { MAX_PRINTED = 64 << 20 };
 
-/* The code point of a well-formed sequence of 1 to 3 bytes; a longer one is none that matters. */
+/* The code point of a well-formed sequence of 1 to 3 bytes; no longer one is a control character. */
 static uint32_t code_point(const char *text, size_t len)
 {
 	const unsigned char *s = (const unsigned char *)text;

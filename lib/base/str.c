@@ -210,6 +210,16 @@ void sutra_str_no_nul(char *s, size_t n)
 		s[i] = s[i] ? s[i] : '?';
 }
 
+bool sutra_str_is_choice(const char *list, const char *word)
+{
+	size_t n = strlen(word);
+
+	for (const char *at = list; n && (at = strstr(at, word)); at += n)
+		if ((at == list || at[-1] == '|') && (at[n] == '|' || !at[n]))
+			return true;
+	return false;
+}
+
 /* Levenshtein. */
 size_t sutra_str_distance(const char *a, const char *b)
 {

@@ -8,11 +8,11 @@
 
 /* Whole string, decimal, within [min, max]; 0 or SUTRA_E_INVALID. */
 int sutra_str_int(const char *s, int64_t min, int64_t max, int64_t *ret);
-int64_t sutra_whole(double v);	/* cut to a whole number between -9e18 and 9e18; NaN gives 0 */
+int64_t sutra_whole(double v);	/* truncated to a whole number between -9e18 and 9e18; NaN gives 0 */
 int sutra_str_double(const char *s, double min, double max, double *ret);
 /* true/false, yes/no, on/off, 1/0, any case. */
 int sutra_str_bool(const char *s, bool *ret);
-/* "250ms", "30s", "2m", "1h30m", "1d" to nanoseconds; a unit is demanded, 0 is
+/* "250ms", "30s", "2m", "1h30m", "1d" to nanoseconds; the unit is required, 0 is
  * refused; "none" gives UINT64_MAX. 0 or SUTRA_E_INVALID. */
 int sutra_str_duration(const char *s, uint64_t *ret_ns);
 /* "512M", "2G", "1GiB", "1.5gb", "300" (bytes) to bytes. All units are binary. */
@@ -29,9 +29,11 @@ bool sutra_str_utf8(const char *s, size_t n, size_t *ret_at);
 size_t sutra_str_bom(const char *s, size_t n);
 /* Length of the well-formed sequence (Unicode 15, table 3-7) that n > 0 bytes begin with, or 0. */
 size_t sutra_str_utf8_length(const char *s, size_t n);
-/* NULs become '?', so that what comes after them is not lost to a reader of strings. */
+/* Replaces NULs by '?', so that a reader of C strings sees the bytes after them. */
 void sutra_str_no_nul(char *s, size_t n);
-/* Edits (insert, drop, replace a byte) between two words; 64 when one is longer than 63 bytes. */
+/* Whether word is one of the words of list, "a|b|c". */
+bool sutra_str_is_choice(const char *list, const char *word);
+/* Number of edits (insert, delete, replace a byte) between two words; 64 when one is longer than 63 bytes. */
 size_t sutra_str_distance(const char *a, const char *b);
 /* The entry of a NULL-terminated list that is nearest to word by edit distance
  * (at most a third of its length), or NULL: for "did you mean". */
@@ -45,7 +47,7 @@ struct sutra_strv {
 int sutra_strv_add(struct sutra_strv *v, const char *s);	/* copies */
 int sutra_strv_addn(struct sutra_strv *v, const char *s, size_t n);
 bool sutra_strv_has(const struct sutra_strv *v, const char *s);
-/* Splits at any of seps, trims blanks, leaves empty parts out. */
+/* Splits at any of seps, trims blanks, omits empty parts. */
 int sutra_strv_split(struct sutra_strv *v, const char *s, const char *seps);
 void sutra_strv_sort(struct sutra_strv *v);
 void sutra_strv_release(struct sutra_strv *v);

@@ -1,4 +1,4 @@
-/* The one place the version stands. */
+/* version - the version of all programs. */
 #ifndef SUTRA_BASE_VERSION_H
 #define SUTRA_BASE_VERSION_H
 

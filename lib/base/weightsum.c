@@ -10,14 +10,7 @@
 
 enum { MAX_FILE = 4096 };
 
-static const char *base_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
-}
-
-/* Path of the record; sutra_free it. */
+/* The path of the record, which the caller frees. */
 static char *record_path(const char *path)
 {
 	static const char suffix[] = ".safetensors";
@@ -28,14 +21,14 @@ static char *record_path(const char *path)
 	return sutra_asprintf("%.*s.sha256", (int)n, path);
 }
 
-/* The comment line for the file as it is now; sutra_free it. */
+/* The comment line for the file as it is now, which the caller frees. */
 static int stamp(const char *path, char **ret, struct sutra_err *err)
 {
 	struct stat st;
 
 	if (stat(path, &st))
 		return sutra_fail_errno(err, "cannot read %s", path);
-	*ret = sutra_asprintf("# %s %lld %lld.%09ld\n", base_name(path), (long long)st.st_size,
+	*ret = sutra_asprintf("# %s %lld %lld.%09ld\n", basename(path), (long long)st.st_size,
 			      (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
 	return *ret ? 0 : sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
 }
@@ -56,7 +49,7 @@ int sutra_weightsum_read(const char *path, char ret_hex[SUTRA_SHA256_HEX], struc
 		goto out;
 	skip = strlen(want);
 	if (strncmp(text, want, skip) || len < skip + SUTRA_SHA256_HEX - 1) {
-		rc = sutra_fail(err, SUTRA_E_NOTFOUND, "%s is not of the file as it is now", record);
+		rc = sutra_fail(err, SUTRA_E_NOTFOUND, "%s does not describe the file as it is now", record);
 		goto out;
 	}
 	text[skip + SUTRA_SHA256_HEX - 1] = '\0';
@@ -76,7 +69,7 @@ int sutra_weightsum_write(const char *path, const char *hex, struct sutra_err *e
 	char *record = record_path(path), *first = NULL, *text = NULL;
 	int rc = record ? stamp(path, &first, err) : SUTRA_E_NOMEM;
 
-	if (!rc && (text = sutra_asprintf("%s%s  %s\n", first, hex, base_name(path))))
+	if (!rc && (text = sutra_asprintf("%s%s  %s\n", first, hex, basename(path))))
 		rc = sutra_file_write(record, text, strlen(text), 0644, err);
 	else if (!rc)
 		rc = sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
@@ -97,6 +90,6 @@ int sutra_weightsum(const char *path, char ret_hex[SUTRA_SHA256_HEX], struct sut
 	if (rc)
 		return rc;
 	sutra_hex(digest, sizeof(digest), ret_hex);
-	sutra_weightsum_write(path, ret_hex, NULL);	/* a read-only folder costs only time */
+	sutra_weightsum_write(path, ret_hex, NULL);	/* in a read-only folder the next start computes it again */
 	return 0;
 }

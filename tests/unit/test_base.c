@@ -31,6 +31,9 @@ static void err_table_maps_codes(void **state)
 {
 	struct sutra_err err;
 
+	assert_int_equal(sutra_fail(NULL, SUTRA_E_BUSY, "queue is full"), SUTRA_E_BUSY);
+	assert_int_equal(sutra_hint(NULL, "wait"), SUTRA_E_BUSY);
+	assert_int_equal(sutra_err_prefix(NULL, "a"), SUTRA_E_BUSY);
 	assert_int_equal(sutra_fail(&err, SUTRA_E_TOOBIG, "body is %d bytes", 9), SUTRA_E_TOOBIG);
 	assert_string_equal(err.message, "body is 9 bytes");
 	assert_string_equal(sutra_err_name(SUTRA_E_TOOBIG), "too_large");
