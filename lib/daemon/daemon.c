@@ -142,7 +142,6 @@ static int serve_http(char **argv, struct sutra_err *err)
 {
 	static struct sutra_http_route routes[SUTRA_DAEMON_ROUTES];
 	const struct sutra_http_options o = {
-		.service = self->name,
 		.listen = sutra_listen_for(self->host ? *self->host : NULL, (int)*self->port),
 		.routes = routes,
 		.max_held = (size_t)*self->bodies_mb << 20,

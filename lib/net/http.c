@@ -46,8 +46,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "net/http_head.h"
-#include "net/http_listen.h"
-#include "net/port.h"
+#include "net/http_private.h"
 
 enum {
 	QUIET_NS = 250000000,	/* idle connections may be closed when no event came in this time */
@@ -372,11 +371,6 @@ int sutra_http_server_start(const struct sutra_http_options *options,
 
 const char *sutra_http_server_address(const struct sutra_http_server *s) { return s->address; }
 unsigned sutra_http_server_active(const struct sutra_http_server *s) { return atomic_load(&s->active); }
-
-unsigned sutra_http_server_connections(const struct sutra_http_server *s)
-{
-	return atomic_load(&s->connections);
-}
 
 int sutra_http_server_sockets(const struct sutra_http_server *s, const int **ret_fds)
 {

@@ -58,7 +58,6 @@ struct sutra_http_route {
 #define SUTRA_SCHEMA_TEXT(...) #__VA_ARGS__
 
 struct sutra_http_options {
-	const char *service;		/* name in health and logs */
 	const char *listen;		/* "addr:port[,addr:port...]"; see sutra_listen_for */
 	const struct sutra_http_route *routes;
 	void *ctx;			/* passed to handlers */
@@ -84,8 +83,6 @@ int sutra_http_server_start(const struct sutra_http_options *options,
 const char *sutra_http_server_address(const struct sutra_http_server *s);
 /* Requests in flight. */
 unsigned sutra_http_server_active(const struct sutra_http_server *s);
-/* Open connections. */
-unsigned sutra_http_server_connections(const struct sutra_http_server *s);
 /* Stops the server. Answers carry Connection: close from now on. New connections are accepted until
  * balancers have noticed and no POST has come for a quarter of a second, for at most three seconds.
  * Then requests in flight are finished and new ones get 503; then connections are refused, and open

@@ -35,9 +35,8 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "net/http_conn.h"
 #include "net/http_head.h"
-#include "net/http_listen.h"
+#include "net/http_private.h"
 #include "net/plain.h"
 
 enum {

@@ -126,6 +126,14 @@ void sutra_http_entries_free(struct sutra_http_server *s);
 /* Counts a request that was answered. */
 void sutra_http_record(struct sutra_http_request *r, uint64_t ended_ns);
 
+/* Starts the listening thread on the server's sockets, which stay the server's. */
+int sutra_http_listener_start(struct sutra_http_server *s, struct sutra_err *err);
+/* Accepts no further connections; the accepted ones go on. */
+void sutra_http_listener_pause(struct sutra_http_listener *l);
+/* Ends the thread, and closes the connections that libmicrohttpd has not been given. */
+void sutra_http_listener_stop(struct sutra_http_listener *l);
+void sutra_http_listener_free(struct sutra_http_listener *l);	/* after stop; NULL is fine */
+
 /* {"error":{...}} as sutra_http_reply_error sends it. */
 void sutra_http_error_json(struct sutra_buf *b, const struct sutra_err *err);
 

@@ -1,6 +1,7 @@
 #include "net/plain.h"
 
 #include <ctype.h>
+#include <microhttpd.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,34 +108,6 @@ int sutra_plain_parse(const char *p, size_t n, struct sutra_plain *ret)
 	return (int)(end - p) + 4;
 }
 
-static const char *status_text(int status)
-{
-	switch (status) {
-	case 200:
-		return "OK";
-	case 400:
-		return "Bad Request";
-	case 404:
-		return "Not Found";
-	case 405:
-		return "Method Not Allowed";
-	case 408:
-		return "Request Timeout";
-	case 413:
-		return "Content Too Large";
-	case 414:
-		return "URI Too Long";
-	case 431:
-		return "Request Header Fields Too Large";
-	case 501:
-		return "Not Implemented";
-	case 505:
-		return "HTTP Version Not Supported";
-	default:
-		return "Service Unavailable";
-	}
-}
-
 void sutra_plain_answer(struct sutra_buf *out, const struct sutra_plain *request, int status,
 			const char *content_type, const char *allow, const struct sutra_buf *body)
 {
@@ -149,7 +122,7 @@ void sutra_plain_answer(struct sutra_buf *out, const struct sutra_plain *request
 	sutra_buf_addf(out,
 		       "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
 		       "X-Request-Id: %s\r\n%s%s%s%s\r\n",
-		       status, status_text(status), content_type, body->len,
+		       status, MHD_get_reason_phrase_for((unsigned)status), content_type, body->len,
 		       request->id[0] ? request->id : made, allow ? "Allow: " : "",
 		       allow ? allow : "", allow ? "\r\n" : "",
 		       close ? "Connection: close\r\n" : "");

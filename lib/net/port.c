@@ -99,7 +99,7 @@ int sutra_listen_tcp(const char *address, int backlog, int *ret_fd, struct sutra
 	return rc;
 }
 
-/* How many sockets the program that ran under this pid before has left (sd_listen_fds(3)). */
+/* How many sockets the program that ran under this pid before has left open (sd_listen_fds(3)). */
 static int count_inherited(void)
 {
 	const char *fds = getenv("LISTEN_FDS"), *pid = getenv("LISTEN_PID");
@@ -113,7 +113,7 @@ static int count_inherited(void)
 
 static bool is_taken(int fd) { return fcntl(fd, F_GETFD) & FD_CLOEXEC; }
 
-/* The one of them that listens on the address, taken over; or -1. */
+/* Takes over the inherited socket that listens on the address; -1: there is none. */
 static int inherited_fd(const char *address)
 {
 	struct sockaddr_storage want, have;
@@ -134,7 +134,7 @@ static int inherited_fd(const char *address)
 	return -1;
 }
 
-/* What the program before listened on and this one does not must not stay open. */
+/* Closes the inherited sockets that this program does not use. */
 static void close_inherited(void)
 {
 	for (int fd = SUTRA_LISTEN_FIRST; fd < SUTRA_LISTEN_FIRST + count_inherited(); fd++)
@@ -172,41 +172,66 @@ int sutra_listen_open(const char *list, int backlog, int *fds, int max, int *ret
 	return 0;
 }
 
-/* Compares a hex address of /proc/net/tcp{,6} with the wanted one; the wildcard matches. */
-static bool same_host(const char *hex, const struct sockaddr_storage *want)
-{
-	unsigned word[4] = { 0 };
-	size_t n = strlen(hex) / 8;
+/* A walk over the TCP sockets that /proc/net lists, and the socket it is at. */
+struct sockets {
+	FILE *table;
+	int opened;		/* tables so far */
+	struct sockaddr_storage address;
+	bool listens;
+	unsigned long inode;
+};
 
-	for (size_t i = 0; i < n && i < 4; i++)
-		if (sscanf(hex + 8 * i, "%8X", &word[i]) != 1)
-			return false;
-	if (!(word[0] | word[1] | word[2] | word[3]))
-		return true;
-	if (n == 4)
-		return want->ss_family == AF_INET6 &&
-		       !memcmp(word, &((const struct sockaddr_in6 *)want)->sin6_addr, 16);
-	return want->ss_family == AF_INET &&
-	       word[0] == ((const struct sockaddr_in *)want)->sin_addr.s_addr;
+static bool read_socket(struct sockets *s, const char *line)
+{
+	struct sockaddr_in *in = (struct sockaddr_in *)&s->address;
+	unsigned port, state, word[4];
+	char host[64];
+
+	if (sscanf(line, " %*d: %63[0-9A-F]:%X %*[0-9A-F]:%*X %X %*s %*s %*s %*s %*s %lu", host, &port, &state,
+		   &s->inode) != 4)
+		return false;
+	s->listens = state == 0x0A;
+	s->address = (struct sockaddr_storage){ .ss_family = strlen(host) > 8 ? AF_INET6 : AF_INET };
+	in->sin_port = htons((uint16_t)port);	/* at the same place in both families */
+	if (sscanf(host, "%8X%8X%8X%8X", &word[0], &word[1], &word[2], &word[3]) == 4)
+		memcpy(&((struct sockaddr_in6 *)in)->sin6_addr, word, sizeof(word));
+	else
+		in->sin_addr.s_addr = word[0];
+	return true;
 }
 
-static unsigned long socket_inode(const char *table, const struct sockaddr_storage *want, bool listening)
+/* Moves on to the next socket. False: there is none, and nothing is open any more. */
+static bool next_socket(struct sockets *s)
 {
-	unsigned wanted = ntohs(((const struct sockaddr_in *)want)->sin_port);
-	FILE *f = fopen(table, "re");
-	unsigned long inode, found = 0;
-	char line[512], host[64];
-	unsigned port, st;
+	static const char *const paths[] = { "/proc/net/tcp", "/proc/net/tcp6" };
+	char line[512];
 
-	while (f && !found && fgets(line, sizeof(line), f)) {
-		if (sscanf(line, " %*d: %63[0-9A-F]:%X %*[0-9A-F]:%*X %X %*s %*s %*s %*s %*s %lu", host,
-			   &port, &st, &inode) == 4 &&
-		    (st == 0x0A || !listening) && port == wanted && same_host(host, want))
-			found = inode;
+	while (s->table || s->opened < 2) {
+		if (!s->table)
+			s->table = fopen(paths[s->opened++], "re");
+		while (s->table && fgets(line, sizeof(line), s->table))
+			if (read_socket(s, line))
+				return true;
+		if (s->table)
+			fclose(s->table);
+		s->table = NULL;
 	}
-	if (f)
-		fclose(f);
-	return found;
+	return false;
+}
+
+/* Whether the socket takes the wanted address: it has the port, and the same host or the wildcard. */
+static bool takes(const struct sockaddr_storage *have, const struct sockaddr_storage *want)
+{
+	const struct sockaddr_in *in = (const void *)have, *want_in = (const void *)want;
+	const struct in6_addr *host = &((const struct sockaddr_in6 *)have)->sin6_addr;
+	bool same_family = have->ss_family == want->ss_family;
+
+	if (in->sin_port != want_in->sin_port)
+		return false;
+	if (have->ss_family == AF_INET)
+		return !in->sin_addr.s_addr || (same_family && in->sin_addr.s_addr == want_in->sin_addr.s_addr);
+	return IN6_IS_ADDR_UNSPECIFIED(host) ||
+	       (same_family && IN6_ARE_ADDR_EQUAL(host, &((const struct sockaddr_in6 *)want)->sin6_addr));
 }
 
 static bool holds(const char *pid, unsigned long inode)
@@ -248,10 +273,12 @@ static void program_name(const char *pid, char *name, size_t size)
 		fclose(f);
 }
 
+/* Who has a socket with this address; listening: one that listens. */
 static bool find_holder(const char *address, bool listening, pid_t *ret_pid, char *name, size_t size)
 {
 	struct sockaddr_storage want;
-	unsigned long inode;
+	unsigned long inode = 0;
+	struct sockets s = { 0 };
 	struct dirent *e;
 	socklen_t len;
 	DIR *proc;
@@ -260,9 +287,9 @@ static bool find_holder(const char *address, bool listening, pid_t *ret_pid, cha
 	*name = '\0';
 	if (sutra_addr_parse(address, &want, &len, NULL))
 		return false;
-	inode = socket_inode("/proc/net/tcp", &want, listening);
-	if (!inode)
-		inode = socket_inode("/proc/net/tcp6", &want, listening);
+	while (next_socket(&s))
+		if (!inode && (s.listens || !listening) && takes(&s.address, &want))
+			inode = s.inode;
 	if (!inode)
 		return false;
 	proc = opendir("/proc");
@@ -286,53 +313,23 @@ bool sutra_port_holder(const char *address, pid_t *ret_pid, char *name, size_t s
 	return find_holder(address, true, ret_pid, name, size);
 }
 
-bool sutra_port_user(const char *address, pid_t *ret_pid, char *name, size_t size)
+void sutra_port_listens(pid_t pid, struct sutra_strv *ret)
 {
-	return find_holder(address, false, ret_pid, name, size);
-}
+	char process[32], text[SUTRA_ADDR_LEN];
+	struct sockets s = { 0 };
 
-static void table_listens(const char *table, const char *pid, struct sutra_strv *ret)
-{
-	char line[512], hex[64], text[SUTRA_ADDR_LEN];
-	FILE *f = fopen(table, "re");
-	unsigned long inode;
-	unsigned port, st;
-
-	while (f && fgets(line, sizeof(line), f)) {
-		struct sockaddr_storage sa = { 0 };
-		unsigned word[4] = { 0 };
-
-		if (sscanf(line, " %*d: %63[0-9A-F]:%X %*[0-9A-F]:%*X %X %*s %*s %*s %*s %*s %lu", hex, &port, &st,
-			   &inode) != 4 || st != 0x0A || !holds(pid, inode))
+	snprintf(process, sizeof(process), "%ld", (long)pid);
+	while (next_socket(&s)) {
+		if (!s.listens || !holds(process, s.inode))
 			continue;
-		for (size_t i = 0; i < strlen(hex) / 8 && i < 4; i++)
-			if (sscanf(hex + 8 * i, "%8X", &word[i]) != 1)
-				word[i] = 0;
-		sa.ss_family = strlen(hex) == 8 ? AF_INET : AF_INET6;
-		((struct sockaddr_in *)&sa)->sin_port = htons((uint16_t)port);	/* in the same place in both */
-		if (sa.ss_family == AF_INET)
-			((struct sockaddr_in *)&sa)->sin_addr.s_addr = word[0];
-		else
-			memcpy(&((struct sockaddr_in6 *)&sa)->sin6_addr, word, sizeof(word));
-		sutra_addr_format((const struct sockaddr *)&sa, text);
+		sutra_addr_format((const struct sockaddr *)&s.address, text);
 		if (!sutra_strv_has(ret, text))
 			sutra_strv_add(ret, text);
 	}
-	if (f)
-		fclose(f);
 }
 
-void sutra_port_listens(pid_t pid, struct sutra_strv *ret)
-{
-	char text[32];
-
-	snprintf(text, sizeof(text), "%ld", (long)pid);
-	table_listens("/proc/net/tcp", text, ret);
-	table_listens("/proc/net/tcp6", text, ret);
-}
-
-/* Whether the address stays taken. One whose process is just ending gets ENDING_NS; one that a
- * connection took in passing, from the range of ephemeral ports, PASSING_NS. */
+/* Whether the address stays in use. A listening process that is about to end gets ENDING_NS; a connection
+ * that has the port as its ephemeral one gets PASSING_NS. */
 static bool stays_taken(const char *address, pid_t *pid, char *holder, size_t size)
 {
 	uint64_t began = sutra_clock_ns();
@@ -342,7 +339,7 @@ static bool stays_taken(const char *address, pid_t *pid, char *holder, size_t si
 		bool listens = sutra_port_holder(address, pid, holder, size);
 
 		if ((listens && *pid) || sutra_clock_ns() - began >= (listens ? ENDING_NS : PASSING_NS)) {
-			sutra_port_user(address, pid, holder, size);
+			find_holder(address, false, pid, holder, size);
 			return true;
 		}
 		poll(NULL, 0, 20);

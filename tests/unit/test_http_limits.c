@@ -90,7 +90,6 @@ static void start(const struct sutra_http_options *with)
 	struct sutra_http_options o = *with;
 	struct sutra_err err;
 
-	o.service = "test";
 	o.listen = "127.0.0.1:0";
 	o.routes = routes;
 	o.allowed_hosts = "embed.example.com, *.example.org";

@@ -151,7 +151,7 @@ static const struct sutra_http_route routes[] = {
 
 static int start_server(struct sutra_http_server **ret)
 {
-	struct sutra_http_options o = { .service = "test", .listen = "127.0.0.1:0", .routes = routes,
+	struct sutra_http_options o = { .listen = "127.0.0.1:0", .routes = routes,
 					.max_body = 1 << 16 };
 	struct sutra_err err;
 

@@ -72,7 +72,7 @@ int production_serve(const char *address, uint64_t stale_ns, struct production_s
 {
 	struct production_server *s = xcalloc(1, sizeof(*s));
 	const struct sutra_http_options o = {
-		.service = "production-monitor", .listen = address, .routes = routes, .ctx = s, .threads = 1,
+		.listen = address, .routes = routes, .ctx = s, .threads = 1,
 		.max_connections = 64, .max_body = 4096,
 	};
 	int rc;
