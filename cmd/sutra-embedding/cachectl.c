@@ -167,20 +167,13 @@ void gw_cache_warm(struct sutra_http_request *r, void *ctx)
 		rc = type && strstr(type, "ndjson") ? read_ndjson(body, n, &texts, &err) :
 						      sutra_texts_read(body, n, NULL, &texts, &err);
 	rc = rc ? rc : gw_read_type(&model, texts.body, &input_type, &err);
-	rc = rc ? rc : answer_new(g, r, json_array_size(texts.list), &a, &err);
+	rc = rc ? rc : answer_new(g, r, &texts, &model, input_type, &a, &err);
 	if (rc) {
 		sutra_texts_release(&texts);
 		gw_fail(g, r, &err);
 		return;
 	}
-	a->body = texts;
-	a->model = model;
 	a->get.done = warmed;
-	if (answer_take_texts(a, input_type, &err)) {
-		answer_free(a);
-		gw_fail(g, r, &err);
-		return;
-	}
 	answer_ask(a);
 }
 

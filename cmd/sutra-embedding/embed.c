@@ -16,44 +16,8 @@
 
 enum { FLOAT_TEXT = 16, MAX_ASKED = 8 };
 
-int answer_new(struct gateway *g, struct sutra_http_request *r, size_t n, struct answer **ret,
-	       struct sutra_err *err)
-{
-	/* One block: the answer, then its arrays. */
-	struct answer *a = sutra_calloc(1, sizeof(*a) + n * (sizeof(char *) + sizeof(size_t) + sizeof(struct sutra_vector *) +
-							     sizeof(enum sutra_cache_source)));
-
-	if (!a)
-		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory for %zu texts", n);
-	a->g = g;
-	a->request = r;
-	a->get.deadline_ns = sutra_http_context(r)->deadline_ns;
-	a->get.trace_parent = sutra_http_context(r)->trace_parent;
-	a->texts = (const char **)(a + 1);
-	a->lengths = (size_t *)(a->texts + n);
-	a->get.vectors = (struct sutra_vector **)(a->lengths + n);
-	a->get.sources = (enum sutra_cache_source *)(a->get.vectors + n);
-	a->get.n = n;
-	a->get.texts = a->texts;
-	a->get.lengths = a->lengths;
-	a->get.user = a;
-	*ret = a;
-	return 0;
-}
-
-void answer_free(struct answer *a)
-{
-	if (!a)
-		return;
-	for (size_t i = 0; i < a->get.n; i++)
-		sutra_vector_unref(a->get.vectors[i]);
-	sutra_texts_release(&a->body);
-	sutra_buf_release(&a->packed);
-	sutra_free(a);
-}
-
-/* What is no string for the cache becomes bytes; the buffer does not move from when it is made. */
-int answer_take_texts(struct answer *a, const char *type, struct sutra_err *err)
+/* Fills the arrays. What is no string becomes bytes in a->packed, which does not move meanwhile. */
+static int take_texts(struct answer *a, const char *type, struct sutra_err *err)
 {
 	size_t most = 0, at = 0, i;
 	json_t *text;
@@ -81,6 +45,49 @@ int answer_take_texts(struct answer *a, const char *type, struct sutra_err *err)
 		at = a->packed.len;
 	}
 	return 0;
+}
+
+int answer_new(struct gateway *g, struct sutra_http_request *r, struct sutra_texts *texts,
+	       const struct gw_model *model, const char *type, struct answer **ret, struct sutra_err *err)
+{
+	size_t n = json_array_size(texts->list);
+	/* One block: the answer, then its arrays. */
+	struct answer *a = sutra_calloc(1, sizeof(*a) + n * (sizeof(char *) + sizeof(size_t) + sizeof(struct sutra_vector *) +
+							     sizeof(enum sutra_cache_source)));
+	int rc;
+
+	if (!a)
+		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory for %zu texts", n);
+	a->g = g;
+	a->request = r;
+	a->model = *model;
+	a->body = *texts;
+	a->get.deadline_ns = sutra_http_context(r)->deadline_ns;
+	a->get.trace_parent = sutra_http_context(r)->trace_parent;
+	a->texts = (const char **)(a + 1);
+	a->lengths = (size_t *)(a->texts + n);
+	a->get.vectors = (struct sutra_vector **)(a->lengths + n);
+	a->get.sources = (enum sutra_cache_source *)(a->get.vectors + n);
+	a->get.n = n;
+	a->get.texts = a->texts;
+	a->get.lengths = a->lengths;
+	a->get.user = a;
+	rc = take_texts(a, type, err);
+	*texts = (struct sutra_texts){ 0 };
+	if (rc)
+		answer_free(a);
+	else
+		*ret = a;
+	return rc;
+}
+
+void answer_free(struct answer *a)
+{
+	for (size_t i = 0; i < a->get.n; i++)
+		sutra_vector_unref(a->get.vectors[i]);
+	sutra_texts_release(&a->body);
+	sutra_buf_release(&a->packed);
+	sutra_free(a);
 }
 
 void answer_add_vector(const struct answer *a, size_t i, struct sutra_buf *b)
@@ -291,21 +298,14 @@ void gw_embed(struct sutra_http_request *r, void *ctx)
 		upstream_pass(g->upstream, r);
 		return;
 	}
-	rc = rc ? rc : answer_new(g, r, json_array_size(texts.list), &a, &err);
+	rc = rc ? rc : answer_new(g, r, &texts, &model, type, &a, &err);
 	if (rc) {
 		sutra_texts_release(&texts);
 		gw_fail(g, r, &err);
 		return;
 	}
-	a->body = texts;
-	a->model = model;
 	a->dimension = (size_t)dimension;
 	a->binary = accept && strcasestr(accept, "application/octet-stream");
 	a->get.done = embedded;
-	if (answer_take_texts(a, type, &err)) {
-		answer_free(a);
-		gw_fail(g, r, &err);
-		return;
-	}
 	answer_ask(a);
 }

@@ -1,44 +1,21 @@
-/* What the gateway takes and answers; GET /openapi.json is made from this table. */
+/* The routes of the gateway, from which GET /openapi.json is made, too. */
+#include "daemon/openapi.h"
 #include "gateway.h"
 
-#define STRING {"type": "string"}
-#define TEXT {"type": "string", "minLength": 1}
-#define INTEGER {"type": "integer"}
-#define VECTOR {"$ref": "#/components/schemas/Vector"}
+static const char texts[] = SUTRA_SCHEMA({EMBED_BODY(TEXT)});
 
-static const char texts[] = SUTRA_SCHEMA({
-	"type": "object",
-	"properties": {
-		"text": TEXT,
-		"texts": {"type": "array", "minItems": 1, "maxItems": 2048, "items": TEXT},
-		"dimension": {"type": "integer", "minimum": 1},
-		"normalize": {"type": "boolean"},
-		"truncate": {"type": "boolean"},
-		"input_type": STRING
-	},
-	"oneOf": [{"required": ["text"]}, {"required": ["texts"]}]
-});
-
-/* Past the cache (normalize or truncate false) the answer is ml-base's, without cached and cache. */
+/* If normalize or truncate is false the answer is ml-base's, without cached and cache. */
 static const char vectors[] = SUTRA_SCHEMA({
-	"type": "object",
-	"required": ["embeddings", "dimension", "model", "count", "tokens", "truncated", "processing_time_ms"],
-	"properties": {
-		"embeddings": {"type": "array", "items": VECTOR}, "embedding": VECTOR,
-		"dimension": INTEGER, "count": INTEGER, "tokens": INTEGER, "truncated": INTEGER,
-		"model": STRING, "processing_time_ms": {"type": "number"},
-		"cached": {"type": "array", "items": {"type": "boolean"}},
+	OBJECT("embeddings", "dimension", "model", "count", "tokens", "truncated", "processing_time_ms") {
+		EMBED_ANSWER, "cached": LIST(BOOLEAN),
 		"cache": {"type": "object", "required": ["l1", "l2", "miss"]}
 	}
 });
 
 static const char input[] = SUTRA_SCHEMA({
-	"type": "object",
-	"required": ["input"],
-	"properties": {
+	OBJECT("input") {
 		"input": {"anyOf": [TEXT, {"type": "array", "minItems": 1, "maxItems": 2048, "items": {"anyOf": [
-			TEXT, {"type": "integer", "minimum": 0},
-			{"type": "array", "items": {"type": "integer", "minimum": 0}}]}}]},
+			TEXT, {"type": "integer", "minimum": 0}, TOKEN_IDS]}}]},
 		"model": STRING,
 		"dimensions": {"type": "integer", "minimum": 1},
 		"encoding_format": {"enum": ["float", "base64"]},
@@ -47,43 +24,30 @@ static const char input[] = SUTRA_SCHEMA({
 });
 
 static const char list[] = SUTRA_SCHEMA({
-	"type": "object",
-	"required": ["object", "data", "model", "usage"],
-	"properties": {
+	OBJECT("object", "data", "model", "usage") {
 		"object": {"const": "list"},
 		"model": STRING,
-		"data": {"type": "array", "items": {
-			"type": "object",
-			"required": ["object", "index", "embedding"],
-			"properties": {
-				"object": {"const": "embedding"}, "index": INTEGER,
-				"embedding": {"anyOf": [STRING, VECTOR]}
-			}
-		}},
+		"data": LIST({OBJECT("object", "index", "embedding") {
+			"object": {"const": "embedding"}, "index": INTEGER, "embedding": {"anyOf": [STRING, VECTOR]}
+		}}),
 		"usage": {"type": "object", "required": ["prompt_tokens", "total_tokens"]}
 	}
 });
 
 static const char model[] = SUTRA_SCHEMA({
-	"type": "object",
-	"required": ["id", "object", "created", "owned_by", "fingerprint", "dimension"],
-	"properties": {
+	OBJECT("id", "object", "created", "owned_by", "fingerprint", "dimension") {
 		"id": STRING, "object": {"const": "model"}, "created": INTEGER, "owned_by": STRING,
 		"fingerprint": STRING, "dimension": INTEGER
 	}
 });
 
 static const char models[] = SUTRA_SCHEMA({
-	"type": "object",
-	"required": ["object", "data"],
-	"properties": {"object": {"const": "list"}, "data": {"type": "array"}}
+	OBJECT("object", "data") {"object": {"const": "list"}, "data": {"type": "array"}}
 });
 
 static const char stats[] = SUTRA_SCHEMA({
-	"type": "object",
-	"required": ["enabled", "l1", "l2", "total", "coalesced", "ttl_seconds", "history"],
-	"properties": {
-		"enabled": {"type": "boolean"}, "coalesced": INTEGER, "ttl_seconds": INTEGER,
+	OBJECT("enabled", "l1", "l2", "total", "coalesced", "ttl_seconds", "history") {
+		"enabled": BOOLEAN, "coalesced": INTEGER, "ttl_seconds": INTEGER,
 		"l1": {"type": "object", "required": ["size", "max_size", "hits", "misses", "latency_us"]},
 		"l2": {"type": "object", "required": ["enabled", "up", "shard", "hits", "misses", "errors"]},
 		"total": {"type": "object", "required": ["requests", "hits", "misses", "hit_rate"]},
@@ -92,27 +56,7 @@ static const char stats[] = SUTRA_SCHEMA({
 });
 
 static const char cleared[] = SUTRA_SCHEMA({
-	"type": "object",
-	"required": ["cleared", "l1", "l2"],
-	"properties": {"cleared": {"type": "boolean"}, "l1": INTEGER, "l2": INTEGER}
-});
-
-static const char warmed[] = SUTRA_SCHEMA({
-	"type": "object",
-	"required": ["warmed", "computed"],
-	"properties": {"warmed": INTEGER, "computed": INTEGER}
-});
-
-static const char text[] = SUTRA_SCHEMA({
-	"type": "object",
-	"required": ["text"],
-	"properties": {"text": TEXT, "input_type": STRING}
-});
-
-static const char invalidated[] = SUTRA_SCHEMA({
-	"type": "object",
-	"required": ["invalidated"],
-	"properties": {"invalidated": INTEGER}
+	OBJECT("cleared", "l1", "l2") {"cleared": BOOLEAN, "l1": INTEGER, "l2": INTEGER}
 });
 
 const struct sutra_http_route gw_routes[] = {
@@ -133,8 +77,10 @@ const struct sutra_http_route gw_routes[] = {
 	{ "DELETE", "/cache", .handler = gw_cache_clear, .summary = "empties both levels", .answer = cleared,
 	  .also = "503" },
 	{ "POST", "/cache/warm", .handler = gw_cache_warm, .summary = "computes and keeps vectors of texts",
-	  .request = texts, .request_type = "application/x-ndjson", .answer = warmed, .errors = "429 504" },
+	  .request = texts, .request_type = "application/x-ndjson", .errors = "429 504",
+	  .answer = SUTRA_SCHEMA({OBJECT("warmed", "computed") {"warmed": INTEGER, "computed": INTEGER}}) },
 	{ "POST", "/cache/invalidate", .handler = gw_cache_invalidate, .summary = "drops a text from both levels",
-	  .request = text, .answer = invalidated, .also = "503" },
+	  .request = SUTRA_SCHEMA({OBJECT("text") {"text": TEXT, "input_type": STRING}}),
+	  .answer = SUTRA_SCHEMA({OBJECT("invalidated") {"invalidated": INTEGER}}), .also = "503" },
 	{ 0 },
 };

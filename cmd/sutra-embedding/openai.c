@@ -179,22 +179,15 @@ void gw_openai(struct sutra_http_request *r, void *ctx)
 		param = "input";
 		rc = read_input(&texts, &model.ids, &err);
 	}
-	rc = rc ? rc : answer_new(g, r, json_array_size(texts.list), &a, &err);
+	rc = rc ? rc : answer_new(g, r, &texts, &model, type, &a, &err);
 	if (rc) {
 		sutra_texts_release(&texts);
 		fail_openai(g, r, &err, rc == SUTRA_E_INVALID ? param : NULL);
 		return;
 	}
-	a->body = texts;
-	a->model = model;
 	a->dimension = (size_t)dimension;
 	a->base64 = base64;
 	a->get.done = embedded;
-	if (answer_take_texts(a, type, &err)) {
-		answer_free(a);
-		fail_openai(g, r, &err, NULL);
-		return;
-	}
 	answer_ask(a);
 }
 

@@ -1,15 +1,14 @@
 /*
- * ml-base behind its balancer. A batch is one POST /embed with a binary answer. What a restarting
- * balancer or replica does to a request (refused, reset, empty, 502, 503) is tried again after
- * 20, 40, ... 640 ms until the request's deadline, on the retry thread, which also asks
- * /info: every 200 ms until it is answered, then every 10 s, and at once when an answer
- * carries another fingerprint.
+ * ml-base behind its balancer. A batch is one POST /embed with a binary answer. A request that fails as
+ * during a restart of the balancer or a replica (refused, reset, empty, 502, 503) is retried after
+ * 20, 40, ... 640 ms until its deadline. The retry thread does that. It also requests /info: every 200 ms
+ * until there is an answer, then every 10 s, and at once when an answer carries another fingerprint.
  *
- * When nothing but refusals has come for REFUSED_NS, nobody listens there and waiting is of no
- * use: what is under way fails, and what is new has one try each until something else than a refusal
- * comes. A balancer that is there queues or answers for replicas that are not, so a change of all
- * replicas never looks like this; its own restart does, for up to 1 s on a busy machine, and two
- * seconds leave that its double. The last try is made at the end of that time, whatever the delay.
+ * When every connection has been refused for REFUSED_NS, no process listens there. Then requests in flight
+ * fail, and a new request is tried once, until the outcome is no refusal. A change of all replicas does not
+ * cause that, because the balancer accepts connections meanwhile. A restart of the balancer does, for up
+ * to 1 s on a busy machine, and REFUSED_NS is twice that. The last retry is at the end of REFUSED_NS,
+ * whatever the delay is.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,14 +33,15 @@ enum { MAX_BODY = 64 << 20 };
 struct call {
 	struct sutra_fetch fetch;
 	struct upstream *u;
-	struct sutra_upstream_batch *batch;	/* or */
-	struct sutra_http_request *pass;	/* or */
-	void (*later)(void *arg);	/* no request: a call of this when it is due */
+	/* One of these is set: */
+	struct sutra_upstream_batch *batch;
+	struct sutra_http_request *pass;
+	void (*later)(void *arg);	/* there is no request: later is called when it is due */
 	void *later_arg;
 	struct sutra_buf body;
 	uint64_t deadline_ns, delay_ns, due_ns;
-	const char *headers[4];	/* the deadline, another one, the trace's, the end */
-	char id_header[160], timeout_header[48], trace_header[80];	/* timeout: what is left, in milliseconds */
+	const char *headers[4];	/* timeout, id or Accept, trace, NULL */
+	char id_header[160], timeout_header[48], trace_header[80];
 	struct call *next;
 };
 
@@ -52,11 +52,11 @@ struct upstream {
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
-	struct call *waiting;	/* for their next try, unsorted: few */
+	struct call *waiting;	/* calls that are due later; unsorted */
 	bool stopping;
 	uint64_t info_due_ns;
 	atomic_bool up;
-	_Atomic uint64_t refused_since_ns;	/* only refusals since then; 0: the last was none */
+	_Atomic uint64_t refused_since_ns;	/* only refusals since then; 0: the last outcome is no refusal */
 };
 
 bool upstream_up(const struct upstream *u) { return atomic_load(&u->up); }
@@ -68,7 +68,7 @@ static void call_free(struct call *c)
 	sutra_free(c);
 }
 
-/* How long only refusals have come, counting this outcome; 0: it is none. */
+/* Notes an outcome. Returns the nanoseconds in which only refusals have come; 0: this one is no refusal. */
 static uint64_t note_refusal(struct upstream *u, bool refused)
 {
 	uint64_t now = sutra_clock_ns(), none = 0;
@@ -79,7 +79,7 @@ static uint64_t note_refusal(struct upstream *u, bool refused)
 	}
 	if (atomic_compare_exchange_strong(&u->refused_since_ns, &none, now))
 		return 1;
-	return now > none ? now - none : 1;	/* none: since when */
+	return now > none ? now - none : 1;	/* none holds refused_since_ns now */
 }
 
 static bool may_try_again(struct call *c)
@@ -130,7 +130,7 @@ static void try_later(struct call *c)
 	wait_due(c, delay_ns);
 }
 
-/* The error of an answer that is none, in our words; ml-base's own when it sent some. */
+/* The error for the client: the reason of a failed transfer, or the status and message of ml-base. */
 static void describe(const struct call *c, struct sutra_err *err)
 {
 	const struct sutra_fetch *f = &c->fetch;
@@ -141,10 +141,7 @@ static void describe(const struct call *c, struct sutra_err *err)
 		words = json_string_value(json_object_get(json_object_get(o, "error"), "message"));
 	if (f->reason)
 		sutra_fail(err,
-			   f->reason == SUTRA_FETCH_FIRST_BYTE_TIMEOUT ||
-					   f->reason == SUTRA_FETCH_TRANSFER_TIMEOUT ?
-				   SUTRA_E_TIMEOUT :
-				   SUTRA_E_UNAVAILABLE,
+			   f->reason == SUTRA_FETCH_CONNECT_TIMEOUT ? SUTRA_E_UNAVAILABLE : sutra_fetch_code(f->reason),
 			   "ml-base cannot be reached: %s", sutra_fetch_reason_name(f->reason));
 	else
 		sutra_fail(err,
@@ -174,7 +171,7 @@ static void read_lengths(const struct sutra_fetch *f, struct sutra_upstream_batc
 	}
 }
 
-/* Another model than the known one is asked for its /info at once. */
+/* Requests /info at once if ml-base has another model than the known one. */
 static void check_fingerprint(struct upstream *u, const char *fingerprint)
 {
 	struct gw_model m;
@@ -228,21 +225,18 @@ static void ask_soon(struct upstream *u)
 	uint64_t soon = sutra_clock_ns() + INFO_RETRY_NS;
 
 	pthread_mutex_lock(&u->lock);
-	if (u->info_due_ns != UINT64_MAX && u->info_due_ns > soon) {	/* MAX: it is being asked now */
+	if (u->info_due_ns != UINT64_MAX && u->info_due_ns > soon) {	/* MAX: in flight */
 		u->info_due_ns = soon;
 		pthread_cond_signal(&u->wake);
 	}
 	pthread_mutex_unlock(&u->lock);
 }
 
-/* A late answer says nothing about ml-base: a client can allow 1 ms, or ask for what takes a
- * minute. /info tells. */
+/* A late answer does not show whether ml-base is up: a client can allow 1 ms, or request what takes a
+ * minute. /info shows it. */
 static bool is_late(const struct sutra_fetch *f)
 {
-	return f->reason ? f->reason == SUTRA_FETCH_CONNECT_TIMEOUT ||
-				   f->reason == SUTRA_FETCH_FIRST_BYTE_TIMEOUT ||
-				   f->reason == SUTRA_FETCH_TRANSFER_TIMEOUT :
-			   f->status == 504;
+	return f->reason ? sutra_fetch_code(f->reason) == SUTRA_E_TIMEOUT : f->status == 504;
 }
 
 static void on_answer(struct sutra_fetch *f)
@@ -253,7 +247,7 @@ static void on_answer(struct sutra_fetch *f)
 		try_later(c);
 		return;
 	}
-	if (!is_late(f))	/* an answer of its own, a 500 too, is a sign of life */
+	if (!is_late(f))	/* any answer of ml-base itself, a 500 too, shows that it is up */
 		atomic_store(&c->u->up, !f->reason && f->status != 502 && f->status != 503);
 	if (is_late(f) || !upstream_up(c->u))
 		ask_soon(c->u);
@@ -282,7 +276,7 @@ static struct call *call_new(struct upstream *u)
 	return c;
 }
 
-/* What the client allows; 0: it has not said. */
+/* deadline_ns: the client's; 0: it has none. */
 static void limit_deadline(struct call *c, uint64_t deadline_ns)
 {
 	if (deadline_ns && deadline_ns < c->deadline_ns)
@@ -366,7 +360,8 @@ void upstream_pass(struct upstream *u, struct sutra_http_request *r)
 	start(c);
 }
 
-/* Takes what /info says; a dimension the model cannot give ends the program with one line. */
+/* Adopts the model that /info describes. At start, a model that does not allow the dimension ends the
+ * program. */
 static void adopt_model(struct gateway *g, const json_t *o)
 {
 	const char *name = "", *fingerprint = "", *mrl = "", *prompt;
@@ -390,7 +385,7 @@ static void adopt_model(struct gateway *g, const json_t *o)
 		struct gw_model known;
 
 		sutra_matryoshka_list((size_t)native, allowed);
-		if (gw_model_get(g, &known)) {	/* what it knew still serves what is cached */
+		if (gw_model_get(g, &known)) {	/* vectors of the known model are still cached */
 			sutra_log(SUTRA_ERROR, "gateway", "model refused",
 				  "name=%s reason=\"it allows %s, MATRYOSHKA_DIM is %zu\"", name, allowed, m.dimension);
 			return;
@@ -406,7 +401,7 @@ static void adopt_model(struct gateway *g, const json_t *o)
 	m.plain_mrl = !strcmp(mrl, "plain");
 	pthread_mutex_lock(&g->model_lock);
 	if (strcmp(g->model.fingerprint, fingerprint) != 0) {
-		if (strcmp(g->former.fingerprint, fingerprint) != 0)	/* replicas that differ would fill the log */
+		if (strcmp(g->former.fingerprint, fingerprint) != 0)	/* else replicas that differ fill the log */
 			sutra_log(SUTRA_INFO, "gateway", "model", "name=%s fingerprint=%s native=%lld", name,
 				  fingerprint, (long long)native);
 		g->former = g->model;
@@ -434,7 +429,7 @@ static void ask_info(struct upstream *u)
 	atomic_store(&u->up, ok);
 }
 
-/* Takes what is due off the list; *ret_next: when the rest is. */
+/* Takes the calls that are due off the list; *ret_next: when the next one is due. */
 static struct call *take_due(struct upstream *u, uint64_t now, uint64_t *ret_next)
 {
 	struct call **at = &u->waiting, *due = NULL, *c;
@@ -466,7 +461,7 @@ static void submit_all(struct call *list)
 	}
 }
 
-/* The lock is free meanwhile; who wants it asked anew has set info_due_ns again by the end. */
+/* Releases the lock during the request. A thread that sets info_due_ns meanwhile causes another request. */
 static void info_turn(struct upstream *u)
 {
 	u->info_due_ns = UINT64_MAX;
@@ -477,8 +472,8 @@ static void info_turn(struct upstream *u)
 		u->info_due_ns = sutra_clock_ns() + (atomic_load(&u->up) ? INFO_EVERY_NS : INFO_RETRY_NS);
 }
 
-/* It sleeps only when, since it last took the lock, it has seen everything there is to do: a wake-up
- * while the lock was free found nobody waiting. */
+/* Sleeps only if it has found nothing to do since it last took the lock: a signal that is sent while the
+ * lock is free wakes nobody. */
 static void *run(void *arg)
 {
 	struct upstream *u = arg;

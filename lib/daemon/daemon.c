@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/jsonio.h"
 #include "base/log.h"
 #include "base/metric.h"
 #include "base/shown.h"
@@ -15,13 +16,13 @@
 #include "daemon/service.h"
 #include "net/port.h"
 
-/* What the skeleton and service.c read by name. */
+/* The settings that the skeleton and service.c read by name. */
 static const struct sutra_setting_use shared[] = {
 	{ "LOG_FORMAT", 0, NULL },     { "LOG_LEVEL", 0, NULL },    { "SUTRA_LISTEN", 0, NULL },
 	{ "SUTRA_LISTEN_#", 0, NULL }, { "SUTRA_REEXEC", 0, NULL }, { 0 },
 };
 
-static const struct sutra_daemon *self;	/* of this process */
+static const struct sutra_daemon *self;	/* the daemon that this process is */
 static atomic_bool stopping;
 static struct sutra_buf openapi;
 
@@ -34,7 +35,12 @@ int sutra_daemon_health(struct sutra_buf *b)
 	reason = self->health(self->ctx, &fields);
 	if (atomic_load(&stopping))
 		reason = "stopping";
-	sutra_service_health(b, reason);
+	sutra_buf_addf(b, "{\"status\":\"%s\",\"service\":\"%s\",\"version\":\"%s\",\"uptime_seconds\":%.3f",
+		       reason ? "unhealthy" : "healthy", self->name, SUTRA_VERSION, sutra_service_uptime());
+	if (reason) {
+		sutra_buf_adds(b, ",\"reason\":");
+		sutra_json_add_string(b, reason, strlen(reason));
+	}
 	sutra_buf_add(b, sutra_buf_str(&fields), fields.len);
 	sutra_buf_adds(b, "}\n");
 	sutra_buf_release(&fields);
@@ -94,14 +100,9 @@ static void answer_openapi(struct sutra_http_request *r, void *ctx)
 }
 
 static const char health[] = SUTRA_SCHEMA({
-	"type": "object",
-	"required": ["status"],
-	"properties": {
-		"status": {"enum": ["healthy", "unhealthy", "draining"]},
-		"service": {"type": "string"},
-		"version": {"type": "string"},
-		"uptime_seconds": {"type": "number"},
-		"reason": {"type": "string"}
+	OBJECT("status") {
+		"status": {"enum": ["healthy", "unhealthy", "draining"]}, "service": STRING, "version": STRING,
+		"uptime_seconds": {"type": "number"}, "reason": STRING
 	}
 });
 
@@ -137,7 +138,7 @@ static int restart(const int *fds, int n, char **argv, struct sutra_err *err)
 	return sutra_service_reexec(fds, n, argv, err);
 }
 
-/* Serves until a signal says otherwise. */
+/* Serves until a signal ends it. */
 static int serve_http(char **argv, struct sutra_err *err)
 {
 	static struct sutra_http_route routes[SUTRA_DAEMON_ROUTES];
@@ -173,7 +174,7 @@ static int serve_http(char **argv, struct sutra_err *err)
 	idle = sutra_http_server_stop(server, self->grace_ns);
 	if (self->flush)
 		self->flush(self->ctx);
-	if (!idle || !self->close)	/* late answers and detached threads may use the service */
+	if (!idle || !self->close)	/* requests in flight or detached threads still use the service */
 		_exit(0);
 	sutra_http_server_free(server);
 	return 0;
@@ -217,7 +218,7 @@ static int usage(const struct sutra_daemon *d, FILE *out, int code)
 	return code;
 }
 
-/* The exit code of a failure, which is said in a line. */
+/* Prints the error in a line; returns its exit code. */
 static int report(const struct sutra_daemon *d, int rc, const struct sutra_err *err)
 {
 	sutra_shown_printf(stderr, "sutra-%s: %s%s%s\n", d->name, err->message, *err->hint ? "; " : "", err->hint);
@@ -253,7 +254,7 @@ int sutra_daemon_main(const struct sutra_daemon *d, int argc, char **argv)
 	if (argc > 1)
 		return run_option(d, argc, argv);
 	self = d;
-	rc = sutra_service_init(d->name, &err);
+	rc = sutra_service_init(&err);
 	rc = rc ? rc : sutra_settings_load(d->settings, d->ctx, &err);
 	rc = rc ? rc : d->open(d->ctx, &err);
 	rc = rc ? rc : d->routes ? serve_http(argv, &err) : serve_other(argv, &err);

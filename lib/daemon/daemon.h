@@ -1,11 +1,11 @@
 /*
  * daemon - a table of settings, routes and metrics in, a running service out.
  *
- * A service fills one struct sutra_daemon and returns sutra_daemon_main from its main:
- * --settings, --version, --help and the service's own commands; signals and log; settings from the
- * environment; open; then requests until a signal. TERM, INT: unhealthy, finish within grace_ns, exit 0.
- * HUP: finish, keep the listening sockets, run again (daemon/service.h). An error is one line on stderr
- * and the exit code of its kind.
+ * A service fills one struct sutra_daemon, and its main returns sutra_daemon_main. That handles --settings,
+ * --version, --help and the service's own commands; else it sets up signals and log, loads the settings,
+ * opens the service, and serves requests until a signal. TERM, INT: it is unhealthy, finishes its requests
+ * within grace_ns, and exits with 0. HUP: it finishes them, keeps the listening sockets open, and runs again
+ * (daemon/service.h). An error is one line on stderr and the exit code of its kind.
  *
  * The skeleton itself answers these routes:
  *	GET /health	200, or 503 with a reason; GET /ready: the same, and 404 once drained
@@ -23,41 +23,41 @@
 #include "base/setting.h"
 #include "net/http.h"
 
-/* What the program does in place of serving: "--check DIR". Settings are not loaded yet. */
+/* A command that runs instead of the service: "--check DIR". Settings are not loaded yet. */
 struct sutra_daemon_command {
 	const char *option;	/* NULL ends the table */
 	const char *operands;	/* for the usage line: " DIR" */
-	int min, max;		/* how many */
-	/* The exit code, or the code of err, which is printed. */
+	int min, max;		/* number of operands */
+	/* Returns the exit code; or a negative code, for which err is printed. */
 	int (*run)(void *ctx, char **operands, int n, struct sutra_err *err);
 };
 
 struct sutra_daemon {
 	const char *name;	/* "ml-base": in /health; the program is sutra-NAME */
 	const char *area;	/* of its log lines */
-	const char *help;	/* a line: what it does */
+	const char *help;	/* the service in a line */
 	const struct sutra_setting_use *settings;
 	const struct sutra_daemon_command *commands;	/* NULL: none */
 	void *ctx;		/* the service, in which the settings' offsets are */
 	const int64_t *port;
-	char *const *host;	/* its own setting of the address (service.h); NULL: it has none */
-	uint64_t grace_ns;	/* for what is under way at the end */
+	char *const *host;	/* its own setting of the address (service.h); NULL: none */
+	uint64_t grace_ns;	/* for requests in flight at the end */
 
 	int (*open)(void *ctx, struct sutra_err *err);
-	void (*listening)(void *ctx, const char *address);	/* it can be reached: logs that */
-	/* Why it is unhealthy, or NULL; appends fields, each with a comma before it. Any thread. */
+	void (*listening)(void *ctx, const char *address);	/* logs that it accepts connections */
+	/* Returns why it is unhealthy, or NULL; appends fields, each after a comma. Any thread. */
 	const char *(*health)(void *ctx, struct sutra_buf *fields);
-	void (*metrics)(void *ctx, struct sutra_buf *b);	/* appends its own. Any thread. */
-	void (*flush)(void *ctx);	/* after the last request; NULL: nothing is to be written */
-	void (*close)(void *ctx);	/* NULL: threads may still use it, the process ends as it is */
+	void (*metrics)(void *ctx, struct sutra_buf *b);	/* appends the service's metrics. Any thread. */
+	void (*flush)(void *ctx);	/* after the last request; NULL: there is nothing to write */
+	void (*close)(void *ctx);	/* NULL: threads still use the service when the process ends */
 
-	/* HTTP: routes. Their handlers get ctx. */
+	/* HTTP. The handlers get ctx. */
 	const struct sutra_http_route *routes;
 	const int64_t *bodies_mb;	/* 0: the server's default */
 	char *const *allowed_hosts;
 
-	/* Another protocol, routes NULL: start is given the listening sockets, which stay open; run serves
-	 * until another thread calls stop, and what is under way has ended. */
+	/* Another protocol (routes NULL): start takes the listening sockets, which stay open; run serves until
+	 * another thread has called stop and the requests in flight have ended. */
 	int (*start)(void *ctx, const int *fds, int n, struct sutra_err *err);
 	void (*run)(void *ctx);
 	void (*stop)(void *ctx);
@@ -69,9 +69,9 @@ enum { SUTRA_DAEMON_ROUTES = 64 };
 /* The table that dispatches: the service's rows, then the skeleton's, into ret[SUTRA_DAEMON_ROUTES]. */
 void sutra_daemon_routes(const struct sutra_http_route *own, struct sutra_http_route *ret);
 
-/* What /health says; its status. */
+/* Appends the answer of /health; returns its status. */
 int sutra_daemon_health(struct sutra_buf *b);
-/* What /metrics says but for the HTTP server's: the service's, sutra_build_info, the process's. */
+/* Appends the metrics of the service and the process, and sutra_build_info, but none of an HTTP server. */
 void sutra_daemon_metrics(struct sutra_buf *b);
 
 #endif

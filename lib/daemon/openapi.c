@@ -7,10 +7,10 @@
 #include "base/jsonio.h"
 #include "base/version.h"
 
-/* What the server itself may say before a handler runs (net/http.h). */
+/* Errors of the server itself, before a handler runs (net/http.h). */
 static const char refusals[] = "400 403 413 414 415 417 421 422 431 501 503 505";
 
-/* {"error":{...}}; under /v1 with the members of OpenAI's. */
+/* type and param are members of OpenAI's errors, under /v1. */
 static const char components[] = SUTRA_SCHEMA({
 	"schemas": {
 		"Vector": {"type": "array", "items": {"type": "number"}},
@@ -57,7 +57,7 @@ static const char components[] = SUTRA_SCHEMA({
 
 static json_t *reference(const char *to) { return json_pack("{s:s}", "$ref", to); }
 
-/* The schema of a row; NULL (an error is filled) when it is no JSON. */
+/* Parses a schema of a row; NULL: it is no JSON, and err is filled. */
 static json_t *schema(const char *text, const struct sutra_http_route *t, struct sutra_err *err)
 {
 	json_t *o = NULL;
@@ -67,7 +67,7 @@ static json_t *schema(const char *text, const struct sutra_http_route *t, struct
 	return o;
 }
 
-/* Sets a status to value (taken over), for each status of a list "404 503". */
+/* Sets each status of a list "404 503" to value, and releases value. */
 static void set_each(json_t *responses, const char *list, json_t *value)
 {
 	char status[4];

@@ -18,26 +18,22 @@
 #include "base/log.h"
 #include "base/setting.h"
 #include "base/str.h"
-#include "base/version.h"
 #include "net/port.h"
 
+/* Balancers check /ready every 500 ms (compose/haproxy). If none does for a second, there is none. */
+static const uint64_t check_ns = 1000000000;
 
-/* Balancers look every 500 ms (compose/haproxy); one that has not looked for a second is gone. */
-static const uint64_t look_ns = 1000000000;
-
-static const char *service_name = "sutra";
 static uint64_t started_ns;
 static sigset_t handled;
-static atomic_bool draining, answered;	/* answered: /ready has said that it drains */
-static atomic_ullong asked_ns;	/* when a balancer last looked at /ready; 0: never */
+static atomic_bool draining, announced;	/* announced: an answer of /ready was "draining" */
+static atomic_ullong checked_ns;	/* the last request of /ready before draining; 0: none */
 
-int sutra_service_init(const char *service, struct sutra_err *err)
+int sutra_service_init(struct sutra_err *err)
 {
 	const char *level, *format;
 	struct rlimit files;
 	int rc;
 
-	service_name = service;
 	started_ns = sutra_clock_ns();
 	signal(SIGPIPE, SIG_IGN);
 	sigemptyset(&handled);
@@ -71,9 +67,9 @@ bool sutra_service_drained(void)
 	bool drained = atomic_load(&draining);
 
 	if (drained)
-		atomic_store(&answered, true);
+		atomic_store(&announced, true);
 	else
-		atomic_store(&asked_ns, sutra_clock_ns());
+		atomic_store(&checked_ns, sutra_clock_ns());
 	return drained;
 }
 
@@ -81,9 +77,9 @@ bool sutra_service_draining(void) { return atomic_load(&draining); }
 
 bool sutra_service_noticed(void)
 {
-	uint64_t asked = atomic_load(&asked_ns);
+	uint64_t checked = atomic_load(&checked_ns);
 
-	return !asked || atomic_load(&answered) || sutra_clock_ns() - asked > look_ns;
+	return !checked || atomic_load(&announced) || sutra_clock_ns() - checked > check_ns;
 }
 
 enum sutra_service_signal sutra_service_wait(void)
@@ -159,22 +155,7 @@ int sutra_service_reexec(const int *fds, int n, char **argv, struct sutra_err *e
 		execl(command, command, (char *)NULL);
 	else
 		execv("/proc/self/exe", argv);
-	return sutra_fail_errno(err, "cannot run %s again",
-				command ? command : "the program");
+	return sutra_fail_errno(err, "cannot run %s again", command ? command : "the program");
 }
 
 double sutra_service_uptime(void) { return (double)(sutra_clock_ns() - started_ns) / 1e9; }
-
-void sutra_service_health(struct sutra_buf *b, const char *reason)
-{
-	sutra_buf_addf(b, "{\"status\":\"%s\",\"service\":\"%s\",\"version\":\"%s\",\"uptime_seconds\":%.3f",
-		       reason ? "unhealthy" : "healthy", service_name, SUTRA_VERSION,
-		       sutra_service_uptime());
-	if (!reason)
-		return;
-	sutra_buf_adds(b, ",\"reason\":\"");
-	for (; *reason; reason++)
-		if (*reason >= ' ' && *reason != '"' && *reason != '\\')
-			sutra_buf_addc(b, *reason);
-	sutra_buf_addc(b, '"');
-}

@@ -42,6 +42,13 @@ static const char *const reason_names[] = {
 
 const char *sutra_fetch_reason_name(enum sutra_fetch_reason r) { return reason_names[r]; }
 
+int sutra_fetch_code(enum sutra_fetch_reason r)
+{
+	if (r == SUTRA_FETCH_CONNECT_TIMEOUT || r == SUTRA_FETCH_FIRST_BYTE_TIMEOUT || r == SUTRA_FETCH_TRANSFER_TIMEOUT)
+		return SUTRA_E_TIMEOUT;
+	return r ? SUTRA_E_UNAVAILABLE : 0;
+}
+
 static CURLcode initialised = CURLE_FAILED_INIT;	/* written within pthread_once */
 
 static void initialise(void) { initialised = curl_global_init(CURL_GLOBAL_DEFAULT); }
@@ -406,14 +413,8 @@ int sutra_fetch_one(struct sutra_fetch *f, struct sutra_err *err)
 	if (f->reason == SUTRA_FETCH_OK)
 		return sutra_fail(err, f->status == 404 ? SUTRA_E_NOTFOUND : SUTRA_E_UNAVAILABLE,
 				  "%s %s answered %d", method, sutra_fetch_shown(f->url, url, sizeof(url)), f->status);
-	return sutra_fail(err,
-			  f->reason == SUTRA_FETCH_CONNECT_TIMEOUT ||
-					  f->reason == SUTRA_FETCH_FIRST_BYTE_TIMEOUT ||
-					  f->reason == SUTRA_FETCH_TRANSFER_TIMEOUT ?
-				  SUTRA_E_TIMEOUT :
-				  SUTRA_E_UNAVAILABLE,
-			  "%s %s failed: %s (%s)", method, sutra_fetch_shown(f->url, url, sizeof(url)),
-			  sutra_fetch_reason_name(f->reason), f->detail);
+	return sutra_fail(err, sutra_fetch_code(f->reason), "%s %s failed: %s (%s)", method,
+			  sutra_fetch_shown(f->url, url, sizeof(url)), sutra_fetch_reason_name(f->reason), f->detail);
 }
 
 int sutra_fetch_get(struct sutra_fetch *f, const char *base, const char *path, uint64_t timeout_ns,

@@ -26,6 +26,8 @@ enum sutra_fetch_reason {
 #undef X
 };
 const char *sutra_fetch_reason_name(enum sutra_fetch_reason r);
+/* SUTRA_E_TIMEOUT or SUTRA_E_UNAVAILABLE; 0 for OK. */
+int sutra_fetch_code(enum sutra_fetch_reason r);
 
 struct sutra_fetch {
 	/* asked: set by the caller, strings borrowed until it is done */

@@ -293,7 +293,7 @@ static struct MHD_Daemon *start_daemon(struct sutra_http_server *s)
 			MHD_USE_NO_LISTEN_SOCKET,
 		0, NULL, NULL, on_access, s, MHD_OPTION_THREAD_POOL_SIZE, o->threads, MHD_OPTION_CONNECTION_LIMIT,
 		4 * o->max_connections + 1024, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)2 * SUTRA_HTTP_MAX_HEAD,
-		MHD_OPTION_CONNECTION_TIMEOUT, o->idle_timeout_s, MHD_OPTION_URI_LOG_CALLBACK, on_uri, s,
+		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)SUTRA_HTTP_IDLE_S, MHD_OPTION_URI_LOG_CALLBACK, on_uri, s,
 		MHD_OPTION_UNESCAPE_CALLBACK, unescape, s,
 		MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
 		MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
@@ -331,7 +331,6 @@ static void set_limits(struct sutra_http_server *s)
 		o->max_held = quarter < MOST_HELD ? (size_t)quarter : MOST_HELD;
 	if (o->max_held < 4 * o->max_body)
 		o->max_held = 4 * o->max_body;
-	o->idle_timeout_s = o->idle_timeout_s ? o->idle_timeout_s : 30;
 	s->conns.max = o->max_connections;
 	s->conns.head_ns = o->head_ns = o->head_ns ? o->head_ns : limit_ns;
 	s->conns.grace_ns = o->grace_ns ? o->grace_ns : limit_ns;

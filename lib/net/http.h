@@ -67,7 +67,6 @@ struct sutra_http_options {
 	size_t max_held;		/* bytes for the bodies of requests in flight, and for parsing them;
 					 * at least 4 * max_body; 0: a quarter of the process's memory limit,
 					 * at most 1 GiB */
-	unsigned idle_timeout_s;	/* connection without progress; 0: 30 */
 	uint64_t head_ns;		/* from a head's first byte to its last; 0: 10 s */
 	uint64_t grace_ns;		/* a body or an answer goes on with 16 KiB/s from then on; 0: 10 s */
 	const char *allowed_hosts;	/* names that browsers may use beside those of http_origin.c; NULL */

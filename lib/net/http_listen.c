@@ -13,7 +13,7 @@
  * set phase and since without the lock. Once a tick this thread walks the list and shuts down connections
  * that are beyond their limit; libmicrohttpd then sees the end of the stream.
  *
- *	waiting, idle	no byte of a head: idle_timeout_s
+ *	waiting, idle	no byte of a head: SUTRA_HTTP_IDLE_S
  *	head		from its first byte on: head_ns
  *	body, answer	grace_ns, and from then on at least 16 KiB of it a second
  *	busy		no limit here: the service has its own
@@ -292,7 +292,7 @@ static void check_waiting(struct sutra_http_listener *l, struct waiting *w, uint
 	struct sutra_err err;
 
 	if (w->refused || !w->begun) {
-		if (age > (w->refused ? o->head_ns : o->idle_timeout_s * 1000000000ull))
+		if (age > (w->refused ? o->head_ns : SUTRA_HTTP_IDLE_S * 1000000000ull))
 			close_waiting(l, w);
 	} else if (age > o->head_ns) {
 		sutra_fail(&err, SUTRA_E_SLOW, "the request's head did not arrive in %llu ms",

@@ -24,7 +24,7 @@
 #include "net/http_path.h"
 #include "net/port.h"
 
-enum { SUTRA_HTTP_MAX_SOCKETS = 16 };
+enum { SUTRA_HTTP_MAX_SOCKETS = 16, SUTRA_HTTP_IDLE_S = 30 /* a connection without progress */ };
 
 /* A row of the service's table, and its durations by status. Series are added at the front by any
  * thread, and stay. */

@@ -27,7 +27,11 @@
 #include "base/digest.h"
 #include "net/tcp_private.h"
 
-enum { READ_SIZE = 256 << 10, ACCEPT_BURST = 512 };
+enum {
+	READ_SIZE = 256 << 10,
+	ACCEPT_BURST = 512,
+	MAX_MESSAGE = (64 << 20) + 65536,	/* bytes of an unfinished message */
+};
 
 #define TURN_NS 4000000u
 
@@ -295,8 +299,8 @@ static void adopt(struct sutra_tcp *t, int fd, const struct sockaddr_storage *fr
 	c->fd = fd;
 	c->peer = (uint16_t)peer;
 	c->since = c->window = t->now;
-	sutra_buf_init(&c->rest, t->o.max_message + READ_SIZE);
-	sutra_buf_init(&c->out, t->o.soft_output + t->o.max_message + READ_SIZE);
+	sutra_buf_init(&c->rest, MAX_MESSAGE + READ_SIZE);
+	sutra_buf_init(&c->out, t->o.soft_output + MAX_MESSAGE + READ_SIZE);
 	link_init(&c->all);
 	link_init(&c->dirty);
 	link_init(&c->ready);
@@ -446,11 +450,9 @@ int sutra_tcp_new(const struct sutra_tcp_options *o, struct sutra_tcp **ret, str
 	t->o = *o;
 	t->o.max_connections = o->max_connections ? o->max_connections : 8192;
 	t->o.max_per_peer = o->max_per_peer ? o->max_per_peer : (t->o.max_connections * 3 + 3) / 4;
-	t->o.max_message = o->max_message ? o->max_message : (64u << 20) + 65536;
 	t->o.soft_output = o->soft_output ? o->soft_output : 1 << 20;
 	t->o.max_held = o->max_held ? o->max_held : 512u << 20;
 	t->o.stall_ns = o->stall_ns ? o->stall_ns : 10000000000u;
-	t->o.min_rate = o->min_rate ? o->min_rate : 16 << 10;
 	t->o.idle_ns = o->idle_ns ? o->idle_ns : 900000000000u;
 	sutra_random(&t->seed, sizeof(t->seed));
 	link_init(&t->all);

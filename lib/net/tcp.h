@@ -18,7 +18,7 @@
  *
  * Limits, each a counted reason in sutra_tcp_counts. A connection with more than soft_output
  * bytes to send, or 4 MiB in its places, is not read any more until they have shrunk (back-pressure). One that has begun a
- * message, or has answers to take, moves min_rate bytes a second in each stall_ns, or is cut when
+ * message, or has answers to take, moves 16 KiB a second in each stall_ns, or is cut when
  * it has not finished meanwhile. One that is idle for idle_ns is closed. Where max_connections, or
  * max_per_peer of one address, are open, the one that waits longest goes, so that a new one always
  * gets in (refused only if all wait for the server). When all hold max_held bytes together, the one
@@ -66,11 +66,9 @@ struct sutra_tcp_options {
 	int n_fds;
 	unsigned max_connections;	/* at most 65535; 0: 8192 */
 	unsigned max_per_peer;		/* 0: three quarters of max_connections */
-	size_t max_message;		/* bytes of one unfinished message; 0: 64 MiB + 64 KiB */
 	size_t soft_output;		/* 0: 1 MiB */
 	size_t max_held;		/* 0: 512 MiB */
 	uint64_t stall_ns;		/* 0: 10 s */
-	size_t min_rate;		/* bytes a second; 0: 16 KiB */
 	uint64_t idle_ns;		/* 0: 15 minutes */
 	size_t state_size;		/* bytes of sutra_tcp_state */
 	/* n bytes from the peer, not yet consumed ones first. Returns how many it is done with;

@@ -11,7 +11,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
-enum { SMALL = 64 << 10 };
+enum { SMALL = 64 << 10, MIN_RATE = 16 << 10 /* bytes a second */ };
 
 unsigned sutra_tcp_peer(const struct sutra_tcp *t, const struct sockaddr_storage *from)
 {
@@ -114,7 +114,7 @@ static void judge(struct sutra_tcp_conn *c, uint64_t window_ms)
 
 	if (t->now - c->window < window_ms)
 		return;
-	if (c->moved < t->o.min_rate * window_ms / 1000) {
+	if (c->moved < MIN_RATE * window_ms / 1000) {
 		sutra_tcp_cut(c, c->waits == FOR_READER ? SUTRA_TCP_STALLED_READER : SUTRA_TCP_SLOW_SENDER);
 		return;
 	}
