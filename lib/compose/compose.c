@@ -88,7 +88,7 @@ static int check_key(struct reader *r, const char *key, struct fy_node *value, v
 	return sutra_reader_name(r, key, what);
 }
 
-/* Only the names of what is declared. */
+/* Checks the names of networks, configs and secrets; the engine reads the rest. */
 static int read_declared(struct reader *r, struct fy_node *n, void *object, const char *what)
 {
 	return sutra_reader_pairs(r, n, what, check_key, (void *)(uintptr_t)what);
@@ -110,7 +110,7 @@ static int by_name(const void *a, const void *b)
 	return strcmp(((const struct sutra_service *)a)->name, ((const struct sutra_service *)b)->name);
 }
 
-/* What only the whole file tells: dependencies and named volumes exist, no circle. */
+/* Checks that the dependencies of s exist and form no circle. mark: 1 while s is visited, 2 afterwards. */
 static int visit(const struct sutra_compose *c, const struct sutra_service *s, unsigned char *mark,
 		 struct sutra_err *err)
 {
@@ -191,7 +191,7 @@ out:
 	return rc;
 }
 
-/* Compose merges these into the default file, or takes them in its place; here one file is the stack. */
+/* Compose merges these files into the default file, or reads them instead of it; sutra reads one file. */
 static int refuse_others(const char *path, struct sutra_err *err)
 {
 	static const char *const others[] = { "docker-compose.override.yml", "docker-compose.override.yaml",
@@ -290,7 +290,8 @@ int sutra_compose_select(struct sutra_compose *c, const struct sutra_strv *profi
 
 static bool is_name_char(char c) { return isalnum((unsigned char)c) || c == '-' || c == '_' || c == '.'; }
 
-bool sutra_is_host_at(const char *key, const char *text, size_t at, const char *host)
+/* Whether host is a whole word at text[at], after "//", before ":<digit>", or the value of a *_HOST variable. */
+static bool is_host_at(const char *key, const char *text, size_t at, const char *host)
 {
 	size_t n = strlen(host);
 
@@ -309,7 +310,7 @@ bool sutra_env_names_host(const struct sutra_env *env, const char *host)
 		if (sutra_str_starts(key, "SUTRA_LISTEN_") || sutra_config_is_text(key))
 			continue;
 		for (size_t at = 0; text[at]; at++)
-			if (sutra_is_host_at(key, text, at, host))
+			if (is_host_at(key, text, at, host))
 				return true;
 	}
 	return false;
@@ -319,7 +320,7 @@ const struct sutra_service *sutra_host_at(const struct sutra_compose *all, const
 					  size_t at)
 {
 	for (size_t i = 0; i < all->n_services && !sutra_config_is_text(key); i++)
-		if (sutra_is_host_at(key, text, at, all->services[i].name))
+		if (is_host_at(key, text, at, all->services[i].name))
 			return &all->services[i];
 	return NULL;
 }

@@ -1,11 +1,11 @@
 /*
- * compose - a compose file as a model: what is planned and what runtimes run.
+ * compose - the model of a compose file, from which deploys are planned.
  *
  * Read by libfyaml (YAML 1.2; anchors, aliases and merge keys resolved), values
- * interpolated, then checked: a key that is not known here is an error with file and line,
- * never ignored in silence. Keys that only a container engine acts on (build, networks,
- * labels ...) are known and checked for their place, not modelled: that engine reads the
- * same file. x-sutra-* keys are what compose has no words for. sutra-compose(5) lists all.
+ * interpolated, then checked: an unknown key is an error with file and line, never ignored.
+ * Keys that only a container engine uses (build, networks, labels ...) are allowed in their
+ * place and not modelled: that engine reads the same file. x-sutra-* keys hold what compose
+ * has no keys for. sutra-compose(5) lists all of them.
  */
 #ifndef SUTRA_COMPOSE_COMPOSE_H
 #define SUTRA_COMPOSE_COMPOSE_H
@@ -50,17 +50,17 @@ struct sutra_volume {
 struct sutra_healthcheck {
 	struct sutra_strv test;	/* without CMD; empty: none */
 	bool shell, disabled;
-	uint64_t interval_ns, timeout_ns, start_period_ns;	/* 30 s, 30 s, 0 as compose has it */
+	uint64_t interval_ns, timeout_ns, start_period_ns;	/* defaults of compose: 30 s, 30 s, 0 */
 	int64_t retries;	/* 3 */
 };
 
 enum { SUTRA_SCALE_POLICIES = 4 };
 
-struct sutra_scale_rule {	/* how fast an autoscaler may go in one direction */
+struct sutra_scale_rule {	/* how fast an autoscaler may scale up, or down */
 	bool set;
-	uint64_t window_ns;	/* it looks back so long before it goes */
+	uint64_t window_ns;	/* stabilization window */
 	struct sutra_scale_policy {
-		bool percent;	/* of the running ones; else a number of pods */
+		bool percent;	/* value is a share of the running pods; else a number of pods */
 		int64_t value;
 		uint64_t period_ns;
 	} policies[SUTRA_SCALE_POLICIES];
@@ -68,30 +68,30 @@ struct sutra_scale_rule {	/* how fast an autoscaler may go in one direction */
 };
 
 struct sutra_scale {	/* x-sutra-scale */
-	int64_t min, max;	/* 0: not said; equal: fixed */
-	int64_t cpu, memory;	/* percent of the reservation to hold; 0: not a measure */
+	int64_t min, max;	/* 0: unset; equal: fixed */
+	int64_t cpu, memory;	/* target, percent of the reservation; 0: not used */
 	struct sutra_scale_rule up, down;
 };
 
 struct sutra_kubernetes {	/* x-sutra-kubernetes */
-	char *entrance;		/* the Service that leads in, and its port; NULL: it is none */
+	char *entrance;		/* name and port of the Service for clients; NULL: none */
 	int64_t entrance_port;
-	char *scale_profile;	/* where alone scale holds; NULL: everywhere */
-	struct sutra_scale scale;	/* min 0: that of x-sutra-scale holds */
+	char *scale_profile;	/* the only profile in which scale applies; NULL: all */
+	struct sutra_scale scale;	/* min 0: x-sutra-scale applies */
 };
 
-struct sutra_drain {	/* x-sutra-drain: what comes before the end */
+struct sutra_drain {	/* x-sutra-drain: the steps before a service is ended */
 	bool set;
-	uint64_t delay_ns;	/* as long, requests still come */
+	uint64_t delay_ns;	/* requests still arrive during it */
 	char *signal;		/* "USR1"; NULL: none */
-	uint64_t wait_ns;	/* behind the signal */
+	uint64_t wait_ns;	/* after the signal */
 };
 
 struct sutra_service {
 	char *name, *image;
 	int line;
 	struct sutra_strv command, entrypoint, profiles, expose;
-	struct sutra_env env;		/* of environment, and behind it of env_file */
+	struct sutra_env env;		/* of environment, then of env_file */
 	struct sutra_env_file {
 		char *path;
 		bool required;
@@ -125,21 +125,21 @@ struct sutra_compose {
 	struct sutra_service *services;	/* sorted by name */
 	size_t n_services;
 	struct sutra_strv volumes;	/* declared names */
-	uint64_t *volume_sizes;		/* of each, x-sutra-size; 0: not said */
-	struct sutra_strv unset;	/* variables without a value: they were taken as empty */
+	uint64_t *volume_sizes;		/* x-sutra-size of each; 0: unset */
+	struct sutra_strv unset;	/* variables without a value, which became empty */
 };
 
-/* Reads and checks a file. Relative env_file paths are beside it. SUTRA_E_SETTING (and
+/* Reads and checks a file. Relative env_file paths start at its folder. SUTRA_E_SETTING (and
  * NOTFOUND for a missing file) with "file:line: what". */
 int sutra_compose_read(const char *path, sutra_lookup *lookup, void *ctx,
 		       struct sutra_compose **ret, struct sutra_err *err);
-/* The same from memory; file is only named in errors and for env_file. */
+/* The same from memory; file is the path for errors and env_file. */
 int sutra_compose_parse(const char *text, size_t n, const char *file, sutra_lookup *lookup, void *ctx,
 			struct sutra_compose **ret, struct sutra_err *err);
 void sutra_compose_free(struct sutra_compose *c);
 struct sutra_service *sutra_compose_find(const struct sutra_compose *c, const char *name);
-/* Drops the services whose profiles are not among the active ones, and what a profile scales. A dependency of a kept
- * service on a dropped one is SUTRA_E_SETTING with file and line. */
+/* Drops the services whose profiles are not among the active ones, and scales of inactive profiles. When a
+ * kept service depends on a dropped one: SUTRA_E_SETTING with file and line. */
 int sutra_compose_select(struct sutra_compose *c, const struct sutra_strv *profiles,
 			 struct sutra_err *err);
 
@@ -147,14 +147,12 @@ const char *sutra_env_get(const struct sutra_env *e, const char *key);
 int sutra_env_set(struct sutra_env *e, const char *key, const char *value);
 void sutra_env_release(struct sutra_env *e);
 
-/* "ml-base-1" and "ml-base-2" are replicas of "ml-base": that name, else the service's own.
- * The caller frees; NULL without memory. */
+/* The group of a service: "ml-base" for the replicas "ml-base-1" and "ml-base-2", else its own name.
+ * The caller frees it; NULL: out of memory. */
 char *sutra_group_of(const struct sutra_compose *all, const struct sutra_service *s);
-/* Whether host stands whole at text[at]: behind "//", before ":<digit>", or as all of a *_HOST variable. */
-bool sutra_is_host_at(const char *key, const char *text, size_t at, const char *host);
-/* Whether a variable names host. Its own SUTRA_LISTEN_* and free text (config.h) name none. */
+/* Whether a variable names host. SUTRA_LISTEN_* and free text (config.h) name none. */
 bool sutra_env_names_host(const struct sutra_env *env, const char *host);
-/* The service whose name stands as a host at text[at], or NULL. Free text names none. */
+/* The service whose name is the host at text[at], or NULL. Free text names none. */
 const struct sutra_service *sutra_host_at(const struct sutra_compose *all, const char *key, const char *text,
 					  size_t at);
 

@@ -9,7 +9,7 @@
 
 enum { MAX_NAME = 255 };
 
-/* KEY without a value takes the caller's, and is left out when that is unset. */
+/* value NULL: the value is that of the lookup; without one, the variable is left out. */
 static int set_env(struct reader *r, struct sutra_env *env, const char *key, const char *value)
 {
 	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-[]";
@@ -81,14 +81,14 @@ int sutra_service_env_file(struct reader *r, struct fy_node *n, void *service, c
 	return sutra_reader_items(r, n, what, add_file, service);
 }
 
-struct behind {	/* what a variable of an env_file means: the stack's value, else the service's */
+struct sources {	/* of variables in an env_file: the lookup, then the environment of the service */
 	struct reader *r;
 	const struct sutra_env *env;
 };
 
 static const char *variable(void *ctx, const char *name)
 {
-	const struct behind *b = ctx;
+	const struct sources *b = ctx;
 	const char *value = b->r->lookup(b->r->ctx, name);
 
 	return value ? value : sutra_env_get(b->env, name);
@@ -96,8 +96,8 @@ static const char *variable(void *ctx, const char *name)
 
 int sutra_service_env_files_load(struct reader *r, struct sutra_service *s, const char *what)
 {
-	struct behind behind = { r, &s->env };
-	const struct sutra_dotenv how = { .lookup = variable, .ctx = &behind, .unset = r->unset };
+	struct sources sources = { r, &s->env };
+	const struct sutra_dotenv how = { .lookup = variable, .ctx = &sources, .unset = r->unset };
 	const char *slash = strrchr(r->file, '/');
 	struct sutra_env all = { 0 };
 	struct sutra_err why = { 0 };

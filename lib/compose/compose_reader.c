@@ -147,7 +147,7 @@ int sutra_reader_int(struct reader *r, struct fy_node *n, const char *what, int6
 	return rc;
 }
 
-/* Splits as a shell does with blanks and quotes, and nothing else. */
+/* Splits at blanks and removes quotes as a shell does, without its other expansions. */
 static int split_words(struct reader *r, const char *s, const char *what, struct sutra_strv *ret)
 {
 	struct sutra_buf word;

@@ -24,7 +24,7 @@ static int network_pair(struct reader *r, const char *key, struct fy_node *n, vo
 	return sutra_reader_name(r, key, "networks");
 }
 
-/* Only their names matter here. */
+/* Only the names are checked. */
 static int read_networks(struct reader *r, struct fy_node *n, void *object, const char *what)
 {
 	return n && fy_node_is_sequence(n) ? sutra_reader_items(r, n, what, sutra_reader_name_skip, object) :

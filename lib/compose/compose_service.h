@@ -5,7 +5,7 @@
 #include "compose/compose.h"
 #include "compose/compose_reader.h"
 
-/* Fills *s (raw memory) even on failure, so that sutra_service_release can take it. */
+/* Fills *s, also on failure, so that sutra_service_release can free it. */
 int sutra_service_read(struct reader *r, const char *name, struct fy_node *n, struct sutra_service *s);
 void sutra_service_release(struct sutra_service *s);
 

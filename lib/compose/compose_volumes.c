@@ -5,7 +5,7 @@
 #include "base/alloc.h"
 #include "base/file.h"
 
-struct mount {	/* one entry, in either form */
+struct mount {	/* an entry, in the short or the long form */
 	struct sutra_volume v;
 	char *type;
 	struct sutra_strv *tmpfs;

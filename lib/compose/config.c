@@ -25,7 +25,7 @@ static const char *const source_names[] = { "built-in", "edition", "compose/.env
 
 const char *sutra_source_name(enum sutra_source s) { return source_names[s]; }
 
-/* The operator's setting of that name or alias, or NULL. */
+/* The operator's setting with this name or alias, or NULL. */
 static const struct sutra_setting *row_of(const char *key)
 {
 	const struct sutra_setting *s = sutra_setting_find(key);
@@ -69,10 +69,11 @@ static int unknown(const char *key, struct sutra_err *err)
 	names[n] = NULL;
 	near = sutra_str_nearest(key, names);
 	sutra_fail(err, SUTRA_E_SETTING, "the setting \"%s\" is not known", key);
-	return near ? sutra_hint(err, "did you mean %s?", near) : sutra_hint(err, "remove it there; sutra config then lists the settings");
+	return near ? sutra_hint(err, "did you mean %s?", near) :
+		      sutra_hint(err, "remove it there; sutra config then lists the settings");
 }
 
-/* No control characters; a user's name no colon (RFC 7617). */
+/* RFC 7617: no control characters, and no colon in the name of a user. */
 static bool fits_basic_auth(const char *value, bool user)
 {
 	for (const unsigned char *c = (const unsigned char *)value; *c; c++)
@@ -88,18 +89,21 @@ static int check(const char *key, const char *value, struct sutra_err *err)
 	struct in_addr in;
 
 	if (!rc && sutra_str_starts(key, "HAPROXY_STATS_") && strlen(value) > MAX_CREDENTIAL)
-		rc = sutra_fail(err, SUTRA_E_SETTING, "%s has %zu bytes; %d are allowed", key, strlen(value), MAX_CREDENTIAL);
+		rc = sutra_fail(err, SUTRA_E_SETTING, "%s has %zu bytes; %d are allowed", key, strlen(value),
+				MAX_CREDENTIAL);
 	if (!rc && !strcmp(key, "SUTRA_MODEL") && (*value == '/' || strstr(value, "..")))
 		rc = sutra_fail(err, SUTRA_E_SETTING,
 				"SUTRA_MODEL is \"%.60s\"; a model's name is wanted (MODEL_PATH takes a folder)", value);
-	if (!rc && *value && !strcmp(key, "ML_BASE_URL") && (!sutra_str_starts(value, "http://") || strchr(value, '@')))
+	if (!rc && *value && !strcmp(key, "ML_BASE_URL") &&
+	    (!sutra_str_starts(value, "http://") || strchr(value, '@')))
+		rc = sutra_fail(err, SUTRA_E_SETTING, "ML_BASE_URL must be http://HOST:PORT, without credentials");
+	if (!rc && sutra_str_starts(key, "HAPROXY_STATS_") &&
+	    !fits_basic_auth(value, !strcmp(key, "HAPROXY_STATS_USER")))
 		rc = sutra_fail(err, SUTRA_E_SETTING,
-				"ML_BASE_URL must be http://HOST:PORT, without credentials");
-	if (!rc && sutra_str_starts(key, "HAPROXY_STATS_") && !fits_basic_auth(value, !strcmp(key, "HAPROXY_STATS_USER")))
-		rc = sutra_fail(err, SUTRA_E_SETTING, "%s holds a character that HTTP's basic authentication cannot carry",
-				key);
+				"%s holds a character that HTTP's basic authentication cannot carry", key);
 	if (!rc && *value && !strcmp(key, "SUTRA_TENANTS_FILE"))
-		rc = sutra_fail(err, SUTRA_E_SETTING, "SUTRA_TENANTS_FILE is set, but tenants are not in this version");
+		rc = sutra_fail(err, SUTRA_E_SETTING,
+				"SUTRA_TENANTS_FILE is set, but tenants are not in this version");
 	if (!rc && *value && !strcmp(key, "SUTRA_BIND") && inet_pton(AF_INET, value, &in) != 1)
 		rc = sutra_fail(err, SUTRA_E_SETTING,
 				"SUTRA_BIND is \"%.60s\"; an IPv4 address of this machine is wanted, 0.0.0.0 for all",
@@ -112,9 +116,19 @@ static int check_statement(const char *name, const char *value, struct sutra_err
 	return !row_of(name) ? unknown(name, err) : value ? check(name, value, err) : 0;
 }
 
+static int set_defaults(struct sutra_config *c, struct sutra_err *err)
+{
+	int rc = 0;
+
+	SUTRA_EACH_SETTING (s, SUTRA_OF_OPERATOR)
+		if (s->fallback && !rc)
+			rc = sutra_config_set(c, s->name, s->fallback, SUTRA_FROM_BUILTIN, err);
+	return rc;
+}
+
 static const char *of_env(void *env, const char *name) { return sutra_env_get(env, name); }
 
-/* A file of settings (.env, an edition's); one that is not there holds none. */
+/* Reads a file of settings (.env, or that of an edition); a missing file holds none. */
 static int load_file(struct sutra_config *c, const char *path, enum sutra_source source,
 		     struct sutra_err *err)
 {
@@ -123,7 +137,7 @@ static int load_file(struct sutra_config *c, const char *path, enum sutra_source
 	return sutra_is_file(path) ? sutra_dotenv_read(path, &how, &c->sources[source], err) : 0;
 }
 
-/* Under the name or the alias that has it; and another of these, if it differs, for the warning. */
+/* Stores each value under the name or alias that has it; and a second one that differs, for the warning. */
 static int load_environment(struct sutra_config *c, struct sutra_err *err)
 {
 	SUTRA_EACH_SETTING (s, SUTRA_OF_OPERATOR) {
@@ -142,10 +156,10 @@ static int load_environment(struct sutra_config *c, struct sutra_err *err)
 	return 0;
 }
 
-/* Published ports of the stack (CONTRACT section 1). */
+/* Ports that the stack publishes (CONTRACT section 1), before SUTRA_PORT_OFFSET is added. */
 static const int published[] = { 7001, 8000, 8001, 8080, 8404, 8887, 8888, 9000, 9999, 50051, 50052, 50053 };
 
-/* They move by the offset; compose files read them as SUTRA_PORT_<port>. */
+/* Sets SUTRA_PORT_<port>, which compose files read, for each of them. */
 static int settle_ports(struct sutra_config *c, struct sutra_err *err)
 {
 	int64_t offset = 0;
@@ -176,11 +190,8 @@ int sutra_config_load(const char *data_dir, struct sutra_config **ret, struct su
 {
 	struct sutra_config *c = xcalloc(1, sizeof(*c));
 	char *dotenv = xasprintf("%s/compose/.env", data_dir), *edition = NULL;
-	int rc = 0;
+	int rc = set_defaults(c, err);
 
-	SUTRA_EACH_SETTING (s, SUTRA_OF_OPERATOR)
-		if (s->fallback && !rc)
-			rc = sutra_config_set(c, s->name, s->fallback, SUTRA_FROM_BUILTIN, err);
 	rc = rc ? rc : load_file(c, dotenv, SUTRA_FROM_DOTENV, err);
 	rc = rc ? rc : load_environment(c, err);
 	if (!rc) {
@@ -242,7 +253,7 @@ const char *sutra_config_given(const struct sutra_config *c, const char *key, en
 	return sutra_env_get(e, *ret_from);
 }
 
-/* Credentials go together, and not with a state of the stack (credentials.h). */
+/* User and password are kept together, outside of the records of the stack (credentials.h). */
 static bool is_credential(const char *key)
 {
 	return sutra_config_is_secret(key) || !strcmp(key, "HAPROXY_STATS_USER");
@@ -268,7 +279,7 @@ json_t *sutra_config_settings(struct sutra_config *c)
 	return o;
 }
 
-/* What settings documents hold beside the settings. */
+/* Whether settings documents may hold a key that is no operator's setting. */
 static bool is_worked_out(const char *key)
 {
 	const struct sutra_setting *s = sutra_setting_find(key);
@@ -278,23 +289,20 @@ static bool is_worked_out(const char *key)
 
 int sutra_config_restore(const json_t *settings, struct sutra_config **ret, struct sutra_err *err)
 {
-	json_t *list = (json_t *)(uintptr_t)settings, *value;	/* jansson iterates over what is not const */
+	json_t *list = (json_t *)(uintptr_t)settings, *value;	/* jansson iterates over non-const objects */
 	struct sutra_config *c = xcalloc(1, sizeof(*c));
 	const char *key;
-	int rc = 0;
+	int rc = set_defaults(c, err);
 
-	SUTRA_EACH_SETTING (s, SUTRA_OF_OPERATOR)
-		if (s->fallback && !rc)
-			rc = sutra_config_set(c, s->name, s->fallback, SUTRA_FROM_BUILTIN, err);
 	json_object_foreach (list, key, value) {
+		if (rc)
+			break;
 		if (!row_of(key) && !is_worked_out(key))
 			rc = sutra_err_prefix((unknown(key, err), err), "settings");
 		else if (!json_is_string(value))
 			rc = sutra_fail(err, SUTRA_E_SETTING, "settings.%s is %s, not a string", key,
 					sutra_json_type_name(value));
 		rc = rc ? rc : sutra_config_set(c, key, json_string_value(value), SUTRA_FROM_RECORD, err);
-		if (rc)
-			break;
 	}
 	rc = rc ? rc : settle_ports(c, err);
 	if (rc)
@@ -312,7 +320,7 @@ void sutra_config_export(struct sutra_config *c)
 	SUTRA_EACH_SETTING (row, SUTRA_OF_OPERATOR) {
 		if ((value = sutra_config_get(c, row->name)))
 			setenv(row->name, value, 1);
-		else if (strcmp(row->name, "SUTRA_STATE_DIR") != 0)	/* it is this process's own too */
+		else if (strcmp(row->name, "SUTRA_STATE_DIR") != 0)	/* this process reads it too */
 			unsetenv(row->name);
 	}
 	for (size_t i = 0; i < worked_out->n; i++)

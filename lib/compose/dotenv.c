@@ -20,7 +20,8 @@ struct parser {
 
 static int fail(struct parser *p, const char *what, const char *hint)
 {
-	sutra_fail(p->err, SUTRA_E_SETTING, "%s:%d: %s%s%s", p->file, p->line, p->name, *p->name ? ": " : "", what);
+	sutra_fail(p->err, SUTRA_E_SETTING, "%s:%d: %s%s%s", p->file, p->line, p->name, *p->name ? ": " : "",
+		   what);
 	if (hint)
 		sutra_hint(p->err, "%s", hint);
 	return SUTRA_E_SETTING;
@@ -28,13 +29,13 @@ static int fail(struct parser *p, const char *what, const char *hint)
 
 static int out_of_memory(struct parser *p) { return sutra_fail(p->err, SUTRA_E_NOMEM, "out of memory"); }
 
-/* White space beyond ASCII: the first two separate words too, all are cut off behind a value. */
+/* White space beyond ASCII: the first two also separate words, all are removed after a value. */
 static const char *const wide[] = { "\u00a0", "\xc2\x85", "\u1680", "\u2000", "\u2001", "\u2002", "\u2003",
 				    "\u2004", "\u2005", "\u2006", "\u2007", "\u2008", "\u2009", "\u200a",
 				    "\u2028", "\u2029", "\u202f", "\u205f", "\u3000" };
 enum { SEPARATORS = 2, ALL = sizeof(wide) / sizeof(*wide) };
 
-/* Length of the white space character at s, of the first n wide ones or of ASCII; 0: there is none. */
+/* The length of the white space character at s, ASCII or one of the first n wide ones; 0: none. */
 static size_t space_at(const char *s, const char *end, size_t n)
 {
 	if (s < end && strchr(" \t\n\v\f\r", *s))
@@ -59,7 +60,7 @@ static void skip_blanks(struct parser *p)
 	}
 }
 
-/* To the next statement; false at the end. */
+/* Moves to the next statement; false at the end. */
 static bool next_statement(struct parser *p)
 {
 	size_t n;
@@ -79,7 +80,7 @@ static bool next_statement(struct parser *p)
 	return p->at < p->end;
 }
 
-/* Up to the value; *ret_bare: there is none. */
+/* Reads the name and moves to the value; *ret_bare: there is none. */
 static int read_name(struct parser *p, bool *ret_bare)
 {
 	const char *start;
@@ -102,9 +103,10 @@ static int read_name(struct parser *p, bool *ret_bare)
 	skip_blanks(p);
 	*ret_bare = p->at == p->end || *p->at == '\n';
 	if (!n || (!*ret_bare && *p->at != '=' && *p->at != ':')) {
-		*p->name = '\0';	/* it may be a line of a secret */
+		*p->name = '\0';	/* it may be part of a secret */
 		return fail(p, "this is not NAME=value",
-			    "a name is letters, digits and _ . - [ ]; # begins a comment; a value over lines needs quotes");
+			    "a name is letters, digits and _ . - [ ]; # begins a comment; a value over lines "
+			    "needs quotes");
 	}
 	p->at += !*ret_bare;
 	return 0;
@@ -149,7 +151,7 @@ static int set_expanded(struct parser *p, const char *text)
 	rc = sutra_interpolate(text, variable, p, &value, p->how.unset, &why);
 	if (rc == SUTRA_E_SETTING || rc == SUTRA_E_TOOBIG)
 		rc = fail(p, why.message, NULL);
-	else if (rc == SUTRA_E_SYNTAX)	/* its words show the value */
+	else if (rc == SUTRA_E_SYNTAX)	/* its message shows the value */
 		rc = fail(p, "a \"${\" begins no variable, or is not closed",
 			  "write $$ for a dollar, or put the value into '...'");
 	else
@@ -160,7 +162,8 @@ static int set_expanded(struct parser *p, const char *text)
 
 static int read_text(struct parser *p)
 {
-	const char *newline = memchr(p->at, '\n', (size_t)(p->end - p->at)), *end = newline ? newline : p->end;
+	const char *newline = memchr(p->at, '\n', (size_t)(p->end - p->at));
+	const char *end = newline ? newline : p->end;
 	const char *comment = memmem(p->at, (size_t)(end - p->at), " #", 2), *last = p->at;
 	char *text;
 	int rc;
@@ -185,7 +188,7 @@ static void add_codepoint(struct sutra_buf *b, unsigned c)
 	sutra_buf_addc(b, (char)(c < 0x80 ? c : 0x80 | (c & 0x3f)));
 }
 
-/* \0NNN is a character from 1 to 255; with fewer or other digits the 0 falls away, no more. */
+/* \0NNN is a character from 1 to 255; with fewer or other digits only the 0 is removed. */
 static const char *add_octal(struct sutra_buf *b, const char *s, const char *end)
 {
 	unsigned value = 0, n = 0, octal = 0;
@@ -203,7 +206,7 @@ static const char *add_octal(struct sutra_buf *b, const char *s, const char *end
 	return s + n;
 }
 
-/* What stands between double quotes; "$$" stays for the variables to be replaced. */
+/* The text between double quotes; "$$" is kept for sutra_interpolate. */
 static void add_unescaped(struct sutra_buf *b, const char *s, const char *end)
 {
 	static const char letters[] = "abfnrtv\\\"", meanings[] = "\a\b\f\n\r\t\v\\\"";
@@ -301,7 +304,8 @@ int sutra_dotenv_parse(const char *text, size_t n, const char *file, const struc
 	return rc;
 }
 
-int sutra_dotenv_read(const char *path, const struct sutra_dotenv *how, struct sutra_env *env, struct sutra_err *err)
+int sutra_dotenv_read(const char *path, const struct sutra_dotenv *how, struct sutra_env *env,
+		      struct sutra_err *err)
 {
 	size_t n;
 	char *text;

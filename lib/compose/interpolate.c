@@ -29,8 +29,8 @@ static size_t name_length(const char *s, size_t n)
 	return i;
 }
 
-/* Length of the text up to the brace that closes ${: braces within are counted, and where they do not
- * balance it is the last one, as Compose has it. n: there is none. */
+/* The length of the text up to the brace that closes ${. Nested braces are counted; when they do not
+ * balance, the last brace closes it, as in Compose. n: there is none. */
 static size_t closing_brace(const char *s, size_t n)
 {
 	size_t last = n;
@@ -57,7 +57,7 @@ static int copy_name(const struct run *r, const char *s, size_t n, char name[MAX
 	return 0;
 }
 
-/* The value of a variable that has no word. */
+/* A variable without operator and word. */
 static int plain(const struct run *r, const char *name, struct sutra_buf *out)
 {
 	const char *value = r->lookup(r->ctx, name);
@@ -84,7 +84,7 @@ static int required(const struct run *r, const char *name, const char *word, siz
 	return rc;
 }
 
-/* The inside of ${...}: a name, and perhaps an operator and its word. */
+/* The text inside ${...}: a name, then optionally an operator and its word. */
 static int braced(const struct run *r, const char *s, size_t n, int depth, struct sutra_buf *out)
 {
 	size_t len = name_length(s, n), at = len;

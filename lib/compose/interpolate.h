@@ -2,9 +2,9 @@
  * interpolate - variables in compose files and .env, as Docker Compose 2 replaces them.
  *
  * $VAR ${VAR} ${VAR:-x} ${VAR-x} ${VAR:?msg} ${VAR?msg} ${VAR:+x} ${VAR+x} and $$ for a
- * dollar; the words x and msg are interpolated themselves where they are used, to a depth of
- * 16, and end at the brace that closes the variable, braces within them counted. A dollar
- * before anything else stands for itself.
+ * dollar. The words x and msg are interpolated when they are used, to a depth of 16; they end at
+ * the brace that closes the variable, with nested braces counted. A dollar before anything else is
+ * literal.
  */
 #ifndef SUTRA_COMPOSE_INTERPOLATE_H
 #define SUTRA_COMPOSE_INTERPOLATE_H
@@ -13,18 +13,18 @@
 #include "base/err.h"
 #include "base/str.h"
 
-/* Value of a variable, or NULL when it is unset; the string outlives the call. */
+/* The value of a variable, or NULL when it is unset; the string outlives the call. */
 typedef const char *sutra_lookup(void *ctx, const char *name);
 
-/* The lookup of this process's environment, for compose files and .env, which may name any variable. */
+/* Looks up the environment of this process: compose files and .env may name any variable. */
 sutra_lookup sutra_environment;
 
-/* Bytes of a value: with its name it is within what the kernel takes, 128 KiB. */
+/* Longest value in bytes: with its name it stays below the kernel's limit of 128 KiB. */
 enum { SUTRA_MAX_VALUE = 127 << 10 };
 
-/* Appends text with its variables replaced. An unset variable without a word is empty; its name goes
- * into unset (may be NULL), once, the first 100 do. SUTRA_E_SYNTAX names the malformed place, SUTRA_E_SETTING a required
- * variable that is missing, with the file's message, SUTRA_E_TOOBIG a result that out has no room for. */
+/* Appends text with its variables replaced. An unset variable without a word is empty; the first 100 of
+ * them are added to unset (may be NULL), once each. SUTRA_E_SYNTAX shows the malformed text, SUTRA_E_SETTING
+ * a missing required variable with the message of the file; SUTRA_E_TOOBIG: the result does not fit. */
 int sutra_interpolate(const char *text, sutra_lookup *lookup, void *ctx, struct sutra_buf *out,
 		      struct sutra_strv *unset, struct sutra_err *err);
 

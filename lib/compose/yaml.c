@@ -16,7 +16,7 @@ struct size {
 
 struct anchor {
 	char name[MAX_ANCHOR];
-	struct size size;	/* values 0: it is still open */
+	struct size size;	/* values 0: the node is still open */
 };
 
 struct level {	/* an open mapping or sequence */
@@ -47,7 +47,7 @@ static int refuse(struct count *c, struct fy_event *e, const char *what, const c
 	return SUTRA_E_SETTING;
 }
 
-/* The latest of that name, for it may be given again. */
+/* The last anchor with this name: a name may be defined again. */
 static struct anchor *anchor_named(struct count *c, struct fy_token *token)
 {
 	size_t n;
@@ -200,7 +200,7 @@ static int check_lines(const char *text, size_t n, const char *file, struct sutr
 	return 0;
 }
 
-/* The YAML parser's first complaint, in our form. */
+/* The first error of the YAML parser, with file and line. */
 static int yaml_error(struct fy_diag *diag, const char *file, struct sutra_err *err)
 {
 	void *at = NULL;
@@ -251,7 +251,7 @@ int sutra_yaml_load(const char *text, size_t n, const char *file, struct fy_docu
 	return rc;
 }
 
-/* Words that some reader takes for a boolean or nothing (YAML 1.1 has the longer list). */
+/* Words that some parser reads as a boolean or null (YAML 1.1 has the longer list). */
 static bool is_reserved(const char *s, size_t n)
 {
 	static const char *const words[] = { "y",  "n",	  "yes",  "no",	  "on",	  "off",
@@ -263,7 +263,8 @@ static bool is_reserved(const char *s, size_t n)
 	return false;
 }
 
-/* Letters first, then what paths, names and addresses are made of; ':' only inside a word. */
+/* Whether the text needs no quotes: it begins with a letter or a slash, then has the characters of paths,
+ * names and addresses; ':' only inside of a word. */
 static bool is_bare(const char *s, size_t n)
 {
 	if (!n || (!isalpha((unsigned char)s[0]) && s[0] != '/') || s[n - 1] == ':')
@@ -274,7 +275,7 @@ static bool is_bare(const char *s, size_t n)
 	return !is_reserved(s, n);
 }
 
-/* Whether a literal block can carry it: printable ASCII lines, of which the first begins with a word. */
+/* Whether a literal block can hold it: several lines of printable ASCII, the first without a leading blank. */
 static bool is_block(const char *s, size_t n)
 {
 	if (n < 2 || s[n - 1] != '\n' || s[n - 2] == '\n' || !memchr(s, '\n', n - 1) || isspace((unsigned char)s[0]))
@@ -300,8 +301,8 @@ static void add_block(struct sutra_buf *b, const char *s, size_t n)
 	sutra_buf_addc(b, '\n');
 }
 
-/* libfyaml keeps the style that a text was read with and has no call to set one: the text is written
- * in that style and read. */
+/* libfyaml keeps the style in which a text was read and has no function to set one: so the text is written
+ * in the wanted style and read. */
 static struct fy_node *text_node(struct fy_document *doc, const char *s, size_t n)
 {
 	struct sutra_buf styled;
@@ -352,7 +353,7 @@ static struct fy_node *mapping_node(struct fy_document *doc, const json_t *v)
 	return mapping;
 }
 
-/* NULL: no memory; what was made until then goes with the document. */
+/* NULL: out of memory; nodes made so far are freed with the document. */
 static struct fy_node *node_of(struct fy_document *doc, const json_t *v)
 {
 	switch (json_typeof(v)) {
