@@ -100,7 +100,7 @@ static int start(void *ctx, const int *fds, int n, struct sutra_err *err)
 		.engine = s->engine,
 		.always = !strcmp(s->settings.wal_sync, "always"),
 		.interval_ns = (uint64_t)s->settings.sync_interval_ms * 1000000u,
-		.told = storage_told,
+		.done = storage_done,
 		.ctx = s,
 		.failed = tell_failed,
 	};

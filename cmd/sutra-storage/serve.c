@@ -15,13 +15,13 @@
 #include "wire/frame.h"
 
 enum { NOW_BYTES = 1 << 20, NOW_REQUEST = 256 << 10 };	/* some 0.1 ms of copying */
+enum { MIN_ANSWER = 60 };	/* bytes that most answers of a write fit into */
 
 /* With the writer, from its submission until its place is filled. */
 struct request {
 	struct sutra_operation operation;
 	struct sutra_tcp_place place;
 	struct storage *storage;
-	struct request *next;
 	struct sutra_buf answer;
 	size_t n;
 	char payload[];
@@ -117,38 +117,39 @@ static int run(struct sutra_operation *o)
 	return rc ? rc : storage_operations[a.op].kind == STORAGE_READ;
 }
 
-static void done(struct sutra_operation *o, const struct sutra_err *why)
+static void fail(struct sutra_operation *o, const struct sutra_err *why)
 {
 	struct request *r = request_of(o, operation);
-	struct storage *s = r->storage;
 
-	if (why) {
-		sutra_buf_clear(&r->answer);
-		answer_error(s, &r->answer, why);
-	}
-	r->next = NULL;
-	pthread_mutex_lock(&s->done_lock);
-	*s->done_tail = r;
-	s->done_tail = &r->next;
-	pthread_mutex_unlock(&s->done_lock);
+	sutra_buf_clear(&r->answer);
+	answer_error(r->storage, &r->answer, why);
 }
 
-void storage_told(void *storage) { sutra_tcp_wake(((struct storage *)storage)->tcp); }
+void storage_done(struct sutra_operations *list, void *storage)
+{
+	struct storage *s = storage;
+
+	pthread_mutex_lock(&s->done_lock);
+	sutra_operations_move(&s->done, list);
+	pthread_mutex_unlock(&s->done_lock);
+	sutra_tcp_wake(s->tcp);
+}
 
 /* ---- the loop's thread ---- */
 
 void storage_woken(void *storage)
 {
 	struct storage *s = storage;
-	struct request *r, *next;
+	struct sutra_operations list;
+	struct sutra_operation *o;
 
+	sutra_operations_init(&list);
 	pthread_mutex_lock(&s->done_lock);
-	r = s->done;
-	s->done = NULL;
-	s->done_tail = &s->done;
+	sutra_operations_move(&list, &s->done);
 	pthread_mutex_unlock(&s->done_lock);
-	for (; r; r = next) {
-		next = r->next;
+	while ((o = sutra_operations_pop(&list))) {
+		struct request *r = request_of(o, operation);
+
 		sutra_tcp_answer(&r->place, &r->answer);
 	}
 }
@@ -165,18 +166,21 @@ static void answer(struct storage *s, struct sutra_tcp_conn *c, const void *payl
 	if (!sutra_tcp_awaits(c) && answer_now(s, sutra_tcp_out(c), payload, n))
 		return;
 	r = sutra_alloc(sizeof(*r) + n);
-	if (!r) {
+	if (r)
+		sutra_buf_init(&r->answer, SUTRA_FRAME_MAX + (1 << 20));
+	/* The loop frees the answers, so it reserves them too: memory that changes threads costs more. */
+	if (!r || !sutra_buf_reserve(&r->answer, MIN_ANSWER)) {
+		sutra_free(r);
 		sutra_fail(&err, SUTRA_E_NOMEM, "out of memory: nothing was written");
 		answer_error(s, sutra_tcp_out(c), &err);
 		return;
 	}
 	op = sutra_request_op(payload, n);
-	r->operation = (struct sutra_operation){ .run = run, .done = done, .bytes = n };
+	r->operation = (struct sutra_operation){ .run = run, .fail = fail, .bytes = n };
 	r->operation.wants_sync = op < SUTRA_OP_COUNT && storage_operations[op].kind == STORAGE_SYNC;
 	r->storage = s;
 	r->n = n;
 	memcpy(r->payload, payload, n);
-	sutra_buf_init(&r->answer, SUTRA_FRAME_MAX + (1 << 20));
 	sutra_tcp_await(c, &r->place, sizeof(*r) + n);
 	sutra_submit(s->writer, &r->operation);
 }
@@ -251,7 +255,7 @@ int storage_desks_open(struct storage *s, struct sutra_err *err)
 		sutra_buf_init(&s->desks[i].pairs, 1 << 16);
 	}
 	pthread_mutex_init(&s->done_lock, NULL);
-	s->done_tail = &s->done;
+	sutra_operations_init(&s->done);
 	return 0;
 }
 

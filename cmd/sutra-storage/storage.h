@@ -25,7 +25,6 @@ struct storage_settings {
 };
 
 struct storage;
-struct request;
 
 /* What a thread needs to work on a request. */
 struct desk {
@@ -54,7 +53,7 @@ struct storage {
 	struct desk *desks;
 	_Atomic uint64_t requests, errors;
 	pthread_mutex_t done_lock;
-	struct request *done, **done_tail;	/* from the writer, under done_lock */
+	struct sutra_operations done;	/* from the writer, under done_lock */
 	/* the loop's */
 	bool said_read_only;		/* in the log, last */
 	bool said_clock;
@@ -82,7 +81,7 @@ static inline void storage_read_begin(struct desk *d)
 	d->is_reading = true;
 }
 
-void storage_told(void *storage);	/* the writer's callback */
+void storage_done(struct sutra_operations *list, void *storage);	/* the writer's callback */
 /* Callbacks of the loop, and the size of its state for each connection. */
 extern const size_t storage_state_size;
 size_t storage_data(struct sutra_tcp_conn *c, const char *p, size_t n, void *storage);

@@ -97,15 +97,11 @@ static int may_write(struct sutra_engine *s, struct sutra_err *err)
 static int log_entry(struct sutra_engine *s, const struct entry *e, uint64_t *ret_lsn,
 		     struct sutra_err *err)
 {
-	struct sutra_buf body;
-	int rc;
-
-	sutra_buf_init(&body, 64 << 20);
-	sutra_entry_encode(e, now_us(s), &body);
-	rc = sutra_buf_error(&body) ? sutra_fail(err, body.error, "the concept is too large for the log") :
-				      sutra_wal_append(s->wal, SUTRA_LOG_PUT, body.data, body.len, ret_lsn, err);
-	sutra_buf_release(&body);
-	return rc;
+	sutra_buf_clear(&s->body);
+	sutra_entry_encode(e, now_us(s), &s->body);
+	if (sutra_buf_error(&s->body))
+		return sutra_fail(err, s->body.error, "the concept is too large for the log");
+	return sutra_wal_append(s->wal, SUTRA_LOG_PUT, s->body.data, s->body.len, ret_lsn, err);
 }
 
 /* An entry that comes back while the log is rewritten may stand on a node that was passed. */

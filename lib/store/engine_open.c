@@ -52,6 +52,7 @@ void sutra_engine_free(struct sutra_engine *s)
 	sutra_wal_close(s->wal);
 	sutra_concept_table_release(&s->table);
 	sutra_changes_release(&s->changes);
+	sutra_buf_release(&s->body);
 	sutra_free(s->order);
 	pthread_mutex_destroy(&s->lock);
 	if (s->lock_fd >= 0)
@@ -170,6 +171,7 @@ int sutra_engine_open(const struct sutra_engine_options *o, struct sutra_engine 
 	}
 	s->o = *o;
 	s->lock_fd = -1;
+	sutra_buf_init(&s->body, 64 << 20);
 	pthread_mutex_init(&s->lock, NULL);
 	sutra_store_clock_init(&s->clock, o->clocks);
 	if (sutra_concept_table_init(&s->table, o->max_concepts))

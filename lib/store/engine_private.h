@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "store/changes.h"
 #include "store/concept_table.h"
 #include "store/engine.h"
@@ -29,6 +30,7 @@ struct sutra_engine {
 	struct concept_table table;
 	struct store_clock clock;
 	struct changes changes;	/* of the pending frame */
+	struct sutra_buf body;	/* of the record that is appended, kept for the next one */
 	_Atomic uint64_t written, dropped, hits, misses, expired, reconciliations, pending;
 	uint64_t unsynced;
 	uint32_t expire_cursor;

@@ -4,8 +4,8 @@
  * so far are settled, and with always after the fdatasync of the sync thread. While a Flush waits for its
  * sync, so do the operations behind it, in both modes.
  *
- * `lock` guards what both threads and submit use: `submitted`, `stop`, and the sync thread's order. Nothing is
- * done under it but moving pointers.
+ * `lock` guards what two threads use: `batch`, `stop`, and the sync thread's descriptor. Under it only pointers
+ * are moved. A condition is signalled after the lock is released: who wakes up would wait for it otherwise.
  */
 #include "store/writer.h"
 
@@ -21,42 +21,53 @@
 
 enum { BATCH_BYTES = 8 << 20 };	/* a frame takes 64 MiB, and one operation more than 10 */
 
-struct queue {
-	struct sutra_operation *head, **tail;
-};
-
 struct sutra_writer {
 	struct sutra_writer_options o;
 	pthread_t thread, sync_thread;
 	pthread_mutex_t lock;
 	pthread_cond_t wake, sync_wake;
-	struct queue submitted;
+	struct sutra_operations batch;	/* for the writer's next turn */
 	bool is_woken, stop, sync_stop, sync_done;
 	int sync_fd, sync_errno;	/* fd -1: nothing to do */
+	struct sutra_operations submitted;	/* since the last wake; the submitting thread's alone */
 	/* the writer's alone */
-	struct queue waiting;
+	struct sutra_operations waiting, done;
 	uint64_t ticket;		/* of the last operation that has run */
 	uint64_t committed_ticket;	/* in the log */
 	uint64_t flush_ticket;		/* of the last that wants a sync and is not done; 0: none */
 	bool syncing;
 	uint64_t syncing_ticket, last_sync_ns, tick_ns;
-	bool is_untold;			/* operations are done since `told` */
 };
 
-static void push(struct queue *q, struct sutra_operation *o)
+void sutra_operations_init(struct sutra_operations *list)
 {
-	o->next = NULL;
-	*q->tail = o;
-	q->tail = &o->next;
+	list->head = NULL;
+	list->tail = &list->head;
 }
 
-static struct sutra_operation *pop(struct queue *q)
+static void push(struct sutra_operations *list, struct sutra_operation *o)
 {
-	struct sutra_operation *o = q->head;
+	o->next = NULL;
+	*list->tail = o;
+	list->tail = &o->next;
+}
 
-	if (o && !(q->head = o->next))
-		q->tail = &q->head;
+struct sutra_operation *sutra_operations_pop(struct sutra_operations *list)
+{
+	struct sutra_operation *o = list->head;
+
+	if (o && !(list->head = o->next))
+		list->tail = &list->head;
 	return o;
+}
+
+void sutra_operations_move(struct sutra_operations *to, struct sutra_operations *from)
+{
+	if (!from->head)
+		return;
+	*to->tail = from->head;
+	to->tail = from->tail;
+	sutra_operations_init(from);
 }
 
 /* ---- the sync thread ---- */
@@ -89,24 +100,22 @@ static void *run_syncs(void *arg)
 
 static bool wants_sync(const struct sutra_writer *w) { return w->o.always || w->flush_ticket; }
 
-static void finish(struct sutra_writer *w, struct sutra_operation *o, const struct sutra_err *why)
+static void hand_back(struct sutra_writer *w)
 {
-	o->done(o, why);
-	w->is_untold = true;
-}
-
-static void tell(struct sutra_writer *w)
-{
-	if (w->is_untold)
-		w->o.told(w->o.ctx);
-	w->is_untold = false;
+	if (w->done.head)
+		w->o.done(&w->done, w->o.ctx);
 }
 
 /* Everything up to the ticket is done, or with why all that waits is not. */
 static void settle(struct sutra_writer *w, uint64_t ticket, const struct sutra_err *why)
 {
-	while (w->waiting.head && w->waiting.head->ticket <= ticket)
-		finish(w, pop(&w->waiting), why);
+	while (w->waiting.head && w->waiting.head->ticket <= ticket) {
+		struct sutra_operation *o = sutra_operations_pop(&w->waiting);
+
+		if (why)
+			o->fail(o, why);
+		push(&w->done, o);
+	}
 	if (w->flush_ticket <= ticket)
 		w->flush_ticket = 0;
 }
@@ -143,15 +152,15 @@ static void begin_sync(struct sutra_writer *w)
 	pthread_mutex_lock(&w->lock);
 	w->sync_fd = fd;
 	w->sync_done = false;
-	pthread_cond_signal(&w->sync_wake);
 	pthread_mutex_unlock(&w->lock);
+	pthread_cond_signal(&w->sync_wake);
 }
 
 static void commit(struct sutra_writer *w)
 {
 	struct sutra_err err;
 
-	tell(w);	/* what was read waits for no disk */
+	hand_back(w);	/* what was read waits for no disk */
 	if (sutra_engine_commit(w->o.engine, &err)) {
 		fail(w, "write refused", &err);
 		return;
@@ -196,14 +205,14 @@ static void tick(struct sutra_writer *w)
 }
 
 /* All of the batch, with a commit whenever the frame is large enough, and at the end. */
-static void run_batch(struct sutra_writer *w, struct queue *batch)
+static void run_batch(struct sutra_writer *w, struct sutra_operations *batch)
 {
 	struct sutra_operation *o;
 	size_t bytes = 0;
 
-	while ((o = pop(batch))) {
+	while ((o = sutra_operations_pop(batch))) {
 		if (o->run(o)) {
-			finish(w, o, NULL);
+			push(&w->done, o);
 			continue;
 		}
 		bytes += o->bytes;
@@ -236,16 +245,14 @@ static void *run(void *arg)
 	bool stop = false;
 
 	while (!stop || w->syncing) {
-		struct queue batch = { .tail = &batch.head };
+		struct sutra_operations batch;
 		int fd = -1, error = 0;
 
+		sutra_operations_init(&batch);
 		pthread_mutex_lock(&w->lock);
 		wait_for_work(w);
 		stop = w->stop;
-		if (w->submitted.head) {
-			batch = w->submitted;
-			w->submitted = (struct queue){ .tail = &w->submitted.head };
-		}
+		sutra_operations_move(&batch, &w->batch);
 		if (w->sync_done && w->syncing) {
 			fd = w->sync_fd;
 			error = w->sync_errno;
@@ -254,15 +261,14 @@ static void *run(void *arg)
 		pthread_mutex_unlock(&w->lock);
 		if (fd >= 0)
 			end_sync(w, fd, error);
-		if (batch.head)
-			run_batch(w, &batch);
-		tell(w);
+		run_batch(w, &batch);
+		hand_back(w);
 		if (sutra_clock_ns() >= w->tick_ns)
 			tick(w);
-		tell(w);
+		hand_back(w);
 	}
 	fail_unsynced(w);	/* it ends without another sync */
-	tell(w);
+	hand_back(w);
 	return NULL;
 }
 
@@ -291,8 +297,10 @@ int sutra_writer_start(const struct sutra_writer_options *o, struct sutra_writer
 		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory for the writer");
 	w->o = *o;
 	w->sync_fd = -1;
-	w->submitted.tail = &w->submitted.head;
-	w->waiting.tail = &w->waiting.head;
+	sutra_operations_init(&w->batch);
+	sutra_operations_init(&w->submitted);
+	sutra_operations_init(&w->waiting);
+	sutra_operations_init(&w->done);
 	w->last_sync_ns = sutra_clock_ns();
 	w->tick_ns = w->last_sync_ns + TICK_NS;
 	pthread_mutex_init(&w->lock, NULL);
@@ -311,31 +319,29 @@ int sutra_writer_start(const struct sutra_writer_options *o, struct sutra_writer
 	return 0;
 }
 
-void sutra_submit(struct sutra_writer *w, struct sutra_operation *o)
+void sutra_submit(struct sutra_writer *w, struct sutra_operation *o) { push(&w->submitted, o); }
+
+static void wake(struct sutra_writer *w, bool stop)
 {
 	pthread_mutex_lock(&w->lock);
-	push(&w->submitted, o);
+	sutra_operations_move(&w->batch, &w->submitted);
+	w->stop = stop;
+	w->is_woken = true;
 	pthread_mutex_unlock(&w->lock);
+	pthread_cond_signal(&w->wake);
 }
 
 void sutra_writer_wake(struct sutra_writer *w)
 {
-	pthread_mutex_lock(&w->lock);
-	if (w->submitted.head && !w->is_woken) {
-		w->is_woken = true;
-		pthread_cond_signal(&w->wake);
-	}
-	pthread_mutex_unlock(&w->lock);
+	if (w->submitted.head)
+		wake(w, false);
 }
 
 void sutra_writer_stop(struct sutra_writer *w)
 {
 	if (!w)
 		return;
-	pthread_mutex_lock(&w->lock);
-	w->stop = w->is_woken = true;
-	pthread_cond_signal(&w->wake);
-	pthread_mutex_unlock(&w->lock);
+	wake(w, true);
 	pthread_join(w->thread, NULL);
 	end_sync_thread(w);
 	destroy(w);

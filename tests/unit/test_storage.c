@@ -65,7 +65,7 @@ static int start(void **state)
 {
 	const struct sutra_engine_options engine = { .dir = dir, .max_concepts = 10000 };
 	struct sutra_writer_options writer = { .interval_ns = UINT64_MAX / 2, .failed = note_failure,
-					       .told = storage_told, .ctx = &storage };
+					       .done = storage_done, .ctx = &storage };
 	struct sutra_tcp_options tcp = { .fds = &listener, .n_fds = 1, .state_size = storage_state_size,
 					 .data = storage_data, .batch = storage_batch, .woken = storage_woken,
 					 .answered = storage_answered, .ctx = &storage };
