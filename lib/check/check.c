@@ -306,7 +306,7 @@ static int keep_live_replicas(struct sutra_check_env *env, const char ***ret_bas
 		goto out;
 	for (size_t i = 0; i < n; i++) {
 		snprintf(urls[i], sizeof(urls[i]), "%s/health", env->replicas[i]);
-		p[i] = (struct sutra_probe){ .name = env->replica_names[i], .url = urls[i], .json = true,
+		p[i] = (struct sutra_probe){ .name = env->replica_names[i], .url = urls[i],
 					     .timeout_ns = EVIDENCE_NS };
 	}
 	rc = sutra_probe_all(p, n, err);

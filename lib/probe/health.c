@@ -14,7 +14,6 @@ static struct sutra_probe target_of(const struct sutra_deployed *s, uint64_t tim
 	return (struct sutra_probe){
 		.name = s->unit->name,
 		.url = s->state == SUTRA_RUN_DONE ? NULL : s->health_url,
-		.json = true,
 		.depends_on = (const char *const *)s->needs.items,
 		.run = s->state,
 		.last_exit = s->now.last_exit,

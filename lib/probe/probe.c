@@ -30,38 +30,35 @@ const char *sutra_probe_reason_name(int reason)
 					   sutra_fetch_reason_name((enum sutra_fetch_reason)reason);
 }
 
-/* Not up: unknown when this process could not ask; starting, within the start period, when it does not
- * listen yet or reports that it is not ready; any other failure is down, however young the service is. */
+/* A service is unknown when this process could not ask it; starting when it is within its start
+ * period and does not listen yet or reports that it is not ready; else down, however young it is. */
 static void fail(struct sutra_probe *p, int reason)
 {
-	bool may_come = reason == SUTRA_FETCH_REFUSED || reason == SUTRA_PROBE_UNHEALTHY;
+	bool not_ready = reason == SUTRA_FETCH_REFUSED || reason == SUTRA_PROBE_UNHEALTHY;
 
-	p->state = reason == SUTRA_FETCH_INTERNAL	   ? SUTRA_UNKNOWN :
-		   p->in_start_period && may_come ? SUTRA_STARTING :
-						    SUTRA_DOWN;
+	p->state = reason == SUTRA_FETCH_INTERNAL	    ? SUTRA_UNKNOWN :
+		   p->in_start_period && not_ready ? SUTRA_STARTING :
+						     SUTRA_DOWN;
 	p->reason = reason;
 }
 
-/* Takes what the health document says; returns its status word, or NULL. */
+/* Stores the figures of the health document; returns its status, or NULL: it is no such document. */
 static const char *read_document(struct sutra_probe *p, const json_t *doc)
 {
-	const char *status = NULL, *text = NULL;
-	double uptime = -1;
+	const char *status = NULL, *version = "", *reason = "";
 
 	if (!json_is_object(doc) || sutra_json_get_string(doc, "status", &status, NULL))
 		return NULL;
-	if (!sutra_json_get_string(doc, "version", &text, NULL) && text)
-		snprintf(p->version, sizeof(p->version), "%s", text);
-	if (!sutra_json_get_double(doc, "uptime_seconds", &uptime, NULL))
-		p->uptime_seconds = uptime;
-	text = NULL;
-	if (!sutra_json_get_string(doc, "reason", &text, NULL) && text)
-		snprintf(p->detail, sizeof(p->detail), "%s", text);
+	sutra_json_get_string(doc, "version", &version, NULL);
+	sutra_json_get_string(doc, "reason", &reason, NULL);
+	sutra_json_get_double(doc, "uptime_seconds", &p->uptime_seconds, NULL);
+	snprintf(p->version, sizeof(p->version), "%s", version);
+	snprintf(p->detail, sizeof(p->detail), "%s", reason);
 	return status;
 }
 
-/* A service that is healthy with a reservation names it in the field "degraded". */
-static bool says_degraded(struct sutra_probe *p, const json_t *doc)
+/* A healthy service that cannot do all of its work describes that in the field "degraded". */
+static bool reports_degraded(struct sutra_probe *p, const json_t *doc)
 {
 	const char *text = json_string_value(json_object_get(doc, "degraded"));
 
@@ -81,7 +78,7 @@ static void judge_document(struct sutra_probe *p, const struct sutra_fetch *f)
 		fail(p, f->status == 200 ? SUTRA_PROBE_BODY : SUTRA_PROBE_STATUS);
 		snprintf(p->detail, sizeof(p->detail), "%d with a body that is no health document",
 			 f->status);
-	} else if (f->status == 200 && (!strcmp(word, "degraded") || says_degraded(p, doc))) {
+	} else if (f->status == 200 && (!strcmp(word, "degraded") || reports_degraded(p, doc))) {
 		p->state = SUTRA_DEGRADED;
 		p->reason = SUTRA_PROBE_SAYS_DEGRADED;
 	} else if (f->status == 200 && strcmp(word, "healthy") != 0) {
@@ -111,70 +108,37 @@ void sutra_probe_judge(struct sutra_probe *p, const struct sutra_fetch *f)
 	}
 	p->state = SUTRA_UP;
 	p->reason = SUTRA_PROBE_OK;
-	if (p->json)
-		judge_document(p, f);
-	else if (f->status != 200)
-		fail(p, SUTRA_PROBE_STATUS);
+	judge_document(p, f);
 	if (p->reason == SUTRA_PROBE_STATUS && !p->detail[0])
 		snprintf(p->detail, sizeof(p->detail), "answered %d", f->status);
-	if (p->state == SUTRA_UP && p->contains && !strstr(sutra_buf_str(&f->answer), p->contains)) {
-		fail(p, SUTRA_PROBE_BODY);
-		snprintf(p->detail, sizeof(p->detail), "the answer does not hold \"%s\"", p->contains);
-	}
-	if (p->state == SUTRA_UP && p->slow_ns && f->total_ns > p->slow_ns) {
-		p->state = SUTRA_DEGRADED;
-		p->reason = SUTRA_PROBE_TOO_SLOW;
-		snprintf(p->detail, sizeof(p->detail), "answered after %.0f ms, over %.0f ms",
-			 (double)f->total_ns / 1e6, (double)p->slow_ns / 1e6);
-	}
 }
 
-/* What the supervisor knows settles it without asking; returns whether it does. */
-static bool judge_run(struct sutra_probe *p)
+bool sutra_probe_begin(struct sutra_probe *p)
 {
-	switch (p->run) {
-	case SUTRA_RUN_ABSENT:
-		p->state = SUTRA_DOWN;
-		p->reason = SUTRA_PROBE_UNSUPERVISED;
-		return true;
-	case SUTRA_RUN_STOPPED:
-		p->state = SUTRA_DOWN;
-		p->reason = SUTRA_PROBE_STOPPED;
-		return true;
-	case SUTRA_RUN_EXITED:
-		/* Exited is down even within the start period: this run cannot become ready. */
-		p->state = SUTRA_DOWN;
-		p->reason = SUTRA_PROBE_EXITED;
-		if (p->last_exit >= 0)
-			sutra_proc_end(p->last_exit, p->limit_reached, p->detail, sizeof(p->detail));
-		return true;
-	case SUTRA_RUN_RUNNING:
-	case SUTRA_RUN_DONE:
-	case SUTRA_RUN_UNKNOWN:
-		if (p->url)
-			return false;
-		p->state = p->run == SUTRA_RUN_UNKNOWN ? SUTRA_UNKNOWN : SUTRA_UP;
-		p->reason = p->run == SUTRA_RUN_UNKNOWN ? SUTRA_PROBE_NO_URL : SUTRA_PROBE_OK;
-		return true;
-	}
-	return false;
-}
-
-static void clear_answer(struct sutra_probe *p)
-{
-	p->state = SUTRA_UNKNOWN;
-	p->reason = SUTRA_PROBE_OK;
+	p->state = SUTRA_DOWN;
 	p->detail[0] = p->version[0] = p->last_reply[0] = '\0';
 	p->cause = -1;
 	p->status = 0;
 	p->uptime_seconds = -1;
 	p->dns_ns = p->connect_ns = p->tls_ns = p->first_byte_ns = p->total_ns = 0;
-}
-
-bool sutra_probe_begin(struct sutra_probe *p)
-{
-	clear_answer(p);
-	return !judge_run(p);
+	switch (p->run) {
+	case SUTRA_RUN_ABSENT:
+		p->reason = SUTRA_PROBE_UNSUPERVISED;
+		return false;
+	case SUTRA_RUN_STOPPED:
+		p->reason = SUTRA_PROBE_STOPPED;
+		return false;
+	case SUTRA_RUN_EXITED:
+		/* Down even within the start period: this process cannot become ready any more. */
+		p->reason = SUTRA_PROBE_EXITED;
+		if (p->last_exit >= 0)
+			sutra_proc_end(p->last_exit, p->limit_reached, p->detail, sizeof(p->detail));
+		return false;
+	default:
+		p->state = p->url || p->run == SUTRA_RUN_UNKNOWN ? SUTRA_UNKNOWN : SUTRA_UP;
+		p->reason = p->url || p->run != SUTRA_RUN_UNKNOWN ? SUTRA_PROBE_OK : SUTRA_PROBE_NO_URL;
+		return p->url != NULL;
+	}
 }
 
 static unsigned parallel_limit(void)
@@ -183,7 +147,7 @@ static unsigned parallel_limit(void)
 
 	if (getrlimit(RLIMIT_NOFILE, &r))
 		return 64;
-	if (r.rlim_cur < r.rlim_max) {	/* a process's own soft limit may be raised */
+	if (r.rlim_cur < r.rlim_max) {	/* a process may raise its own soft limit */
 		r.rlim_cur = r.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &r);
 		getrlimit(RLIMIT_NOFILE, &r);

@@ -1,6 +1,7 @@
 #include "probe/sampler.h"
 
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -47,18 +48,20 @@ struct sutra_sampler {
 	int wake_fd;
 };
 
-/* The requests of one sample; the fetches borrow the URLs. */
+/* The requests of one sample. A fetch that is NULL is not sent. */
 struct round {
 	struct sutra_sampler *s;
+	uint64_t timeout_ns;
 	struct sutra_fetch *fetches;
-	char (*urls)[300];
+	char (*urls)[300];		/* of the fetches, which borrow them */
 	size_t n;
-	struct sutra_probe *probes;
-	size_t *health, *csv, *metrics, *detail;	/* fetch of each service, balancer; NONE: not asked */
-	const struct sutra_deployed **gateways;
+	struct sutra_probe *probes;	/* one for each service */
+	struct requests {
+		struct sutra_fetch *health, *metrics, *detail;
+	} *services;
+	struct sutra_fetch **csv;	/* of each balancer */
 	size_t n_gateways;
 };
-#define NONE ((size_t)-1)
 
 int sutra_sampler_new(const char *state_dir, uint64_t interval_ns, struct sutra_sampler **ret,
 		      struct sutra_err *err)
@@ -155,62 +158,54 @@ static void on_done(struct sutra_fetch *f)
 	pthread_mutex_unlock(&s->lock);
 }
 
-static size_t ask(struct round *r, const char *url, uint64_t timeout_ns)
+static __attribute__((format(printf, 2, 3))) struct sutra_fetch *add_request(struct round *r, const char *url, ...)
 {
 	struct sutra_fetch *f = &r->fetches[r->n];
+	va_list args;
 
-	snprintf(r->urls[r->n], sizeof(*r->urls), "%s", url);
+	va_start(args, url);
+	vsnprintf(r->urls[r->n], sizeof(*r->urls), url, args);
+	va_end(args);
 	sutra_fetch_init(f);
-	f->url = r->urls[r->n];
-	f->timeout_ns = timeout_ns;
+	f->url = r->urls[r->n++];
+	f->timeout_ns = r->timeout_ns;
 	f->max_answer = MAX_ANSWER;
 	f->user = r->s;
-	return r->n++;
+	return f;
 }
 
-static void plan_gateway(struct round *r, size_t i, const struct sutra_deployed *g, uint64_t timeout_ns)
+static void plan_gateway(struct round *r, const struct sutra_deployed *g, struct requests *ret)
 {
 	const struct sutra_snapshot *before = r->s->before;
-	int64_t asked = 0;
-	char url[300];
+	const struct sutra_snap_cache *old = sutra_snapshot_cache(before, g->unit->name);
+	int64_t now = sutra_clock_wall_us(), read_us = old ? old->detail_at_us : 0;
 
-	snprintf(url, sizeof(url), "http://%s/metrics", g->address);
-	r->metrics[i] = ask(r, url, timeout_ns);
-	for (size_t c = 0; before && c < before->n_caches; c++)
-		if (!strcmp(before->caches[c].service, g->unit->name))
-			asked = before->caches[c].detail_at_us;
-	r->detail[i] = NONE;
+	r->n_gateways++;
+	ret->metrics = add_request(r, "http://%s/metrics", g->address);
 	/* After an event (a shard that is gone, a cache that was cleared) the details are read at once. */
-	if (sutra_clock_wall_us() - asked < DETAIL_US && sutra_clock_wall_us() >= asked && !before->n_events)
-		return;
-	snprintf(url, sizeof(url), "http://%s/cache/stats", g->address);
-	r->detail[i] = ask(r, url, timeout_ns);
+	if (now - read_us >= DETAIL_US || now < read_us || before->n_events)
+		ret->detail = add_request(r, "http://%s/cache/stats", g->address);
 }
 
-static void plan(struct round *r, uint64_t timeout_ns)
+static void plan(struct round *r)
 {
 	struct sutra_deployment *d = r->s->d;
-	size_t most = 4 * d->n + d->record->n_balancers + 1;
+	size_t most = 3 * d->n + d->record->n_balancers + 1;
 
 	r->fetches = xcalloc(most, sizeof(*r->fetches));
 	r->urls = xcalloc(most, sizeof(*r->urls));
 	r->probes = xcalloc(d->n + 1, sizeof(*r->probes));
-	r->health = xcalloc(d->n + 1, sizeof(size_t));
-	r->metrics = xcalloc(d->n + 1, sizeof(size_t));
-	r->detail = xcalloc(d->n + 1, sizeof(size_t));
-	r->csv = xcalloc(d->record->n_balancers + 1, sizeof(size_t));
-	r->gateways = xcalloc(d->n + 1, sizeof(*r->gateways));
-	sutra_health_targets(d, timeout_ns, r->probes);
-	for (size_t i = 0; i < d->n; i++)
-		r->health[i] = sutra_probe_begin(&r->probes[i]) ? ask(r, r->probes[i].url, timeout_ns) : NONE;
-	for (size_t b = 0; b < d->record->n_balancers; b++)
-		r->csv[b] = ask(r, d->record->balancers[b].csv, timeout_ns);
+	r->services = xcalloc(d->n + 1, sizeof(*r->services));
+	r->csv = xcalloc(d->record->n_balancers + 1, sizeof(struct sutra_fetch *));
+	sutra_health_targets(d, r->timeout_ns, r->probes);
 	for (size_t i = 0; i < d->n; i++) {
-		if (strcmp(d->services[i].unit->program, "sutra-embedding") != 0)
-			continue;
-		r->gateways[r->n_gateways] = &d->services[i];
-		plan_gateway(r, r->n_gateways++, &d->services[i], timeout_ns);
+		if (sutra_probe_begin(&r->probes[i]))
+			r->services[i].health = add_request(r, "%s", r->probes[i].url);
+		if (!strcmp(d->services[i].unit->program, "sutra-embedding"))
+			plan_gateway(r, &d->services[i], &r->services[i]);
 	}
+	for (size_t b = 0; b < d->record->n_balancers; b++)
+		r->csv[b] = add_request(r, "%s", d->record->balancers[b].csv);
 }
 
 static void ask_all(struct round *r)
@@ -235,11 +230,8 @@ static void release_round(struct round *r)
 	sutra_free(r->fetches);
 	sutra_free(r->urls);
 	sutra_free(r->probes);
-	sutra_free(r->health);
-	sutra_free(r->metrics);
-	sutra_free(r->detail);
+	sutra_free(r->services);
 	sutra_free(r->csv);
-	sutra_free(r->gateways);
 }
 
 static struct sutra_probe *probe_of(const struct round *r, const char *name)
@@ -253,25 +245,34 @@ static struct sutra_probe *probe_of(const struct round *r, const char *name)
 static void fill(struct sutra_snapshot *to, const struct round *r, int64_t now_us)
 {
 	const struct sutra_deployment *d = r->s->d;
+	struct sutra_snap_cache *cache = to->caches;
 
 	for (size_t i = 0; i < d->n; i++)
-		if (r->health[i] != NONE)
-			sutra_probe_judge(&r->probes[i], &r->fetches[r->health[i]]);
-	for (size_t b = 0; b < d->record->n_balancers; b++)
-		sutra_sample_balancer(&to->balancers[b], &d->record->balancers[b], &r->fetches[r->csv[b]],
-			      probe_of(r, d->record->balancers[b].service), r->s->before, now_us);
-	for (size_t i = 0; i < r->n_gateways; i++) {
-		SAMPLE_COPY(to->caches[i].service, r->gateways[i]->unit->name);
-		sutra_sample_counters(&to->caches[i], &r->fetches[r->metrics[i]], r->s->before, now_us);
-		sutra_sample_detail(&to->caches[i], r->detail[i] == NONE ? NULL : &r->fetches[r->detail[i]], r->s->before,
-			    now_us);
+		if (r->services[i].health)
+			sutra_probe_judge(&r->probes[i], r->services[i].health);
+	for (size_t b = 0; b < d->record->n_balancers; b++) {
+		SAMPLE_COPY(to->balancers[b].service, d->record->balancers[b].service);
+		sutra_snapshot_keep_balancer(&to->balancers[b], r->s->before);
+		SAMPLE_COPY(to->balancers[b].group, d->record->balancers[b].group);
+		sutra_sample_balancer(&to->balancers[b], r->csv[b], probe_of(r, to->balancers[b].service), now_us);
+	}
+	for (size_t i = 0; i < d->n; i++) {
+		if (!r->services[i].metrics)
+			continue;
+		SAMPLE_COPY(cache->service, d->services[i].unit->name);
+		sutra_snapshot_keep_cache(cache, r->s->before);
+		sutra_sample_counters(cache, r->services[i].metrics, now_us);
+		if (r->services[i].detail)
+			sutra_sample_detail(cache, r->services[i].detail, now_us);
+		cache++;
 	}
 	sutra_probe_causes(r->probes, d->n);
-	for (size_t i = 0; i < d->n; i++)
+	for (size_t i = 0; i < d->n; i++) {
 		sutra_sample_service(&to->services[i], &d->services[i], r->probes, &r->probes[i], now_us,
-			     r->s->sizes_us);
-	for (size_t i = 0; i < d->n && r->s->lost[0]; i++)
-		to->services[i].cpu_us = -1;
+				     r->s->sizes_us);
+		if (r->s->lost[0])
+			to->services[i].cpu_us = -1;
+	}
 	sutra_sample_cause(to, r->probes, d->n);
 	SAMPLE_COPY(to->trouble, r->s->lost);
 	to->looked_at_us = r->s->looked_us;
@@ -310,13 +311,11 @@ static struct sutra_snapshot *without_deployment(struct sutra_sampler *s, const 
 	memcpy(to->services, old->services, old->n_services * sizeof(*old->services));
 	for (size_t i = 0; i < old->n_balancers; i++) {
 		SAMPLE_COPY(to->balancers[i].service, old->balancers[i].service);
-		SAMPLE_COPY(to->balancers[i].group, old->balancers[i].group);
 		sutra_snapshot_keep_balancer(&to->balancers[i], old);
 	}
 	for (size_t i = 0; i < old->n_caches; i++) {
 		SAMPLE_COPY(to->caches[i].service, old->caches[i].service);
-		sutra_snapshot_keep_counters(&to->caches[i], old);
-		sutra_snapshot_keep_detail(&to->caches[i], old);
+		sutra_snapshot_keep_cache(&to->caches[i], old);
 	}
 	return to;
 }
@@ -336,15 +335,17 @@ static void add_commands(struct sutra_sampler *s, struct sutra_snapshot *to)
 /* NULL: no memory for a snapshot; the last one stays, and grows old. */
 static struct sutra_snapshot *sample(struct sutra_sampler *s, uint64_t interval_ns)
 {
-	uint64_t timeout = interval_ns < SHORTEST_NS ? SHORTEST_NS : interval_ns > LONGEST_NS ? LONGEST_NS : interval_ns;
-	struct round r = { .s = s };
+	struct round r = {
+		.s = s,
+		.timeout_ns = interval_ns < SHORTEST_NS ? SHORTEST_NS : interval_ns > LONGEST_NS ? LONGEST_NS : interval_ns,
+	};
 	struct sutra_snapshot *to;
 	struct sutra_err err;
 
 	if (look_up(s, &err)) {
 		to = without_deployment(s, &err);
 	} else {
-		plan(&r, timeout);
+		plan(&r);
 		to = sutra_snapshot_new(s->d->n, s->d->record->n_balancers, r.n_gateways);
 		ask_all(&r);
 		if (to)

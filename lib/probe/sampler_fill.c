@@ -70,28 +70,24 @@ static void fill_replica(struct sutra_snap_replica *to, const struct sutra_hapro
 	to->up = sutra_haproxy_is_up(row);
 }
 
-void sutra_sample_balancer(struct sutra_snap_balancer *to, const struct sutra_balancer *b, const struct sutra_fetch *f,
-		   struct sutra_probe *probe, const struct sutra_snapshot *before, int64_t now_us)
+void sutra_sample_balancer(struct sutra_snap_balancer *to, const struct sutra_fetch *f, struct sutra_probe *probe,
+			   int64_t now_us)
 {
 	struct sutra_haproxy_stats stats;
 	const struct sutra_haproxy_row *row;
 	struct sutra_err err;
 	size_t n = 0;
 
-	SAMPLE_COPY(to->service, b->service);
-	SAMPLE_COPY(to->group, b->group);
 	say_trouble(f, to->trouble, sizeof(to->trouble));
 	if (!to->trouble[0] && sutra_haproxy_parse(sutra_buf_str(&f->answer), f->answer.len, &stats, &err))
 		SAMPLE_COPY(to->trouble, err.message);
-	if (to->trouble[0]) {
-		sutra_snapshot_keep_balancer(to, before);
+	if (to->trouble[0])
 		return;
-	}
 	to->at_us = now_us;
 	while (sutra_haproxy_server(&stats, NULL, n))
 		n++;
-	sutra_snapshot_replicas(to, n);
-	for (size_t i = 0; i < to->n; i++)
+	n = sutra_snapshot_replicas(to, n) ? 0 : n;
+	for (size_t i = 0; i < n; i++)
 		fill_replica(&to->replicas[i], sutra_haproxy_server(&stats, NULL, i));
 	row = sutra_haproxy_find(&stats, to->group, "BACKEND");
 	SAMPLE_COPY(to->algorithm, row ? row->algorithm : "");
@@ -107,17 +103,15 @@ static int64_t counter(const char *text, const char *name)
 	return v > 0 ? sutra_whole(v) : 0;
 }
 
-void sutra_sample_counters(struct sutra_snap_cache *to, const struct sutra_fetch *f,
-		   const struct sutra_snapshot *before, int64_t now_us)
+void sutra_sample_counters(struct sutra_snap_cache *to, const struct sutra_fetch *f, int64_t now_us)
 {
 	const char *text = sutra_buf_str(&f->answer);
 
 	say_trouble(f, to->trouble, sizeof(to->trouble));
-	if (to->trouble[0]) {
-		sutra_snapshot_keep_counters(to, before);
+	if (to->trouble[0])
 		return;
-	}
 	to->at_us = now_us;
+	to->texts_rate = to->requests_rate = to->error_rate = -1;
 	to->l1_hits = counter(text, "sutra_l1_hits_total");
 	to->l2_hits = counter(text, "sutra_l2_hits_total");
 	to->misses = counter(text, "sutra_cache_misses_total");
@@ -141,10 +135,11 @@ static struct sutra_snap_minute minute_of(const json_t *o)
 static void add_rest(struct sutra_snap_cache *to, const json_t *list, const struct sutra_cache_stats *c,
 		     int64_t now_us)
 {
-	struct sutra_snap_minute rest = { now_us / 1000000, c->l1.hits, c->l2.hits, c->misses }, m;
+	struct sutra_snap_minute rest = { now_us / 1000000, c->l1.hits, c->l2.hits, c->misses };
 
 	for (size_t i = 0; i < json_array_size(list); i++) {
-		m = minute_of(json_array_get(list, i));
+		struct sutra_snap_minute m = minute_of(json_array_get(list, i));
+
 		rest.l1 -= m.l1;
 		rest.l2 -= m.l2;
 		rest.misses -= m.misses;
@@ -165,7 +160,9 @@ static void fill_minutes(struct sutra_snap_cache *to, const struct sutra_buf *an
 	list = json_object_get(doc, "history");
 	n = json_array_size(list);
 	skip = n > KEPT_MINUTES ? n - KEPT_MINUTES : 0;
+	sutra_free(to->minutes);
 	to->minutes = xcalloc(n - skip + 1, sizeof(*to->minutes));
+	to->n_minutes = 0;
 	for (; skip + to->n_minutes < n; to->n_minutes++)
 		to->minutes[to->n_minutes] = minute_of(json_array_get(list, skip + to->n_minutes));
 	if (n < DAY)	/* else older minutes are missing from the list */
@@ -173,16 +170,13 @@ static void fill_minutes(struct sutra_snap_cache *to, const struct sutra_buf *an
 	json_decref(doc);
 }
 
-void sutra_sample_detail(struct sutra_snap_cache *to, const struct sutra_fetch *f, const struct sutra_snapshot *before,
-		   int64_t now_us)
+void sutra_sample_detail(struct sutra_snap_cache *to, const struct sutra_fetch *f, int64_t now_us)
 {
 	struct sutra_cache_stats c;
 
-	if (!f || f->reason != SUTRA_FETCH_OK || f->status != 200 ||
-	    sutra_cache_stats_parse(sutra_buf_str(&f->answer), f->answer.len, &c, NULL)) {
-		sutra_snapshot_keep_detail(to, before);
+	if (f->reason != SUTRA_FETCH_OK || f->status != 200 ||
+	    sutra_cache_stats_parse(sutra_buf_str(&f->answer), f->answer.len, &c, NULL))
 		return;
-	}
 	to->detail_at_us = now_us;
 	SAMPLE_COPY(to->shard, c.shard);
 	to->enabled = c.enabled;
@@ -199,8 +193,6 @@ void sutra_sample_detail(struct sutra_snap_cache *to, const struct sutra_fetch *
 		to->l2_max = c.l2.max_size;
 		to->l2_evictions = c.l2.evictions;
 		to->l2_expired = c.l2.expired;
-	} else {
-		sutra_snapshot_keep_l2(to, before);
 	}
 	to->l2_p50_us = c.l2.p50_us;
 	to->l2_p99_us = c.l2.p99_us;

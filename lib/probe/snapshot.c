@@ -5,9 +5,9 @@
 
 #include "base/alloc.h"
 
-#define FADE_S 60.0		/* requests older than that hardly count in a share */
-#define SKEWED 0.25		/* of an equal share: further away is flagged */
-#define MIN_REQUESTS 20.0	/* fewer say nothing about balance */
+#define DECAY_S 60.0		/* time constant of `recent` */
+#define SKEWED 0.25		/* a replica that differs from an equal share by more is flagged */
+#define MIN_REQUESTS 20.0	/* with fewer recent requests nothing is flagged */
 
 static void service_unknown(struct sutra_snap_service *s)
 {
@@ -95,110 +95,68 @@ int sutra_snapshot_events(struct sutra_snapshot *s, size_t n)
 	return 0;
 }
 
+/* The item of that name, which is its first member, of n items of `size` bytes; NULL: none. */
+static const void *find(const void *items, size_t n, size_t size, const char *name)
+{
+	for (const char *item = items; n--; item += size)
+		if (!strcmp(item, name))
+			return item;
+	return NULL;
+}
+
 const struct sutra_snap_balancer *sutra_snapshot_balancer(const struct sutra_snapshot *s, const char *service)
 {
-	for (size_t i = 0; s && i < s->n_balancers; i++)
-		if (!strcmp(s->balancers[i].service, service))
-			return &s->balancers[i];
-	return NULL;
+	return s ? find(s->balancers, s->n_balancers, sizeof(*s->balancers), service) : NULL;
 }
 
 const struct sutra_snap_cache *sutra_snapshot_cache(const struct sutra_snapshot *s, const char *service)
 {
-	for (size_t i = 0; s && i < s->n_caches; i++)
-		if (!strcmp(s->caches[i].service, service))
-			return &s->caches[i];
-	return NULL;
+	return s ? find(s->caches, s->n_caches, sizeof(*s->caches), service) : NULL;
+}
+
+const struct sutra_snap_replica *sutra_snapshot_replica(const struct sutra_snap_balancer *b, const char *name)
+{
+	return find(b->replicas, b->n, sizeof(*b->replicas), name);
 }
 
 const struct sutra_snap_service *sutra_snapshot_service(const struct sutra_snapshot *s, const char *name)
 {
-	for (size_t i = 0; s && i < s->n_services; i++)
-		if (!strcmp(s->services[i].name, name))
-			return &s->services[i];
-	return NULL;
+	return s ? find(s->services, s->n_services, sizeof(*s->services), name) : NULL;
 }
 
 int sutra_snapshot_keep_balancer(struct sutra_snap_balancer *b, const struct sutra_snapshot *before)
 {
 	const struct sutra_snap_balancer *old = sutra_snapshot_balancer(before, b->service);
+	struct sutra_snap_replica *replicas;
 
-	if (!old || !old->at_us)
+	if (!old)
 		return 0;
-	if (sutra_snapshot_replicas(b, old->n))
+	replicas = sutra_memdup(old->replicas, old->n * sizeof(*replicas));
+	if (!replicas)
 		return SUTRA_E_NOMEM;
-	memcpy(b->replicas, old->replicas, old->n * sizeof(*b->replicas));
-	memcpy(b->algorithm, old->algorithm, sizeof(b->algorithm));
-	b->at_us = old->at_us;
-	b->balance = old->balance;
+	*b = *old;
+	b->replicas = replicas;
+	b->trouble[0] = '\0';
 	return 0;
 }
 
-void sutra_snapshot_keep_counters(struct sutra_snap_cache *c, const struct sutra_snapshot *before)
+int sutra_snapshot_keep_cache(struct sutra_snap_cache *c, const struct sutra_snapshot *before)
 {
 	const struct sutra_snap_cache *old = sutra_snapshot_cache(before, c->service);
+	struct sutra_snap_minute *minutes;
 
 	if (!old)
-		return;
-	c->at_us = old->at_us;
-	c->l1_hits = old->l1_hits;
-	c->l2_hits = old->l2_hits;
-	c->misses = old->misses;
-	c->texts = old->texts;
-	c->requests = old->requests;
-	c->errors = old->errors;
-	c->coalesced = old->coalesced;
-	c->l2_errors = old->l2_errors;
-	c->clears = old->clears;
-	c->texts_rate = old->texts_rate;
-	c->requests_rate = old->requests_rate;
-	c->error_rate = old->error_rate;
-}
-
-int sutra_snapshot_keep_detail(struct sutra_snap_cache *c, const struct sutra_snapshot *before)
-{
-	const struct sutra_snap_cache *old = sutra_snapshot_cache(before, c->service);
-	struct sutra_snap_minute *minutes = NULL;
-
-	if (!old || !old->detail_at_us)
 		return 0;
-	if (old->n_minutes) {
-		minutes = sutra_memdup(old->minutes, old->n_minutes * sizeof(*minutes));
-		if (!minutes)
-			return SUTRA_E_NOMEM;
-	}
-	memcpy(c->shard, old->shard, sizeof(c->shard));
-	c->detail_at_us = old->detail_at_us;
-	c->enabled = old->enabled;
-	c->l2_enabled = old->l2_enabled;
-	c->l1_size = old->l1_size;
-	c->l1_max = old->l1_max;
-	c->l1_evictions = old->l1_evictions;
-	c->ttl_seconds = old->ttl_seconds;
-	c->l1_p50_us = old->l1_p50_us;
-	c->l1_p99_us = old->l1_p99_us;
-	c->l2_p50_us = old->l2_p50_us;
-	c->l2_p99_us = old->l2_p99_us;
+	minutes = sutra_memdup(old->minutes, old->n_minutes * sizeof(*minutes));
+	if (!minutes)
+		return SUTRA_E_NOMEM;
+	*c = *old;
 	c->minutes = minutes;
-	c->n_minutes = old->n_minutes;
-	sutra_snapshot_keep_l2(c, before);
+	c->trouble[0] = '\0';
 	return 0;
 }
 
-void sutra_snapshot_keep_l2(struct sutra_snap_cache *c, const struct sutra_snapshot *before)
-{
-	const struct sutra_snap_cache *old = sutra_snapshot_cache(before, c->service);
-
-	if (!old)
-		return;
-	c->l2_at_us = old->l2_at_us;
-	c->l2_size = old->l2_size;
-	c->l2_max = old->l2_max;
-	c->l2_evictions = old->l2_evictions;
-	c->l2_expired = old->l2_expired;
-}
-
-/* What was added to a counter; one that went back began again at 0. */
+/* The growth of a counter; one that decreased was reset to 0. */
 static double grown(int64_t now, int64_t before)
 {
 	return now < 0 || before < 0 ? 0 : (double)(now >= before ? now - before : now);
@@ -217,15 +175,7 @@ static void service_rates(struct sutra_snap_service *s, const struct sutra_snap_
 		s->cpu_percent = s->pid == old->pid ? grown(s->cpu_us, old->cpu_us) / s_between / 1e4 : -1;
 }
 
-const struct sutra_snap_replica *sutra_snapshot_replica(const struct sutra_snap_balancer *b, const char *name)
-{
-	for (size_t i = 0; b && i < b->n; i++)
-		if (!strcmp(b->replicas[i].name, name))
-			return &b->replicas[i];
-	return NULL;
-}
-
-/* Shares since the start to begin with, weighing less than a single new request. */
+/* The first shares are those since the start; together they weigh as much as one new request. */
 static void begin_shares(struct sutra_snap_balancer *b)
 {
 	double all = 0;
@@ -236,7 +186,7 @@ static void begin_shares(struct sutra_snap_balancer *b)
 		b->replicas[i].recent = all > 0 ? grown(b->replicas[i].total, 0) / all : 0;
 }
 
-/* Jain's index: (sum x)^2 / (n sum x^2), 1 when all get the same, 1/n when one gets all. */
+/* Jain's index: (sum x)^2 / (n sum x^2); 1: all get the same, 1/n: one gets all. */
 static void judge_balance(struct sutra_snap_balancer *b)
 {
 	double all = 0, sum = 0, squares = 0;
@@ -264,7 +214,7 @@ static void balancer_rates(struct sutra_snap_balancer *b, const struct sutra_sna
 {
 	double s = old ? seconds_between(b->at_us, old->at_us) : 0;
 
-	if (old && s <= 0)	/* the figures kept from before */
+	if (old && s <= 0)	/* the figures are those of before */
 		return;
 	if (!old || !old->n)
 		begin_shares(b);
@@ -273,7 +223,7 @@ static void balancer_rates(struct sutra_snap_balancer *b, const struct sutra_sna
 		const struct sutra_snap_replica *was = sutra_snapshot_replica(old, r->name);
 		double more = was ? grown(r->total, was->total) : 0;
 
-		r->recent = (was ? was->recent : 0) * exp(-s / FADE_S) + more;
+		r->recent = (was ? was->recent : 0) * exp(-s / DECAY_S) + more;
 		r->rate = was ? more / s : -1;
 		r->error_rate = was ? grown(r->errors, was->errors) / s : -1;
 	}
@@ -303,6 +253,6 @@ void sutra_snapshot_rates(struct sutra_snapshot *now, const struct sutra_snapsho
 
 bool sutra_snapshot_stale(const struct sutra_snapshot *s, int64_t at_us, int64_t now_us)
 {
-	/* Half a period more, so that the sample which is just under way is not missed. */
+	/* Half an interval more, for the sample that is being taken. */
 	return (double)(now_us - at_us) / 1e6 > 2.5 * (s->interval_s > 0 ? s->interval_s : 1);
 }

@@ -9,7 +9,7 @@ enum { POINTS = 901 };
 
 struct point {
 	int64_t time_us;
-	double l1, l2, misses;	/* added up since the first point */
+	struct sutra_hits hits;	/* since the first point */
 	double lines[SUTRA_TREND_LINES_];
 };
 
@@ -23,19 +23,25 @@ struct sutra_trend {
 	size_t first, n;
 	struct gateway *gateways;
 	size_t n_gateways;
-	struct sutra_snap_minute *seed;	/* before the first point */
-	size_t n_seed;
+	struct sutra_snap_minute *minutes;	/* of all gateways, from before the first point */
+	size_t n_minutes;
 	int64_t born_us;	/* when the oldest gateway started */
 };
 
 struct sutra_trend *sutra_trend_new(void) { return sutra_calloc(1, sizeof(struct sutra_trend)); }
 
+static void clear(struct sutra_trend *t)
+{
+	sutra_free(t->gateways);
+	sutra_free(t->minutes);
+	memset(t, 0, sizeof(*t));
+}
+
 void sutra_trend_free(struct sutra_trend *t)
 {
 	if (!t)
 		return;
-	sutra_free(t->gateways);
-	sutra_free(t->seed);
+	clear(t);
 	sutra_free(t);
 }
 
@@ -53,20 +59,27 @@ static struct gateway *gateway_of(struct sutra_trend *t, const struct sutra_snap
 			return &t->gateways[i];
 	grown = sutra_realloc_array(t->gateways, t->n_gateways + 1, sizeof(*grown));
 	if (!grown)
-		return NULL;	/* its counters are taken from a later snapshot on */
+		return NULL;	/* a later snapshot adds it */
 	t->gateways = grown;
 	t->gateways[t->n_gateways] = (struct gateway){ .l1 = c->l1_hits, .l2 = c->l2_hits, .misses = c->misses };
 	memcpy(t->gateways[t->n_gateways].name, c->service, sizeof(c->service));
 	return &t->gateways[t->n_gateways++];
 }
 
-/* What the counter grew by; one that went back began again at 0. */
-static double advance(int64_t *seen, int64_t now)
+/* The growth of a counter; one that decreased was reset to 0. */
+static int64_t grown(int64_t *seen, int64_t now)
 {
-	double more = (double)(now >= *seen ? now - *seen : now);
+	int64_t more = now >= *seen ? now - *seen : now;
 
 	*seen = now;
 	return more;
+}
+
+static void add(struct sutra_hits *h, int64_t l1, int64_t l2, int64_t misses)
+{
+	h->l1 += (double)l1;
+	h->l2 += (double)l2;
+	h->misses += (double)misses;
 }
 
 static double or_zero(double v) { return v > 0 ? v : 0; }
@@ -81,9 +94,7 @@ static void add_gateway(struct sutra_trend *t, const struct sutra_snapshot *s, c
 		p->lines[SUTRA_TREND_PROBE_MS] = service->latency_ms;
 	if (!g)
 		return;
-	p->l1 += advance(&g->l1, c->l1_hits);
-	p->l2 += advance(&g->l2, c->l2_hits);
-	p->misses += advance(&g->misses, c->misses);
+	add(&p->hits, grown(&g->l1, c->l1_hits), grown(&g->l2, c->l2_hits), grown(&g->misses, c->misses));
 	if (c->texts_rate < 0 || sutra_snapshot_stale(s, c->at_us, s->time_us))
 		return;
 	p->lines[SUTRA_TREND_TEXTS] = or_zero(p->lines[SUTRA_TREND_TEXTS]) + c->texts_rate;
@@ -91,15 +102,7 @@ static void add_gateway(struct sutra_trend *t, const struct sutra_snapshot *s, c
 	p->lines[SUTRA_TREND_ERRORS] = or_zero(p->lines[SUTRA_TREND_ERRORS]) + c->error_rate;
 }
 
-static bool is_gateway(const struct sutra_snapshot *s, const char *name)
-{
-	for (size_t i = 0; i < s->n_caches; i++)
-		if (!strcmp(s->caches[i].service, name))
-			return true;
-	return false;
-}
-
-/* HAProxy's means stand still when nothing is asked: a line has a value while requests come. */
+/* HAProxy keeps the last mean when no requests come; then the line has no value. */
 static double mean_of(const struct sutra_snapshot *s)
 {
 	double weighed = 0, rates = 0;
@@ -110,7 +113,7 @@ static double mean_of(const struct sutra_snapshot *s)
 		for (size_t i = 0; i < s->balancers[b].n; i++) {
 			const struct sutra_snap_replica *r = &s->balancers[b].replicas[i];
 
-			if (r->rate > 0 && r->mean_ms >= 0 && !is_gateway(s, r->name)) {
+			if (r->rate > 0 && r->mean_ms >= 0 && !sutra_snapshot_cache(s, r->name)) {
 				weighed += r->rate * (double)r->mean_ms;
 				rates += r->rate;
 			}
@@ -119,18 +122,19 @@ static double mean_of(const struct sutra_snapshot *s)
 	return rates > 0 ? weighed / rates : -1;
 }
 
-static void take_seed(struct sutra_trend *t, const struct sutra_snapshot *s)
+/* The minutes that the gateways kept before the first point. */
+static void copy_minutes(struct sutra_trend *t, const struct sutra_snapshot *s)
 {
 	size_t n = 0;
 
 	t->born_us = s->time_us - sutra_whole(sutra_trend_total(s).seconds * 1e6);
 	for (size_t c = 0; c < s->n_caches; c++)
 		n += s->caches[c].n_minutes;
-	t->seed = sutra_calloc(n + 1, sizeof(*t->seed));
-	for (size_t c = 0; c < s->n_caches && t->seed; c++)
+	t->minutes = sutra_calloc(n + 1, sizeof(*t->minutes));
+	for (size_t c = 0; c < s->n_caches && t->minutes; c++)
 		for (size_t i = 0; i < s->caches[c].n_minutes; i++)
 			if (s->caches[c].minutes[i].unix_s > s->time_us / 1000000 - 1000)
-				t->seed[t->n_seed++] = s->caches[c].minutes[i];
+				t->minutes[t->n_minutes++] = s->caches[c].minutes[i];
 }
 
 void sutra_trend_add(struct sutra_trend *t, const struct sutra_snapshot *s)
@@ -139,24 +143,19 @@ void sutra_trend_add(struct sutra_trend *t, const struct sutra_snapshot *s)
 	struct point p = { .time_us = s->time_us };
 
 	if (last && s->time_us <= last->time_us) {
-		sutra_free(t->gateways);
-		sutra_free(t->seed);
-		memset(t, 0, sizeof(*t));
+		clear(t);
 		last = NULL;
 	}
-	if (last) {
-		p.l1 = last->l1;
-		p.l2 = last->l2;
-		p.misses = last->misses;
-	}
+	if (last)
+		p.hits = last->hits;
 	for (size_t i = 0; i < SUTRA_TREND_LINES_; i++)
 		p.lines[i] = -1;
 	for (size_t i = 0; i < s->n_caches; i++)
 		add_gateway(t, s, &s->caches[i], &p);
 	p.lines[SUTRA_TREND_MEAN_MS] = mean_of(s);
 	if (!last)
-		take_seed(t, s);
-	/* Faster than one a second: the newest replaces the last, so that 15 minutes fit. */
+		copy_minutes(t, s);
+	/* With several samples a second the newest replaces the last, so that 15 minutes fit. */
 	if (t->n >= 2 && p.time_us - at(t, t->n - 2)->time_us < 1000000)
 		t->n--;
 	if (t->n == POINTS) {
@@ -166,7 +165,7 @@ void sutra_trend_add(struct sutra_trend *t, const struct sutra_snapshot *s)
 	t->points[(t->first + t->n++) % POINTS] = p;
 }
 
-/* The last point that is not after the moment; NULL: they all are. */
+/* The last point at or before us; NULL: none. */
 static const struct point *point_before(const struct sutra_trend *t, int64_t us)
 {
 	size_t low = 0, high = t->n;
@@ -184,27 +183,25 @@ static const struct point *point_before(const struct sutra_trend *t, int64_t us)
 
 static struct sutra_hits between(const struct point *a, const struct point *b)
 {
-	return (struct sutra_hits){ b->l1 - a->l1, b->l2 - a->l2, b->misses - a->misses,
+	return (struct sutra_hits){ b->hits.l1 - a->hits.l1, b->hits.l2 - a->hits.l2, b->hits.misses - a->hits.misses,
 				    (double)(b->time_us - a->time_us) / 1e6 };
 }
 
-/* The gateways' minutes before the first point, from half a minute before `from` on. */
+/* Adds the minutes before the first point, from half a minute before from_us on. */
 static void add_minutes(const struct sutra_trend *t, int64_t from_us, int64_t until_us, struct sutra_hits *h)
 {
 	int64_t oldest = until_us;
 
-	for (size_t i = 0; i < t->n_seed; i++) {
-		const struct sutra_snap_minute *m = &t->seed[i];
+	for (size_t i = 0; i < t->n_minutes; i++) {
+		const struct sutra_snap_minute *m = &t->minutes[i];
 		int64_t begin_us = (m->unix_s - 60) * 1000000;
 
 		if (begin_us < from_us - 30000000)
 			continue;
-		h->l1 += (double)m->l1;
-		h->l2 += (double)m->l2;
-		h->misses += (double)m->misses;
+		add(h, m->l1, m->l2, m->misses);
 		oldest = begin_us < oldest ? begin_us : oldest;
 	}
-	if (oldest < t->born_us && t->born_us < until_us)	/* the first minute was shorter */
+	if (oldest < t->born_us && t->born_us < until_us)	/* the first minute is shorter */
 		oldest = t->born_us;
 	h->seconds += (double)(until_us - oldest) / 1e6;
 }
@@ -234,28 +231,23 @@ struct sutra_hits sutra_trend_total(const struct sutra_snapshot *s)
 	for (size_t i = 0; i < s->n_caches; i++) {
 		const struct sutra_snap_service *service = sutra_snapshot_service(s, s->caches[i].service);
 
-		h.l1 += (double)s->caches[i].l1_hits;
-		h.l2 += (double)s->caches[i].l2_hits;
-		h.misses += (double)s->caches[i].misses;
+		add(&h, s->caches[i].l1_hits, s->caches[i].l2_hits, s->caches[i].misses);
 		if (service && service->uptime_s > h.seconds)
 			h.seconds = service->uptime_s;
 	}
 	return h;
 }
 
-/* The minutes that the moment lies in, of all gateways: for parts of a whole, not for counts. */
+/* The sum of all gateways' minutes that include us. */
 static struct sutra_hits minutes_at(const struct sutra_trend *t, int64_t us)
 {
 	struct sutra_hits h = { 0 };
 
-	for (size_t i = 0; i < t->n_seed; i++) {
-		const struct sutra_snap_minute *m = &t->seed[i];
+	for (size_t i = 0; i < t->n_minutes; i++) {
+		const struct sutra_snap_minute *m = &t->minutes[i];
 
-		if (m->unix_s < us / 1000000 || m->unix_s - 60 >= us / 1000000)
-			continue;
-		h.l1 += (double)m->l1;
-		h.l2 += (double)m->l2;
-		h.misses += (double)m->misses;
+		if (m->unix_s >= us / 1000000 && m->unix_s - 60 < us / 1000000)
+			add(&h, m->l1, m->l2, m->misses);
 	}
 	return h;
 }
@@ -263,7 +255,7 @@ static struct sutra_hits minutes_at(const struct sutra_trend *t, int64_t us)
 void sutra_trend_slots(const struct sutra_trend *t, double slot_seconds, struct sutra_hits *ret, size_t n)
 {
 	int64_t now = t->n ? at(t, t->n - 1)->time_us : 0, slot = sutra_whole(slot_seconds * 1e6);
-	/* Slots begin at multiples of their length, so that a picture does not flow between samples. */
+	/* Slots begin at multiples of their length, so that a column does not change its slot between samples. */
 	int64_t end = slot > 0 ? (now / slot + 1) * slot : 0;
 
 	for (size_t i = 0; i < n; i++) {

@@ -299,7 +299,7 @@ PYTHON
   until_stat '.l2.write_errors > 0'
   run -0 curl -sf "$URL/health"
   [[ $output == *'"cache":"up, but refuses writes'* ]]
-  run -0 "$SUTRA_TESTS/probe_all" 1000 json <<<"http://$SHARD/health"
+  run -0 "$SUTRA_TESTS/probe_all" 1000 <<<"http://$SHARD/health"
   [[ $output == degraded* ]]
   rm "$MOUNT/fill"
   written() { embed "{\"text\":\"later $((i++))\"}" >/dev/null && cache_up; }

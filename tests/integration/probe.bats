@@ -16,7 +16,7 @@ teardown_file() {
 
 # reason_of URL: the verdict on one document URL, as "state reason status".
 reason_of() {
-  echo "$1" | "$SUTRA_TESTS/probe_all" "${2:-400}" json | cut -d' ' -f1-3
+  echo "$1" | "$SUTRA_TESTS/probe_all" "${2:-400}" | cut -d' ' -f1-3
 }
 
 @test "each fault has its reason" {
@@ -47,7 +47,7 @@ END
 }
 
 @test "a slow first byte shows in its own phase" {
-  read -r state _ _ connect first total < <(echo "http://127.0.0.1:$PORT/slow" | "$SUTRA_TESTS/probe_all" 5000 json)
+  read -r state _ _ connect first total < <(echo "http://127.0.0.1:$PORT/slow" | "$SUTRA_TESTS/probe_all" 5000)
   [ "$state" = up ]
   # The server waits 150 ms after the connection stands.
   awk -v c="$connect" -v f="$first" -v t="$total" 'BEGIN { exit !(f - c >= 149 && t >= f) }'
@@ -56,7 +56,7 @@ END
 @test "500 endpoints at once, one hanging, under a limit of 256 descriptors" {
   for i in $(seq 499); do echo "http://127.0.0.1:$PORT/ok$i"; done >"$BATS_TEST_TMPDIR/urls"
   echo "http://127.0.0.1:$PORT/hang" >>"$BATS_TEST_TMPDIR/urls"
-  (ulimit -n 256 && "$SUTRA_TESTS/probe_all" 3000 json) <"$BATS_TEST_TMPDIR/urls" >"$BATS_TEST_TMPDIR/out"
+  (ulimit -n 256 && "$SUTRA_TESTS/probe_all" 3000) <"$BATS_TEST_TMPDIR/urls" >"$BATS_TEST_TMPDIR/out"
   [ "$(grep -c '^up ok 200' "$BATS_TEST_TMPDIR/out")" = 499 ]
   [ "$(grep -c '^down first-byte-timeout' "$BATS_TEST_TMPDIR/out")" = 1 ]
 }
@@ -64,12 +64,12 @@ END
 @test "endpoints are asked together, not one after another" {
   # None of the forty answers before all forty are asked.
   for i in $(seq 40); do echo "http://127.0.0.1:$PORT/together/40/$i"; done >"$BATS_TEST_TMPDIR/urls"
-  "$SUTRA_TESTS/probe_all" 60000 json <"$BATS_TEST_TMPDIR/urls" >"$BATS_TEST_TMPDIR/out"
+  "$SUTRA_TESTS/probe_all" 60000 <"$BATS_TEST_TMPDIR/urls" >"$BATS_TEST_TMPDIR/out"
   [ "$(grep -c '^up ok 200' "$BATS_TEST_TMPDIR/out")" = 40 ]
 }
 
 @test "a process without descriptors tells of itself: nobody is down" {
-  got=$(echo "http://127.0.0.1:$PORT/ok" | (exec 3>&- 4>&- 9>&-; ulimit -n 5; exec "$SUTRA_TESTS/probe_all" 400 json) | cut -d' ' -f1-3)
+  got=$(echo "http://127.0.0.1:$PORT/ok" | (exec 3>&- 4>&- 9>&-; ulimit -n 5; exec "$SUTRA_TESTS/probe_all" 400) | cut -d' ' -f1-3)
   [ "$got" = "unknown internal 0" ]
 }
 

@@ -1,7 +1,7 @@
 /*
  * probe_all - probes every URL read from standard input at once, and prints a line each:
  * state, reason, status, milliseconds to connection, first byte, and in total.
- * usage: probe_all TIMEOUT_MS [json]
+ * usage: probe_all TIMEOUT_MS
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,8 +26,7 @@ int main(int argc, char **argv)
 		line[strcspn(line, "\n")] = '\0';
 		urls[n] = xstrdup(line);
 		p[n].name = p[n].url = urls[n];
-		p[n].timeout_ns = timeout;
-		p[n++].json = argc > 2;
+		p[n++].timeout_ns = timeout;
 	}
 	if (sutra_probe_all(p, n, &err)) {
 		fprintf(stderr, "probe_all: %s\n", err.message);

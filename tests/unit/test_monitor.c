@@ -82,7 +82,7 @@ static void what_was_not_read_keeps_its_age(void **state)
 	strcpy(b->balancers[0].service, "lb");
 	strcpy(b->caches[0].service, "gateway");
 	assert_int_equal(sutra_snapshot_keep_balancer(&b->balancers[0], a), 0);
-	sutra_snapshot_keep_counters(&b->caches[0], a);
+	assert_int_equal(sutra_snapshot_keep_cache(&b->caches[0], a), 0);
 	sutra_snapshot_rates(b, a);
 	assert_int_equal(b->balancers[0].n, 3);
 	assert_int_equal(b->balancers[0].at_us, a->time_us);
