@@ -1,9 +1,9 @@
 /*
- * monitor - the screen of sutra monitor: a view (snapshot and what the operator chose) drawn into
- * cells, and what keys do to it.
+ * monitor - the screen of sutra monitor: a view (a snapshot and the operator's choices), which is drawn
+ * into cells and changed by keys.
  *
- * Drawing is a pure function of the view and the screen's size: the same recorded session gives the
- * same picture, on a terminal, as text, in a test. Nothing here knows ncurses, or asks a service.
+ * Drawing is a pure function of the view and the screen's size: the same recording gives the same
+ * picture on a terminal, as text and in a test. Nothing here calls ncurses or asks a service.
  */
 #ifndef SUTRA_CMD_MONITOR_MONITOR_H
 #define SUTRA_CMD_MONITOR_MONITOR_H
@@ -24,18 +24,18 @@ enum monitor_screen {
 	MONITOR_SERVICES,
 	MONITOR_EVENTS,
 	MONITOR_LOGS,
-	MONITOR_SERVICE,	/* one service; Tab leaves it out */
+	MONITOR_SERVICE,	/* one service; Tab skips it */
 	MONITOR_SCREENS_
 };
 
 enum monitor_sort { SORT_START, SORT_NAME, SORT_TROUBLE, SORT_LATENCY, SORT_CPU, SORT_MEMORY, SORT_RESTARTS, SORTS_ };
 
-enum { MONITOR_MIN_ROWS = 10, MONITOR_MIN_COLUMNS = 40 };
+enum { MONITOR_MIN_ROWS = 10, MONITOR_MIN_COLUMNS = 40, MONITOR_MAX_SERVICES = 256 };
 
-/* A service's last lines, held still while they are scrolled (monitor_log.c). */
+/* The last lines of a service's log (monitor_log.c). */
 struct monitor_log {
-	struct sutra_log_text shown, waiting;	/* waiting: newer, while the view is scrolled or paused; text NULL: none */
-	long scroll;	/* lines above the newest; 0 follows */
+	struct sutra_log_text shown, waiting;	/* waiting: newer than shown, which is scrolled or paused; text NULL: none */
+	long scroll;	/* lines above the newest; 0: new lines are shown */
 };
 
 struct monitor_view {
@@ -47,39 +47,43 @@ struct monitor_view {
 	bool admin, replay, paused;
 	enum monitor_screen screen;
 	bool help;
-	int help_top;		/* first key shown, where they do not fit */
+	int help_top;		/* the first key shown, when not all fit */
 	enum monitor_sort sort;
 	long selected;		/* row of the list on the screen */
 	char service[64];	/* of the logs and the one-service screen */
-	char filter[48];	/* rows that hold it; with ! before it, rows that do not */
+	char filter[48];	/* shows rows that contain it; after a !, those that do not */
 	bool typing;		/* the filter is being typed */
-	char question[160];	/* waits for y; "" */
-	char message[160];	/* the last action's outcome */
+	char question[160];	/* to be answered with y; "": none */
+	char message[160];	/* the last action's outcome; "" */
 	struct monitor_log log;
 };
 
+/* monitor_screens.c: the whole picture */
 void monitor_draw(const struct monitor_view *v, struct sutra_screen *s);
 
-/* monitor_parts.c: what panels share */
+/* monitor_parts.c: the parts that panels share */
 const char *monitor_age(int64_t at_us, int64_t now_us, char *out, size_t size);	/* "0.4 s", "never" */
-/* Title line with the figures' age; stale: says so. Returns whether it is stale. */
+/* A line across the rectangle with a title at its left and a note at its right end. */
+void monitor_rule(struct sutra_screen *s, struct sutra_rect at, const char *title, enum sutra_role role, const char *note);
+/* The same with the age of figures as the note, and their trouble when they are stale; returns whether
+ * they are. */
 bool monitor_title(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at, const char *title,
 		   int64_t at_us, const char *trouble);
-/* Paints what is inside as stale. */
-void monitor_dim(struct sutra_screen *s, struct sutra_rect at);
+/* Paints the rectangle as stale, if it is. */
+void monitor_dim(struct sutra_screen *s, struct sutra_rect at, bool stale);
 enum sutra_role monitor_state_role(const char *state);
 bool monitor_passes(const struct monitor_view *v, const char *text);	/* the filter */
-/* A figure with its unit, "-" below 0. */
-void monitor_figure(char *out, size_t size, double v, const char *unit);
-void monitor_count(char *out, size_t size, double v);	/* 950, 12.3k, 4.56M */
-/* Services that pass the filter, sorted; list has room for all. Returns how many. */
+/* Each returns out. A figure with its unit, "-" below 0; a count as 950, 12.3k; bytes, `unknown` unless
+ * above 0. */
+const char *monitor_figure(char *out, size_t size, double v, const char *unit);
+const char *monitor_count(char *out, size_t size, double v);
+const char *monitor_bytes(char *out, size_t size, int64_t bytes, const char *unknown);
+void monitor_figure_cell(struct sutra_grid *g, enum sutra_role role, double v);
+/* Services that pass the filter, sorted; returns how many, 0 when there are more than MONITOR_MAX_SERVICES,
+ * for which list has room. */
 size_t monitor_services(const struct monitor_view *v, const struct sutra_snap_service **list);
-const char *monitor_sort_name(enum monitor_sort sort);
 
-/* "Services" with the age of their memory figures, which are read less often than the rest. */
-const char *monitor_services_title(const struct monitor_view *v, const char *title, char *out, size_t size);
-
-/* monitor_panels.c: each at several levels of detail, 0 the least; rows it wants at one. */
+/* monitor_panels.c: each has several levels of detail, 0 the least, and needs a number of rows at each. */
 struct monitor_panel {
 	int levels;
 	int (*rows)(const struct monitor_view *v, int level);
@@ -87,19 +91,17 @@ struct monitor_panel {
 };
 extern const struct monitor_panel monitor_panel_services, monitor_panel_cache, monitor_panel_replicas,
 	monitor_panel_traffic, monitor_panel_events;
-void monitor_services_table(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at, bool wide);
+void monitor_draw_services(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at, const char *title,
+			   bool wide);
 void monitor_replicas_table(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at, bool cursor);
 void monitor_hit_bars(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at);
 void monitor_hit_history(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at);
 
-/* monitor_screens.c: a whole screen inside a rectangle */
-void monitor_draw_body(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at);
-
 /* monitor_events.c */
 void monitor_draw_events(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at);
-/* The i-th that passes the filter, newest first; NULL past the end. How many do. */
+/* The i-th event that passes the filter, newest first; NULL: there are fewer. */
 const struct sutra_snap_event *monitor_event_at(const struct monitor_view *v, long i);
-long monitor_events_rows(const struct monitor_view *v);
+long monitor_events_rows(const struct monitor_view *v);	/* events that pass the filter */
 
 /* monitor_log.c */
 void monitor_log_take(struct monitor_view *v, const struct sutra_log_text *l);	/* takes ownership of its text */
@@ -114,7 +116,7 @@ enum monitor_action {
 	ACT_RESTART, ACT_DRAIN, ACT_QUIT
 };
 struct monitor_binding {
-	const char *keys;	/* as written in help: "Down, j" */
+	const char *keys;	/* as help shows them: "Down, j" */
 	int codes[3];		/* characters or enum sutra_key; 0 ends */
 	enum monitor_action action;
 	const char *brief;	/* in the footer; NULL: not there */
@@ -123,8 +125,8 @@ struct monitor_binding {
 };
 extern const struct monitor_binding monitor_bindings[];	/* keys NULL ends them */
 long monitor_rows(const struct monitor_view *v);	/* of the list on the screen */
-/* What a key does to the view. Returns what the view cannot do itself: quit, and once it was
- * answered with y, restart or drain of v->service; else ACT_NONE. */
+/* Changes the view as the key says. Returns what the caller has to do: ACT_QUIT; after an answer of y,
+ * ACT_RESTART or ACT_DRAIN of v->service; else ACT_NONE. */
 enum monitor_action monitor_key(struct monitor_view *v, int code);
 void monitor_print_keys(FILE *out);
 void monitor_draw_help(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at);

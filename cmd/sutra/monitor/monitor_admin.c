@@ -1,4 +1,4 @@
-/* What --admin allows: restarting a service, draining a replica and making it ready again. */
+/* The actions of --admin: restart a service, drain a replica, make it ready again. */
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -16,7 +16,8 @@
 static const uint64_t LIMIT_NS = 60000000000u, LOCK_WAIT_NS = 1, FETCH_NS = 1000000000u;
 
 struct monitor_job {
-	char *state_dir, service[64];
+	const char *state_dir;
+	char service[64];
 	enum monitor_action action;
 	int wake_fd;
 	pthread_t thread;
@@ -24,7 +25,7 @@ struct monitor_job {
 	char outcome[160];
 };
 
-/* In balance: takes new requests now. */
+/* Whether the balancer sends it new requests. */
 static int is_ready(const char *csv, const char *group, const char *name, bool *ret, struct sutra_err *err)
 {
 	const struct sutra_haproxy_row *row;
@@ -39,7 +40,7 @@ static int is_ready(const char *csv, const char *group, const char *name, bool *
 	return 0;
 }
 
-/* A drained replica becomes ready by a restart in place: it answers what it has, loses nothing. */
+/* A drained replica is restarted in place to become ready: it first answers its requests. */
 static int drain_or_ready(struct sutra_deployment *d, struct monitor_job *j, struct sutra_err *err)
 {
 	const struct sutra_deployed *s = sutra_deployment_find(d, j->service);
@@ -93,7 +94,7 @@ static void *run_job(void *arg)
 		snprintf(j->outcome, sizeof(j->outcome), "%s", err.message);
 	atomic_store(&j->done, true);
 	if (write(j->wake_fd, &one, sizeof(one)) < 0)
-		return NULL;	/* full: the reader has been woken already */
+		return NULL;	/* full: the reader is awake */
 	return NULL;
 }
 
@@ -102,16 +103,14 @@ struct monitor_job *monitor_job_start(const char *state_dir, const char *service
 {
 	struct monitor_job *j = xcalloc(1, sizeof(*j));
 
-	j->state_dir = xstrdup(state_dir);
+	j->state_dir = state_dir;
 	snprintf(j->service, sizeof(j->service), "%s", service);
 	j->action = action;
 	j->wake_fd = wake_fd;
-	if (pthread_create(&j->thread, NULL, run_job, j)) {
-		sutra_free(j->state_dir);
-		sutra_free(j);
-		return NULL;
-	}
-	return j;
+	if (!pthread_create(&j->thread, NULL, run_job, j))
+		return j;
+	sutra_free(j);
+	return NULL;
 }
 
 void monitor_job_wait(struct monitor_job *j)
@@ -119,7 +118,6 @@ void monitor_job_wait(struct monitor_job *j)
 	if (!j)
 		return;
 	pthread_join(j->thread, NULL);
-	sutra_free(j->state_dir);
 	sutra_free(j);
 }
 

@@ -1,4 +1,4 @@
-/* The monitor's events: the latest on the overview, and a screen of all that are kept. */
+/* The monitor's events: the latest on the overview, and a screen of all that it keeps. */
 #include <string.h>
 
 #include "base/clock.h"
@@ -24,7 +24,7 @@ static bool passes(const struct monitor_view *v, const struct sutra_snap_event *
 
 const struct sutra_snap_event *monitor_event_at(const struct monitor_view *v, long i)
 {
-	for (size_t k = 0; v->events && k < v->events->n; k++)
+	for (size_t k = 0; k < v->events->n; k++)
 		if (passes(v, &v->events->items[k]) && !i--)
 			return &v->events->items[k];
 	return NULL;
@@ -34,12 +34,12 @@ long monitor_events_rows(const struct monitor_view *v)
 {
 	long n = 0;
 
-	for (size_t k = 0; v->events && k < v->events->n; k++)
+	for (size_t k = 0; k < v->events->n; k++)
 		n += passes(v, &v->events->items[k]);
 	return n;
 }
 
-/* "-" for a moment that is not known; one unit: a list is read, not watched. */
+/* The age in one unit, which suffices in a list; "-": unknown. */
 static const char *age_of(const struct sutra_snap_event *e, int64_t now_us, char *out, size_t size)
 {
 	double s = (double)(now_us - e->at_us) / 1e6;
@@ -70,29 +70,28 @@ static void draw_event(const struct monitor_view *v, struct sutra_screen *s, str
 static void title(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at, const char *name)
 {
 	char note[64];
-	int n;
 
-	if (v->events && v->events->lost)
-		n = snprintf(note, sizeof(note), " %zu kept, %lld let go ", v->events->n, (long long)v->events->lost);
+	if (v->events->lost)
+		snprintf(note, sizeof(note), " %zu kept, %lld let go ", v->events->n, (long long)v->events->lost);
 	else
-		n = snprintf(note, sizeof(note), " %zu seen ", v->events ? v->events->n : 0);
-	sutra_screen_fill(s, at.row, at.column, at.width, SUTRA_ROLE_DIM, s->utf8 ? "\u2500" : "-");
-	sutra_screen_text(s, at.row, at.column + 1, at.width - 2, SUTRA_ROLE_TITLE, name);
-	sutra_screen_text(s, at.row, at.column + at.width - n - 1, n, SUTRA_ROLE_DIM, note);
+		snprintf(note, sizeof(note), " %zu seen ", v->events->n);
+	monitor_rule(s, at, name, SUTRA_ROLE_DIM, note);
 }
 
-/* Lines of the newest; where there is none, that. */
+/* The newest events, a line each; or that there is none. */
 static void latest(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at)
 {
-	int n = v->events ? (int)v->events->n : 0, about = 0;
+	int n = (int)v->events->n, about = 0;
 
 	if (!n)
 		sutra_screen_text(s, at.row, at.column, at.height > 0 ? at.width : 0, SUTRA_ROLE_DIM,
 				  "no events: nothing has changed since this monitor began");
 	n = n < at.height ? n : at.height;
-	for (int i = 0; i < n; i++)
-		about = (int)strlen(v->events->items[i].subject) > about ? (int)strlen(v->events->items[i].subject) :
-									   about;
+	for (int i = 0; i < n; i++) {
+		int width = (int)strlen(v->events->items[i].subject);
+
+		about = width > about ? width : about;
+	}
 	about = about < at.width / 3 ? about : at.width / 3;
 	for (int i = 0; i < n; i++)
 		draw_event(v, s, sutra_rect_below(at, i), &v->events->items[i], about);
@@ -106,7 +105,7 @@ static int rows(const struct monitor_view *v, int level)
 static void draw(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at, int level)
 {
 	if (level >= 2)
-		title(v, s, at, " Latest events ");
+		title(v, s, at, "Latest events");
 	latest(v, s, level >= 2 ? sutra_rect_below(at, 1) : at);
 }
 
@@ -120,7 +119,7 @@ void monitor_draw_events(const struct monitor_view *v, struct sutra_screen *s, s
 	};
 	struct sutra_grid g;
 
-	title(v, s, at, " Events, newest first ");
+	title(v, s, at, "Events, newest first");
 	at = sutra_rect_below(at, 1);
 	if (!monitor_events_rows(v)) {
 		sutra_screen_text(s, at.row, at.column, at.width, SUTRA_ROLE_DIM,

@@ -1,4 +1,4 @@
-/* The monitor's keys: one table, from which the footer, the help screen and the manual come. */
+/* The monitor's keys: one table, from which the footer, the help screen and the manual are made. */
 #include <string.h>
 
 #include "sutra/monitor/monitor.h"
@@ -59,7 +59,7 @@ static void type(struct monitor_view *v, int code)
 	v->selected = 0;
 }
 
-/* The i-th replica that passes the filter, in the balancers' order; NULL past the end. */
+/* The i-th replica that passes the filter, in the order of the balancers; NULL: there are fewer. */
 static const struct sutra_snap_replica *replica_at(const struct monitor_view *v, long i)
 {
 	for (size_t b = 0; b < v->snap->n_balancers; b++)
@@ -71,10 +71,10 @@ static const struct sutra_snap_replica *replica_at(const struct monitor_view *v,
 
 long monitor_rows(const struct monitor_view *v)
 {
-	const struct sutra_snap_service *list[256];
+	const struct sutra_snap_service *list[MONITOR_MAX_SERVICES];
 	long n = 0;
 
-	if (!v->snap || v->snap->n_services > 256)
+	if (!v->snap)
 		return 0;
 	if (v->screen == MONITOR_EVENTS)
 		return monitor_events_rows(v);
@@ -85,14 +85,14 @@ long monitor_rows(const struct monitor_view *v)
 	return n;
 }
 
-/* Name of the service that the cursor is on, or NULL. */
+/* The name of the service under the cursor; NULL: none. */
 static const char *under_cursor(const struct monitor_view *v)
 {
-	const struct sutra_snap_service *list[256];
+	const struct sutra_snap_service *list[MONITOR_MAX_SERVICES];
 	const struct sutra_snap_replica *r;
 	const struct sutra_snap_event *e;
 
-	if (!v->snap || v->snap->n_services > 256)
+	if (!v->snap)
 		return NULL;
 	if (v->screen == MONITOR_SERVICE || v->screen == MONITOR_LOGS)
 		return v->service[0] ? v->service : NULL;
@@ -156,7 +156,7 @@ static void pace(struct monitor_view *v, bool faster)
 
 static enum monitor_action pending;
 
-/* Restart and drain: only with --admin, of a service, and only after a yes. */
+/* Asks before a restart or drain, which need --admin and a service. */
 static void ask(struct monitor_view *v, enum monitor_action action)
 {
 	const char *name = under_cursor(v);
@@ -194,13 +194,6 @@ static void back(struct monitor_view *v)
 		go(v, MONITOR_OVERVIEW);
 }
 
-static void pause_or_go_on(struct monitor_view *v)
-{
-	v->paused = !v->paused;
-	if (!v->paused)
-		monitor_log_scroll(v, 0);
-}
-
 enum monitor_action monitor_key(struct monitor_view *v, int code)
 {
 	const struct monitor_binding *b;
@@ -226,7 +219,7 @@ enum monitor_action monitor_key(struct monitor_view *v, int code)
 	case ACT_LOGS: go(v, MONITOR_LOGS); break;
 	case ACT_FILTER: v->typing = true; v->filter[0] = '\0'; break;
 	case ACT_SORT: v->sort = (enum monitor_sort)((v->sort + 1) % SORTS_); break;
-	case ACT_PAUSE: pause_or_go_on(v); break;
+	case ACT_PAUSE: v->paused = !v->paused; monitor_log_scroll(v, 0); break;
 	case ACT_FASTER: pace(v, true); break;
 	case ACT_SLOWER: pace(v, false); break;
 	case ACT_HELP: v->help = !v->help; v->help_top = 0; break;
@@ -275,18 +268,18 @@ void monitor_draw_footer(const struct monitor_view *v, struct sutra_screen *s, i
 {
 	int x = 0;
 
-	if (v->question[0] || v->message[0] || v->typing) {
-		if (v->typing)
-			sutra_screen_textf(s, row, 0, s->columns, SUTRA_ROLE_HEAD, "/%s_", v->filter);
-		else
-			sutra_screen_text(s, row, 0, s->columns, SUTRA_ROLE_WARN,
-					  v->question[0] ? v->question : v->message);
+	if (v->typing) {
+		sutra_screen_textf(s, row, 0, s->columns, SUTRA_ROLE_HEAD, "/%s_", v->filter);
+		return;
+	}
+	if (v->question[0] || v->message[0]) {
+		sutra_screen_text(s, row, 0, s->columns, SUTRA_ROLE_WARN, v->question[0] ? v->question : v->message);
 		return;
 	}
 	for (const struct monitor_binding *b = monitor_bindings; b->keys; b++) {
 		int n = b->brief ? (int)strlen(b->brief) : 0;
 
-		/* quit and help come last and always have room */
+		/* Room is kept for quit and help, which come last. */
 		if (!n || (b->admin && !v->admin) ||
 		    (b->action != ACT_QUIT && b->action != ACT_HELP && x + n + 2 > s->columns - 14))
 			continue;

@@ -13,14 +13,10 @@ struct live {
 	const struct monitor_options *o;
 	struct monitor_view v;
 	struct sutra_screen screen;
-	struct sutra_trend *trend;
-	struct sutra_events events;
-	struct sutra_snapshot *shown;	/* what v.snap borrows */
-	struct sutra_sampler *sampler;	/* NULL: replay */
-	struct sutra_recording *tape;
-	struct sutra_snapshot *next;	/* of the recording, not due yet */
+	struct monitor_source src;
+	struct sutra_snapshot *shown;	/* v.snap borrows it */
+	struct sutra_snapshot *next;	/* of the recording, shown at next_at */
 	uint64_t next_at;
-	FILE *record;
 	struct monitor_job *job;
 	int wake_fd;
 	struct sutra_err err;
@@ -36,36 +32,34 @@ static void show(struct live *l, struct sutra_snapshot *s)
 		l->v.selected = monitor_rows(&l->v) > 0 ? monitor_rows(&l->v) - 1 : 0;
 }
 
-/* Into the history; on the events' screen the cursor stays on its event. */
+/* Adds a sample to the history; on the events' screen the cursor stays on its event. */
 static void keep(struct live *l, const struct sutra_snapshot *s)
 {
 	long before = l->v.screen == MONITOR_EVENTS && l->v.selected > 0 ? monitor_events_rows(&l->v) : -1;
 
-	sutra_trend_add(l->trend, s);
-	sutra_events_take(&l->events, s);
+	l->rc = monitor_source_keep(l->o, &l->src, s, &l->err);
 	if (before >= 0)
 		l->v.selected += monitor_events_rows(&l->v) - before;
 }
 
-/* A paused picture stays; the history behind it and a recording go on. */
+/* While the picture is paused, samples are still added to the history and recorded. */
 static void take_sample(struct live *l)
 {
-	struct sutra_snapshot *s = sutra_sampler_newest(l->sampler);
+	struct sutra_snapshot *s = sutra_sampler_newest(l->src.sampler);
 	struct sutra_log_text log;
 
 	if (s) {
 		keep(l, s);
-		l->rc = l->rc ? l->rc : sutra_recording_write(l->record, l->o->record, s, &l->err);
 		if (l->v.paused && l->shown)
 			sutra_snapshot_unref(s);
 		else
 			show(l, s);
 	}
-	if (sutra_sampler_log(l->sampler, &log))
+	if (sutra_sampler_log(l->src.sampler, &log))
 		monitor_log_take(&l->v, &log);
 }
 
-/* Shows the samples of the recording that are due; + and - scale the time between two of them. */
+/* Shows the samples of the recording whose time has come; + and - scale the time between two samples. */
 static void take_recorded(struct live *l)
 {
 	uint64_t now = sutra_clock_ns();
@@ -75,7 +69,7 @@ static void take_recorded(struct live *l)
 		double gap;
 
 		keep(l, s);
-		l->rc = sutra_recording_next(l->tape, &l->next, &l->err);
+		l->rc = sutra_recording_next(l->src.recording, &l->next, &l->err);
 		if (l->rc)
 			l->next = NULL;
 		gap = l->next ? (double)(l->next->time_us - s->time_us) * 1e3 : 0;
@@ -91,7 +85,7 @@ static void take_news(struct live *l)
 
 	if (read(l->wake_fd, &count, sizeof(count)) < 0)
 		count = 0;
-	if (l->sampler)
+	if (l->src.sampler)
 		take_sample(l);
 	else
 		take_recorded(l);
@@ -107,8 +101,8 @@ static void draw(struct live *l)
 	if (rows < 1 || columns < 1)
 		return;
 	sutra_screen_resize(&l->screen, rows, columns);
-	/* A recording has no age but between its own figures. */
-	l->v.now_us = l->tape && l->shown ? l->shown->time_us : sutra_clock_wall_us();
+	/* Ages in a recording are those at its sample. */
+	l->v.now_us = l->src.recording && l->shown ? l->shown->time_us : sutra_clock_wall_us();
 	monitor_draw(&l->v, &l->screen);
 	sutra_tui_show(&l->screen);
 }
@@ -126,7 +120,7 @@ static void act(struct live *l, enum monitor_action action)
 		 action == ACT_RESTART ? "restarting" : "draining or readying", l->v.service);
 }
 
-/* Reads the keys that are there; returns whether one of them ends it. */
+/* Handles the keys that were pressed; returns whether one of them ends the monitor. */
 static bool take_keys(struct live *l)
 {
 	uint64_t before = l->v.interval_ns;
@@ -139,10 +133,10 @@ static bool take_keys(struct live *l)
 			return true;
 		act(l, action);
 	}
-	if (l->sampler && l->v.interval_ns != before)
-		sutra_sampler_set_interval(l->sampler, l->v.interval_ns);
-	if (l->sampler)
-		sutra_sampler_watch_log(l->sampler, l->v.screen >= MONITOR_LOGS ? l->v.service : "");
+	if (l->src.sampler && l->v.interval_ns != before)
+		sutra_sampler_set_interval(l->src.sampler, l->v.interval_ns);
+	if (l->src.sampler)
+		sutra_sampler_watch_log(l->src.sampler, l->v.screen >= MONITOR_LOGS ? l->v.service : "");
 	return false;
 }
 
@@ -150,9 +144,9 @@ static uint64_t wait_ns(const struct live *l)
 {
 	uint64_t now = sutra_clock_ns();
 
-	if (l->tape && l->next && !l->v.paused)
+	if (l->next && !l->v.paused)
 		return l->next_at > now ? l->next_at - now : 0;
-	/* Without a sample the screen is drawn after that, so that ages grow. */
+	/* Draws also when no sample comes, so that ages grow. */
 	return l->v.interval_ns + l->v.interval_ns / 2;
 }
 
@@ -171,38 +165,29 @@ static void loop(struct live *l)
 
 static int set_up(struct live *l)
 {
-	const struct monitor_options *o = l->o;
-	int rc = sutra_recording_create(o->record, &l->record, &l->err);
+	int rc = monitor_source_open(l->o, &l->src, &l->err);
 
-	l->trend = sutra_trend_new();
 	l->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (!rc && (!l->trend || l->wake_fd < 0))
-		rc = sutra_fail_errno(&l->err, "cannot set up the monitor");
-	if (!rc && o->replay) {
-		rc = sutra_recording_open(o->replay, &l->tape, &l->err);
-		rc = rc ? rc : sutra_recording_next(l->tape, &l->next, &l->err);
-		if (!rc && !l->next)
-			rc = sutra_fail(&l->err, SUTRA_E_INVALID, "%s holds no sample", o->replay);
-		if (!rc)
-			l->v.interval_ns = (uint64_t)sutra_whole(l->next->interval_s * 1e9);
-	} else if (!rc) {
-		rc = sutra_sampler_new(o->state_dir, o->interval_ns, &l->sampler, &l->err);
-	}
+	if (!rc && l->wake_fd < 0)
+		return sutra_fail_errno(&l->err, "cannot set up the monitor");
+	if (rc || !l->o->replay)
+		return rc;
+	rc = sutra_recording_next(l->src.recording, &l->next, &l->err);
+	if (!rc && !l->next)
+		rc = sutra_fail(&l->err, SUTRA_E_INVALID, "%s holds no sample", l->o->replay);
+	if (!rc)
+		l->v.interval_ns = (uint64_t)sutra_whole(l->next->interval_s * 1e9);
 	return rc;
 }
 
 static void tear_down(struct live *l)
 {
 	monitor_job_wait(l->job);
-	sutra_sampler_free(l->sampler);
-	sutra_recording_close(l->tape);
+	monitor_source_close(&l->src);
 	sutra_snapshot_unref(l->next);
 	sutra_snapshot_unref(l->shown);
-	sutra_trend_free(l->trend);
 	monitor_log_release(&l->v.log);
 	sutra_screen_release(&l->screen);
-	if (l->record)
-		fclose(l->record);
 	if (l->wake_fd >= 0)
 		close(l->wake_fd);
 }
@@ -220,10 +205,10 @@ int monitor_live(const struct monitor_options *o)
 	l.rc = l.rc ? l.rc : sutra_tui_open(term.color, &utf8, &l.err);
 	if (!l.rc) {
 		sutra_screen_init(&l.screen, 1, 1, utf8 && !o->ascii);
-		l.v.trend = l.trend;
-		l.v.events = &l.events;
-		if (l.sampler)
-			l.rc = sutra_sampler_start(l.sampler, l.wake_fd, &l.err);
+		l.v.trend = l.src.trend;
+		l.v.events = &l.src.events;
+		if (l.src.sampler)
+			l.rc = sutra_sampler_start(l.src.sampler, l.wake_fd, &l.err);
 		if (!l.rc)
 			loop(&l);
 		sig = sutra_tui_signal();

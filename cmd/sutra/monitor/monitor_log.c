@@ -1,4 +1,4 @@
-/* The monitor's log view: it holds still while it is scrolled, and counts what came meanwhile. */
+/* The monitor's log view: while it is scrolled its text does not change, and newer lines are counted. */
 #include <string.h>
 
 #include "base/alloc.h"
@@ -34,7 +34,7 @@ static bool line_passes(const struct monitor_view *v, const char *line, size_t n
 	return monitor_passes(v, text);
 }
 
-/* The newest lines that pass the filter, newest last; returns how many. */
+/* Fills list with the newest lines that pass the filter, newest last; returns how many. */
 static long passing(const struct monitor_view *v, const char **list, long max)
 {
 	const char *text = v->log.shown.text ? v->log.shown.text : "", *end = text + strlen(text);
@@ -76,33 +76,35 @@ static enum sutra_role role_of(const char *line)
 									SUTRA_ROLE_PLAIN;
 }
 
-/* Right in the title: what came while it is held still, or what has left the window. */
-static void say_counts(const struct monitor_log *l, struct sutra_screen *s, struct sutra_rect at)
+/* Draws the title: how many lines came while the view is held still, or have left the window. */
+static void draw_title(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at)
 {
+	const struct monitor_log *l = &v->log;
 	const struct sutra_log_text *newest = l->waiting.text ? &l->waiting : &l->shown;
 	int64_t more = newest->lines - l->shown.lines, kept = 0;
 	const char *plus = newest->at_least ? "+" : "";
-	char text[64] = "";
-	int n = 0;
+	char title[128], note[64] = "";
 
 	for (const char *t = l->shown.text; t && (t = strchr(t, '\n')); t++)
 		kept++;
 	if (l->waiting.text && more)
-		n = snprintf(text, sizeof(text), " %lld%s new lines ", (long long)more, plus);
+		snprintf(note, sizeof(note), " %lld%s new lines ", (long long)more, plus);
 	else if (l->shown.text && l->shown.lines > kept)
-		n = snprintf(text, sizeof(text), " %lld%s lines let go ", (long long)(l->shown.lines - kept), plus);
-	sutra_screen_text(s, at.row, at.column + at.width - n, n, l->waiting.text ? SUTRA_ROLE_WARN : SUTRA_ROLE_DIM, text);
+		snprintf(note, sizeof(note), " %lld%s lines let go ", (long long)(l->shown.lines - kept), plus);
+	snprintf(title, sizeof(title), "log of %s%s", v->service[0] ? v->service : "no service",
+		 l->scroll ? ", held still" : "");
+	monitor_rule(s, at, title, l->waiting.text ? SUTRA_ROLE_WARN : SUTRA_ROLE_DIM, note);
 }
 
-/* With the time of day alone; a stamp of the service's own is the same again. */
+/* Shows the time of day of the runtime's time stamp, and leaves out the service's own. */
 static void draw_line(struct sutra_screen *s, struct sutra_rect at, const char *line)
 {
-	size_t n = strcspn(line, "\n"), said = n;
-	const char *message = sutra_logline_message(line, &said);
+	size_t n = strcspn(line, "\n"), length = n;
+	const char *message = sutra_logline_message(line, &length);
 	char text[MAX_LINE];
 
 	if (n > SUTRA_LOGLINE_STAMP && line[4] == '-' && line[10] == 'T')
-		snprintf(text, sizeof(text), "%.12s %.*s", line + 11, (int)said, message);
+		snprintf(text, sizeof(text), "%.12s %.*s", line + 11, (int)length, message);
 	else
 		snprintf(text, sizeof(text), "%.*s", (int)n, line);
 	sutra_screen_text(s, at.row, at.column, at.width, role_of(text), text);
@@ -113,10 +115,7 @@ void monitor_draw_log(const struct monitor_view *v, struct sutra_screen *s, stru
 	static const char *list[MAX_LINES];
 	long n = passing(v, list, MAX_LINES), room = at.height - 1, end = n - v->log.scroll, first;
 
-	sutra_screen_fill(s, at.row, at.column, at.width, SUTRA_ROLE_DIM, s->utf8 ? "\u2500" : "-");
-	sutra_screen_textf(s, at.row, at.column + 1, at.width - 2, SUTRA_ROLE_TITLE, " log of %s%s ",
-			   v->service[0] ? v->service : "no service", v->log.scroll ? ", held still" : "");
-	say_counts(&v->log, s, at);
+	draw_title(v, s, at);
 	if (!n)
 		sutra_screen_text(s, at.row + 1, at.column, at.width, SUTRA_ROLE_DIM,
 				  v->replay ? "a recording holds no logs" : v->filter[0] ? "no line passes the filter" :

@@ -7,30 +7,24 @@
 #include "sutra/monitor/monitor.h"
 #include "term/chart.h"
 
-enum { MAX_SERVICES = 256, CHART_ROWS = 5, MAX_WIDTH = 512 };
+enum { CHART_ROWS = 5, MAX_WIDTH = 512 };
 
 /* Services */
 
 static void service_cells(struct sutra_grid *g, const struct sutra_snap_service *s, bool wide)
 {
-	char latency[24], cpu[24], memory[24] = "-", limit[24] = "-", uptime[32] = "-";
+	char bytes[24], uptime[32] = "-";
 	bool up = !strcmp(s->state, "up");
 
-	monitor_figure(latency, sizeof(latency), s->latency_ms, "");
-	monitor_figure(cpu, sizeof(cpu), s->cpu_percent, "");
-	if (s->memory_bytes >= 0)
-		sutra_str_bytes((uint64_t)s->memory_bytes, memory, sizeof(memory));
-	if (s->memory_limit > 0)
-		sutra_str_bytes((uint64_t)s->memory_limit, limit, sizeof(limit));
 	if (s->uptime_s >= 0)
 		sutra_clock_human(s->uptime_s, uptime, sizeof(uptime));
 	sutra_grid_cell(g, SUTRA_ROLE_PLAIN, "%s", s->name);
 	sutra_grid_cell(g, monitor_state_role(s->state), "%s", s->state);
-	sutra_grid_cell(g, SUTRA_ROLE_PLAIN, "%s", latency);
-	sutra_grid_cell(g, SUTRA_ROLE_PLAIN, "%s", cpu);
-	sutra_grid_cell(g, SUTRA_ROLE_PLAIN, "%s", memory);
+	monitor_figure_cell(g, SUTRA_ROLE_PLAIN, s->latency_ms);
+	monitor_figure_cell(g, SUTRA_ROLE_PLAIN, s->cpu_percent);
+	sutra_grid_cell(g, SUTRA_ROLE_PLAIN, "%s", monitor_bytes(bytes, sizeof(bytes), s->memory_bytes, "-"));
 	if (wide)
-		sutra_grid_cell(g, SUTRA_ROLE_PLAIN, "%s", limit);
+		sutra_grid_cell(g, SUTRA_ROLE_PLAIN, "%s", monitor_bytes(bytes, sizeof(bytes), s->memory_limit, "-"));
 	sutra_grid_cell(g, s->restarts > 0 ? SUTRA_ROLE_WARN : SUTRA_ROLE_PLAIN, "%lld", (long long)s->restarts);
 	sutra_grid_cell(g, SUTRA_ROLE_PLAIN, "%s", uptime);
 	if (wide) {
@@ -45,7 +39,7 @@ static void service_cells(struct sutra_grid *g, const struct sutra_snap_service 
 				s->affected_by[0] ? s->affected_by : s->reason, s->detail[0] ? ": " : "", s->detail);
 }
 
-void monitor_services_table(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at, bool wide)
+static void services_table(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at, bool wide)
 {
 	static const struct sutra_grid_column narrow_columns[] = {
 		{ "SERVICE", false, 0, 0 }, { "STATE", false, 0, 0 },   { "MS", true, 2, 0 },
@@ -59,14 +53,14 @@ void monitor_services_table(const struct monitor_view *v, struct sutra_screen *s
 		{ "ADDRESS", false, 10, 0 }, { "VERSION", false, 11, 0 }, { "REASON", false, 1, 12 },
 		{ NULL, false, 0, 0 },
 	};
-	const struct sutra_snap_service *list[MAX_SERVICES];
+	const struct sutra_snap_service *list[MONITOR_MAX_SERVICES];
 	struct sutra_grid g;
 	size_t n;
 
-	if (v->snap->n_services > MAX_SERVICES) {
+	if (v->snap->n_services > MONITOR_MAX_SERVICES) {
 		sutra_screen_textf(s, at.row, at.column, at.width, SUTRA_ROLE_WARN,
 				   "%zu services; %d fit here: sutra status lists all", v->snap->n_services,
-				   MAX_SERVICES);
+				   MONITOR_MAX_SERVICES);
 		return;
 	}
 	n = monitor_services(v, list);
@@ -91,7 +85,7 @@ static int64_t services_at(const struct monitor_view *v)
 	return v->snap->n_services ? v->snap->services[0].at_us : v->snap->time_us;
 }
 
-/* "6 services: 5 up, 1 down" and, as far as there is room, what is not up. */
+/* "6 services: 5 up 1 down" */
 static void services_line(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at)
 {
 	static const char *const states[] = { "up", "degraded", "starting", "down", "unknown" };
@@ -102,8 +96,7 @@ static void services_line(const struct monitor_view *v, struct sutra_screen *s, 
 		if (count_state(v, states[i]))
 			x += sutra_screen_textf(s, at.row, x, end - x, monitor_state_role(states[i]), " %zu %s",
 						count_state(v, states[i]), states[i]);
-	if (sutra_snapshot_stale(v->snap, services_at(v), v->now_us))
-		monitor_dim(s, at);
+	monitor_dim(s, at, sutra_snapshot_stale(v->snap, services_at(v), v->now_us));
 }
 
 static void troubled_lines(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at)
@@ -128,22 +121,30 @@ static int services_rows(const struct monitor_view *v, int level)
 	return level == 2 ? (int)v->snap->n_services + 2 : level == 1 ? 1 + (int)(v->snap->n_services - up) : 1;
 }
 
-static void services_draw(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at, int level)
+void monitor_draw_services(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at, const char *title,
+			   bool wide)
 {
-	char title[96];
+	char text[96], age[48];
 	bool stale;
 
-	if (level < 2) {
-		services_line(v, s, at);
-		if (level)
-			troubled_lines(v, s, sutra_rect_below(at, 1));
+	snprintf(text, sizeof(text), "%s", title);
+	if (v->snap->n_services)	/* memory is read less often than the rest */
+		snprintf(text, sizeof(text), "%s (memory %s ago)", title,
+			 monitor_age(v->snap->services[0].memory_at_us, v->now_us, age, sizeof(age)));
+	stale = monitor_title(v, s, at, text, services_at(v), v->snap->trouble);
+	services_table(v, s, sutra_rect_below(at, 1), wide);
+	monitor_dim(s, sutra_rect_below(at, 1), stale);
+}
+
+static void services_draw(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at, int level)
+{
+	if (level == 2) {
+		monitor_draw_services(v, s, at, "Services", false);
 		return;
 	}
-	monitor_services_title(v, "Services", title, sizeof(title));
-	stale = monitor_title(v, s, at, title, services_at(v), v->snap->trouble);
-	monitor_services_table(v, s, sutra_rect_below(at, 1), false);
-	if (stale)
-		monitor_dim(s, sutra_rect_below(at, 1));
+	services_line(v, s, at);
+	if (level)
+		troubled_lines(v, s, sutra_rect_below(at, 1));
 }
 
 const struct monitor_panel monitor_panel_services = { 3, services_rows, services_draw };
@@ -169,7 +170,7 @@ static const char *caches_trouble(const struct monitor_view *v)
 
 static double all_of(const struct sutra_hits *h) { return h->l1 + h->l2 + h->misses; }
 
-/* "1 m" when the window is full, else the time the figures really span. */
+/* name when the hits span the whole window, else the time that they span. */
 static void window_name(char *out, size_t size, const char *name, double asked, const struct sutra_hits *h)
 {
 	if (h->seconds >= 0.9 * asked)
@@ -185,12 +186,10 @@ static void hit_bar(struct sutra_screen *s, struct sutra_rect at, const char *na
 	double all = all_of(h);
 	int label = 7, bar, n;
 
-	monitor_count(l1, sizeof(l1), h->l1);
-	monitor_count(l2, sizeof(l2), h->l2);
-	monitor_count(miss, sizeof(miss), h->misses);
 	if (all > 0)
-		n = snprintf(text, sizeof(text), "%5.1f %%  L1 %s  L2 %s  miss %s", 100 * (h->l1 + h->l2) / all, l1, l2,
-			     miss);
+		n = snprintf(text, sizeof(text), "%5.1f %%  L1 %s  L2 %s  miss %s", 100 * (h->l1 + h->l2) / all,
+			     monitor_count(l1, sizeof(l1), h->l1), monitor_count(l2, sizeof(l2), h->l2),
+			     monitor_count(miss, sizeof(miss), h->misses));
 	else
 		n = snprintf(text, sizeof(text), "    -    nothing asked");
 	bar = at.width - label - 2 - 46;
@@ -220,7 +219,7 @@ void monitor_hit_bars(const struct monitor_view *v, struct sutra_screen *s, stru
 	hit_bar(s, sutra_rect_below(at, 2), "start", &all);
 }
 
-/* Stacked columns: each a slot of time, L1 at the foot, then L2, then misses. */
+/* Stacked columns, one for each slot of time: L1 hits at the bottom, then L2 hits, then misses. */
 void monitor_hit_history(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at)
 {
 	static const double slots[] = { 2, 5, 10, 15 };
@@ -267,10 +266,9 @@ static void cache_line(const struct monitor_view *v, struct sutra_screen *s, str
 	else
 		sutra_screen_textf(s, at.row, at.column, at.width, SUTRA_ROLE_PLAIN, "hits: nothing asked; %s in all",
 				   count);
-	if (stale) {
-		monitor_dim(s, at);
+	monitor_dim(s, at, stale);
+	if (stale)
 		sutra_screen_text(s, at.row, at.column + at.width - 6, 6, SUTRA_ROLE_WARN, " stale");
-	}
 }
 
 static void cache_draw(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at, int level)
@@ -285,8 +283,7 @@ static void cache_draw(const struct monitor_view *v, struct sutra_screen *s, str
 	monitor_hit_bars(v, s, sutra_rect_below(at, 1));
 	if (at.height > 7)
 		monitor_hit_history(v, s, sutra_rect_below(at, 4));
-	if (stale)
-		monitor_dim(s, sutra_rect_below(at, 1));
+	monitor_dim(s, sutra_rect_below(at, 1), stale);
 }
 
 const struct monitor_panel monitor_panel_cache = { 3, cache_rows, cache_draw };
@@ -295,11 +292,8 @@ const struct monitor_panel monitor_panel_cache = { 3, cache_rows, cache_draw };
 
 static void replica_cells(struct sutra_grid *g, const struct sutra_snap_replica *r)
 {
-	char rate[24], errors[24], change[32] = "-", mean[24];
+	char change[32] = "-";
 
-	monitor_figure(rate, sizeof(rate), r->rate, "");
-	monitor_figure(errors, sizeof(errors), r->error_rate, "");
-	monitor_figure(mean, sizeof(mean), (double)r->mean_ms, "");
 	if (r->last_change_s >= 0 && r->last_change_s < 60)
 		snprintf(change, sizeof(change), "%lld s", (long long)r->last_change_s);
 	else if (r->last_change_s >= 0)
@@ -313,10 +307,10 @@ static void replica_cells(struct sutra_grid *g, const struct sutra_snap_replica 
 		sutra_grid_cell(g, SUTRA_ROLE_DIM, "-");
 	sutra_grid_cell(g, SUTRA_ROLE_PLAIN, "%lld/%lld", (long long)r->sessions, (long long)r->sessions_max);
 	sutra_grid_cell(g, r->queue > 0 ? SUTRA_ROLE_WARN : SUTRA_ROLE_PLAIN, "%lld", (long long)r->queue);
-	sutra_grid_cell(g, SUTRA_ROLE_PLAIN, "%s", rate);
-	sutra_grid_cell(g, r->error_rate > 0 ? SUTRA_ROLE_BAD : SUTRA_ROLE_PLAIN, "%s", errors);
+	monitor_figure_cell(g, SUTRA_ROLE_PLAIN, r->rate);
+	monitor_figure_cell(g, r->error_rate > 0 ? SUTRA_ROLE_BAD : SUTRA_ROLE_PLAIN, r->error_rate);
 	sutra_grid_cell(g, SUTRA_ROLE_PLAIN, "%lld", (long long)r->errors);
-	sutra_grid_cell(g, SUTRA_ROLE_PLAIN, "%s", mean);
+	monitor_figure_cell(g, SUTRA_ROLE_PLAIN, (double)r->mean_ms);
 	sutra_grid_cell(g, SUTRA_ROLE_PLAIN, "%s %s", r->check_code, r->check_text);
 	sutra_grid_cell(g, SUTRA_ROLE_PLAIN, "%s", change);
 }
@@ -356,7 +350,7 @@ static int replicas_rows(const struct monitor_view *v, int level)
 	return level ? (int)replicas_of(v) + 2 : (int)v->snap->n_balancers;
 }
 
-/* "ml-base 3/3 up leastconn, balance 0.99", a line a balancer. */
+/* One line for each balancer: "ml-base 3/3 up, balance 0.99". */
 static void balancer_lines(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at)
 {
 	for (size_t b = 0; b < v->snap->n_balancers; b++) {
@@ -399,8 +393,7 @@ static void replicas_draw(const struct monitor_view *v, struct sutra_screen *s, 
 	}
 	stale = monitor_title(v, s, at, title, oldest->at_us, oldest->trouble);
 	monitor_replicas_table(v, s, sutra_rect_below(at, 1), false);
-	if (stale)
-		monitor_dim(s, sutra_rect_below(at, 1));
+	monitor_dim(s, sutra_rect_below(at, 1), stale);
 }
 
 const struct monitor_panel monitor_panel_replicas = { 2, replicas_rows, replicas_draw };
@@ -435,14 +428,14 @@ static void traffic_spark(const struct monitor_view *v, struct sutra_screen *s, 
 	sutra_trend_line(v->trend, lines[i].line, values, n);
 	for (size_t k = 0; k < n; k++)
 		peak = values[k] > peak ? values[k] : peak;
-	monitor_figure(now, sizeof(now), values[n - 1], lines[i].unit);
-	monitor_figure(most, sizeof(most), peak, "");
 	sutra_screen_text(s, at.row, at.column, 13, SUTRA_ROLE_DIM, lines[i].name);
-	sutra_screen_textf(s, at.row, at.column + 14, 9, SUTRA_ROLE_PLAIN, "%8s", now);
-	if (width >= 4)
-		sutra_chart_spark(s, at.row, at.column + 24, lines[i].role, values, n, 0);
-	if (width >= 4)
-		sutra_screen_textf(s, at.row, at.column + 25 + (int)n, 8, SUTRA_ROLE_DIM, "max %s", most);
+	sutra_screen_textf(s, at.row, at.column + 14, 9, SUTRA_ROLE_PLAIN, "%8s",
+			   monitor_figure(now, sizeof(now), values[n - 1], lines[i].unit));
+	if (width < 4)
+		return;
+	sutra_chart_spark(s, at.row, at.column + 24, lines[i].role, values, n, 0);
+	sutra_screen_textf(s, at.row, at.column + 25 + (int)n, 8, SUTRA_ROLE_DIM, "max %s",
+			   monitor_figure(most, sizeof(most), peak, ""));
 }
 
 static void traffic_draw(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at, int level)
@@ -457,18 +450,15 @@ static void traffic_draw(const struct monitor_view *v, struct sutra_screen *s, s
 		sutra_trend_line(v->trend, SUTRA_TREND_TEXTS, &texts, 1);
 		sutra_trend_line(v->trend, SUTRA_TREND_REQUESTS, &requests, 1);
 		sutra_trend_line(v->trend, SUTRA_TREND_MEAN_MS, &mean, 1);
-		monitor_figure(a, sizeof(a), texts, "");
-		monitor_figure(b, sizeof(b), requests, "");
-		monitor_figure(c, sizeof(c), mean, " ms");
-		sutra_screen_textf(s, at.row, at.column, at.width, SUTRA_ROLE_PLAIN, "%s texts/s  %s req/s  mean %s", a, b,
-				   c);
+		sutra_screen_textf(s, at.row, at.column, at.width, SUTRA_ROLE_PLAIN, "%s texts/s  %s req/s  mean %s",
+				   monitor_figure(a, sizeof(a), texts, ""), monitor_figure(b, sizeof(b), requests, ""),
+				   monitor_figure(c, sizeof(c), mean, " ms"));
 		return;
 	}
 	stale = monitor_title(v, s, at, "Traffic", caches_at(v), caches_trouble(v));
 	for (size_t i = 0; i < N_LINES; i++)
 		traffic_spark(v, s, sutra_rect_below(at, 1 + (int)i), i);
-	if (stale)
-		monitor_dim(s, sutra_rect_below(at, 1));
+	monitor_dim(s, sutra_rect_below(at, 1), stale);
 }
 
 const struct monitor_panel monitor_panel_traffic = { 3, traffic_rows, traffic_draw };

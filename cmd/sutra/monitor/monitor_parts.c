@@ -1,8 +1,9 @@
-/* What the monitor's panels share: ages, titles, figures, the list of services. */
+/* The parts that the monitor's panels share: ages, titles, figures, the list of services. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/str.h"
 #include "sutra/monitor/monitor.h"
 
 const char *monitor_age(int64_t at_us, int64_t now_us, char *out, size_t size)
@@ -20,42 +21,35 @@ const char *monitor_age(int64_t at_us, int64_t now_us, char *out, size_t size)
 	return out;
 }
 
+void monitor_rule(struct sutra_screen *s, struct sutra_rect at, const char *title, enum sutra_role role, const char *note)
+{
+	int used, n = (int)strlen(note);
+
+	sutra_screen_fill(s, at.row, at.column, at.width, SUTRA_ROLE_DIM, s->utf8 ? "\u2500" : "-");
+	used = sutra_screen_textf(s, at.row, at.column + 1, at.width - 2, SUTRA_ROLE_TITLE, " %s ", title);
+	n = n > at.width - used - 2 ? at.width - used - 2 : n;
+	sutra_screen_text(s, at.row, at.column + at.width - n - 1, n, role, note);
+}
+
 bool monitor_title(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at, const char *title,
 		   int64_t at_us, const char *trouble)
 {
 	bool stale = sutra_snapshot_stale(v->snap, at_us, v->now_us);
-	const char *line = s->utf8 ? "\u2500" : "-";
 	char age[48], note[200];
-	int used, n;
 
 	monitor_age(at_us, v->now_us, age, sizeof(age));
 	if (stale)
-		n = snprintf(note, sizeof(note), " stale %s%s%s ", age, trouble && *trouble ? ": " : "",
-			     trouble ? trouble : "");
+		snprintf(note, sizeof(note), " stale %s%s%s ", age, *trouble ? ": " : "", trouble);
 	else
-		n = snprintf(note, sizeof(note), " %s ago ", age);
-	sutra_screen_fill(s, at.row, at.column, at.width, SUTRA_ROLE_DIM, line);
-	used = sutra_screen_textf(s, at.row, at.column + 1, at.width - 2, SUTRA_ROLE_TITLE, " %s ", title);
-	n = n > at.width - used - 2 ? at.width - used - 2 : n;
-	sutra_screen_text(s, at.row, at.column + at.width - n - 1, n, stale ? SUTRA_ROLE_WARN : SUTRA_ROLE_DIM, note);
+		snprintf(note, sizeof(note), " %s ago ", age);
+	monitor_rule(s, at, title, stale ? SUTRA_ROLE_WARN : SUTRA_ROLE_DIM, note);
 	return stale;
 }
 
-const char *monitor_services_title(const struct monitor_view *v, const char *title, char *out, size_t size)
+void monitor_dim(struct sutra_screen *s, struct sutra_rect at, bool stale)
 {
-	char age[48];
-
-	if (v->snap->n_services)
-		snprintf(out, size, "%s (memory %s ago)", title,
-			 monitor_age(v->snap->services[0].memory_at_us, v->now_us, age, sizeof(age)));
-	else
-		snprintf(out, size, "%s", title);
-	return out;
-}
-
-void monitor_dim(struct sutra_screen *s, struct sutra_rect at)
-{
-	sutra_screen_paint(s, at.row, at.column, at.height, at.width, SUTRA_ROLE_DIM);
+	if (stale)
+		sutra_screen_paint(s, at.row, at.column, at.height, at.width, SUTRA_ROLE_DIM);
 }
 
 enum sutra_role monitor_state_role(const char *state)
@@ -71,15 +65,23 @@ bool monitor_passes(const struct monitor_view *v, const char *text)
 	return !*word || (strcasestr(text, word) != NULL) != inverse;
 }
 
-void monitor_figure(char *out, size_t size, double v, const char *unit)
+const char *monitor_figure(char *out, size_t size, double v, const char *unit)
 {
 	if (v < 0)
 		snprintf(out, size, "-");
 	else
 		snprintf(out, size, v < 10 ? "%.1f%s" : "%.0f%s", v, unit);
+	return out;
 }
 
-void monitor_count(char *out, size_t size, double v)
+void monitor_figure_cell(struct sutra_grid *g, enum sutra_role role, double v)
+{
+	char text[24];
+
+	sutra_grid_cell(g, role, "%s", monitor_figure(text, sizeof(text), v, ""));
+}
+
+const char *monitor_count(char *out, size_t size, double v)
 {
 	static const char *const units[] = { "", "k", "M", "G", "T" };
 	size_t u = 0;
@@ -87,13 +89,19 @@ void monitor_count(char *out, size_t size, double v)
 	for (; v >= 99999.5 && u < 4; u++)
 		v /= 1000;
 	snprintf(out, size, u && v < 1000 ? "%.1f%s" : "%.0f%s", v, units[u]);
+	return out;
 }
 
-static const char *const sort_names[] = { "start order", "name", "trouble", "latency", "cpu", "memory", "restarts" };
+const char *monitor_bytes(char *out, size_t size, int64_t bytes, const char *unknown)
+{
+	if (bytes > 0)
+		sutra_str_bytes((uint64_t)bytes, out, size);
+	else
+		snprintf(out, size, "%s", unknown);
+	return out;
+}
 
-const char *monitor_sort_name(enum monitor_sort sort) { return sort_names[sort]; }
-
-static enum monitor_sort sort_by;	/* qsort passes nothing on; one thread draws */
+static enum monitor_sort sort_by;	/* for compare; one thread draws */
 
 static double rank_of(const struct sutra_snap_service *s)
 {
@@ -130,7 +138,7 @@ size_t monitor_services(const struct monitor_view *v, const struct sutra_snap_se
 	size_t n = 0;
 	char text[400];
 
-	for (size_t i = 0; i < v->snap->n_services; i++) {
+	for (size_t i = 0; v->snap->n_services <= MONITOR_MAX_SERVICES && i < v->snap->n_services; i++) {
 		const struct sutra_snap_service *s = &v->snap->services[i];
 
 		snprintf(text, sizeof(text), "%s %s %s %s", s->name, s->state, s->reason, s->detail);

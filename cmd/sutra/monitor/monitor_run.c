@@ -1,4 +1,4 @@
-/* One frame as text, a stream of the model, and recordings. */
+/* One frame as text, a stream of samples, and their source. */
 #include "sutra/monitor/monitor_run.h"
 
 #include <time.h>
@@ -34,53 +34,47 @@ static void print_frame(const struct monitor_options *o, const struct sutra_snap
 	sutra_screen_release(&s);
 }
 
-/* Where samples come from: a recording, or the stack itself. */
-struct source {
-	struct sutra_sampler *sampler;
-	struct sutra_recording *tape;
-	FILE *record;
-	struct sutra_trend *trend;
-	struct sutra_events *events;
-};
-
-static int source_open(const struct monitor_options *o, struct source *src, struct sutra_err *err)
+int monitor_source_open(const struct monitor_options *o, struct monitor_source *src, struct sutra_err *err)
 {
 	int rc = sutra_recording_create(o->record, &src->record, err);
 
 	if (!rc && o->replay)
-		rc = sutra_recording_open(o->replay, &src->tape, err);
+		rc = sutra_recording_open(o->replay, &src->recording, err);
 	else if (!rc)
 		rc = sutra_sampler_new(o->state_dir, o->interval_ns, &src->sampler, err);
 	src->trend = sutra_trend_new();
-	src->events = xcalloc(1, sizeof(*src->events));
 	return rc || src->trend ? rc : sutra_fail(err, SUTRA_E_NOMEM, "out of memory for the history");
 }
 
-static void source_close(struct source *src)
+void monitor_source_close(struct monitor_source *src)
 {
 	sutra_sampler_free(src->sampler);
-	sutra_recording_close(src->tape);
+	sutra_recording_close(src->recording);
 	sutra_trend_free(src->trend);
-	sutra_free(src->events);
 	if (src->record)
 		fclose(src->record);
 }
 
-/* *ret NULL: the recording is at its end. */
-static int source_next(const struct monitor_options *o, struct source *src, struct sutra_snapshot **ret,
+int monitor_source_keep(const struct monitor_options *o, struct monitor_source *src, const struct sutra_snapshot *s,
+			struct sutra_err *err)
+{
+	sutra_trend_add(src->trend, s);
+	sutra_events_take(&src->events, s);
+	return sutra_recording_write(src->record, o->record, s, err);
+}
+
+/* The next snapshot, a reference; NULL: the recording has ended. */
+static int source_next(const struct monitor_options *o, struct monitor_source *src, struct sutra_snapshot **ret,
 		       struct sutra_err *err)
 {
 	int rc = 0;
 
-	if (src->tape)
-		rc = sutra_recording_next(src->tape, ret, err);
+	if (src->recording)
+		rc = sutra_recording_next(src->recording, ret, err);
 	else if (!(*ret = sutra_sampler_take(src->sampler)))
 		rc = sutra_fail(err, SUTRA_E_NOMEM, "out of memory for a snapshot");
-	if (!rc && *ret) {
-		sutra_trend_add(src->trend, *ret);
-		sutra_events_take(src->events, *ret);
-		rc = sutra_recording_write(src->record, o->record, *ret, err);
-	}
+	if (!rc && *ret)
+		rc = monitor_source_keep(o, src, *ret, err);
 	if (rc) {
 		sutra_snapshot_unref(*ret);
 		*ret = NULL;
@@ -91,15 +85,15 @@ static int source_next(const struct monitor_options *o, struct source *src, stru
 int monitor_once(const struct monitor_options *o, bool json)
 {
 	struct sutra_snapshot *s = NULL, *next = NULL;
-	struct source src = { 0 };
+	struct monitor_source src = { 0 };
 	struct sutra_err err;
-	int rc = source_open(o, &src, &err), code = EXIT_YES;
+	int rc = monitor_source_open(o, &src, &err), code = EXIT_YES;
 
-	/* A recording as it ends; of the stack two samples: rates need them. */
-	for (int i = 0; !rc && (src.tape || i < 2) && !(rc = source_next(o, &src, &next, &err)) && next; i++) {
+	/* The last snapshot of a recording; the second one of the stack, since rates need two. */
+	for (int i = 0; !rc && (src.recording || i < 2) && !(rc = source_next(o, &src, &next, &err)) && next; i++) {
 		sutra_snapshot_unref(s);
 		s = next;
-		if (!src.tape && !i)
+		if (!src.recording && !i)
 			sleep_ns(RATES_NS);
 	}
 	if (!rc && !s)
@@ -107,21 +101,21 @@ int monitor_once(const struct monitor_options *o, bool json)
 	if (!rc && json)
 		sutra_recording_write(stdout, "standard output", s, NULL);
 	else if (!rc)
-		print_frame(o, s, src.trend, src.events);
+		print_frame(o, s, src.trend, &src.events);
 	if (!rc && !s->deployed)
 		code = EXIT_INCONCLUSIVE;
 	sutra_snapshot_unref(s);
-	source_close(&src);
+	monitor_source_close(&src);
 	return rc ? command_fail(&err) : code;
 }
 
 int monitor_stream(const struct monitor_options *o)
 {
 	uint64_t next = sutra_clock_ns();
-	struct source src = { 0 };
+	struct monitor_source src = { 0 };
 	struct sutra_snapshot *s = NULL;
 	struct sutra_err err;
-	int rc = source_open(o, &src, &err);
+	int rc = monitor_source_open(o, &src, &err);
 
 	command_catch_signals();
 	for (int64_t i = 0; !rc && !command_stopped && (!o->count || i < o->count); i++) {
@@ -133,11 +127,11 @@ int monitor_stream(const struct monitor_options *o)
 		failed = sutra_recording_write(stdout, "standard output", s, NULL);
 		sutra_snapshot_unref(s);
 		if (failed)
-			break;	/* main tells that standard output takes no more */
+			break;	/* main reports that standard output cannot be written */
 		next += o->interval_ns;
-		if (!src.tape && !command_stopped && (!o->count || i + 1 < o->count))
+		if (!src.recording && !command_stopped && (!o->count || i + 1 < o->count))
 			sleep_ns(next > sutra_clock_ns() ? next - sutra_clock_ns() : 0);
 	}
-	source_close(&src);
+	monitor_source_close(&src);
 	return rc ? command_fail(&err) : command_stopped ? 128 + (int)command_stopped : EXIT_YES;
 }

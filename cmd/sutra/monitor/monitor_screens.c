@@ -1,4 +1,5 @@
-/* The monitor's screens: which panel stands where, and what gives way when there is little room. */
+/* The monitor's screens: the head, the place of each panel, and which details are left out when there is
+ * little room. */
 #include <string.h>
 
 #include "base/alloc.h"
@@ -14,7 +15,7 @@ static const struct monitor_panel *const panels[PANELS] = {
 	&monitor_panel_events,
 };
 
-/* The fixed order in which panels lose a level of detail until all fit. */
+/* The order in which panels are reduced by a level of detail until all fit. */
 static const int collapse[] = { P_EVENTS, P_CACHE, P_TRAFFIC, P_EVENTS, P_REPLICAS, P_SERVICES,
 				P_CACHE,  P_EVENTS, P_SERVICES, P_TRAFFIC };
 
@@ -23,7 +24,7 @@ static int wanted(const struct monitor_view *v, int panel, const int *levels)
 	return panels[panel]->rows(v, levels[panel]);
 }
 
-/* Rows of the whole overview; side by side, the middle three share rows. */
+/* Rows of the whole overview. Side by side, the cache stands beside replicas and traffic. */
 static int total_of(const struct monitor_view *v, const int *levels, bool beside)
 {
 	int cache = wanted(v, P_CACHE, levels),
@@ -45,7 +46,7 @@ static void draw_overview(const struct monitor_view *v, struct sutra_screen *s, 
 	for (int i = 0; i < PANELS; i++)
 		rows[i] = wanted(v, i, levels);
 	spare = at.height - total_of(v, levels, beside);
-	/* Rows that are left go to the history, then to the events. */
+	/* The rows that remain go to the history of hits, then to the events. */
 	if (levels[P_CACHE] == 2 && spare > 0) {
 		rows[P_CACHE] += spare < 16 ? spare : 16;
 		spare -= spare < 16 ? spare : 16;
@@ -70,53 +71,42 @@ static void draw_overview(const struct monitor_view *v, struct sutra_screen *s, 
 	panels[P_EVENTS]->draw(v, s, r, levels[P_EVENTS]);
 }
 
-static void entries_text(char *out, size_t size, int64_t n, int64_t max)
+static void count_cell(struct sutra_grid *g, int64_t n)
 {
-	char a[24], b[24];
+	char text[24];
 
-	monitor_count(a, sizeof(a), (double)n);
-	monitor_count(b, sizeof(b), (double)max);
-	snprintf(out, size, "%s/%s", a, b);
+	sutra_grid_cell(g, SUTRA_ROLE_PLAIN, "%s", monitor_count(text, sizeof(text), (double)n));
 }
 
 static void gateway_cells(struct sutra_grid *g, const struct sutra_snap_cache *c)
 {
-	char text[64];
-
 	sutra_grid_cell(g, SUTRA_ROLE_PLAIN, "%s", c->service);
-	monitor_figure(text, sizeof(text), c->texts_rate, "");
-	sutra_grid_cell(g, SUTRA_ROLE_PLAIN, "%s", text);
-	monitor_count(text, sizeof(text), (double)c->l1_hits);
-	sutra_grid_cell(g, SUTRA_ROLE_PLAIN, "%s", text);
-	monitor_count(text, sizeof(text), (double)c->l2_hits);
-	sutra_grid_cell(g, SUTRA_ROLE_PLAIN, "%s", text);
-	monitor_count(text, sizeof(text), (double)c->misses);
-	sutra_grid_cell(g, SUTRA_ROLE_PLAIN, "%s", text);
-	monitor_count(text, sizeof(text), (double)c->coalesced);
-	sutra_grid_cell(g, SUTRA_ROLE_PLAIN, "%s", text);
+	monitor_figure_cell(g, SUTRA_ROLE_PLAIN, c->texts_rate);
+	count_cell(g, c->l1_hits);
+	count_cell(g, c->l2_hits);
+	count_cell(g, c->misses);
+	count_cell(g, c->coalesced);
 	sutra_grid_cell(g, c->l2_errors ? SUTRA_ROLE_WARN : SUTRA_ROLE_PLAIN, "%lld", (long long)c->l2_errors);
 	sutra_grid_cell(g, c->errors ? SUTRA_ROLE_WARN : SUTRA_ROLE_PLAIN, "%lld", (long long)c->errors);
 }
 
-/* Entries of L2 older than the rest: the shard did not answer the gateway. */
+/* When the shard does not answer the gateway, the entries of L2 are older than the other figures. */
 static void level_cells(struct sutra_grid *g, const struct monitor_view *v, const struct sutra_snap_cache *c, bool l2)
 {
 	bool stale = l2 && c->l2_at_us < c->detail_at_us;
 	enum sutra_role role = stale ? SUTRA_ROLE_DIM : SUTRA_ROLE_PLAIN;
-	char text[64], low[32], high[32], age[48];
+	char a[32], b[32];
 
-	entries_text(text, sizeof(text), l2 ? c->l2_size : c->l1_size, l2 ? c->l2_max : c->l1_max);
-	monitor_figure(low, sizeof(low), l2 ? c->l2_p50_us : c->l1_p50_us, " us");
-	monitor_figure(high, sizeof(high), l2 ? c->l2_p99_us : c->l1_p99_us, " us");
 	sutra_grid_cell(g, SUTRA_ROLE_PLAIN, "%s", c->service);
 	sutra_grid_cell(g, SUTRA_ROLE_PLAIN, "%s", l2 ? "L2" : "L1");
-	sutra_grid_cell(g, role, "%s", text);
+	sutra_grid_cell(g, role, "%s/%s", monitor_count(a, sizeof(a), (double)(l2 ? c->l2_size : c->l1_size)),
+			monitor_count(b, sizeof(b), (double)(l2 ? c->l2_max : c->l1_max)));
 	sutra_grid_cell(g, role, "%lld", (long long)(l2 ? c->l2_evictions : c->l1_evictions));
-	sutra_grid_cell(g, SUTRA_ROLE_PLAIN, "%s", low);
-	sutra_grid_cell(g, SUTRA_ROLE_PLAIN, "%s", high);
+	sutra_grid_cell(g, SUTRA_ROLE_PLAIN, "%s", monitor_figure(a, sizeof(a), l2 ? c->l2_p50_us : c->l1_p50_us, " us"));
+	sutra_grid_cell(g, SUTRA_ROLE_PLAIN, "%s", monitor_figure(a, sizeof(a), l2 ? c->l2_p99_us : c->l1_p99_us, " us"));
 	if (stale)
 		sutra_grid_cell(g, SUTRA_ROLE_WARN, "stale %s: the shard does not answer",
-				monitor_age(c->l2_at_us, v->now_us, age, sizeof(age)));
+				monitor_age(c->l2_at_us, v->now_us, a, sizeof(a)));
 	else
 		sutra_grid_cell(g, SUTRA_ROLE_PLAIN, "%s", "");
 }
@@ -144,13 +134,11 @@ static int draw_levels(const struct monitor_view *v, struct sutra_screen *s, str
 	}
 	rows = (int)sutra_grid_rows(&g) + 2;
 	rows = rows < at.height ? rows : at.height;
-	/* Read each 10 s: stale is what is older than two such periods. */
 	snprintf(title, sizeof(title), "Levels, %s ago, read each 10 s", monitor_age(oldest, v->now_us, age, sizeof(age)));
-	sutra_screen_fill(s, at.row, at.column, at.width, SUTRA_ROLE_DIM, s->utf8 ? "\u2500" : "-");
-	sutra_screen_textf(s, at.row, at.column + 1, at.width - 2, SUTRA_ROLE_TITLE, " %s ", title);
-	sutra_grid_draw(&g, s, (struct sutra_rect){ at.row + 1, at.column, rows - 1, at.width }, -1);
-	if (v->now_us - oldest > 25000000)
-		monitor_dim(s, (struct sutra_rect){ at.row + 1, at.column, rows - 1, at.width });
+	monitor_rule(s, at, title, SUTRA_ROLE_DIM, "");
+	at = (struct sutra_rect){ at.row + 1, at.column, rows - 1, at.width };
+	sutra_grid_draw(&g, s, at, -1);
+	monitor_dim(s, at, v->now_us - oldest > 25000000);	/* after two and a half of these intervals */
 	sutra_grid_release(&g);
 	return rows;
 }
@@ -179,8 +167,7 @@ static void draw_cache(const struct monitor_view *v, struct sutra_screen *s, str
 	rows = (int)v->snap->n_caches + 1;
 	sutra_grid_draw(&g, s, (struct sutra_rect){ at.row + 4, at.column, at.height < 5 ? 0 : rows, at.width }, -1);
 	sutra_grid_release(&g);
-	if (stale)
-		monitor_dim(s, (struct sutra_rect){ at.row + 1, at.column, 3 + rows, at.width });
+	monitor_dim(s, (struct sutra_rect){ at.row + 1, at.column, 3 + rows, at.width }, stale);
 	at = sutra_rect_below(at, 4 + rows);
 	if (at.height >= 3)
 		at = sutra_rect_below(at, draw_levels(v, s, at));
@@ -209,22 +196,16 @@ static void draw_replicas(const struct monitor_view *v, struct sutra_screen *s, 
 	}
 	if (v->snap->n_balancers)
 		monitor_replicas_table(v, s, r, true);
-	if (stale)
-		monitor_dim(s, r);
+	monitor_dim(s, r, stale);
 }
 
 static void draw_services(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at)
 {
-	char title[96], by[64];
-	bool stale;
+	static const char *const sorts[SORTS_] = { "start order", "name", "trouble", "latency", "cpu", "memory", "restarts" };
+	char title[64];
 
-	snprintf(by, sizeof(by), "Services by %s", monitor_sort_name(v->sort));
-	monitor_services_title(v, by, title, sizeof(title));
-	stale = monitor_title(v, s, at, title, v->snap->n_services ? v->snap->services[0].at_us : v->snap->time_us,
-			      v->snap->trouble);
-	monitor_services_table(v, s, sutra_rect_below(at, 1), true);
-	if (stale)
-		monitor_dim(s, sutra_rect_below(at, 1));
+	snprintf(title, sizeof(title), "Services by %s", sorts[v->sort]);
+	monitor_draw_services(v, s, at, title, true);
 }
 
 struct facts {
@@ -243,15 +224,11 @@ static void fact(struct facts *f, const char *name, enum sutra_role role, const 
 
 static void memory_fact(struct facts *f, const struct sutra_snap_service *p, int64_t now_us)
 {
-	char used[24] = "-", rss[24] = "-", limit[24] = "no limit", text[160], age[48];
+	char used[24], rss[24], limit[24], text[160], age[48];
 
-	if (p->memory_bytes >= 0)
-		sutra_str_bytes((uint64_t)p->memory_bytes, used, sizeof(used));
-	if (p->rss_bytes >= 0)
-		sutra_str_bytes((uint64_t)p->rss_bytes, rss, sizeof(rss));
-	if (p->memory_limit > 0)
-		sutra_str_bytes((uint64_t)p->memory_limit, limit, sizeof(limit));
-	snprintf(text, sizeof(text), "%s (resident %s, limit %s), %s ago", used, rss, limit,
+	snprintf(text, sizeof(text), "%s (resident %s, limit %s), %s ago",
+		 monitor_bytes(used, sizeof(used), p->memory_bytes, "-"), monitor_bytes(rss, sizeof(rss), p->rss_bytes, "-"),
+		 monitor_bytes(limit, sizeof(limit), p->memory_limit, "no limit"),
 		 monitor_age(p->memory_at_us, now_us, age, sizeof(age)));
 	fact(f, "memory", SUTRA_ROLE_PLAIN, text);
 }
@@ -264,11 +241,10 @@ static void service_facts(struct facts *f, const struct sutra_snap_service *p, i
 		 p->detail[0] ? ", " : "", p->detail);
 	fact(f, "state", monitor_state_role(p->state), text);
 	fact(f, "affected by", SUTRA_ROLE_WARN, p->affected_by);
-	monitor_figure(latency, sizeof(latency), p->latency_ms, " ms");
-	monitor_figure(cpu, sizeof(cpu), p->cpu_percent, " %");
 	if (p->uptime_s >= 0)
 		sutra_clock_human(p->uptime_s, up, sizeof(up));
-	snprintf(text, sizeof(text), "%s   cpu %s   up %s", latency, cpu, up);
+	snprintf(text, sizeof(text), "%s   cpu %s   up %s", monitor_figure(latency, sizeof(latency), p->latency_ms, " ms"),
+		 monitor_figure(cpu, sizeof(cpu), p->cpu_percent, " %"), up);
 	fact(f, "latency", SUTRA_ROLE_PLAIN, text);
 	memory_fact(f, p, now_us);
 	if (p->last_exit >= 0)
@@ -289,9 +265,9 @@ static void replica_fact(const struct monitor_view *v, struct facts *f, const ch
 
 			if (strcmp(r->name, name) != 0)
 				continue;
-			monitor_figure(rate, sizeof(rate), r->rate, "/s");
 			snprintf(text, sizeof(text), "%s in %s, share %.0f %%, %s, sessions %lld/%lld, check %s %s",
-				 r->status, v->snap->balancers[b].service, r->share >= 0 ? 100 * r->share : 0, rate,
+				 r->status, v->snap->balancers[b].service, r->share >= 0 ? 100 * r->share : 0,
+				 monitor_figure(rate, sizeof(rate), r->rate, "/s"),
 				 (long long)r->sessions, (long long)r->sessions_max, r->check_code, r->check_text);
 			fact(f, "balancer", r->up ? SUTRA_ROLE_PLAIN : SUTRA_ROLE_WARN, text);
 		}
@@ -312,13 +288,12 @@ static void draw_service(const struct monitor_view *v, struct sutra_screen *s, s
 	stale = monitor_title(v, s, at, p->name, p->at_us, v->snap->trouble);
 	service_facts(&f, p, v->now_us);
 	replica_fact(v, &f, p->name);
-	if (stale)
-		monitor_dim(s, sutra_rect_below(at, 1));
+	monitor_dim(s, sutra_rect_below(at, 1), stale);
 	if (f.at.height > 2)
 		monitor_draw_log(v, s, sutra_rect_below(f.at, 1));
 }
 
-void monitor_draw_body(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at)
+static void draw_body(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at)
 {
 	static void (*const draw[MONITOR_SCREENS_])(const struct monitor_view *, struct sutra_screen *,
 						    struct sutra_rect) = {
@@ -345,4 +320,57 @@ void monitor_draw_body(const struct monitor_view *v, struct sutra_screen *s, str
 		at = sutra_rect_below(at, 1);
 	}
 	draw[v->screen](v, s, at);
+}
+
+static const char *const screen_names[] = { "overview", "cache", "replicas", "services", "events", "logs", "service" };
+
+/* The right end of the head: mode, interval, the sample's time, and its age when stale. */
+static int time_text(const struct monitor_view *v, bool stale, int columns, char *out, size_t size)
+{
+	char when[SUTRA_RFC3339_LEN] = "", age[48], pace[32];
+	int64_t at = v->snap ? v->snap->time_us : 0;
+
+	sutra_clock_rfc3339(at, when);
+	sutra_clock_human((double)v->interval_ns / 1e9, pace, sizeof(pace));
+	return snprintf(out, size, "%s%s%s%s%s%.8sZ%s%s", v->replay ? "REPLAY " : "", v->admin ? "ADMIN " : "",
+			v->paused ? "PAUSED " : "", columns >= 60 ? pace : "", columns >= 60 ? " " : "",
+			v->snap ? when + 11 : "--:--:--", stale ? " stale " : "",
+			stale ? monitor_age(at, v->now_us, age, sizeof(age)) : "");
+}
+
+static void draw_head(const struct monitor_view *v, struct sutra_screen *s)
+{
+	bool stale = v->snap && sutra_snapshot_stale(v->snap, v->snap->time_us, v->now_us);
+	char right[200], about[100] = "";
+	int n = time_text(v, stale, s->columns, right, sizeof(right)), used;
+
+	used = sutra_screen_textf(s, 0, 0, s->columns, SUTRA_ROLE_HEAD, "sutra %s", screen_names[v->screen]);
+	if (v->filter[0] && !v->typing)
+		used += sutra_screen_textf(s, 0, used, s->columns - used, SUTRA_ROLE_WARN, "  /%s", v->filter);
+	if (v->snap && v->snap->deployed)
+		snprintf(about, sizeof(about), "  %s %s %lld-dim", v->snap->edition, v->snap->runtime,
+			 (long long)v->snap->dimension);
+	if (used + (int)strlen(about) + n < s->columns)
+		used += sutra_screen_text(s, 0, used, s->columns - used, SUTRA_ROLE_DIM, about);
+	if (n < s->columns - used)
+		sutra_screen_text(s, 0, s->columns - n, n, v->paused || stale ? SUTRA_ROLE_WARN : SUTRA_ROLE_DIM, right);
+}
+
+void monitor_draw(const struct monitor_view *v, struct sutra_screen *s)
+{
+	struct sutra_rect body = { 1, 0, s->rows - 2, s->columns };
+
+	sutra_screen_clear(s);
+	if (s->rows < MONITOR_MIN_ROWS || s->columns < MONITOR_MIN_COLUMNS) {
+		sutra_screen_textf(s, 0, 0, s->columns, SUTRA_ROLE_WARN, "%dx%d is too small", s->columns, s->rows);
+		sutra_screen_textf(s, 1, 0, s->columns, SUTRA_ROLE_PLAIN, "%dx%d at least", MONITOR_MIN_COLUMNS,
+				   MONITOR_MIN_ROWS);
+		return;
+	}
+	draw_head(v, s);
+	if (v->help)
+		monitor_draw_help(v, s, body);
+	else if (v->snap)
+		draw_body(v, s, body);
+	monitor_draw_footer(v, s, s->rows - 1);
 }
