@@ -1,6 +1,7 @@
 /*
  * sutra-probe - one health check: exit 0 if http://HOST:PORT/PATH answers 200, else 1 with a
- * line that says why; and a faulty replica for checks of failover. Small on purpose: it runs every few seconds in every container.
+ * line that says why; and a faulty replica for checks of failover. It is small, because it runs every few
+ * seconds in every container.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -58,7 +59,7 @@ static int connect_to(const struct target *t)
 		if (fd < 0)
 			continue;
 		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));	/* of connect too */
+		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));	/* for connect too */
 		if (connect(fd, a->ai_addr, a->ai_addrlen)) {
 			close(fd);
 			fd = -1;
@@ -76,7 +77,7 @@ static int probe(const char *url)
 	int fd, len, status = 0;
 
 	if (parse(url, &t))
-		return fail(url, "an address like http://127.0.0.1:8888/health is wanted");
+		return fail(url, "the address must be like http://127.0.0.1:8888/health");
 	fd = connect_to(&t);
 	if (fd < 0)
 		return fail(url, errno ? strerror(errno) : "no such host");
@@ -90,7 +91,7 @@ static int probe(const char *url)
 		return fail(url, n ? text : "an empty answer");
 	text[n] = '\0';
 	if (sscanf(text, "HTTP/1.%*d %d", &status) != 1)
-		return fail(url, "no HTTP");
+		return fail(url, "the answer is not HTTP");
 	if (status == 200)
 		return 0;
 	text[strcspn(text, "\r\n")] = '\0';
@@ -124,7 +125,7 @@ static int listen_on(const char *address)
 	return -1;
 }
 
-/* Whether the whole request is there: its head, and as much body as the head says. */
+/* Whether the request is complete: its head, and as much body as the head says. */
 static int is_whole(const struct connection *c)
 {
 	const char *end = strstr(c->data, "\r\n\r\n"), *length = strcasestr(c->data, "\ncontent-length:");
@@ -205,8 +206,8 @@ int main(int argc, char **argv)
 	if (argc == 3 && !strcmp(argv[1], "--fault"))
 		return serve_fault("500 Internal Server Error", argv[2]);
 	if (argc != 2 || argv[1][0] == '-') {
-		fputs("usage: sutra-probe http://HOST:PORT/PATH\nexit 0 when it answers 200\n"
-		      "       sutra-probe --fault ADDRESS:PORT\nanswers GET with 200 and the rest with 500, for checks\n",
+		fputs("usage: sutra-probe http://HOST:PORT/PATH\nexit 0 if it answers 200\n"
+		      "       sutra-probe --fault ADDRESS:PORT\nanswers GET with 200 and other requests with 500, for checks\n",
 		      stderr);
 		return 2;
 	}

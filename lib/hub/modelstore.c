@@ -64,7 +64,7 @@ char *sutra_model_store_folder(const char *name)
 	return folder;
 }
 
-/* Size of <folder>/<name>, or -1. */
+/* The size of the file <folder>/<name>; -1: there is none. */
 static long long file_size(const char *folder, const char *name)
 {
 	char *path = xasprintf("%s/%s", folder, name);
@@ -92,7 +92,7 @@ enum sutra_model_state sutra_model_state(const char *name)
 	return s;
 }
 
-/* Adds the models in <dir>; a folder that holds none is taken for an owner, one level deep. */
+/* Adds the models in <dir>; a folder without a model is read as an owner's, one level deep. */
 static int add_names(struct sutra_strv *v, const char *dir, const char *owner)
 {
 	DIR *d = opendir(dir);
@@ -155,13 +155,13 @@ static int verify_file(const char *name, const char *sha256, const char *folder,
 		if (strcmp(hex, sha256) != 0)
 			rc = sutra_fail(err, SUTRA_E_CORRUPT, "%s has SHA-256 %s, recorded is %s", path, hex, sha256);
 		else if (!strcmp(name, "model.safetensors"))
-			sutra_weightsum_write(path, hex, NULL);	/* a read-only folder costs only time */
+			sutra_weightsum_write(path, hex, NULL);	/* if the folder is read-only, it is computed again */
 	}
 	sutra_free(path);
 	return rc;
 }
 
-/* The record of a hub's model: lines of "<sha256>  <name>", as sha256sum writes. */
+/* Checks against SHA256SUMS: lines of "<sha256>  <name>", as sha256sum writes them. */
 static int verify_sums(const char *folder, size_t *ret_files, struct sutra_err *err)
 {
 	char *path = xasprintf("%s/SHA256SUMS", folder), *text = NULL;
@@ -170,8 +170,8 @@ static int verify_sums(const char *folder, size_t *ret_files, struct sutra_err *
 	int rc = sutra_file_read(path, MAX_SUMS, &text, &n, err);
 
 	if (rc == SUTRA_E_NOTFOUND) {
-		sutra_fail(err, rc, "nothing to verify %s against: no SHA256SUMS in it", folder);
-		sutra_hint(err, "a model that sutra model fetch brought has one");
+		sutra_fail(err, rc, "%s cannot be verified: it holds no SHA256SUMS", folder);
+		sutra_hint(err, "a model that sutra model fetch has fetched holds one");
 	}
 	rc = rc ? rc : sutra_strv_split(&lines, text, "\n");
 	for (size_t i = 0; i < lines.n && !rc; i++) {
@@ -179,7 +179,7 @@ static int verify_sums(const char *folder, size_t *ret_files, struct sutra_err *
 
 		if (strlen(line) < SUTRA_SHA256_HEX + 2 || line[64] != ' ' || line[65] != ' ' ||
 		    strstr(line + 66, "..") || line[66] == '/') {
-			rc = sutra_fail(err, SUTRA_E_CORRUPT, "%s has a line that is none: \"%.80s\"", path, line);
+			rc = sutra_fail(err, SUTRA_E_CORRUPT, "%s has a line that is not \"SHA256  NAME\": \"%.80s\"", path, line);
 		} else {
 			line[64] = '\0';
 			rc = verify_file(line + 66, line, folder, err);

@@ -1,16 +1,16 @@
 /*
  * A job's `left` counts texts that are queued or in a batch; several batches may hold texts of one
- * job, and the one that takes `left` to 0 reports it. A job that is dropped, or that a batch of its
- * texts has failed, loses those that still wait.
+ * job, and the one that makes `left` 0 reports it. If a job is dropped, or a batch with its texts fails,
+ * its queued texts are dropped.
  *
- * The queue is round: a job gives a batch at most and what is left of it goes to the end. So a job
- * of one batch waits for one batch of each job ahead (`turn_tokens`), a larger one for everything.
- * Tokens become time by the speed of full batches. A small batch is slower by the token, since the
- * weights pass through the processor once a batch; its speed counts only where it is higher than
- * the known one, which must have been measured in bad times then.
+ * The queue is round-robin: a batch takes texts of the first job, and the rest of the job goes to the end.
+ * So a job of one batch waits for one batch of each job ahead (`turn_tokens`), a larger one for everything.
+ * Tokens are converted to time by the speed of full batches. A small batch takes longer per token, since
+ * the weights are loaded once per batch. So its speed is used only if it is higher than the known one,
+ * which was then measured on a busy machine.
  *
- * Sharing: a thread that finds others idle leaves them their part. Two halves on two cores take
- * half the time; below MIN_SHARE tokens the weights' passing twice eats the gain.
+ * Sharing: a thread leaves idle threads their part of the queue. Two halves on two cores take
+ * half the time; below MIN_SHARE tokens, loading the weights twice costs more than that saves.
  */
 #include "model/batch_queue.h"
 
@@ -20,7 +20,7 @@
 
 enum {
 	MIN_SHARE = 64,
-	LOOK_NS = 1000000,	/* a job is asked no more often whether it is gone: that is a system call */
+	LOOK_NS = 1000000,	/* least time between two calls of gone(), which is a system call */
 };
 
 void sutra_batch_queue_init(struct batch_queue *l, const struct sutra_batcher_options *o)
@@ -34,7 +34,7 @@ static uint64_t turn_of(const struct batch_queue *l, const struct sutra_batch_jo
 	return job->tokens < l->o->max_tokens ? job->tokens : l->o->max_tokens;
 }
 
-static void enter_line(struct batch_queue *l, struct sutra_batch_job *job)
+static void append_job(struct batch_queue *l, struct sutra_batch_job *job)
 {
 	job->next = NULL;
 	*l->tail = job;
@@ -43,7 +43,7 @@ static void enter_line(struct batch_queue *l, struct sutra_batch_job *job)
 	l->turn_tokens += turn_of(l, job);
 }
 
-static struct sutra_batch_job *leave_line(struct batch_queue *l)
+static struct sutra_batch_job *take_first(struct batch_queue *l)
 {
 	struct sutra_batch_job *job = l->head;
 
@@ -60,17 +60,17 @@ void sutra_batch_queue_enter(struct batch_queue *l, struct sutra_batch_job *job)
 {
 	l->queued += job->texts;
 	l->queued_tokens += job->tokens;
-	enter_line(l, job);
+	append_job(l, job);
 }
 
-/* Ends one of the job's times: it was in a batch, or it was not. */
+/* Adds the time since the last stamp to the job's time in batches or in the queue. */
 static void stamp(struct sutra_batch_job *job, uint64_t now)
 {
 	*(job->running ? &job->compute_ns : &job->queue_ns) += now - job->since_ns;
 	job->since_ns = now;
 }
 
-/* Why the first job is not to be computed; 0: it is. */
+/* The error for which the first job is dropped; 0: it is computed. */
 static int fault_of(struct batch_queue *l, uint64_t now)
 {
 	struct sutra_batch_job *job = l->head;
@@ -89,13 +89,13 @@ static int fault_of(struct batch_queue *l, uint64_t now)
 	if (!job->gone(job))
 		return 0;
 	l->gone++;
-	return sutra_fail(&job->err, SUTRA_E_CLOSED, "nobody waits for the answer any more");
+	return sutra_fail(&job->err, SUTRA_E_CLOSED, "the client has closed the connection");
 }
 
-/* Takes what still waits of the first job out of the queue; *complete: jobs to report. */
+/* Removes the first job and its queued texts; prepends it to *complete unless a batch holds others. */
 static void drop_first(struct batch_queue *l, int rc, uint64_t now, struct sutra_batch_job **complete)
 {
-	struct sutra_batch_job *job = leave_line(l);
+	struct sutra_batch_job *job = take_first(l);
 	size_t rest = job->texts - job->taken;
 
 	job->rc = rc;
@@ -105,7 +105,7 @@ static void drop_first(struct batch_queue *l, int rc, uint64_t now, struct sutra
 	job->taken = job->texts;
 	job->tokens = 0;
 	if (job->left)
-		return;		/* the batch that holds the others reports it */
+		return;		/* the batch that holds its other texts reports it */
 	stamp(job, now);
 	job->next = *complete;
 	*complete = job;
@@ -116,15 +116,15 @@ static bool fits(const struct batch_queue *l, const struct batch *b, uint32_t le
 	return b->texts < l->o->max_texts && (!b->texts || b->tokens + length <= budget);
 }
 
-/* Takes what the budget allows of the first job; whether the batch may grow further. */
+/* Takes texts of the first job, within the budget; whether the batch may grow further. */
 static bool take_some(struct batch_queue *l, struct batch *b, size_t budget, uint64_t now)
 {
 	struct sutra_batch_job *job = l->head;
 	size_t first = job->taken, tokens = b->tokens;
 
 	if (!fits(l, b, job->lengths[first], budget))
-		return false;	/* it stays the first */
-	leave_line(l);
+		return false;	/* it stays first */
+	take_first(l);
 	do {
 		uint32_t len = job->lengths[job->taken++];
 
@@ -139,11 +139,11 @@ static bool take_some(struct batch_queue *l, struct batch *b, size_t budget, uin
 	b->slices[b->n_slices++] = (struct batch_slice){ job, first, job->taken - first };
 	if (job->taken == job->texts)
 		return true;
-	enter_line(l, job);
+	append_job(l, job);
 	return false;
 }
 
-/* What a batch may hold now. */
+/* Tokens that a batch may hold now. */
 static size_t budget_of(const struct batch_queue *l, unsigned idle)
 {
 	size_t share = (l->queued_tokens + idle) / (idle + 1);
@@ -178,7 +178,7 @@ struct sutra_batch_job *sutra_batch_settle(struct batch *b, int rc, const struct
 {
 	struct sutra_batch_job *complete = NULL;
 
-	for (size_t i = b->n_slices; i-- > 0;) {	/* the first to come is the first in the list */
+	for (size_t i = b->n_slices; i-- > 0;) {	/* so the list keeps the order of the slices */
 		struct sutra_batch_job *job = b->slices[i].job;
 
 		if (rc && !job->rc) {
@@ -188,7 +188,7 @@ struct sutra_batch_job *sutra_batch_settle(struct batch *b, int rc, const struct
 		stamp(job, now);
 		job->running--;
 		job->pooling_ns += pooling_ns;
-		if (job->pooling_ns > job->compute_ns)	/* batches side by side share that time */
+		if (job->pooling_ns > job->compute_ns)	/* batches that ran at once share the time */
 			job->pooling_ns = job->compute_ns;
 		job->left -= b->slices[i].n;
 		if (!job->left) {

@@ -1,22 +1,22 @@
 /*
- * One lock guards the queue of jobs (batch_queue.h) and the counters; it is held for moments, never
+ * One lock guards the queue of jobs (batch_queue.h) and the counters; it is held briefly, never
  * while a batch is computed or done() runs.
  *
- * Nothing waits for company. A thread that took only a text or two, while more are about to come,
- * could gain by waiting: up to some 50 tokens a batch costs little more than a text. Measured
- * (short texts; 2, 4, 20 callers; waits of 1/8 and 1/4 of the last batch): one thread computes -19 to
- * +10 % texts a processor second more, for by the time it has answered a batch the next one is there,
- * 2.0 of 2 and 12.5 of 20 callers' texts; two threads halve their texts a second, since what both
- * would have computed one of them collects.
+ * A thread does not wait for more texts. A batch of up to some 50 tokens takes little longer than one
+ * text, so a thread that found one or two texts could gain by waiting for others. Measured (short texts;
+ * 2, 4, 20 callers; waits of 1/8 and 1/4 of the last batch): one thread computes -19 to +10 % more texts a
+ * processor second, because the next batch has arrived by the time it has answered one (2.0 texts of 2
+ * callers, 12.5 of 20); two threads compute half as many texts a second, because one of them collects the
+ * texts of both.
  *
- * Helping: what is not shared out, one text above all, is still computed by two. A batch is open to
- * one idle worker, which is woken for it or finds it on becoming idle, and computes parts of it in
- * the session of the worker that took it (sutra_encoder_help). It counts as idle all the while: at
- * `waiting`, that a job is in queue, it comes back between two parts, and the batch is open again. The
- * batch is settled by who took it, who waits for no helper that has nothing in hand; so a helper may
- * come back when the next batch is under way, which `since_ns` tells. A helped batch took two
- * threads' time: the speed counts it so. No batch is too small for help: a text of 2 tokens takes
- * 0.7 of the time in a model of width 64 (0.1 ms alone), one of 8 in all-MiniLM-L6-v2 0.6.
+ * Helping: two threads also compute a batch that cannot be shared, such as a single text. A batch is open
+ * to one idle worker, which is woken for it or finds it on becoming idle, and computes parts of it in
+ * the session of the worker that took it (sutra_encoder_help). The helper still counts as idle: once
+ * `waiting` says that a job is queued, it returns between two parts, and the batch is open again. The
+ * worker that took the batch settles it, and does not wait for a helper that is not computing a part; so a
+ * helper may return while the next batch runs, which it detects by `since_ns`. A helped batch took the
+ * time of two threads, and the speed counts it so. Help pays for every batch: a text of 2 tokens takes
+ * 0.7 of the time in a model of width 64 (0.1 ms alone), one of 8 tokens in all-MiniLM-L6-v2 0.6.
  */
 #include "model/batcher.h"
 
@@ -42,7 +42,7 @@ struct worker {
 	struct sutra_encoder_session *session;
 	struct batch batch;
 	float *out;			/* [max_texts][hidden] */
-	bool open;			/* the batch wants a helper */
+	bool open;			/* a helper may join the batch */
 };
 
 struct sutra_batcher {
@@ -52,7 +52,7 @@ struct sutra_batcher {
 	pthread_cond_t filled;
 	struct batch_queue queue;
 	bool stopping;
-	struct sutra_batcher_stats stats;	/* but what the queue and the workers know */
+	struct sutra_batcher_stats stats;	/* without what the queue and the workers count */
 	struct sutra_histogram *times;
 	struct worker *workers;		/* [threads] */
 };
@@ -72,7 +72,7 @@ static bool has_waiting(void *queue)
 	return atomic_load_explicit(&((struct batch_queue *)queue)->waiting, memory_order_relaxed);
 }
 
-/* Helps with a batch that wants it, the lock given away meanwhile; false: none does. */
+/* Helps with an open batch, with the lock released meanwhile; false: there is none. */
 static bool help(struct sutra_batcher *b)
 {
 	struct worker *w = b->workers, *end = w + b->o.threads;
@@ -93,7 +93,7 @@ static bool help(struct sutra_batcher *b)
 	return true;
 }
 
-/* Waits for work and takes a batch; false: the end. What it finds dropped meanwhile it reports. */
+/* Waits for work, takes a batch and reports dropped jobs; false: the batcher stops. */
 static bool take_batch(struct worker *w)
 {
 	struct sutra_batcher *b = w->batcher;
@@ -108,17 +108,17 @@ static bool take_batch(struct worker *w)
 			if (!help(b))
 				pthread_cond_wait(&b->filled, &b->lock);
 		b->stats.idle--;
-		more = b->queue.head;		/* else it is stopping, and nothing is left */
+		more = b->queue.head;		/* false: it stops, and nothing is left */
 		sutra_batch_queue_fill(&b->queue, &w->batch, b->stats.idle, &dropped);
-		if (b->queue.head)	/* a submit wakes one thread, which may leave work for others */
+		if (b->queue.head)	/* submit wakes one thread, which may leave work for others */
 			pthread_cond_signal(&b->filled);
 		pthread_mutex_unlock(&b->lock);
 		report(dropped);
-	} while (more && !w->batch.texts);	/* what there was may all have been dropped */
+	} while (more && !w->batch.texts);	/* all jobs were dropped */
 	return w->batch.texts > 0;
 }
 
-/* Lets others help with the batch, which has begun. */
+/* Lets another thread help with the batch, which has begun. */
 static void open_batch(struct worker *w)
 {
 	struct sutra_batcher *b = w->batcher;
@@ -145,7 +145,7 @@ static int run_batch(struct worker *w, struct sutra_err *err)
 	return sutra_encoder_finish(w->session, err);
 }
 
-/* Hands the vectors out, and reports the jobs that are complete. */
+/* Copies the vectors to the jobs and reports the complete ones. */
 static void finish_batch(struct worker *w, int rc, const struct sutra_err *err)
 {
 	struct sutra_batcher *b = w->batcher;
@@ -185,7 +185,7 @@ static void *run_worker(void *arg)
 	id_t self = (id_t)gettid();
 	int nice = w->batcher->o.nice;
 
-	if (nice)	/* upwards is always allowed */
+	if (nice)	/* raising it is always allowed */
 		setpriority(PRIO_PROCESS, self, getpriority(PRIO_PROCESS, self) + nice);
 	while (take_batch(w)) {
 		struct sutra_err err;
@@ -196,7 +196,7 @@ static void *run_worker(void *arg)
 	return NULL;
 }
 
-/* The worker's thread, on its own core where cores are given. */
+/* Starts the worker's thread, on its own core if cores are given. */
 static int start_thread(struct worker *w, struct sutra_err *err)
 {
 	const struct sutra_batcher_options *o = &w->batcher->o;
@@ -247,7 +247,7 @@ int sutra_batcher_new(const struct sutra_batcher_options *options, struct sutra_
 	if (!b)
 		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
 	b->o = *options;
-	if (b->o.max_texts > b->o.max_tokens)	/* a text has a token at least */
+	if (b->o.max_texts > b->o.max_tokens)	/* a text has at least one token */
 		b->o.max_texts = b->o.max_tokens;
 	b->hidden = sutra_encoder_config(options->encoder)->hidden;
 	sutra_batch_queue_init(&b->queue, &b->o);
@@ -277,7 +277,7 @@ void sutra_batcher_free(struct sutra_batcher *b)
 	for (unsigned i = 0; b->workers && i < b->o.threads; i++)
 		if (b->workers[i].started)
 			pthread_join(b->workers[i].thread, NULL);
-	for (unsigned i = 0; b->workers && i < b->o.threads; i++) {	/* where no helper is any more */
+	for (unsigned i = 0; b->workers && i < b->o.threads; i++) {	/* no helper uses them any more */
 		struct worker *w = &b->workers[i];
 
 		sutra_encoder_session_free(w->session);
@@ -336,12 +336,12 @@ int sutra_batcher_submit(struct sutra_batcher *b, struct sutra_batch_job *job,
 	if (!rc)
 		sutra_batch_queue_enter(&b->queue, job);
 	pthread_mutex_unlock(&b->lock);
-	if (!rc)	/* behind the lock, so that who wakes finds it free */
+	if (!rc)	/* after the unlock, so that the woken thread gets the lock */
 		pthread_cond_signal(&b->filled);
 	return rc;
 }
 
-/* A job with somebody waiting for it. */
+/* A job whose submitter waits for it. */
 struct waited {
 	struct sutra_batch_job job;
 	pthread_mutex_t lock;

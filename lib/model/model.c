@@ -1,8 +1,8 @@
 /*
- * The fingerprint is the SHA-256 of one line: weights, vocabulary, and what is done with them; see
- * make_fingerprint. Of config.json (heads, eps, rotary base) it takes the digest of the whole file:
- * what decides nothing there costs a cache when it changes, and what decides is never left out.
- * Changing how vectors are computed must change PIPELINE.
+ * The fingerprint is the SHA-256 of one line (make_fingerprint): weights, vocabulary, and how they are used.
+ * It holds the digest of the whole config.json (heads, eps, rotary base), so that no field which
+ * vectors depend on is left out; a change of any other field costs the cached vectors.
+ * A change in how vectors are computed must change PIPELINE.
  */
 #include "model/model.h"
 
@@ -17,7 +17,7 @@
 
 #define PIPELINE "3"
 
-/* PADDING: rows of the embeddings that no token may have; models round their vocabulary up. */
+/* PADDING: most embeddings without a token; models round the size of their vocabulary up. */
 enum { MAX_JSON = 1 << 20, MAX_VOCAB = 16 << 20, PADDING = 255 };
 
 const char *sutra_mrl_name(enum sutra_mrl m) { return m == SUTRA_MRL_PLAIN ? "plain" : "layer_norm"; }
@@ -27,7 +27,7 @@ static char *file_in(const struct sutra_model *m, const char *name)
 	return sutra_asprintf("%s/%s", m->folder, name);
 }
 
-/* A JSON object of the folder; a file that is not there leaves *ret NULL. */
+/* Reads a JSON file of the folder; if there is none, *ret stays NULL. */
 static int read_json(const struct sutra_model *m, const char *name, json_t **ret,
 		     struct sutra_err *err)
 {
@@ -41,7 +41,7 @@ static int read_json(const struct sutra_model *m, const char *name, json_t **ret
 	return rc;
 }
 
-/* The words of an error that a file of the folder gave. */
+/* Puts the file's name before the message of an error; returns rc. */
 static int in_file(const struct sutra_model *m, const char *name, int rc, struct sutra_err *err)
 {
 	if (rc && err)
@@ -67,7 +67,7 @@ static int read_tokenizer_options(struct sutra_model *m, struct sutra_err *err)
 	return in_file(m, "tokenizer_config.json", rc, err);
 }
 
-/* What the file asks for within config.json's positions, but never more than the encoder takes. */
+/* Reads max_seq_length, which config.json's positions bound, and limits it to what the encoder can do. */
 static int read_max_tokens(struct sutra_model *m, const struct sutra_encoder_config *c,
 			   struct sutra_err *err)
 {
@@ -86,7 +86,7 @@ static int read_max_tokens(struct sutra_model *m, const struct sutra_encoder_con
 	return in_file(m, "sentence_bert_config.json", rc, err);
 }
 
-/* What modules.json and the pooling's file ask for. */
+/* Reads modules.json and the pooling's file. */
 static int read_pipeline(struct sutra_model *m, size_t width, struct sutra_err *err)
 {
 	struct sutra_pipeline p;
@@ -138,7 +138,7 @@ static int read_prompts(struct sutra_model *m, enum sutra_architecture architect
 	return rc;
 }
 
-/* A text file of the folder, freed with sutra_free, and the digest of its bytes. */
+/* Reads a text file of the folder, freed with sutra_free, and writes its digest. */
 static int read_text(const struct sutra_model *m, const char *name, size_t max,
 		     char sha256[SUTRA_SHA256_HEX], char **ret, size_t *ret_n, struct sutra_err *err)
 {
@@ -185,8 +185,8 @@ static int read_vocabulary(struct sutra_model *m, size_t limit, struct sutra_err
 	tokens = rc ? 0 : sutra_wordpiece_size(m->tokenizer);
 	if (!rc && (tokens > limit || limit - tokens > PADDING))
 		rc = sutra_fail(err, SUTRA_E_CORRUPT,
-				"%zu tokens for the %zu embeddings that config.json's vocab_size says; it may "
-				"be up to %d tokens short, and never longer", tokens, limit, PADDING);
+				"%zu tokens, but config.json's vocab_size is %zu; the vocabulary may have up to %d "
+				"tokens fewer, and not more", tokens, limit, PADDING);
 	sutra_free(text);
 	return in_file(m, "vocab.txt", rc, err);
 }
@@ -222,7 +222,7 @@ static int read_weights(struct sutra_model *m, const struct sutra_encoder_config
 	return rc;
 }
 
-/* The prefix of texts, and every prefix that a request may ask for; empty where there are none. */
+/* Appends the default prefix and every prefix that a request may ask for. */
 static void add_prompts(const struct sutra_model *m, struct sutra_buf *b)
 {
 	if (*m->prefix)
@@ -254,7 +254,7 @@ static int make_fingerprint(struct sutra_model *m, struct sutra_err *err)
 		sutra_sha256(line.data, line.len, digest);
 		sutra_hex(digest, (SUTRA_FINGERPRINT_LEN - 1) / 2, m->fingerprint);
 	} else {
-		sutra_fail(err, rc, "no room for what the fingerprint is of");
+		sutra_fail(err, rc, "the fingerprint's line does not fit into memory or its limit");
 	}
 	sutra_buf_release(&line);
 	return rc;

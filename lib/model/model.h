@@ -1,10 +1,10 @@
 /*
- * model - a model folder, opened: tokenizer, encoder, pooling, limits, fingerprint.
+ * model - an open model folder: tokenizer, encoder, pooling, limits, fingerprint.
  *
- * The folder holds config.json, vocab.txt and model.safetensors, and maybe tokenizer_config.json,
+ * The folder holds config.json, vocab.txt and model.safetensors, and may hold tokenizer_config.json,
  * sentence_bert_config.json (max_seq_length), modules.json, 1_Pooling/config.json and
- * config_sentence_transformers.json (prompts). What these ask for and this program cannot do is
- * refused by name. Read-only once open; any thread.
+ * config_sentence_transformers.json (prompts). If they ask for what this program cannot do, the error
+ * names it. Read-only once open; any thread.
  */
 #ifndef SUTRA_MODEL_MODEL_H
 #define SUTRA_MODEL_MODEL_H
@@ -26,7 +26,7 @@
 struct sutra_model {
 	char *folder, *name;			/* name: the folder's last part */
 	struct sutra_safetensors *weights;
-	struct sutra_packed *packed;		/* what the encoder stands on, or NULL */
+	struct sutra_packed *packed;		/* the encoder's mapped weights, or NULL */
 	struct sutra_encoder *encoder;
 	struct sutra_precision_report precision;
 	struct sutra_wordpiece *tokenizer;
@@ -34,21 +34,21 @@ struct sutra_model {
 	enum sutra_architecture architecture;
 	enum sutra_pooling pooling;
 	enum sutra_mrl mrl;
-	bool normalizes;			/* modules.json ends with a Normalize; told only */
+	bool normalizes;			/* modules.json ends with a Normalize; only reported */
 	struct sutra_prompts prompts;
-	const char *prefix;			/* before texts whose request names no input_type */
-	const char *input_type;			/* its name, "" when it has none */
+	const char *prefix;			/* put before texts if the request names no input_type */
+	const char *input_type;			/* the prefix's name, or "" */
 	size_t dimension;			/* native */
-	size_t max_tokens;			/* of a text, with [CLS] and [SEP] */
+	size_t max_tokens;			/* per text, with [CLS] and [SEP] */
 	bool matryoshka_trained;		/* config.json says so */
 	char weights_sha256[SUTRA_SHA256_HEX], vocab_sha256[SUTRA_SHA256_HEX], config_sha256[SUTRA_SHA256_HEX];
-	char fingerprint[SUTRA_FINGERPRINT_LEN];	/* what a vector depends on; see model.c */
+	char fingerprint[SUTRA_FINGERPRINT_LEN];	/* of all that a vector depends on (model.c) */
 };
 
-/* The store: $SUTRA_MODEL_DIR, or models in the user's folder for data (base/file.h); x-allocated. */
+/* The store: $SUTRA_MODEL_DIR, or "models" in sutra_home_data (base/file.h); x-allocated. */
 char *sutra_model_dir(void);
-/* Which folder: `path` if not NULL or empty; else <store>/<model>, where model NULL is SUTRA_MODEL's
- * default. sutra_free it; NULL: out of memory. */
+/* A model's folder: `path`, unless it is NULL or empty; else <store>/<model>, with SUTRA_MODEL's default for
+ * a model that is NULL or empty. Freed with sutra_free; NULL: out of memory. */
 char *sutra_model_folder(const char *path, const char *model);
 
 /* The first of config.json, vocab.txt and model.safetensors that the folder does not hold, or NULL. */
@@ -57,17 +57,17 @@ const char *sutra_model_missing(const char *folder);
 struct sutra_model_options {
 	enum sutra_mrl mrl;
 	enum sutra_precision precision;	/* or SUTRA_AUTO */
-	double floor;			/* of SUTRA_AUTO; 0: SUTRA_PRECISION_FLOOR */
-	bool keep;			/* packed weights are read from and written to the folder */
+	double floor;			/* least cosine for SUTRA_AUTO; 0: SUTRA_PRECISION_FLOOR */
+	bool keep;			/* read packed weights from the folder and write them there */
 };
 
-/* Opens a folder; options NULL: all 0. SUTRA_E_NOTFOUND: no model there, with the ways to get one
- * as hint; SUTRA_E_CORRUPT, SUTRA_E_INVALID name the file and the fault. */
+/* Opens a folder; options NULL: all 0. SUTRA_E_NOTFOUND: it holds no model, and the hint says how to get
+ * one; SUTRA_E_CORRUPT, SUTRA_E_INVALID name the file and the fault. */
 int sutra_model_open(const char *folder, const struct sutra_model_options *options,
 		     struct sutra_model **ret, struct sutra_err *err);
 void sutra_model_close(struct sutra_model *m);
-/* Another prefix than the folder's own default, before the model is shared; both strings live as
- * long as the model. Makes another fingerprint. */
+/* Replaces the default prefix and the fingerprint; only before the model is shared. Both strings must live as
+ * long as the model. */
 int sutra_model_use_prompt(struct sutra_model *m, const char *input_type, const char *prefix,
 			   struct sutra_err *err);
 

@@ -5,14 +5,14 @@
 
 #include "base/jsonio.h"
 
-/* In the order in which they may come. */
+/* The modules, in the order in which they are allowed. */
 enum { TRANSFORMER, POOLING, NORMALIZE, KINDS };
 
 static const char *const kinds[KINDS] = { "Transformer", "Pooling", "Normalize" };
 
 const char *sutra_pooling_name(enum sutra_pooling p) { return p == SUTRA_POOL_CLS ? "cls" : "mean"; }
 
-/* The last part of "sentence_transformers.models.Pooling". */
+/* The module that the last part of "sentence_transformers.models.Pooling" names, or KINDS. */
 static int kind_of(const char *type)
 {
 	const char *dot = type ? strrchr(type, '.') : NULL;
@@ -23,7 +23,7 @@ static int kind_of(const char *type)
 	return k;
 }
 
-/* A folder within the model's. */
+/* Whether the path stays within the model's folder. */
 static bool is_inside(const char *path)
 {
 	return *path != '/' && !strstr(path, "..");
@@ -96,15 +96,15 @@ int sutra_pipeline_read_modules(const json_t *v, struct sutra_pipeline *ret, str
 static int unknown_pooling(const char *what, struct sutra_err *err)
 {
 	return sutra_fail(err, SUTRA_E_INVALID,
-			  "%.80s is asked for; allowed is pooling_mode_mean_tokens or "
-			  "pooling_mode_cls_token, one of them", what);
+			  "%.80s is asked for; allowed is one of pooling_mode_mean_tokens and "
+			  "pooling_mode_cls_token", what);
 }
 
-/* One truth value a way, or (newer) one name. */
+/* Old files have a boolean for each kind of pooling, newer ones its name. */
 static int read_mode(json_t *v, enum sutra_pooling *ret, struct sutra_err *err)
 {
 	static const char prefix[] = "pooling_mode_";
-	bool mean = true, cls = false;	/* as the original defaults */
+	bool mean = true, cls = false;	/* the defaults of sentence-transformers */
 	const char *key, *mode = NULL;
 	json_t *item;
 	int rc = sutra_json_get_string(v, "pooling_mode", &mode, err);

@@ -1,10 +1,10 @@
 /*
- * pipeline - what follows the encoder, as the files of sentence-transformers say it: modules.json,
- * the pooling's config.json.
+ * pipeline - what follows the encoder, read from the files of sentence-transformers: modules.json and the
+ * pooling's config.json.
  *
- * Only a Transformer, a Pooling (mean or CLS) and perhaps a Normalize may follow each other, in
- * this order; anything else is refused by name. Whether there is a Normalize changes nothing about
- * an answer: here the request decides ("normalize", true by default); it is told, no more.
+ * A Transformer, a Pooling (mean or CLS) and optionally a Normalize are allowed, in this order; errors name
+ * anything else. A Normalize does not change answers, since the request decides ("normalize", true by
+ * default); it is only reported.
  */
 #ifndef SUTRA_MODEL_PIPELINE_H
 #define SUTRA_MODEL_PIPELINE_H
@@ -18,14 +18,14 @@
 
 struct sutra_pipeline {
 	enum sutra_pooling pooling;
-	bool normalize;			/* the model's own pipeline ends with L2 normalisation */
-	bool pooling_named;		/* modules.json says where the pooling's file is: it must be there */
+	bool normalize;			/* the pipeline ends with a Normalize */
+	bool pooling_named;		/* modules.json names pooling_folder, so that its file must exist */
 	char pooling_folder[64];
 };
 
-/* v: modules.json, or NULL where there is none: mean pooling, or what 1_Pooling says. */
+/* v: modules.json; NULL, if there is none: mean pooling, unless the file in 1_Pooling names another. */
 int sutra_pipeline_read_modules(const json_t *v, struct sutra_pipeline *ret, struct sutra_err *err);
-/* v: the pooling's config.json, of vectors `width` wide; NULL: mean. */
+/* v: the pooling's config.json, for vectors `width` wide; NULL: mean pooling. */
 int sutra_pipeline_read_pooling(json_t *v, size_t width, struct sutra_pipeline *p,
 				struct sutra_err *err);
 

@@ -6,13 +6,13 @@
 #include "base/alloc.h"
 #include "base/jsonio.h"
 
-/* Names of one and the same. */
-static const char *const kin[][3] = {
+/* Names of the same type in a row. */
+static const char *const synonyms[][3] = {
 	{ "search_query", "query", NULL },
 	{ "search_document", "document", "passage" },
 };
 
-/* The model card of nomic-embed-text. */
+/* From the model card of nomic-embed-text. */
 static const char *const nomic[] = { "search_query", "search_document", "clustering",
 				     "classification" };
 
@@ -94,14 +94,14 @@ void sutra_prompts_release(struct sutra_prompts *p)
 	*p = (struct sutra_prompts){ 0 };
 }
 
-static bool same_kind(const char *a, const char *b)
+static bool are_synonyms(const char *a, const char *b)
 {
-	for (size_t k = 0; k < sizeof(kin) / sizeof(kin[0]); k++) {
+	for (size_t k = 0; k < sizeof(synonyms) / sizeof(synonyms[0]); k++) {
 		bool has_a = false, has_b = false;
 
-		for (size_t i = 0; i < 3 && kin[k][i]; i++) {
-			has_a |= !strcmp(kin[k][i], a);
-			has_b |= !strcmp(kin[k][i], b);
+		for (size_t i = 0; i < 3 && synonyms[k][i]; i++) {
+			has_a |= !strcmp(synonyms[k][i], a);
+			has_b |= !strcmp(synonyms[k][i], b);
 		}
 		if (has_a && has_b)
 			return true;
@@ -116,7 +116,7 @@ int sutra_input_type_find(const struct sutra_input_types *t, const char *field, 
 	size_t len = 0, at = t->n;
 
 	for (size_t i = t->n; i-- > 0;)		/* the first synonym, unless the name itself is there */
-		if (same_kind(t->names[i], asked))
+		if (are_synonyms(t->names[i], asked))
 			at = i;
 	for (size_t i = 0; i < t->n; i++)
 		if (!strcmp(t->names[i], asked))

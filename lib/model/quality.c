@@ -13,7 +13,7 @@ static int read_text(const json_t *pair, const char *key, const json_t **ret, st
 	const json_t *text = json_object_get(pair, key);
 
 	if (!json_string_length(text))
-		return sutra_fail(err, SUTRA_E_INVALID, "\"%s\" is %s; a string with a sentence is wanted", key,
+		return sutra_fail(err, SUTRA_E_INVALID, "\"%s\" is %s; it must be a string with a sentence", key,
 				  json_is_string(text) ? "empty" : text ? sutra_json_type_name(text) : "missing");
 	*ret = text;
 	return 0;
@@ -103,7 +103,7 @@ int sutra_quality_encode(const struct sutra_model *m, const json_t *const *texts
 		sutra_buf_adds(&text, m->prefix);
 		sutra_buf_add(&text, json_string_value(texts[i]), json_string_length(texts[i]));
 		if (sutra_buf_error(&text)) {
-			rc = sutra_fail(err, sutra_buf_error(&text), "text %zu has %zu bytes; room is for %d", i + 1,
+			rc = sutra_fail(err, sutra_buf_error(&text), "text %zu has %zu bytes; the limit is %d", i + 1,
 					json_string_length(texts[i]), MAX_TEXT);
 			break;
 		}
@@ -129,7 +129,7 @@ static int by_value(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Writes the ranks of v [n] from 0; equal values get the mean of theirs. */
+/* Writes the ranks of v [n], from 0; equal values share the mean of their ranks. */
 static void rank(const double *v, size_t n, struct ranked *scratch, double *ranks)
 {
 	for (size_t i = 0; i < n; i++)
@@ -185,7 +185,7 @@ static bool relevant(const struct sutra_quality_pairs *p, size_t i, size_t j)
 	return p->grades[j] >= SUTRA_QUALITY_RELEVANT && json_equal(p->texts[i], p->texts[j]);
 }
 
-/* v: [2 n][dimension], unit vectors. */
+/* Measures retrieval with unit vectors v [2 n][dimension]. */
 static void retrieve(const struct sutra_quality_pairs *p, const float *v, size_t dimension,
 		     struct sutra_quality *q)
 {

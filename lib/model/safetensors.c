@@ -21,7 +21,7 @@ struct sutra_safetensors {
 	size_t map_len;
 };
 
-/* Bits of a number by dtype name; what is unknown is OTHER with 0: its size cannot be checked. */
+/* Bits of a number by dtype name. An unknown dtype has 0: its size cannot be checked. */
 static const struct dtype {
 	const char *name;
 	unsigned bits;
@@ -120,7 +120,7 @@ static int by_name(const void *a, const void *b)
 	return strcmp(((const struct sutra_tensor *)a)->name, ((const struct sutra_tensor *)b)->name);
 }
 
-/* The ranges must tile the data: sorted, each starts where the one before ends. */
+/* Checks that the ranges cover the data: in order, each starts at the end of the previous one. */
 static int check_cover(struct sutra_safetensors *st, uint64_t data_len, struct sutra_err *err)
 {
 	uint64_t at = 0;
@@ -136,7 +136,7 @@ static int check_cover(struct sutra_safetensors *st, uint64_t data_len, struct s
 	}
 	if (at != data_len)
 		return sutra_fail(err, SUTRA_E_CORRUPT,
-				  "%llu bytes after the last tensor belong to none",
+				  "%llu bytes after the last tensor belong to no tensor",
 				  (unsigned long long)(data_len - at));
 	qsort(st->tensors, st->count, sizeof(*st->tensors), by_name);
 	return 0;
@@ -163,7 +163,7 @@ static int read_header(struct sutra_safetensors *st, const unsigned char *p, siz
 	data_len = n - LENGTH_BYTES - len;
 	rc = sutra_json_parse((const char *)p + LENGTH_BYTES, (size_t)len, &st->header, err);
 	if (rc)
-		return sutra_fail(err, SUTRA_E_CORRUPT, "the header is no JSON object");
+		return sutra_fail(err, SUTRA_E_CORRUPT, "the header is not a JSON object");
 	if (!json_is_object(st->header))
 		return sutra_fail(err, SUTRA_E_CORRUPT, "the header is %s, not an object",
 				  sutra_json_type_name(st->header));

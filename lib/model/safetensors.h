@@ -1,16 +1,16 @@
 /*
- * safetensors - reader of weight files, everything checked before use.
+ * safetensors - reader of weight files, which are checked before use.
  *
  * The format: 8 bytes, little-endian length N of the header (N <= 100 MB); N bytes of JSON
  * {"name": {"dtype": "F32", "shape": [..], "data_offsets": [from, to]}, ...} with an optional
  * "__metadata__"; then the data, row-major, little-endian; offsets count from its start.
- * Valid means: the ranges lie within the file, fit dtype and shape, and cover the data
- * without overlap or hole. Tensors of a dtype that is not read here (I64, say) are listed
- * and refused only when somebody wants their numbers.
+ * In a valid file the ranges lie within the file, fit dtype and shape, and cover the data
+ * without overlap or hole. Tensors of a dtype that is not read here (I64, say) are listed;
+ * a caller that needs their numbers refuses them.
  *
  * A file is mapped read-only, so processes share its pages; the handle is read-only after
- * opening and may be used by any number of threads. A mapped file must not be shortened in
- * place (replace it by renaming, as `sutra model fetch` does).
+ * opening and may be used by any number of threads. A mapped file must not be truncated (replace it
+ * by renaming, as `sutra model fetch` does).
  */
 #ifndef SUTRA_MODEL_SAFETENSORS_H
 #define SUTRA_MODEL_SAFETENSORS_H
@@ -31,7 +31,7 @@ struct sutra_tensor {
 	unsigned dims;
 	uint64_t shape[SUTRA_TENSOR_MAX_DIMS];
 	uint64_t count;			/* product of the shape */
-	uint64_t from, to;		/* bytes, within the data */
+	uint64_t from, to;		/* bytes from the data's start */
 	const unsigned char *data;	/* not necessarily aligned */
 };
 
@@ -49,11 +49,11 @@ const struct sutra_tensor *sutra_safetensors_at(const struct sutra_safetensors *
 /* By name, or NULL. */
 const struct sutra_tensor *sutra_safetensors_find(const struct sutra_safetensors *st,
 						  const char *name);
-/* Gives the mapped pages back to the kernel; what is read again comes from its cache. */
+/* Drops the resident pages of the mapping; later reads load them from the kernel's cache. */
 void sutra_safetensors_drop_pages(const struct sutra_safetensors *st);
 
-/* n numbers from index `from` on, as floats; the caller stays within t->count and has
- * checked that t->dtype is not OTHER. */
+/* Reads n numbers from index `from` on, as floats. They must lie within t->count, and t->dtype must not be
+ * SUTRA_DTYPE_OTHER. */
 void sutra_tensor_read(const struct sutra_tensor *t, uint64_t from, size_t n, float *out);
 
 #endif

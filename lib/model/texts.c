@@ -1,4 +1,3 @@
-/* Reading the texts of a request, with the same errors for every route; ids as texts. */
 #include "model/texts.h"
 
 #include <stdint.h>
@@ -22,7 +21,7 @@ int sutra_ids_check(const json_t *v, const char *field, const struct sutra_ids_l
 		    (uint64_t)json_integer_value(id) < limits->vocab)
 			continue;
 		if (!json_is_integer(id))
-			sutra_fail(err, SUTRA_E_INVALID, "%s[%zu] is %s; an integer, a token id, is wanted", field, i,
+			sutra_fail(err, SUTRA_E_INVALID, "%s[%zu] is %s; it must be an integer, a token id", field, i,
 				   sutra_json_type_name(id));
 		else
 			sutra_fail(err, SUTRA_E_INVALID,
@@ -83,7 +82,7 @@ void sutra_text_add_json(const char *text, size_t n, struct sutra_buf *b)
 	sutra_buf_addc(b, ']');
 }
 
-/* limits: NULL where ids are not taken. */
+/* limits: NULL: only strings are allowed. */
 static int check_text(const json_t *v, const char *field, size_t i,
 		      const struct sutra_ids_limits *limits, struct sutra_err *err)
 {

@@ -2,14 +2,14 @@
  * texts - the texts of a request body, with the same errors for every service:
  * {"texts":["...", ...]} or {"text":"..."}.
  *
- * Where token ids are taken, a list of them may stand in the place of a text of "texts": ids of the
- * model's own vocabulary, complete with [CLS] and [SEP], as ml-base's /tokenize gives them.
- * On its way through the cache such a list is bytes: SUTRA_TEXT_IDS, which no UTF-8 text holds,
- * then the ids as little-endian 32-bit numbers.
+ * If a service accepts token ids, an item of "texts" may be a list of them: ids of the model's own
+ * vocabulary, including [CLS] and [SEP], as ml-base's /tokenize returns them. As the key of a cached
+ * vector such a list is bytes: SUTRA_TEXT_IDS, which no UTF-8 text contains, then the ids as
+ * little-endian 32-bit numbers.
  *
- * There, too, {"text":"...","input_type":"..."} may stand for a text: one that is given the prefix of
- * that name. As bytes it is SUTRA_TEXT_TYPED, the name, NUL, the text; so a query and a document
- * of the same words are two texts to the cache and to whoever waits for one under way.
+ * An item may then also be {"text":"...","input_type":"..."}: a text to which the prefix of that name is
+ * added. As bytes it is SUTRA_TEXT_TYPED, the name, NUL, the text; so a query and a document of the same
+ * words are different keys for the cache and for requests in flight.
  */
 #ifndef SUTRA_MODEL_TEXTS_H
 #define SUTRA_MODEL_TEXTS_H
@@ -24,13 +24,13 @@ enum { SUTRA_MAX_TEXTS = 2048, SUTRA_TEXT_IDS = 0xFF, SUTRA_TEXT_TYPED = 0xFE };
 
 struct sutra_texts {
 	json_t *body;		/* owns the texts */
-	json_t *list;		/* of strings, none empty; where ids are taken, of lists and objects too */
-	bool single;		/* came as "text" */
+	json_t *list;		/* strings, none empty; with limits also lists and objects */
+	bool single;		/* the body has "text", not "texts" */
 };
 
 struct sutra_ids_limits {
 	size_t vocab;		/* ids are below */
-	size_t max_tokens;	/* of a list */
+	size_t max_tokens;	/* per list */
 };
 
 /* Reads a body. With limits not NULL, lists of ids and typed texts may stand among the texts.
@@ -39,7 +39,7 @@ int sutra_texts_read(const char *body, size_t n, const struct sutra_ids_limits *
 		     struct sutra_texts *ret, struct sutra_err *err);
 void sutra_texts_release(struct sutra_texts *t);
 
-/* Whether v is a list of ids within the limits; SUTRA_E_INVALID names `field` and the fault. */
+/* Checks that the ids of the list v are within the limits; SUTRA_E_INVALID names `field` and the fault. */
 int sutra_ids_check(const json_t *v, const char *field, const struct sutra_ids_limits *limits,
 		    struct sutra_err *err);
 /* Appends a checked list as bytes. */

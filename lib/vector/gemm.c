@@ -1,17 +1,17 @@
 /*
- * Which way a product goes:
+ * What computes a product:
  *
  *	fp32		oneDNN, on x as it is
- *	bf16		oneDNN, on x in bfloat16
- *	int8		x in bytes; then vnni.c, or oneDNN and dequantize
+ *	bf16		oneDNN, on x rounded to bfloat16
+ *	int8		x is quantised to bytes; then vnni.c, or oneDNN and dequantize
  *
- * vnni.c takes bytes where there is AVX-512 VNNI and no AMX and the matrix fits: it is faster there,
- * short texts most of all (vnni.c says why); tiles win, and only oneDNN uses them. Either way a row's
- * result does not depend on other rows: sums of bytes are exact, for other sums see onednn.c, and
- * conversions work on a row alone.
+ * vnni.c multiplies bytes if the processor has AVX-512 VNNI, but no AMX, and the matrix fits: there it is
+ * faster, most of all for short texts (vnni.c gives the figures). AMX tiles are faster still, and only
+ * oneDNN uses them. In both cases a row's result does not depend on other rows: sums of bytes are exact,
+ * other sums are checked (onednn.c), and conversions use one row only.
  *
- * Without VNNI the instruction set adds two products of a u8 and an s8 in 16 bits, which overflow:
- * there x gets 7 bits (127 * 127 * 2 fits), and sums are exact all the same.
+ * Without VNNI the processor adds two products of a u8 and an s8 in 16 bits, which can overflow. There x
+ * has 7 bits (2 * 127 * 127 fits into 16 bits), so that sums stay exact.
  */
 #include "vector/gemm.h"
 
@@ -26,35 +26,35 @@
 #include "vector/quantize.h"
 #include "vector/vnni.h"
 
-/* PANEL_ROWS: of x, which vnni.c takes at once. */
+/* PANEL_ROWS: rows of x in one call of vnni.c. */
 enum { ALIGN = 64, PANEL_ROWS = 128, NARROW_ROWS = SUTRA_ONEDNN_ROWS + SUTRA_GEMM_SPARE_ROWS };
-_Static_assert((int)PANEL_ROWS <= (int)NARROW_ROWS, "x in bytes has room for a block of either way");
+_Static_assert((int)PANEL_ROWS <= (int)NARROW_ROWS, "the rows of narrow hold a block for vnni.c and for oneDNN");
 
 struct sutra_gemm_plan {
 	size_t k, n;
 	enum sutra_activation act;
 	enum sutra_precision precision;
 	int top;				/* int8: the greatest byte of x */
-	struct sutra_onednn_plan *onednn;	/* NULL: by vnni.h, in panels */
+	struct sutra_onednn_plan *onednn;	/* NULL: vnni.h multiplies, from panels */
 };
 
-/* Views of one block: bias, of int8 also scale, sum and inverse (quantize.h), the matrix; each
+/* Views of one block: bias, for int8 also scale, sum and inverse (quantize.h), then the matrix; each
  * begins at a multiple of ALIGN. */
 struct sutra_gemm_weights {
 	const void *block;
-	void *owned;			/* the block, when it is ours */
+	void *owned;			/* the block, unless the caller owns it */
 	const float *bias, *scale, *inverse;
 	const int32_t *sum;
 	const void *matrix;
-	struct sutra_onednn_matrix *onednn;	/* unless in panels */
+	struct sutra_onednn_matrix *onednn;	/* NULL: panels */
 };
 
 struct sutra_gemm_workspace {
 	const struct sutra_gemm_plan *plan;
 	const struct sutra_kernels *kernels;
-	struct sutra_onednn_workspace *onednn;	/* unless in panels */
-	void *narrow;			/* bf16, int8: x, [NARROW_ROWS][k] */
-	float scale[PANEL_ROWS];	/* int8: of the rows of x */
+	struct sutra_onednn_workspace *onednn;	/* NULL: panels */
+	void *narrow;			/* x as bf16 or int8, [NARROW_ROWS][k] */
+	float scale[PANEL_ROWS];	/* int8: for each row of x */
 	int32_t zero[PANEL_ROWS];
 };
 
@@ -241,7 +241,7 @@ void sutra_gemm_workspace_free(struct sutra_gemm_workspace *workspace)
 	sutra_free(workspace);
 }
 
-/* At most SUTRA_ONEDNN_ROWS rows in bf16. */
+/* Multiplies at most SUTRA_ONEDNN_ROWS rows in bf16. */
 static int run_bf16(struct sutra_gemm_workspace *workspace, const struct sutra_gemm_weights *w, const float *x,
 		    size_t rows, float *y, struct sutra_err *err)
 {
@@ -249,7 +249,7 @@ static int run_bf16(struct sutra_gemm_workspace *workspace, const struct sutra_g
 	return sutra_onednn_run(workspace->onednn, w->onednn, workspace->narrow, rows, y, err);
 }
 
-/* At most SUTRA_ONEDNN_ROWS rows in bytes, or PANEL_ROWS in panels. */
+/* Multiplies in int8 at most PANEL_ROWS rows with panels, else SUTRA_ONEDNN_ROWS. */
 static int run_bytes(struct sutra_gemm_workspace *workspace, const struct sutra_gemm_weights *w, const float *x,
 		     size_t rows, float *y, struct sutra_err *err)
 {

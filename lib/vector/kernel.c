@@ -53,7 +53,7 @@ const struct sutra_kernels *const *sutra_kernels_all(void)
 	size_t first = 0;
 
 #ifdef __x86_64__
-	unsigned bits = sutra_onednn_vector_bits();	/* one mask for products and kernels */
+	unsigned bits = sutra_onednn_vector_bits();	/* products and kernels obey one limit */
 
 	if (bits < 512 || !__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512dq") ||
 	    !__builtin_cpu_supports("avx512vl"))
@@ -66,7 +66,7 @@ const struct sutra_kernels *const *sutra_kernels_all(void)
 
 const struct sutra_kernels *sutra_kernels_best(void) { return sutra_kernels_all()[0]; }
 
-/* The size that the widest vectors need; vnni_attention.c uses the same block, and less of it. */
+/* Computed for the widest vectors. vnni_attention.c needs less. */
 size_t sutra_attention_scratch(size_t rows, size_t width)
 {
 	size_t padded = (width + 2 * WIDEST - 1) / (2 * WIDEST) * 2 * WIDEST;

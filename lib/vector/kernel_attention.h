@@ -1,15 +1,15 @@
 /*
  * kernel_attention - self-attention in the vector types of kernel_simd.h, which includes this file once
- * for every instruction set; no include guard for that reason, and empty when it is compiled alone.
+ * for every instruction set. So it has no include guard; compiled alone it is empty.
  *
- * Attention works head by head: a block of SIMD_LANES queries is scaled and turned, so that each
+ * Attention is computed head by head. A block of SIMD_LANES queries is scaled and transposed, so that each
  * lane is a query; its scores [key][lane] then need no sums across lanes.
  */
 #ifdef SIMD_
 
-/* Turns a block: lane j of at[i] goes to lane i of at[j]. Each round puts the rows' lower halves by turns,
- * then the upper ones, as one shuffles cards. */
-static inline SIMD_TARGET void SIMD_(turn)(vec at[SIMD_LANES])
+/* Transposes a block: lane j of at[i] goes to lane i of at[j]. Each round interleaves the lower halves of
+ * rows i and i + SIMD_LANES / 2, then their upper halves. */
+static inline SIMD_TARGET void SIMD_(transpose)(vec at[SIMD_LANES])
 {
 	for (size_t round = 1; round < SIMD_LANES; round *= 2) {
 		vec to[SIMD_LANES];
@@ -26,8 +26,8 @@ static inline SIMD_TARGET void SIMD_(turn)(vec at[SIMD_LANES])
 }
 
 /* q [width][SIMD_LANES] = from [rows][width], rows `stride` apart, times `by`; rows <= SIMD_LANES. */
-static inline SIMD_TARGET void SIMD_(turn_queries)(const float *from, size_t stride, size_t rows,
-						   size_t width, float by, float *q)
+static inline SIMD_TARGET void SIMD_(transpose_queries)(const float *from, size_t stride, size_t rows,
+							size_t width, float by, float *q)
 {
 	size_t c = 0;
 
@@ -36,7 +36,7 @@ static inline SIMD_TARGET void SIMD_(turn_queries)(const float *from, size_t str
 
 		for (size_t i = 0; i < rows; i++)
 			block[i] = LOAD(from + i * stride + c) * by;
-		SIMD_(turn)(block);
+		SIMD_(transpose)(block);
 		for (size_t i = 0; i < SIMD_LANES; i++)
 			STORE(q + (c + i) * SIMD_LANES, block[i]);
 	}
@@ -45,7 +45,7 @@ static inline SIMD_TARGET void SIMD_(turn_queries)(const float *from, size_t str
 			q[c * SIMD_LANES + i] = from[i * stride + c] * by;
 }
 
-/* s [rows][SIMD_LANES] = the products of `rows` keys with SIMD_LANES queries; q [width][SIMD_LANES]. */
+/* s [rows][SIMD_LANES] = the dot products of `rows` keys with SIMD_LANES queries; q [width][SIMD_LANES]. */
 static inline SIMD_TARGET void SIMD_(scores)(const float *q, const float *k, size_t stride,
 					     size_t width, size_t rows, float *s)
 {
@@ -75,7 +75,7 @@ static inline SIMD_TARGET void SIMD_(scores)(const float *q, const float *k, siz
 	}
 }
 
-/* s [n][SIMD_LANES] = exp(s - top), n <= SIDE a constant; the result is their sum, begun with `sums`. */
+/* s [n][SIMD_LANES] = exp(s - top), n <= SIDE a constant; returns `sums` plus their sum. */
 static inline SIMD_TARGET INLINE vec SIMD_(exp_sum)(float *s, const size_t n, vec top, vec sums)
 {
 	vec e[SIDE] = { { 0 } };
@@ -92,7 +92,7 @@ static inline SIMD_TARGET INLINE vec SIMD_(exp_sum)(float *s, const size_t n, ve
 	return sums;
 }
 
-/* s [rows][SIMD_LANES] = exp(s - the greatest of its column); the result is 1 / the column's sum. */
+/* s [rows][SIMD_LANES] = exp(s - the column's maximum); returns 1 / the column's sum. */
 static inline SIMD_TARGET vec SIMD_(softmax)(float *s, size_t rows)
 {
 	vec top = LOAD(s), sums = { 0 };
@@ -107,7 +107,7 @@ static inline SIMD_TARGET vec SIMD_(softmax)(float *s, size_t rows)
 	return 1.0f / sums;
 }
 
-/* o [QROWS][padded] = s [rows][QROWS of SIMD_LANES], turned, times v [rows][padded], rows `stride` apart. */
+/* o [QROWS][padded] = transposed s [rows][QROWS of SIMD_LANES] times v [rows][padded], rows `stride` apart. */
 static inline SIMD_TARGET void SIMD_(mix)(const float *s, const float *v, size_t stride, size_t rows,
 					  size_t padded, float *o)
 {
@@ -150,7 +150,7 @@ static inline SIMD_TARGET void SIMD_(scale)(const float *from, float by, size_t 
 		to[i] = from[i] * by;
 }
 
-/* to [rows][padded] = from [rows][width], rows `stride` apart; what is padded stays. */
+/* to [rows][padded] = from [rows][width], rows `stride` apart; the padding is not written. */
 static inline SIMD_TARGET void SIMD_(gather)(const float *from, size_t stride, size_t rows,
 					     size_t width, float *to, size_t padded)
 {
@@ -158,9 +158,8 @@ static inline SIMD_TARGET void SIMD_(gather)(const float *from, size_t stride, s
 		SIMD_(scale)(from + i * stride, 1, width, to + i * padded);
 }
 
-/* A lane is a query, so that the softmax needs no sums across lanes. Where there is more than one
- * block of queries, or a row is no whole number of panels, k and v are gathered first: where they
- * lie, 3 * hidden apart, they share few sets of the first cache. */
+/* With more than one block of queries, or a width that is no multiple of PANEL, k and v are gathered first:
+ * in qkv their rows are 3 * hidden apart, which maps them to few sets of the first cache. */
 static SIMD_TARGET void SIMD_(attention)(const float *qkv, size_t rows, size_t heads, size_t width,
 					 float *scratch, float *out)
 {
@@ -187,7 +186,7 @@ static SIMD_TARGET void SIMD_(attention)(const float *qkv, size_t rows, size_t h
 		for (size_t from = 0; from < rows; from += SIMD_LANES) {
 			size_t n = rows - from < SIMD_LANES ? rows - from : SIMD_LANES;
 
-			SIMD_(turn_queries)(qkv + from * stride, stride, n, width, scale, q);
+			SIMD_(transpose_queries)(qkv + from * stride, stride, n, width, scale, q);
 			SIMD_(scores)(q, k, between, width, rows, s);
 			STORE(share, SIMD_(softmax)(s, rows));
 			for (size_t i = 0; i < n; i++) {

@@ -1,4 +1,4 @@
-/* The referee: each formula as it is written down, sums in double. */
+/* The referee: each formula as kernel.h states it, with sums in double. */
 #include "vector/kernel.h"
 
 #include <math.h>
@@ -129,7 +129,7 @@ static void dequantize(const struct sutra_dequantizer *d, const int32_t *s, size
 			int32_t sum;
 			double v;
 
-			memcpy(&sum, s + i, sizeof(sum));	/* it may be where y is */
+			memcpy(&sum, s + i, sizeof(sum));	/* s may overlay y */
 			v = (double)(sum - d->zero[r] * d->weight_sum[i]) * (double)d->scale[r] *
 				    (double)d->weight_scale[i] +
 			    (double)d->bias[i];

@@ -1,14 +1,14 @@
 /*
- * kernel_simd - the vector kernels, written once in the compilers' vector types and
- * included by kernel.c once for every instruction set:
+ * kernel_simd - the vector kernels, written in the compilers' vector types. kernel.c includes this file
+ * once for every instruction set, with these macros:
  *
  *	SIMD_LANES	floats in a vector
  *	SIMD_TARGET	the functions' target attribute, or nothing
  *	SIMD_(name)	name with the set's suffix
- *	SIMD_MIN, _MAX	the set's instruction for the lesser and the greater, if it has one
- *	SIMD_LOW, _HIGH	the lanes of a's and b's lower and upper halves by turns: a0 b0 a1 b1 ...
+ *	SIMD_MIN, _MAX	the set's instructions for minimum and maximum, if it has them
+ *	SIMD_LOW, _HIGH	indices that interleave the lower, the upper halves of a and b: a0 b0 a1 b1 ...
  *
- * No include guard, on purpose; the defaults below only let the file compile alone.
+ * So it has no include guard; the defaults below only let the file compile alone.
  */
 #include <math.h>
 #include <stdbool.h>
@@ -36,7 +36,7 @@
 #define ints SIMD_(ints)
 #define bytes SIMD_(bytes)
 #define halves SIMD_(halves)
-/* Loads and stores may be unaligned and alias the floats they come from. */
+/* Loads and stores may be unaligned, and these types may alias floats. */
 typedef float vec __attribute__((vector_size(SIMD_LANES * 4), aligned(4), may_alias));
 typedef uint32_t bits __attribute__((vector_size(SIMD_LANES * 4), aligned(4), may_alias));
 
@@ -44,7 +44,7 @@ typedef uint16_t halves __attribute__((vector_size(SIMD_LANES * 2), aligned(2), 
 typedef uint8_t bytes __attribute__((vector_size(SIMD_LANES), aligned(1), may_alias));
 typedef int32_t ints __attribute__((vector_size(SIMD_LANES * 4), aligned(4), may_alias));
 
-#define MAGIC 12582912.0f	/* 1.5 * 2^23: adding it rounds, and leaves the integer in the low bits */
+#define MAGIC 12582912.0f	/* 1.5 * 2^23: adding it rounds and leaves the integer in the low bits */
 #define LOAD(p) (*(const vec *)(p))
 #define STORE(p, v) (*(vec *)(p) = (v))
 
@@ -74,11 +74,11 @@ static inline SIMD_TARGET vec SIMD_(select)(bits mask, vec yes, vec no)
 #endif
 #define ALL(number) ((vec){ 0 } + (number))
 
-/* Long chains of arithmetic go over SIDE vectors side by side: the processor looks ahead over fewer
- * instructions than one chain has. */
+/* Long chains of arithmetic are computed for SIDE vectors at once, since a chain has more instructions than
+ * the processor looks ahead. */
 #define EACH _Pragma("GCC unroll 8") for (size_t i = 0; i < SIDE; i++)
 
-/* x = exp(x) for x <= 0, of -87 below that. Cody and Waite's reduction to [-ln2/2, ln2/2], then a
+/* x = exp(x) for x <= 0; below -87, exp(-87). Cody and Waite's reduction to [-ln2/2, ln2/2], then a
  * polynomial (coefficients of Cephes expf). */
 static inline SIMD_TARGET INLINE void SIMD_(exp)(vec x[SIDE])
 {
@@ -101,8 +101,8 @@ static inline SIMD_TARGET INLINE void SIMD_(exp)(vec x[SIDE])
 }
 
 /* GELU by erf: x * (1/2 + a * p(u)), a = x within [-5, 5], u = a^2 * 2/25 - 1. The polynomial is the
- * minimax one of degree 12 for the error of the whole, which is below 2e-6 for |x| <= 8 and below 3e-7
- * of x beyond; in u the coefficients are small, so that nothing cancels. */
+ * minimax one of degree 12 for the error of the result, which is below 2e-6 for |x| <= 8 and below 3e-7 * |x|
+ * beyond. In u the coefficients are small, so that there is no cancellation. */
 static inline SIMD_TARGET INLINE void SIMD_(gelu)(vec x[SIDE])
 {
 	vec a[SIDE], u[SIDE], p[SIDE];
@@ -124,7 +124,7 @@ static inline SIMD_TARGET INLINE void SIMD_(gelu)(vec x[SIDE])
 	EACH x[i] *= a[i] * p[i] + 0.5f;
 }
 
-/* One row; four sums, so that no addition waits for the one before. */
+/* Normalises one row, with four sums, so that an addition need not wait for the previous one. */
 static inline SIMD_TARGET void SIMD_(norm_row)(float *x, const float *gamma, const float *beta,
 					       size_t width, float eps)
 {
@@ -189,7 +189,7 @@ static SIMD_TARGET void SIMD_(add_norm)(float *x, const float *delta, const floa
 
 #include "vector/kernel_attention.h"
 
-/* The least of the lanes. */
+/* The minimum of the lanes. */
 static inline SIMD_TARGET float SIMD_(least)(vec v)
 {
 	float lanes[SIMD_LANES], m[4];
@@ -204,7 +204,7 @@ static inline SIMD_TARGET float SIMD_(least)(vec v)
 	return m[2] < m[0] ? m[2] : m[0];
 }
 
-/* The least and the greatest of a row that has been evened out, and 0. */
+/* The minimum and the maximum of 0 and x * inverse. */
 static inline SIMD_TARGET void SIMD_(range)(const float *x, const float *inverse, size_t width,
 					    float *ret_low, float *ret_high)
 {
@@ -287,7 +287,7 @@ static SIMD_TARGET void SIMD_(quantize)(const float *x, const float *inverse, si
 	}
 }
 
-/* n <= SIDE vectors of a row from column `at` on, n a constant. */
+/* Dequantises n <= SIDE vectors of a row from column `at` on, n a constant. */
 static inline SIMD_TARGET INLINE void SIMD_(dequantize_some)(const struct sutra_dequantizer *d, size_t row,
 							     size_t at, const size_t n,
 							     const int32_t *s, float *y)
@@ -325,7 +325,7 @@ static SIMD_TARGET void SIMD_(dequantize)(const struct sutra_dequantizer *d, con
 			int32_t sum;
 			float v;
 
-			memcpy(&sum, s + i, sizeof(sum));	/* it may be where y is */
+			memcpy(&sum, s + i, sizeof(sum));	/* s may overlay y */
 			v = (float)(sum - d->zero[r] * d->weight_sum[i]) *
 				    (d->scale[r] * d->weight_scale[i]) + d->bias[i];
 			y[i] = d->gelu ? 0.5f * v * (1 + erff(v * 0.70710678f)) : v;
@@ -359,8 +359,8 @@ static SIMD_TARGET void SIMD_(rotate)(float *qkv, size_t rows, size_t heads, siz
 		}
 }
 
-/* n <= SIDE vectors of swiglu, n a constant. With e = exp(-|gate|), which cannot overflow, the sigmoid is
- * 1 / (1 + e), or e / (1 + e) of a negative gate. */
+/* Computes n <= SIDE vectors of swiglu, n a constant. With e = exp(-|gate|), which cannot overflow, the sigmoid is
+ * 1 / (1 + e), for a negative gate e / (1 + e). */
 static inline SIMD_TARGET INLINE void SIMD_(swiglu_some)(const float *value, const float *gate,
 							 const size_t n, float *x)
 {
@@ -379,7 +379,7 @@ static inline SIMD_TARGET INLINE void SIMD_(swiglu_some)(const float *value, con
 	}
 }
 
-/* In place: a row is written over what earlier rows have been read from, or itself was. */
+/* In place: a row is written only over numbers that have been read. */
 static SIMD_TARGET void SIMD_(swiglu)(float *x, size_t rows, size_t width)
 {
 	size_t whole = width / SIMD_LANES * SIMD_LANES;

@@ -1,25 +1,24 @@
 /*
- * The only file that knows oneDNN: 2.6, the version of Debian 12, and 3.x.
+ * The only file that uses oneDNN: 2.6, the version of Debian 12, and 3.x.
  *
  * Batch invariance. A text must get the same bits alone and in any batch, so a row's result must
- * not depend on the number of rows. oneDNN promises nothing of the kind: it may choose
- * another kernel for another M. So M is never what the caller has: each plan holds
- * primitives for a few fixed numbers of rows (the ladder), all bound to one weight layout; m rows
- * are computed as whole blocks of the largest, and the rest by the smallest that holds it, with
- * spare rows computed in vain. And the promise is checked, not assumed: sutra_onednn_plan_new
- * runs every step on the same rows, at two places each, and drops a step whose bits differ from
- * the first one's. On AVX-512 (brgemm kernels, one accumulator an output, k ascending) all
- * steps agree; where a machine's kernels should not, the ladder gets shorter and small
- * batches slower, never wrong. Sums of bytes are integers, the same in any order: int8 needs no check.
+ * not depend on the number of rows M. oneDNN does not guarantee that: it may choose another kernel for
+ * another M. So each plan holds primitives for a few fixed numbers of rows (the ladder), all with one
+ * weight layout. The caller's rows are computed as whole blocks of the largest step, and the rest by the
+ * smallest step that holds it, whose spare rows are computed and ignored. The invariance is checked, not
+ * assumed: sutra_onednn_plan_new runs every step on the same rows, at two places each, and drops a step
+ * whose bits differ from the first one's. On AVX-512 (brgemm kernels, one accumulator an output, k
+ * ascending) all steps agree. If a machine's kernels do not, the ladder is shorter and small batches are
+ * slower, but never wrong. Sums of bytes are integers, the same in any order: int8 needs no check.
  *
  * Rejected: a run-time M (DNNL_RUNTIME_DIM_VAL falls back to unpacked sgemm in 2.6, a third of
- * the speed); padding every text to one size (a short text would pay for 64 rows).
+ * the speed); padding every text to one size (a short text would take the time of 64 rows).
  *
  * Why these steps: below 16 rows the time is that of streaming the weights from memory, at 64
  * the kernels run at full speed (97 of 100 GFLOP/s on one Cascade Lake core).
  *
- * Threads: oneDNN here runs on libgomp; every entry sets the calling thread's OpenMP team to
- * one, since parallelism is by texts and parts, above.
+ * Threads: oneDNN uses libgomp. Every function that computes sets the calling thread's OpenMP team to one,
+ * since the encoder's threads compute texts and parts in parallel.
  */
 #include "vector/onednn.h"
 
@@ -30,14 +29,14 @@
 
 #include "base/alloc.h"
 
-/* libgomp's, which oneDNN is linked with; <omp.h> comes with one compiler only. */
+/* From libgomp, which oneDNN is linked with; declared here because not every compiler brings <omp.h>. */
 void omp_set_num_threads(int n);
 
-/* The last step is used only when no other one is consistent. */
+/* The last step is used only if no other one is consistent. */
 static const size_t ladder[] = { 64, 48, 32, 24, 16, 8, 1 };
 enum { STEPS = sizeof(ladder) / sizeof(ladder[0]), LARGEST = SUTRA_ONEDNN_ROWS, ALIGN = 64 };
 
-/* How a precision keeps its numbers. */
+/* The types of a precision's matrices. */
 static const struct {
 	dnnl_data_type_t x, w, y;
 } kinds[SUTRA_PRECISIONS] = {
@@ -47,10 +46,10 @@ static const struct {
 };
 
 /*
- * What 2.6 and 3.x spell differently. A memory descriptor is an open struct in 2.6 and opaque, made
- * and destroyed, in 3.x: here it is an onednn_desc in memory of its own, behind pointers, in both.
- * 2.6 compiles a product from an operation's descriptor, 3.x straight from the matrices'. Everything
- * else has one spelling; oneDNN's scales and zero points, which changed most, are not used.
+ * The differences between 2.6 and 3.x. A memory descriptor is an open struct in 2.6 and an opaque object in
+ * 3.x; here it is an allocated onednn_desc in both. 2.6 compiles a product from an operation's descriptor,
+ * 3.x from the matrices' descriptors. All other calls are the same; oneDNN's scales and zero points, which
+ * changed most, are not used.
  */
 #if DNNL_VERSION_MAJOR < 3
 #define onednn_desc dnnl_memory_desc_t
@@ -130,7 +129,7 @@ struct sutra_onednn_plan {
 	size_t k, n;
 	bool gelu;
 	enum sutra_precision precision;
-	onednn_desc *weights;			/* the layout all steps share */
+	onednn_desc *weights;			/* one layout for all steps */
 	size_t scratch[STEPS];			/* bytes */
 	dnnl_primitive_t steps[STEPS];		/* NULL: not in the ladder */
 };
@@ -147,7 +146,7 @@ struct sutra_onednn_workspace {
 	dnnl_memory_t x[STEPS], y[STEPS], scratch_mem[STEPS];
 };
 
-/* oneDNN's status as ours. */
+/* Converts oneDNN's status to an error. */
 static int check(dnnl_status_t s, const char *what, struct sutra_err *err)
 {
 	if (s == dnnl_success)
@@ -156,7 +155,7 @@ static int check(dnnl_status_t s, const char *what, struct sutra_err *err)
 			  "oneDNN: cannot %s (status %d)", what, (int)s);
 }
 
-/* Descriptor of a dense matrix, or of a vector when rows is 0. */
+/* Describes a dense matrix, or a vector if rows is 0. */
 static dnnl_status_t dense(size_t rows, size_t columns, dnnl_data_type_t type, onednn_desc **ret)
 {
 	dnnl_dims_t matrix = { (dnnl_dim_t)rows, (dnnl_dim_t)columns },
@@ -166,7 +165,7 @@ static dnnl_status_t dense(size_t rows, size_t columns, dnnl_data_type_t type, o
 		      onednn_desc_new(ret, 1, vector, type, dnnl_a);
 }
 
-/* The same with its numbers, which are at `at`. */
+/* The same as a memory object for the numbers at `at`. */
 static dnnl_status_t dense_memory(const struct sutra_onednn_plan *p, size_t rows, size_t columns,
 				  dnnl_data_type_t type, const void *at, dnnl_memory_t *ret)
 {
@@ -186,7 +185,7 @@ static dnnl_status_t make_attributes(const struct sutra_onednn_plan *p, dnnl_pri
 
 	if (!s)
 		s = dnnl_primitive_attr_set_scratchpad_mode(*ret, dnnl_scratchpad_mode_user);
-	if (s || !p->gelu || p->precision == SUTRA_INT8)	/* whose sums are the result */
+	if (s || !p->gelu || p->precision == SUTRA_INT8)	/* int8: the sums are the result */
 		return s;
 	s = dnnl_post_ops_create(&ops);
 	if (!s)
@@ -197,7 +196,7 @@ static dnnl_status_t make_attributes(const struct sutra_onednn_plan *p, dnnl_pri
 	return s;
 }
 
-/* Compiles step i; the first one chooses the weights' layout, the others take it. */
+/* Compiles step i; the first one chooses the weights' layout for all. */
 static dnnl_status_t make_primitive(struct sutra_onednn_plan *p, size_t i)
 {
 	dnnl_dims_t wdims = { (dnnl_dim_t)p->n, (dnnl_dim_t)p->k };
@@ -250,7 +249,7 @@ static int run_step(struct sutra_onednn_workspace *workspace, const struct sutra
 	dnnl_exec_arg_t args[] = {
 		{ DNNL_ARG_SRC, workspace->x[i] },	   { DNNL_ARG_WEIGHTS, m->weights },
 		{ DNNL_ARG_DST, workspace->y[i] },	   { DNNL_ARG_SCRATCHPAD, workspace->scratch_mem[i] },
-		{ DNNL_ARG_BIAS, m->bias },	   /* the last: int8 has none */
+		{ DNNL_ARG_BIAS, m->bias },	   /* the last, since int8 has none */
 	};
 	int n = sizeof(args) / sizeof(args[0]) - (workspace->plan->precision == SUTRA_INT8);
 	dnnl_status_t s = dnnl_memory_set_data_handle(workspace->x[i], (void *)(uintptr_t)x);
@@ -260,7 +259,7 @@ static int run_step(struct sutra_onednn_workspace *workspace, const struct sutra
 	if (!s)
 		s = dnnl_primitive_execute(workspace->plan->steps[i], workspace->stream, n, args);
 	if (!s)
-		s = dnnl_stream_wait(workspace->stream);	/* only a SYCL build of oneDNN has work to wait for */
+		s = dnnl_stream_wait(workspace->stream);	/* waits only in a SYCL build of oneDNN */
 	return check(s, "run a product", err);
 }
 
@@ -279,8 +278,8 @@ int sutra_onednn_run(struct sutra_onednn_workspace *workspace, const struct sutr
 	return rc;
 }
 
-/* Whether step i gives `reference` (bits) for LARGEST rows of x, and for the same rows one
- * place further up. out has room for the spare rows. */
+/* Sets *ret to whether step i computes the bits of `reference` from the first rows of x, and again if the rows
+ * are shifted by one place. out has room for the spare rows. */
 static int step_agrees(struct sutra_onednn_workspace *workspace, const struct sutra_onednn_matrix *m, size_t i,
 		       const void *x, const float *reference, float *out, bool *ret,
 		       struct sutra_err *err)
@@ -297,7 +296,7 @@ static int step_agrees(struct sutra_onednn_workspace *workspace, const struct su
 	return rc;
 }
 
-/* Numbers from -1 to 1, as floats or as their upper halves, which bf16 are. */
+/* Writes n numbers from -1 to 1, as floats or (their upper halves) bfloat16. */
 static void fill_random(void *ret, size_t n, dnnl_data_type_t type)
 {
 	uint32_t s = 2463534242u, bits;
@@ -317,7 +316,7 @@ static void fill_random(void *ret, size_t n, dnnl_data_type_t type)
 	}
 }
 
-/* Empties the ladder of steps that disagree with the largest that agrees with itself. */
+/* Removes steps whose bits differ from those of the largest step that is consistent in itself. */
 static int check_ladder(struct sutra_onednn_plan *p, struct sutra_err *err)
 {
 	size_t k = p->k, n = p->n, rows = LARGEST + SUTRA_GEMM_SPARE_ROWS;
@@ -354,7 +353,7 @@ static int check_ladder(struct sutra_onednn_plan *p, struct sutra_err *err)
 	}
 	if (!rc && !have_reference)
 		rc = sutra_fail(err, SUTRA_E_INTERNAL,
-				"oneDNN: what a row gives depends on its place, for any number of rows");
+				"oneDNN: a row's result depends on its place, for any number of rows");
 out:
 	sutra_onednn_workspace_free(workspace);
 	sutra_onednn_matrix_free(m);

@@ -13,8 +13,8 @@ const char *sutra_precision_name(enum sutra_precision p)
 	return names[p];
 }
 
-/* inverse [k]; the geometric mean of the factors is one. */
-static void even_out(const float *w, size_t n, size_t k, const float *magnitude, float *inverse)
+/* Writes inverse [k]; the geometric mean of the factors is 1. */
+static void make_inverse(const float *w, size_t n, size_t k, const float *magnitude, float *inverse)
 {
 	double logs = 0;
 
@@ -22,7 +22,7 @@ static void even_out(const float *w, size_t n, size_t k, const float *magnitude,
 		inverse[i] = 1e-5f;
 	for (size_t j = 0; j < n; j++, w += k)
 		for (size_t i = 0; i < k; i++)
-			inverse[i] = fmaxf(inverse[i], fabsf(w[i]));	/* the widest of the column */
+			inverse[i] = fmaxf(inverse[i], fabsf(w[i]));	/* the column's greatest magnitude */
 	for (size_t i = 0; i < k; i++) {
 		inverse[i] = magnitude ? sqrtf(inverse[i] / fmaxf(magnitude[i], 1e-5f)) : 1;
 		logs += log((double)inverse[i]);
@@ -34,14 +34,14 @@ static void even_out(const float *w, size_t n, size_t k, const float *magnitude,
 void sutra_quantize_weights(const float *w, size_t n, size_t k, const float *magnitude, int8_t *bytes,
 			    float *scale, int32_t *sum, float *inverse)
 {
-	even_out(w, n, k, magnitude, inverse);
+	make_inverse(w, n, k, magnitude, inverse);
 	for (size_t j = 0; j < n; j++, w += k, bytes += k) {
-		float widest = 1e-30f, times;
+		float greatest = 1e-30f, times;
 
 		for (size_t i = 0; i < k; i++)
-			widest = fmaxf(widest, fabsf(w[i] / inverse[i]));
-		times = GREATEST / widest;
-		scale[j] = widest / GREATEST;
+			greatest = fmaxf(greatest, fabsf(w[i] / inverse[i]));
+		times = GREATEST / greatest;
+		scale[j] = greatest / GREATEST;
 		sum[j] = 0;
 		for (size_t i = 0; i < k; i++) {
 			bytes[i] = (int8_t)rintf(w[i] / inverse[i] * times);

@@ -1,17 +1,18 @@
 /*
  * A tile is up to 12 rows by one panel of 32 outputs: 24 accumulators of 16 sums, and per four
  * inputs two vectors of W and, for each row, a broadcast of its four bytes: 38 instructions for 24
- * vpdpbusd, of which two go a cycle. Rows are divided evenly: 13 are 7 and 6, not 12 and 1, whose
- * one chain of sums would wait for itself. A strip of panels is done before its sums are made
- * numbers, since that goes over eight vectors of a row side by side (kernel_simd.h); strips are the
- * outer loop, so that W passes through the processor once. Measured and rejected: fetching the next
- * strip ahead (a text of 8 tokens 84 to 121 us a token), strips of 1 and 2 panels (10 % slower).
+ * vpdpbusd; the processor starts two of these a cycle. Rows are divided evenly: 13 rows are 7 and 6, not
+ * 12 and 1, since a single row's chain of additions would be bound by latency. The sums of a strip of
+ * panels are computed before they are dequantised, since dequantisation uses eight vectors of a row at
+ * once (kernel_simd.h). Strips are the outer loop, so that W is loaded once. Measured and rejected:
+ * prefetching the next strip (a text of 8 tokens: 121 instead of 84 us a token), strips of 1 and 2 panels
+ * (10 % slower).
  *
  * Why not oneDNN's product, which is as fast in the first cache (550 Gop/s on one Cascade Lake
- * core): a call of it costs 3 us, and a short text makes 48 in 1 ms; its number of rows is fixed
- * when it is compiled, so 33 rows cost 48 (onednn.c); its sums are written out and read again. All
- * in all 8 tokens took 119 us each and take 84, 31 tokens 95 and 73, 32 texts of 31 tokens 79 and
- * 69. Where there are tiles (AMX) oneDNN uses them and wins.
+ * core): a call costs 3 us, and a short text makes 48 calls in 1 ms; the number of rows is fixed
+ * when it is compiled, so 33 rows cost as much as 48 (onednn.c); its sums are written out and read again.
+ * With oneDNN and with this file, us a token: 8 tokens 119 and 84, 31 tokens 95 and 73, 32 texts of 31
+ * tokens 79 and 69. On processors with tiles (AMX) oneDNN uses them and is faster.
  */
 #include "vector/vnni.h"
 
@@ -40,7 +41,7 @@ bool sutra_vnni_is_there(void)
 	return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vnni");
 }
 
-/* sums [rows][STRIP], of which PANEL; rows is a constant wherever this is inlined, so that
+/* Computes PANEL columns of sums [rows][STRIP]. rows is a constant at every inlined call, so that the
  * accumulators are registers. */
 static inline __attribute__((always_inline)) TARGET void
 tile(const uint8_t *x, size_t k, const int8_t *panel, const size_t rows, int32_t *sums)

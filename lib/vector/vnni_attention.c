@@ -1,16 +1,16 @@
 /*
- * Per head, with keys j, queries i of a block of LANES, columns c:
+ * For each head, with keys j, queries i of a block of LANES, columns c:
  *
- *	K [j][c]	bytes about 128, a scale per column
- *	Q [i][c]	times K's scales, in signed bytes, a scale per query; words of four columns, [c / 4][i]
- *	S [j][i]	their products, exact integers: a lane is a query
- *	P [j][i]	2^PEAK * exp(S - the greatest of the query), rounded
- *	V [j][c]	within V_TOP, a scale per column
+ *	K [j][c]	unsigned bytes with offset 128, a scale per column
+ *	Q [i][c]	times K's scales, signed bytes, a scale per query; words of four columns, [c / 4][i]
+ *	S [j][i]	their dot products, exact integers: a lane is a query
+ *	P [j][i]	2^PEAK * exp(S - the query's maximum), rounded
+ *	V [j][c]	integers of magnitude V_TOP at most, a scale per column
  *	out [i][c]	the sum over j of P * V, exact integers again, divided by the sum of P
  *
- * P and V stand in words of two keys, [j / 2]; sums of MAX_ROWS products fit into 32 bits. K has a
- * scale per column, since columns differ by more than keys do. Bytes for P would lose what many
- * keys of little weight bring together.
+ * P and V are stored in words of two keys, [j / 2]; sums of MAX_ROWS products fit into 32 bits. K has a
+ * scale per column, since columns differ more than keys. P in bytes would lose the sum of many keys of
+ * small weight.
  *
  * On one Cascade Lake core, 12 heads of 32, kernel.h's attention and this one (us): 16 rows 7.7 and 8, 31
  * rows 30 and 20, 64 rows 88 and 54, 123 rows 314 and 173, 512 rows 6,900 and 3,200.
@@ -34,7 +34,7 @@ bool sutra_vnni_attends(size_t rows, size_t width)
 #define TARGET __attribute__((target("avx512f,avx512vnni")))
 #define INLINE inline __attribute__((always_inline)) TARGET
 
-/* The greatest magnitudes of 16 columns, or a little more than 0. */
+/* The greatest magnitudes of 16 columns, at least 1e-30. */
 static INLINE __m512 magnitude(const float *x, size_t stride, size_t rows)
 {
 	__m512 most = _mm512_set1_ps(1e-30f);
@@ -44,7 +44,7 @@ static INLINE __m512 magnitude(const float *x, size_t stride, size_t rows)
 	return most;
 }
 
-/* k [rows][width], rows `stride` apart, in bytes [padded][width]. */
+/* Quantises k [rows][width], rows `stride` apart, to bytes [padded][width]. */
 static TARGET void narrow_keys(const float *k, size_t stride, size_t rows, size_t padded, size_t width,
 			       uint8_t *bytes, float *scale)
 {
@@ -62,8 +62,8 @@ static TARGET void narrow_keys(const float *k, size_t stride, size_t rows, size_
 	}
 }
 
-/* q [rows][width], rows `stride` apart, times `times` by column, in signed bytes [rows][width]: a scale for
- * each query, so that a row of great magnitude costs precision in itself only. */
+/* Quantises q [rows][width], rows `stride` apart, times `times` by column, to signed bytes [rows][width]. Each
+ * query has its own scale, so that a row of great magnitude costs no other row precision. */
 static TARGET void narrow_queries(const float *q, size_t stride, size_t rows, size_t width,
 				  const float *times, int8_t *bytes, float *scale)
 {
@@ -85,7 +85,7 @@ static TARGET void narrow_queries(const float *q, size_t stride, size_t rows, si
 	}
 }
 
-/* v likewise in words of two rows, [padded / 2][width]; what is padded is 0. */
+/* Quantises v to words of two rows, [padded / 2][width]; the padding is 0. */
 static TARGET void narrow_values(const float *v, size_t stride, size_t rows, size_t padded,
 				 size_t width, int32_t *words, float *scale)
 {
@@ -107,8 +107,8 @@ static TARGET void narrow_values(const float *v, size_t stride, size_t rows, siz
 	}
 }
 
-/* LANES queries in words [width / 4][LANES]; the result is the sums of their bytes. */
-static TARGET __m512i turn(const int8_t *q, size_t width, int32_t *words)
+/* Transposes LANES queries to words [width / 4][LANES]; returns the sums of each query's bytes. */
+static TARGET __m512i transpose(const int8_t *q, size_t width, int32_t *words)
 {
 	__m512i sum = _mm512_setzero_si512();
 	__m512i lines = _mm512_mullo_epi32(_mm512_set1_epi32((int)width),
@@ -123,7 +123,7 @@ static TARGET __m512i turn(const int8_t *q, size_t width, int32_t *words)
 	return sum;
 }
 
-/* s [padded][LANES] of keys in bytes and queries in words; `sum`: of a query's bytes. */
+/* Computes s [padded][LANES] of keys in bytes and queries in words; sum: the sums of each query's bytes. */
 static TARGET void scores(const uint8_t *k, size_t padded, size_t width, const int32_t *q, __m512i sum,
 			  int32_t *s)
 {
@@ -152,10 +152,10 @@ static TARGET void scores(const uint8_t *k, size_t padded, size_t width, const i
 	}
 }
 
-/* In place: s [padded][LANES], of which `rows` count, becomes P in words [padded / 2][LANES]; the result is
- * 1 / their sum. scale: of a query, times log2 e. 2^x by a polynomial for the fraction within
- * [-1/2, 1/2] (Chebyshev's nodes, within 4e-6 of it, while P has steps of 1e-4). */
-static TARGET __m512 peaks(int32_t *s, size_t rows, size_t padded, __m512 scale)
+/* In place: s [padded][LANES], whose first `rows` rows are scores, becomes P in words [padded / 2][LANES];
+ * returns 1 / their sum. scale: each query's, times log2 e. 2^x is computed by a polynomial for the
+ * fraction within [-1/2, 1/2] (Chebyshev's nodes; error 4e-6, while P has steps of 1e-4). */
+static TARGET __m512 exponentials(int32_t *s, size_t rows, size_t padded, __m512 scale)
 {
 	const __m512 magic = _mm512_set1_ps(12582912.0f);	/* kernel_simd.h */
 	__m512i top = _mm512_loadu_si512(s), sums = _mm512_set1_epi32(-((int)(padded - rows) << PEAK));
@@ -163,7 +163,7 @@ static TARGET __m512 peaks(int32_t *s, size_t rows, size_t padded, __m512 scale)
 	for (size_t j = 1; j < rows; j++)
 		top = _mm512_max_epi32(top, _mm512_loadu_si512(s + j * LANES));
 	for (size_t j = rows; j < padded; j++)
-		_mm512_storeu_si512(s + j * LANES, top);	/* whose P of 2^PEAK meets V of 0 */
+		_mm512_storeu_si512(s + j * LANES, top);	/* their P is 2^PEAK, their V is 0 */
 	for (size_t j = 0; j < padded; j += KEYS) {
 		__m512 x[KEYS], whole[KEYS], y[KEYS];
 		__m512i p[KEYS];
@@ -189,7 +189,7 @@ static TARGET __m512 peaks(int32_t *s, size_t rows, size_t padded, __m512 scale)
 	return _mm512_div_ps(_mm512_set1_ps(1), _mm512_cvtepi32_ps(sums));
 }
 
-/* out [n][width], rows `stride` apart, = P * V * scale by column * share by query; n <= QUERIES. */
+/* out [n][width], rows `stride` apart, = P * V * scale [width] * share [n]; n <= QUERIES. */
 static TARGET void mix(const int32_t *p, const int32_t *v, size_t pairs, size_t width, size_t n,
 		       const float *scale, const float *share, float *out, size_t stride)
 {
@@ -240,10 +240,11 @@ void TARGET sutra_vnni_attention(const float *qkv, size_t rows, size_t heads, si
 		narrow_queries(qkv, stride, rows, width, k_scale, q_bytes, q_scale);
 		narrow_values(qkv + 2 * hidden, stride, rows, padded, width, v, v_scale);
 		for (size_t from = 0; from < rows; from += LANES) {
-			__m512i sum = turn(q_bytes + from * width, width, q);
+			__m512i sum = transpose(q_bytes + from * width, width, q);
 
 			scores(k_bytes, padded, width, q, sum, s);
-			_mm512_storeu_ps(share, peaks(s, rows, padded, _mm512_loadu_ps(q_scale + from) * to_log2));
+			_mm512_storeu_ps(share, exponentials(s, rows, padded,
+						     _mm512_loadu_ps(q_scale + from) * to_log2));
 			for (size_t i = 0; i < LANES && from + i < rows; i += QUERIES)
 				mix(s + i, v, padded / 2, width, rows - from - i, v_scale, share + i,
 				    out + (from + i) * hidden, hidden);

@@ -84,7 +84,7 @@ asked() { grep -c "$1" "$log" || true; }
   [ "$(asked 'cdn/cut/m.*safetensors range= ')" -eq 0 ]
 }
 
-@test "weights that are not what the hub announced are thrown away" {
+@test "weights that are not what the hub announced are removed" {
   run sutra model fetch -q bad/m
   [ "$status" -eq 1 ]
   [[ $output == *"model.safetensors came with SHA-256"*"the hub says"* ]]
@@ -98,7 +98,7 @@ asked() { grep -c "$1" "$log" || true; }
 @test "what is no model is not kept, though its digest is right" {
   run sutra model fetch -q junk/m
   [ "$status" -eq 1 ]
-  [[ $output == *"model.safetensors"*"hint: it was thrown away"* ]]
+  [[ $output == *"model.safetensors"*"hint: it was removed"* ]]
   [ ! -e "$SUTRA_MODEL_DIR/junk/m" ]
   [ -z "$(find "$SUTRA_MODEL_DIR" -name 'model.safetensors*')" ]
 }
@@ -108,7 +108,7 @@ asked() { grep -c "$1" "$log" || true; }
   sutra model verify busy/m
   run sutra model fetch -q broken/m
   [ "$status" -eq 6 ]
-  [[ $output == *"answered 500"*"the same command goes on"* ]]
+  [[ $output == *"answered 500"*"the same command again"* ]]
   [ "$(asked broken)" -eq 6 ]
 }
 
@@ -130,7 +130,7 @@ asked() { grep -c "$1" "$log" || true; }
 @test "what is not there, or no model, is named" {
   run sutra model fetch -q nobody/m
   [ "$status" -eq 1 ]
-  [[ $output == *"answered 404"*"look at the name"* ]]
+  [[ $output == *"answered 404"*"check the name"* ]]
   run sutra model fetch -q old/m
   [ "$status" -eq 1 ]
   [[ $output == *"the repository has no model.safetensors"* ]]
@@ -170,7 +170,7 @@ asked() { grep -c "$1" "$log" || true; }
   run sutra model fetch -q good/m
   umount "$SUTRA_MODEL_DIR"
   [ "$status" -eq 1 ]
-  [[ $output == *"the fetch needs"*"free are"*SUTRA_MODEL_DIR* ]]
+  [[ $output == *"the fetch needs"*"are free"*SUTRA_MODEL_DIR* ]]
   [ "$(asked cdn)" -eq 0 ]
 }
 

@@ -179,7 +179,7 @@ refused() {
   jq '.n_layer = 4' "$DATA/config.json" >"$m/config.json"
   refused 'model.safetensors: there is no tensor "encoder.layers.3.attn.Wqkv.weight"'
   jq '.vocab_size = 500 | .pad_vocab_size_multiple = 1' "$DATA/config.json" >"$m/config.json"
-  refused 'vocab.txt: 512 tokens for the 500 embeddings'
+  refused 'vocab.txt: 512 tokens, but config.json'
   cp "$DATA/config.json" "$m/config.json"
   printf '\0\0\300\177' | dd of="$m/model.safetensors" bs=1 seek=$(($(stat -c %s "$m/model.safetensors") - 4)) conv=notrunc status=none
   refused 'model.safetensors: tensor "'

@@ -246,14 +246,14 @@ static void vocabularies_may_be_padded_but_not_another_models(void **state)
 	for (int i = 5; i <= 200; i++)
 		sutra_buf_addf(&b, "w%d\n", i);
 	put("vocab.txt", b.data, b.len);
-	refused(SUTRA_E_CORRUPT, "201 tokens for the 200 embeddings");
+	refused(SUTRA_E_CORRUPT, "201 tokens, but config.json's vocab_size is 200");
 	put("vocab.txt", b.data, b.len - strlen("w200\n"));
 	m = open_model(SUTRA_MRL_LAYER_NORM);
 	sutra_model_close(m);
 	sutra_buf_release(&b);
 	puts_in("config.json", "{\"hidden_size\":32,\"num_hidden_layers\":2,\"num_attention_heads\":4,"
 			       "\"intermediate_size\":64,\"vocab_size\":30522}");
-	refused(SUTRA_E_CORRUPT, "200 tokens for the 30522");
+	refused(SUTRA_E_CORRUPT, "200 tokens, but config.json's vocab_size is 30522");
 }
 
 static void a_cut_weight_file_is_named(void **state)

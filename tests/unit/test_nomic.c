@@ -267,7 +267,7 @@ static void configs_of_both_spellings_are_read(void **state)
 	}
 }
 
-static void what_other_kin_ask_for_is_refused_by_name(void **state)
+static void options_that_the_encoder_lacks_are_refused_by_name(void **state)
 {
 	static const struct { const char *json, *word; } bad[] = {
 		{ "{" OLD ",\"vocab_size\":512,\"prenorm\":true}", "prenorm" },
@@ -281,8 +281,8 @@ static void what_other_kin_ask_for_is_refused_by_name(void **state)
 		{ "{" OLD ",\"vocab_size\":512,\"n_embd\":62}", "heads" },
 		{ "{" OLD ",\"vocab_size\":512,\"hidden_size\":128}", "\"hidden_size\" is 128" },
 		{ "{" OLD ",\"vocab_size\":512,\"n_positions\":1}", "n_positions" },
-		{ "{" OLD ",\"vocab_size\":512,\"head_dim\":8}", "4 heads of 8" },
-		{ "{" OLD ",\"vocab_size\":512,\"n_head\":64}", "64 heads of 1" },
+		{ "{" OLD ",\"vocab_size\":512,\"head_dim\":8}", "4 heads of width 8" },
+		{ "{" OLD ",\"vocab_size\":512,\"n_head\":64}", "64 heads of width 1" },
 		{ "{" OLD ",\"vocab_size\":512,\"rotary_emb_base\":1}", "base" },
 		{ "{" OLD ",\"vocab_size\":512,\"rotary_emb_base\":10,"
 		  "\"rope_parameters\":{\"rope_theta\":20}}", "\"rope_theta\" is 20" },
@@ -334,7 +334,7 @@ int main(void)
 		cmocka_unit_test(a_text_does_not_know_its_batch),
 		cmocka_unit_test(two_thousand_tokens_are_one_text),
 		cmocka_unit_test(configs_of_both_spellings_are_read),
-		cmocka_unit_test(what_other_kin_ask_for_is_refused_by_name),
+		cmocka_unit_test(options_that_the_encoder_lacks_are_refused_by_name),
 		cmocka_unit_test(a_missing_tensor_is_named_as_stored),
 	};
 

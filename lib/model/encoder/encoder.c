@@ -1,4 +1,4 @@
-/* Makes an encoder: plans, angles, and weights, which encoder_weights.c reads. */
+/* Makes an encoder: plans and rotary angles; encoder_weights.c reads the weights. */
 #include "model/encoder/encoder_private.h"
 
 #include <math.h>
@@ -63,7 +63,7 @@ int sutra_encoder_new(const struct sutra_safetensors *weights,
 	e->parts = config->heads % PARTS || config->inner % PARTS ? 1 : PARTS;
 	e->up = config->architecture == SUTRA_ARCH_NOMIC_BERT ? 2 * config->inner : config->inner;
 	if (max_tokens < 2 || max_tokens > config->max_tokens) {
-		rc = sutra_fail(err, SUTRA_E_INVALID, "a maximum length of %zu tokens; allowed are 2 to %zu",
+		rc = sutra_fail(err, SUTRA_E_INVALID, "the maximum length is %zu tokens; allowed are 2 to %zu",
 				max_tokens, config->max_tokens);
 		goto out;
 	}

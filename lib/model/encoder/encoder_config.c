@@ -1,12 +1,12 @@
 /*
- * config.json: what the encoder needs to know of a model, and what it must refuse.
+ * Reads config.json: the sizes that the encoder needs, and options that it refuses.
  *
- * nomic_bert has two spellings: the one its files were stored with (n_embd, rotary_emb_base), and
- * transformers 5's (hidden_size, rope_parameters). A file may carry both; then they must agree.
+ * nomic_bert has two sets of names: that of the stored files (n_embd, rotary_emb_base), and
+ * transformers 5's (hidden_size, rope_parameters). A file may hold both; then they must agree.
  *
- * Lengths. The reference stretches its rotary positions beyond max_trained_positions, by a
- * factor that depends on the longest text of the batch; a text's vector would depend on its
- * batch. So nomic_bert ends at max_trained_positions here, and at 2,048 tokens in any case.
+ * Lengths. Beyond max_trained_positions the reference scales its rotary positions by a factor that depends
+ * on the longest text of the batch, so that a text's vector would depend on its batch. Here a text of
+ * nomic_bert has at most max_trained_positions tokens, and at most 2,048.
  */
 #include <math.h>
 #include <string.h>
@@ -24,10 +24,10 @@ static const char *const architectures[] = {
 
 const char *sutra_architecture_name(enum sutra_architecture a) { return architectures[a]; }
 
-/* A number of config.json, and where it goes. */
+/* A number of config.json, its bounds and its destination. */
 struct size_field {
-	const char *key, *other;	/* other: its second name, or NULL */
-	int64_t fallback;		/* MISSING: it must be there */
+	const char *key, *other;	/* other: a second name, or NULL */
+	int64_t fallback;		/* MISSING: the field is required */
 	int64_t min, max;
 	size_t *to;
 };
@@ -71,7 +71,7 @@ static int read_sizes(const json_t *o, const struct size_field *fields, size_t n
 	return rc;
 }
 
-/* The four functions below: a field, if it is there, must say what the encoder does. */
+/* The four functions below: if a field is there, its value must be what the encoder does. */
 static int demand(const json_t *o, const char *key, const char *want, struct sutra_err *err)
 {
 	const char *v = want;
@@ -111,11 +111,11 @@ static int demand_absent(const json_t *o, const char *key, struct sutra_err *err
 
 	if (!v || json_is_null(v))
 		return 0;
-	return sutra_fail(err, SUTRA_E_INVALID, "\"%s\" is there; this encoder can only do without it",
+	return sutra_fail(err, SUTRA_E_INVALID, "\"%s\" is set; this encoder can only do without it",
 			  key);
 }
 
-/* A number that may stand in two places; then they must agree. */
+/* Reads a number that two fields may hold; if both do, they must agree. */
 static int read_double(const json_t *o, const char *key, const json_t *p, const char *other,
 		       double *ret, struct sutra_err *err)
 {
@@ -171,7 +171,7 @@ static int read_bert(const json_t *o, struct sutra_encoder_config *c, struct sut
 	return rc;
 }
 
-/* The base of the rotary angles, of either spelling; and that nothing else is asked of them. */
+/* Reads the base of the rotary angles under either name, and refuses every other option of them. */
 static int read_rotary(const json_t *o, struct sutra_encoder_config *c, struct sutra_err *err)
 {
 	const json_t *rope = json_object_get(o, "rope_parameters");
@@ -202,7 +202,7 @@ static int read_rotary(const json_t *o, struct sutra_encoder_config *c, struct s
 	return rc;
 }
 
-static int refuse_nomic_kin(const json_t *o, struct sutra_err *err)
+static int refuse_nomic_options(const json_t *o, struct sutra_err *err)
 {
 	static const char *const wrong[] = {
 		"prenorm", "causal", "parallel_block", "use_rms_norm", "is_decoder",
@@ -230,12 +230,12 @@ static int read_nomic(const json_t *o, struct sutra_encoder_config *c, struct su
 		{ "type_vocab_size", NULL, 2, 0, MAX_TYPES, &c->types },
 		{ "pad_vocab_size_multiple", NULL, 1, 1, MAX_PAD, &pad },
 	};
-	int rc = refuse_nomic_kin(o, err);
+	int rc = refuse_nomic_options(o, err);
 
 	if (!rc)
 		rc = read_sizes(o, fields, sizeof(fields) / sizeof(fields[0]), err);
 	if (!rc) {
-		const struct size_field rest[] = {	/* what the others are the defaults or bounds of */
+		const struct size_field rest[] = {	/* their defaults and bounds depend on the fields above */
 			{ "n_inner", "intermediate_size", (int64_t)(4 * c->hidden), 1, MAX_INNER,
 			  &c->inner },
 			{ "n_positions", "max_position_embeddings", NOMIC_TOKENS, 2, MAX_POSITIONS,
@@ -254,7 +254,8 @@ static int read_nomic(const json_t *o, struct sutra_encoder_config *c, struct su
 		return rc;
 	if (width * c->heads != c->hidden || width % 2)
 		return sutra_fail(err, SUTRA_E_INVALID,
-				  "%zu heads of %zu for a width of %zu; the heads must fill it, and be even",
+				  "%zu heads of width %zu for a hidden size of %zu; their product must be the hidden size, and "
+				  "a head's width even",
 				  c->heads, width, c->hidden);
 	c->vocab = (c->vocab + pad - 1) / pad * pad;
 	c->max_tokens = trained < c->positions ? trained : c->positions;
@@ -265,7 +266,7 @@ static int read_nomic(const json_t *o, struct sutra_encoder_config *c, struct su
 
 static int read_architecture(const json_t *o, enum sutra_architecture *ret, struct sutra_err *err)
 {
-	const char *name = architectures[SUTRA_ARCH_BERT];	/* files older than the field are BERTs */
+	const char *name = architectures[SUTRA_ARCH_BERT];	/* files older than the field are BERT */
 	size_t n = sizeof(architectures) / sizeof(architectures[0]), i = 0;
 	int rc = sutra_json_get_string(o, "model_type", &name, err);
 
@@ -288,7 +289,7 @@ static int read_config(const json_t *o, struct sutra_encoder_config *c, struct s
 	if (!rc)
 		rc = c->architecture == SUTRA_ARCH_BERT ? read_bert(o, c, err) : read_nomic(o, c, err);
 	if (!rc && c->hidden % c->heads)
-		rc = sutra_fail(err, SUTRA_E_INVALID, "a width of %zu is no multiple of %zu heads",
+		rc = sutra_fail(err, SUTRA_E_INVALID, "the hidden size %zu is not a multiple of the %zu heads",
 				c->hidden, c->heads);
 	return rc;
 }

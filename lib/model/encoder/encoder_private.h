@@ -1,6 +1,6 @@
 /*
- * encoder_private - what an encoder is made of; for encoder.c, which makes it, encoder_weights.c,
- * which reads it from a file, and encoder_run.c, which runs it. Use it through model/encoder/encoder.h.
+ * encoder_private - the parts of an encoder, for encoder.c, which makes it, encoder_weights.c, which reads
+ * its weights, and encoder_run.c, which runs it. Everyone else uses model/encoder/encoder.h.
  */
 #ifndef SUTRA_MODEL_ENCODER_ENCODER_PRIVATE_H
 #define SUTRA_MODEL_ENCODER_ENCODER_PRIVATE_H
@@ -11,7 +11,7 @@
 /* The products with weights of one layer. */
 enum { QKV, OUT, UP, DOWN, PRODUCTS };
 
-/* A layer's most parts (encoder_run.c); SUTRA_ENCODER_LAYOUT names it. */
+/* The most parts of a layer (encoder_run.c); SUTRA_ENCODER_LAYOUT names the number. */
 enum { PARTS = 2 };
 
 struct encoder_norm {
@@ -26,26 +26,25 @@ struct encoder_layer {
 struct sutra_encoder {
 	struct sutra_encoder_config config;
 	size_t max_tokens;
-	size_t parts;			/* of every layer: PARTS, or 1 */
-	size_t up;			/* outputs of UP: inner, twice that where it is gated */
-	struct sutra_tensor word;	/* [vocab][hidden], in the file's mapping */
-	float *offsets;			/* added to words: position + type 0; [max_tokens][hidden] */
-	size_t offset_stride;		/* hidden, or 0: one row serves every position */
-	float *rotary;			/* [max_tokens][hidden / heads] for rotate, or NULL */
+	size_t parts;			/* per layer: PARTS, or 1 */
+	size_t up;			/* outputs of UP: inner, or 2 * inner if it is gated */
+	struct sutra_tensor word;	/* [vocab][hidden], in the mapped file */
+	float *offsets;			/* position + type 0, added to words; [max_tokens][hidden] */
+	size_t offset_stride;		/* hidden; 0: one row for every position */
+	float *rotary;			/* the table for rotate, [max_tokens][hidden / heads], or NULL */
 	struct encoder_norm norm;
-	struct sutra_gemm_plan *plans[PRODUCTS];	/* each for a part */
+	struct sutra_gemm_plan *plans[PRODUCTS];	/* each for one part */
 	struct encoder_layer *layers;
 };
 
-/* Whether all tensors are there, of the types and shapes that e->config asks for. */
+/* Checks that all tensors exist with the types and shapes that e->config requires. */
 int sutra_encoder_check_weights(struct sutra_encoder *e, const struct sutra_safetensors *weights,
 				struct sutra_err *err);
-/* Fills e's tables and layers, whose plans are made, from the tensors by name, and gives their
- * pages back; products come from the packed ones, where there are some. What was filled before
- * an error is freed with e. */
+/* Fills e's tables and layers from the tensors and drops their pages; e's plans must exist. Products are
+ * taken from options->packed unless it is NULL. After an error, e owns what was filled. */
 int sutra_encoder_read_weights(struct sutra_encoder *e, const struct sutra_safetensors *weights,
 			       const struct sutra_encoder_options *options, struct sutra_err *err);
-/* Where in `magnitude` the columns of a part of a layer's product begin, and how many they are. */
+/* The index in sutra_encoder_watch's magnitude of the first column of a part's product, and their number. */
 size_t sutra_encoder_magnitude_of(const struct sutra_encoder *e, size_t layer, int product, size_t part,
 				  size_t *ret_columns);
 

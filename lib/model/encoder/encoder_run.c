@@ -1,5 +1,5 @@
 /*
- * One layer over T tokens of width H, in parts p (shapes beside the products):
+ * One layer over T tokens of width H, in parts p (each matrix with its shape):
  *
  *	qkv_p [T][3H/2] = x [T][H] * Wqkv_p [3H/2][H]	q, k and v of half of the heads
  *	ctx_p [T][H/2]  = attention(qkv_p), text by text
@@ -9,27 +9,27 @@
  *	y_p   [C][H]    = in_p * Wd_p [H][I/2]
  *	x               = layer_norm(x + y_0 + y_1)	part p: half of the rows
  *
- * before it x = layer_norm(word[id] + position[i] + type[0]), after it the pooling. Four plans
- * serve the four products of every layer.
+ * Before the layers, x = layer_norm(word[id] + position[i] + type[0]); after them comes the pooling. Four
+ * plans serve the four products of every layer.
  *
- * nomic_bert embeds no positions but turns q and k by them before the attention, has no biases,
- * and gates: Wi is [2I][H], its product values beside gates, and in = value * silu(gate).
+ * nomic_bert has no position embeddings but rotates q and k by position before the attention, has no
+ * biases, and is gated: Wi is [2I][H], its outputs are values and gates, and in = value * silu(gate).
  *
- * Groups. A batch is computed in groups of texts of some GROUP tokens, each through all layers, so
- * that what a layer hands on stays in the second cache. The weights pass through it once a group,
- * which costs less: int8, 32 texts of 31 and of 123 tokens took 93 and 112 us a token at once, 85 and
- * 96 in groups of 128; 96 and 192 are no better.
+ * Groups. A batch is computed in groups of texts of some GROUP tokens, each group through all layers, so
+ * that a layer's output stays in the second cache. The weights are then loaded once per group, which
+ * costs less: int8, 32 texts of 31 and of 123 tokens took 93 and 112 us a token without groups, 85 and
+ * 96 in groups of 128; groups of 96 and 192 are not faster.
  *
  * Threads. A layer's phases are: attention (the first three lines), norm, feed (the next two), norm.
- * A group's steps are the embedding, these phases and the pooling, an item of each part a step.
- * Within a step items touch nothing in common, and it begins when the one before is done. A layer
- * always has two parts (one, where heads or inner is odd), so that the bits of a vector do not tell how many threads there
- * were. Items are taken by tickets, `left` counting down to 0: who has one waits until all items of
- * earlier phases are `done` and computes it. One thread alone computes all in order and never waits.
- * A helper is never waited for before it holds a ticket; as the run cannot end before the ticket's
- * item is done, whoever holds none touches nothing but `left`, and may come at any moment, between
- * two runs as well. Waits are a step's imbalance, so they spin; after SPINS they yield, for the
- * other may have lost its processor.
+ * A group's steps are the embedding, these phases and the pooling; a step has one item per part. The items
+ * of a step share no memory that they write, and a step begins when the previous one is done. A layer
+ * always has two parts (one, if heads or inner is odd), so that the bits of a vector do not depend on the
+ * number of threads. A thread takes an item by a ticket, as `left` counts down to 0; it waits until all
+ * items of earlier steps are `done` and computes its item. A single thread computes all items in order and
+ * never waits. The run does not wait for a helper without a ticket, and it cannot end before every ticket's
+ * item is done; so a thread without a ticket accesses only `left`, and may help at any time, even between
+ * two runs. A wait is as long as the imbalance of a step, so it spins; after SPINS it yields, because the
+ * other thread may have lost its processor.
  */
 #include "model/encoder/encoder_private.h"
 
@@ -45,21 +45,21 @@ enum { GROUP = 128, ALIGN_FLOATS = 16, SPINS = 2000 };
 
 enum phase { ATTEND, ATTEND_NORM, FEED, FEED_NORM, PHASES };
 
-/* What the items of one part write, one at a time. */
+/* What the items of one part write; one item of a part runs at a time. */
 struct part {
 	struct sutra_gemm_workspace *workspaces[PRODUCTS];
-	float *qkv;		/* [rows + spare][3 hidden / parts]; its front serves as y */
+	float *qkv;		/* [rows + spare][3 hidden / parts]; its start also holds y */
 	float *ctx;		/* [rows + spare][hidden / parts] */
 	float *in;		/* [GROUP + spare][up / parts] */
 	float *attention;
-	int rc;			/* of the run's items */
+	int rc;			/* of the run's items, with err */
 	struct sutra_err err;
 	uint64_t pooling_ns;
 };
 
-/* Texts that go through the layers together: GROUP tokens at most, or one text. */
+/* Texts that are computed together: GROUP tokens at most, or one text. */
 struct group {
-	size_t first, texts;	/* of the run's */
+	size_t first, texts;	/* index of the first text in the run, and their number */
 	size_t at, tokens;
 };
 
@@ -67,9 +67,9 @@ struct sutra_encoder_session {
 	const struct sutra_encoder *encoder;
 	const struct sutra_kernels *kernels;
 	size_t max_tokens;
-	float *magnitude;		/* of sutra_encoder_watch */
+	float *magnitude;	/* from sutra_encoder_watch */
 	void *arena;
-	size_t rows;		/* of a group, at most */
+	size_t rows;		/* most rows of a group */
 	float *x;		/* [rows + spare][hidden] */
 	struct part parts[PARTS];
 	/* the run */
@@ -78,9 +78,9 @@ struct sutra_encoder_session {
 	float *out;
 	struct group *groups;
 	size_t n_groups;
-	long items, own;	/* of it; those that its own thread computed */
-	atomic_bool failed;	/* what is left is not computed */
-	atomic_long left, done;	/* items without a ticket, 0 or less between runs; items computed */
+	long items, own;	/* of the run; those that the session's own thread computed */
+	atomic_bool failed;	/* the items that are left are not computed */
+	atomic_long left, done;	/* items whose ticket is not taken, 0 or less between runs; items computed */
 };
 
 static size_t whole_lines(size_t floats)
@@ -88,10 +88,10 @@ static size_t whole_lines(size_t floats)
 	return (floats + ALIGN_FLOATS - 1) / ALIGN_FLOATS * ALIGN_FLOATS;
 }
 
-/* Of two groups in a row the second one's first text did not fit into the first. */
+/* Two consecutive groups have more than GROUP tokens: the second one's first text did not fit. */
 static size_t most_groups(size_t tokens) { return 2 * tokens / GROUP + 1; }
 
-/* All scratch in one block of zero pages, so that only what batches touch becomes resident. */
+/* Allocates all scratch in one block of zero pages, so that only pages which batches use become resident. */
 static int make_arena(struct sutra_encoder_session *s, struct sutra_err *err)
 {
 	enum { KINDS = 4 };
@@ -170,14 +170,14 @@ size_t sutra_encoder_magnitude_of(const struct sutra_encoder *e, size_t layer, i
 	size_t at = layer * (3 * h + inner) + (size_t)product * h;
 
 	*ret_columns = product == DOWN ? inner : h;
-	if (product == QKV || product == UP)	/* whose parts take all columns */
+	if (product == QKV || product == UP)	/* every part reads all columns */
 		return at;
 	*ret_columns /= e->parts;
 	return at + part * *ret_columns;
 }
 
-static void note_magnitude(const struct sutra_encoder_session *s, size_t layer, int product, size_t p,
-		       const float *x, size_t rows)
+static void record_magnitude(const struct sutra_encoder_session *s, size_t layer, int product, size_t p,
+			     const float *x, size_t rows)
 {
 	size_t n, at = sutra_encoder_magnitude_of(s->encoder, layer, product, p, &n);
 
@@ -191,8 +191,8 @@ static int multiply(struct sutra_encoder_session *s, size_t layer, int product, 
 {
 	struct part *part = &s->parts[p];
 
-	if (s->magnitude && (!p || product == OUT || product == DOWN))	/* the others take the same x */
-		note_magnitude(s, layer, product, p, x, rows);
+	if (s->magnitude && (!p || product == OUT || product == DOWN))	/* parts of QKV and UP have the same x */
+		record_magnitude(s, layer, product, p, x, rows);
 	return sutra_gemm(part->workspaces[product], s->encoder->layers[layer].products[product][p], x,
 			  rows, y, &part->err);
 }
@@ -235,7 +235,7 @@ static void make_groups(struct sutra_encoder_session *s, size_t texts)
 	s->n_groups = texts ? (size_t)(g - s->groups) + 1 : 0;
 }
 
-/* Calls for the texts of part p: the text's number in the run, and its first token and row. */
+/* Called for each text of part p, with the text's index in the run, its first token and its first row. */
 typedef void text_fn(struct sutra_encoder_session *s, size_t text, const uint32_t *ids, float *x);
 
 static void each_text(struct sutra_encoder_session *s, const struct group *g, size_t p, text_fn *fn)
@@ -307,7 +307,7 @@ static int feed_forward(struct sutra_encoder_session *s, const struct group *g, 
 	return rc;
 }
 
-/* Adds the parts' y to x, in part p of the rows. */
+/* Adds the parts' y to x and normalises, for part p of the rows. */
 static void merge(struct sutra_encoder_session *s, const struct group *g, const struct encoder_norm *norm,
 		  size_t p)
 {
@@ -389,8 +389,6 @@ static void compute(struct sutra_encoder_session *s, size_t item)
 	}
 }
 
-/* ---- threads ---- */
-
 static void wait_done(struct sutra_encoder_session *s, long items)
 {
 	for (int i = 0; atomic_load_explicit(&s->done, memory_order_acquire) < items; i += i < SPINS) {
@@ -403,7 +401,7 @@ static void wait_done(struct sutra_encoder_session *s, long items)
 	}
 }
 
-/* Takes a ticket and computes its item; false: there is none. */
+/* Takes a ticket and computes its item; false: no ticket is left. */
 static bool take_part(struct sutra_encoder_session *s)
 {
 	long left = atomic_fetch_sub_explicit(&s->left, 1, memory_order_acquire), item;

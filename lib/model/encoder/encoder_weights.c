@@ -1,9 +1,8 @@
 /*
- * Reads the weights: tensors found by name, checked against the config, packed.
+ * Reads the weights: finds tensors by name, checks them against the config, packs them.
  *
- * Everything is walked twice: first every tensor is found and its type and shape are compared,
- * so that nothing is compiled or allocated for sizes that only the config believes in; then the
- * numbers are read.
+ * All tensors are walked twice: first every tensor's type and shape are checked, so that nothing is
+ * compiled or allocated for sizes of the config that the file does not have; then the numbers are read.
  */
 #include "model/encoder/encoder_private.h"
 
@@ -18,15 +17,15 @@ enum { NAME_LEN = 160, PREFIX_LEN = 64, PIECES = 3 };
 
 #define WORD "embeddings.word_embeddings.weight"
 
-/* Where a layout keeps what. A layer's names follow "<layer><number>."; the pieces of a list lie
- * one below the other in one product. */
+/* The names of a layout's tensors. A layer's names follow "<layer><number>."; the tensors of a list are
+ * stacked in one product. */
 struct layout {
 	enum sutra_architecture architecture;
-	bool bias;				/* beside every product */
-	const char *norm;			/* of the embeddings */
+	bool bias;				/* every product has one */
+	const char *norm;			/* the embeddings' */
 	const char *layer;
 	const char *qkv[PIECES], *out[PIECES];	/* NULL ends a list */
-	const char *up[PIECES], *down[PIECES];	/* up of a gated layer: values, then gates */
+	const char *up[PIECES], *down[PIECES];	/* up, if gated: values, then gates */
 	const char *attention_norm, *output_norm;
 };
 
@@ -51,11 +50,11 @@ struct loader {
 	const struct sutra_safetensors *weights;
 	const struct layout *layout;
 	char prefix[PREFIX_LEN];	/* before every name; often empty */
-	bool dry;			/* only find and compare */
+	bool dry;			/* the first walk: only check */
 	const struct sutra_encoder_options *options;	/* unless dry */
-	size_t taken;			/* bytes of the packed products */
+	size_t taken;			/* bytes of options->packed that are used */
 	float *matrix, *bias;		/* the largest product, unpacked; unless dry */
-	float *part, *part_bias;	/* and a part of it */
+	float *part, *part_bias;	/* a part of it */
 	struct sutra_err *err;
 };
 
@@ -82,8 +81,8 @@ static int wrong_shape(const struct loader *l, const struct sutra_tensor *t, siz
 			  want);
 }
 
-/* The tensor `name`, of shape [rows][columns], or [columns] when rows is 0. With `other` not
- * NULL a second name is tried. */
+/* Finds the tensor `name`, or `other` unless that is NULL, of shape [rows][columns], or [columns] if rows is
+ * 0. */
 static int find(const struct loader *l, const char *name, const char *other, size_t rows,
 		size_t columns, const struct sutra_tensor **ret)
 {
@@ -107,7 +106,7 @@ static int find(const struct loader *l, const char *name, const char *other, siz
 	return 0;
 }
 
-/* n numbers of t from `from` on, all finite. */
+/* Reads n numbers of t from `from` on; all must be finite. */
 static int read_numbers(const struct loader *l, const struct sutra_tensor *t, uint64_t from,
 			size_t n, float *out)
 {
@@ -119,13 +118,13 @@ static int read_numbers(const struct loader *l, const struct sutra_tensor *t, ui
 		bits &= 0x7FFFFFFF;
 		worst = bits > worst ? bits : worst;
 	}
-	if (worst < 0x7F800000)	/* that of infinity; NaNs are above */
+	if (worst < 0x7F800000)	/* infinity; NaNs are greater */
 		return 0;
 	for (size_t i = 0; i < n; i++)
 		if (!isfinite(out[i]))
 			return sutra_fail(l->err, SUTRA_E_CORRUPT,
-					  "tensor \"%s\" holds %f at place %llu; only finite numbers are "
-					  "weights", t->name, (double)out[i],
+					  "tensor \"%s\" holds %f at place %llu; weights must be finite "
+					  "numbers", t->name, (double)out[i],
 					  (unsigned long long)from + i);
 	return 0;
 }
@@ -174,7 +173,7 @@ static int read_dense(const struct loader *l, const char *base, size_t row, size
 	return read_into(l, name, NULL, 0, n, l->dry ? NULL : l->bias + row);
 }
 
-/* The next one of the products that were packed before. */
+/* Takes the next product from options->packed. */
 static int take_packed(struct loader *l, const struct sutra_gemm_plan *plan,
 		       struct sutra_gemm_weights **ret)
 {
@@ -187,7 +186,7 @@ static int take_packed(struct loader *l, const struct sutra_gemm_plan *plan,
 	return sutra_gemm_weights_view(plan, at, ret, l->err);
 }
 
-/* Part p by outputs: its share of each of `groups` groups of them. */
+/* Copies part p of the outputs: its share of each of `groups` groups. */
 static void cut_outputs(struct loader *l, size_t p, size_t groups, size_t n, size_t k)
 {
 	size_t parts = l->e->parts, rows = n / groups / parts;
@@ -200,7 +199,7 @@ static void cut_outputs(struct loader *l, size_t p, size_t groups, size_t n, siz
 	}
 }
 
-/* Part p by inputs. The parts' products are added, so that the first one's has all the bias. */
+/* Copies part p of the inputs. The parts' results are added, so only the first part has the bias. */
 static void cut_inputs(struct loader *l, size_t p, size_t n, size_t k)
 {
 	size_t columns = k / l->e->parts;
@@ -228,7 +227,7 @@ static int pack_part(struct loader *l, size_t i, int product, size_t p, size_t n
 				      &l->e->layers[i].products[product][p], l->err);
 }
 
-/* The product of n outputs and k inputs whose equal pieces have these names. */
+/* Reads and packs a product of n outputs and k inputs, which consists of equal pieces with these names. */
 static int read_product(struct loader *l, size_t i, int product, const char *const *pieces,
 			size_t n, size_t k)
 {
@@ -272,7 +271,7 @@ static int read_layer(struct loader *l, size_t i)
 	return rc;
 }
 
-/* The word embeddings are used where they lie; here they are only looked at. */
+/* Checks the word embeddings, which are used from the mapped file. */
 static int check_words(const struct loader *l)
 {
 	const struct sutra_tensor *t = &l->e->word;
@@ -285,8 +284,8 @@ static int check_words(const struct loader *l)
 	return rc;
 }
 
-/* What is added to a word's embedding: its position's, where positions are embedded, and that of
- * token type 0, where there are types. */
+/* Fills e->offsets: the embedding of a position, if positions are embedded, plus that of token type 0, if
+ * types are. */
 static int read_offsets(const struct loader *l)
 {
 	struct sutra_encoder *e = l->e;
@@ -333,7 +332,7 @@ static int walk(struct loader *l)
 	return rc;
 }
 
-/* What stands before the names: whatever stands before that of the word embeddings. */
+/* Sets the prefix of all names: what precedes the name of the word embeddings. */
 static void find_prefix(struct loader *l)
 {
 	const size_t tail = strlen(WORD);
@@ -350,8 +349,8 @@ static void find_prefix(struct loader *l)
 		l->prefix[0] = '\0';
 }
 
-/* The architecture's layout whose first product is there; if none is, the first, whose tensor is
- * then found to be missing. */
+/* Chooses the architecture's layout whose first product exists; else the first layout, for which find then
+ * reports the missing tensor. */
 static void find_layout(struct loader *l)
 {
 	const struct layout *first = NULL;
@@ -387,7 +386,7 @@ int sutra_encoder_read_weights(struct sutra_encoder *e, const struct sutra_safet
 	int rc;
 
 	l.matrix = sutra_alloc(wide * h * sizeof(float));
-	l.bias = sutra_calloc(wide, sizeof(float));	/* zero where a layout has none */
+	l.bias = sutra_calloc(wide, sizeof(float));	/* stays zero without biases */
 	l.part = sutra_alloc(wide / e->parts * h * sizeof(float));
 	l.part_bias = sutra_alloc(wide * sizeof(float));
 	if (!l.matrix || !l.bias || !l.part || !l.part_bias) {

@@ -61,7 +61,7 @@ static const char *const texts[SUTRA_SAMPLE_SHORT] = {
 	"only then roll it out to the rest. If anything looks wrong, go back to the copy made in step 1.",
 };
 
-/* The long ones: a dozen of the others each, and the last of them all there are. */
+/* A long text is twelve of the short ones; the last long text is all of them. */
 void sutra_sample_add(struct sutra_buf *b, size_t i)
 {
 	size_t from = i, to = i + 1;

@@ -9,8 +9,8 @@
 #define MARK SUTRA_CP_MARK
 #define PUNCT SUTRA_CP_PUNCT
 
-/* Sorted, without overlap; every code point not listed is a letter. Read off the
- * reference implementation one code point after the other. */
+/* Sorted, without overlap; every code point that is not listed is a letter. The classes were queried from
+ * the reference implementation for every code point. */
 static const struct range {
 	uint32_t first, last;
 	enum sutra_codepoint_class is;
@@ -199,8 +199,8 @@ uint32_t sutra_codepoint_lower(uint32_t c)
 {
 	if (c < 128)
 		return c >= 'A' && c <= 'Z' ? c + 32 : c;
-	/* Capitals younger than utf8proc 2.8 whose small letters are old enough to stand in
-	 * a vocabulary; the other young ones have young small letters. */
+	/* Capitals that utf8proc 2.8 lacks and whose small letters may be in a vocabulary; the small letters
+	 * of other new capitals are new too. */
 	if (c == 0xA7CB)
 		return 0x264;
 	if (c == 0xA7DC)
@@ -215,7 +215,7 @@ size_t sutra_codepoint_nfd(uint32_t c, uint32_t out[SUTRA_CP_NFD_MAX])
 	utf8proc_ssize_t n;
 
 	out[0] = c;
-	if (c < 0xC0)	/* nothing below decomposes */
+	if (c < 0xC0)	/* no code point below decomposes */
 		return 1;
 	n = utf8proc_decompose_char((utf8proc_int32_t)c, parts, SUTRA_CP_NFD_MAX,
 				    UTF8PROC_STABLE | UTF8PROC_DECOMPOSE, &boundary);
@@ -239,7 +239,7 @@ uint32_t sutra_codepoint_read(const char *s, size_t n, size_t *ret_len)
 	*ret_len = 1;
 	if (c < 0x80)
 		return c;
-	/* what follows has 10 in its highest bits: gone, 6 are left */
+	/* removes the 10 in the highest bits of a continuation byte; 6 bits are left */
 	x = n > 1 ? p[1] ^ 0x80u : 0x80;
 	if (c >= 0xC2 && c < 0xE0 && x < 0x40) {
 		*ret_len = 2;

@@ -1,35 +1,33 @@
 /*
- * The order of steps decides about equality with the original and is fixed:
+ * The order of these steps must be that of the original, so that the ids are equal:
  *
- *   1. special tokens are found in the raw text and cut it into segments;
- *   2. dropped characters vanish, blanks of every kind become word ends;
- *   3. a Han character is a word (its decomposition, for compatibility ideographs);
- *   4. canonical decomposition (NFD, with canonical reordering), marks vanish;
+ *   1. special tokens are found in the raw text and divide it into segments;
+ *   2. characters of class DROP are removed, white space ends words;
+ *   3. a Han character is a word (a compatibility ideograph: its decomposition);
+ *   4. canonical decomposition (NFD, with canonical reordering), then marks are removed;
  *   5. lower case, one code point to one;
  *   6. punctuation is a word;
- *   7. a word of more than 100 characters is [UNK]; else the longest piece of the vocabulary
- *      that starts it, then the longest "##" piece that starts the rest, and so on; where
- *      nothing fits the whole word is [UNK].
+ *   7. a word of more than 100 characters is [UNK]; otherwise it is the longest piece of the vocabulary
+ *      that begins it, then the longest "##" piece that begins the rest, and so on; if no piece fits,
+ *      the whole word is [UNK].
  *
- * Here they run in one pass over the code points. Reordering (step 4) touches only
- * neighbours in one word, so it is an insertion into the word under construction; marks that
- * vanish take part only as barriers, since dropping some elements of a stable sort leaves the
- * order of the others.
+ * Here they run in one pass over the code points. Reordering (step 4) exchanges only neighbours in one
+ * word, so it is an insertion into the word that is being built. Removed marks matter only as barriers,
+ * since removing elements of a stable sort does not change the order of the others.
  *
- * The vocabulary is a trie over code points whose edges live in one open hash table: an
+ * The vocabulary is a trie over code points, whose edges are in one open hash table: an
  * edge is the 64-bit number (parent << 42 | code point << 21 | child), all three below 2^21, and
- * 0 is an empty slot, since no edge leads to the root. A step down costs one probe, mostly.
+ * 0 is an empty slot, since no edge leads to the root. A step down mostly takes one probe.
  *
- * Most words of most texts need none of that: a run of ASCII letters and digits that ends at
- * ASCII and is itself a token. Such tokens, of at most 16 bytes, stand in a second table under
- * the bytes themselves (take_ascii), which finds a word with one probe. Whatever does not fit is
- * left to the pass over code points, which alone is the referee that the tests hold both to. A
- * double array instead of the two tables would be a page of code to build, and still walk
- * every letter.
+ * Most words of most texts need none of these steps: a run of ASCII letters and digits, followed by ASCII,
+ * that is itself a token. Such tokens of at most 16 bytes are in a second table, with their bytes as key,
+ * where take_ascii finds a word by one probe. All other text takes the pass over code points, which alone
+ * is the referee that tests compare with. A double array instead of the two tables would need a page of
+ * code to build, and would still step through every letter.
  *
- * A word that is too long is only looked through for its end (skip). A pass stops at the end of
- * the first word that does not fit: by then it is certain that something is cut, and what was
- * written can no longer change, since only a word's own pieces are ever taken back.
+ * In a word that is too long only the end is searched (skip). A pass stops at the end of the first word
+ * that does not fit: then something is certainly cut, and ids that were written do not change any more,
+ * since end_word removes pieces of its own word only.
  */
 #include "model/tokenizer/wordpiece.h"
 
@@ -40,38 +38,38 @@
 #include "model/tokenizer/codepoint.h"
 
 enum {
-	MAX_WORD = 100,		/* characters; beyond: [UNK] (max_input_chars_per_word) */
+	MAX_WORD = 100,		/* characters; a longer word is [UNK] (max_input_chars_per_word) */
 	MAX_NODES = 1 << 21,
 	MAX_VOCAB = 16 << 20,	/* bytes */
 	ROOT = 0,
 	NONE = -1,
-	TABLE = 1 << 16,	/* classes of the code points below are in a table */
+	TABLE = 1 << 16,	/* the classes of code points below this are in a table */
 };
 
 static const char *const specials[] = { "[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]" };
 enum { UNK, CLS, SEP, PAD, MASK, N_SPECIALS };
 
-/* A token of letters and digits: its bytes, zeros behind them. Empty: low is 0. */
+/* A token of letters and digits: its bytes, padded with zeros. low 0: an empty slot. */
 struct whole_word {
 	uint64_t low, high;
 	int32_t id;
 };
 
-/* What a byte is to take_ascii. OTHER: no ASCII, or one that vanishes. */
+/* Classes of bytes for take_ascii. OTHER: not ASCII, or removed. */
 enum { OTHER, LETTER, PUNCT, BLANK };
 
 struct sutra_wordpiece {
 	struct sutra_wordpiece_options options;
-	uint8_t kind[256];	/* of a byte */
-	uint8_t folded[256];	/* the byte of a LETTER, in lower case if that is asked for, else 0 */
+	uint8_t kind[256];	/* the class of a byte */
+	uint8_t folded[256];	/* a LETTER, in lower case if options say so; 0 for other bytes */
 	uint8_t classes[TABLE];
 	struct whole_word *words;	/* [words_mask + 1] */
 	size_t words_mask;
 	uint64_t *edges;	/* [mask + 1] */
 	size_t mask;
-	int32_t *ids;		/* [nodes]: token that ends here, or NONE */
+	int32_t *ids;		/* [nodes]: the token that ends here, or NONE */
 	size_t nodes, tokens;
-	uint32_t inner;		/* node of "##", where continuations start; ROOT: none */
+	uint32_t inner;		/* the node of "##", the root of continuations; ROOT: none */
 	int32_t special[N_SPECIALS];
 };
 
@@ -125,7 +123,7 @@ static struct whole_word *find_word(const struct sutra_wordpiece *wp, uint64_t l
 			return &wp->words[i];
 }
 
-/* Up to 8 folded letters from s[at], the first one lowest; *ret_at is where they end. */
+/* Packs up to 8 folded letters from s[at], the first in the lowest byte; *ret_at is their end. */
 static inline uint64_t fold8(const struct sutra_wordpiece *wp, const char *s, size_t at, size_t n,
 			     size_t *ret_at)
 {
@@ -138,7 +136,7 @@ static inline uint64_t fold8(const struct sutra_wordpiece *wp, const char *s, si
 	return key;
 }
 
-/* A token that may be a word of its own in ASCII. */
+/* Adds a token that is a whole word in ASCII to the table of words. */
 static void add_word(struct sutra_wordpiece *wp, const char *s, size_t n)
 {
 	size_t at = 0;
@@ -148,7 +146,7 @@ static void add_word(struct sutra_wordpiece *wp, const char *s, size_t n)
 		low = (unsigned char)s[0];
 		at = 1;
 	}
-	for (size_t i = 0; i < at; i++)		/* a capital that folding takes away: not found */
+	for (size_t i = 0; i < at; i++)		/* a token with a capital that folding changes never matches */
 		if (wp->kind[(unsigned char)s[i]] == LETTER && s[i] != (char)wp->folded[(unsigned char)s[i]])
 			return;
 	if (n && at == n)
@@ -188,8 +186,8 @@ static int fill(struct sutra_wordpiece *wp, const char *vocab, size_t n, struct 
 	return 0;
 }
 
-/* Room for every character of the vocabulary to be a node of its own, and an edge table at
- * most half full. */
+/* Allocates a node for every character of the vocabulary, and tables of edges and words that are at most half
+ * full. */
 static int make_room(struct sutra_wordpiece *wp, const char *vocab, size_t n, struct sutra_err *err)
 {
 	size_t chars = 1, lines = 1, slots = 16, bad;
@@ -274,15 +272,15 @@ void sutra_wordpiece_free(struct sutra_wordpiece *wp)
 
 size_t sutra_wordpiece_size(const struct sutra_wordpiece *wp) { return wp->tokens; }
 
-/* One text on its way: the ids so far and the word under construction. */
+/* The state of one text: the ids so far and the word that is being built. */
 struct pass {
 	const struct sutra_wordpiece *wp;
 	uint32_t *ids;
-	size_t room, n, stop;		/* written up to room, counted up to a word's end past stop */
-	bool plain;			/* no short ways: the referee */
+	size_t room, n, stop;		/* ids are written up to room; the pass ends once n exceeds stop */
+	bool plain;			/* the referee: no fast paths */
 	uint32_t word[MAX_WORD];
-	size_t chars;			/* of the word; MAX_WORD + 1: too long */
-	size_t run;			/* where its last run of combining characters starts */
+	size_t chars;			/* in word; MAX_WORD + 1: it is too long */
+	size_t run;			/* start of its last run of combining characters */
 };
 
 static void emit(struct pass *p, int32_t id)
@@ -292,7 +290,7 @@ static void emit(struct pass *p, int32_t id)
 	p->n++;
 }
 
-/* Longest piece that starts at word[from]: its id, or NONE; *ret_end is where it ends. */
+/* The id of the longest piece that starts at word[from], or NONE; *ret_end is its end. */
 static int32_t longest(const struct pass *p, size_t from, size_t *ret_end)
 {
 	const struct sutra_wordpiece *wp = p->wp;
@@ -350,14 +348,14 @@ static void append(struct pass *p, uint32_t c)
 		p->run = p->chars;
 }
 
-/* Steps 5 and 6, of a code point that is neither dropped nor a blank. */
+/* Steps 5 and 6, for a code point that is neither DROP nor white space. */
 static void add_letter(struct pass *p, uint32_t c, enum sutra_codepoint_class is)
 {
 	if (is == SUTRA_CP_PUNCT)
 		end_word(p);
 	if (!p->wp->options.lowercase) {
 		append(p, c);
-	} else if (c == 0x130) {	/* the one full mapping; decomposed when accents go */
+	} else if (c == 0x130) {	/* the only full mapping; stripping accents decomposes it before */
 		append(p, 'i');
 		append(p, 0x307);
 	} else {
@@ -377,7 +375,7 @@ static void add_char(struct pass *p, uint32_t c, enum sutra_codepoint_class is)
 	if (han)
 		end_word(p);
 	if (p->wp->options.strip_accents && is == SUTRA_CP_MARK && p->run == p->chars)
-		return;		/* and is no barrier between any */
+		return;		/* at a run's start it is no barrier */
 	if (!p->wp->options.strip_accents || c < 0xC0) {
 		add_letter(p, c, is);
 	} else {
@@ -395,7 +393,7 @@ static void add_char(struct pass *p, uint32_t c, enum sutra_codepoint_class is)
 		end_word(p);
 }
 
-/* The special token that stands at s, or NONE. */
+/* The special token at s, or NONE. */
 static int32_t special_at(const struct sutra_wordpiece *wp, const char *s, size_t n, size_t *ret_len)
 {
 	for (size_t i = 0; i < N_SPECIALS; i++) {
@@ -409,9 +407,9 @@ static int32_t special_at(const struct sutra_wordpiece *wp, const char *s, size_
 	return NONE;
 }
 
-/* Blanks at s, then a word of ASCII, with no word begun before them: emits it and returns the
- * length of both; that of the blanks alone when the word may go on in other characters, is too
- * long for the table, or may be a special token. */
+/* Reads blanks at s, then a word of ASCII, emits it and returns the length of both. Returns the length of the
+ * blanks alone if the word may continue in other characters, is too long for the table, or may be a special
+ * token. No word may be begun. */
 static size_t take_ascii(struct pass *p, const char *s, size_t n)
 {
 	const struct sutra_wordpiece *wp = p->wp;
@@ -441,7 +439,7 @@ static size_t take_ascii(struct pass *p, const char *s, size_t n)
 	return at;
 }
 
-/* Bytes at s that neither end a word that is too long already nor need a look. */
+/* The number of bytes at s that only continue a word which is too long. */
 static size_t skip(const struct pass *p, const char *s, size_t n)
 {
 	size_t at = 0, len;
@@ -463,7 +461,7 @@ static size_t skip(const struct pass *p, const char *s, size_t n)
 	return at;
 }
 
-/* One code point at s, or a special token; returns its length. */
+/* Reads one code point or special token at s; returns its length. */
 static size_t take_char(struct pass *p, const char *s, size_t n)
 {
 	size_t len;
