@@ -33,7 +33,7 @@ void sutra_chart_spark(struct sutra_screen *s, int row, int column, enum sutra_r
 	}
 }
 
-/* Whole cells for each part of `cells`: by rounding, none that is there left out. */
+/* Divides cells among the parts: rounded shares, at least one cell for each part above 0. */
 static bool divide(const double parts[SUTRA_CHART_PARTS], int cells, int ret[SUTRA_CHART_PARTS])
 {
 	double all = 0;

@@ -62,7 +62,7 @@ static void natural_widths(const struct sutra_grid *g, int *widths)
 			widths[i % g->n_columns] = g->cells[i].width;
 }
 
-/* Takes from the widest column that may be cut; false: none may. */
+/* Narrows the widest column that may be cut by one; false: none may. */
 static bool shrink(const struct sutra_grid *g, int *widths)
 {
 	size_t widest = g->n_columns;
@@ -76,7 +76,7 @@ static bool shrink(const struct sutra_grid *g, int *widths)
 	return widest < g->n_columns;
 }
 
-/* Leaves out the column of the highest rank, and gives the others their full width again. */
+/* Leaves out the column with the highest rank, and resets the others to their natural width. */
 static bool leave_out(const struct sutra_grid *g, const int *natural, int *widths)
 {
 	size_t out = g->n_columns;
@@ -93,7 +93,7 @@ static bool leave_out(const struct sutra_grid *g, const int *natural, int *width
 	return true;
 }
 
-/* Widths that fit; -1: the column is left out. */
+/* Computes widths that fit into limit; -1: the column is left out. */
 static void fit(const struct sutra_grid *g, int limit, int *widths)
 {
 	int natural[MAX_COLUMNS];

@@ -27,7 +27,7 @@ static void on_interrupt(int sig)
 	interrupted = 1;
 }
 
-/* readline calls it after a signal: the line starts anew, as shells do. */
+/* readline calls it after a signal: the line is dropped and a new one begins, as in shells. */
 static int drop_line(void)
 {
 	if (!interrupted)
@@ -41,8 +41,8 @@ static int drop_line(void)
 	return 0;
 }
 
-/* The hook runs when reading is interrupted; a signal that came together with a key (text that is
- * pasted) is met here, before that key counts. */
+/* The hook runs when reading is interrupted. A signal that arrived together with a key (in pasted text) is
+ * handled here, before the key is. */
 static int next_key(FILE *in)
 {
 	int key = rl_getc(in);
@@ -117,7 +117,7 @@ char *sutra_lineedit_read(const char *prompt)
 	return line;
 }
 
-/* The file is written whole, beside itself and renamed: shells at once lose lines, never the file. */
+/* The file is replaced atomically: shells that run at the same time can lose lines, never the file. */
 int sutra_lineedit_remember(const char *line, struct sutra_err *err)
 {
 	HIST_ENTRY *last = history_length ? history_get(history_base + history_length - 1) : NULL, **all;

@@ -5,7 +5,7 @@
 
 #include "base/clock.h"
 
-static const uint64_t PATIENCE_NS = 500000000, REDRAW_NS = 100000000, HEARTBEAT_NS = 10000000000u;
+static const uint64_t FIRST_DRAW_NS = 500000000, REDRAW_NS = 100000000, HEARTBEAT_NS = 10000000000u;
 
 void sutra_progress_init(struct sutra_progress *p, const char *color_flag, bool quiet)
 {
@@ -76,7 +76,7 @@ void sutra_progress_state(struct sutra_progress *p, const char *state, const cha
 static void *keep_drawing(void *arg)
 {
 	struct sutra_progress *p = arg;
-	uint64_t next = p->started_ns + PATIENCE_NS;
+	uint64_t next = p->started_ns + FIRST_DRAW_NS;
 
 	pthread_mutex_lock(&p->lock);
 	while (!p->done) {

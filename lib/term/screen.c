@@ -46,7 +46,7 @@ const struct sutra_cell *sutra_screen_cell(const struct sutra_screen *s, int row
 	return cell_at(s, row, column);
 }
 
-/* A half of a wide character alone would shift the rest of its row: it becomes a blank. */
+/* Half of a wide character would shift the rest of its row: it becomes a blank. */
 static void put(struct sutra_screen *s, int row, int column, enum sutra_role role, const char *glyph, size_t n)
 {
 	struct sutra_cell *c = cell_at(s, row, column), *before = cell_at(s, row, column - 1),

@@ -1,7 +1,7 @@
 /*
- * screen - a picture in character cells, drawn by anybody, shown by tui or printed as text.
+ * screen - a picture of character cells, shown by tui or printed as text.
  *
- * Drawing never fails and never leaves the picture: what does not fit is cut. Each cell holds one
+ * Drawing never fails; what does not fit into the picture is cut. Each cell holds one
  * character and the role it is shown in. Memory comes from x*: for the command only.
  */
 #ifndef SUTRA_TERM_SCREEN_H
@@ -18,7 +18,7 @@ struct sutra_cell {
 
 struct sutra_screen {
 	int rows, columns;
-	bool utf8;		/* false: nothing but ASCII is drawn by charts and ellipses */
+	bool utf8;		/* false: charts and ellipses are drawn in ASCII */
 	struct sutra_cell *cells;
 };
 
@@ -26,24 +26,24 @@ struct sutra_screen {
 void sutra_screen_init(struct sutra_screen *s, int rows, int columns, bool utf8);
 void sutra_screen_release(struct sutra_screen *s);
 void sutra_screen_clear(struct sutra_screen *s);
-/* Another size, blank; the same size only clears. */
+/* Sets the size and clears the screen. */
 void sutra_screen_resize(struct sutra_screen *s, int rows, int columns);
 const struct sutra_cell *sutra_screen_cell(const struct sutra_screen *s, int row, int column);
 
-/* Writes text from (row, column) on, at most width columns (ends in an ellipsis when cut); returns
- * the columns it took. */
+/* Writes text at (row, column), at most width columns (with an ellipsis when cut); returns the number of
+ * columns. */
 int sutra_screen_text(struct sutra_screen *s, int row, int column, int width, enum sutra_role role,
 		      const char *text);
 int sutra_screen_textf(struct sutra_screen *s, int row, int column, int width, enum sutra_role role,
 		       const char *fmt, ...) __attribute__((format(printf, 6, 7)));
-/* One character, width times. */
+/* Writes one character width times. */
 void sutra_screen_fill(struct sutra_screen *s, int row, int column, int width, enum sutra_role role,
 		       const char *glyph);
-/* Gives cells that are drawn another role. */
+/* Changes the role of cells. */
 void sutra_screen_paint(struct sutra_screen *s, int row, int column, int height, int width,
 			enum sutra_role role);
 
-/* The picture as lines of text, blanks at their ends left out, in colour where term has it. */
+/* Prints the picture as lines of text without blanks at their ends, in colour if term has it. */
 void sutra_screen_print(const struct sutra_screen *s, const struct sutra_term *term);
 
 #endif

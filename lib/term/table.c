@@ -58,7 +58,7 @@ void sutra_table_cellf(struct sutra_table *t, enum sutra_role role, const char *
 	sutra_buf_release(&b);
 }
 
-/* Takes columns from the widest shrinkable column until the line fits or none gives. */
+/* Narrows the widest shrinkable column until the line fits or none can shrink. */
 static void shrink(const struct sutra_table *t, size_t *widths, size_t limit)
 {
 	for (;;) {
@@ -84,7 +84,7 @@ static void add_cell(struct sutra_buf *b, const struct sutra_table *t, size_t c,
 
 	sutra_buf_init(&fitted, MAX_LINE);
 	from = sutra_text_width(text, strlen(text));
-	/* Only a column that may give way is cut; another one overflows rather than lies. */
+	/* Only a column that may shrink is cut; another one overflows. */
 	sutra_text_fit(&fitted, text, from > width ? width : 0, term->utf8);
 	shown = from > width ? width : from;
 	pad = width - shown;

@@ -12,14 +12,16 @@
 
 #include <ncurses.h>
 
+#include "base/clock.h"
+
 static const int deadly[] = { SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL };
-static const int asking[] = { SIGINT, SIGTERM, SIGHUP, SIGWINCH };
-enum { N_DEADLY = sizeof(deadly) / sizeof(*deadly), N_ASKING = sizeof(asking) / sizeof(*asking) };
+static const int handled[] = { SIGINT, SIGTERM, SIGHUP, SIGWINCH };
+enum { N_DEADLY = sizeof(deadly) / sizeof(*deadly), N_HANDLED = sizeof(handled) / sizeof(*handled) };
 
 static struct {
 	bool open, colors, registered;
 	struct termios before;
-	char restore[256];	/* what gives the terminal back, from terminfo */
+	char restore[256];	/* sequences of terminfo that restore the terminal */
 	size_t n_restore;
 	sigset_t waiting_mask, old_mask;
 	SCREEN *term;
@@ -27,7 +29,7 @@ static struct {
 
 static volatile sig_atomic_t end_signal, resized;
 
-static void on_asking(int sig)
+static void on_handled(int sig)
 {
 	if (sig == SIGWINCH)
 		resized = 1;
@@ -62,7 +64,7 @@ bool sutra_tui_utf8(void)
 	sutra_term_init(&t, stdout, "never");
 	if (!strcmp(set, "UTF-8"))
 		return true;
-	/* It asks for UTF-8, in a language that is not installed. */
+	/* The environment asks for UTF-8 in a language that is not installed. */
 	return t.utf8 && setlocale(LC_CTYPE, "C.UTF-8") && !strcmp(nl_langinfo(CODESET), "UTF-8");
 }
 
@@ -84,11 +86,11 @@ static void add_restore(const char *name)
 	tui.n_restore += n;
 }
 
-/* Foreground of each role: of 256 colours, and of 8 or 16. */
+/* The foreground of each role among 256 colours, and among 8 or 16. */
 static const struct {
 	short many, few;
 	attr_t attributes;
-	attr_t without;		/* where there is no colour */
+	attr_t without;		/* without colour */
 } looks[SUTRA_ROLES_] = {
 	[SUTRA_ROLE_PLAIN] = { -1, -1, 0, 0 },
 	[SUTRA_ROLE_OK] = { 71, COLOR_GREEN, 0, 0 },
@@ -125,13 +127,13 @@ static void block_signals(void)
 	sigset_t asked;
 
 	sigemptyset(&asked);
-	for (int i = 0; i < N_ASKING; i++)
-		sigaddset(&asked, asking[i]);
+	for (int i = 0; i < N_HANDLED; i++)
+		sigaddset(&asked, handled[i]);
 	pthread_sigmask(SIG_BLOCK, &asked, &tui.old_mask);
 	tui.waiting_mask = tui.old_mask;
-	for (int i = 0; i < N_ASKING; i++)
-		sigdelset(&tui.waiting_mask, asking[i]);
-	handle(asking, N_ASKING, on_asking);
+	for (int i = 0; i < N_HANDLED; i++)
+		sigdelset(&tui.waiting_mask, handled[i]);
+	handle(handled, N_HANDLED, on_handled);
 	handle(deadly, N_DEADLY, on_deadly);
 }
 
@@ -145,7 +147,7 @@ int sutra_tui_open(bool color, bool *ret_utf8, struct sutra_err *err)
 	unsetenv("COLUMNS");
 	tcgetattr(STDIN_FILENO, &tui.before);
 	end_signal = 0;
-	block_signals();	/* before ncurses, which keeps handlers that are there */
+	block_signals();	/* before ncurses, which keeps existing handlers */
 	tui.term = newterm(NULL, stdout, stdin);
 	tui.open = tui.term != NULL;
 	if (!tui.term || !can("cup")) {
@@ -179,7 +181,7 @@ void sutra_tui_close(void)
 	if (!tui.open)
 		return;
 	tui.open = false;
-	if (!can("rmcup")) {	/* no screen from before to come back to: leave none of ours */
+	if (!can("rmcup")) {	/* no alternate screen: erase the picture */
 		erase();
 		refresh();
 	}
@@ -235,45 +237,29 @@ void sutra_tui_show(const struct sutra_screen *s)
 
 int sutra_tui_key(void)
 {
+	static const struct {
+		int code;
+		enum sutra_key key;
+	} keys[] = {
+		{ ERR, SUTRA_KEY_NONE },	   { KEY_RESIZE, SUTRA_KEY_NONE },   { KEY_UP, SUTRA_KEY_UP },
+		{ KEY_DOWN, SUTRA_KEY_DOWN },	   { KEY_LEFT, SUTRA_KEY_LEFT },     { KEY_RIGHT, SUTRA_KEY_RIGHT },
+		{ KEY_PPAGE, SUTRA_KEY_PAGE_UP },  { KEY_NPAGE, SUTRA_KEY_PAGE_DOWN }, { KEY_HOME, SUTRA_KEY_HOME },
+		{ KEY_END, SUTRA_KEY_END },	   { KEY_BTAB, SUTRA_KEY_BACK_TAB }, { KEY_ENTER, SUTRA_KEY_ENTER },
+		{ '\r', SUTRA_KEY_ENTER },	   { '\b', SUTRA_KEY_BACKSPACE },
+		{ KEY_BACKSPACE, SUTRA_KEY_BACKSPACE },
+	};
 	int c = getch();
 
-	switch (c) {
-	case ERR:
-	case KEY_RESIZE:
-		return SUTRA_KEY_NONE;
-	case KEY_UP:
-		return SUTRA_KEY_UP;
-	case KEY_DOWN:
-		return SUTRA_KEY_DOWN;
-	case KEY_LEFT:
-		return SUTRA_KEY_LEFT;
-	case KEY_RIGHT:
-		return SUTRA_KEY_RIGHT;
-	case KEY_PPAGE:
-		return SUTRA_KEY_PAGE_UP;
-	case KEY_NPAGE:
-		return SUTRA_KEY_PAGE_DOWN;
-	case KEY_HOME:
-		return SUTRA_KEY_HOME;
-	case KEY_END:
-		return SUTRA_KEY_END;
-	case KEY_BTAB:
-		return SUTRA_KEY_BACK_TAB;
-	case KEY_ENTER:
-	case '\r':
-		return SUTRA_KEY_ENTER;
-	case KEY_BACKSPACE:
-	case '\b':
-		return SUTRA_KEY_BACKSPACE;
-	default:
-		return c < 256 ? c : SUTRA_KEY_NONE;
-	}
+	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
+		if (keys[i].code == c)
+			return keys[i].key;
+	return c < 256 ? c : SUTRA_KEY_NONE;
 }
 
 void sutra_tui_wait(int fd, uint64_t timeout_ns)
 {
 	struct pollfd p[] = { { .fd = STDIN_FILENO, .events = POLLIN }, { .fd = fd, .events = POLLIN } };
-	struct timespec t = { .tv_sec = (time_t)(timeout_ns / 1000000000u), .tv_nsec = (long)(timeout_ns % 1000000000u) };
+	struct timespec t = sutra_clock_timespec(timeout_ns);
 
 	ppoll(p, fd >= 0 ? 2 : 1, &t, &tui.waiting_mask);
 	if (p[0].revents & (POLLHUP | POLLERR | POLLNVAL))

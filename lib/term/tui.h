@@ -1,11 +1,10 @@
 /*
- * tui - the terminal as a whole: shows a screen, reads keys, and gives the terminal back as it was.
+ * tui - full-screen use of the terminal: shows a screen, reads keys, and restores the terminal.
  *
- * The only code that knows ncurses. One at a time; one thread. The terminal is restored by close, by
- * exit, and by handlers on deadly signals (SEGV, ABRT, BUS, FPE, ILL), which use write and tcsetattr
- * alone. INT, TERM, HUP and WINCH only set flags that sutra_tui_wait tells of; it blocks them
- * everywhere else, so open before starting threads. LINES and COLUMNS are ignored: the size is asked of
- * the terminal.
+ * The only code that uses ncurses. One at a time, by one thread. The terminal is restored by close, by
+ * exit, and by handlers of fatal signals (SEGV, ABRT, BUS, FPE, ILL), which call only write and
+ * tcsetattr. INT, TERM, HUP and WINCH only set flags; they are blocked except during sutra_tui_wait,
+ * so open before starting threads. LINES and COLUMNS are ignored: the size is that of the terminal.
  */
 #ifndef SUTRA_TERM_TUI_H
 #define SUTRA_TERM_TUI_H
@@ -16,7 +15,7 @@
 #include "base/err.h"
 #include "term/screen.h"
 
-/* What is no character comes above all characters. */
+/* Keys that are no characters have codes above all characters. */
 enum sutra_key {
 	SUTRA_KEY_NONE = 0,
 	SUTRA_KEY_TAB = '\t',
@@ -33,13 +32,13 @@ enum sutra_key {
 int sutra_tui_open(bool color, bool *ret_utf8, struct sutra_err *err);
 void sutra_tui_close(void);	/* twice is fine */
 void sutra_tui_size(int *ret_rows, int *ret_columns);	/* of the terminal, now */
-/* Puts the picture up; what did not change since the last is not sent. */
+/* Shows the picture; cells that did not change are not sent. */
 void sutra_tui_show(const struct sutra_screen *s);
-/* The next key that is there; SUTRA_KEY_NONE: none. */
+/* The next key without waiting; SUTRA_KEY_NONE: none. */
 int sutra_tui_key(void);
-/* Sleeps until a key, a signal, something to read on fd (-1: none), or the time is over. */
+/* Sleeps until a key, a signal, data to read on fd (-1: none), or the timeout. */
 void sutra_tui_wait(int fd, uint64_t timeout_ns);
-/* The signal that asks to end (INT, TERM, HUP), or 0. */
+/* The signal that asked to end (INT, TERM, HUP), or 0. */
 int sutra_tui_signal(void);
 /* Whether this process' locale can show UTF-8; sets LC_CTYPE. */
 bool sutra_tui_utf8(void);

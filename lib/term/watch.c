@@ -30,7 +30,7 @@ static unsigned rows_of(const struct sutra_term *term)
 	return ioctl(fileno(term->out), TIOCGWINSZ, &w) || !w.ws_row ? 24 : w.ws_row;
 }
 
-/* From the left upper corner over what stood there; at most the terminal's rows, so that nothing
+/* Overwrites the screen from its upper left corner, at most the rows of the terminal, so that nothing
  * scrolls. */
 static void put_in_place(const struct sutra_term *term, const char *text)
 {
@@ -85,7 +85,7 @@ int sutra_watch(const struct sutra_term *term, uint64_t period_ns, sutra_watch_f
 			struct timespec t = sutra_clock_timespec(next - now);
 
 			if (nanosleep(&t, NULL) && !stopped)
-				break;	/* another size: draw at once */
+				break;	/* the terminal was resized: draw at once */
 		}
 	}
 	if (term->tty)
