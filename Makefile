@@ -119,6 +119,7 @@ $(B)/tests/test_wire $(B)/tests/fuzz_message $(B)/fuzzers/fuzz_message: LIBS += 
 $(B)/tests/test_docker: LDFLAGS_ALL += -Wl,--wrap=sutra_fetch_one	# its own engine
 $(B)/tests/test_store_disk: LDFLAGS_ALL += -Wl,--wrap=sutra_wal_append	# which it lets fail
 $(B)/tests/test_storage: $(addprefix $(B)/cmd/sutra-storage/,operations.o plain_routes.o serve.o)
+$(B)/tests/test_check: LDFLAGS_ALL += -Wl,--wrap=sutra_embed	# whose answers it times
 $(B)/tests/test_runit: LDFLAGS_ALL += $(addprefix -Wl$(comma)--wrap=,poll kill sutra_clock_ns)
 # Deploy's decisions on services in memory, whose clock only waiting moves.
 $(addprefix $(B)/tests/test_,apply deploy plan rollback): LDFLAGS_ALL += $(FAKES)

@@ -23,19 +23,12 @@ const char *sutra_verdict_name(enum sutra_verdict v)
 	return names[v];
 }
 
-static void say(char *out, size_t size, const char *fmt, va_list ap)
-	__attribute__((format(printf, 3, 0)));
-static void say(char *out, size_t size, const char *fmt, va_list ap)
-{
-	vsnprintf(out, size, fmt, ap);
-}
-
 int sutra_check_no(struct sutra_check_run *r, const char *fmt, ...)
 {
 	va_list ap;
 
 	va_start(ap, fmt);
-	say(r->result->why, sizeof(r->result->why), fmt, ap);
+	vsnprintf(r->result->why, sizeof(r->result->why), fmt, ap);
 	va_end(ap);
 	return SUTRA_CHECK_NO;
 }
@@ -45,7 +38,7 @@ int sutra_check_skip(struct sutra_check_run *r, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	say(r->result->why, sizeof(r->result->why), fmt, ap);
+	vsnprintf(r->result->why, sizeof(r->result->why), fmt, ap);
 	va_end(ap);
 	return SUTRA_CHECK_SKIP;
 }
@@ -55,7 +48,7 @@ void sutra_check_say(struct sutra_check_run *r, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	say(r->result->found, sizeof(r->result->found), fmt, ap);
+	vsnprintf(r->result->found, sizeof(r->result->found), fmt, ap);
 	va_end(ap);
 }
 
@@ -81,15 +74,6 @@ double sutra_check_parameter(const struct sutra_check *c, const char *name)
 	return 0;
 }
 
-void sutra_check_timeline(struct sutra_check_run *r, const struct sutra_load_bucket *b, size_t n)
-{
-	sutra_free(r->result->timeline);
-	r->result->timeline = sutra_calloc(n + 1, sizeof(*b));
-	r->result->n_timeline = r->result->timeline ? n : 0;
-	if (r->result->timeline)
-		memcpy(r->result->timeline, b, n * sizeof(*b));
-}
-
 double sutra_check_param(const struct sutra_check_run *r, const char *name)
 {
 	return sutra_check_parameter(r->check, name);
@@ -103,14 +87,14 @@ void sutra_check_progress(const struct sutra_check_run *r, const char *fmt, ...)
 	if (!r->env->progress)
 		return;
 	va_start(ap, fmt);
-	say(detail, sizeof(detail), fmt, ap);
+	vsnprintf(detail, sizeof(detail), fmt, ap);
 	va_end(ap);
 	r->env->progress(r->env->user, r->check->id, detail);
 }
 
-uint64_t sutra_check_time(const struct sutra_check_run *r, uint64_t most)
+uint64_t sutra_check_time(const struct sutra_check_env *env, uint64_t most)
 {
-	return sutra_clock_left(sutra_check_deadline(r->env), sutra_clock_ns(), most);
+	return sutra_clock_left(sutra_check_deadline(env), sutra_clock_ns(), most);
 }
 
 /* The first value out of bounds decides; returns whether all are within. */
@@ -179,7 +163,7 @@ static void gather_evidence(struct sutra_check_run *r)
 
 /* What services answered may hold anything: bad UTF-8 and the control characters of ASCII become '?'
  * (a tab a blank, a line feed stays), so that it can break no report. */
-static void defuse(char *s)
+static void make_printable(char *s)
 {
 	size_t at, n = s ? strlen(s) : 0;
 
@@ -190,6 +174,20 @@ static void defuse(char *s)
 			*s = *s == '\t' ? ' ' : '?';
 }
 
+/* 0, or the skip of a check whose services are not deployed here. */
+static int find_stack(struct sutra_check_run *r)
+{
+	const struct sutra_deployment *d = r->env->d;
+
+	if (!r->check->kind->needs_stack)
+		return 0;
+	if (!d || !d->n)
+		return sutra_check_skip(r, "the services behind a gateway that is not deployed here are unknown");
+	if (r->check->service && !sutra_deployment_find(d, r->check->service))
+		return sutra_check_skip(r, "%s is not part of this deployment", r->check->service);
+	return 0;
+}
+
 static void run_once(struct sutra_check_run *r)
 {
 	struct sutra_result *s = r->result;
@@ -198,7 +196,8 @@ static void run_once(struct sutra_check_run *r)
 
 	s->found[0] = s->why[0] = '\0';
 	memset(s->has, 0, sizeof(s->has));
-	rc = r->check->kind->run(r, &err);
+	rc = find_stack(r);
+	rc = rc ? rc : r->check->kind->run(r, &err);
 	if (rc == SUTRA_CHECK_SKIP) {
 		s->verdict = SUTRA_SKIP;
 	} else if (rc < 0) {
@@ -209,7 +208,7 @@ static void run_once(struct sutra_check_run *r)
 	}
 }
 
-/* The need that did not pass, or NULL. */
+/* The id of a needed check that did not pass, or NULL. */
 static const char *unmet_need(const struct sutra_check *c, const struct sutra_outcome *o)
 {
 	for (size_t i = 0; i < o->n; i++)
@@ -251,9 +250,9 @@ static void run_check(const struct sutra_check *c, const struct sutra_check_env 
 		if (s->verdict == SUTRA_FAIL)
 			gather_evidence(&r);
 	}
-	defuse(s->found);
-	defuse(s->why);
-	defuse(s->evidence);
+	make_printable(s->found);
+	make_printable(s->why);
+	make_printable(s->evidence);
 	o->count[s->verdict]++;
 	o->n++;
 	sutra_buf_release(&r.last);
@@ -266,28 +265,27 @@ double sutra_check_metric(const struct sutra_check_run *r, const char *base, con
 
 	if (!base)
 		return v;
-	if (!sutra_fetch_get(&f, base, path, sutra_check_time(r, METRIC_NS), NULL))
+	if (!sutra_fetch_get(&f, base, path, sutra_check_time(r->env, METRIC_NS), NULL))
 		v = sutra_promtext_value(sutra_buf_str(&f.answer), name);
 	sutra_fetch_release(&f);
 	return v;
 }
 
-/* Fails when the gateway gives no answer at all: no check can tell anything then. */
+/* Fails when the gateway does not answer at all: no check has a meaning then. */
 static int check_gateway(const struct sutra_check_env *env, struct sutra_err *err)
 {
 	struct sutra_fetch f;
-	uint64_t limit_ns = sutra_clock_left(sutra_check_deadline(env), sutra_clock_ns(), 5 * EVIDENCE_NS);
-	int rc = sutra_fetch_get(&f, env->front, "/ping", limit_ns, err);
+	int rc = sutra_fetch_get(&f, env->front, "/ping", sutra_check_time(env, 5 * EVIDENCE_NS), err);
 
-	/* It answered something: then the checks say what is wrong. */
+	/* It answered, if with an error: the checks say what is wrong. */
 	if (rc && f.reason == SUTRA_FETCH_OK)
 		rc = 0;
 	sutra_fetch_release(&f);
 	return rc;
 }
 
-/* Leaves only the replicas that answer now: that one does not is phase 2's matter, and must not
- * fail what the others can show. The arrays are the caller's to free. */
+/* Keeps only the replicas that answer now. Phase 2 reports those that do not; the other checks must not
+ * fail because of them. The arrays are the caller's to free. */
 static int keep_live_replicas(struct sutra_check_env *env, const char ***ret_bases,
 			      const char ***ret_names, struct sutra_err *err)
 {
@@ -397,10 +395,4 @@ int sutra_outcome_exit(const struct sutra_outcome *o)
 	if (o->timed_out)
 		return 4;
 	return o->count[SUTRA_FAIL] ? 1 : 0;
-}
-
-int sutra_check_restart(const struct sutra_check_env *env, const char *service, uint64_t timeout_ns,
-			struct sutra_err *err)
-{
-	return sutra_deployment_restart(env->d, service, timeout_ns, err);
 }

@@ -1,9 +1,9 @@
 /*
- * check - runs suites against a deployment and keeps what came out.
+ * check - runs suites against a deployment and keeps the results.
  *
- * The environment says where things are and what may be done to them. The faults (kill, wait, stand_in)
- * are callbacks: the command undoes them when it ends. What needs a deployment, or an action that is
- * NULL, is skipped, and the result says so.
+ * The environment says where things are and what may be done to them. The faults (kill, wait,
+ * substitute) are callbacks: the command undoes them when it ends. What needs a deployment, or an action
+ * that is NULL, is skipped, and the result says so.
  */
 #ifndef SUTRA_CHECK_CHECK_H
 #define SUTRA_CHECK_CHECK_H
@@ -21,26 +21,27 @@
 #include "probe/probe.h"
 
 struct sutra_check_env {
-	const char *gateway;			/* base URL of one gateway: its counters are those of what it was asked */
-	const char *front;			/* what clients talk to: that gateway, or the balancer before all */
+	const char *gateway;			/* base URL of one gateway, whose counters the checks read */
+	const char *front;			/* base URL for clients: that gateway, or the balancer in front of all */
 	const char *const *replicas;		/* base URLs of the ml-base replicas; NULL-terminated; or NULL */
 	const char *haproxy_csv;		/* URL; NULL: no balancer is known */
 	const char *const *names;		/* service names by enum sutra_check_role; replicas: see below */
 	const char *const *replica_names;	/* beside `replicas` */
 	int64_t dimension;			/* deployed; 0: unknown, taken from the first answer */
 	uint64_t deadline_ns;			/* monotonic; UINT64_MAX: none */
-	const volatile sig_atomic_t *stop;	/* NULL, or not 0 there ends the run: its deadline is past */
+	const volatile sig_atomic_t *stop;	/* NULL; a value other than 0 ends the run as its deadline does */
 	void *user;
 	int (*kill)(void *user, const char *service, int sig, struct sutra_err *err);
-	/* After a kill: until the supervisor has started it again and its health check passes. */
+	/* After a kill: waits until the supervisor has started it again and its health check passes. */
 	int (*wait)(void *user, const char *service, uint64_t timeout_ns, struct sutra_err *err);
-	/* A server that answers requests with 500 in a service's place, or the service again. */
-	int (*stand_in)(void *user, const char *service, bool on, struct sutra_err *err);
+	/* Puts a server that answers every request with 500 in a service's place; on false: undoes it. */
+	int (*substitute)(void *user, const char *service, bool on, struct sutra_err *err);
 	void (*progress)(void *user, const char *what, const char *detail);
 	struct sutra_deployment *d;		/* the stack; NULL: a gateway that is not deployed here */
 	struct sutra_probe *probes;		/* room for one per service of the stack */
-	/* A gateway of its own in front of the deployed replicas and shard, until spare_end. */
-	int (*spare)(void *user, char *ret_base, size_t size, struct sutra_err *err);
+	/* Starts a gateway of the command's own, with the deployed shard as its L2, until spare_end. models:
+	 * base URL of the one replica that computes for it; NULL: all deployed ones. */
+	int (*spare)(void *user, const char *models, char *ret_base, size_t size, struct sutra_err *err);
 	void (*spare_end)(void *user);
 };
 /* When the run ends: deadline_ns, or an instant that is past once *stop is set. */
@@ -48,6 +49,8 @@ static inline uint64_t sutra_check_deadline(const struct sutra_check_env *env)
 {
 	return env->stop && *env->stop ? 1 : env->deadline_ns;
 }
+/* The rest of the run's time, at most `most`. */
+uint64_t sutra_check_time(const struct sutra_check_env *env, uint64_t most);
 
 enum sutra_verdict { SUTRA_PASS, SUTRA_FAIL, SUTRA_SKIP, SUTRA_INCONCLUSIVE };
 const char *sutra_verdict_name(enum sutra_verdict v);
@@ -80,12 +83,9 @@ struct sutra_outcome {
 int sutra_check_run_all(struct sutra_suite *const *suites, size_t n, struct sutra_check_env *env,
 			struct sutra_outcome **ret, struct sutra_err *err);
 void sutra_outcome_free(struct sutra_outcome *o);
-/* Exit code of a command with this outcome: 0, 1, 4 (time limit), 6 (nothing could be told). */
+/* Exit code of a command with this outcome: 0, 1, 4 (time limit), 6 (nothing was decided). */
 int sutra_outcome_exit(const struct sutra_outcome *o);
 
-/* Restarts a service of env->d, which is not NULL, and waits until it is healthy. */
-int sutra_check_restart(const struct sutra_check_env *env, const char *service, uint64_t timeout_ns,
-			struct sutra_err *err);
 /* A parameter of a check, by name; 0 when its kind has none of that name. */
 double sutra_check_parameter(const struct sutra_check *c, const char *name);
 /* The workload that a check of kind "workload" describes. */
@@ -101,13 +101,12 @@ struct sutra_check_run {
 	struct sutra_buf last;	/* last reply, for evidence */
 };
 
-/* What the checks of one run hand on to each other. */
+/* State that the checks of one run share. */
 struct sutra_check_shared {
 	uint64_t nonce;			/* random: makes this run's fresh texts new to every cache */
 	uint32_t fresh;			/* fresh texts made so far */
 	int64_t dimension;		/* of the gateway's answers */
-	double cold_p50_ms;		/* phase 1: of the cold pass; 0: not run */
-	uint32_t pass_first;		/* its texts: fresh numbers from here */
+	uint32_t pass_first;		/* texts that were computed once: fresh numbers from here */
 	uint32_t pass_count;
 };
 
@@ -122,14 +121,10 @@ int sutra_check_skip(struct sutra_check_run *r, const char *fmt, ...)
 void sutra_check_set(struct sutra_check_run *r, const char *name, double v);
 void sutra_check_say(struct sutra_check_run *r, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
-/* Keeps a copy of an open loop's timeline for the report. */
-void sutra_check_timeline(struct sutra_check_run *r, const struct sutra_load_bucket *b, size_t n);
 double sutra_check_param(const struct sutra_check_run *r, const char *name);
 void sutra_check_progress(const struct sutra_check_run *r, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
-/* What is left of the run's time, at most `most`. */
-uint64_t sutra_check_time(const struct sutra_check_run *r, uint64_t most);
-/* A figure of the Prometheus text at base (NULL: none) and path; -1: it cannot be had. */
+/* A figure of the Prometheus text at base (NULL: none) and path; -1: not available. */
 double sutra_check_metric(const struct sutra_check_run *r, const char *base, const char *path, const char *name);
 
 #endif

@@ -15,6 +15,7 @@
 #include "base/jsonio.h"
 #include "check/check.h"
 #include "check/kinds.h"
+#include "check/pass.h"
 #include "load/load.h"
 #include "load/workload.h"
 #include "net/fetch.h"
@@ -23,17 +24,15 @@
 static const uint64_t REQUEST_NS = 10000000000u, POLL_NS = 1000000000u, LOOK_EVERY_NS = 1000000u;
 enum { SHARES_SHOWN = 16, MAX_URL = 512, FIRST_WORDS = 20 };
 
-/* The gateway's gauge of texts in flight (its /metrics); here every request is one new text. */
+/* The gateway's gauge of texts in flight, in its /metrics; every request here is one new text. */
 static const char active_gauge[] = "sutra_cache_flights";
-
-static const struct sutra_check_param no_params[] = { { 0 } };
 
 static int balancer(const struct sutra_check_run *r, struct sutra_haproxy_stats *ret,
 		    struct sutra_err *err)
 {
 	if (!r->env->haproxy_csv)
 		return sutra_fail(err, SUTRA_E_UNAVAILABLE, "no balancer is deployed");
-	return sutra_haproxy_fetch(r->env->haproxy_csv, sutra_check_time(r, REQUEST_NS), ret, err);
+	return sutra_haproxy_fetch(r->env->haproxy_csv, sutra_check_time(r->env, REQUEST_NS), ret, err);
 }
 
 static int run_algorithm(struct sutra_check_run *r, struct sutra_err *err)
@@ -63,8 +62,6 @@ static int run_algorithm(struct sutra_check_run *r, struct sutra_err *err)
 const struct sutra_check_kind sutra_kind_algorithm = {
 	.name = "algorithm",
 	.logs = SUTRA_LOGS_BALANCER,
-	.params = no_params,
-	.values = (const struct sutra_check_value[]){ { 0 } },
 	.run = run_algorithm,
 };
 
@@ -94,32 +91,11 @@ static int run_replicas(struct sutra_check_run *r, struct sutra_err *err)
 const struct sutra_check_kind sutra_kind_replicas = {
 	.name = "replicas",
 	.logs = SUTRA_LOGS_BALANCER,
-	.params = no_params,
-	.values = (const struct sutra_check_value[]){ { "up", "", 1 }, { 0 } },
+	.values = { { "up", "", 1 } },
 	.run = run_replicas,
 };
 
-/* New texts without end, or `left` of them. */
-struct source {
-	uint64_t nonce;
-	uint32_t *fresh;
-	unsigned words;
-	size_t left;
-};
-
-static bool next_fresh(void *user, struct sutra_buf *text, uint32_t *ret_id)
-{
-	struct source *s = user;
-
-	if (!s->left)
-		return false;
-	s->left--;
-	*ret_id = (*s->fresh)++;
-	sutra_fresh_text(s->nonce, *ret_id, s->words, text);
-	return true;
-}
-
-static int start_fresh(struct sutra_check_run *r, struct source *s, size_t n, unsigned words,
+static int start_fresh(struct sutra_check_run *r, struct sutra_fresh_source *s, size_t n, unsigned words,
 		       unsigned parallel, struct sutra_load **ret, struct sutra_err *err)
 {
 	struct sutra_load_options o = {
@@ -128,15 +104,15 @@ static int start_fresh(struct sutra_check_run *r, struct source *s, size_t n, un
 		.timeout_ns = REQUEST_NS,
 		.deadline_ns = sutra_check_deadline(r->env),
 		.levels = true,
-		.next = next_fresh,
+		.next = sutra_check_next,
 		.user = s,
 	};
 
-	*s = (struct source){ r->shared->nonce, &r->shared->fresh, words, n };
+	*s = (struct sutra_fresh_source){ r->shared, words, n };
 	return sutra_load_start(&o, ret, err);
 }
 
-/* "0.33/0.34/0.33", of many the first. */
+/* "0.33/0.34/0.33", at most SHARES_SHOWN of them. */
 static void write_shares(const int64_t *delta, size_t n, int64_t total, char *out, size_t size)
 {
 	size_t len = 0;
@@ -158,7 +134,7 @@ static int run_distribution(struct sutra_check_run *r, struct sutra_err *err)
 	const struct sutra_haproxy_row *row;
 	int64_t *delta = NULL, total = 0, least = INT64_MAX;
 	struct sutra_load *l;
-	struct source source;
+	struct sutra_fresh_source source;
 	char shares[128] = "", idle[64] = "";
 	int rc = balancer(r, &before, err);
 
@@ -207,19 +183,19 @@ static int run_distribution(struct sutra_check_run *r, struct sutra_err *err)
 const struct sutra_check_kind sutra_kind_distribution = {
 	.name = "distribution",
 	.logs = SUTRA_LOGS_BALANCER,
-	.params = (const struct sutra_check_param[]){ { "requests", 3, 10000, 60, true },
-						      { "parallel", 1, 64, 3, true },
-						      { 0 } },
-	.values = (const struct sutra_check_value[]){ { "least_share", "", 1 }, { 0 } },
+	.params = { { "requests", 3, 10000, 60, true },
+		    { "parallel", 1, 64, 3, true } },
+	.values = { { "least_share", "", 1 } },
 	.run = run_distribution,
 };
 
-/* n new texts of so many words at once; *ret_most: the most that the gateway saw together, -1: unknown. */
+/* Sends n new texts of `words` words at once. *ret_most: how many of them the gateway had in flight at
+ * once; -1: unknown. */
 static int burst(struct sutra_check_run *r, size_t n, unsigned words, double *ret_most,
 		 struct sutra_load_result *ret, struct sutra_err *err)
 {
 	struct sutra_load *l;
-	struct source source;
+	struct sutra_fresh_source source;
 	int rc = start_fresh(r, &source, n, words, (unsigned)n, &l, err);
 
 	*ret_most = -1;
@@ -235,8 +211,8 @@ static int burst(struct sutra_check_run *r, size_t n, unsigned words, double *re
 }
 
 /*
- * A fast machine answers short texts before all are sent, and a slow one is kept busy for a minute
- * by long ones: the first burst is short, and the texts double until all were seen together.
+ * A fast machine answers short texts before all are sent, and long ones keep a slow machine busy for a
+ * minute: the first burst is of short texts, which double until all were in flight at once.
  */
 static int run_parallel(struct sutra_check_run *r, struct sutra_err *err)
 {
@@ -278,20 +254,17 @@ static int run_parallel(struct sutra_check_run *r, struct sutra_err *err)
 
 const struct sutra_check_kind sutra_kind_parallel = {
 	.name = "parallel",
-	.logs = SUTRA_LOGS_GATEWAY,
-	.params = (const struct sutra_check_param[]){ { "requests", 2, 64, 20, true },
-						      { "words", 8, 400, 320, true },
-						      { 0 } },
-	.values = (const struct sutra_check_value[]){ { "ok", "", 1 },
-						      { "words", "", 0 },
-						      { "overlap", "", 1 },
-						      { "p95_ms", "ms", -1 },
-						      { "per_second", "1/s", 1 },
-						      { 0 } },
+	.params = { { "requests", 2, 64, 20, true },
+		    { "words", 8, 400, 320, true } },
+	.values = { { "ok", "", 1 },
+		    { "words", "", 0 },
+		    { "overlap", "", 1 },
+		    { "p95_ms", "ms", -1 },
+		    { "per_second", "1/s", 1 } },
 	.run = run_parallel,
 };
 
-/* The replica to kill: one that is up, of at least two, and known by the same name here. */
+/* The replica to kill: one of at least two that are up, which env->replicas names, too. */
 static const char *choose_victim(const struct sutra_check_run *r, const struct sutra_haproxy_stats *s,
 				 const char **ret_base, char *proxy, size_t size)
 {
@@ -335,8 +308,8 @@ static bool is_new_process(const struct sutra_fetch *f, uint64_t since_kill_ns)
 	return uptime >= 0 && uptime < (double)since_kill_ns / 1e9;
 }
 
-/* One look at the balancer and at the replica, both at once. */
-static void look(const struct sutra_check_run *r, struct watch *w)
+/* Asks the balancer and the replica once, in parallel, and records what changed. */
+static void poll_both(const struct sutra_check_run *r, struct watch *w)
 {
 	struct sutra_fetch health, csv, *both[] = { &health, &csv };
 	struct sutra_haproxy_stats s = { 0 };
@@ -380,10 +353,10 @@ static void wait_answered(const struct sutra_check_run *r, struct sutra_load *l,
 static int kill_and_watch(struct sutra_check_run *r, struct watch *w, struct sutra_load_result *ret,
 			  struct sutra_err *err)
 {
-	uint64_t limit = sutra_check_time(r, (uint64_t)(sutra_check_param(r, "limit_s") * 1e9));
+	uint64_t limit = sutra_check_time(r->env, (uint64_t)(sutra_check_param(r, "limit_s") * 1e9));
 	unsigned around = (unsigned)sutra_check_param(r, "around");
 	struct sutra_load *l;
-	struct source source;
+	struct sutra_fresh_source source;
 	int rc = start_fresh(r, &source, SIZE_MAX, 10, (unsigned)sutra_check_param(r, "parallel"), &l, err);
 
 	if (rc)
@@ -392,7 +365,7 @@ static int kill_and_watch(struct sutra_check_run *r, struct watch *w, struct sut
 	w->killed_ns = sutra_clock_ns();
 	rc = r->env->kill(r->env->user, w->victim, SIGKILL, err);
 	while (!rc && !w->back_ns && sutra_clock_ns() - w->killed_ns < limit) {
-		look(r, w);
+		poll_both(r, w);
 		sutra_check_progress(r, "%s killed; %llu answered", w->victim,
 				     (unsigned long long)sutra_load_answered(l));
 	}
@@ -450,15 +423,13 @@ out:
 const struct sutra_check_kind sutra_kind_failover = {
 	.name = "failover",
 	.logs = SUTRA_LOGS_BALANCER,
-	.params = (const struct sutra_check_param[]){ { "parallel", 1, 64, 4, true },
-						      { "around", 1, 10000, 30, true },
-						      { "limit_s", 1, 600, 30, false },
-						      { 0 } },
-	.values = (const struct sutra_check_value[]){ { "requests", "", 0 },
-						      { "failed", "", -1 },
-						      { "detected_ms", "ms", -1 },
-						      { "recovered_ms", "ms", -1 },
-						      { "longest_gap_ms", "ms", -1 },
-						      { 0 } },
+	.params = { { "parallel", 1, 64, 4, true },
+		    { "around", 1, 10000, 30, true },
+		    { "limit_s", 1, 600, 30, false } },
+	.values = { { "requests", "", 0 },
+		    { "failed", "", -1 },
+		    { "detected_ms", "ms", -1 },
+		    { "recovered_ms", "ms", -1 },
+		    { "longest_gap_ms", "ms", -1 } },
 	.run = run_failover,
 };

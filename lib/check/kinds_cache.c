@@ -1,7 +1,6 @@
 /*
- * Phase 1: that the cache works is proved by cause, not by appearance. Texts that no cache has seen are
- * computed; the same ones again must be answered by the level whose turn it is, say so in every
- * answer, move exactly that level's counters, and be faster than computing was.
+ * Phase 1. Texts that no cache has seen are computed; sent again, they must come from the expected level:
+ * every answer says so, exactly that level's counters move, and it is faster than computing.
  */
 #include <math.h>
 #include <signal.h>
@@ -13,45 +12,38 @@
 #include "base/clock.h"
 #include "base/histogram.h"
 #include "check/check.h"
-#include "load/ask.h"
-#include "probe/cachestats.h"
 #include "check/kinds.h"
+#include "check/pass.h"
+#include "probe/cachestats.h"
 #include "load/load.h"
 #include "load/workload.h"
-#include "net/fetch.h"
 
 static const uint64_t REQUEST_NS = 10000000000u, RESTART_NS = 30000000000u, SETTLE_NS = 3000000000u;
-enum { MAX_TEXT = 16 << 10, WORDS = 10 };
-
-static const struct sutra_check_param no_params[] = { { 0 } };
-static const struct sutra_check_param pass_params[] = { { "texts", 1, 2000, 40, true }, { 0 } };
-static const struct sutra_check_value pass_values[] = { { "p50_ms", "ms", -1 }, { "faster", "x", 1 }, { 0 } };
-
 static int stats(const struct sutra_check_run *r, struct sutra_cache_stats *ret, struct sutra_err *err)
 {
-	return sutra_cache_stats_fetch(r->env->gateway, sutra_check_time(r, REQUEST_NS), ret, err);
+	return sutra_cache_stats_fetch(r->env->gateway, sutra_check_time(r->env, REQUEST_NS), ret, err);
 }
 
 static void settle(const struct sutra_check_run *r, int64_t want)
 {
-	sutra_cache_settle(r->env->gateway, want, sutra_check_time(r, SETTLE_NS));
+	sutra_cache_settle(r->env->gateway, want, sutra_check_time(r->env, SETTLE_NS));
 }
 
 static int restart_gateway(const struct sutra_check_run *r, struct sutra_err *err)
 {
-	return sutra_check_restart(r->env, r->env->names[SUTRA_LOGS_GATEWAY],
-			       sutra_check_time(r, RESTART_NS), err);
+	return sutra_deployment_restart(r->env->d, r->env->names[SUTRA_LOGS_GATEWAY],
+					sutra_check_time(r->env, RESTART_NS), err);
 }
 
 static int clear_cache(const struct sutra_check_run *r, struct sutra_err *err)
 {
-	return sutra_cache_empty(r->env->gateway, sutra_check_time(r, REQUEST_NS), err);
+	return sutra_cache_empty(r->env->gateway, sutra_check_time(r->env, REQUEST_NS), err);
 }
 
-/* The figures once L2 answers: a shard that has just started is connected to within moments. */
+/* The figures once the L2 answers: the gateway needs a moment to connect to a shard that has just started. */
 static int stats_when_up(const struct sutra_check_run *r, struct sutra_cache_stats *ret, struct sutra_err *err)
 {
-	uint64_t until = sutra_clock_ns() + sutra_check_time(r, SETTLE_NS);
+	uint64_t until = sutra_clock_ns() + sutra_check_time(r->env, SETTLE_NS);
 	int rc;
 
 	while (!(rc = stats(r, ret, err)) && ret->l2_enabled && !ret->l2_up && sutra_clock_ns() < until)
@@ -80,81 +72,36 @@ static int run_enabled(struct sutra_check_run *r, struct sutra_err *err)
 
 const struct sutra_check_kind sutra_kind_cache_enabled = {
 	.name = "cache_enabled",
-	.logs = SUTRA_LOGS_GATEWAY,
-	.params = no_params,
-	.values = (const struct sutra_check_value[]){ { 0 } },
 	.run = run_enabled,
 };
 
-/* What one pass over texts of this run showed. */
-struct pass {
-	int64_t l1, l2, computed;
-	double p50_ms;
-};
-
-static int one_text(struct sutra_check_run *r, uint32_t number, struct sutra_embed_answer *ret,
-		    struct sutra_err *err)
+/* Whether the counters moved by what the answers of the pass say; n texts were sent. */
+static int compare_counters(struct sutra_check_run *r, const struct sutra_pass *p, uint32_t n,
+			    const struct sutra_cache_stats *before, const struct sutra_cache_stats *after)
 {
-	struct sutra_embed_request q = { .n = 1 };
-	char shown[SUTRA_FETCH_SHOWN];
-	struct sutra_buf text;
-	const char *one;
-	int rc;
+	int64_t l1 = after->l1.hits - before->l1.hits, l2 = after->l2.hits - before->l2.hits,
+		missed = after->l1.misses - before->l1.misses;
 
-	sutra_buf_init(&text, MAX_TEXT);
-	sutra_fresh_text(r->shared->nonce, number, WORDS, &text);
-	one = sutra_buf_str(&text);
-	q.texts = &one;
-	rc = sutra_embed(r->env->gateway, &q, sutra_check_time(r, REQUEST_NS), &r->last, ret, err);
-	if (!rc && !ret->has_cache) {
-		sutra_embed_release(ret);
-		rc = sutra_fail(err, SUTRA_E_INVALID,
-				"%s/embed answers without \"cache\": this is no Sutra gateway",
-				sutra_fetch_shown(r->env->gateway, shown, sizeof(shown)));
-	}
-	sutra_buf_release(&text);
-	return rc;
-}
-
-static int send_pass(struct sutra_check_run *r, uint32_t first, uint32_t n, struct pass *ret,
-		     struct sutra_err *err)
-{
-	struct sutra_histogram *h = sutra_histogram_new();
-	struct pass p = { 0 };
-	int rc = h ? 0 : sutra_fail(err, SUTRA_E_NOMEM, "out of memory for a histogram");
-
-	for (uint32_t i = 0; !rc && i < n; i++) {
-		struct sutra_embed_answer a;
-
-		rc = one_text(r, first + i, &a, err);
-		if (rc)
-			break;
-		p.l1 += a.l1;
-		p.l2 += a.l2;
-		p.computed += a.computed;
-		sutra_histogram_record(h, a.took_ns);
-		sutra_embed_release(&a);
-		sutra_check_progress(r, "%u of %u", i + 1, n);
-	}
-	p.p50_ms = h ? (double)sutra_histogram_quantile(h, 0.5) / 1e6 : 0;
-	sutra_histogram_free(h);
-	if (!rc)
-		*ret = p;
-	return rc;
+	if (l1 == p->l1 && l2 == p->l2 && missed == (int64_t)n - p->l1)
+		return 0;
+	return sutra_check_no(r, "the answers say %lld L1 and %lld L2 hits, the counters moved by "
+			      "%lld and %lld, and by %lld L1 misses", (long long)p->l1, (long long)p->l2,
+			      (long long)l1, (long long)l2, (long long)missed);
 }
 
 /* One pass whose n texts must all be answered by `level`, with the counters to prove it. Up to a
- * tenth of L2's look-ups may be late: that says nothing about what L2 holds, and the gateway counts it. */
+ * tenth of the L2's look-ups may be late: that says nothing about what the L2 holds, and the gateway
+ * counts it. What is cached is paired with texts that are computed, which the cache does not see. */
 static int prove_pass(struct sutra_check_run *r, enum sutra_level level, struct sutra_err *err)
 {
 	uint32_t n = r->shared->pass_count;
 	int64_t want1 = level == SUTRA_LEVEL_L1 ? n : 0, want2 = level == SUTRA_LEVEL_L2 ? n : 0;
 	struct sutra_cache_stats before, after;
-	struct pass p;
-	double faster;
+	struct sutra_pass p;
 	int rc = stats(r, &before, err);
 
-	rc = rc ? rc : send_pass(r, r->shared->pass_first, n, &p, err);
+	rc = rc ? rc : sutra_check_pass(r, r->env->gateway, r->shared->pass_first, n,
+					level != SUTRA_LEVEL_COMPUTED, &p, err);
 	rc = rc ? rc : stats(r, &after, err);
 	if (rc)
 		return rc;
@@ -163,28 +110,19 @@ static int prove_pass(struct sutra_check_run *r, enum sutra_level level, struct 
 	sutra_check_set(r, "p50_ms", p.p50_ms);
 	sutra_check_say(r, "%lld L1, %lld L2, %lld computed; P50 %.2f ms", (long long)p.l1,
 			(long long)p.l2, (long long)p.computed, p.p50_ms);
+	if (!p.has_cache)
+		return sutra_check_no(r, "/embed answers without \"cache\": this is no Sutra gateway");
 	if (p.l1 != want1 || p.l2 != want2 || p.computed != (int64_t)n - want1 - want2)
 		return sutra_check_no(r, "%u texts: %lld came from L1, %lld from L2, %lld were computed; "
 				      "expected %lld, %lld, %lld", n, (long long)p.l1, (long long)p.l2,
 				      (long long)p.computed, (long long)want1, (long long)want2,
 				      (long long)((int64_t)n - want1 - want2));
-	if (after.l1.hits - before.l1.hits != want1 || after.l2.hits - before.l2.hits != want2 ||
-	    after.l1.misses - before.l1.misses != (int64_t)n - want1)
-		return sutra_check_no(r, "the answers say %lld L1 and %lld L2 hits, the counters moved by "
-				      "%lld and %lld, and by %lld L1 misses", (long long)want1,
-				      (long long)want2, (long long)(after.l1.hits - before.l1.hits),
-				      (long long)(after.l2.hits - before.l2.hits),
-				      (long long)(after.l1.misses - before.l1.misses));
-	if (level == SUTRA_LEVEL_COMPUTED) {
-		r->shared->cold_p50_ms = p.p50_ms;
-		return 0;
-	}
-	if (r->shared->cold_p50_ms <= 0)
-		return 0;
-	faster = r->shared->cold_p50_ms / (p.p50_ms > 0 ? p.p50_ms : 1e-3);
-	sutra_check_set(r, "faster", faster);
+	rc = compare_counters(r, &p, n, &before, &after);
+	if (rc || level == SUTRA_LEVEL_COMPUTED || !n)
+		return rc;
+	sutra_check_set(r, "faster", p.faster);
 	sutra_check_say(r, "%lld of %u from %s, P50 %.2f ms, %.1f x faster than computing",
-			(long long)(want1 + want2), n, level == SUTRA_LEVEL_L1 ? "L1" : "L2", p.p50_ms, faster);
+			(long long)(want1 + want2), n, level == SUTRA_LEVEL_L1 ? "L1" : "L2", p.p50_ms, p.faster);
 	return 0;
 }
 
@@ -223,27 +161,29 @@ static int run_crash(struct sutra_check_run *r, struct sutra_err *err)
 	settle(r, r->shared->pass_count);
 	sutra_check_progress(r, "killing the shard");
 	rc = r->env->kill(r->env->user, shard, SIGKILL, err);
-	rc = rc ? rc : r->env->wait(r->env->user, shard, sutra_check_time(r, RESTART_NS), err);
+	rc = rc ? rc : r->env->wait(r->env->user, shard, sutra_check_time(r->env, RESTART_NS), err);
 	rc = rc ? rc : restart_gateway(r, err);
 	return rc ? rc : prove_pass(r, SUTRA_LEVEL_L2, err);
 }
 
-#define PASS(symbol, word, from, function, p)                                            \
-	const struct sutra_check_kind symbol = { .name = word, .logs = from, .params = p,    \
-						 .values = pass_values, .run = function }
-PASS(sutra_kind_cold_pass, "cold_pass", SUTRA_LOGS_GATEWAY, run_cold, pass_params);
-PASS(sutra_kind_warm_pass, "warm_pass", SUTRA_LOGS_GATEWAY, run_warm, no_params);
-PASS(sutra_kind_restart_pass, "restart_pass", SUTRA_LOGS_SHARD, run_restart, no_params);
-PASS(sutra_kind_crash_pass, "crash_pass", SUTRA_LOGS_SHARD, run_crash, no_params);
+#define PASS(kind, from, ...)                                                    \
+	const struct sutra_check_kind sutra_kind_##kind##_pass = {               \
+		.name = #kind "_pass", .logs = from, .params = { __VA_ARGS__ },  \
+		.values = { { "p50_ms", "ms", -1 }, { "faster", "x", 1 } },      \
+		.run = run_##kind }
+PASS(cold, SUTRA_LOGS_GATEWAY, { "texts", 1, 2000, 40, true });
+PASS(warm, SUTRA_LOGS_GATEWAY);
+PASS(restart, SUTRA_LOGS_SHARD);
+PASS(crash, SUTRA_LOGS_SHARD);
 
-/* Stores a text, clears, and demands that both levels are empty and the text is new again. */
+/* Stores a text and clears the cache: both levels must be empty and the text is computed again. */
 static int run_clear(struct sutra_check_run *r, struct sutra_err *err)
 {
 	uint32_t number = r->shared->fresh++;
 	struct sutra_cache_stats s;
 	struct sutra_embed_answer a;
 	bool again;
-	int rc = one_text(r, number, &a, err);
+	int rc = sutra_check_fresh(r, r->env->gateway, number, false, &a, err);
 
 	if (rc)
 		return rc;
@@ -251,7 +191,7 @@ static int run_clear(struct sutra_check_run *r, struct sutra_err *err)
 	settle(r, 1);
 	rc = clear_cache(r, err);
 	rc = rc ? rc : stats(r, &s, err);
-	rc = rc ? rc : one_text(r, number, &a, err);
+	rc = rc ? rc : sutra_check_fresh(r, r->env->gateway, number, false, &a, err);
 	if (rc)
 		return rc;
 	again = a.computed == 1;
@@ -264,9 +204,7 @@ static int run_clear(struct sutra_check_run *r, struct sutra_err *err)
 
 const struct sutra_check_kind sutra_kind_cache_clear = {
 	.name = "cache_clear",
-	.logs = SUTRA_LOGS_GATEWAY,
-	.params = no_params,
-	.values = (const struct sutra_check_value[]){ { "left", "entries", -1 }, { 0 } },
+	.values = { { "left", "entries", -1 } },
 	.run = run_clear,
 };
 
@@ -289,8 +227,7 @@ static int run_latency(struct sutra_check_run *r, struct sutra_err *err)
 const struct sutra_check_kind sutra_kind_cache_latency = {
 	.name = "cache_latency",
 	.logs = SUTRA_LOGS_SHARD,
-	.params = no_params,
-	.values = (const struct sutra_check_value[]){ { "l1_us", "us", -1 }, { "l2_us", "us", -1 }, { 0 } },
+	.values = { { "l1_us", "us", -1 }, { "l2_us", "us", -1 } },
 	.run = run_latency,
 };
 
@@ -357,7 +294,7 @@ static int run_workload(struct sutra_check_run *r, struct sutra_err *err)
 	if (rc)
 		return rc;
 	rc = stats(r, &s, err);
-	/* A shard that does not tell its size is taken to hold everything. */
+	/* A shard that does not report its size is taken to hold everything. */
 	rc = rc ? rc : sutra_workload_expect(w, (size_t)s.l1.max_size,
 					     !s.l2_enabled ? 0 : s.l2.max_size ? (size_t)s.l2.max_size :
 					     spec.distinct, &e, err);
@@ -381,21 +318,19 @@ out:
 const struct sutra_check_kind sutra_kind_workload = {
 	.name = "workload",
 	.logs = SUTRA_LOGS_SHARD,
-	.params = (const struct sutra_check_param[]){ { "seed", 0, 1e9, 15, true },
-						      { "distinct", 1, 1e6, 2000, true },
-						      { "alpha", 0, 4, 0.9, false },
-						      { "fill", 0, 1e6, 2800, true },
-						      { "requests", 1, 1e6, 3000, true },
-						      { "parallel", 1, 64, 8, true },
-						      { 0 } },
-	.values = (const struct sutra_check_value[]){ { "l1_percent", "%", 1 },
-						      { "l2_percent", "%", 1 },
-						      { "total_percent", "%", 1 },
-						      { "off_points", "points", -1 },
-						      { "mean_ms", "ms", -1 },
-						      { "l1_ms", "ms", -1 },
-						      { "l2_ms", "ms", -1 },
-						      { "computed_ms", "ms", -1 },
-						      { 0 } },
+	.params = { { "seed", 0, 1e9, 15, true },
+		    { "distinct", 1, 1e6, 2000, true },
+		    { "alpha", 0, 4, 0.9, false },
+		    { "fill", 0, 1e6, 2800, true },
+		    { "requests", 1, 1e6, 3000, true },
+		    { "parallel", 1, 64, 8, true } },
+	.values = { { "l1_percent", "%", 1 },
+		    { "l2_percent", "%", 1 },
+		    { "total_percent", "%", 1 },
+		    { "off_points", "points", -1 },
+		    { "mean_ms", "ms", -1 },
+		    { "l1_ms", "ms", -1 },
+		    { "l2_ms", "ms", -1 },
+		    { "computed_ms", "ms", -1 } },
 	.run = run_workload,
 };

@@ -1,25 +1,26 @@
 /*
  * High availability: a fault is made while requests come at a constant rate, and undone or left
- * to the supervisor; no request may fail. All kinds share one course: load, fault, watch until
- * the balancer has every replica again, load a moment longer.
+ * to the supervisor; no request may fail. All kinds share one procedure: load, fault, poll until
+ * the balancer reports every replica up again, load a moment longer.
  */
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "check/check.h"
 #include "check/kinds.h"
+#include "check/pass.h"
 #include "load/load.h"
-#include "load/workload.h"
 #include "deploy/haproxy_csv.h"
 
 #define SECOND_NS 1000000000u
 
 enum { MAX_VICTIMS = 2 };
 
-struct course {
+struct fault_run {
 	struct sutra_check_run *r;
 	struct sutra_load *load;
 	const char *victims[MAX_VICTIMS];
@@ -27,15 +28,6 @@ struct course {
 	uint64_t fault_ns, down_ns, back_ns;	/* monotonic; 0: not seen */
 	int64_t retries;	/* of the balancer so far; -1: not read yet */
 };
-
-static bool next_text(void *user, struct sutra_buf *text, uint32_t *ret_id)
-{
-	struct course *c = user;
-
-	*ret_id = c->r->shared->fresh++;
-	sutra_fresh_text(c->r->shared->nonce, *ret_id, 10, text);
-	return true;
-}
 
 static void rest(uint64_t ns)
 {
@@ -45,10 +37,11 @@ static void rest(uint64_t ns)
 }
 
 /* The limit of a wait for a service to come back: the rest of the run's time, at most 30 s. */
-static uint64_t return_limit(const struct course *c) { return sutra_check_time(c->r, 30 * (uint64_t)SECOND_NS); }
+static uint64_t return_limit(const struct fault_run *c) { return sutra_check_time(c->r->env, 30 * (uint64_t)SECOND_NS); }
 
-/* Whether the balancer has every server up; notes the first victim it has down, and retries. */
-static bool look(struct course *c)
+/* Whether the balancer reports every server up. Records when it first reports a victim down, and its
+ * retries. */
+static bool poll_balancer(struct fault_run *c)
 {
 	const struct sutra_haproxy_row *row;
 	struct sutra_haproxy_stats s;
@@ -73,31 +66,31 @@ static bool look(struct course *c)
 	return all_up;
 }
 
-/* Looks for limit_ns, or until a victim was seen down. */
-static void watch_down(struct course *c, uint64_t limit_ns)
+/* Polls until the balancer reports a victim down, at most limit_ns. */
+static void watch_down(struct fault_run *c, uint64_t limit_ns)
 {
 	uint64_t end = sutra_clock_ns() + limit_ns;
 
 	while (!c->down_ns && sutra_clock_ns() < end && sutra_clock_ns() < sutra_check_deadline(c->r->env)) {
-		look(c);
+		poll_balancer(c);
 		rest(5000000);
 	}
 }
 
-/* Until everything is up; 30 s at most. */
-static void watch_back(struct course *c)
+/* Polls until the balancer reports every server up, at most 30 s. */
+static void watch_back(struct fault_run *c)
 {
 	uint64_t end = sutra_clock_ns() + 30 * (uint64_t)SECOND_NS;
 
 	while (!c->back_ns && sutra_clock_ns() < end && sutra_clock_ns() < sutra_check_deadline(c->r->env)) {
-		if (look(c))
+		if (poll_balancer(c))
 			c->back_ns = sutra_clock_ns();
 		else
 			rest(5000000);
 	}
 }
 
-static int signal_victims(struct course *c, int sig, struct sutra_err *err)
+static int signal_victims(struct fault_run *c, int sig, struct sutra_err *err)
 {
 	int rc = 0;
 
@@ -106,11 +99,11 @@ static int signal_victims(struct course *c, int sig, struct sutra_err *err)
 	return rc;
 }
 
-static int fault_kill(struct course *c, struct sutra_err *err)
+static int fault_kill(struct fault_run *c, struct sutra_err *err)
 {
 	int rc = signal_victims(c, SIGKILL, err);
 
-	/* A replica may be back before any check or request has met its absence. */
+	/* A replica may be back before a health check or a request notices that it was gone. */
 	watch_down(c, 2 * (uint64_t)SECOND_NS);
 	for (size_t i = 0; i < c->n_victims && !rc; i++)
 		rc = c->r->env->wait(c->r->env->user, c->victims[i], return_limit(c), err);
@@ -118,7 +111,7 @@ static int fault_kill(struct course *c, struct sutra_err *err)
 	return rc;
 }
 
-static int fault_freeze(struct course *c, struct sutra_err *err)
+static int fault_freeze(struct fault_run *c, struct sutra_err *err)
 {
 	int thaw, rc = signal_victims(c, SIGSTOP, err);
 
@@ -128,11 +121,11 @@ static int fault_freeze(struct course *c, struct sutra_err *err)
 	return rc ? rc : thaw;
 }
 
-/* Slow: stopped for four fifths of the time. */
-static int fault_slow(struct course *c, struct sutra_err *err)
+/* The victim is slow: it is stopped for four fifths of the time. */
+static int fault_slow(struct fault_run *c, struct sutra_err *err)
 {
 	uint64_t hold = (uint64_t)(sutra_check_param(c->r, "hold_s") * 1e9);
-	uint64_t end = sutra_clock_ns() + sutra_check_time(c->r, hold);
+	uint64_t end = sutra_clock_ns() + sutra_check_time(c->r->env, hold);
 	int rc = 0;
 
 	while (!rc && sutra_clock_ns() < end && sutra_clock_ns() < sutra_check_deadline(c->r->env)) {
@@ -145,34 +138,34 @@ static int fault_slow(struct course *c, struct sutra_err *err)
 	return rc;
 }
 
-/* Answering 500s, and well by its health check. */
-static int fault_errors(struct course *c, struct sutra_err *err)
+/* The victim answers requests with 500 and passes its health check. */
+static int fault_errors(struct fault_run *c, struct sutra_err *err)
 {
 	const char *name = c->victims[0];
-	int back, rc = c->r->env->stand_in(c->r->env->user, name, true, err);
+	int back, rc = c->r->env->substitute(c->r->env->user, name, true, err);
 	uint64_t end = sutra_clock_ns() + (uint64_t)(sutra_check_param(c->r, "hold_s") * 1e9);
 
 	while (!rc && sutra_clock_ns() < end && sutra_clock_ns() < sutra_check_deadline(c->r->env)) {
-		look(c);
+		poll_balancer(c);
 		rest(5000000);
 	}
-	back = c->r->env->stand_in(c->r->env->user, name, false, rc ? NULL : err);
+	back = c->r->env->substitute(c->r->env->user, name, false, rc ? NULL : err);
 	if (!back)
 		back = c->r->env->wait(c->r->env->user, name, 30 * (uint64_t)SECOND_NS, rc ? NULL : err);
 	watch_back(c);
 	return rc ? rc : back;
 }
 
-static int fault_balancer(struct course *c, struct sutra_err *err)
+static int fault_balancer(struct fault_run *c, struct sutra_err *err)
 {
 	const char *name = c->r->env->names[SUTRA_LOGS_BALANCER];
-	int rc = sutra_check_restart(c->r->env, name, return_limit(c), err);
+	int rc = sutra_deployment_restart(c->r->env->d, name, return_limit(c), err);
 
 	watch_back(c);
 	return rc;
 }
 
-static int fault_shard(struct course *c, struct sutra_err *err)
+static int fault_shard(struct fault_run *c, struct sutra_err *err)
 {
 	const char *name = c->r->env->names[SUTRA_LOGS_SHARD];
 	int rc = c->r->env->kill(c->r->env->user, name, SIGKILL, err);
@@ -182,13 +175,14 @@ static int fault_shard(struct course *c, struct sutra_err *err)
 	return rc;
 }
 
-static void choose_victims(struct course *c, size_t wanted)
+static void choose_victims(struct fault_run *c, size_t wanted)
 {
 	for (size_t i = 0; c->n_victims < wanted && c->r->env->replicas && c->r->env->replicas[i]; i++)
 		c->victims[c->n_victims++] = c->r->env->replica_names[i];
 }
 
-static void report(struct course *c, const struct sutra_load_result *t)
+/* Takes the timeline out of t. */
+static void report(struct fault_run *c, struct sutra_load_result *t)
 {
 	char down[48] = "", back[48] = "";
 
@@ -210,10 +204,13 @@ static void report(struct course *c, const struct sutra_load_result *t)
 			(unsigned long long)t->sent, down, back,
 			(double)sutra_histogram_quantile(t->response, 0.99) / 1e6,
 			(double)sutra_histogram_quantile(t->response, 1) / 1e6);
-	sutra_check_timeline(c->r, t->buckets, t->n_buckets);
+	sutra_free(c->r->result->timeline);	/* of an earlier attempt */
+	c->r->result->timeline = t->buckets;
+	c->r->result->n_timeline = t->n_buckets;
+	t->buckets = NULL;
 }
 
-static int judge(struct course *c, const struct sutra_load_result *t)
+static int judge(struct fault_run *c, const struct sutra_load_result *t)
 {
 	if (t->failed)
 		return sutra_check_no(c->r, "%llu of %llu requests failed, the first with %s",
@@ -225,31 +222,36 @@ static int judge(struct course *c, const struct sutra_load_result *t)
 	return 0;
 }
 
-static int run_course(struct sutra_check_run *r, size_t victims, int (*fault)(struct course *, struct sutra_err *),
+/* victims: how many replicas the fault concerns; 0: the service that writes the kind's log. */
+static int run_fault(struct sutra_check_run *r, size_t victims, int (*fault)(struct fault_run *, struct sutra_err *),
 		      struct sutra_err *err)
 {
-	struct course c = { .r = r, .retries = -1 };
+	struct fault_run c = { .r = r, .retries = -1 };
+	struct sutra_fresh_source texts = { r->shared, 10, SIZE_MAX };
 	const struct sutra_load_options o = { .base = r->env->front,
 					      .rate = sutra_check_param(r, "rate"),
 					      .timeout_ns = 20 * (uint64_t)SECOND_NS,
 					      .deadline_ns = sutra_check_deadline(r->env),
-					      .next = next_text,
-					      .user = &c };
+					      .next = sutra_check_next,
+					      .user = &texts };
 	struct sutra_load_result t;
 	uint64_t around = (uint64_t)(sutra_check_param(r, "around_s") * 1e9);
 	int rc, no;
 
 	choose_victims(&c, victims);
-	if (!r->env->kill || !r->env->wait || c.n_victims < victims)
+	if (!victims && (!r->env->d || !r->env->names[r->check->kind->logs]))
+		return sutra_check_skip(r, "no %s is deployed here",
+					r->check->kind->logs == SUTRA_LOGS_SHARD ? "cache shard" : "balancer");
+	if (!r->env->kill || !r->env->wait || !r->env->substitute || c.n_victims < victims)
 		return sutra_check_skip(r, "needs replicas that are deployed here");
 	rc = sutra_load_start(&o, &c.load, err);
 	if (rc)
 		return rc;
-	rest(sutra_check_time(r, around));
-	look(&c);
+	rest(sutra_check_time(r->env, around));
+	poll_balancer(&c);
 	c.fault_ns = sutra_clock_ns();
 	rc = fault(&c, err);
-	rest(sutra_check_time(r, around));
+	rest(sutra_check_time(r->env, around));
 	sutra_load_stop(c.load);
 	sutra_load_finish(c.load, &t);
 	if (t.sent_rate < 0.99 * t.asked_rate && !rc)
@@ -261,67 +263,22 @@ static int run_course(struct sutra_check_run *r, size_t victims, int (*fault)(st
 	return no;
 }
 
-static int run_kill(struct sutra_check_run *r, struct sutra_err *err)
-{
-	return run_course(r, (size_t)sutra_check_param(r, "replicas"), fault_kill, err);
-}
-
-static int run_freeze(struct sutra_check_run *r, struct sutra_err *err)
-{
-	return run_course(r, 1, fault_freeze, err);
-}
-
-static int run_slow(struct sutra_check_run *r, struct sutra_err *err)
-{
-	return run_course(r, 1, fault_slow, err);
-}
-
-static int run_errors(struct sutra_check_run *r, struct sutra_err *err)
-{
-	if (!r->env->stand_in)
-		return sutra_check_skip(r, "needs replicas that are deployed here");
-	return run_course(r, 1, fault_errors, err);
-}
-
-static int run_balancer(struct sutra_check_run *r, struct sutra_err *err)
-{
-	if (!r->env->d || !r->env->names[SUTRA_LOGS_BALANCER])
-		return sutra_check_skip(r, "no balancer is deployed here");
-	return run_course(r, 0, fault_balancer, err);
-}
-
-static int run_shard(struct sutra_check_run *r, struct sutra_err *err)
-{
-	if (!r->env->wait || !r->env->names[SUTRA_LOGS_SHARD])
-		return sutra_check_skip(r, "no cache shard is deployed here");
-	return run_course(r, 0, fault_shard, err);
-}
-
-static const struct sutra_check_value values[] = {
-	{ "requests", "", 0 },	   { "failed", "", -1 }, { "detected_ms", "ms", -1 }, { "recovered_ms", "ms", -1 },
-	{ "p50_ms", "ms", -1 }, { "p99_ms", "ms", -1 }, { "max_ms", "ms", -1 },	      { "late", "", -1 },
-	{ 0 },
-};
-
-static const struct sutra_check_param plain[] = {
-	{ "rate", 1, 10000, 40, false }, { "around_s", 0.1, 600, 1, false }, { 0 },
-};
-
-static const struct sutra_check_param held[] = {
-	{ "rate", 1, 10000, 40, false }, { "around_s", 0.1, 600, 1, false }, { "hold_s", 0.1, 600, 4, false }, { 0 },
-};
-
-static const struct sutra_check_param counted[] = {
-	{ "rate", 1, 10000, 40, false }, { "around_s", 0.1, 600, 1, false },
-	{ "replicas", 1, MAX_VICTIMS, 1, true }, { 0 },
-};
-
-#define FAULT(sym, word, where, parameters)                                                          \
+#define HOLD { "hold_s", 0.1, 600, 4, false }
+#define FAULT(sym, victims, from, ...)                                                               \
+	static int run_##sym(struct sutra_check_run *r, struct sutra_err *err)                       \
+	{                                                                                            \
+		return run_fault(r, victims, fault_##sym, err);                                     \
+	}                                                                                            \
 	const struct sutra_check_kind sutra_kind_fault_##sym = {                                     \
-		.name = word, .logs = where, .params = parameters, .values = values, .run = run_##sym }
-FAULT(kill, "fault-kill", SUTRA_LOGS_BALANCER, counted);
-FAULT(freeze, "fault-freeze", SUTRA_LOGS_BALANCER, held);
-FAULT(errors, "fault-errors", SUTRA_LOGS_BALANCER, held);
-FAULT(slow, "fault-slow", SUTRA_LOGS_BALANCER, held);
-FAULT(balancer, "fault-balancer", SUTRA_LOGS_BALANCER, plain);
-FAULT(shard, "fault-shard", SUTRA_LOGS_SHARD, plain);
+		.name = "fault-" #sym, .logs = from, .run = run_##sym,                               \
+		.params = { { "rate", 1, 10000, 40, false },                                         \
+			    { "around_s", 0.1, 600, 1, false }, __VA_ARGS__ },                       \
+		.values = { { "requests", "", 0 }, { "failed", "", -1 }, { "detected_ms", "ms", -1 },\
+			    { "recovered_ms", "ms", -1 }, { "p50_ms", "ms", -1 },                    \
+			    { "p99_ms", "ms", -1 }, { "max_ms", "ms", -1 }, { "late", "", -1 } } }
+FAULT(kill, (size_t)sutra_check_param(r, "replicas"), SUTRA_LOGS_BALANCER, { "replicas", 1, MAX_VICTIMS, 1, true });
+FAULT(freeze, 1, SUTRA_LOGS_BALANCER, HOLD);
+FAULT(errors, 1, SUTRA_LOGS_BALANCER, HOLD);
+FAULT(slow, 1, SUTRA_LOGS_BALANCER, HOLD);
+FAULT(balancer, 0, SUTRA_LOGS_BALANCER);
+FAULT(shard, 0, SUTRA_LOGS_SHARD);

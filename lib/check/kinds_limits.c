@@ -1,27 +1,22 @@
 /*
- * Ready for production, as kernel and runtime see it: limits in force, restart policy, what
- * listens where, files of settings, disk, logs. Read from where they take effect, not from the
- * record of what was asked for.
+ * Ready for production, by what kernel and runtime report: limits in force, restart policy, addresses,
+ * files of settings, disk, logs. They are read where they take effect, not from the deployment's record.
  */
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/jsonio.h"
 #include "base/str.h"
-#include "load/ask.h"
 #include "check/check.h"
-#include "base/alloc.h"
 #include "check/kinds.h"
+#include "check/pass.h"
 #include "probe/facts.h"
-#include "load/workload.h"
-#include "net/fetch.h"
 
 static const uint64_t REQUEST_NS = 5000000000u;
-enum { LOG_LINES = 1000, LEVEL_WITHIN = 90, WORDS = 10 };
-
-static const struct sutra_check_param no_params[] = { { 0 } };
+enum { LOG_LINES = 1000, LEVEL_WITHIN = 90 };
 
 static json_t *facts_of(const struct sutra_check_run *r, size_t i)
 {
@@ -36,7 +31,7 @@ static int64_t figure(const json_t *o, const char *key)
 	return json_is_integer(v) ? json_integer_value(v) : -1;
 }
 
-/* What was found of all services that run. */
+/* Sums over all services that run. */
 struct memory {
 	size_t running, held;
 	int64_t oom_kills;
@@ -52,7 +47,7 @@ static void add_memory(const struct sutra_deployed *s, const json_t *facts, stru
 	char text[32] = "";
 
 	if (!json_is_true(json_object_get(facts, "running")))
-		return;	/* a matter of health */
+		return;	/* kind healthy reports that */
 	sum->running++;
 	sum->oom_kills += killed > 0 ? killed : 0;
 	if (limit > 0)
@@ -71,10 +66,7 @@ static void add_memory(const struct sutra_deployed *s, const json_t *facts, stru
 static int run_memory_limits(struct sutra_check_run *r, struct sutra_err *err)
 {
 	struct memory sum = { 0 };
-	int rc = sutra_check_services(r);
 
-	if (rc)
-		return rc;
 	for (size_t i = 0; i < r->env->d->n; i++) {
 		json_t *facts = facts_of(r, i);
 
@@ -95,25 +87,19 @@ static int run_memory_limits(struct sutra_check_run *r, struct sutra_err *err)
 
 const struct sutra_check_kind sutra_kind_memory_limits = {
 	.name = "memory_limits",
-	.logs = SUTRA_LOGS_GATEWAY,
-	.params = no_params,
-	.values = (const struct sutra_check_value[]){ { "limited", "", 1 },
-						      { "unlimited", "", -1 },
-						      { "fullest_percent", "%", -1 },
-						      { "oom_kills", "", -1 },
-						      { 0 } },
+	.needs_stack = true,
+	.values = { { "limited", "", 1 },
+		    { "unlimited", "", -1 },
+		    { "fullest_percent", "%", -1 },
+		    { "oom_kills", "", -1 } },
 	.run = run_memory_limits,
 };
 
 static int run_restart_policy(struct sutra_check_run *r, struct sutra_err *err)
 {
 	char wrong[80] = "", policy[48] = "";
-	size_t unattended = 0, n;
-	int rc = sutra_check_services(r);
+	size_t unattended = 0, n = r->env->d->n;
 
-	if (rc)
-		return rc;
-	n = r->env->d->n;
 	for (size_t i = 0; i < n; i++) {
 		json_t *facts = facts_of(r, i);
 		const char *word = json_string_value(json_object_get(facts, "restart"));
@@ -129,14 +115,13 @@ static int run_restart_policy(struct sutra_check_run *r, struct sutra_err *err)
 	sutra_check_set(r, "unattended", (double)unattended);
 	sutra_check_say(r, "%zu of %zu are started again when they end%s%s", n - unattended, n, *policy ? ": " : "",
 			policy);
-	return unattended ? sutra_check_no(r, "nobody starts %s again when it ends", wrong) : 0;
+	return unattended ? sutra_check_no(r, "nothing starts %s again when it ends", wrong) : 0;
 }
 
 const struct sutra_check_kind sutra_kind_restart_policy = {
 	.name = "restart_policy",
-	.logs = SUTRA_LOGS_GATEWAY,
-	.params = no_params,
-	.values = (const struct sutra_check_value[]){ { "unattended", "", -1 }, { 0 } },
+	.needs_stack = true,
+	.values = { { "unattended", "", -1 } },
 	.run = run_restart_policy,
 };
 
@@ -145,15 +130,12 @@ static bool is_loopback(const char *address)
 	return sutra_str_starts(address, "127.") || sutra_str_starts(address, "[::1]:");
 }
 
-/* An address others can reach is asked for when the same one was published with SUTRA_BIND. */
+/* An address that is not on loopback is wanted when SUTRA_BIND published the service there. */
 static int run_loopback(struct sutra_check_run *r, struct sutra_err *err)
 {
 	size_t all = 0, open = 0, asked = 0, unknown = 0;
 	char wrong[160] = "";
-	int rc = sutra_check_services(r);
 
-	if (rc)
-		return rc;
 	for (size_t i = 0; i < r->env->d->n; i++) {
 		const struct sutra_deployed *s = &r->env->d->services[i];
 		bool bind = s->unit->published && !is_loopback(s->unit->published);
@@ -186,12 +168,10 @@ static int run_loopback(struct sutra_check_run *r, struct sutra_err *err)
 
 const struct sutra_check_kind sutra_kind_loopback = {
 	.name = "loopback",
-	.logs = SUTRA_LOGS_GATEWAY,
-	.params = no_params,
-	.values = (const struct sutra_check_value[]){ { "addresses", "", 0 },
-						      { "open", "", -1 },
-						      { "bound", "", 0 },
-						      { 0 } },
+	.needs_stack = true,
+	.values = { { "addresses", "", 0 },
+		    { "open", "", -1 },
+		    { "bound", "", 0 } },
 	.run = run_loopback,
 };
 
@@ -200,10 +180,7 @@ static int run_private_files(struct sutra_check_run *r, struct sutra_err *err)
 	json_t *list, *f;
 	char wrong[400] = "";
 	size_t open = 0, i;
-	int rc = sutra_check_services(r);
 
-	if (rc)
-		return rc;
 	list = sutra_facts_files(r->env->d);
 	json_array_foreach(list, i, f) {
 		int64_t mode = figure(f, "mode");
@@ -221,27 +198,22 @@ static int run_private_files(struct sutra_check_run *r, struct sutra_err *err)
 
 const struct sutra_check_kind sutra_kind_private_files = {
 	.name = "private_files",
-	.logs = SUTRA_LOGS_GATEWAY,
-	.params = no_params,
-	.values = (const struct sutra_check_value[]){ { "files", "", 0 }, { "open", "", -1 }, { 0 } },
+	.needs_stack = true,
+	.values = { { "files", "", 0 }, { "open", "", -1 } },
 	.run = run_private_files,
 };
 
 static int run_log_rotation(struct sutra_check_run *r, struct sutra_err *err)
 {
 	char wrong[80] = "", most[32], now[32];
-	size_t endless = 0, n;
+	size_t endless = 0, n = r->env->d->n;
 	int64_t largest = 0, bytes = 0;
-	int rc = sutra_check_services(r);
 
-	if (rc)
-		return rc;
-	n = r->env->d->n;
 	for (size_t i = 0; i < n; i++) {
 		json_t *facts = facts_of(r, i), *log = json_object_get(facts, "log");
 		int64_t max = figure(log, "max");
 
-		/* Elsewhere: a driver that hands lines on; absent: there is nothing that could log. */
+		/* "elsewhere": a log driver forwards the lines; no "log": there is nothing to log. */
 		if (log && max <= 0 && !json_object_get(log, "elsewhere") && !endless++)
 			snprintf(wrong, sizeof(wrong), "%s", r->env->d->services[i].unit->name);
 		largest = max > largest ? max : largest;
@@ -259,13 +231,12 @@ static int run_log_rotation(struct sutra_check_run *r, struct sutra_err *err)
 
 const struct sutra_check_kind sutra_kind_log_rotation = {
 	.name = "log_rotation",
-	.logs = SUTRA_LOGS_GATEWAY,
-	.params = no_params,
-	.values = (const struct sutra_check_value[]){ { "endless", "", -1 }, { "bytes", "B", 0 }, { 0 } },
+	.needs_stack = true,
+	.values = { { "endless", "", -1 }, { "bytes", "B", 0 } },
 	.run = run_log_rotation,
 };
 
-/* Whether the line says error, in either of our formats or HAProxy's: the word stands early. */
+/* Whether the line is an error, in one of our formats or HAProxy's: the level stands near its start. */
 static bool is_error(const char *line, size_t n)
 {
 	static const char *const words[] = { " ERROR ", "\"level\":\"error\"", "[ALERT]", "[EMERG]" };
@@ -283,8 +254,8 @@ struct window {
 	int64_t since_s, skip_s, skip_end_s;
 };
 
-/* HAProxy is alarmed by replicas that start beside it: starting is not down. Our own programs
- * are quiet when they start well. */
+/* HAProxy logs alerts about replicas that are still starting, which do not count. Our own programs log no
+ * error when they start well. */
 static struct window window_of(const struct sutra_deployed *s, int64_t since_s)
 {
 	struct window w = { since_s, 0, 0 };
@@ -327,56 +298,46 @@ static int run_log_errors(struct sutra_check_run *r, struct sutra_err *err)
 	double minutes = sutra_check_param(r, "minutes");
 	int64_t since_s = sutra_clock_wall_us() / 1000000 - (int64_t)(60 * minutes);
 	size_t errors = 0, lines = 0, stamped = 0;
-	char wrong[300] = "", who[64] = "";
-	int rc = sutra_check_services(r);
+	char wrong[300] = "", service[64] = "";
 
-	if (rc)
-		return rc;
 	for (size_t i = 0; i < d->n; i++) {
 		struct window w = window_of(&d->services[i], since_s);
 		char *text = d->rt->log_tail(d->state_dir, d->services[i].unit->name, LOG_LINES);
 		size_t found = count_errors(text, &w, &stamped, &lines, wrong, sizeof(wrong));
+
 		sutra_free(text);
 		if (found)
-			snprintf(who, sizeof(who), "%s", d->services[i].unit->name);
+			snprintf(service, sizeof(service), "%s", d->services[i].unit->name);
 		errors += found;
 	}
 	sutra_check_set(r, "errors", (double)errors);
 	sutra_check_say(r, "%zu errors in %zu lines of the last %.0f minutes%s%s%s%.120s", errors, lines, minutes,
-			errors ? "; " : "", who, errors ? ": " : "", wrong);
+			errors ? "; " : "", service, errors ? ": " : "", wrong);
 	return stamped ? 0 : sutra_check_no(r, "no service's log can be read");
 }
 
 const struct sutra_check_kind sutra_kind_log_errors = {
 	.name = "log_errors",
-	.logs = SUTRA_LOGS_GATEWAY,
-	.params = (const struct sutra_check_param[]){ { "minutes", 1, 1440, 5, false }, { 0 } },
-	.values = (const struct sutra_check_value[]){ { "errors", "", -1 }, { 0 } },
+	.needs_stack = true,
+	.params = { { "minutes", 1, 1440, 5, false } },
+	.values = { { "errors", "", -1 } },
 	.run = run_log_errors,
 };
 
-/* One new text through the gateway, and until the shard has written a record: *ret milliseconds. */
+/* Sends one new text and waits until the shard has written a record; *ret: milliseconds. */
 static int write_one(struct sutra_check_run *r, const struct sutra_deployed *s, double *ret,
 		     struct sutra_err *err)
 {
 	char url[SUTRA_CHECK_URL];
 	bool runs = sutra_check_metrics_url(r, s, url);
 	double before = sutra_check_metric(r, runs ? url : NULL, "", "sutra_storage_written_total"), after;
-	uint64_t start = sutra_clock_ns(), limit = sutra_check_time(r, REQUEST_NS);
-	struct sutra_embed_request q = { .n = 1 };
+	uint64_t start = sutra_clock_ns(), limit = sutra_check_time(r->env, REQUEST_NS);
 	struct sutra_embed_answer a;
-	struct sutra_buf text;
-	const char *one;
 	int rc;
 
 	if (before < 0)
-		return sutra_check_no(r, "%s tells no sutra_storage_written_total", s->unit->name);
-	sutra_buf_init(&text, 4096);
-	sutra_fresh_text(r->shared->nonce, r->shared->fresh++, WORDS, &text);
-	one = sutra_buf_str(&text);
-	q.texts = &one;
-	rc = sutra_embed(r->env->gateway, &q, sutra_check_time(r, REQUEST_NS), &r->last, &a, err);
-	sutra_buf_release(&text);
+		return sutra_check_no(r, "%s reports no sutra_storage_written_total", s->unit->name);
+	rc = sutra_check_fresh(r, r->env->gateway, r->shared->fresh++, false, &a, err);
 	if (rc)
 		return rc;
 	sutra_embed_release(&a);
@@ -398,10 +359,8 @@ static int run_volume(struct sutra_check_run *r, struct sutra_err *err)
 	json_t *facts, *v;
 	double took = 0, percent;
 	int64_t space, size;
-	int rc = sutra_check_services(r);
+	int rc;
 
-	if (rc)
-		return rc;
 	if (!r->check->service)
 		return sutra_check_skip(r, "the check names no \"service\"");
 	s = sutra_deployment_find(r->env->d, r->check->service);
@@ -427,12 +386,11 @@ static int run_volume(struct sutra_check_run *r, struct sutra_err *err)
 
 const struct sutra_check_kind sutra_kind_volume = {
 	.name = "volume",
-	.logs = SUTRA_LOGS_SHARD,
-	.params = no_params,
-	.values = (const struct sutra_check_value[]){ { "free_percent", "%", 1 },
-						      { "free_bytes", "B", 1 },
-						      { "written_ms", "ms", -1 },
-						      { 0 } },
-	.run = run_volume,
 	.one_service = true,
+	.needs_stack = true,
+	.logs = SUTRA_LOGS_SHARD,
+	.values = { { "free_percent", "%", 1 },
+		    { "free_bytes", "B", 1 },
+		    { "written_ms", "ms", -1 } },
+	.run = run_volume,
 };

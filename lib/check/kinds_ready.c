@@ -1,5 +1,5 @@
 /*
- * Ready for production, as the services themselves say it: health, versions, metrics, the
+ * Ready for production, by what the services report: health, versions, metrics, the
  * balancer's page. Nothing here changes anything.
  */
 #include <stdio.h>
@@ -16,18 +16,6 @@
 #include "probe/health.h"
 
 static const uint64_t REQUEST_NS = 5000000000u, PROBE_NS = 2000000000u;
-static const struct sutra_check_param no_params[] = { { 0 } };
-
-int sutra_check_services(struct sutra_check_run *r)
-{
-	const struct sutra_deployment *d = r->env->d;
-
-	if (!d || !d->n)
-		return sutra_check_skip(r, "the services behind a gateway that is not deployed here are unknown");
-	if (r->check->service && !sutra_deployment_find(d, r->check->service))
-		return sutra_check_skip(r, "%s is not part of this deployment", r->check->service);
-	return 0;
-}
 
 bool sutra_check_metrics_url(const struct sutra_check_run *r, const struct sutra_deployed *s, char url[SUTRA_CHECK_URL])
 {
@@ -39,7 +27,7 @@ bool sutra_check_metrics_url(const struct sutra_check_run *r, const struct sutra
 	return slash;
 }
 
-/* Asks every service how it is now; *ret stands beside the deployment's services. */
+/* Asks every service for its health; *ret stands beside the deployment's services. */
 static int probe_all(struct sutra_check_run *r, const struct sutra_probe **ret, struct sutra_err *err)
 {
 	sutra_deployment_refresh(r->env->d);
@@ -47,7 +35,7 @@ static int probe_all(struct sutra_check_run *r, const struct sutra_probe **ret, 
 	return sutra_health_probe(r->env->d, PROBE_NS, r->env->probes, err);
 }
 
-/* Why p is not up, with the root causes of everything that is not. */
+/* Fails with the reason why p is not up, and the root causes of everything that is not. */
 static int unwell(struct sutra_check_run *r, const struct sutra_probe *all, const struct sutra_probe *p)
 {
 	struct sutra_root_causes c;
@@ -72,9 +60,8 @@ static int run_healthy(struct sutra_check_run *r, struct sutra_err *err)
 {
 	const struct sutra_probe *all, *bad = NULL, *slowest = NULL;
 	size_t n = 0, up = 0;
-	int rc = sutra_check_services(r);
+	int rc = probe_all(r, &all, err);
 
-	rc = rc ? rc : probe_all(r, &all, err);
 	if (rc)
 		return rc;
 	for (size_t i = 0; i < r->env->d->n; i++) {
@@ -97,22 +84,20 @@ static int run_healthy(struct sutra_check_run *r, struct sutra_err *err)
 
 const struct sutra_check_kind sutra_kind_healthy = {
 	.name = "healthy",
-	.logs = SUTRA_LOGS_GATEWAY,
-	.params = no_params,
-	.values = (const struct sutra_check_value[]){ { "services", "", 0 },
-						      { "up", "", 1 },
-						      { "slowest_ms", "ms", -1 },
-						      { 0 } },
-	.run = run_healthy,
+	.needs_stack = true,
 	.one_service = true,
+	.values = { { "services", "", 0 },
+		    { "up", "", 1 },
+		    { "slowest_ms", "ms", -1 } },
+	.run = run_healthy,
 };
 
 static int get(struct sutra_check_run *r, const char *url, struct sutra_fetch *f, struct sutra_err *err)
 {
-	return sutra_fetch_get(f, url, "", sutra_check_time(r, REQUEST_NS), err);
+	return sutra_fetch_get(f, url, "", sutra_check_time(r->env, REQUEST_NS), err);
 }
 
-/* HAProxy's own version, from its metrics; "" when it does not tell. */
+/* HAProxy's own version, from its metrics; "" when they do not hold it. */
 static void balancer_version(struct sutra_check_run *r, const char *url, char out[32])
 {
 	struct sutra_fetch f;
@@ -128,16 +113,15 @@ static int run_versions(struct sutra_check_run *r, struct sutra_err *err)
 	char wrong[160] = "", haproxy[32] = "", url[SUTRA_CHECK_URL];
 	const struct sutra_probe *all;
 	size_t ours = 0, other = 0, untold = 0;
-	int rc = sutra_check_services(r);
+	int rc = probe_all(r, &all, err);
 
-	rc = rc ? rc : probe_all(r, &all, err);
 	for (size_t i = 0; !rc && i < r->env->d->n; i++) {
 		const struct sutra_deployed *s = &r->env->d->services[i];
 		bool is_ours = sutra_str_starts(s->unit->program, "sutra-");
 		const char *version = all[i].version;
 
 		if (!all[i].status || !sutra_check_metrics_url(r, s, url))
-			continue;	/* it answers nothing: a matter of health */
+			continue;	/* it does not answer: kind healthy reports that */
 		if (!is_ours) {
 			balancer_version(r, url, haproxy);
 			version = haproxy;
@@ -160,16 +144,14 @@ static int run_versions(struct sutra_check_run *r, struct sutra_err *err)
 
 const struct sutra_check_kind sutra_kind_versions = {
 	.name = "versions",
-	.logs = SUTRA_LOGS_GATEWAY,
-	.params = no_params,
-	.values = (const struct sutra_check_value[]){ { "same", "", 1 },
-						      { "different", "", -1 },
-						      { "untold", "", -1 },
-						      { 0 } },
+	.needs_stack = true,
+	.values = { { "same", "", 1 },
+		    { "different", "", -1 },
+		    { "untold", "", -1 } },
 	.run = run_versions,
 };
 
-/* Asks one service for its metrics; *ret samples. */
+/* Asks one service for its metrics; *ret: how many samples. */
 static int metrics_of(struct sutra_check_run *r, const struct sutra_deployed *s, size_t *ret,
 		      struct sutra_err *err)
 {
@@ -196,10 +178,7 @@ static int run_metrics(struct sutra_check_run *r, struct sutra_err *err)
 {
 	struct sutra_err first = { 0 };
 	size_t answered = 0, samples = 0, one;
-	int rc = sutra_check_services(r);
 
-	if (rc)
-		return rc;
 	for (size_t i = 0; i < r->env->d->n; i++) {
 		if (!metrics_of(r, &r->env->d->services[i], &one, first.code ? err : &first)) {
 			answered++;
@@ -216,12 +195,10 @@ static int run_metrics(struct sutra_check_run *r, struct sutra_err *err)
 
 const struct sutra_check_kind sutra_kind_metrics = {
 	.name = "metrics",
-	.logs = SUTRA_LOGS_GATEWAY,
-	.params = no_params,
-	.values = (const struct sutra_check_value[]){ { "services", "", 1 },
-						      { "missing", "", -1 },
-						      { "samples", "", 0 },
-						      { 0 } },
+	.needs_stack = true,
+	.values = { { "services", "", 1 },
+		    { "missing", "", -1 },
+		    { "samples", "", 0 } },
 	.run = run_metrics,
 };
 
@@ -232,10 +209,8 @@ static int run_stats_page(struct sutra_check_run *r, struct sutra_err *err)
 	struct sutra_fetch f;
 	char url[SUTRA_CHECK_URL];
 	size_t servers = 0;
-	int rc = sutra_check_services(r);
+	int rc;
 
-	if (rc)
-		return rc;
 	csv = name ? sutra_deployment_statistics(r->env->d, name) : NULL;
 	if (!csv)
 		return sutra_check_no(r, "%s is no balancer with statistics", name ? name : "the service, which is not named,");
@@ -243,7 +218,7 @@ static int run_stats_page(struct sutra_check_run *r, struct sutra_err *err)
 	rc = get(r, url, &f, err);
 	if (!rc && !strstr(sutra_buf_str(&f.answer), "Statistics Report"))
 		rc = sutra_check_no(r, "%s answers something else than HAProxy's page", name);
-	rc = rc ? rc : sutra_haproxy_fetch(csv, sutra_check_time(r, REQUEST_NS), &s, err);
+	rc = rc ? rc : sutra_haproxy_fetch(csv, sutra_check_time(r->env, REQUEST_NS), &s, err);
 	if (!rc) {
 		while (sutra_haproxy_server(&s, NULL, servers))
 			servers++;
@@ -259,14 +234,14 @@ static int run_stats_page(struct sutra_check_run *r, struct sutra_err *err)
 
 const struct sutra_check_kind sutra_kind_stats_page = {
 	.name = "stats_page",
-	.logs = SUTRA_LOGS_BALANCER,
-	.params = no_params,
-	.values = (const struct sutra_check_value[]){ { "servers", "", 1 }, { "ms", "ms", -1 }, { 0 } },
-	.run = run_stats_page,
 	.one_service = true,
+	.needs_stack = true,
+	.logs = SUTRA_LOGS_BALANCER,
+	.values = { { "servers", "", 1 }, { "ms", "ms", -1 } },
+	.run = run_stats_page,
 };
 
-/* An item of a list that is proved elsewhere, or by nobody: said, never passed. */
+/* An item that is proved elsewhere or not at all: it is reported as skipped, never as passed. */
 static int run_left_out(struct sutra_check_run *r, struct sutra_err *err)
 {
 	return sutra_check_skip(r, "%s", r->check->hint ? r->check->hint : "not measured here");
@@ -274,8 +249,5 @@ static int run_left_out(struct sutra_check_run *r, struct sutra_err *err)
 
 const struct sutra_check_kind sutra_kind_left_out = {
 	.name = "left_out",
-	.logs = SUTRA_LOGS_GATEWAY,
-	.params = no_params,
-	.values = (const struct sutra_check_value[]){ { 0 } },
 	.run = run_left_out,
 };

@@ -1,19 +1,17 @@
-/* Smoke: the gateway's endpoints, each asked once or a few times, with what clients rely on. */
+/* Smoke: every endpoint of the gateway, asked once or a few times. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/jsonio.h"
-#include "load/ask.h"
 #include "check/check.h"
 #include "check/kinds.h"
+#include "check/pass.h"
 #include "load/workload.h"
 #include "net/fetch.h"
 
 static const uint64_t REQUEST_NS = 10000000000u;
 enum { MAX_URL = 512, MAX_LAST = 600, MAX_BATCH = 64, MAX_TEXT = 4096, WORDS = 8 };
-
-static const struct sutra_check_param no_params[] = { { 0 } };
 
 /* One request to the gateway; answered whatever its status is. Without a body: GET. */
 static int call(struct sutra_check_run *r, const char *path, const char *body, struct sutra_fetch *f,
@@ -27,7 +25,7 @@ static int call(struct sutra_check_run *r, const char *path, const char *body, s
 	f->url = url;
 	f->body = body;
 	f->body_len = body ? strlen(body) : 0;
-	f->timeout_ns = sutra_check_time(r, REQUEST_NS);
+	f->timeout_ns = sutra_check_time(r->env, REQUEST_NS);
 	rc = sutra_fetch_one(f, err);
 	f->url = NULL;
 	sutra_buf_clear(&r->last);
@@ -76,9 +74,7 @@ static int run_gateway_health(struct sutra_check_run *r, struct sutra_err *err)
 
 const struct sutra_check_kind sutra_kind_gateway_health = {
 	.name = "gateway_health",
-	.logs = SUTRA_LOGS_GATEWAY,
-	.params = no_params,
-	.values = (const struct sutra_check_value[]){ { "ms", "ms", -1 }, { 0 } },
+	.values = { { "ms", "ms", -1 } },
 	.run = run_gateway_health,
 };
 
@@ -89,9 +85,8 @@ static double difference(const json_t *list, const float *v, size_t n)
 
 	for (size_t i = 0; i < n && isfinite(worst); i++) {
 		const json_t *x = json_array_get(list, i);
-		double d = json_is_number(x) ? fabs(json_number_value(x) - v[i]) : INFINITY;
 
-		worst = d > worst || isnan(d) ? d : worst;
+		worst = sutra_check_worse(worst, json_is_number(x) ? fabs(json_number_value(x) - v[i]) : INFINITY);
 	}
 	return worst;
 }
@@ -124,24 +119,9 @@ static int run_single(struct sutra_check_run *r, struct sutra_err *err)
 
 const struct sutra_check_kind sutra_kind_single = {
 	.name = "single",
-	.logs = SUTRA_LOGS_GATEWAY,
-	.params = no_params,
-	.values = (const struct sutra_check_value[]){ { "ms", "ms", -1 }, { 0 } },
+	.values = { { "ms", "ms", -1 } },
 	.run = run_single,
 };
-
-static int ask(struct sutra_check_run *r, const char *const *texts, size_t n, struct sutra_embed_answer *ret,
-	       struct sutra_err *err)
-{
-	struct sutra_embed_request q = { .texts = texts, .n = n };
-	int rc = sutra_embed(r->env->front, &q, sutra_check_time(r, REQUEST_NS), &r->last, ret, err);
-
-	if (!rc && ret->count != n) {
-		rc = sutra_fail(err, SUTRA_E_INVALID, "/embed answered %zu vectors to %zu texts", ret->count, n);
-		sutra_embed_release(ret);
-	}
-	return rc;
-}
 
 static double cosine(const struct sutra_embed_answer *a, size_t i, size_t k)
 {
@@ -164,12 +144,12 @@ static int compare_alone(struct sutra_check_run *r, const char *const *texts, si
 
 	for (size_t i = 0; i < n; i += n > 3 ? n / 3 : 1) {
 		struct sutra_embed_answer one;
-		int rc = ask(r, &texts[i], 1, &one, err);
+		int rc = sutra_check_embed(r, r->env->front, &(struct sutra_embed_request){ .texts = &texts[i], .n = 1 }, &one, err);
 
 		if (rc)
 			return rc;
 		for (size_t d = 0; d < batch->dimension && d < one.dimension; d++)
-			worst = fmax(worst, fabs((double)one.vectors[d] - batch->vectors[i * batch->dimension + d]));
+			worst = sutra_check_worse(worst, fabs((double)one.vectors[d] - batch->vectors[i * batch->dimension + d]));
 		worst = one.dimension == batch->dimension ? worst : INFINITY;
 		sutra_embed_release(&one);
 	}
@@ -177,7 +157,7 @@ static int compare_alone(struct sutra_check_run *r, const char *const *texts, si
 	return 0;
 }
 
-/* New texts, the first one again as the last: a vector for each, in the order asked. */
+/* New texts, the first of them again as the last: the vectors must come in the order of the texts. */
 static int run_batch(struct sutra_check_run *r, struct sutra_err *err)
 {
 	size_t n = (size_t)sutra_check_param(r, "texts");
@@ -192,12 +172,12 @@ static int run_batch(struct sutra_check_run *r, struct sutra_err *err)
 		sutra_fresh_text(r->shared->nonce, r->shared->fresh++, WORDS, &words[i]);
 		texts[i] = sutra_buf_str(&words[i + 1 < n ? i : 0]);
 	}
-	rc = ask(r, texts, n, &batch, err);
+	rc = sutra_check_embed(r, r->env->front, &(struct sutra_embed_request){ .texts = texts, .n = n }, &batch, err);
 	if (rc)
 		goto out;
 	rc = compare_alone(r, texts, n, &batch, &worst, err);
 	if (!rc) {
-		worst = fmax(worst, fabs(1 - cosine(&batch, 0, n - 1)));
+		worst = sutra_check_worse(worst, fabs(1 - cosine(&batch, 0, n - 1)));
 		sutra_check_set(r, "ms", (double)batch.took_ns / 1e6);
 		sutra_check_set(r, "difference", worst);
 		sutra_check_say(r, "%zu new texts in their order, each as alone within %.1e, %.1f ms", n, worst,
@@ -212,9 +192,8 @@ out:
 
 const struct sutra_check_kind sutra_kind_batch = {
 	.name = "batch",
-	.logs = SUTRA_LOGS_GATEWAY,
-	.params = (const struct sutra_check_param[]){ { "texts", 2, MAX_BATCH, 32, true }, { 0 } },
-	.values = (const struct sutra_check_value[]){ { "difference", "", -1 }, { "ms", "ms", -1 }, { 0 } },
+	.params = { { "texts", 2, MAX_BATCH, 32, true } },
+	.values = { { "difference", "", -1 }, { "ms", "ms", -1 } },
 	.run = run_batch,
 };
 
@@ -234,7 +213,7 @@ static int run_openai(struct sutra_check_run *r, struct sutra_err *err)
 
 	if (rc)
 		return rc;
-	rc = ask(r, texts, 2, &a, err);
+	rc = sutra_check_embed(r, r->env->front, &(struct sutra_embed_request){ .texts = texts, .n = 2 }, &a, err);
 	if (rc)
 		goto out;
 	data = json_object_get(doc, "data");
@@ -244,7 +223,8 @@ static int run_openai(struct sutra_check_run *r, struct sutra_err *err)
 		index = -1;
 		sutra_json_get_int(item, "index", &index, NULL);
 		worst = index != (int64_t)i || i > 1 ? INFINITY :
-			fmax(worst, difference(json_object_get(item, "embedding"), a.vectors + i * a.dimension, a.dimension));
+			sutra_check_worse(worst, difference(json_object_get(item, "embedding"),
+							    a.vectors + i * a.dimension, a.dimension));
 	}
 	sutra_embed_release(&a);
 	sutra_check_set(r, "ms", ms);
@@ -261,13 +241,11 @@ out:
 
 const struct sutra_check_kind sutra_kind_openai = {
 	.name = "openai",
-	.logs = SUTRA_LOGS_GATEWAY,
-	.params = no_params,
-	.values = (const struct sutra_check_value[]){ { "difference", "", -1 }, { "ms", "ms", -1 }, { 0 } },
+	.values = { { "difference", "", -1 }, { "ms", "ms", -1 } },
 	.run = run_openai,
 };
 
-/* Threes of a text, one that says nearly the same, one that does not. */
+/* Groups of three: a text, one of nearly the same meaning, one of another. */
 static int run_semantic(struct sutra_check_run *r, struct sutra_err *err)
 {
 	static const char *const texts[] = {
@@ -279,7 +257,7 @@ static int run_semantic(struct sutra_check_run *r, struct sutra_err *err)
 	enum { N = sizeof(texts) / sizeof(*texts) };
 	double least = INFINITY, related = 0, unrelated = 0;
 	struct sutra_embed_answer a;
-	int rc = ask(r, texts, N, &a, err);
+	int rc = sutra_check_embed(r, r->env->front, &(struct sutra_embed_request){ .texts = texts, .n = N }, &a, err);
 
 	if (rc)
 		return rc;
@@ -301,11 +279,9 @@ static int run_semantic(struct sutra_check_run *r, struct sutra_err *err)
 const struct sutra_check_kind sutra_kind_semantic = {
 	.name = "semantic",
 	.logs = SUTRA_LOGS_REPLICA,
-	.params = no_params,
-	.values = (const struct sutra_check_value[]){ { "least_margin", "", 1 },
-						      { "related", "", 1 },
-						      { "unrelated", "", -1 },
-						      { 0 } },
+	.values = { { "least_margin", "", 1 },
+		    { "related", "", 1 },
+		    { "unrelated", "", -1 } },
 	.run = run_semantic,
 };
 
@@ -371,8 +347,6 @@ static int run_bad_input(struct sutra_check_run *r, struct sutra_err *err)
 
 const struct sutra_check_kind sutra_kind_bad_input = {
 	.name = "bad_input",
-	.logs = SUTRA_LOGS_GATEWAY,
-	.params = no_params,
-	.values = (const struct sutra_check_value[]){ { "right", "", 1 }, { "wrong", "", -1 }, { 0 } },
+	.values = { { "right", "", 1 }, { "wrong", "", -1 } },
 	.run = run_bad_input,
 };

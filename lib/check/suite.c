@@ -11,25 +11,8 @@
 
 enum { MAX_FILE = 1 << 20, MAX_CHECKS = 200, MAX_NAMES = 64 };
 
-static const struct sutra_check_kind *const kinds[] = {
-	&sutra_kind_dimension, &sutra_kind_unit_norm, &sutra_kind_determinism, &sutra_kind_prefix,
-	&sutra_kind_bytes, &sutra_kind_latency,
-	&sutra_kind_cache_enabled, &sutra_kind_cache_clear, &sutra_kind_cold_pass,
-	&sutra_kind_warm_pass, &sutra_kind_restart_pass, &sutra_kind_crash_pass,
-	&sutra_kind_workload, &sutra_kind_cache_latency,
-	&sutra_kind_replicas, &sutra_kind_algorithm, &sutra_kind_distribution, &sutra_kind_parallel,
-	&sutra_kind_failover,
-	&sutra_kind_fault_kill, &sutra_kind_fault_freeze, &sutra_kind_fault_slow, &sutra_kind_fault_errors,
-	&sutra_kind_fault_balancer, &sutra_kind_fault_shard,
-	&sutra_kind_healthy, &sutra_kind_versions, &sutra_kind_metrics, &sutra_kind_stats_page,
-	&sutra_kind_left_out,
-	&sutra_kind_memory_limits, &sutra_kind_restart_policy, &sutra_kind_loopback,
-	&sutra_kind_private_files, &sutra_kind_log_rotation, &sutra_kind_log_errors, &sutra_kind_volume,
-	&sutra_kind_hit, &sutra_kind_second_gateway, &sutra_kind_cached_latency,
-	&sutra_kind_gateway_health, &sutra_kind_single, &sutra_kind_batch, &sutra_kind_openai,
-	&sutra_kind_semantic, &sutra_kind_bad_input,
-	NULL,
-};
+#define KIND(name) &sutra_kind_##name,
+static const struct sutra_check_kind *const kinds[] = { SUTRA_CHECK_KINDS(KIND) NULL };
 
 /* Errors name the place: "checks[2] (phase1.warm)". */
 static int bad(struct sutra_err *err, const char *place, const char *fmt, ...)

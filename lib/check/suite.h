@@ -43,10 +43,11 @@ enum sutra_check_role {	/* whose log is the evidence */
 struct sutra_check_kind {
 	const char *name;
 	enum sutra_check_role logs;
-	const struct sutra_check_param *params;
-	const struct sutra_check_value *values;
-	int (*run)(struct sutra_check_run *r, struct sutra_err *err);
+	bool needs_stack;	/* is skipped for a gateway that is not deployed here */
 	bool one_service;	/* a check may name the service it is about */
+	struct sutra_check_param params[SUTRA_CHECK_MAX_PARAMS + 1];
+	struct sutra_check_value values[SUTRA_CHECK_MAX_VALUES + 1];
+	int (*run)(struct sutra_check_run *r, struct sutra_err *err);
 };
 
 /* What one measured value must be. */

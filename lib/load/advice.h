@@ -1,6 +1,6 @@
 /*
- * advice - the reference documents' decision framework as arithmetic: users or a rate in,
- * dimension, phases, replicas, memory and cost out, with every step that led there.
+ * advice - the reference documents' decision framework as arithmetic: from users or a rate to
+ * dimension, phases, replicas, memory and cost, with every step.
  *
  * What the documents give, and what is worked out from it:
  *

@@ -157,10 +157,3 @@ int sutra_info_read(const char *base, const char *key, uint64_t timeout_ns, int6
 		*ret = v;
 	return rc;
 }
-
-int64_t sutra_info_number(const char *base, const char *key, uint64_t timeout_ns)
-{
-	int64_t v = 0;
-
-	return sutra_info_read(base, key, timeout_ns, &v, NULL) ? 0 : v;
-}

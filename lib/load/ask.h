@@ -44,7 +44,5 @@ void sutra_embed_release(struct sutra_embed_answer *a);
 /* Number `key` of GET base/info, above 0. */
 int sutra_info_read(const char *base, const char *key, uint64_t timeout_ns, int64_t *ret,
 		    struct sutra_err *err);
-/* The same; 0 when it cannot be had. */
-int64_t sutra_info_number(const char *base, const char *key, uint64_t timeout_ns);
 
 #endif

@@ -219,7 +219,7 @@ static struct request *take_next(struct sutra_load *l)
 
 static void answered(struct sutra_fetch *f);
 
-/* Sends what a closed loop may send now, and tells its end. Under the lock, which it gives back meanwhile. */
+/* Sends what a closed loop may send now, and notices its end. Under the lock, which it releases to submit. */
 static void pump(struct sutra_load *l)
 {
 	struct request *q;
@@ -261,7 +261,7 @@ static void answered(struct sutra_fetch *f)
 	LIST_REMOVE(q, others);
 	l->open--;
 	if (l->o.rate <= 0) {
-		/* A failure of our own (no memory, no descriptor) ends the connection, and the last one the load. */
+		/* A failure on our side (no memory, no descriptor) ends the connection; the last one ends the load. */
 		if (f->reason == SUTRA_FETCH_INTERNAL && !--l->o.connections)
 			l->sending = false;
 		pump(l);
@@ -273,7 +273,7 @@ static void answered(struct sutra_fetch *f)
 	request_free(q);
 }
 
-/* Until the instant or, to be stopped soon, at most 50 ms. */
+/* Sleeps until due_ns, at most 50 ms so that a stop is noticed. */
 static void sleep_until(uint64_t due_ns)
 {
 	uint64_t soon = sutra_clock_ns() + 50 * MS_NS;
@@ -282,7 +282,7 @@ static void sleep_until(uint64_t due_ns)
 	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL);
 }
 
-/* Sends q, or drops it; NULL counts as dropped. False: nothing more is wanted. */
+/* Sends q, or drops it; a NULL q counts as dropped. False: nothing more is wanted. */
 static bool send_due(struct sutra_load *l, struct request *q, uint64_t due_ns)
 {
 	uint64_t now = sutra_clock_ns();
@@ -311,10 +311,10 @@ static void *send_all(void *arg)
 	uint64_t due = l->began_ns, span = l->o.span_ns ? l->o.span_ns : UINT64_MAX;
 	bool more = true;
 
-	/* A sender that waits for a processor is late. One thread that mostly sleeps may go before those
-	 * that compute, where that is allowed. */
+	/* A sender that waits for a processor is late. This thread mostly sleeps, so a higher priority, where
+	 * that is allowed, takes little from those that compute. */
 	setpriority(PRIO_PROCESS, (id_t)gettid(), -10);
-	/* A generator that fell behind by all of the span will not catch up. */
+	/* A generator that is behind when the span is over will not catch up. */
 	for (uint64_t i = 1; more && due - l->began_ns < span &&
 			     (span == UINT64_MAX || sutra_clock_ns() - l->began_ns < span + span / 50); i++) {
 		struct request *q = make_request(l);
@@ -369,7 +369,7 @@ static int init(struct sutra_load *l, const struct sutra_load_options *o, struct
 	l->o.connections = o->connections ? o->connections : 1;
 	bucket_ns = l->o.bucket_ms * (uint64_t)MS_NS;
 	l->max_buckets = SUTRA_LOAD_BUCKETS;
-	if (o->span_ns)	/* the last answers come behind it */
+	if (o->span_ns)	/* the last answers come after it */
 		l->max_buckets = (size_t)(o->span_ns / bucket_ns + l->o.timeout_ns / bucket_ns + 3);
 	if (l->max_buckets > MAX_BUCKETS)
 		l->max_buckets = MAX_BUCKETS;
@@ -447,7 +447,7 @@ void sutra_load_look(struct sutra_load *l, struct sutra_load_result *ret)
 	pthread_mutex_unlock(&l->lock);
 }
 
-/* Seconds the sending took: all of the schedule when all of it was sent, to its last slot's end. */
+/* Seconds that sending took; of an open loop at least its schedule, to the end of the last slot. */
 static double sending_s(const struct sutra_load *l)
 {
 	double took = (double)(l->sent_until_ns - l->began_ns) / 1e9, slots;

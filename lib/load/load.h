@@ -2,12 +2,12 @@
  * load - embed requests of one text each, in an open or a closed loop.
  *
  * Open: request i is due at start + i / rate, whatever the service does. Its response time counts
- * from that instant and not from when it was sent, so that a service that stands still is seen by
- * all who would have come meanwhile (coordinated omission; G. Tene, "How NOT to measure latency").
+ * from that instant and not from when it was sent, so that a stalled service shows in the times of all
+ * requests that were due meanwhile (coordinated omission; G. Tene, "How NOT to measure latency").
  *
  * Closed (rate 0): each of `connections` sends its next request when the last is answered. A request
- * is due when it is sent, so response is service time, and what a standing service would have cost
- * others stays unseen.
+ * is due when it is sent, so response time is service time, and a stall shows in the requests in
+ * flight only.
  *
  * A load ends when its source, its span or its deadline does, or with sutra_load_stop. `next` is
  * called by one thread at a time, which may be the caller of sutra_load_start. Every other function
@@ -34,8 +34,8 @@ struct sutra_load_options {
 	unsigned connections;	/* closed loop: requests in flight at once; 0: one */
 	int64_t dimension;	/* 0: the service's default */
 	uint64_t timeout_ns;	/* of each request; 0: 10 s */
-	uint64_t deadline_ns;	/* monotonic: no request begins, or is waited for, behind it; 0: none */
-	uint64_t span_ns;	/* nothing is due behind it; 0: no limit, and ten minutes of timeline */
+	uint64_t deadline_ns;	/* monotonic: no request begins, or is waited for, after it; 0: none */
+	uint64_t span_ns;	/* no request is due after it; 0: no limit, and ten minutes of timeline */
 	unsigned bucket_ms;	/* of the timeline; 0: SUTRA_LOAD_BUCKET_MS */
 	bool quantiles;		/* of each bucket, too */
 	/* Closed loop: reads the level (L1, L2, computed) of each answer; one that holds no vectors has failed.
@@ -72,13 +72,13 @@ struct sutra_load_result {
 struct sutra_load;
 int sutra_load_start(const struct sutra_load_options *o, struct sutra_load **ret, struct sutra_err *err);
 uint64_t sutra_load_answered(struct sutra_load *l);
-/* Waits at most that long; whether all is sent and answered. */
+/* Waits at most wait_ns; returns whether all is sent and answered. */
 bool sutra_load_done(struct sutra_load *l, uint64_t wait_ns);
 /* Sends nothing more. */
 void sutra_load_stop(struct sutra_load *l);
-/* What was measured until now; the pointers stay l's, and must not outlive finish. */
+/* The figures until now; the pointers belong to l and end with finish. */
 void sutra_load_look(struct sutra_load *l, struct sutra_load_result *ret);
-/* Adds tries behind the service, seen just now, to the timeline. */
+/* Adds n retries that a balancer behind the service has just reported to the timeline. */
 void sutra_load_retried(struct sutra_load *l, uint32_t n);
 /* Waits for the load's end and the last answer, hands out the result and frees l. */
 void sutra_load_finish(struct sutra_load *l, struct sutra_load_result *ret);

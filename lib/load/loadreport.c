@@ -88,17 +88,12 @@ void sutra_load_doubt(const struct sutra_load_run *r, char *out, size_t size)
 static json_t *asked(const struct sutra_load_run *r)
 {
 	const struct sutra_load_options *o = r->asked;
-	json_t *doc = json_object();
 
-	if (o->rate > 0)
-		json_object_set_new(doc, "rate", json_real(o->rate));
-	else
-		json_object_set_new(doc, "connections", json_integer(o->connections));
-	json_object_set_new(doc, "duration_s", o->span_ns ? json_real((double)o->span_ns / 1e9) : json_null());
-	json_object_set_new(doc, "dimension", o->dimension ? json_integer(o->dimension) : json_null());
-	json_object_set_new(doc, "interval_ms", json_integer(o->bucket_ms));
-	json_object_set(doc, "texts", r->texts);
-	return doc;
+	return json_pack("{s:o, s:o, s:o, s:i, s:O}", o->rate > 0 ? "rate" : "connections",
+			 o->rate > 0 ? json_real(o->rate) : json_integer(o->connections), "duration_s",
+			 o->span_ns ? json_real((double)o->span_ns / 1e9) : json_null(), "dimension",
+			 o->dimension ? json_integer(o->dimension) : json_null(), "interval_ms", (int)o->bucket_ms,
+			 "texts", r->texts);
 }
 
 static void add_counts(json_t *doc, const struct sutra_load_run *r)
@@ -106,14 +101,11 @@ static void add_counts(json_t *doc, const struct sutra_load_run *r)
 	const struct sutra_load_result *t = r->result;
 	double wall = (double)t->wall_ns / 1e9;
 
-	json_object_set_new(doc, "sent", json_integer((json_int_t)t->sent));
-	json_object_set_new(doc, "ok", json_integer((json_int_t)t->ok));
-	json_object_set_new(doc, "failed", json_integer((json_int_t)t->failed));
-	json_object_set_new(doc, "late", json_integer((json_int_t)t->late));
-	json_object_set_new(doc, "dropped", json_integer((json_int_t)t->dropped));
-	json_object_set_new(doc, "wall_s", json_real(wall));
-	json_object_set_new(doc, "sent_rate", json_real(t->sent_rate));
-	json_object_set_new(doc, "ok_rate", json_real(wall > 0 ? (double)t->ok / wall : 0));
+	json_object_update_new(doc, json_pack("{s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f}", "sent", (json_int_t)t->sent,
+					      "ok", (json_int_t)t->ok, "failed", (json_int_t)t->failed, "late",
+					      (json_int_t)t->late, "dropped", (json_int_t)t->dropped, "wall_s", wall,
+					      "sent_rate", t->sent_rate, "ok_rate",
+					      wall > 0 ? (double)t->ok / wall : 0));
 	if (t->failed)
 		json_object_set_new(doc, "first_failure", sutra_json_text(t->first_failure));
 	if (r->has_cache)
@@ -125,19 +117,17 @@ json_t *sutra_load_document(const struct sutra_load_run *r, int exit_code)
 {
 	const struct sutra_load_result *t = r->result;
 	char when[SUTRA_RFC3339_LEN], doubt[400];
-	json_t *doc = json_object();
 	struct sutra_buf url;
+	json_t *doc;
 
 	sutra_clock_rfc3339(r->started_us, when);
 	sutra_load_doubt(r, doubt, sizeof(doubt));
-	json_object_set_new(doc, "schema", json_string("sutra.load/1"));
-	json_object_set_new(doc, "started", json_string(when));
 	sutra_buf_init(&url, 4096);
 	sutra_mask_add(NULL, r->url, strlen(r->url), &url);
-	json_object_set_new(doc, "url", sutra_json_text(sutra_buf_str(&url)));
+	doc = json_pack("{s:s, s:s, s:o, s:s, s:o}", "schema", "sutra.load/1", "started", when, "url",
+			sutra_json_text(sutra_buf_str(&url)), "loop", r->asked->rate > 0 ? "open" : "closed", "asked",
+			asked(r));
 	sutra_buf_release(&url);
-	json_object_set_new(doc, "loop", json_string(r->asked->rate > 0 ? "open" : "closed"));
-	json_object_set_new(doc, "asked", asked(r));
 	add_counts(doc, r);
 	json_object_set_new(doc, "response_ms", times(t->response));
 	json_object_set_new(doc, "service_ms", times(t->service));

@@ -25,8 +25,8 @@ struct sutra_load_run {
 	int64_t l1, l2, computed;
 };
 
-/* Why the figures say nothing of the service: the generator could not send 99 % of what was asked,
- * sent too late, or nobody answered. "" when they do. Into out, at least 160 bytes. */
+/* Why the figures do not describe the service: the generator could not send 99 % of what was asked, sent
+ * too late, or no request was answered; "" when they do. Into out, at least 160 bytes. */
 void sutra_load_doubt(const struct sutra_load_run *r, char *out, size_t size);
 /* The caller's reference. exit_code goes into it. */
 json_t *sutra_load_document(const struct sutra_load_run *r, int exit_code);

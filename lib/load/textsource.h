@@ -1,5 +1,5 @@
 /*
- * textsource - what a load asks for: the lines of a file, a Zipf workload, or texts that no
+ * textsource - the texts of a load: the lines of a file, a Zipf workload, or texts that no
  * cache has seen. It never ends: files and workloads begin again.
  *
  * Not thread-safe; the load calls it one at a time.

@@ -2,7 +2,7 @@
  * How a number is drawn. splitmix64 (Steele, Lea, Flood, 2014) gives 64 bits; a rank k in
  * 0..N-1 has the weight floor(2^32 * (k + 1)^-alpha), and the draw is the first rank whose
  * running sum is above (bits modulo total). Everything after the weights is whole numbers, so two
- * machines differ only if their pow() differs by one part in 2^32 at a boundary; the digest tells.
+ * machines differ only if their pow() differs by one part in 2^32 at a boundary; the digest shows it.
  *
  * The LRU lists of sutra_workload_expect are arrays indexed by text number (previous, next),
  * with N as the list's head: no hashing, no memory per access.
@@ -229,7 +229,7 @@ int sutra_workload_expect(const struct sutra_workload *w, size_t l1_size, size_t
 	return 0;
 }
 
-struct course {
+struct part {
 	const struct sutra_workload *w;
 	const uint32_t *ids;
 	size_t n, at;
@@ -237,7 +237,7 @@ struct course {
 
 static bool next_text(void *user, struct sutra_buf *text, uint32_t *ret_id)
 {
-	struct course *c = user;
+	struct part *c = user;
 
 	if (c->at == c->n)
 		return false;
@@ -249,7 +249,7 @@ static bool next_text(void *user, struct sutra_buf *text, uint32_t *ret_id)
 int sutra_replay_run(const struct sutra_replay *p, struct sutra_load_result *ret, struct sutra_err *err)
 {
 	const struct sutra_workload *w = p->workload;
-	struct course c = { w, p->today ? w->trace : w->fill, p->today ? w->spec.trace : w->spec.fill, 0 };
+	struct part c = { w, p->today ? w->trace : w->fill, p->today ? w->spec.trace : w->spec.fill, 0 };
 	struct sutra_load_options o = { .base = p->base,
 					.connections = p->parallel,
 					.deadline_ns = p->deadline_ns,

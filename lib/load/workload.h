@@ -5,8 +5,7 @@
  * A seed, N distinct texts, the exponent alpha of a Zipf law over them, and two parts: `fill`
  * (yesterday: it warms the L2) and `trace` (today: it is measured, from an empty L1). A text is a row
  * of words of a built-in list; six in ten are short, three medium, one long.
- * sutra_workload_expect plays the trace through two exact LRU lists and so says what an honest
- * cache must answer.
+ * sutra_workload_expect plays the trace through two exact LRU lists: the hits of an exact cache.
  */
 #ifndef SUTRA_LOAD_WORKLOAD_H
 #define SUTRA_LOAD_WORKLOAD_H

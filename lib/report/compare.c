@@ -13,11 +13,6 @@
 static const uint64_t CALL_NS = 10000000000u, RESTART_NS = 30000000000u, SETTLE_NS = 3000000000u;
 enum { MAX_URL = 512 };
 
-static uint64_t left(const struct sutra_check_env *env, uint64_t most)
-{
-	return sutra_clock_left(sutra_check_deadline(env), sutra_clock_ns(), most);
-}
-
 static void take(struct sutra_compare_stage *s, const struct sutra_load_result *t)
 {
 	double n = (double)t->sent;
@@ -30,7 +25,7 @@ static void take(struct sutra_compare_stage *s, const struct sutra_load_result *
 	s->l2_percent = 100 * (double)t->texts[SUTRA_LEVEL_L2] / n;
 }
 
-/* Today's part, timed; on a cache-less service yesterday's would change nothing. */
+/* Times today's part of the workload; without a cache yesterday's part would change nothing. */
 static int measure(struct sutra_replay *p, struct sutra_compare_stage *s, struct sutra_err *err)
 {
 	struct sutra_load_result t;
@@ -53,7 +48,7 @@ static int fill(const struct sutra_check_env *env, struct sutra_replay *p, const
 {
 	struct sutra_load_result t;
 	struct sutra_expected e;
-	int rc = sutra_cache_empty(p->base, left(env, CALL_NS), err);
+	int rc = sutra_cache_empty(p->base, sutra_check_time(env, CALL_NS), err);
 
 	p->today = false;
 	p->what = name;
@@ -63,27 +58,26 @@ static int fill(const struct sutra_check_env *env, struct sutra_replay *p, const
 	if (rc)
 		return rc;
 	sutra_load_result_release(&t);
-	sutra_cache_settle(p->base, (int64_t)e.fill_computed, left(env, SETTLE_NS));
+	sutra_cache_settle(p->base, (int64_t)e.fill_computed, sutra_check_time(env, SETTLE_NS));
 	return 0;
 }
 
-/* A fresh gateway for each part: between them L1 is empty, as after a restart. */
-static int one_replica_with_cache(const struct sutra_check_env *env,
-				  const struct sutra_compare_actions *actions, struct sutra_replay *p,
+/* Each part has a new gateway: today's begins with an empty L1, as after a restart. */
+static int one_replica_with_cache(const struct sutra_check_env *env, struct sutra_replay *p,
 				  struct sutra_compare_stage *s, struct sutra_err *err)
 {
 	char base[MAX_URL];
-	int rc = actions->start(env->user, env->replicas[0], base, sizeof(base), err);
+	int rc = env->spare(env->user, env->replicas[0], base, sizeof(base), err);
 
 	p->base = base;
 	if (!rc) {
 		rc = fill(env, p, s->name, err);
-		actions->stop(env->user);
+		env->spare_end(env->user);
 	}
-	rc = rc ? rc : actions->start(env->user, env->replicas[0], base, sizeof(base), err);
+	rc = rc ? rc : env->spare(env->user, env->replicas[0], base, sizeof(base), err);
 	if (!rc) {
 		rc = measure(p, s, err);
-		actions->stop(env->user);
+		env->spare_end(env->user);
 	}
 	return rc;
 }
@@ -95,13 +89,13 @@ static int whole_stack(const struct sutra_check_env *env, struct sutra_replay *p
 
 	p->base = env->gateway;
 	rc = fill(env, p, s->name, err);
-	rc = rc ? rc : sutra_check_restart(env, env->names[SUTRA_LOGS_GATEWAY], left(env, RESTART_NS), err);
+	rc = rc ? rc : sutra_deployment_restart(env->d, env->names[SUTRA_LOGS_GATEWAY], sutra_check_time(env, RESTART_NS),
+						err);
 	return rc ? rc : measure(p, s, err);
 }
 
-int sutra_compare_run(const struct sutra_check_env *env, const struct sutra_compare_actions *actions,
-		      const struct sutra_workload_spec *spec, unsigned parallel,
-		      struct sutra_compare *ret, struct sutra_err *err)
+int sutra_compare_run(const struct sutra_check_env *env, const struct sutra_workload_spec *spec,
+		      unsigned parallel, struct sutra_compare *ret, struct sutra_err *err)
 {
 	static const char *const names[] = { "baseline", "phase 0", "phase 0+1", "phase 0+1+2" };
 	struct sutra_replay p = { .parallel = parallel, .deadline_ns = sutra_check_deadline(env), .progress = env->progress,
@@ -125,10 +119,10 @@ int sutra_compare_run(const struct sutra_check_env *env, const struct sutra_comp
 	for (size_t i = 0; i < SUTRA_COMPARE_STAGES; i++)
 		c.stages[i] = (struct sutra_compare_stage){ .name = names[i], .dimension = env->dimension,
 							    .cached = i > 1 };
-	rc = sutra_info_read(env->replicas[0], "native_dimension", left(env, CALL_NS), &c.stages[0].dimension, err);
+	rc = sutra_info_read(env->replicas[0], "native_dimension", sutra_check_time(env, CALL_NS), &c.stages[0].dimension, err);
 	rc = rc ? rc : measure(&p, &c.stages[0], err);
 	rc = rc ? rc : measure(&p, &c.stages[1], err);
-	rc = rc ? rc : one_replica_with_cache(env, actions, &p, &c.stages[2], err);
+	rc = rc ? rc : one_replica_with_cache(env, &p, &c.stages[2], err);
 	rc = rc ? rc : whole_stack(env, &p, &c.stages[3], err);
 	sutra_workload_free(w);
 	if (!rc)

@@ -27,16 +27,9 @@ struct sutra_compare {
 	unsigned parallel, processors, replicas;
 };
 
-/* A gateway of its own in front of one replica, with the deployed cache shard as L2. */
-struct sutra_compare_actions {
-	int (*start)(void *user, const char *ml_base, char *ret_base, size_t size, struct sutra_err *err);
-	void (*stop)(void *user);
-};
-
 /* Needs an environment with replicas, balancer and all actions. Empties the cache. */
-int sutra_compare_run(const struct sutra_check_env *env, const struct sutra_compare_actions *actions,
-		      const struct sutra_workload_spec *spec, unsigned parallel,
-		      struct sutra_compare *ret, struct sutra_err *err);
+int sutra_compare_run(const struct sutra_check_env *env, const struct sutra_workload_spec *spec,
+		      unsigned parallel, struct sutra_compare *ret, struct sutra_err *err);
 void sutra_compare_json(const struct sutra_compare *c, struct sutra_buf *b);	/* sutra.compare/1 */
 /* What the figures mean and do not mean, in lines. */
 void sutra_compare_notes(const struct sutra_compare *c, struct sutra_buf *b);

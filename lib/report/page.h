@@ -1,5 +1,5 @@
 /*
- * page - a report for people: one HTML page that loads nothing, in light and dark.
+ * page - a report for people: one HTML page that loads no other resource, in light and dark.
  *
  * It reads the documents the commands print: sutra.load/1, sutra.validate/1 and
  * sutra.cache-stats/1. What they lack is left out.

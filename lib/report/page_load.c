@@ -5,7 +5,7 @@
 #include "report/svg_chart.h"
 #include "report/page_parts.h"
 
-/* When a duration is not known, neither is a rate. */
+/* Seconds of a row of the timeline; 1 when unknown. */
 static double interval_s(const json_t *doc)
 {
 	double ms = sutra_page_number(json_object_get(doc, "asked"), "interval_ms");
@@ -13,7 +13,7 @@ static double interval_s(const json_t *doc)
 	return ms > 0 ? ms / 1e3 : 1;
 }
 
-/* The last row is of the answers that came behind the end: it is shorter than the others. */
+/* Leaves out a last row of late answers in which nothing was due: it is shorter than the others. */
 static void rates_chart(const json_t *doc, struct sutra_buf *b)
 {
 	struct sutra_chart c = { .title = "Requests", .y_label = "a second" };

@@ -62,11 +62,9 @@ void sutra_page_ms(double ms, char *out, size_t size)
 
 void sutra_page_head(struct sutra_buf *b, const char *title, const char *kind, const char *word)
 {
-	sutra_buf_adds(b, "<h1>");
-	sutra_report_xml(b, title);
+	sutra_report_between(b, "<h1>", title, "");
 	sutra_buf_addf(b, " <span class=\"pill %s\">", kind);
-	sutra_report_xml(b, word);
-	sutra_buf_adds(b, "</span></h1>\n");
+	sutra_report_between(b, "", word, "</span></h1>\n");
 }
 
 void sutra_page_sub(struct sutra_buf *b, const char *fmt, ...)
@@ -77,9 +75,7 @@ void sutra_page_sub(struct sutra_buf *b, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	sutra_buf_adds(b, "<p class=\"dim\">");
-	sutra_report_xml(b, text);
-	sutra_buf_adds(b, "</p>\n");
+	sutra_report_between(b, "<p class=\"dim\">", text, "</p>\n");
 }
 
 void sutra_page_cards_begin(struct sutra_buf *b) { sutra_buf_adds(b, "<div class=\"cards\">"); }
@@ -88,44 +84,31 @@ void sutra_page_card(struct sutra_buf *b, const char *name, const char *kind, co
 {
 	sutra_buf_addf(b, "<div class=\"card\"><b class=\"%s\">", kind);
 	sutra_report_xml(b, value);
-	sutra_buf_adds(b, "</b><span>");
-	sutra_report_xml(b, name);
-	sutra_buf_adds(b, "</span></div>");
+	sutra_report_between(b, "</b><span>", name, "</span></div>");
 }
 
 void sutra_page_cards_end(struct sutra_buf *b) { sutra_buf_adds(b, "</div>\n"); }
 
 void sutra_page_section(struct sutra_buf *b, const char *title)
 {
-	sutra_buf_adds(b, "<h2>");
-	sutra_report_xml(b, title);
-	sutra_buf_adds(b, "</h2>\n");
+	sutra_report_between(b, "<h2>", title, "</h2>\n");
 }
 
 void sutra_page_table_begin(struct sutra_buf *b, const char *const *titles, const char *summary)
 {
-	if (summary) {
-		sutra_buf_adds(b, "<details><summary>");
-		sutra_report_xml(b, summary);
-		sutra_buf_adds(b, "</summary>");
-	}
+	if (summary)
+		sutra_report_between(b, "<details><summary>", summary, "</summary>");
 	sutra_buf_adds(b, "<div class=\"scroll\"><table><tr>");
-	for (; *titles; titles++) {
-		sutra_buf_adds(b, "<th>");
-		sutra_report_xml(b, *titles);
-		sutra_buf_adds(b, "</th>");
-	}
+	for (; *titles; titles++)
+		sutra_report_between(b, "<th>", *titles, "</th>");
 	sutra_buf_adds(b, "</tr>\n");
 }
 
 void sutra_page_row(struct sutra_buf *b, const char *const *cells)
 {
 	sutra_buf_adds(b, "<tr>");
-	for (; *cells; cells++) {
-		sutra_buf_adds(b, "<td>");
-		sutra_report_xml(b, *cells);
-		sutra_buf_adds(b, "</td>");
-	}
+	for (; *cells; cells++)
+		sutra_report_between(b, "<td>", *cells, "</td>");
 	sutra_buf_adds(b, "</tr>\n");
 }
 

@@ -91,18 +91,11 @@ static void failure(const json_t *r, struct sutra_buf *b)
 {
 	const char *hint = sutra_page_text(r, "hint"), *evidence = sutra_page_text(r, "evidence");
 
-	sutra_buf_adds(b, "<br><span class=\"dim\">");
-	sutra_report_xml(b, sutra_page_text(r, "reason"));
-	sutra_buf_adds(b, "</span>");
-	if (*hint) {
-		sutra_buf_adds(b, "<br>hint: ");
-		sutra_report_xml(b, hint);
-	}
-	if (*evidence) {
-		sutra_buf_adds(b, "<pre>");
-		sutra_report_xml(b, evidence);
-		sutra_buf_adds(b, "</pre>");
-	}
+	sutra_report_between(b, "<br><span class=\"dim\">", sutra_page_text(r, "reason"), "</span>");
+	if (*hint)
+		sutra_report_between(b, "<br>hint: ", hint, "");
+	if (*evidence)
+		sutra_report_between(b, "<pre>", evidence, "</pre>");
 }
 
 static void result_row(const json_t *r, struct sutra_buf *b)
@@ -113,14 +106,11 @@ static void result_row(const json_t *r, struct sutra_buf *b)
 	sutra_page_ms(sutra_page_number(r, "duration_ms"), took, sizeof(took));
 	sutra_buf_addf(b, "<tr><td class=\"%s\"><b>", kind_of(status));
 	sutra_report_xml(b, status);
-	sutra_buf_adds(b, "</b></td><td class=\"l\">");
-	sutra_report_xml(b, sutra_page_text(r, "title"));
-	sutra_buf_adds(b, "</td><td class=\"l\">");
+	sutra_report_between(b, "</b></td><td class=\"l\">", sutra_page_text(r, "title"), "</td><td class=\"l\">");
 	sutra_report_xml(b, sutra_page_text(r, "found"));
 	if (*sutra_page_text(r, "reason"))
 		failure(r, b);
-	sutra_buf_adds(b, "</td><td class=\"l dim\">");
-	sutra_report_xml(b, sutra_page_text(r, "expected"));
+	sutra_report_between(b, "</td><td class=\"l dim\">", sutra_page_text(r, "expected"), "");
 	sutra_buf_addf(b, "</td><td>%s</td></tr>\n", took);
 }
 
@@ -128,7 +118,7 @@ void sutra_page_validate(const json_t *doc, struct sutra_buf *b)
 {
 	const json_t *counts = json_object_get(doc, "counts"), *r;
 	bool failed = sutra_page_number(counts, "fail") > 0, doubt = sutra_page_number(counts, "inconclusive") > 0;
-	bool courses = false;
+	bool has_faults = false;
 	char when[24];
 	size_t i;
 
@@ -140,9 +130,9 @@ void sutra_page_validate(const json_t *doc, struct sutra_buf *b)
 	json_array_foreach (json_object_get(doc, "results"), i, r) {
 		if (!json_array_size(json_object_get(r, "timeline")))
 			continue;
-		if (!courses)
+		if (!has_faults)
 			sutra_page_section(b, "Faults under load");
-		courses = true;
+		has_faults = true;
 		timeline_chart(r, b);
 	}
 	sutra_page_section(b, "Checks");
@@ -154,7 +144,7 @@ void sutra_page_validate(const json_t *doc, struct sutra_buf *b)
 	sutra_buf_adds(b, "</table></div>\n");
 }
 
-/* One area on the other: each line is the sum of those below it. */
+/* Stacked areas: each line is the sum of those below it. */
 static void levels_chart(const json_t *history, struct sutra_buf *b)
 {
 	struct sutra_chart c = { .title = "Texts by where they came from", .y_label = "a minute",

@@ -233,11 +233,6 @@ static json_t *number(double v)
 	return v == floor(v) && fabs(v) < 9e15 ? json_integer((json_int_t)v) : json_real(v);
 }
 
-static void set_text(json_t *o, const char *key, const char *text)
-{
-	json_object_set_new(o, key, sutra_json_text(text));
-}
-
 static json_t *json_values(const struct sutra_result *r)
 {
 	json_t *list = json_array();
@@ -249,10 +244,8 @@ static json_t *json_values(const struct sutra_result *r)
 
 		if (!r->has[i])
 			continue;
-		v = json_object();
-		set_text(v, "name", value_of(r, i)->name);
-		set_text(v, "unit", value_of(r, i)->unit);
-		json_object_set_new(v, "found", isfinite(r->values[i]) ? number(r->values[i]) : json_null());
+		v = json_pack("{s:s, s:s, s:o}", "name", value_of(r, i)->name, "unit", value_of(r, i)->unit, "found",
+			      isfinite(r->values[i]) ? number(r->values[i]) : json_null());
 		if (l->has_min)
 			json_object_set_new(v, "min", number(l->min));
 		if (l->has_max)
@@ -260,7 +253,7 @@ static json_t *json_values(const struct sutra_result *r)
 		if (l->has_target)
 			json_object_set_new(v, "target", number(l->target));
 		if (sutra_report_target(r, i, far, sizeof(far))) {
-			set_text(v, "against_target", far);
+			json_object_set_new(v, "against_target", sutra_json_text(far));
 			json_object_set_new(v, "target_met", json_boolean(is_met(r, i)));
 		}
 		json_array_append_new(list, v);
@@ -274,42 +267,32 @@ static json_t *json_timeline(const struct sutra_result *r)
 
 	for (size_t i = 0; i < r->n_timeline; i++) {
 		const struct sutra_load_bucket *b = &r->timeline[i];
-		json_t *o = json_object();
-
-		json_object_set_new(o, "t_ms", json_integer((json_int_t)(i * SUTRA_LOAD_BUCKET_MS)));
-		json_object_set_new(o, "sent", json_integer(b->sent));
-		json_object_set_new(o, "ok", json_integer(b->ok));
-		json_object_set_new(o, "retried", json_integer(b->retried));
-		json_object_set_new(o, "failed", json_integer(b->failed));
-		json_array_append_new(list, o);
+		json_array_append_new(list, json_pack("{s:I, s:I, s:I, s:I, s:I}", "t_ms",
+						      (json_int_t)(i * SUTRA_LOAD_BUCKET_MS), "sent",
+						      (json_int_t)b->sent, "ok", (json_int_t)b->ok, "retried",
+						      (json_int_t)b->retried, "failed", (json_int_t)b->failed));
 	}
 	return list;
 }
 
 static json_t *json_result(const struct sutra_result *r)
 {
-	json_t *o = json_object();
 	struct sutra_buf expected;
+	json_t *o;
 
 	sutra_buf_init(&expected, 4096);
 	sutra_report_expected(r->check, &expected);
-	set_text(o, "id", r->check->id);
-	set_text(o, "suite", r->check->suite);
-	json_object_set_new(o, "phase", json_integer(r->check->phase));
-	set_text(o, "title", r->check->title);
-	set_text(o, "kind", r->check->kind->name);
-	set_text(o, "status", sutra_verdict_name(r->verdict));
-	set_text(o, "expected", sutra_buf_str(&expected));
-	set_text(o, "found", r->found);
-	json_object_set_new(o, "values", json_values(r));
-	json_object_set_new(o, "duration_ms", json_real(r->duration_ms));
-	json_object_set_new(o, "attempts", json_integer(r->attempts));
+	o = json_pack("{s:s, s:s, s:i, s:s, s:s, s:s, s:s, s:o, s:o, s:f, s:i}", "id", r->check->id, "suite",
+		      r->check->suite, "phase", r->check->phase, "title", r->check->title, "kind",
+		      r->check->kind->name, "status", sutra_verdict_name(r->verdict), "expected",
+		      sutra_buf_str(&expected), "found", sutra_json_text(r->found), "values", json_values(r),
+		      "duration_ms", r->duration_ms, "attempts", (int)r->attempts);
 	if (r->why[0])
-		set_text(o, "reason", r->why);
+		json_object_set_new(o, "reason", sutra_json_text(r->why));
 	if (r->check->hint && r->verdict == SUTRA_FAIL)
-		set_text(o, "hint", r->check->hint);
+		json_object_set_new(o, "hint", json_string(r->check->hint));
 	if (r->evidence)
-		set_text(o, "evidence", r->evidence);
+		json_object_set_new(o, "evidence", sutra_json_text(r->evidence));
 	if (r->timeline)
 		json_object_set_new(o, "timeline", json_timeline(r));
 	sutra_buf_release(&expected);
@@ -318,7 +301,7 @@ static json_t *json_result(const struct sutra_result *r)
 
 void sutra_report_document(struct sutra_buf *b, json_t *doc)
 {
-	/* 12 digits: what was measured never has more, and 4.1 stays 4.1. */
+	/* 12 digits are more than is measured, and 4.1 stays 4.1. */
 	sutra_json_dump(b, doc, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
 	sutra_buf_addc(b, '\n');
 	json_decref(doc);
@@ -326,7 +309,7 @@ void sutra_report_document(struct sutra_buf *b, json_t *doc)
 
 void sutra_report_json(const struct sutra_outcome *o, struct sutra_buf *b)
 {
-	json_t *doc = json_object(), *list = json_array(), *counts = json_object();
+	json_t *list = json_array(), *counts = json_object();
 	char when[SUTRA_RFC3339_LEN];
 
 	sutra_clock_rfc3339(o->started_us, when);
@@ -335,13 +318,9 @@ void sutra_report_json(const struct sutra_outcome *o, struct sutra_buf *b)
 	for (int v = 0; v < 4; v++)
 		json_object_set_new(counts, sutra_verdict_name((enum sutra_verdict)v),
 				    json_integer((json_int_t)o->count[v]));
-	set_text(doc, "schema", "sutra.validate/1");
-	set_text(doc, "started", when);
-	json_object_set_new(doc, "duration_ms", json_real(o->duration_ms));
-	json_object_set_new(doc, "exit_code", json_integer(sutra_outcome_exit(o)));
-	json_object_set_new(doc, "counts", counts);
-	json_object_set_new(doc, "results", list);
-	sutra_report_document(b, doc);
+	sutra_report_document(b, json_pack("{s:s, s:s, s:f, s:i, s:o, s:o}", "schema", "sutra.validate/1", "started",
+					   when, "duration_ms", o->duration_ms, "exit_code", sutra_outcome_exit(o),
+					   "counts", counts, "results", list));
 }
 
 /* Escaped; control characters, many of which XML forbids, are shown as text. */
@@ -368,11 +347,11 @@ void sutra_report_xml(struct sutra_buf *b, const char *text)
 	sutra_buf_release(&shown);
 }
 
-static void xml_attribute(struct sutra_buf *b, const char *name, const char *value)
+void sutra_report_between(struct sutra_buf *b, const char *before, const char *text, const char *after)
 {
-	sutra_buf_addf(b, " %s=\"", name);
-	sutra_report_xml(b, value);
-	sutra_buf_addc(b, '"');
+	sutra_buf_adds(b, before);
+	sutra_report_xml(b, text);
+	sutra_buf_adds(b, after);
 }
 
 static void junit_case(const struct sutra_result *r, struct sutra_buf *b)
@@ -380,17 +359,13 @@ static void junit_case(const struct sutra_result *r, struct sutra_buf *b)
 	static const char *const element[] = { NULL, "failure", "skipped", "error" };
 
 	sutra_buf_addf(b, "    <testcase classname=\"sutra.%s\"", r->check->suite);
-	xml_attribute(b, "name", r->check->id);
+	sutra_report_between(b, " name=\"", r->check->id, "\"");
 	sutra_buf_addf(b, " time=\"%.3f\">\n", r->duration_ms / 1e3);
 	if (element[r->verdict]) {
 		sutra_buf_addf(b, "      <%s", element[r->verdict]);
-		xml_attribute(b, "message", r->why);
-		sutra_buf_addc(b, '>');
-		if (r->verdict == SUTRA_FAIL && r->check->hint) {
-			sutra_buf_adds(b, "hint: ");
-			sutra_report_xml(b, r->check->hint);
-			sutra_buf_addc(b, '\n');
-		}
+		sutra_report_between(b, " message=\"", r->why, "\">");
+		if (r->verdict == SUTRA_FAIL && r->check->hint)
+			sutra_report_between(b, "hint: ", r->check->hint, "\n");
 		sutra_report_xml(b, r->evidence ? r->evidence : "");
 		sutra_buf_addf(b, "</%s>\n", element[r->verdict]);
 	}
@@ -430,8 +405,7 @@ void sutra_report_junit(const struct sutra_outcome *o, struct sutra_buf *b)
 			if (suite)
 				sutra_buf_adds(b, "  </testsuite>\n");
 			suite = o->results[i].check->suite;
-			sutra_buf_adds(b, "  <testsuite");
-			xml_attribute(b, "name", suite);
+			sutra_report_between(b, "  <testsuite name=\"", suite, "\"");
 			sutra_buf_addf(b, " timestamp=\"%.19s\"", when);
 			junit_counts(o, suite, b);
 			sutra_buf_adds(b, ">\n");

@@ -14,7 +14,7 @@
 struct sutra_report_style {
 	const char *ok, *bad, *warn, *dim, *head, *off;
 	unsigned width;		/* columns; 0: no limit */
-	bool targets;		/* say how far over or under each target is */
+	bool targets;		/* print how far over or under its target each value is */
 };
 
 void sutra_report_text(const struct sutra_outcome *o, struct sutra_suite *const *suites, size_t n,
@@ -31,6 +31,8 @@ bool sutra_report_target(const struct sutra_result *r, size_t i, char *out, size
 void sutra_report_expected(const struct sutra_check *c, struct sutra_buf *b);
 /* Appends text as XML 1.0 and HTML allow it, in elements and in attributes. */
 void sutra_report_xml(struct sutra_buf *b, const char *text);
+/* The same between two pieces of markup. */
+void sutra_report_between(struct sutra_buf *b, const char *before, const char *text, const char *after);
 /* Appends a document as every command prints it, and gives its reference back. */
 void sutra_report_document(struct sutra_buf *b, json_t *doc);
 

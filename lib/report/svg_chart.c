@@ -12,7 +12,7 @@ enum { WIDTH = 760, HEIGHT = 250, LEFT = 56, RIGHT = 14, TOP = 14, BOTTOM = 30, 
 enum { MAX_TICKS = 32 };
 enum { BAR_ROW = 22, BAR_LEFT = 230, BAR_RIGHT = 150 };
 
-/* Values shown, and where they come to stand. */
+/* The range of values between the axes' ends. */
 struct scale {
 	double x0, x1, y0, y1;	/* y: already logarithms when log_y */
 };
@@ -30,27 +30,20 @@ void sutra_chart_point(struct sutra_chart_series *s, double x, double y)
 {
 	if (s->n == s->cap) {
 		size_t cap = s->cap ? 2 * s->cap : 64;
-		double *xs = sutra_realloc_array(s->x, cap, sizeof(*xs)), *ys;
+		struct sutra_chart_xy *more = sutra_realloc_array(s->points, cap, sizeof(*more));
 
-		if (!xs)
+		if (!more)
 			return;
-		s->x = xs;
-		ys = sutra_realloc_array(s->y, cap, sizeof(*ys));
-		if (!ys)
-			return;
-		s->y = ys;
+		s->points = more;
 		s->cap = cap;
 	}
-	s->x[s->n] = x;
-	s->y[s->n++] = y;
+	s->points[s->n++] = (struct sutra_chart_xy){ x, y };
 }
 
 void sutra_chart_release(struct sutra_chart *c)
 {
-	for (size_t i = 0; i < c->n; i++) {
-		sutra_free(c->series[i].x);
-		sutra_free(c->series[i].y);
-	}
+	for (size_t i = 0; i < c->n; i++)
+		sutra_free(c->series[i].points);
 	*c = (struct sutra_chart){ 0 };
 }
 
@@ -99,9 +92,9 @@ static bool find_scale(const struct sutra_chart *c, struct scale *s)
 	*s = (struct scale){ INFINITY, -INFINITY, INFINITY, -INFINITY };
 	for (size_t i = 0; i < c->n; i++) {
 		for (size_t k = 0; k < c->series[i].n; k++) {
-			double x = place_x(c, c->series[i].x[k]), y = place_y(c, c->series[i].y[k]);
+			double x = place_x(c, c->series[i].points[k].x), y = place_y(c, c->series[i].points[k].y);
 
-			if (isfinite(x)) {	/* also of a gap: charts of one run keep one axis */
+			if (isfinite(x)) {	/* also of a gap: all charts of a run have the same axis */
 				s->x0 = fmin(s->x0, x);
 				s->x1 = fmax(s->x1, x);
 			}
@@ -201,7 +194,7 @@ static size_t column(const struct sutra_chart *c, const struct sutra_chart_serie
 	size_t n = 0, k = from;
 
 	for (; k < s->n && k < from + many; k++) {
-		double y = place_y(c, s->y[k]);
+		double y = place_y(c, s->points[k].y);
 
 		if (!isfinite(y))
 			continue;
@@ -209,7 +202,7 @@ static size_t column(const struct sutra_chart *c, const struct sutra_chart_serie
 		high = fmax(high, y);
 		n++;
 	}
-	*ret_x = place_x(c, s->x[from + (k - from - 1) / 2]);
+	*ret_x = place_x(c, s->points[from + (k - from - 1) / 2].x);
 	*ret_y = !n ? NAN : s->peak ? high : sum / (double)n;
 	return k - from;
 }
@@ -243,15 +236,12 @@ static void draw_series(const struct sutra_chart *c, const struct scale *scale, 
 
 static void caption(const struct sutra_chart *c, struct sutra_buf *b)
 {
-	sutra_buf_adds(b, "<figcaption><b>");
-	sutra_report_xml(b, c->title);
-	sutra_buf_adds(b, "</b> <span class=\"dim\">");
+	sutra_report_between(b, "<figcaption><b>", c->title, "</b> <span class=\"dim\">");
 	sutra_report_xml(b, c->y_label);
 	sutra_buf_adds(b, "</span><span class=\"keys\">");
 	for (size_t i = 0; i < c->n; i++) {
 		sutra_buf_addf(b, "<span class=\"key\"><i class=\"k%u\"></i>", c->series[i].color);
-		sutra_report_xml(b, c->series[i].name);
-		sutra_buf_adds(b, "</span>");
+		sutra_report_between(b, "", c->series[i].name, "</span>");
 	}
 	sutra_buf_adds(b, "</span></figcaption>");
 }
@@ -267,8 +257,7 @@ void sutra_chart_draw(const struct sutra_chart *c, struct sutra_buf *b)
 		return;
 	}
 	sutra_buf_addf(b, "<svg class=\"lines\" viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"", WIDTH, HEIGHT);
-	sutra_report_xml(b, c->title);
-	sutra_buf_adds(b, "\">");
+	sutra_report_between(b, "", c->title, "\">");
 	axis_y(c, &s, b);
 	axis_x(c, &s, b);
 	for (size_t i = 0; i < c->n; i++)
@@ -289,8 +278,7 @@ void sutra_chart_bars(const char *title, const struct sutra_chart_bar *bars, siz
 	sutra_buf_adds(b, "<figure><figcaption><b>");
 	sutra_report_xml(b, title);
 	sutra_buf_addf(b, "</b></figcaption><svg class=\"bars\" viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"", WIDTH, height);
-	sutra_report_xml(b, title);
-	sutra_buf_adds(b, "\">");
+	sutra_report_between(b, "", title, "\">");
 	for (double power = -most; power <= most; power++) {
 		double x = zero + power / most * width / 2;
 
@@ -306,8 +294,7 @@ void sutra_chart_bars(const char *title, const struct sutra_chart_bar *bars, siz
 		sutra_buf_addf(b, "</text><rect class=\"%s\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%d\" rx=\"2\"/>",
 			       bars[i].good ? "good" : "bad", fmin(zero, end), y, fmax(fabs(end - zero), 1.5), BAR_ROW - 7);
 		sutra_buf_addf(b, "<text class=\"value\" x=\"%d\" y=\"%.1f\">", WIDTH - BAR_RIGHT + 12, y + 12);
-		sutra_report_xml(b, bars[i].text);
-		sutra_buf_adds(b, "</text>");
+		sutra_report_between(b, "", bars[i].text, "</text>");
 	}
 	sutra_buf_adds(b, "</svg></figure>\n");
 }

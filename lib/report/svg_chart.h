@@ -1,5 +1,5 @@
 /*
- * chart - lines over an axis, as inline SVG.
+ * svg_chart - lines over an axis, as inline SVG.
  *
  * Colours are the page's CSS classes s0..s5, text and grid its classes too, so that one drawing
  * serves light and dark. Nothing is loaded. What is drawn is not all that was measured when there are
@@ -22,7 +22,9 @@ enum sutra_chart_axis {
 struct sutra_chart_series {
 	const char *name;
 	unsigned color;		/* 0 to 5 */
-	double *x, *y;		/* ascending x; a y of NaN leaves a gap; freed by sutra_chart_release */
+	struct sutra_chart_xy {
+		double x, y;
+	} *points;		/* ascending x; a y of NaN leaves a gap; freed by sutra_chart_release */
 	size_t n, cap;
 	bool area, peak;	/* filled down to the axis; highest of each column */
 };
@@ -37,7 +39,7 @@ struct sutra_chart {
 	size_t n;
 };
 
-/* A further series to fill; x and y come by sutra_chart_point. */
+/* A further series, to which sutra_chart_point adds. */
 struct sutra_chart_series *sutra_chart_series(struct sutra_chart *c, const char *name, unsigned color);
 /* Out of memory leaves the point out. */
 void sutra_chart_point(struct sutra_chart_series *s, double x, double y);

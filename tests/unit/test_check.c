@@ -18,6 +18,7 @@
 #include "base/jsonio.h"
 #include "load/ask.h"
 #include "check/check.h"
+#include "check/pass.h"
 #include "report/compare.h"
 #include "load/load.h"
 #include "probe/promtext.h"
@@ -482,7 +483,6 @@ static void a_comparison_without_info_says_so(void **state)
 {
 	static const struct sutra_workload_spec spec = { .seed = 1, .distinct = 4, .alpha = 1, .fill = 1, .trace = 1 };
 	static const char *const names[4] = { "g", "r", "s", "b" };
-	static const struct sutra_compare_actions actions;
 	char base[64];
 	int fd = silent(base);
 	const char *const replicas[] = { base, NULL };
@@ -491,9 +491,46 @@ static void a_comparison_without_info_says_so(void **state)
 	struct sutra_compare c;
 	struct sutra_err err;
 
-	assert_int_not_equal(sutra_compare_run(&env, &actions, &spec, 1, &c, &err), 0);
+	assert_int_not_equal(sutra_compare_run(&env, &spec, 1, &c, &err), 0);
 	assert_non_null(strstr(err.message, "/info"));
 	close(fd);
+}
+
+/* A machine on which everything takes longer from pair to pair, and the first cached answer a second. */
+static unsigned n_asked;
+
+int __wrap_sutra_embed(const char *base, const struct sutra_embed_request *q, uint64_t timeout_ns,
+		       struct sutra_buf *last, struct sutra_embed_answer *ret, struct sutra_err *err);
+int __wrap_sutra_embed(const char *base, const struct sutra_embed_request *q, uint64_t timeout_ns,
+		       struct sutra_buf *last, struct sutra_embed_answer *ret, struct sutra_err *err)
+{
+	uint64_t slow_ns = 1000000u * (1 + n_asked / 2);
+
+	assert_int_equal(q->raw, n_asked % 2);
+	assert_int_equal(q->dimension, q->raw ? 256 : 0);
+	*ret = (struct sutra_embed_answer){ .count = 1, .has_cache = !q->raw, .l1 = !q->raw, .computed = q->raw,
+					    .took_ns = q->raw ? 3 * slow_ns : n_asked ? slow_ns : 1000000000u };
+	n_asked++;
+	return 0;
+}
+
+/* Each cached answer is compared with a text that was computed beside it. */
+static void what_is_faster_is_told_by_pairs(void **state)
+{
+	const struct sutra_check_kind kind = { .name = "pairs" };
+	const struct sutra_check check = { .kind = &kind };
+	const struct sutra_check_env env = { .deadline_ns = UINT64_MAX };
+	struct sutra_check_shared shared = { .nonce = 1, .fresh = 20, .dimension = 256 };
+	struct sutra_check_run r = { .check = &check, .env = &env, .shared = &shared };
+	struct sutra_pass p;
+
+	assert_int_equal(sutra_check_pass(&r, "http://127.0.0.1:1", 0, 20, true, &p, NULL), 0);
+	assert_int_equal(n_asked, 40);
+	assert_int_equal(shared.fresh, 40);
+	assert_int_equal(p.l1, 20);
+	assert_int_equal(p.computed, 0);	/* the others are no part of the pass */
+	assert_true(p.has_cache);
+	assert_true(fabs(p.faster - 3) < 0.01);
 }
 
 int main(void)
@@ -515,6 +552,7 @@ int main(void)
 		cmocka_unit_test(no_text_is_twice_in_flight),
 		cmocka_unit_test(a_load_ends_with_its_source),
 		cmocka_unit_test(a_comparison_without_info_says_so),
+		cmocka_unit_test(what_is_faster_is_told_by_pairs),
 	};
 
 	return cmocka_run_group_tests_name("check", tests, NULL, NULL);

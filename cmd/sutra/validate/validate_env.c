@@ -14,11 +14,11 @@
 #include "sutra/command.h"
 #include "probe/gateway.h"
 
-/* Look-ups in the shard: the default where time is measured; where only what is kept counts, a
- * busy machine must not turn a hit into a miss. */
-enum { SHARD_MS = 50, PATIENT_SHARD_MS = 2000 };
+/* Time limit of look-ups in the shard: the default for measurements; longer for checks of what is kept,
+ * because a busy machine must not turn a hit into a miss. */
+enum { SHARD_MS = 50, LONG_SHARD_MS = 2000 };
 
-/* Of the child: lets every service go on whose place was written, once this command has ended. */
+/* Runs in the child: once the command has ended, sends SIGCONT to every service whose index was written. */
 static void guard(struct validate_env *c, int from)
 {
 	bool *stopped = xcalloc(c->d->n, 1);
@@ -35,8 +35,8 @@ static void guard(struct validate_env *c, int from)
 	_exit(0);
 }
 
-/* A child that outlives this command however it ends. It is forked before any thread is started: it may
- * use everything. */
+/* Forks a child that outlives this command however it ends. No thread runs yet, so that the child may call
+ * everything. */
 static int start_guard(struct validate_env *c, struct sutra_err *err)
 {
 	int ends[2];
@@ -54,11 +54,11 @@ static int start_guard(struct validate_env *c, struct sutra_err *err)
 	return pid > 0 ? 0 : sutra_fail_errno(err, "cannot start a process");
 }
 
-/* What is stopped goes on when this command has ended, whatever ends it. */
+/* Writes to the guard that service `at` will be stopped. */
 static int note_stopped(const struct validate_env *c, size_t at, struct sutra_err *err)
 {
 	return write(c->guard, &at, sizeof(at)) == sizeof(at) ? 0 :
-	       sutra_fail_errno(err, "%s is not stopped: nobody would let it go on", c->d->services[at].unit->name);
+	       sutra_fail_errno(err, "%s is not stopped: the process that would continue it is gone", c->d->services[at].unit->name);
 }
 
 static int kill_service(void *user, const char *service, int sig, struct sutra_err *err)
@@ -74,7 +74,7 @@ static int kill_service(void *user, const char *service, int sig, struct sutra_e
 	return rc;
 }
 
-static int stand_in(void *user, const char *service, bool on, struct sutra_err *err)
+static int substitute(void *user, const char *service, bool on, struct sutra_err *err)
 {
 	struct validate_env *c = user;
 	const struct sutra_deployed *s = sutra_deployment_find(c->d, service);
@@ -84,7 +84,7 @@ static int stand_in(void *user, const char *service, bool on, struct sutra_err *
 		    c->d->rt->stand_down(c->d->state_dir, service, c->handle, err);
 }
 
-/* The supervisor first has to see that the process is gone: until another one runs. */
+/* Waits first until the supervisor has started another process. */
 static int wait_healthy(void *user, const char *service, uint64_t limit_ns, struct sutra_err *err)
 {
 	struct validate_env *c = user;
@@ -118,7 +118,7 @@ static const char *first_of_program(const struct sutra_deployment *d, const char
 	return NULL;
 }
 
-/* Behind a balancer the first gateway, at its own address; else what is published. */
+/* The base URL of one gateway: the first one at its own address when a balancer is published, else front. */
 static char *one_gateway(const struct sutra_deployment *d, const char *name, const char *front)
 {
 	const struct sutra_deployed *s = name ? sutra_deployment_find(d, name) : NULL;
@@ -194,33 +194,22 @@ void validate_env_close(struct validate_env *c)
 	sutra_free(c->state_dir);
 }
 
-static int start_scratch(void *user, const char *ml_base, char *ret_base, size_t size,
-			 struct sutra_err *err)
-{
-	struct validate_env *c = user;
-	const struct sutra_deployed *shard = sutra_deployment_find(c->d, "storage-cache-shard");
-
-	return sutra_scratch_start(&c->scratch, ml_base, shard->address, c->d->record->dimension, SHARD_MS, ret_base,
-				   size, err);
-}
-
 static void stop_scratch(void *user) { sutra_scratch_stop(&((struct validate_env *)user)->scratch); }
 
-static int start_spare(void *user, char *ret_base, size_t size, struct sutra_err *err)
+static int start_spare(void *user, const char *models, char *ret_base, size_t size, struct sutra_err *err)
 {
 	struct validate_env *c = user;
 	const struct sutra_deployed *balancer = sutra_deployment_find(c->d, "ml-base-lb");
 	const struct sutra_deployed *shard = sutra_deployment_find(c->d, "storage-cache-shard");
-	char *models = xasprintf("%s%s", balancer ? "http://" : "", balancer ? balancer->address : c->replicas[0]);
-	int rc = shard ? sutra_scratch_start(&c->scratch, models, shard->address, c->d->record->dimension,
-					     PATIENT_SHARD_MS, ret_base, size, err) :
+	char *all = xasprintf("%s%s", balancer ? "http://" : "", balancer ? balancer->address : c->replicas[0]);
+	int rc = shard ? sutra_scratch_start(&c->scratch, models ? models : all, shard->address,
+					     c->d->record->dimension, models ? SHARD_MS : LONG_SHARD_MS, ret_base,
+					     size, err) :
 			 sutra_fail(err, SUTRA_E_UNAVAILABLE, "no cache shard is deployed");
 
-	sutra_free(models);
+	sutra_free(all);
 	return rc;
 }
-
-const struct sutra_compare_actions validate_env_actions = { start_scratch, stop_scratch };
 
 void validate_env_fill(struct validate_env *c, uint64_t timeout_ns, struct sutra_check_env *env)
 {
@@ -242,7 +231,7 @@ void validate_env_fill(struct validate_env *c, uint64_t timeout_ns, struct sutra
 	env->dimension = c->d->record->dimension;
 	env->kill = kill_service;
 	env->wait = wait_healthy;
-	env->stand_in = stand_in;
+	env->substitute = substitute;
 	env->d = c->d;
 	env->probes = c->probes;
 	env->spare = start_spare;

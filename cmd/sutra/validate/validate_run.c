@@ -68,7 +68,7 @@ static int run(const struct validate_suites *s, struct validate_env *v, uint64_t
 	struct sutra_outcome *o = NULL;
 	int lock = -1, rc = 0, code;
 
-	/* The checks restart services: nobody else may change the stack meanwhile. */
+	/* The checks restart services: no other command may change the stack meanwhile. */
 	if (v->d)
 		rc = sutra_lock_take(v->state_dir, "validate-scaling", 1, NULL, &lock, err);
 	validate_env_fill(v, timeout_ns, &env);

@@ -1,6 +1,6 @@
 /*
- * validate_run - suites of checks, read and run against the stack or a gateway, and their report
- * printed; what sutra validate and sutra validate-scaling share.
+ * validate_run - reads suites of checks, runs them against the stack or a gateway, and prints their report,
+ * for sutra validate and sutra validate-scaling.
  */
 #ifndef SUTRA_CMD_VALIDATE_VALIDATE_RUN_H
 #define SUTRA_CMD_VALIDATE_VALIDATE_RUN_H
@@ -20,10 +20,10 @@ struct validate_suites {
 int validate_add(struct validate_suites *s, char *path);
 void validate_release(struct validate_suites *s);
 
-/* What is done with the suites in place of running them: 0 once it has printed what it found. */
+/* Is called in place of running the suites, and prints its own report. */
 typedef int validate_measure(const struct validate_suites *s, struct validate_env *v,
 			     const struct sutra_check_env *env, struct sutra_err *err);
-/* url NULL: the deployed stack, which nobody else may change meanwhile. instead NULL: runs the suites
+/* url NULL: the deployed stack, which no other command may change meanwhile. instead NULL: runs the suites
  * and prints as -o says. Ctrl-C ends it early, with faults undone. An exit code. */
 int validate_run(const struct validate_suites *s, const char *url, uint64_t timeout_ns, validate_measure *instead);
 
