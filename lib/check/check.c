@@ -285,41 +285,27 @@ static int check_gateway(const struct sutra_check_env *env, struct sutra_err *er
 }
 
 /* Keeps only the replicas that answer now. Phase 2 reports those that do not; the other checks must not
- * fail because of them. The arrays are the caller's to free. */
-static int keep_live_replicas(struct sutra_check_env *env, const char ***ret_bases,
-			      const char ***ret_names, struct sutra_err *err)
+ * fail because of them. The array is the caller's to free. */
+static int keep_live_replicas(struct sutra_check_env *env, struct sutra_check_replica **ret, struct sutra_err *err)
 {
-	struct sutra_probe *p = NULL;
-	char (*urls)[256] = NULL;
-	size_t n = 0, live = 0;
-	int rc = SUTRA_E_NOMEM;
+	size_t n = env->n_replicas;
+	struct sutra_check_replica *live = xcalloc(n + 1, sizeof(*live));
+	struct sutra_probe *p = xcalloc(n + 1, sizeof(*p));
+	int rc;
 
-	while (env->replicas && env->replicas[n])
-		n++;
-	p = sutra_calloc(n + 1, sizeof(*p));
-	urls = sutra_calloc(n + 1, sizeof(*urls));
-	*ret_bases = sutra_calloc(n + 1, sizeof(**ret_bases));
-	*ret_names = sutra_calloc(n + 1, sizeof(**ret_names));
-	if (!p || !urls || !*ret_bases || !*ret_names)
-		goto out;
-	for (size_t i = 0; i < n; i++) {
-		snprintf(urls[i], sizeof(urls[i]), "%s/health", env->replicas[i]);
-		p[i] = (struct sutra_probe){ .name = env->replica_names[i], .url = urls[i],
-					     .timeout_ns = EVIDENCE_NS };
-	}
+	for (size_t i = 0; i < n; i++)
+		p[i] = (struct sutra_probe){ .name = env->replicas[i].name, .timeout_ns = EVIDENCE_NS,
+					     .url = xasprintf("%s/health", env->replicas[i].base) };
 	rc = sutra_probe_all(p, n, err);
-	for (size_t i = 0; !rc && i < n; i++) {
-		if (p[i].state != SUTRA_UP)
-			continue;
-		(*ret_bases)[live] = env->replicas[i];
-		(*ret_names)[live++] = env->replica_names[i];
+	env->n_replicas = 0;
+	for (size_t i = 0; i < n; i++) {
+		if (!rc && p[i].state == SUTRA_UP)
+			live[env->n_replicas++] = env->replicas[i];
+		sutra_free((char *)(uintptr_t)p[i].url);
 	}
-	env->replicas = *ret_bases;
-	env->replica_names = *ret_names;
-out:
-	sutra_free(urls);
+	env->replicas = *ret = live;
 	sutra_free(p);
-	return rc == SUTRA_E_NOMEM ? sutra_fail(err, rc, "out of memory for %zu probes", n) : rc;
+	return rc;
 }
 
 static void run_suites(struct sutra_suite *const *suites, size_t n, const struct sutra_check_env *env,
@@ -337,11 +323,11 @@ static void run_suites(struct sutra_suite *const *suites, size_t n, const struct
 int sutra_check_run_all(struct sutra_suite *const *suites, size_t n, struct sutra_check_env *env,
 			struct sutra_outcome **ret, struct sutra_err *err)
 {
-	const char *const *all_bases = env->replicas, *const *all_names = env->replica_names;
-	const char **bases = NULL, **names = NULL;
-	struct sutra_outcome *o = NULL;
+	const struct sutra_check_replica *all = env->replicas;
+	size_t total = 0, n_all = env->n_replicas;
+	struct sutra_check_replica *live;
+	struct sutra_outcome *o;
 	uint64_t start = sutra_clock_ns();
-	size_t total = 0;
 	int rc = check_gateway(env, err);
 
 	if (rc) {
@@ -350,26 +336,20 @@ int sutra_check_run_all(struct sutra_suite *const *suites, size_t n, struct sutr
 			err->code = SUTRA_E_UNAVAILABLE;
 		return SUTRA_E_UNAVAILABLE;
 	}
-	for (size_t i = 0; i < n; i++)
-		total += suites[i]->n;
-	o = sutra_calloc(1, sizeof(*o));
-	if (o)
-		o->results = sutra_calloc(total ? total : 1, sizeof(*o->results));
-	if (!o || !o->results)
-		rc = sutra_fail(err, SUTRA_E_NOMEM, "out of memory for %zu checks", total);
-	rc = rc ? rc : keep_live_replicas(env, &bases, &names, err);
+	rc = keep_live_replicas(env, &live, err);
 	if (!rc) {
+		for (size_t i = 0; i < n; i++)
+			total += suites[i]->n;
+		o = xcalloc(1, sizeof(*o));
+		o->results = xcalloc(total + 1, sizeof(*o->results));
 		o->started_us = sutra_clock_wall_us();
 		run_suites(suites, n, env, o);
 		o->duration_ms = (double)(sutra_clock_ns() - start) / 1e6;
 		*ret = o;
-	} else {
-		sutra_outcome_free(o);
 	}
-	env->replicas = all_bases;
-	env->replica_names = all_names;
-	sutra_free(bases);
-	sutra_free(names);
+	env->replicas = all;
+	env->n_replicas = n_all;
+	sutra_free(live);
 	return rc;
 }
 

@@ -20,13 +20,19 @@
 #include "deploy/deployment.h"
 #include "probe/probe.h"
 
+/* A deployed replica of ml-base. */
+struct sutra_check_replica {
+	const char *name;
+	char base[256];		/* URL */
+};
+
 struct sutra_check_env {
 	const char *gateway;			/* base URL of one gateway, whose counters the checks read */
 	const char *front;			/* base URL for clients: that gateway, or the balancer in front of all */
-	const char *const *replicas;		/* base URLs of the ml-base replicas; NULL-terminated; or NULL */
+	const struct sutra_check_replica *replicas;
+	size_t n_replicas;
 	const char *haproxy_csv;		/* URL; NULL: no balancer is known */
-	const char *const *names;		/* service names by enum sutra_check_role; replicas: see below */
-	const char *const *replica_names;	/* beside `replicas` */
+	const char *const *names;		/* service names by enum sutra_check_role */
 	int64_t dimension;			/* deployed; 0: unknown, taken from the first answer */
 	uint64_t deadline_ns;			/* monotonic; UINT64_MAX: none */
 	const volatile sig_atomic_t *stop;	/* NULL; a value other than 0 ends the run as its deadline does */

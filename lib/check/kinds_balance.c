@@ -276,10 +276,10 @@ static const char *choose_victim(const struct sutra_check_run *r, const struct s
 		if (!sutra_haproxy_is_up(row))
 			continue;
 		up++;
-		for (size_t k = 0; r->env->replicas && r->env->replicas[k]; k++) {
-			if (!strcmp(r->env->replica_names[k], row->name)) {
-				victim = r->env->replica_names[k];
-				*ret_base = r->env->replicas[k];
+		for (size_t k = 0; k < r->env->n_replicas; k++) {
+			if (!strcmp(r->env->replicas[k].name, row->name)) {
+				victim = r->env->replicas[k].name;
+				*ret_base = r->env->replicas[k].base;
 				snprintf(proxy, size, "%s", row->proxy);
 			}
 		}

@@ -177,8 +177,8 @@ static int fault_shard(struct fault_run *c, struct sutra_err *err)
 
 static void choose_victims(struct fault_run *c, size_t wanted)
 {
-	for (size_t i = 0; c->n_victims < wanted && c->r->env->replicas && c->r->env->replicas[i]; i++)
-		c->victims[c->n_victims++] = c->r->env->replica_names[i];
+	for (size_t i = 0; c->n_victims < wanted && i < c->r->env->n_replicas; i++)
+		c->victims[c->n_victims++] = c->r->env->replicas[i].name;
 }
 
 /* Takes the timeline out of t. */

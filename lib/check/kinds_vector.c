@@ -21,8 +21,8 @@ static const struct sutra_embed_request all_samples = { .texts = samples, .n = N
 /* The URL that answers with the model's own vector: a replica, or (*ret_raw) the gateway past its cache. */
 static const char *model_base(const struct sutra_check_run *r, bool *ret_raw)
 {
-	*ret_raw = !r->env->replicas || !r->env->replicas[0];
-	return *ret_raw ? r->env->gateway : r->env->replicas[0];
+	*ret_raw = !r->env->n_replicas;
+	return *ret_raw ? r->env->gateway : r->env->replicas[0].base;
 }
 
 static int run_dimension(struct sutra_check_run *r, struct sutra_err *err)
@@ -123,30 +123,29 @@ static int compare_alone(struct sutra_check_run *r, const char *base, bool raw,
 
 static int run_determinism(struct sutra_check_run *r, struct sutra_err *err)
 {
-	const char *const fallback[] = { r->env->gateway, NULL };
-	const char *const *bases = r->env->replicas && r->env->replicas[0] ? r->env->replicas : fallback;
+	bool raw;
+	const char *base = model_base(r, &raw);
 	struct sutra_embed_answer batch;
-	size_t bits = 0, asked = 0, n = 0;
+	size_t bits = 0, asked = 0, n = raw ? 1 : r->env->n_replicas;
 	double worst = 0;
 	float *first;
-	int rc = sutra_check_embed(r, bases[0], &(struct sutra_embed_request){ samples, N_SAMPLES, 0, bases == fallback },
-				   &batch, err);
+	int rc = sutra_check_embed(r, base, &(struct sutra_embed_request){ samples, N_SAMPLES, 0, raw }, &batch, err);
 
 	if (rc)
 		return rc;
 	first = sutra_calloc(N_SAMPLES * batch.dimension, sizeof(float));
 	if (!first)
 		rc = sutra_fail(err, SUTRA_E_NOMEM, "out of memory for %d vectors", N_SAMPLES);
-	for (; !rc && bases[n]; n++)
+	for (size_t i = 0; !rc && i < n; i++)
 		for (int again = 0; !rc && again < 2; again++, asked++)
-			rc = compare_alone(r, bases[n], bases == fallback, &batch, first, !asked, &bits,
+			rc = compare_alone(r, raw ? base : r->env->replicas[i].base, raw, &batch, first, !asked, &bits,
 					   &worst, err);
 	if (!rc) {
 		sutra_check_set(r, "different_numbers", (double)bits);
 		sutra_check_set(r, "batch_difference", worst);
 		sutra_check_say(r, "%s, %zu %s; in a batch within %.1e",
 				bits ? "not the same bits" : "bit for bit the same", n,
-				bases == fallback ? "gateway" : n == 1 ? "replica" : "replicas", worst);
+				raw ? "gateway" : n == 1 ? "replica" : "replicas", worst);
 	}
 	sutra_free(first);
 	sutra_embed_release(&batch);
@@ -166,8 +165,8 @@ static int64_t native_dimension(struct sutra_check_run *r)
 {
 	int64_t native = 0;
 
-	if (r->env->replicas && r->env->replicas[0])
-		sutra_info_read(r->env->replicas[0], "native_dimension", sutra_check_time(r->env, REQUEST_NS), &native, NULL);
+	if (r->env->n_replicas)
+		sutra_info_read(r->env->replicas[0].base, "native_dimension", sutra_check_time(r->env, REQUEST_NS), &native, NULL);
 	return native;
 }
 

@@ -67,14 +67,14 @@ static int one_replica_with_cache(const struct sutra_check_env *env, struct sutr
 				  struct sutra_compare_stage *s, struct sutra_err *err)
 {
 	char base[MAX_URL];
-	int rc = env->spare(env->user, env->replicas[0], base, sizeof(base), err);
+	int rc = env->spare(env->user, env->replicas[0].base, base, sizeof(base), err);
 
 	p->base = base;
 	if (!rc) {
 		rc = fill(env, p, s->name, err);
 		env->spare_end(env->user);
 	}
-	rc = rc ? rc : env->spare(env->user, env->replicas[0], base, sizeof(base), err);
+	rc = rc ? rc : env->spare(env->user, env->replicas[0].base, base, sizeof(base), err);
 	if (!rc) {
 		rc = measure(p, s, err);
 		env->spare_end(env->user);
@@ -104,22 +104,21 @@ int sutra_compare_run(const struct sutra_check_env *env, const struct sutra_work
 	struct sutra_workload *w;
 	int rc;
 
-	if (!env->replicas || !env->replicas[0] || !env->haproxy_csv || !env->names[SUTRA_LOGS_SHARD])
+	if (!env->n_replicas || !env->haproxy_csv || !env->names[SUTRA_LOGS_SHARD])
 		return sutra_fail(err, SUTRA_E_UNAVAILABLE,
 				  "comparing needs a deployed stack with balancer and cache shard");
 	rc = sutra_workload_new(spec, &w, err);
 	if (rc)
 		return rc;
-	while (env->replicas[c.replicas])
-		c.replicas++;
+	c.replicas = (unsigned)env->n_replicas;
 	c.processors = (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
 	c.digest = w->digest;
 	p.workload = w;
-	p.base = env->replicas[0];
+	p.base = env->replicas[0].base;
 	for (size_t i = 0; i < SUTRA_COMPARE_STAGES; i++)
 		c.stages[i] = (struct sutra_compare_stage){ .name = names[i], .dimension = env->dimension,
 							    .cached = i > 1 };
-	rc = sutra_info_read(env->replicas[0], "native_dimension", sutra_check_time(env, CALL_NS), &c.stages[0].dimension, err);
+	rc = sutra_info_read(p.base, "native_dimension", sutra_check_time(env, CALL_NS), &c.stages[0].dimension, err);
 	rc = rc ? rc : measure(&p, &c.stages[0], err);
 	rc = rc ? rc : measure(&p, &c.stages[1], err);
 	rc = rc ? rc : one_replica_with_cache(env, &p, &c.stages[2], err);

@@ -485,12 +485,13 @@ static void a_comparison_without_info_says_so(void **state)
 	static const char *const names[4] = { "g", "r", "s", "b" };
 	char base[64];
 	int fd = silent(base);
-	const char *const replicas[] = { base, NULL };
-	const struct sutra_check_env env = { .gateway = base, .replicas = replicas, .haproxy_csv = base, .names = names,
-					     .deadline_ns = sutra_clock_ns() + 200000000u };
+	struct sutra_check_replica replica = { .name = "r" };
+	const struct sutra_check_env env = { .gateway = base, .replicas = &replica, .n_replicas = 1,
+					     .haproxy_csv = base, .names = names, .deadline_ns = sutra_clock_ns() + 200000000u };
 	struct sutra_compare c;
 	struct sutra_err err;
 
+	snprintf(replica.base, sizeof(replica.base), "%s", base);
 	assert_int_not_equal(sutra_compare_run(&env, &spec, 1, &c, &err), 0);
 	assert_non_null(strstr(err.message, "/info"));
 	close(fd);

@@ -129,19 +129,18 @@ static char *one_gateway(const struct sutra_deployment *d, const char *name, con
 static void find_services(struct validate_env *c)
 {
 	const struct sutra_deployed *front = sutra_gateway_service(c->d);
-	size_t n = 0;
 
 	c->killed = xcalloc(c->d->n + 1, sizeof(*c->killed));
 	c->probes = xcalloc(c->d->n + 1, sizeof(*c->probes));
 	c->replicas = xcalloc(c->d->n + 1, sizeof(*c->replicas));
-	c->replica_names = xcalloc(c->d->n + 1, sizeof(*c->replica_names));
 	for (size_t i = 0; i < c->d->n; i++) {
 		const struct sutra_deployed *s = &c->d->services[i];
 
 		if (strcmp(s->unit->program, "sutra-ml-base") != 0)
 			continue;
-		c->replica_names[n] = s->unit->name;
-		c->replicas[n++] = xasprintf("http://%s", s->address);
+		c->replicas[c->n_replicas].name = s->unit->name;
+		snprintf(c->replicas[c->n_replicas].base, sizeof(c->replicas->base), "http://%s", s->address);
+		c->n_replicas++;
 	}
 	if (front)
 		c->front = xasprintf("http://%s", front->unit->published ? front->unit->published : front->address);
@@ -182,10 +181,7 @@ void validate_env_close(struct validate_env *c)
 {
 	if (c->guard >= 0)
 		close(c->guard);
-	for (size_t i = 0; c->replicas && c->replicas[i]; i++)
-		sutra_free(c->replicas[i]);
 	sutra_free(c->replicas);
-	sutra_free(c->replica_names);
 	sutra_free(c->killed);
 	sutra_free(c->probes);
 	sutra_free(c->gateway);
@@ -201,7 +197,7 @@ static int start_spare(void *user, const char *models, char *ret_base, size_t si
 	struct validate_env *c = user;
 	const struct sutra_deployed *balancer = sutra_deployment_find(c->d, "ml-base-lb");
 	const struct sutra_deployed *shard = sutra_deployment_find(c->d, "storage-cache-shard");
-	char *all = xasprintf("%s%s", balancer ? "http://" : "", balancer ? balancer->address : c->replicas[0]);
+	char *all = balancer ? xasprintf("http://%s", balancer->address) : xstrdup(c->replicas[0].base);
 	int rc = shard ? sutra_scratch_start(&c->scratch, models ? models : all, shard->address,
 					     c->d->record->dimension, models ? SHARD_MS : LONG_SHARD_MS, ret_base,
 					     size, err) :
@@ -224,8 +220,8 @@ void validate_env_fill(struct validate_env *c, uint64_t timeout_ns, struct sutra
 	};
 	if (!c->d)
 		return;
-	env->replicas = (const char *const *)c->replicas;
-	env->replica_names = c->replica_names;
+	env->replicas = c->replicas;
+	env->n_replicas = c->n_replicas;
 	env->haproxy_csv = c->csv;
 	env->names = c->names;
 	env->dimension = c->d->record->dimension;

@@ -15,8 +15,8 @@ struct validate_env {
 	char *state_dir;
 	char *gateway, *front;
 	const char *csv;
-	char **replicas;		/* base URLs */
-	const char **replica_names;
+	struct sutra_check_replica *replicas;
+	size_t n_replicas;
 	const char *names[4];		/* by enum sutra_check_role */
 	struct sutra_probe *probes;
 	pid_t *killed;			/* beside d->services: the process that a fault has ended */
