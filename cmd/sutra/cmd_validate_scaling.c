@@ -104,7 +104,7 @@ static int run_compare(const struct validate_suites *suites, struct validate_env
 	if (!workload)
 		return sutra_fail(err, SUTRA_E_USAGE, "--compare replays phase 1's workload: --phases must name 1");
 	spec = sutra_workload_of(workload);
-	rc = sutra_compare_run(env, &spec, (unsigned)sutra_check_parameter(workload, "parallel"), &m,
+	rc = sutra_compare_run(env, &spec, (unsigned)sutra_check_param(workload, "parallel"), &m,
 			       err);
 	sutra_progress_clear(&v->progress);
 	if (rc)

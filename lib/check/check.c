@@ -23,24 +23,14 @@ const char *sutra_verdict_name(enum sutra_verdict v)
 	return names[v];
 }
 
-int sutra_check_no(struct sutra_check_run *r, const char *fmt, ...)
+int sutra_check_end(struct sutra_check_run *r, int result, const char *fmt, ...)
 {
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(r->result->why, sizeof(r->result->why), fmt, ap);
 	va_end(ap);
-	return SUTRA_CHECK_NO;
-}
-
-int sutra_check_skip(struct sutra_check_run *r, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(r->result->why, sizeof(r->result->why), fmt, ap);
-	va_end(ap);
-	return SUTRA_CHECK_SKIP;
+	return result;
 }
 
 void sutra_check_say(struct sutra_check_run *r, const char *fmt, ...)
@@ -64,7 +54,7 @@ void sutra_check_set(struct sutra_check_run *r, const char *name, double v)
 	}
 }
 
-double sutra_check_parameter(const struct sutra_check *c, const char *name)
+double sutra_check_param(const struct sutra_check *c, const char *name)
 {
 	const struct sutra_check_param *p = c->kind->params;
 
@@ -72,11 +62,6 @@ double sutra_check_parameter(const struct sutra_check *c, const char *name)
 		if (!strcmp(p[i].name, name))
 			return c->params[i];
 	return 0;
-}
-
-double sutra_check_param(const struct sutra_check_run *r, const char *name)
-{
-	return sutra_check_parameter(r->check, name);
 }
 
 void sutra_check_progress(const struct sutra_check_run *r, const char *fmt, ...)

@@ -93,7 +93,7 @@ void sutra_outcome_free(struct sutra_outcome *o);
 int sutra_outcome_exit(const struct sutra_outcome *o);
 
 /* A parameter of a check, by name; 0 when its kind has none of that name. */
-double sutra_check_parameter(const struct sutra_check *c, const char *name);
+double sutra_check_param(const struct sutra_check *c, const char *name);
 /* The workload that a check of kind "workload" describes. */
 struct sutra_workload_spec sutra_workload_of(const struct sutra_check *c);
 
@@ -119,15 +119,15 @@ struct sutra_check_shared {
 /* A kind's function returns 0 when it has measured (bounds then decide), the result of sutra_check_no or
  * sutra_check_skip, or an error code with words, which is a failure too. */
 enum { SUTRA_CHECK_NO = 1, SUTRA_CHECK_SKIP = 2 };
-int sutra_check_no(struct sutra_check_run *r, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
-int sutra_check_skip(struct sutra_check_run *r, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
+#define sutra_check_no(r, ...) sutra_check_end(r, SUTRA_CHECK_NO, __VA_ARGS__)
+#define sutra_check_skip(r, ...) sutra_check_end(r, SUTRA_CHECK_SKIP, __VA_ARGS__)
+/* Returns `result` and keeps its reason. */
+int sutra_check_end(struct sutra_check_run *r, int result, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 /* A value, named as in the kind's table. */
 void sutra_check_set(struct sutra_check_run *r, const char *name, double v);
 void sutra_check_say(struct sutra_check_run *r, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
-double sutra_check_param(const struct sutra_check_run *r, const char *name);
 void sutra_check_progress(const struct sutra_check_run *r, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 /* A figure of the Prometheus text at base (NULL: none) and path; -1: not available. */

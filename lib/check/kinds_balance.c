@@ -128,7 +128,7 @@ static void write_shares(const int64_t *delta, size_t n, int64_t total, char *ou
 
 static int run_distribution(struct sutra_check_run *r, struct sutra_err *err)
 {
-	size_t n = (size_t)sutra_check_param(r, "requests"), up = 0, moved = 0;
+	size_t n = (size_t)sutra_check_param(r->check, "requests"), up = 0, moved = 0;
 	struct sutra_haproxy_stats before, after = { 0 };
 	struct sutra_load_result t = { 0 };
 	const struct sutra_haproxy_row *row;
@@ -140,7 +140,7 @@ static int run_distribution(struct sutra_check_run *r, struct sutra_err *err)
 
 	if (rc)
 		return rc;
-	rc = start_fresh(r, &source, n, 10, (unsigned)sutra_check_param(r, "parallel"), &l, err);
+	rc = start_fresh(r, &source, n, 10, (unsigned)sutra_check_param(r->check, "parallel"), &l, err);
 	if (!rc) {
 		sutra_load_finish(l, &t);
 		rc = balancer(r, &after, err);
@@ -216,8 +216,8 @@ static int burst(struct sutra_check_run *r, size_t n, unsigned words, double *re
  */
 static int run_parallel(struct sutra_check_run *r, struct sutra_err *err)
 {
-	size_t n = (size_t)sutra_check_param(r, "requests");
-	unsigned words = FIRST_WORDS, limit = (unsigned)sutra_check_param(r, "words");
+	size_t n = (size_t)sutra_check_param(r->check, "requests");
+	unsigned words = FIRST_WORDS, limit = (unsigned)sutra_check_param(r->check, "words");
 	double most, second, p95;
 	struct sutra_load_result t;
 	uint64_t bad;
@@ -353,11 +353,11 @@ static void wait_answered(const struct sutra_check_run *r, struct sutra_load *l,
 static int kill_and_watch(struct sutra_check_run *r, struct watch *w, struct sutra_load_result *ret,
 			  struct sutra_err *err)
 {
-	uint64_t limit = sutra_check_time(r->env, (uint64_t)(sutra_check_param(r, "limit_s") * 1e9));
-	unsigned around = (unsigned)sutra_check_param(r, "around");
+	uint64_t limit = sutra_check_time(r->env, (uint64_t)(sutra_check_param(r->check, "limit_s") * 1e9));
+	unsigned around = (unsigned)sutra_check_param(r->check, "around");
 	struct sutra_load *l;
 	struct sutra_fresh_source source;
-	int rc = start_fresh(r, &source, SIZE_MAX, 10, (unsigned)sutra_check_param(r, "parallel"), &l, err);
+	int rc = start_fresh(r, &source, SIZE_MAX, 10, (unsigned)sutra_check_param(r->check, "parallel"), &l, err);
 
 	if (rc)
 		return rc;
@@ -403,7 +403,7 @@ static int run_failover(struct sutra_check_run *r, struct sutra_err *err)
 	}
 	if (!w.back_ns) {
 		rc = sutra_check_no(r, "%s did not work again within %.0f s (%s, %s)", w.victim,
-				    sutra_check_param(r, "limit_s"), down,
+				    sutra_check_param(r->check, "limit_s"), down,
 				    w.alive_ns ? "its process answers, the balancer gives it nothing" :
 						 "no new process answers");
 	} else {

@@ -128,7 +128,7 @@ static int prove_pass(struct sutra_check_run *r, enum sutra_level level, struct 
 
 static int run_cold(struct sutra_check_run *r, struct sutra_err *err)
 {
-	r->shared->pass_count = (uint32_t)sutra_check_param(r, "texts");
+	r->shared->pass_count = (uint32_t)sutra_check_param(r->check, "texts");
 	r->shared->pass_first = r->shared->fresh;
 	r->shared->fresh += r->shared->pass_count;
 	return prove_pass(r, SUTRA_LEVEL_COMPUTED, err);
@@ -237,7 +237,7 @@ static int replay(struct sutra_check_run *r, const struct sutra_workload *w, boo
 		  struct sutra_load_result *ret, struct sutra_err *err)
 {
 	struct sutra_replay p = { .base = r->env->gateway,
-				  .parallel = (unsigned)sutra_check_param(r, "parallel"),
+				  .parallel = (unsigned)sutra_check_param(r->check, "parallel"),
 				  .deadline_ns = sutra_check_deadline(r->env),
 				  .progress = r->env->progress,
 				  .user = r->env->user,
@@ -271,11 +271,11 @@ static void report_workload(struct sutra_check_run *r, const struct sutra_worklo
 struct sutra_workload_spec sutra_workload_of(const struct sutra_check *c)
 {
 	return (struct sutra_workload_spec){
-		.seed = (uint64_t)sutra_check_parameter(c, "seed"),
-		.distinct = (uint32_t)sutra_check_parameter(c, "distinct"),
-		.alpha = sutra_check_parameter(c, "alpha"),
-		.fill = (size_t)sutra_check_parameter(c, "fill"),
-		.trace = (size_t)sutra_check_parameter(c, "requests"),
+		.seed = (uint64_t)sutra_check_param(c, "seed"),
+		.distinct = (uint32_t)sutra_check_param(c, "distinct"),
+		.alpha = sutra_check_param(c, "alpha"),
+		.fill = (size_t)sutra_check_param(c, "fill"),
+		.trace = (size_t)sutra_check_param(c, "requests"),
 	};
 }
 

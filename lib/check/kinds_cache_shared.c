@@ -33,7 +33,7 @@ static int quiet_stats(struct sutra_check_run *r, struct sutra_cache_stats *ret,
 
 static int run_hit(struct sutra_check_run *r, struct sutra_err *err)
 {
-	uint32_t n = (uint32_t)sutra_check_param(r, "texts"), first = r->shared->fresh;
+	uint32_t n = (uint32_t)sutra_check_param(r->check, "texts"), first = r->shared->fresh;
 	struct sutra_cache_stats before;
 	struct sutra_pass miss, hit;
 	int rc = quiet_stats(r, &before, err);
@@ -108,7 +108,7 @@ const struct sutra_check_kind sutra_kind_second_gateway = {
 
 static int run_cached_latency(struct sutra_check_run *r, struct sutra_err *err)
 {
-	uint32_t n = (uint32_t)sutra_check_param(r, "requests"), first = r->shared->fresh;
+	uint32_t n = (uint32_t)sutra_check_param(r->check, "requests"), first = r->shared->fresh;
 	struct sutra_pass p;
 	int rc;
 

@@ -26,6 +26,7 @@ struct fault_run {
 	const char *victims[MAX_VICTIMS];
 	size_t n_victims;
 	uint64_t fault_ns, down_ns, back_ns;	/* monotonic; 0: not seen */
+	bool undone;		/* the supervisor or the check has ended the fault */
 	int64_t retries;	/* of the balancer so far; -1: not read yet */
 };
 
@@ -39,9 +40,8 @@ static void rest(uint64_t ns)
 /* The limit of a wait for a service to come back: the rest of the run's time, at most 30 s. */
 static uint64_t return_limit(const struct fault_run *c) { return sutra_check_time(c->r->env, 30 * (uint64_t)SECOND_NS); }
 
-/* Whether the balancer reports every server up. Records when it first reports a victim down, and its
- * retries. */
-static bool poll_balancer(struct fault_run *c)
+/* Records when the balancer first reports a victim down, when every server up again, and its retries. */
+static void poll_balancer(struct fault_run *c)
 {
 	const struct sutra_haproxy_row *row;
 	struct sutra_haproxy_stats s;
@@ -49,7 +49,7 @@ static bool poll_balancer(struct fault_run *c)
 	bool all_up = true;
 
 	if (!c->r->env->haproxy_csv || sutra_haproxy_fetch(c->r->env->haproxy_csv, SECOND_NS, &s, NULL))
-		return false;
+		return;
 	for (size_t i = 0; (row = sutra_haproxy_server(&s, NULL, i)); i++) {
 		bool up = sutra_haproxy_is_up(row);
 
@@ -62,16 +62,17 @@ static bool poll_balancer(struct fault_run *c)
 	if (c->load && c->retries >= 0 && retries > c->retries)
 		sutra_load_retried(c->load, (uint32_t)(retries - c->retries));
 	c->retries = retries;
+	if (c->undone && all_up && !c->back_ns)
+		c->back_ns = sutra_clock_ns();
 	sutra_haproxy_release(&s);
-	return all_up;
 }
 
-/* Polls until the balancer reports a victim down, at most limit_ns. */
-static void watch_down(struct fault_run *c, uint64_t limit_ns)
+/* Polls until poll_balancer sets *seen, at most limit_ns. */
+static void watch(struct fault_run *c, uint64_t limit_ns, const uint64_t *seen)
 {
 	uint64_t end = sutra_clock_ns() + limit_ns;
 
-	while (!c->down_ns && sutra_clock_ns() < end && sutra_clock_ns() < sutra_check_deadline(c->r->env)) {
+	while (!*seen && sutra_clock_ns() < end && sutra_clock_ns() < sutra_check_deadline(c->r->env)) {
 		poll_balancer(c);
 		rest(5000000);
 	}
@@ -80,14 +81,8 @@ static void watch_down(struct fault_run *c, uint64_t limit_ns)
 /* Polls until the balancer reports every server up, at most 30 s. */
 static void watch_back(struct fault_run *c)
 {
-	uint64_t end = sutra_clock_ns() + 30 * (uint64_t)SECOND_NS;
-
-	while (!c->back_ns && sutra_clock_ns() < end && sutra_clock_ns() < sutra_check_deadline(c->r->env)) {
-		if (poll_balancer(c))
-			c->back_ns = sutra_clock_ns();
-		else
-			rest(5000000);
-	}
+	c->undone = true;
+	watch(c, 30 * (uint64_t)SECOND_NS, &c->back_ns);
 }
 
 static int signal_victims(struct fault_run *c, int sig, struct sutra_err *err)
@@ -104,7 +99,7 @@ static int fault_kill(struct fault_run *c, struct sutra_err *err)
 	int rc = signal_victims(c, SIGKILL, err);
 
 	/* A replica may be back before a health check or a request notices that it was gone. */
-	watch_down(c, 2 * (uint64_t)SECOND_NS);
+	watch(c, 2 * (uint64_t)SECOND_NS, &c->down_ns);
 	for (size_t i = 0; i < c->n_victims && !rc; i++)
 		rc = c->r->env->wait(c->r->env->user, c->victims[i], return_limit(c), err);
 	watch_back(c);
@@ -115,7 +110,7 @@ static int fault_freeze(struct fault_run *c, struct sutra_err *err)
 {
 	int thaw, rc = signal_victims(c, SIGSTOP, err);
 
-	watch_down(c, (uint64_t)(sutra_check_param(c->r, "hold_s") * 1e9));
+	watch(c, (uint64_t)(sutra_check_param(c->r->check, "hold_s") * 1e9), &c->down_ns);
 	thaw = signal_victims(c, SIGCONT, rc ? NULL : err);
 	watch_back(c);
 	return rc ? rc : thaw;
@@ -124,7 +119,7 @@ static int fault_freeze(struct fault_run *c, struct sutra_err *err)
 /* The victim is slow: it is stopped for four fifths of the time. */
 static int fault_slow(struct fault_run *c, struct sutra_err *err)
 {
-	uint64_t hold = (uint64_t)(sutra_check_param(c->r, "hold_s") * 1e9);
+	uint64_t hold = (uint64_t)(sutra_check_param(c->r->check, "hold_s") * 1e9);
 	uint64_t end = sutra_clock_ns() + sutra_check_time(c->r->env, hold);
 	int rc = 0;
 
@@ -143,12 +138,10 @@ static int fault_errors(struct fault_run *c, struct sutra_err *err)
 {
 	const char *name = c->victims[0];
 	int back, rc = c->r->env->substitute(c->r->env->user, name, true, err);
-	uint64_t end = sutra_clock_ns() + (uint64_t)(sutra_check_param(c->r, "hold_s") * 1e9);
+	const uint64_t never = 0;
 
-	while (!rc && sutra_clock_ns() < end && sutra_clock_ns() < sutra_check_deadline(c->r->env)) {
-		poll_balancer(c);
-		rest(5000000);
-	}
+	if (!rc)
+		watch(c, (uint64_t)(sutra_check_param(c->r->check, "hold_s") * 1e9), &never);
 	back = c->r->env->substitute(c->r->env->user, name, false, rc ? NULL : err);
 	if (!back)
 		back = c->r->env->wait(c->r->env->user, name, 30 * (uint64_t)SECOND_NS, rc ? NULL : err);
@@ -229,13 +222,13 @@ static int run_fault(struct sutra_check_run *r, size_t victims, int (*fault)(str
 	struct fault_run c = { .r = r, .retries = -1 };
 	struct sutra_fresh_source texts = { r->shared, 10, SIZE_MAX };
 	const struct sutra_load_options o = { .base = r->env->front,
-					      .rate = sutra_check_param(r, "rate"),
+					      .rate = sutra_check_param(r->check, "rate"),
 					      .timeout_ns = 20 * (uint64_t)SECOND_NS,
 					      .deadline_ns = sutra_check_deadline(r->env),
 					      .next = sutra_check_next,
 					      .user = &texts };
 	struct sutra_load_result t;
-	uint64_t around = (uint64_t)(sutra_check_param(r, "around_s") * 1e9);
+	uint64_t around = (uint64_t)(sutra_check_param(r->check, "around_s") * 1e9);
 	int rc, no;
 
 	choose_victims(&c, victims);
@@ -276,7 +269,7 @@ static int run_fault(struct sutra_check_run *r, size_t victims, int (*fault)(str
 		.values = { { "requests", "", 0 }, { "failed", "", -1 }, { "detected_ms", "ms", -1 },\
 			    { "recovered_ms", "ms", -1 }, { "p50_ms", "ms", -1 },                    \
 			    { "p99_ms", "ms", -1 }, { "max_ms", "ms", -1 }, { "late", "", -1 } } }
-FAULT(kill, (size_t)sutra_check_param(r, "replicas"), SUTRA_LOGS_BALANCER, { "replicas", 1, MAX_VICTIMS, 1, true });
+FAULT(kill, (size_t)sutra_check_param(r->check, "replicas"), SUTRA_LOGS_BALANCER, { "replicas", 1, MAX_VICTIMS, 1, true });
 FAULT(freeze, 1, SUTRA_LOGS_BALANCER, HOLD);
 FAULT(errors, 1, SUTRA_LOGS_BALANCER, HOLD);
 FAULT(slow, 1, SUTRA_LOGS_BALANCER, HOLD);

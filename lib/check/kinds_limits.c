@@ -295,7 +295,7 @@ static size_t count_errors(const char *text, const struct window *w, size_t *sta
 static int run_log_errors(struct sutra_check_run *r, struct sutra_err *err)
 {
 	const struct sutra_deployment *d = r->env->d;
-	double minutes = sutra_check_param(r, "minutes");
+	double minutes = sutra_check_param(r->check, "minutes");
 	int64_t since_s = sutra_clock_wall_us() / 1000000 - (int64_t)(60 * minutes);
 	size_t errors = 0, lines = 0, stamped = 0;
 	char wrong[300] = "", service[64] = "";

@@ -160,7 +160,7 @@ static int compare_alone(struct sutra_check_run *r, const char *const *texts, si
 /* New texts, the first of them again as the last: the vectors must come in the order of the texts. */
 static int run_batch(struct sutra_check_run *r, struct sutra_err *err)
 {
-	size_t n = (size_t)sutra_check_param(r, "texts");
+	size_t n = (size_t)sutra_check_param(r->check, "texts");
 	struct sutra_buf words[MAX_BATCH];
 	const char *texts[MAX_BATCH];
 	struct sutra_embed_answer batch;

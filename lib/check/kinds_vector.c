@@ -186,7 +186,7 @@ static void renormalise(float *v, size_t width, size_t n, bool minus_mean)
 
 static int run_prefix(struct sutra_check_run *r, struct sutra_err *err)
 {
-	int64_t from = (int64_t)sutra_check_param(r, "from"), to = (int64_t)sutra_check_param(r, "to");
+	int64_t from = (int64_t)sutra_check_param(r->check, "from"), to = (int64_t)sutra_check_param(r->check, "to");
 	struct sutra_embed_answer wide = { 0 }, narrow = { 0 };
 	double worst = 0;
 	bool raw;
@@ -269,7 +269,7 @@ const struct sutra_check_kind sutra_kind_bytes = {
 
 static int run_latency(struct sutra_check_run *r, struct sutra_err *err)
 {
-	uint32_t n = (uint32_t)sutra_check_param(r, "texts"), first = r->shared->fresh;
+	uint32_t n = (uint32_t)sutra_check_param(r->check, "texts"), first = r->shared->fresh;
 	struct sutra_pass p;
 	int rc;
 

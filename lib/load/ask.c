@@ -149,7 +149,7 @@ int sutra_info_read(const char *base, const char *key, uint64_t timeout_ns, int6
 	rc = rc ? rc : sutra_json_parse(sutra_buf_str(&f.answer), f.answer.len, &doc, err);
 	rc = rc ? rc : sutra_json_get_int(doc, key, &v, err);
 	if (!rc && v < 1)
-		rc = sutra_fail(err, SUTRA_E_INVALID, "%s/info does not tell \"%s\"",
+		rc = sutra_fail(err, SUTRA_E_INVALID, "%s/info does not report \"%s\"",
 				sutra_fetch_shown(base, shown, sizeof(shown)), key);
 	json_decref(doc);
 	sutra_fetch_release(&f);

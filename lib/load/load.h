@@ -6,8 +6,8 @@
  * requests that were due meanwhile (coordinated omission; G. Tene, "How NOT to measure latency").
  *
  * Closed (rate 0): each of `connections` sends its next request when the last is answered. A request
- * is due when it is sent, so response time is service time, and a stall shows in the requests in
- * flight only.
+ * is due when it is sent: response time is service time, and a stall is not measured in requests that would
+ * have come meanwhile.
  *
  * A load ends when its source, its span or its deadline does, or with sutra_load_stop. `next` is
  * called by one thread at a time, which may be the caller of sutra_load_start. Every other function

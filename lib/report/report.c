@@ -449,7 +449,7 @@ void sutra_report_tap(const struct sutra_outcome *o, struct sutra_buf *b)
 
 void sutra_report_prom(const struct sutra_outcome *o, struct sutra_buf *b)
 {
-	sutra_buf_adds(b, "# HELP sutra_check_passed 1 passed, 0 failed; absent when it told nothing\n"
+	sutra_buf_adds(b, "# HELP sutra_check_passed 1 passed, 0 failed; absent when it was skipped or inconclusive\n"
 			  "# TYPE sutra_check_passed gauge\n");
 	for (size_t i = 0; i < o->n; i++)
 		if (o->results[i].verdict <= SUTRA_FAIL)
