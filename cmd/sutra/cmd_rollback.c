@@ -37,7 +37,7 @@ static int current_generation(const char *state_dir, int *ret, struct sutra_err 
 
 static const char *setting(const struct sutra_generation *g, const char *key)
 {
-	const char *value = json_string_value(json_object_get(json_object_get(g->doc, "settings"), key));
+	const char *value = json_string_value(json_object_get(g->settings, key));
 
 	return value ? value : "-";
 }
@@ -54,15 +54,12 @@ static json_t *row_json(const struct sutra_generation *g, bool current)
 
 static void row_table(struct sutra_table *t, const struct sutra_generation *g, bool current)
 {
-	const char *at = json_string_value(json_object_get(g->doc, "deployed_at")),
-		   *cause = json_string_value(json_object_get(g->doc, "cause"));
-
 	sutra_table_cellf(t, SUTRA_ROLE_HEAD, "%d%s", g->number, current ? " *" : "");
-	sutra_table_cellf(t, SUTRA_ROLE_PLAIN, "%.19s", at ? at : "-");
+	sutra_table_cellf(t, SUTRA_ROLE_PLAIN, "%.19s", g->deployed_at);
 	sutra_table_cell(t, SUTRA_ROLE_PLAIN, setting(g, "SUTRA_EDITION"));
 	sutra_table_cell(t, SUTRA_ROLE_PLAIN, setting(g, "MATRYOSHKA_DIM"));
-	sutra_table_cellf(t, SUTRA_ROLE_PLAIN, "%zu", json_array_size(json_object_get(g->doc, "services")));
-	sutra_table_cell(t, SUTRA_ROLE_PLAIN, cause ? cause : "-");
+	sutra_table_cellf(t, SUTRA_ROLE_PLAIN, "%zu", json_array_size(g->services));
+	sutra_table_cell(t, SUTRA_ROLE_PLAIN, g->cause);
 }
 
 static int print_list(const char *state_dir, int current)

@@ -43,15 +43,12 @@ static void add_generations(struct values *v)
 
 	for (size_t i = 0; i < n; i++) {
 		struct sutra_generation g;
-		const char *at, *cause;
 		char number[16], help[128];
 
 		if (sutra_generation_open(dir, list[i], &g, NULL))
 			continue;
-		at = json_string_value(json_object_get(g.doc, "deployed_at"));
-		cause = json_string_value(json_object_get(g.doc, "cause"));
 		snprintf(number, sizeof(number), "%d", list[i]);
-		snprintf(help, sizeof(help), "%s %.19s", cause ? cause : "", at ? at : "");
+		snprintf(help, sizeof(help), "%s %.19s", g.cause, g.deployed_at);
 		values_put(v, number, help);
 		sutra_generation_release(&g);
 	}

@@ -272,3 +272,16 @@ void sutra_json_add(struct sutra_buf *b, const json_t *v, int indent)
 {
 	sutra_json_dump(b, v, indent ? JSON_INDENT((size_t)indent) : JSON_COMPACT);
 }
+
+int sutra_json_write(const char *path, size_t max, const json_t *v, struct sutra_err *err)
+{
+	struct sutra_buf b;
+	int rc;
+
+	sutra_buf_init(&b, max);
+	sutra_json_add(&b, v, 1);
+	rc = sutra_buf_error(&b) ? sutra_fail(err, sutra_buf_error(&b), "%s cannot be written: its document is too long", path) :
+				   sutra_file_write(path, b.data, b.len, 0600, err);
+	sutra_buf_release(&b);
+	return rc;
+}

@@ -16,6 +16,8 @@
 int sutra_json_parse(const char *text, size_t n, json_t **ret, struct sutra_err *err);
 /* Parses a file of at most max bytes; errors name the file. */
 int sutra_json_read(const char *path, size_t max, json_t **ret, struct sutra_err *err);
+/* Replaces a file of mode 0600 by the indented document; SUTRA_E_TOOBIG above max bytes. */
+int sutra_json_write(const char *path, size_t max, const json_t *v, struct sutra_err *err);
 
 /* Member `key` of an object: absent (or null) leaves *ret alone and returns 0;
  * another type is SUTRA_E_INVALID naming the field and both types. */

@@ -28,12 +28,12 @@ int sutra_restore(const char *state_dir, int number, struct sutra_restored *r, s
 	rc = sutra_generation_open(state_dir, number, &r->g, err);
 	if (rc)
 		return rc;
-	parts = (struct sutra_parts){ r->g.dir, r->g.program_dir, json_object_get(r->g.doc, "images") };
-	rt = sutra_runtime_named(json_string_value(json_object_get(r->g.doc, "runtime")));
+	parts = (struct sutra_parts){ r->g.dir, r->g.program_dir, r->g.images };
+	rt = sutra_runtime_named(r->g.runtime);
 	rc = rt ? 0 : sutra_fail(err, SUTRA_E_CORRUPT, "generation %d has no runtime", number);
 	rc = rc ? rc : sutra_record_load(state_dir, &record, err);
 	rc = rc ? rc : sutra_check_runtime(record, rt, err);
-	rc = rc ? rc : sutra_config_restore(json_object_get(r->g.doc, "settings"), &r->config, err);
+	rc = rc ? rc : sutra_config_restore(r->g.settings, &r->config, err);
 	rc = rc ? rc : sutra_credentials_settle(state_dir, r->config, false, &r->credentials_made, err);
 	rc = rc ? rc : sutra_desired_make(rt, r->config, &parts, state_dir, &r->desired, err);
 	if (!rc && rt == &sutra_docker && (rc = sutra_docker_images(r->desired.units, r->desired.n, err)))

@@ -41,18 +41,11 @@ static int save(const char *state_dir, const struct sutra_credentials *c, struct
 {
 	json_t *o = json_pack("{s:s, s:s}", "user", c->user, "password", c->password);
 	char *path = path_of(state_dir);
-	struct sutra_buf b;
-	int rc;
+	int rc = o ? sutra_json_write(path, MAX_FILE, o, err) :
+		     sutra_fail(err, SUTRA_E_SETTING, "HAPROXY_STATS_USER or HAPROXY_STATS_PASSWORD is no UTF-8");
 
-	if (!o) {
-		sutra_free(path);
-		return sutra_fail(err, SUTRA_E_SETTING, "HAPROXY_STATS_USER or HAPROXY_STATS_PASSWORD is no UTF-8");
-	}
-	sutra_buf_init(&b, MAX_FILE);
-	sutra_json_add(&b, o, 1);
-	rc = sutra_buf_error(&b) ? sutra_fail(err, SUTRA_E_SETTING, "HAPROXY_STATS_PASSWORD is too long") :
-				   sutra_file_write(path, b.data, b.len, 0600, err);
-	sutra_buf_release(&b);
+	if (rc == SUTRA_E_TOOBIG)
+		rc = sutra_fail(err, SUTRA_E_SETTING, "HAPROXY_STATS_PASSWORD is too long");
 	json_decref(o);
 	sutra_free(path);
 	return rc;

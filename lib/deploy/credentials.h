@@ -1,6 +1,6 @@
 /*
- * credentials - of embedding-ha's statistics: <state>/haproxy-stats.json (0600), made at the
- * first deploy that needs them or taken from HAPROXY_STATS_USER and HAPROXY_STATS_PASSWORD.
+ * credentials - user and password of embedding-ha's statistics: <state>/haproxy-stats.json (0600), made at
+ * the first deploy that needs them, or taken from HAPROXY_STATS_USER and HAPROXY_STATS_PASSWORD.
  */
 #ifndef SUTRA_DEPLOY_CREDENTIALS_H
 #define SUTRA_DEPLOY_CREDENTIALS_H
@@ -14,8 +14,8 @@ struct sutra_credentials {
 	char *user, *password;
 };
 
-/* Only in the edition that has them. Puts user and password into the settings: theirs, the file's, or made now (*ret_made); keeps
- * them in the file. only_read: nothing is made or written. */
+/* In the enterprise edition alone: puts user and password into the settings, from the settings themselves,
+ * from the file, or made now (*ret_made), and keeps them in the file. only_read: nothing is made or written. */
 int sutra_credentials_settle(const char *state_dir, struct sutra_config *config, bool only_read, bool *ret_made,
 			     struct sutra_err *err);
 /* SUTRA_E_NOTFOUND: there are none. */

@@ -159,19 +159,23 @@ static struct sutra_awaited awaited_of(const struct sutra_unit *u)
 	return (struct sutra_awaited){ .unit = u };
 }
 
-/* Starts units, or restarts them with what changed, and says so in the record. */
+/* Starts units, or restarts them with new settings, and puts them into the record. */
 static int start_units(const struct apply *a, struct sutra_awaited *list, size_t n)
 {
+	struct sutra_supervised *now = xcalloc(n, sizeof(*now));
+	const char **names = xcalloc(n, sizeof(*names));
 	int rc;
 
+	for (size_t i = 0; i < n; i++)
+		names[i] = list[i].unit->name;
 	a->deploy->touched = true;
 	rc = a->d->rt->start(&a->scene, list, n, a->err);
-	for (size_t i = 0; i < n && !rc; i++) {
-		struct sutra_supervised now;
-
-		a->d->rt->observe(a->scene.state_dir, (const char *const *)&list[i].unit->name, 1, &now);
-		sutra_record_put(a->record, list[i].unit, now.id, a->d->file);
-	}
+	if (!rc)
+		a->d->rt->observe(a->scene.state_dir, names, n, now);
+	for (size_t i = 0; i < n && !rc; i++)
+		sutra_record_put(a->record, list[i].unit, now[i].id, a->d->file);
+	sutra_free(now);
+	sutra_free(names);
 	return rc ? rc : sutra_record_save(a->scene.state_dir, a->record, a->err);
 }
 

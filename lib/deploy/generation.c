@@ -22,26 +22,13 @@ static char *dir_of(const char *state_dir, int number)
 
 static char *next_dir(const char *state_dir) { return xasprintf("%s/generations/next", state_dir); }
 
-static int write_doc(const char *dir, const json_t *doc, struct sutra_err *err)
+/* The document of a generation that is prepared. */
+static int write_doc(struct sutra_config *config, const struct sutra_desired *d, const char *state_dir, const char *dir,
+		     const char *cause, struct sutra_err *err)
 {
-	char *path = xasprintf("%s/generation.json", dir);
-	struct sutra_buf b;
+	json_t *services = json_array(), *images = json_object(), *doc;
+	char stamp[SUTRA_RFC3339_LEN], tag[SUTRA_TAG_LEN], *path = xasprintf("%s/generation.json", dir);
 	int rc;
-
-	sutra_buf_init(&b, MAX_DOC);
-	sutra_json_add(&b, doc, 1);
-	rc = sutra_buf_error(&b) ? sutra_fail(err, b.error, "%s cannot be written", path) :
-				   sutra_file_write(path, b.data, b.len, 0600, err);
-	sutra_buf_release(&b);
-	sutra_free(path);
-	return rc;
-}
-
-static json_t *describe(struct sutra_config *config, const struct sutra_desired *d, const char *state_dir,
-			const char *cause)
-{
-	json_t *doc = json_object(), *services = json_array(), *images = json_object();
-	char stamp[SUTRA_RFC3339_LEN], tag[SUTRA_TAG_LEN];
 
 	sutra_clock_rfc3339(sutra_clock_wall_us(), stamp);
 	for (size_t i = 0; i < d->n; i++) {
@@ -49,17 +36,16 @@ static json_t *describe(struct sutra_config *config, const struct sutra_desired 
 		if (d->units[i].image && !sutra_docker_tag(state_dir, d->units[i].image, tag))
 			json_object_set_new(images, d->units[i].name, json_string(tag));
 	}
-	json_object_set_new(doc, "schema", json_string("sutra.generation/1"));
-	json_object_set_new(doc, "deployed_at", json_string(stamp));
-	json_object_set_new(doc, "cause", json_string(cause));
-	json_object_set_new(doc, "runtime", json_string(d->rt->name));
-	json_object_set_new(doc, "settings", sutra_config_settings(config));
-	json_object_set_new(doc, "services", services);
-	json_object_set_new(doc, "images", images);
-	return doc;
+	doc = json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o}", "schema", "sutra.generation/1", "deployed_at", stamp, "cause",
+			cause, "runtime", d->rt->name, "settings", sutra_config_settings(config), "services", services,
+			"images", images);
+	rc = sutra_json_write(path, MAX_DOC, doc, err);
+	json_decref(doc);
+	sutra_free(path);
+	return rc;
 }
 
-/* Keeps the images: their names may mean others when the generation starts again. */
+/* Tags the images: their names may mean other images when the generation starts again. */
 static int keep_images(const struct sutra_desired *d, const char *state_dir, struct sutra_err *err)
 {
 	int rc = 0;
@@ -69,7 +55,7 @@ static int keep_images(const struct sutra_desired *d, const char *state_dir, str
 	return rc;
 }
 
-/* The programs that are Sutra's own, once each. */
+/* Copies Sutra's own programs, each once. */
 static int keep_programs(const struct sutra_desired *d, const char *dir, struct sutra_err *err)
 {
 	int rc = sutra_mkdirs(dir, 0755, err);
@@ -127,18 +113,13 @@ int sutra_generation_prepare(const char *state_dir, struct sutra_config *config,
 {
 	char *dir = next_dir(state_dir), *from = xasprintf("%s/compose", data_dir),
 	     *to = xasprintf("%s/compose", dir), *bin = xasprintf("%s/bin", dir);
-	json_t *doc = NULL;
 	int rc = sutra_remove_tree(dir, err);
 
 	rc = rc ? rc : sutra_mkdirs(dir, 0755, err);	/* containers read the configuration in it */
 	rc = rc ? rc : sutra_copy_tree(from, to, MAX_COMPOSE_FILE, err);
 	rc = rc || d->rt == &sutra_docker ? rc : keep_programs(d, bin, err);
-	if (!rc) {
-		doc = describe(config, d, state_dir, cause);
-		rc = write_doc(dir, doc, err);
-		rc = rc ? rc : keep_images(d, state_dir, err);
-	}
-	json_decref(doc);
+	rc = rc ? rc : write_doc(config, d, state_dir, dir, cause, err);
+	rc = rc ? rc : keep_images(d, state_dir, err);
 	sutra_free(dir);
 	sutra_free(from);
 	sutra_free(to);
@@ -159,7 +140,7 @@ static void release_tags(const char *state_dir)
 
 		if (sutra_generation_open(state_dir, list[i], &g, NULL))
 			continue;
-		json_object_foreach (json_object_get(g.doc, "images"), service, image)
+		json_object_foreach (g.images, service, image)
 			if (json_is_string(image))
 				json_object_set_new(named, json_string_value(image), json_true());
 		sutra_generation_release(&g);
@@ -257,14 +238,15 @@ static int not_there(const char *state_dir, int number, struct sutra_err *err)
 
 int sutra_generation_open(const char *state_dir, int number, struct sutra_generation *ret, struct sutra_err *err)
 {
-	struct sutra_generation g = { .number = number, .dir = dir_of(state_dir, number) };
+	struct sutra_generation g = { .number = number, .dir = dir_of(state_dir, number), .deployed_at = "-", .cause = "-" };
 	char *path = xasprintf("%s/generation.json", g.dir);
 	int rc = sutra_json_read(path, MAX_DOC, &g.doc, err);
 
 	if (rc == SUTRA_E_NOTFOUND)
 		not_there(state_dir, number, err);
-	else if (!rc && (!json_is_object(json_object_get(g.doc, "settings")) ||
-			 !json_is_string(json_object_get(g.doc, "runtime"))))
+	else if (!rc && (json_unpack(g.doc, "{s?s, s?s, s:s, s:o, s?o, s?o}", "deployed_at", &g.deployed_at, "cause", &g.cause,
+				     "runtime", &g.runtime, "settings", &g.settings, "services", &g.services, "images",
+				     &g.images) || !json_is_object(g.settings)))
 		rc = sutra_fail(err, SUTRA_E_CORRUPT, "%s is no generation", path);
 	sutra_free(path);
 	path = xasprintf("%s/bin", g.dir);

@@ -63,7 +63,13 @@ static bool changed_by_hand(const struct sutra_unit *u, const struct sutra_unit 
 	return u->image && id && *id && (strcmp(id, now->id) != 0 || now->memory_limit != u->memory_limit);
 }
 
-/* anew: why all is started anew, whatever runs; or NULL. */
+static void set(struct sutra_step *step, enum sutra_action action, const char *cause)
+{
+	step->action = action;
+	step->cause = xstrdup(cause);
+}
+
+/* anew: why every service is started, whatever runs; or NULL. */
 static void plan_unit(const struct sutra_unit *u, const struct sutra_record *record, const char *anew,
 		      const struct sutra_supervised *now, struct sutra_step *step)
 {
@@ -72,37 +78,30 @@ static void plan_unit(const struct sutra_unit *u, const struct sutra_record *rec
 
 	*step = (struct sutra_step){ .unit = u, .name = xstrdup(u->name), .old_hash = copy_of(hash) };
 	if (!old && now->running && !anew) {
-		step->action = SUTRA_REPLACE;
-		step->cause = xstrdup("left by a deploy that was cut off");
+		set(step, SUTRA_REPLACE, "left by a deploy that was cut off");
 	} else if (!old) {
-		step->action = SUTRA_START;
-		step->cause = xstrdup("not deployed");
+		set(step, SUTRA_START, "not deployed");
 	} else if (anew) {
-		step->action = SUTRA_START;
-		step->cause = xstrdup(anew);
+		set(step, SUTRA_START, anew);
 	} else if (now->supervised && !now->running && now->last_exit == 0 &&
 		   u->restart == SUTRA_RESTART_NO && hash && !strcmp(hash, u->hash)) {
-		step->cause = xstrdup("done");
+		set(step, SUTRA_KEEP, "done");
 	} else if (!now->supervised || !now->running) {
-		step->action = SUTRA_START;
-		step->cause = xstrdup("not running");
+		set(step, SUTRA_START, "not running");
 	} else if (!hash) {
-		step->action = SUTRA_REPLACE;
-		step->cause = xstrdup("its record was lost");
+		set(step, SUTRA_REPLACE, "its record was lost");
 	} else if (u->image && !same_image(u->image, old->image)) {
-		step->action = SUTRA_REPLACE;
+		set(step, SUTRA_REPLACE, "its image changed");
 		step->field = xstrdup("image");
 		step->old_value = copy_of(old->image);
 		step->new_value = xstrdup(u->image);
-		step->cause = xstrdup("its image changed");
 	} else if (strcmp(hash, u->hash) != 0) {
 		step->action = SUTRA_REPLACE;
 		find_change(u, old, step);
 	} else if (changed_by_hand(u, old, now)) {
-		step->action = SUTRA_REPLACE;
-		step->cause = xstrdup("its container was changed by hand");
+		set(step, SUTRA_REPLACE, "its container was changed by hand");
 	} else {
-		step->cause = xstrdup("unchanged");
+		set(step, SUTRA_KEEP, "unchanged");
 	}
 }
 
@@ -116,7 +115,7 @@ static void plan_surplus(const struct sutra_unit *u, bool prune, struct sutra_st
 				     .published = copy_of(u->published) };
 }
 
-/* Whether one host cannot listen on both, "address:port": 0.0.0.0 takes the port of every address. */
+/* Whether two "address:port" of one host exclude each other: 0.0.0.0 takes the port of every address. */
 static bool overlap(const char *a, const char *b)
 {
 	const char *port_a = strrchr(a, ':'), *port_b = strrchr(b, ':');
@@ -142,7 +141,7 @@ const struct sutra_step *sutra_plan_predecessor(const struct sutra_plan *p, cons
 	return s && s->action == SUTRA_STOP ? s : NULL;
 }
 
-/* A service that is left may not hold an address that a unit of the edition needs. */
+/* Refuses a plan in which a service that is left holds an address that a unit of the edition needs. */
 static int check_left(const struct sutra_plan *p, struct sutra_err *err)
 {
 	for (size_t i = 0; i < p->n; i++) {
@@ -186,25 +185,17 @@ int sutra_plan_make(const struct sutra_runtime *rt, const struct sutra_unit *uni
 	return rc;
 }
 
-static json_t *string_or_null(const char *s) { return s ? json_string(s) : json_null(); }
-
 json_t *sutra_plan_steps(const struct sutra_plan *p)
 {
 	json_t *steps = json_array();
 
 	for (size_t i = 0; i < p->n; i++) {
 		const struct sutra_step *s = &p->steps[i];
-		json_t *step = json_object();
 
-		json_object_set_new(step, "service", json_string(s->name));
-		json_object_set_new(step, "action", json_string(sutra_action_name(s->action)));
-		json_object_set_new(step, "cause", json_string(s->cause));
-		json_object_set_new(step, "field", string_or_null(s->field));
-		json_object_set_new(step, "old", string_or_null(s->old_value));
-		json_object_set_new(step, "new", string_or_null(s->new_value));
-		json_object_set_new(step, "from", string_or_null(s->old_hash));
-		json_object_set_new(step, "to", string_or_null(s->unit ? s->unit->hash : NULL));
-		json_array_append_new(steps, step);
+		json_array_append_new(steps, json_pack("{s:s, s:s, s:s, s:s?, s:s?, s:s?, s:s?, s:s?}", "service", s->name,
+						       "action", sutra_action_name(s->action), "cause", s->cause, "field",
+						       s->field, "old", s->old_value, "new", s->new_value, "from",
+						       s->old_hash, "to", s->unit ? s->unit->hash : NULL));
 	}
 	return steps;
 }

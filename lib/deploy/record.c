@@ -15,38 +15,34 @@ enum { FORMAT = 1, MAX_RECORD = 4 << 20 };
 
 enum field_type { TEXT, NUMBER, FLAG, END };
 
-/* A member of a document and of a struct. */
+/* A member of a struct, by whose name the document has it. */
 struct field {
 	const char *key;
 	enum field_type type;
 	size_t offset;
 };
 
-#define RECORD_FIELD(key, type, member) { key, type, offsetof(struct sutra_record, member) }
+#define FIELD(of, type, member) { #member, type, offsetof(struct of, member) }
+
 static const struct field record_fields[] = {
-	RECORD_FIELD("project", TEXT, project), RECORD_FIELD("runtime", TEXT, runtime),
-	RECORD_FIELD("edition", TEXT, edition), RECORD_FIELD("deployed_at", TEXT, deployed_at),
-	RECORD_FIELD("dimension", NUMBER, dimension), RECORD_FIELD("generation", NUMBER, generation),
-	RECORD_FIELD("cache_enabled", FLAG, cache_enabled), RECORD_FIELD("complete", FLAG, complete),
-	{ NULL, END, 0 },
+	FIELD(sutra_record, TEXT, project), FIELD(sutra_record, TEXT, runtime), FIELD(sutra_record, TEXT, edition),
+	FIELD(sutra_record, TEXT, deployed_at), FIELD(sutra_record, NUMBER, dimension),
+	FIELD(sutra_record, NUMBER, generation), FIELD(sutra_record, FLAG, cache_enabled),
+	FIELD(sutra_record, FLAG, complete), { NULL, END, 0 },
 };
 
-#define UNIT_FIELD(key, type, member) { key, type, offsetof(struct sutra_unit, member) }
 static const struct field unit_fields[] = {
-	UNIT_FIELD("name", TEXT, name), UNIT_FIELD("group", TEXT, group), UNIT_FIELD("program", TEXT, program),
-	UNIT_FIELD("address", TEXT, address), UNIT_FIELD("published", TEXT, published),
-	UNIT_FIELD("health_url", TEXT, health_url), UNIT_FIELD("hash", TEXT, hash), UNIT_FIELD("user", TEXT, user),
-	UNIT_FIELD("image", TEXT, image), UNIT_FIELD("container", TEXT, container),
-	UNIT_FIELD("compose_file", TEXT, compose_file), UNIT_FIELD("memory_limit", NUMBER, memory_limit),
-	UNIT_FIELD("start_period_ns", NUMBER, start_period_ns), UNIT_FIELD("stop_grace_ns", NUMBER, stop_grace_ns),
-	{ NULL, END, 0 },
+	FIELD(sutra_unit, TEXT, name), FIELD(sutra_unit, TEXT, group), FIELD(sutra_unit, TEXT, program),
+	FIELD(sutra_unit, TEXT, address), FIELD(sutra_unit, TEXT, published), FIELD(sutra_unit, TEXT, health_url),
+	FIELD(sutra_unit, TEXT, hash), FIELD(sutra_unit, TEXT, user), FIELD(sutra_unit, TEXT, image),
+	FIELD(sutra_unit, TEXT, container), FIELD(sutra_unit, TEXT, compose_file),
+	FIELD(sutra_unit, NUMBER, memory_limit), FIELD(sutra_unit, NUMBER, start_period_ns),
+	FIELD(sutra_unit, NUMBER, stop_grace_ns), { NULL, END, 0 },
 };
 
-#define BALANCER_FIELD(key, type, member) { key, type, offsetof(struct sutra_balancer, member) }
 static const struct field balancer_fields[] = {
-	BALANCER_FIELD("service", TEXT, service), BALANCER_FIELD("group", TEXT, group),
-	BALANCER_FIELD("stats", TEXT, stats), BALANCER_FIELD("credentials", FLAG, credentials),
-	{ NULL, END, 0 },
+	FIELD(sutra_balancer, TEXT, service), FIELD(sutra_balancer, TEXT, group), FIELD(sutra_balancer, TEXT, stats),
+	FIELD(sutra_balancer, FLAG, credentials), { NULL, END, 0 },
 };
 
 /* --- reading --- */
@@ -264,14 +260,8 @@ int sutra_record_save(const char *state_dir, const struct sutra_record *r, struc
 {
 	char *path = xasprintf("%s/deployment.json", state_dir);
 	json_t *o = sutra_record_document(r);
-	struct sutra_buf b;
-	int rc;
+	int rc = sutra_json_write(path, MAX_RECORD, o, err);
 
-	sutra_buf_init(&b, MAX_RECORD);
-	sutra_json_add(&b, o, 1);
-	rc = sutra_buf_error(&b) ? sutra_fail(err, b.error, "the record cannot be written") :
-				   sutra_file_write(path, b.data, b.len, 0600, err);
-	sutra_buf_release(&b);
 	json_decref(o);
 	sutra_free(path);
 	return rc;
@@ -310,7 +300,7 @@ void sutra_record_put(struct sutra_record *r, const struct sutra_unit *u, const 
 		r->units = xrealloc_array(r->units, ++r->n, sizeof(*r->units));
 	else
 		sutra_unit_release(&r->units[at]);
-	o = unit_document(u);	/* what the file will say, and nothing else */
+	o = unit_document(u);	/* a copy of what the file holds, without secrets */
 	read_unit(o, &r->units[at]);
 	json_decref(o);
 	sutra_free(r->units[at].container);

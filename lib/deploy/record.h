@@ -1,10 +1,10 @@
 /*
- * record - <state>/deployment.json: what deploy has started, with which settings.
+ * record - <state>/deployment.json: the services that deploy has started, and their settings.
  *
- * The model of a deployment: plan, status, checks and runtimes point into it and add what they measured.
- * It is written whole after every change, so what an interrupted deploy leaves behind is true.
- * record.c alone reads and writes the file. Its "schema" is "sutra.deployment/<format>";
- * a change that an older command would misread raises the format.
+ * It is the model of a deployment: plan, status, checks and runtimes point into it and add what they
+ * measured. It is written whole after every change, so that it is true after an interrupted deploy too.
+ * record.c alone reads and writes the file. Its "schema" is "sutra.deployment/<format>"; a change that an
+ * older command would misread raises the format.
  */
 #ifndef SUTRA_DEPLOY_RECORD_H
 #define SUTRA_DEPLOY_RECORD_H
@@ -31,11 +31,11 @@ struct sutra_record {		/* owns its parts */
 	size_t n;
 };
 
-/* SUTRA_E_NOTFOUND: nothing is deployed; SUTRA_E_SYNTAX, SUTRA_E_CORRUPT: it is no record;
+/* SUTRA_E_NOTFOUND: nothing is deployed; SUTRA_E_SYNTAX, SUTRA_E_CORRUPT: the file is no record;
  * SUTRA_E_UNSUPPORTED: a newer command wrote it, and it must not be replaced. */
 int sutra_record_load(const char *state_dir, struct sutra_record **ret, struct sutra_err *err);
-/* The same for deploy, which goes on without one: *ret is NULL when nothing is deployed, and has only the
- * names of units, from the service folders, when the record is lost. SUTRA_E_UNSUPPORTED alone. */
+/* The same for deploy, which goes on without a record: *ret is NULL when nothing is deployed, and has only the
+ * names of units, from the service folders, when the record is lost. The only error is SUTRA_E_UNSUPPORTED. */
 int sutra_record_recover(const char *state_dir, struct sutra_record **ret, struct sutra_err *err);
 int sutra_record_save(const char *state_dir, const struct sutra_record *r, struct sutra_err *err);
 /* The document that is saved; the caller's reference. */
