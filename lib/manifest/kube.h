@@ -14,10 +14,9 @@ static inline bool kube_scales(const struct workload *w) { return w->scale->max 
 bool sutra_kube_is_stateful(const struct workload *w);
 
 /* Metadata with all labels of the workload (NULL: of the stack); the labels that select its
- * pods; the string, freed; nanoseconds as whole seconds, at least 1. */
+ * pods; nanoseconds as whole seconds, at least 1. */
 json_t *sutra_kube_meta(const struct workloads *all, const struct workload *w, const char *name);
 json_t *sutra_kube_selector(const struct workloads *all, const struct workload *w);
-json_t *sutra_kube_own(char *s);
 json_int_t sutra_kube_seconds(uint64_t ns);
 /* "tcp-8887": at most 15 characters, and for a mesh a protocol that is never wrong. */
 json_t *sutra_kube_port_name(int port);

@@ -22,14 +22,6 @@ bool sutra_kube_is_claim(const struct workloads *all, const struct sutra_volume 
 	return sutra_kube_is_folder(v) && !(all->m->model_image && !strcmp(v->target, MODELS));
 }
 
-json_t *sutra_kube_own(char *s)
-{
-	json_t *text = json_string(s);
-
-	sutra_free(s);
-	return text;
-}
-
 json_int_t sutra_kube_seconds(uint64_t ns)
 {
 	return ns ? (json_int_t)((ns + 999999999u) / 1000000000u) : 1;

@@ -12,6 +12,19 @@ static json_t *service_port(int port)
 			 "targetPort", sutra_kube_port_name(port));
 }
 
+static json_t *port_rule(int port) { return json_pack("{s:s, s:i}", "protocol", "TCP", "port", port); }
+
+/* An element for each port of the workload except one (0: for all). */
+static json_t *list_ports(const struct workload *w, int64_t except, json_t *(*make)(int port))
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < w->n_ports; i++)
+		if (w->ports[i] != except)
+			json_array_append_new(list, make(w->ports[i]));
+	return list;
+}
+
 static json_t *service(json_t *meta, json_t *selector, json_t *ports)
 {
 	return json_pack("{s:s, s:s, s:o, s:{s:o, s:o}}", "apiVersion", "v1", "kind", "Service", "metadata", meta,
@@ -21,18 +34,14 @@ static json_t *service(json_t *meta, json_t *selector, json_t *ports)
 /* The Service under the workload's own name; NULL: the entrance has the name, or all ports. */
 static json_t *own_service(const struct workloads *all, const struct workload *w)
 {
-	json_t *list = json_array(), *o;
+	json_t *list = list_ports(w, w->s->kube.entrance_port, service_port), *o;
 
-	for (size_t i = 0; i < w->n_ports; i++)
-		if (w->ports[i] != w->s->kube.entrance_port)
-			json_array_append_new(list, service_port(w->ports[i]));
 	for (size_t i = 0; i < all->n; i++)
 		if (all->items[i].s->kube.entrance && !strcmp(all->items[i].s->kube.entrance, w->name))
 			json_array_clear(list);
-	if (!json_array_size(list)) {
-		json_decref(list);
+	list = sutra_manifest_some(list);
+	if (!list)
 		return NULL;
-	}
 	o = service(sutra_kube_meta(all, w, w->name), sutra_kube_selector(all, w), list);
 	if (sutra_kube_is_stateful(w))
 		json_object_set_new(json_object_get(o, "spec"), "clusterIP", json_string("None"));
@@ -43,12 +52,9 @@ static json_t *own_service(const struct workloads *all, const struct workload *w
 static json_t *pods_service(const struct workloads *all, const struct workload *w)
 {
 	char *name = xasprintf("%s-pods", w->name);
-	json_t *list = json_array(), *o, *spec;
+	json_t *o = service(sutra_kube_meta(all, w, name), sutra_kube_selector(all, w), list_ports(w, 0, service_port)),
+	       *spec = json_object_get(o, "spec");
 
-	for (size_t i = 0; i < w->n_ports; i++)
-		json_array_append_new(list, service_port(w->ports[i]));
-	o = service(sutra_kube_meta(all, w, name), sutra_kube_selector(all, w), list);
-	spec = json_object_get(o, "spec");
 	json_object_set_new(spec, "clusterIP", json_string("None"));
 	json_object_set_new(spec, "publishNotReadyAddresses", json_true());
 	sutra_free(name);
@@ -116,17 +122,6 @@ json_t *sutra_kube_default_deny(const struct workloads *all)
 	return policy(sutra_kube_meta(all, NULL, "sutra-default-deny"), stack_labels(all), NULL);
 }
 
-static json_t *port_rule(int port) { return json_pack("{s:s, s:i}", "protocol", "TCP", "port", port); }
-
-static json_t *all_ports(const struct workload *w)
-{
-	json_t *list = json_array();
-
-	for (size_t i = 0; i < w->n_ports; i++)
-		json_array_append_new(list, port_rule(w->ports[i]));
-	return list;
-}
-
 /* Of what an entrance publishes: the port that leads in and what is published beyond loopback, which
  * anybody may call, or else (open false) the rest. */
 static void add_published(json_t *list, const struct workload *w, bool open)
@@ -155,7 +150,7 @@ static json_t *callers(const struct workloads *all, const struct workload *w)
 
 	for (size_t i = 0; i < w->n_edges;) {
 		size_t from = w->edges[i].from;
-		json_t *ports = w->edges[i].port ? json_array() : all_ports(w);
+		json_t *ports = w->edges[i].port ? json_array() : list_ports(w, 0, port_rule);
 
 		for (; i < w->n_edges && w->edges[i].from == from; i++)
 			if (w->edges[i].port)
@@ -188,17 +183,14 @@ json_t *sutra_kube_network_policy(const struct workloads *every, const struct wo
 		json_array_append_new(ingress, json_pack("{s:O}", "ports", open));
 	else if (!w->n_edges && w->n_ports && !deployed)
 		json_array_append_new(ingress, json_pack("{s:[{s:{s:o}}], s:o}", "from", "podSelector", "matchLabels",
-							 stack_labels(every), "ports", all_ports(w)));
+							 stack_labels(every), "ports", list_ports(w, 0, port_rule)));
 	if (json_array_size(scraped))
 		json_array_append_new(ingress, json_pack("{s:[o, o], s:O}", "from", scraper("namespaceSelector"),
 							 scraper("podSelector"), "ports", scraped));
 	json_decref(open);
 	json_decref(scraped);
-	if (!json_array_size(ingress)) {
-		json_decref(ingress);
-		return NULL;
-	}
-	return policy(sutra_kube_meta(every, w, w->name), sutra_kube_selector(every, w), ingress);
+	ingress = sutra_manifest_some(ingress);
+	return !ingress ? NULL : policy(sutra_kube_meta(every, w, w->name), sutra_kube_selector(every, w), ingress);
 }
 
 json_t *sutra_kube_disruption_budget(const struct workloads *all, const struct workload *w)
@@ -240,12 +232,9 @@ json_t *sutra_kube_autoscaler(const struct workloads *all, const struct workload
 		json_object_set_new(behavior, "scaleUp", scaling_rules(&s->up));
 	if (s->down.set)
 		json_object_set_new(behavior, "scaleDown", scaling_rules(&s->down));
-	if (!json_object_size(behavior)) {
-		json_decref(behavior);
-		behavior = NULL;
-	}
 	return json_pack("{s:s, s:s, s:o, s:{s:{s:s, s:s, s:s}, s:I, s:I, s:o, s:o*}}", "apiVersion", "autoscaling/v2",
 			 "kind", "HorizontalPodAutoscaler", "metadata", sutra_kube_meta(all, w, w->name), "spec", "scaleTargetRef",
 			 "apiVersion", "apps/v1", "kind", "Deployment", "name", w->name, "minReplicas",
-			 (json_int_t)s->min, "maxReplicas", (json_int_t)s->max, "metrics", metrics, "behavior", behavior);
+			 (json_int_t)s->min, "maxReplicas", (json_int_t)s->max, "metrics", metrics, "behavior",
+			 sutra_manifest_some(behavior));
 }

@@ -46,7 +46,7 @@ static void kube_host(struct sutra_buf *b, const char *name, size_t n)
 
 static const struct workload_quoting quoting = { kube_dollar, kube_secret, kube_host };
 
-static json_t *text_of(const char *s) { return sutra_kube_own(sutra_workload_quote(s, &quoting)); }
+static json_t *text_of(const char *s) { return sutra_manifest_text(s, &quoting); }
 
 /* A name of a Service alone, or what holds some; NULL where it is empty, as the API server keeps it. */
 static json_t *value_of(const char *s)
@@ -58,14 +58,7 @@ static json_t *value_of(const char *s)
 	return n ? text_of(s) : NULL;
 }
 
-static json_t *list_of(const struct sutra_strv *v)
-{
-	json_t *list = v->n ? json_array() : NULL;
-
-	for (size_t i = 0; i < v->n; i++)
-		json_array_append_new(list, text_of(v->items[i]));
-	return list;
-}
+static json_t *list_of(const struct sutra_strv *v) { return sutra_manifest_list(v, &quoting); }
 
 static json_t *field_env(const char *key, const char *field)
 {
@@ -168,7 +161,7 @@ static json_t *environment(const struct workloads *all, const struct workload *w
 			json_array_append_new(list, json_pack("{s:s, s:o*}", "name", e->key, "value",
 							      value_of(e->value)));
 	}
-	return json_array_size(list) ? list : (json_decref(list), NULL);
+	return sutra_manifest_some(list);
 }
 
 static json_t *ports(const struct workload *w)
@@ -205,7 +198,7 @@ static json_t *http_get(const struct workload *w, const char *url)
 	for (size_t i = 0; i < w->n_ports; i++)
 		if (w->ports[i] == port)
 			named = sutra_kube_port_name(port);
-	return json_pack("{s:o, s:o}", "path", sutra_kube_own(xasprintf("%.*s", (int)strcspn(path, " \"'"), path)), "port",
+	return json_pack("{s:o, s:o}", "path", sutra_manifest_own(xasprintf("%.*s", (int)strcspn(path, " \"'"), path)), "port",
 			 named ? named : json_integer(port));
 }
 
@@ -282,7 +275,7 @@ static json_t *amounts(uint64_t memory, double cpus)
 	json_t *cpu = !milli ? NULL : milli % 1000 ? json_sprintf("%lldm", milli) : json_sprintf("%lld", milli / 1000);
 
 	return memory || cpu ? json_pack("{s:o*, s:o*}", "cpu", cpu, "memory",
-					 memory ? sutra_kube_own(sutra_workload_size(memory, "i")) : NULL) :
+					 memory ? sutra_manifest_own(sutra_workload_size(memory, "i")) : NULL) :
 			       NULL;
 }
 
@@ -303,7 +296,7 @@ static json_t *mounts(const struct workloads *all, const struct workload *w)
 		const struct sutra_volume *v = &w->s->volumes[i];
 		const struct workload_mount *c =
 			config < w->n_mounts && w->mounts[config].v == v ? &w->mounts[config++] : NULL;
-		json_t *name = c		     ? sutra_kube_own(sutra_kube_config_name(c)) :
+		json_t *name = c		     ? sutra_manifest_own(sutra_kube_config_name(c)) :
 			       sutra_kube_is_claim(all, v) ? json_string(sutra_kube_volume_name(v)) :
 			       v->source	     ? json_string(v->source) :
 						       json_sprintf("scratch-%zu", i);
@@ -320,9 +313,9 @@ static json_t *mounts(const struct workloads *all, const struct workload *w)
 		uint64_t size;
 
 		json_array_append_new(list, json_pack("{s:o, s:o}", "name", json_sprintf("memory-%zu", i), "mountPath",
-						      sutra_kube_own(sutra_workload_tmpfs(w->s->tmpfs.items[i], &size))));
+						      sutra_manifest_own(sutra_workload_tmpfs(w->s->tmpfs.items[i], &size))));
 	}
-	return json_array_size(list) ? list : (json_decref(list), NULL);
+	return sutra_manifest_some(list);
 }
 
 static json_t *volumes(const struct workloads *all, const struct workload *w)
@@ -330,15 +323,15 @@ static json_t *volumes(const struct workloads *all, const struct workload *w)
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < w->n_mounts; i++)
-		json_array_append_new(list, json_pack("{s:o, s:{s:o}}", "name", sutra_kube_own(sutra_kube_config_name(&w->mounts[i])),
-						      "configMap", "name", sutra_kube_own(sutra_kube_config_name(&w->mounts[i]))));
+		json_array_append_new(list, json_pack("{s:o, s:{s:o}}", "name", sutra_manifest_own(sutra_kube_config_name(&w->mounts[i])),
+						      "configMap", "name", sutra_manifest_own(sutra_kube_config_name(&w->mounts[i]))));
 	for (size_t i = 0; i < w->s->n_volumes; i++) {
 		const struct sutra_volume *v = &w->s->volumes[i];
 
 		if (sutra_kube_is_claim(all, v))
 			json_array_append_new(list, json_pack("{s:o, s:{s:o, s:b}}", "name",
 							      json_string(sutra_kube_volume_name(v)), "persistentVolumeClaim",
-							      "claimName", sutra_kube_own(sutra_kube_claim_name(all, v)), "readOnly",
+							      "claimName", sutra_manifest_own(sutra_kube_claim_name(all, v)), "readOnly",
 							      1));
 		else if (!v->source)
 			json_array_append_new(list, json_pack("{s:o, s:{}}", "name", json_sprintf("scratch-%zu", i),
@@ -350,9 +343,9 @@ static json_t *volumes(const struct workloads *all, const struct workload *w)
 		sutra_free(sutra_workload_tmpfs(w->s->tmpfs.items[i], &size));
 		json_array_append_new(list, json_pack("{s:o, s:{s:s, s:o*}}", "name", json_sprintf("memory-%zu", i),
 						      "emptyDir", "medium", "Memory", "sizeLimit",
-						      size ? sutra_kube_own(sutra_workload_size(size, "i")) : NULL));
+						      size ? sutra_manifest_own(sutra_workload_size(size, "i")) : NULL));
 	}
-	return json_array_size(list) ? list : (json_decref(list), NULL);
+	return sutra_manifest_some(list);
 }
 
 static json_t *container_security(const struct sutra_service *s)
@@ -389,7 +382,7 @@ static json_t *container(const struct workloads *all, const struct workload *w)
 	json_t *hook = pre_stop(w);
 
 	return json_pack("{s:s, s:o, s:s, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*, s:o*, s:o, s:o*}", "name",
-			 w->name, "image", sutra_kube_own(image(all, w)), "imagePullPolicy", "IfNotPresent",
+			 w->name, "image", sutra_manifest_own(image(all, w)), "imagePullPolicy", "IfNotPresent",
 			 "command", list_of(&s->entrypoint), "args", list_of(&s->command), "env", environment(all, w),
 			 "ports", ports(w), "resources", resources(s), "startupProbe", startup_probe(w),
 			 "readinessProbe", probe(w, s->ready_url, interval, s->health.retries), "livenessProbe",
@@ -418,7 +411,7 @@ static json_t *annotations(const struct workloads *all, const struct workload *w
 		json_object_set_new(o, "prometheus.io/port", json_sprintf("%d", port));
 		json_object_set_new(o, "prometheus.io/path", json_string(path));
 	}
-	return json_object_size(o) ? o : (json_decref(o), NULL);
+	return sutra_manifest_some(o);
 }
 
 /* Several pods go to several nodes where they can. */

@@ -46,7 +46,7 @@ static json_t *claim_templates(const struct workloads *all, const struct workloa
 						w->s->volumes[i].source, "creationTimestamp", "labels",
 						sutra_kube_selector(all, w), "spec", "accessModes", "ReadWriteOnce",
 						"volumeMode", "Filesystem", "resources", "requests", "storage",
-						sutra_kube_own(sutra_workload_size(volume_size(all, w->s->volumes[i].source), "i")),
+						sutra_manifest_own(sutra_workload_size(volume_size(all, w->s->volumes[i].source), "i")),
 						"status", "phase", "Pending"));
 	return list;
 }

@@ -6,7 +6,6 @@
 
 #include "base/alloc.h"
 #include "compose/compose.h"
-#include "manifest/manifest_mount.h"
 
 enum { MAX_TEXT = 1 << 20 };
 
@@ -63,7 +62,7 @@ char *sutra_workload_tmpfs(const char *text, uint64_t *ret_size)
 	return xasprintf("%.*s", (int)strcspn(text, ":"), text);
 }
 
-char *sutra_workload_quote(const char *text, const struct workload_quoting *q)
+static char *quote(const char *text, const struct workload_quoting *q)
 {
 	struct sutra_buf b;
 
@@ -86,6 +85,36 @@ char *sutra_workload_quote(const char *text, const struct workload_quoting *q)
 		}
 	}
 	return sutra_buf_take(&b, NULL);
+}
+
+json_t *sutra_manifest_own(char *s)
+{
+	json_t *text = json_string(s);
+
+	sutra_free(s);
+	return text;
+}
+
+json_t *sutra_manifest_text(const char *text, const struct workload_quoting *q)
+{
+	return sutra_manifest_own(quote(text, q));
+}
+
+json_t *sutra_manifest_list(const struct sutra_strv *v, const struct workload_quoting *q)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < v->n; i++)
+		json_array_append_new(list, sutra_manifest_text(v->items[i], q));
+	return sutra_manifest_some(list);
+}
+
+json_t *sutra_manifest_some(json_t *o)
+{
+	if (json_array_size(o) || json_object_size(o))
+		return o;
+	json_decref(o);
+	return NULL;
 }
 
 struct workload *sutra_workload_named(const struct workloads *all, const char *name)
@@ -111,15 +140,6 @@ static const char *number_of(const struct workload *w, const struct sutra_servic
 	size_t n = strlen(w->name);
 
 	return strcmp(s->name, w->name) ? s->name + n + 1 : NULL;
-}
-
-static bool is_member(const struct workloads *all, const struct workload *w, const struct sutra_service *s)
-{
-	char *group = sutra_group_of(all->m->all, s);
-	bool is = group && !strcmp(group, w->name);
-
-	sutra_free(group);
-	return is;
 }
 
 static bool same_lists(const struct sutra_strv *a, const struct sutra_strv *b)
@@ -154,13 +174,10 @@ static int check_member(const struct workloads *all, const struct workload *w, c
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
 		if (!rows[i].same)
-			return sutra_fail(all->err, SUTRA_E_SETTING,
-					  "%s:%d: services.%s: %s is not that of %s; replicas of %s must agree",
-					  all->m->all->file, s->line, s->name, rows[i].key, f->name, w->name);
+			return service_fail(all, s, "%s is not that of %s; replicas of %s must agree", rows[i].key, f->name,
+					    w->name);
 	if (s->n_ports || f->n_ports)
-		return sutra_fail(all->err, SUTRA_E_SETTING,
-				  "%s:%d: services.%s: ports: replicas of %s cannot share a port of the host",
-				  all->m->all->file, s->line, s->name, w->name);
+		return service_fail(all, s, "ports: replicas of %s cannot share a port of the host", w->name);
 	return 0;
 }
 
@@ -209,8 +226,37 @@ static void make_ports(struct workload *w)
 		qsort(w->ports, w->n_ports, sizeof(*w->ports), by_number);
 }
 
-/* The text with the names of services replaced by their workload's, marked. */
-static char *replace_hosts(const struct workloads *all, const char *key, const char *text)
+static void add_edge(struct workload *to, size_t from, int port)
+{
+	for (size_t i = 0; i < to->n_edges; i++)
+		if (to->edges[i].from == from && (to->edges[i].port == port || !to->edges[i].port))
+			return;
+	to->edges = xrealloc_array(to->edges, to->n_edges + 1, sizeof(*to->edges));
+	to->edges[to->n_edges++] = (struct workload_edge){ from, port };
+}
+
+/* The port of the address at text, or that of X_PORT beside X_HOST; 0: not said. */
+static int port_at(const struct sutra_env *env, const char *key, const char *end)
+{
+	char *sibling, *rest;
+	int64_t port = 0;
+	long number;
+
+	if (*end == ':') {
+		number = strtol(end + 1, &rest, 10);
+		return number > 0 && number < 65536 ? (int)number : 0;
+	}
+	if (sutra_str_ends(key, "_HOST")) {
+		sibling = xasprintf("%.*s_PORT", (int)strlen(key) - 5, key);
+		if (sutra_env_get(env, sibling))
+			sutra_str_int(sutra_env_get(env, sibling), 1, 65535, &port);
+		sutra_free(sibling);
+	}
+	return (int)port;
+}
+
+/* The text with the names of services replaced by their workload's, marked. Each of them is an edge: w calls it. */
+static char *replace_hosts(const struct workloads *all, const struct workload *w, const char *key, const char *text)
 {
 	struct sutra_buf b;
 
@@ -218,6 +264,7 @@ static char *replace_hosts(const struct workloads *all, const char *key, const c
 	for (size_t at = 0; text[at];) {
 		const struct sutra_service *host = sutra_host_at(all->m->all, key, text, at);
 		char *group = host ? sutra_group_of(all->m->all, host) : NULL;
+		struct workload *to = group ? sutra_workload_named(all, group) : NULL;
 
 		if (group) {
 			sutra_buf_addf(&b, "%c%s%c", MARK_HOST, group, MARK_HOST);
@@ -225,6 +272,8 @@ static char *replace_hosts(const struct workloads *all, const char *key, const c
 		} else {
 			sutra_buf_addc(&b, text[at++]);
 		}
+		if (to && to != w)
+			add_edge(to, (size_t)(w - all->items), port_at(&w->s->env, key, text + at));
 		sutra_free(group);
 	}
 	return sutra_buf_take(&b, NULL);
@@ -280,7 +329,7 @@ static char *before_number(const struct workloads *all, const struct workload *w
 		const struct sutra_service *s = &all->m->all->services[i];
 		const char *value = sutra_env_get(&s->env, key);
 
-		if (!is_member(all, w, s))
+		if (workload_of(all, s) != w)
 			continue;
 		number = number && number_of(w, s) && value && !strcmp(value, number_of(w, s));
 		name = name && (number_of(w, s) || !strcmp(key, "INSTANCE_ID")) && value && !strcmp(value, s->name);
@@ -290,83 +339,46 @@ static char *before_number(const struct workloads *all, const struct workload *w
 	return number ? xstrdup("") : name ? xasprintf("%s-", w->name) : NULL;
 }
 
-static int make_env(struct workloads *all, struct workload *w)
+static int add_variable(struct workloads *all, struct workload *w, const char *key, const char *value)
 {
-	for (size_t i = 0; i < w->s->env.n; i++) {
-		const char *key = w->s->env.items[i].key, *value = w->s->env.items[i].value;
-		const struct sutra_service *odd;
-		char *before;
+	const struct sutra_service *odd;
+	char *before, *text;
 
-		if (!sutra_str_utf8(value, strlen(value), NULL))
-			return workload_fail(all, w, "environment.%s is not UTF-8", key);
-		if (strchr(value, MARK_HOST))
-			return workload_fail(all, w, "environment.%s holds the control character 0x%02x", key, MARK_HOST);
-		before = before_number(all, w, key, &odd);
-		if (before) {
-			add_env(w, xstrdup(key), before, ENV_NUMBER);
-			continue;
-		}
-		if (odd)
-			return sutra_fail(all->err, SUTRA_E_SETTING,
-					  "%s:%d: services.%s: environment.%s is not that of %s; replicas of %s must agree",
-					  all->m->all->file, odd->line, odd->name, key, w->s->name, w->name);
-		if (add_addresses(all, w, key, value))
-			continue;
-		add_env(w, xstrdup(key), replace_hosts(all, key, value), ENV_TEXT);
-		if (!w->env[w->n_env - 1].value)
-			return sutra_fail(all->err, SUTRA_E_NOMEM, "out of memory");
+	if (!sutra_str_utf8(value, strlen(value), NULL))
+		return workload_fail(all, w, "environment.%s is not UTF-8", key);
+	if (strchr(value, MARK_HOST))
+		return workload_fail(all, w, "environment.%s holds the control character 0x%02x", key, MARK_HOST);
+	before = before_number(all, w, key, &odd);
+	if (before) {
+		add_env(w, xstrdup(key), before, ENV_NUMBER);
+		return 0;
 	}
+	if (odd)
+		return service_fail(all, odd, "environment.%s is not that of %s; replicas of %s must agree", key, w->s->name,
+				    w->name);
+	text = replace_hosts(all, w, key, value);
+	if (!text)
+		return sutra_fail(all->err, SUTRA_E_NOMEM, "out of memory");
+	if (add_addresses(all, w, key, value))
+		sutra_free(text);
+	else
+		add_env(w, xstrdup(key), text, ENV_TEXT);
 	return 0;
 }
 
-static void add_edge(struct workload *to, size_t from, int port)
+/* The variables, the edges to what they name, and one to each dependency that they do not name. */
+static int make_env(struct workloads *all, struct workload *w)
 {
-	for (size_t i = 0; i < to->n_edges; i++)
-		if (to->edges[i].from == from && (to->edges[i].port == port || !to->edges[i].port))
-			return;
-	to->edges = xrealloc_array(to->edges, to->n_edges + 1, sizeof(*to->edges));
-	to->edges[to->n_edges++] = (struct workload_edge){ from, port };
-}
+	size_t from = (size_t)(w - all->items);
 
-/* The port of the address at text, or that of X_PORT beside X_HOST; 0: not said. */
-static int port_at(const struct sutra_env *env, const char *key, const char *end)
-{
-	char *sibling, *rest;
-	int64_t port = 0;
-	long number;
+	for (size_t i = 0; i < w->s->env.n; i++) {
+		int rc = add_variable(all, w, w->s->env.items[i].key, w->s->env.items[i].value);
 
-	if (*end == ':') {
-		number = strtol(end + 1, &rest, 10);
-		return number > 0 && number < 65536 ? (int)number : 0;
+		if (rc)
+			return rc;
 	}
-	if (sutra_str_ends(key, "_HOST")) {
-		sibling = xasprintf("%.*s_PORT", (int)strlen(key) - 5, key);
-		if (sutra_env_get(env, sibling))
-			sutra_str_int(sutra_env_get(env, sibling), 1, 65535, &port);
-		sutra_free(sibling);
-	}
-	return (int)port;
-}
-
-/* Who calls whom: by the addresses in the environment, else by depends_on. */
-static void make_edges(struct workloads *all, size_t from)
-{
-	const struct sutra_service *s = all->items[from].s;
-
-	for (size_t i = 0; i < s->env.n; i++) {
-		const char *key = s->env.items[i].key, *value = s->env.items[i].value;
-
-		for (size_t at = 0; value[at]; at++) {
-			const struct sutra_service *host = sutra_host_at(all->m->all, key, value, at);
-			struct workload *to = host ? workload_of(all, host) : NULL;
-
-			if (to && to != &all->items[from])
-				add_edge(to, from, port_at(&s->env, key, value + at + strlen(host->name)));
-		}
-	}
-	for (size_t i = 0; i < s->n_depends_on; i++) {
-		const struct sutra_service *d = sutra_compose_find(all->m->all, s->depends_on[i].service);
-		struct workload *to = workload_of(all, d);
+	for (size_t i = 0; i < w->s->n_depends_on; i++) {
+		struct workload *to = workload_of(all, sutra_compose_find(all->m->all, w->s->depends_on[i].service));
 		size_t known = 0;
 
 		while (to && known < to->n_edges && to->edges[known].from != from)
@@ -374,6 +386,7 @@ static void make_edges(struct workloads *all, size_t from)
 		if (to && known == to->n_edges)
 			add_edge(to, from, 0);
 	}
+	return 0;
 }
 
 int sutra_workloads_make(const struct sutra_manifest *m, struct workloads *ret, struct sutra_err *err)
@@ -392,7 +405,6 @@ int sutra_workloads_make(const struct sutra_manifest *m, struct workloads *ret, 
 		if (w->scale->min)
 			w->replicas = (size_t)w->scale->min;
 		make_ports(w);
-		make_edges(&all, i);
 		rc = make_env(&all, w);
 		rc = rc ? rc : sutra_workload_mounts_make(&all, w);
 	}

@@ -72,9 +72,10 @@ int sutra_workloads_make(const struct sutra_manifest *m, struct workloads *ret, 
 struct workload *sutra_workload_named(const struct workloads *all, const char *name);
 void sutra_workloads_release(struct workloads *w);
 /* "file:line: services.name: ..." with SUTRA_E_SETTING. */
-#define workload_fail(all, w, fmt, ...) \
-	sutra_fail((all)->err, SUTRA_E_SETTING, "%s:%d: services.%s: " fmt, (all)->m->all->file, (w)->s->line, \
-		   (w)->s->name, ##__VA_ARGS__)
+#define service_fail(all, s, fmt, ...) \
+	sutra_fail((all)->err, SUTRA_E_SETTING, "%s:%d: services.%s: " fmt, (all)->m->all->file, (s)->line, (s)->name, \
+		   ##__VA_ARGS__)
+#define workload_fail(all, w, ...) service_fail(all, (w)->s, __VA_ARGS__)
 
 /* Whether the compose file publishes the port beyond loopback. */
 bool sutra_workload_port_is_open(const struct sutra_port *p);
@@ -85,12 +86,22 @@ char *sutra_workload_duration(uint64_t ns);
 char *sutra_workload_size(uint64_t bytes, const char *suffix);
 /* "/tmp" of the tmpfs "/tmp:size=16m", x-allocated; *ret_size 0: not said. */
 char *sutra_workload_tmpfs(const char *text, uint64_t *ret_size);
-/* Copies text; each '$' and each mark goes through its function. x-allocated. */
+/* What '$', a secret's name and a workload's name in a text become. */
 struct workload_quoting {
 	void (*dollar)(struct sutra_buf *b, char next);
 	void (*secret)(struct sutra_buf *b, const char *name, size_t n);
 	void (*host)(struct sutra_buf *b, const char *name, size_t n);
 };
-char *sutra_workload_quote(const char *text, const struct workload_quoting *q);
+json_t *sutra_manifest_text(const char *text, const struct workload_quoting *q);
+/* The texts of a list; NULL: it is empty. */
+json_t *sutra_manifest_list(const struct sutra_strv *v, const struct workload_quoting *q);
+/* s as JSON; frees s. */
+json_t *sutra_manifest_own(char *s);
+/* o, or NULL if it is empty; then o is released. */
+json_t *sutra_manifest_some(json_t *o);
+/* Reads what the workload's relative mounts hold: regular files, of a folder without those
+ * below, in order of their names. */
+int sutra_workload_mounts_make(const struct workloads *all, struct workload *w);
+void sutra_workload_mounts_release(struct workload *w);
 
 #endif

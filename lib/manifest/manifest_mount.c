@@ -1,4 +1,5 @@
-#include "manifest/manifest_mount.h"
+/* Files beside the compose file that a manifest holds. */
+#include "manifest/manifest_model.h"
 
 #include <dirent.h>
 #include <stdlib.h>

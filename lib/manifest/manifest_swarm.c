@@ -35,32 +35,9 @@ static void swarm_host(struct sutra_buf *b, const char *name, size_t n) { sutra_
 
 static const struct workload_quoting quoting = { swarm_dollar, swarm_secret, swarm_host };
 
-static json_t *text_of(const char *s)
-{
-	char *quoted = sutra_workload_quote(s, &quoting);
-	json_t *text = json_string(quoted);
+static json_t *text_of(const char *s) { return sutra_manifest_text(s, &quoting); }
 
-	sutra_free(quoted);
-	return text;
-}
-
-/* A string that is ours to free once it is in the tree. */
-static json_t *own(char *s)
-{
-	json_t *text = json_string(s);
-
-	sutra_free(s);
-	return text;
-}
-
-static json_t *list_of(const struct sutra_strv *v)
-{
-	json_t *list = v->n ? json_array() : NULL;
-
-	for (size_t i = 0; i < v->n; i++)
-		json_array_append_new(list, text_of(v->items[i]));
-	return list;
-}
+static json_t *list_of(const struct sutra_strv *v) { return sutra_manifest_list(v, &quoting); }
 
 static json_t *environment(const struct workload *w)
 {
@@ -100,7 +77,7 @@ static json_t *volumes(const struct workload *w)
 						      size ? json_pack("{s:I}", "size", (json_int_t)size) : NULL));
 		sutra_free(path);
 	}
-	return json_array_size(list) ? list : (json_decref(list), NULL);
+	return sutra_manifest_some(list);
 }
 
 /* A config never changes: its name holds its digest, so a changed file is another config. */
@@ -118,9 +95,9 @@ static json_t *configs(const struct workload *w)
 		for (size_t f = 0; f < w->mounts[i].n; f++)
 			json_array_append_new(list,
 					      json_pack("{s:o, s:o}", "source",
-							own(config_name(&w->mounts[i], &w->mounts[i].files[f])), "target",
+							sutra_manifest_own(config_name(&w->mounts[i], &w->mounts[i].files[f])), "target",
 							text_of(w->mounts[i].files[f].target)));
-	return json_array_size(list) ? list : (json_decref(list), NULL);
+	return sutra_manifest_some(list);
 }
 
 static bool has_open_port(const struct workload *w)
@@ -160,9 +137,9 @@ static json_t *healthcheck(const struct sutra_service *s)
 		json_array_append_new(test, s->live_url && sutra_str_starts(h->test.items[i], "http://") ?
 						    text_of(s->live_url) :
 						    text_of(h->test.items[i]));
-	return json_pack("{s:o, s:o, s:o, s:I, s:o}", "test", test, "interval", own(sutra_workload_duration(h->interval_ns)),
-			 "timeout", own(sutra_workload_duration(h->timeout_ns)), "retries", (json_int_t)h->retries,
-			 "start_period", own(sutra_workload_duration(h->start_period_ns)));
+	return json_pack("{s:o, s:o, s:o, s:I, s:o}", "test", test, "interval", sutra_manifest_own(sutra_workload_duration(h->interval_ns)),
+			 "timeout", sutra_manifest_own(sutra_workload_duration(h->timeout_ns)), "retries", (json_int_t)h->retries,
+			 "start_period", sutra_manifest_own(sutra_workload_duration(h->start_period_ns)));
 }
 
 static json_t *amounts(uint64_t memory, double cpus)
@@ -170,7 +147,7 @@ static json_t *amounts(uint64_t memory, double cpus)
 	char number[32];
 
 	snprintf(number, sizeof(number), "%.3g", cpus);
-	return memory || cpus > 0 ? json_pack("{s:o*, s:o*}", "memory", memory ? own(sutra_workload_size(memory, "")) : NULL,
+	return memory || cpus > 0 ? json_pack("{s:o*, s:o*}", "memory", memory ? sutra_manifest_own(sutra_workload_size(memory, "")) : NULL,
 					      "cpus", cpus > 0 ? json_string(number) : NULL) :
 				    NULL;
 }
@@ -219,7 +196,7 @@ static json_t *service(const struct workloads *all, const struct workload *w)
 		const char *key;
 		json_t *value;
 	} rows[] = {
-		{ "image", own(sutra_workload_image(all, s->image)) },
+		{ "image", sutra_manifest_own(sutra_workload_image(all, s->image)) },
 		{ "entrypoint", list_of(&s->entrypoint) },
 		{ "command", list_of(&s->command) },
 		{ "environment", environment(w) },
@@ -231,7 +208,7 @@ static json_t *service(const struct workloads *all, const struct workload *w)
 		{ "configs", configs(w) },
 		{ "ports", ports(w) },
 		{ "healthcheck", healthcheck(s) },
-		{ "stop_grace_period", own(sutra_workload_duration(s->stop_grace_ns)) },
+		{ "stop_grace_period", sutra_manifest_own(sutra_workload_duration(s->stop_grace_ns)) },
 		{ "deploy", deploy(w) },
 	};
 

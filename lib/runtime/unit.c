@@ -50,7 +50,7 @@ static void address_of(const struct maker *m, const char *name, char out[32])
 		snprintf(out, 32, "127.%u.%u.%u", m->b, m->c, n ? n : by_place((size_t)(s - m->all->services)));
 }
 
-/* The first address that no service has, from the one of the service's place on; 0: none is left. */
+/* The first free address, counted from `from` on and around; 0: none is left. */
 static unsigned free_host(const bool *taken, unsigned from)
 {
 	for (unsigned i = 0; i < HOSTS; i++) {
@@ -131,15 +131,15 @@ static char *replace_hosts(const struct maker *m, const char *key, const char *t
 char *sutra_volume_folder(const struct sutra_volume *v, const char *state_dir, const char *compose_dir)
 {
 	if (!v->source)
-		return sutra_asprintf("%s/volumes/anonymous", state_dir);
+		return xasprintf("%s/volumes/anonymous", state_dir);
 	if (v->named)
-		return sutra_asprintf("%s/volumes/%s", state_dir, v->source);
+		return xasprintf("%s/volumes/%s", state_dir, v->source);
 	if (v->source[0] == '/')
-		return sutra_strdup(v->source);
-	return sutra_asprintf("%s/%s", compose_dir, v->source);
+		return xstrdup(v->source);
+	return xasprintf("%s/%s", compose_dir, v->source);
 }
 
-/* A path at or below a mount point becomes the host's path; anything else stays. */
+/* A path at or below a mount point becomes the host's path; other texts stay as they are. */
 static char *replace_path(const struct maker *m, const struct sutra_service *s, const char *text)
 {
 	for (size_t i = 0; i < s->n_volumes; i++) {
@@ -149,20 +149,21 @@ static char *replace_path(const struct maker *m, const struct sutra_service *s, 
 		if (strncmp(text, s->volumes[i].target, n) || (text[n] && text[n] != '/'))
 			continue;
 		folder = sutra_volume_folder(&s->volumes[i], m->o->state_dir, m->o->compose_dir);
-		path = folder ? sutra_asprintf("%s%s", folder, text + n) : NULL;
+		path = xasprintf("%s%s", folder, text + n);
 		sutra_free(folder);
 		return path;
 	}
-	return sutra_strdup(text);
+	return xstrdup(text);
 }
 
+/* NULL: the value is too long. */
 static char *localise(const struct maker *m, const struct sutra_service *s, const char *key,
 		      const char *text)
 {
 	char *hosts, *path;
 
 	if (m->o->containers || sutra_config_is_text(key))
-		return sutra_strdup(text);
+		return xstrdup(text);
 	hosts = replace_hosts(m, key, text);
 	path = hosts ? replace_path(m, s, hosts) : NULL;
 	sutra_free(hosts);
@@ -171,74 +172,57 @@ static char *localise(const struct maker *m, const struct sutra_service *s, cons
 
 static int no_memory(const struct maker *m) { return sutra_fail(m->err, SUTRA_E_NOMEM, "out of memory"); }
 
-static const char *package_of(const char *program)
+/* The absolute path of a program: beside the command, on PATH, or in /usr/sbin; NULL: it is not there. */
+static char *find_program(const struct maker *m, const char *name)
 {
-	return !strcmp(program, "haproxy") ? "haproxy" : NULL;
-}
+	char *beside = xasprintf("%s/%s", m->o->program_dir, name), *sbin = xasprintf("/usr/sbin/%s", name), *found = NULL;
 
-/* argv[0]: beside the command, else on PATH or in /usr/sbin. */
-static int find_program(const struct maker *m, struct sutra_unit *u, const char *name)
-{
-	char *beside = sutra_asprintf("%s/%s", m->o->program_dir, name), *found = NULL;
-	const char *package = package_of(name);
-
-	if (!beside)
-		return no_memory(m);
-	if (!access(beside, X_OK)) {
-		found = beside;
-	} else {
-		sutra_free(beside);
-		beside = sutra_asprintf("/usr/sbin/%s", name);
-		if (!sutra_proc_find(name, &found) && beside && !access(beside, X_OK))
-			found = beside;
-		else
-			sutra_free(beside);
-	}
-	if (!found) {
-		sutra_fail(m->err, SUTRA_E_NOTFOUND, "%s needs the program %s, which is not installed",
-			   u->name, name);
-		return package ? sutra_hint(m->err, "apt-get install %s", package) :
-				 sutra_hint(m->err, "build it with make, or look at PATH");
-	}
-	sutra_free(u->argv.items[0]);
-	u->argv.items[0] = found;
-	u->program = sutra_strdup(name);
-	return u->program ? 0 : no_memory(m);
+	if (!access(beside, X_OK))
+		found = xstrdup(beside);
+	else if (!sutra_proc_find(name, &found) && !access(sbin, X_OK))
+		found = xstrdup(sbin);
+	sutra_free(beside);
+	sutra_free(sbin);
+	return found;
 }
 
 static int make_argv(const struct maker *m, const struct sutra_service *s, struct sutra_unit *u)
 {
 	const struct sutra_strv *parts[] = { &s->entrypoint, &s->command };
-	char *name;
-	int rc;
+	const char *slash;
+	char *path;
 
 	for (size_t p = 0; p < 2; p++) {
 		for (size_t i = 0; i < parts[p]->n; i++) {
 			char *word = localise(m, s, "", parts[p]->items[i]);
+			int rc = word ? sutra_strv_add(&u->argv, word) : SUTRA_E_NOMEM;
 
-			rc = word ? sutra_strv_add(&u->argv, word) : SUTRA_E_NOMEM;
 			sutra_free(word);
 			if (rc)
 				return no_memory(m);
 		}
 	}
 	if (m->o->containers) {
-		name = u->argv.n ? strrchr(u->argv.items[0], '/') : NULL;
-		u->program = sutra_strdup(name ? name + 1 : u->argv.n ? u->argv.items[0] : u->name);
-		return u->program ? 0 : no_memory(m);
+		slash = u->argv.n ? strrchr(u->argv.items[0], '/') : NULL;
+		u->program = xstrdup(slash ? slash + 1 : u->argv.n ? u->argv.items[0] : u->name);
+		return 0;
 	}
 	if (!u->argv.n)
 		return sutra_fail(m->err, SUTRA_E_SETTING,
 				  "%s:%d: services.%s has no command; natively there is no image to take it from",
 				  m->all->file, s->line, s->name);
-	name = sutra_strdup(u->argv.items[0]);
-	rc = name ? find_program(m, u, name) : no_memory(m);
-	sutra_free(name);
-	return rc;
+	u->program = u->argv.items[0];
+	path = find_program(m, u->program);
+	u->argv.items[0] = path ? path : xstrdup(u->program);
+	if (path)
+		return 0;
+	sutra_fail(m->err, SUTRA_E_NOTFOUND, "%s needs the program %s, which is not installed", u->name, u->program);
+	return sutra_hint(m->err, strcmp(u->program, "haproxy") ? "build it with make, or look at PATH" :
+								  "apt-get install haproxy");
 }
 
-/* Appends ",host:port". "Every address" is spelled out: a socket on 0.0.0.0 would also answer
- * for the own address of a replica that is dead. */
+/* Appends ",host:port". 0.0.0.0 becomes every address of this machine: a socket on 0.0.0.0 would also
+ * answer for the own address of a replica that is dead. */
 static void add_published(struct sutra_buf *b, const char *host, int port)
 {
 	struct ifaddrs *all = NULL;
@@ -287,20 +271,19 @@ static int make_listen(const struct maker *m, const struct sutra_service *s, str
 	return rc ? no_memory(m) : 0;
 }
 
-/* The addresses to show: the own one with the first port, and the first published one. */
-static int make_addresses(const struct maker *m, const struct sutra_service *s, struct sutra_unit *u)
+/* The addresses to show: its own with the first port, and the first published one. */
+static void make_addresses(const struct maker *m, const struct sutra_service *s, struct sutra_unit *u)
 {
 	const struct sutra_port *p = s->n_ports ? &s->ports[0] : NULL;
 	char own[32];
 
 	address_of(m, s->name, own);
 	if (s->expose.n)
-		u->address = sutra_asprintf("%s:%s", own, s->expose.items[0]);
+		u->address = xasprintf("%s:%s", own, s->expose.items[0]);
 	else
-		u->address = p ? sutra_asprintf("%s:%d", own, p->target) : sutra_strdup(own);
+		u->address = p ? xasprintf("%s:%d", own, p->target) : xstrdup(own);
 	if (p)
-		u->published = sutra_asprintf("%s:%d", p->host_ip ? p->host_ip : "0.0.0.0", p->published);
-	return u->address && (!p || u->published) ? 0 : no_memory(m);
+		u->published = xasprintf("%s:%d", p->host_ip ? p->host_ip : "0.0.0.0", p->published);
 }
 
 static int make_env(const struct maker *m, const struct sutra_service *s, struct sutra_unit *u)
@@ -336,9 +319,7 @@ static int make_health(const struct maker *m, const struct sutra_service *s, str
 		if (!url)
 			continue;
 		rest = url + 7 + strcspn(url + 7, ":/ ");
-		u->health_url = sutra_asprintf("http://%s%.*s", own, (int)strcspn(rest, " \"'"), rest);
-		if (!u->health_url)
-			return no_memory(m);
+		u->health_url = xasprintf("http://%s%.*s", own, (int)strcspn(rest, " \"'"), rest);
 	}
 	if (s->health.test.n && !s->health.disabled && !u->health_url)
 		return sutra_fail(m->err, SUTRA_E_SETTING,
@@ -357,8 +338,8 @@ static void hash_file(struct sutra_buf *b, const char *path)
 		sutra_buf_addc(b, '-');
 }
 
-/* The words of the command as the file has them, and the bytes of the files they name: a copy of
- * the same elsewhere (generation.h) is the same. */
+/* Hashes the words of the command as the compose file has them, and the bytes of the files that they name, so
+ * that a copy of them in another folder (generation.h) has the same hash. */
 static void hash_command(const struct maker *m, const struct sutra_service *s, const struct sutra_unit *u,
 			 struct sutra_buf *b)
 {
@@ -379,7 +360,7 @@ static void hash_command(const struct maker *m, const struct sutra_service *s, c
 	}
 }
 
-/* Over what the process sees and nothing else: not dependencies, profiles, comments. */
+/* The hash of what the process sees, and of nothing else: not of dependencies, profiles, comments. */
 static int make_hash(const struct maker *m, const struct sutra_service *s, struct sutra_unit *u)
 {
 	uint8_t digest[SUTRA_SHA256_LEN];
@@ -413,9 +394,9 @@ static int make_hash(const struct maker *m, const struct sutra_service *s, struc
 	}
 	sutra_sha256(b.data, b.len, digest);
 	sutra_hex(digest, sizeof(digest), hex);
-	u->hash = sutra_asprintf("%d-%.30s", HASH_VERSION, hex);
+	u->hash = xasprintf("%d-%.30s", HASH_VERSION, hex);
 	sutra_buf_release(&b);
-	return u->hash ? 0 : no_memory(m);
+	return 0;
 }
 
 /* Whether a service waits for this one's end. */
@@ -431,38 +412,27 @@ static bool is_awaited_end(const struct sutra_compose *all, const char *name)
 	return false;
 }
 
-static int copy_dependencies(const struct sutra_service *s, struct sutra_unit *u)
-{
-	u->depends_on = sutra_calloc(s->n_depends_on, sizeof(*u->depends_on));
-	for (; u->depends_on && u->n_depends_on < s->n_depends_on; u->n_depends_on++) {
-		struct sutra_dependency *d = &u->depends_on[u->n_depends_on];
-
-		*d = s->depends_on[u->n_depends_on];
-		d->service = sutra_strdup(d->service);
-		if (!d->service)
-			break;
-	}
-	return u->n_depends_on == s->n_depends_on ? 0 : SUTRA_E_NOMEM;
-}
-
 static int make_unit(const struct maker *m, const struct sutra_service *s, struct sutra_unit *u)
 {
 	int rc;
 
-	u->name = sutra_strdup(s->name);
-	u->group = sutra_group_of(m->all, s);
-	if (!u->name || !u->group || copy_dependencies(s, u))
-		return no_memory(m);
+	u->name = xstrdup(s->name);
+	u->group = sutra_must(sutra_group_of(m->all, s));
+	u->depends_on = xcalloc(s->n_depends_on, sizeof(*u->depends_on));
+	for (; u->n_depends_on < s->n_depends_on; u->n_depends_on++) {
+		u->depends_on[u->n_depends_on] = s->depends_on[u->n_depends_on];
+		u->depends_on[u->n_depends_on].service = xstrdup(s->depends_on[u->n_depends_on].service);
+	}
 	u->restart = s->restart;
 	u->awaited_end = is_awaited_end(m->all, s->name);
 	u->restart_max = s->restart_max;
 	u->memory_limit = s->memory_limit;
 	u->stop_grace_ns = s->stop_grace_ns;
-	u->image = s->image && m->o->containers ? sutra_strdup(s->image) : NULL;
-	u->user = m->o->user && !m->o->containers ? sutra_strdup(m->o->user) : NULL;
+	u->image = s->image && m->o->containers ? xstrdup(s->image) : NULL;
+	u->user = m->o->user && !m->o->containers ? xstrdup(m->o->user) : NULL;
+	make_addresses(m, s, u);
 	rc = make_argv(m, s, u);
 	rc = rc ? rc : make_env(m, s, u);
-	rc = rc ? rc : make_addresses(m, s, u);
 	rc = rc ? rc : make_health(m, s, u);
 	return rc ? rc : make_hash(m, s, u);
 }
@@ -472,9 +442,9 @@ int sutra_units_make(const struct sutra_compose *selected, const struct sutra_co
 		     struct sutra_err *err)
 {
 	struct maker m = { all, o, 0, 0, err };
-	struct sutra_unit *units = sutra_calloc(selected->n_services, sizeof(*units));
+	struct sutra_unit *units = xcalloc(selected->n_services, sizeof(*units));
 	uint8_t digest[SUTRA_SHA256_LEN];
-	int rc = units ? 0 : no_memory(&m);
+	int rc = 0;
 
 	sutra_sha256(o->state_dir, strlen(o->state_dir), digest);
 	m.b = 16 + digest[0] % 224;
@@ -519,24 +489,23 @@ const struct sutra_unit *sutra_units_find(const struct sutra_unit *units, size_t
 	return NULL;
 }
 
-static int add_once(struct sutra_strv *list, const char *name)
+static void add_once(struct sutra_strv *list, const char *name)
 {
-	return sutra_strv_has(list, name) ? 0 : sutra_strv_add(list, name);
+	if (!sutra_strv_has(list, name))
+		sutra_strv_add(list, name);
 }
 
-int sutra_units_needs(const struct sutra_unit *units, size_t n, size_t at, struct sutra_strv *ret)
+void sutra_units_needs(const struct sutra_unit *units, size_t n, size_t at, struct sutra_strv *ret)
 {
 	const struct sutra_unit *u = &units[at];
-	int rc = 0;
 
-	for (size_t i = 0; i < u->n_depends_on && !rc; i++)
-		rc = add_once(ret, u->depends_on[i].service);
-	for (size_t i = 0; i < n && !rc; i++) {
+	for (size_t i = 0; i < u->n_depends_on; i++)
+		add_once(ret, u->depends_on[i].service);
+	for (size_t i = 0; i < n; i++) {
 		char host[256];
 
 		snprintf(host, sizeof(host), "%.*s", (int)strcspn(units[i].address, ":"), units[i].address);
 		if (i != at && (sutra_env_names_host(&u->env, units[i].name) || sutra_env_names_host(&u->env, host)))
-			rc = add_once(ret, units[i].name);
+			add_once(ret, units[i].name);
 	}
-	return rc;
 }

@@ -66,7 +66,7 @@ void sutra_hosts_release(struct sutra_hosts *h);
 int sutra_units_make(const struct sutra_compose *selected, const struct sutra_compose *all,
 		     const struct sutra_unit_options *o, struct sutra_unit **ret, size_t *ret_n,
 		     struct sutra_err *err);
-/* The path of a mount's source on this machine; the caller frees; NULL without memory. */
+/* The path of a mount's source on this machine; x-allocated. */
 char *sutra_volume_folder(const struct sutra_volume *v, const char *state_dir, const char *compose_dir);
 void sutra_unit_release(struct sutra_unit *u);
 void sutra_units_free(struct sutra_unit *units, size_t n);
@@ -74,7 +74,7 @@ void sutra_units_free(struct sutra_unit *units, size_t n);
 const struct sutra_unit *sutra_units_find(const struct sutra_unit *units, size_t n, const char *name);
 
 /* Appends to *ret, once each, the names of the units that units[at] needs: those of its depends_on, then
- * those whose name or own address stands in its environment. 0 or SUTRA_E_NOMEM. */
-int sutra_units_needs(const struct sutra_unit *units, size_t n, size_t at, struct sutra_strv *ret);
+ * those whose name or own address stands in its environment. */
+void sutra_units_needs(const struct sutra_unit *units, size_t n, size_t at, struct sutra_strv *ret);
 
 #endif
