@@ -1,19 +1,19 @@
 /*
- * A text under way is a flight: its key, the waiters (request and place) and the stage it is in.
- * Flights live in a hash table under one lock, `lock`, from the first miss to the answer; the
- * same lock covers the queue of flights that wait for an upstream request. No lock is held while
- * done() runs, while L1's shard locks are taken, or while L2 or upstream is called.
+ * A job is one text that is looked up or computed: its key, its waiters (request and place) and the stage it
+ * is in. Jobs are in a hash table under one lock, `lock`, from the first miss to the answer; the same lock
+ * guards the queue of jobs that wait for an upstream request. No lock is held while done() runs, while L1's
+ * shard locks are taken, or while L2 or upstream is called.
  *
- *	miss in L1 -> flight (or joined to one: "coalesced") -> L2 -> upstream queue -> upstream
+ *	miss in L1 -> new job (or joined to one: "coalesced") -> L2 -> upstream queue -> upstream
  *
- * The flight borrows the text of the request that made it. That request is answered only after
- * all its flights are, so the text outlives the flight.
+ * The job borrows the text of the request that made it. That request is answered only after all its jobs
+ * are, so the text outlives the job.
  *
- * A flight's deadline is the latest of its waiters'. One that is over while it queues is not sent.
- * One that upstream gave up on flies again if somebody with more time has joined meanwhile.
+ * A job's deadline is the latest of its waiters'. A job whose deadline passes in the queue is not sent. One
+ * that upstream gave up is queued again if a waiter with a later deadline has joined meanwhile.
  *
- * Upstream requests are not delayed to grow: while fewer than upstream_parallel are under way
- * a new one starts at once; beyond, texts queue and each answer takes up to 64 of them with it.
+ * Upstream requests are not delayed to grow: while fewer than upstream_parallel run, a new one starts at
+ * once; beyond that, texts queue, and each answer lets up to 64 of them go together.
  */
 #include "cache/cache.h"
 
@@ -27,8 +27,8 @@
 
 enum {
 	DEFAULT_PARALLEL = 6,
-	MAX_BATCH_BYTES = 2 << 20,	/* of texts in one upstream request, but one always goes */
-	MAX_FLIGHTS = 262144,	/* texts under way at most: beyond, 429 */
+	MAX_BATCH_BYTES = 2 << 20,	/* of texts in one upstream request; one text may be larger */
+	MAX_JOBS = 262144,	/* beyond, a text is SUTRA_E_BUSY (HTTP 429) */
 };
 
 static void count(struct sutra_cache *c, int metric, long long n)
@@ -48,12 +48,11 @@ int sutra_cache_new(const struct sutra_cache_options *o, struct sutra_cache **re
 	c->o.upstream_parallel = o->upstream_parallel ? o->upstream_parallel : DEFAULT_PARALLEL;
 	c->queue_tail = &c->queue;
 	pthread_mutex_init(&c->lock, NULL);
+	pthread_mutex_init(&c->history.lock, NULL);
 	c->l1_times = sutra_histogram_new();
 	c->l2_times = sutra_histogram_new();
-	c->history = sutra_history_new();
-	rc = c->l1_times && c->l2_times && c->history ?
-		     sutra_l1_new(o->l1_entries, &c->l1, err) :
-		     sutra_fail(err, SUTRA_E_NOMEM, "out of memory for the cache");
+	rc = c->l1_times && c->l2_times ? sutra_l1_new(o->l1_entries, &c->l1, err) :
+					  sutra_fail(err, SUTRA_E_NOMEM, "out of memory for the cache");
 	if (!rc && o->enabled && o->l2_host) {
 		struct sutra_store_client_options l2 = { .host = o->l2_host,
 							 .port = o->l2_port,
@@ -78,13 +77,13 @@ void sutra_cache_free(struct sutra_cache *c)
 	sutra_l1_free(c->l1);
 	sutra_histogram_free(c->l1_times);
 	sutra_histogram_free(c->l2_times);
-	sutra_history_free(c->history);
+	pthread_mutex_destroy(&c->history.lock);
 	pthread_mutex_destroy(&c->lock);
 	sutra_free(c);
 }
 
-/* Gives one text of a request its answer; the last one answers the request. */
-static void land(struct sutra_cache_request *r, size_t at, struct sutra_vector *v,
+/* Sets the answer of one text; the last one calls the request's done. */
+static void answer_text(struct sutra_cache_request *r, size_t at, struct sutra_vector *v,
 		 enum sutra_cache_source source, const struct sutra_err *err)
 {
 	static pthread_mutex_t err_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -101,9 +100,9 @@ static void land(struct sutra_cache_request *r, size_t at, struct sutra_vector *
 		r->done(r);
 }
 
-static struct flight **flight_slot(struct sutra_cache *c, const struct sutra_cache_key *k)
+static struct job **job_slot(struct sutra_cache *c, const struct sutra_cache_key *k)
 {
-	return &c->slots[sutra_cache_key_hash(k) % FLIGHT_SLOTS];
+	return &c->slots[sutra_cache_key_hash(k) % JOB_SLOTS];
 }
 
 static bool is_later(uint64_t deadline_ns, uint64_t than_ns)
@@ -111,41 +110,41 @@ static bool is_later(uint64_t deadline_ns, uint64_t than_ns)
 	return than_ns && (!deadline_ns || deadline_ns > than_ns);
 }
 
-/* Under the lock: nobody can join it any more. */
-static void close_flight(struct sutra_cache *c, struct flight *f)
+/* Under the lock: takes the job out of the table, so that no request can join it. */
+static void close_job(struct sutra_cache *c, struct job *f)
 {
-	struct flight **at = flight_slot(c, &f->key);
+	struct job **at = job_slot(c, &f->key);
 
 	while (*at != f)
 		at = &(*at)->next_slot;
 	*at = f->next_slot;
 }
 
-/* Answers all who wait for a closed flight. */
-static void answer_flight(struct sutra_cache *c, struct flight *f, struct sutra_vector *v,
+/* Answers all waiters of a closed job, and frees it. */
+static void answer_job(struct sutra_cache *c, struct job *f, struct sutra_vector *v,
 			  enum sutra_cache_source source, const struct sutra_err *err)
 {
 	struct waiter *w, *next;
 
-	count(c, M_FLIGHTS, -1);
+	count(c, M_JOBS, -1);
 	for (w = f->more; w; w = next) {
 		next = w->next;
-		land(w->request, w->at, v, source, err);
+		answer_text(w->request, w->at, v, source, err);
 		sutra_free(w);
 	}
-	land(f->first.request, f->first.at, v, source, err);
+	answer_text(f->first.request, f->first.at, v, source, err);
 	sutra_free(f);
 }
 
-static void land_flight(struct sutra_cache *c, struct flight *f, struct sutra_vector *v,
+static void finish_job(struct sutra_cache *c, struct job *f, struct sutra_vector *v,
 			enum sutra_cache_source source, const struct sutra_err *err)
 {
 	if (v && c->o.enabled)
 		sutra_l1_put(c->l1, v);
 	pthread_mutex_lock(&c->lock);
-	close_flight(c, f);
+	close_job(c, f);
 	pthread_mutex_unlock(&c->lock);
-	answer_flight(c, f, v, source, err);
+	answer_job(c, f, v, source, err);
 }
 
 static void start_upstream(struct sutra_cache *c);
@@ -153,34 +152,34 @@ static void start_upstream(struct sutra_cache *c);
 struct upstream_call {
 	struct sutra_upstream_batch batch;
 	struct sutra_cache *cache;
-	struct flight *flights[SUTRA_CACHE_BATCH];
+	struct job *jobs[SUTRA_CACHE_BATCH];
 };
 
-static void queue_flights(struct sutra_cache *c, struct flight *list);
+static void queue_jobs(struct sutra_cache *c, struct job *list);
 
-/* Upstream was not in time for the batch: whoever has joined with more time is tried for again. */
+/* The batch ran into its deadline: jobs that a waiter with a later deadline has joined are queued again. */
 static void upstream_late(struct upstream_call *call)
 {
 	struct sutra_cache *c = call->cache;
-	struct flight *again = NULL;
+	struct job *again = NULL;
 
 	for (size_t i = 0; i < call->batch.n; i++) {
-		struct flight *f = call->flights[i];
+		struct job *f = call->jobs[i];
 		bool later;
 
 		pthread_mutex_lock(&c->lock);
 		later = is_later(f->deadline_ns, call->batch.deadline_ns);
 		if (!later)
-			close_flight(c, f);
+			close_job(c, f);
 		pthread_mutex_unlock(&c->lock);
 		if (later) {
 			f->next_queued = again;
 			again = f;
 		} else {
-			answer_flight(c, f, NULL, SUTRA_FROM_MODEL, &call->batch.err);
+			answer_job(c, f, NULL, SUTRA_FROM_MODEL, &call->batch.err);
 		}
 	}
-	queue_flights(c, again);
+	queue_jobs(c, again);
 	sutra_free(call);
 }
 
@@ -192,7 +191,7 @@ static void upstream_done(struct sutra_upstream_batch *b)
 	struct sutra_err none;
 
 	sutra_fail(&none, SUTRA_E_NOMEM, "out of memory for a vector");
-	/* The place is free before the answers go out, so that what queued starts meanwhile. */
+	/* Before the answers, so that the next request starts meanwhile. */
 	pthread_mutex_lock(&c->lock);
 	c->upstream_running--;
 	pthread_mutex_unlock(&c->lock);
@@ -202,7 +201,7 @@ static void upstream_done(struct sutra_upstream_batch *b)
 		return;
 	}
 	for (size_t i = 0; i < b->n; i++) {
-		struct flight *f = call->flights[i];
+		struct job *f = call->jobs[i];
 		struct sutra_cache_key key = f->key;
 		struct sutra_vector *v = NULL;
 		char model[sizeof(f->model)];
@@ -216,24 +215,24 @@ static void upstream_done(struct sutra_upstream_batch *b)
 					     b->truncated[i], expires);
 			count(c, M_MISSES, 1);
 		}
-		land_flight(c, f, v, SUTRA_FROM_MODEL, b->err.code ? &b->err : &none);
-		if (v && !foreign)	/* the shard wants the model's name, and this one's is not known */
+		finish_job(c, f, v, SUTRA_FROM_MODEL, b->err.code ? &b->err : &none);
+		if (v && !foreign)	/* the shard needs the model's name, which is unknown for another one */
 			sutra_cache_l2_write(c, v, model);
 		sutra_vector_unref(v);
 	}
 	sutra_free(call);
 }
 
-/* Answers closed flights (by next_queued) that nobody could have been asked about in time. */
-static void answer_late(struct sutra_cache *c, struct flight *late)
+/* Answers closed jobs (a list by next_queued) whose deadline passed in the queue. */
+static void answer_late(struct sutra_cache *c, struct job *late)
 {
 	struct sutra_err err;
 
 	sutra_fail(&err, SUTRA_E_TIMEOUT, "the deadline passed while the text waited for ml-base");
-	for (struct flight *next; late; late = next) {
+	for (struct job *next; late; late = next) {
 		next = late->next_queued;
 		count(c, M_LATE, 1);
-		answer_flight(c, late, NULL, SUTRA_FROM_MODEL, &err);
+		answer_job(c, late, NULL, SUTRA_FROM_MODEL, &err);
 	}
 }
 
@@ -241,25 +240,25 @@ static void answer_late(struct sutra_cache *c, struct flight *late)
 static struct upstream_call *next_call(struct sutra_cache *c)
 {
 	struct upstream_call *call = sutra_calloc(1, sizeof(*call));
-	struct flight *late = NULL;
+	struct job *late = NULL;
 	uint64_t now = sutra_clock_ns();
 	size_t bytes = 0;
 
 	if (!call)
-		return NULL;	/* the queue is tried again when the next flight or answer comes */
+		return NULL;	/* the queue is tried again with the next job or answer */
 	pthread_mutex_lock(&c->lock);
 	while (c->queue && c->upstream_running < c->o.upstream_parallel &&
 	       call->batch.n < SUTRA_CACHE_BATCH) {
-		struct flight *f = c->queue;
+		struct job *f = c->queue;
 
-		/* A huge text goes alone: strangers' texts must not share its refusal. */
+		/* A huge text goes alone: texts of other requests must not share its refusal. */
 		if (call->batch.n && bytes + f->length > MAX_BATCH_BYTES)
 			break;
 		c->queue = f->next_queued;
 		if (!c->queue)
 			c->queue_tail = &c->queue;
 		if (f->deadline_ns && now >= f->deadline_ns) {
-			close_flight(c, f);
+			close_job(c, f);
 			f->next_queued = late;
 			late = f;
 			continue;
@@ -269,7 +268,7 @@ static struct upstream_call *next_call(struct sutra_cache *c)
 			call->batch.deadline_ns = f->deadline_ns;
 		if (!call->batch.trace_parent)
 			call->batch.trace_parent = f->first.request->trace_parent;
-		call->flights[call->batch.n] = f;
+		call->jobs[call->batch.n] = f;
 		call->batch.texts[call->batch.n] = f->text;
 		call->batch.lengths[call->batch.n++] = f->length;
 	}
@@ -285,8 +284,8 @@ static struct upstream_call *next_call(struct sutra_cache *c)
 	return call;
 }
 
-/* An upstream that fails within its call comes here again, once for every batch in the queue; what waits
- * is then left to the loop that runs already. */
+/* An upstream that fails within its call leads here again, once for every batch in the queue; that call
+ * returns, and the loop that runs already goes on. */
 static void start_upstream(struct sutra_cache *c)
 {
 	static _Thread_local const struct sutra_cache *starting;
@@ -302,10 +301,10 @@ static void start_upstream(struct sutra_cache *c)
 	starting = NULL;
 }
 
-/* A list of flights (by next_queued) goes to the end of the upstream queue. */
-static void queue_flights(struct sutra_cache *c, struct flight *list)
+/* Appends a list of jobs (by next_queued) to the upstream queue. */
+static void queue_jobs(struct sutra_cache *c, struct job *list)
 {
-	struct flight **end = &list;
+	struct job **end = &list;
 
 	if (!list)
 		return;
@@ -322,14 +321,14 @@ struct l2_call {
 	struct sutra_cache *cache;
 	uint64_t began_ns;
 	size_t n;
-	struct flight *flights[];
+	struct job *jobs[];
 };
 
 static void l2_done(void *user, int code, const struct sutra_message *answer)
 {
 	struct l2_call *call = user;
 	struct sutra_cache *c = call->cache;
-	struct flight *missing = NULL, **end = &missing;
+	struct job *missing = NULL, **end = &missing;
 
 	if (code)
 		count(c, M_L2_ERRORS, 1);
@@ -337,24 +336,24 @@ static void l2_done(void *user, int code, const struct sutra_message *answer)
 		sutra_histogram_record(c->l2_times, sutra_clock_ns() - call->began_ns);
 	for (size_t i = 0; i < call->n; i++) {
 		struct sutra_vector *v =
-			code ? NULL : sutra_cache_l2_read(c, &call->flights[i]->key, &answer->concepts[i]);
+			code ? NULL : sutra_cache_l2_read(c, &call->jobs[i]->key, &answer->concepts[i]);
 
 		if (v) {
 			count(c, M_L2_HITS, 1);
-			land_flight(c, call->flights[i], v, SUTRA_FROM_L2, NULL);
+			finish_job(c, call->jobs[i], v, SUTRA_FROM_L2, NULL);
 			sutra_vector_unref(v);
 		} else {
 			count(c, M_L2_MISSES, 1);
-			*end = call->flights[i];
-			end = &call->flights[i]->next_queued;
+			*end = call->jobs[i];
+			end = &call->jobs[i]->next_queued;
 		}
 	}
-	queue_flights(c, missing);
+	queue_jobs(c, missing);
 	sutra_free(call);
 }
 
-/* New flights (by next_queued) ask L2, or upstream when there is none. */
-static void ask(struct sutra_cache *c, struct flight *list, size_t n)
+/* Looks new jobs (a list by next_queued) up in L2, or queues them for upstream when there is none. */
+static void ask(struct sutra_cache *c, struct job *list, size_t n)
 {
 	struct sutra_message get = { .op = SUTRA_OP_GET_CONCEPTS, .with_embedding = true };
 	char (*text)[SUTRA_CACHE_ID_LEN] = NULL;
@@ -363,7 +362,7 @@ static void ask(struct sutra_cache *c, struct flight *list, size_t n)
 	size_t i = 0;
 
 	if (c->l2 && n > SUTRA_LIMIT_BATCH) {	/* the protocol's limit of one GetConcepts */
-		struct flight *last = list, *rest;
+		struct job *last = list, *rest;
 
 		for (size_t k = 1; k < SUTRA_LIMIT_BATCH; k++)
 			last = last->next_queued;
@@ -375,21 +374,21 @@ static void ask(struct sutra_cache *c, struct flight *list, size_t n)
 	if (c->l2 && n) {
 		ids = sutra_calloc(n, sizeof(*ids));
 		text = sutra_calloc(n, sizeof(*text));
-		call = sutra_alloc(sizeof(*call) + n * sizeof(struct flight *));
+		call = sutra_alloc(sizeof(*call) + n * sizeof(struct job *));
 	}
 	if (!ids || !text || !call) {
 		sutra_free(call);
-		queue_flights(c, list);
+		queue_jobs(c, list);
 	} else {
 		call->cache = c;
 		call->began_ns = sutra_clock_ns();
 		call->n = n;
-		for (struct flight *f = list, *next; f; f = next) {
+		for (struct job *f = list, *next; f; f = next) {
 			next = f->next_queued;
 			f->next_queued = NULL;
 			sutra_cache_key_id(&f->key, text[i]);
 			ids[i] = (struct sutra_id){ text[i], SUTRA_CACHE_ID_LEN - 1 };
-			call->flights[i++] = f;
+			call->jobs[i++] = f;
 		}
 		get.ids = ids;
 		get.n_ids = n;
@@ -399,11 +398,11 @@ static void ask(struct sutra_cache *c, struct flight *list, size_t n)
 	sutra_free(text);
 }
 
-/* Joins the flight of the key, or makes one (*ret_made). SUTRA_E_NOMEM, SUTRA_E_BUSY. */
-static int board(struct sutra_cache *c, struct sutra_cache_request *r, size_t at,
-		 const struct sutra_cache_key *k, struct flight **ret_made)
+/* Joins the job of the key, or makes one (*ret_made). SUTRA_E_NOMEM, SUTRA_E_BUSY. */
+static int join(struct sutra_cache *c, struct sutra_cache_request *r, size_t at,
+		 const struct sutra_cache_key *k, struct job **ret_made)
 {
-	struct flight **slot = flight_slot(c, k), *f, *made = sutra_calloc(1, sizeof(*made));
+	struct job **slot = job_slot(c, k), *f, *made = sutra_calloc(1, sizeof(*made));
 	struct waiter *w = sutra_calloc(1, sizeof(*w));
 	int rc = made && w ? 0 : SUTRA_E_NOMEM;
 
@@ -417,7 +416,7 @@ static int board(struct sutra_cache *c, struct sutra_cache_request *r, size_t at
 		*w = (struct waiter){ r, at, f->more };
 		f->more = w;
 		w = NULL;
-	} else if (!rc && sutra_metric_get(&c->metrics[M_FLIGHTS]) >= MAX_FLIGHTS) {
+	} else if (!rc && sutra_metric_get(&c->metrics[M_JOBS]) >= MAX_JOBS) {
 		rc = SUTRA_E_BUSY;
 	} else if (!rc) {
 		made->key = *k;
@@ -431,7 +430,7 @@ static int board(struct sutra_cache *c, struct sutra_cache_request *r, size_t at
 		made = NULL;
 	}
 	pthread_mutex_unlock(&c->lock);
-	count(c, f ? M_COALESCED : *ret_made ? M_FLIGHTS : M_FULL, 1);
+	count(c, f ? M_COALESCED : *ret_made ? M_JOBS : M_FULL, 1);
 	sutra_free(made);
 	sutra_free(w);
 	return rc;
@@ -451,36 +450,36 @@ static struct sutra_vector *look_up(struct sutra_cache *c, const struct sutra_ca
 
 void sutra_cache_get(struct sutra_cache *c, struct sutra_cache_request *r)
 {
-	struct flight *fresh = NULL, **end = &fresh;
+	struct job *fresh = NULL, **end = &fresh;
 	size_t n_fresh = 0;
 	struct sutra_err err;
 
-	/* One more than there are texts: the request cannot be answered while this still runs. */
+	/* One more than there are texts: done() cannot run before this loop ends. */
 	atomic_init(&r->pending, r->n + 1);
 	r->err.code = 0;
 	count(c, M_REQUESTS, (long long)r->n);
 	for (size_t i = 0; i < r->n; i++) {
 		struct sutra_cache_key key;
 		struct sutra_vector *v;
-		struct flight *made;
+		struct job *made;
 		int rc;
 
 		sutra_cache_key_make(r->fingerprint, c->o.dimension, r->texts[i], r->lengths[i], &key);
 		v = look_up(c, &key);
 		if (v) {
-			land(r, i, v, SUTRA_FROM_L1, NULL);
+			answer_text(r, i, v, SUTRA_FROM_L1, NULL);
 			sutra_vector_unref(v);
 			continue;
 		}
-		rc = board(c, r, i, &key, &made);
+		rc = join(c, r, i, &key, &made);
 		if (rc) {
 			sutra_fail(&err, rc, rc == SUTRA_E_BUSY ? "%d texts are under way already" :
 								  "out of memory for a text (%d)",
-				   MAX_FLIGHTS);
-			land(r, i, NULL, SUTRA_FROM_MODEL, &err);
+				   MAX_JOBS);
+			answer_text(r, i, NULL, SUTRA_FROM_MODEL, &err);
 		} else if (made && (v = sutra_l1_get(c->l1, &key, sutra_clock_ns()))) {
-			/* an equal flight landed between the look-up and the boarding */
-			land_flight(c, made, v, SUTRA_FROM_L1, NULL);
+			/* an equal job has ended between look_up and join */
+			finish_job(c, made, v, SUTRA_FROM_L1, NULL);
 			sutra_vector_unref(v);
 		} else if (made) {
 			*end = made;
@@ -494,7 +493,7 @@ void sutra_cache_get(struct sutra_cache *c, struct sutra_cache_request *r)
 		r->done(r);
 }
 
-/* One call that changes both levels: L1's share is done, L2's is awaited. */
+/* One call that changes both levels: L1 is changed already, L2's answer is awaited. */
 struct both_call {
 	void (*done)(void *user, uint64_t l1, uint64_t l2, int l2_code);
 	void *user;
@@ -509,7 +508,7 @@ static void both_done(void *user, int code, const struct sutra_message *answer)
 	sutra_free(call);
 }
 
-/* NULL: there is no L2, or no memory to ask it, and done has been told so. */
+/* NULL: there is no L2, or no memory for the call; done has been called. */
 static struct both_call *both_new(const struct sutra_cache *c, uint64_t l1,
 				  void (*done)(void *user, uint64_t l1, uint64_t l2, int l2_code), void *user)
 {

@@ -1,10 +1,10 @@
 /*
- * The cache shard as the second level: a vector there and back, whether the shard takes writes, and
- * the wait until they are in its log. When it is asked is cache.c's, a stage of a flight.
+ * The cache shard as the second level: vectors to concepts and back, whether the shard takes writes, and the
+ * wait until they are in its log. cache.c decides when L2 is asked.
  *
- * A vector is a concept: its id the first 64 bits of the key, its embedding the values, its content
- * "<model>:<first 16 hex digits of the key> <key in hex> <tokens>", with " t" behind if the text was
- * truncated. The whole key is compared on reading: ids may collide.
+ * A vector is a concept: its id is the first 64 bits of the key, its embedding the values, its content
+ * "<model>:<first 16 hex digits of the key> <key in hex> <tokens>", with " t" behind it if the text was
+ * truncated. Reading compares the whole key: ids may collide.
  */
 #include "cache/cache_private.h"
 
@@ -80,7 +80,7 @@ bool sutra_cache_l2_writes(const struct sutra_cache *c) { return !atomic_load(&c
 
 bool sutra_cache_l2_up(const struct sutra_cache *c) { return c->l2 && sutra_store_client_up(c->l2); }
 
-/* Outlives the waiter when the shard does not answer in time: whoever comes last frees it. */
+/* Outlives sutra_cache_flush when the shard does not answer in time: the last user frees it. */
 struct flush_call {
 	pthread_mutex_t lock;
 	pthread_cond_t done;

@@ -1,4 +1,4 @@
-/* cache_private - the cache's inside, for cache.c, cache_l2.c and cache_stats.c. */
+/* cache_private - internals of the cache, for cache.c, cache_l2.c and cache_stats.c. */
 #ifndef SUTRA_CACHE_CACHE_PRIVATE_H
 #define SUTRA_CACHE_CACHE_PRIVATE_H
 
@@ -7,11 +7,10 @@
 #include "base/histogram.h"
 #include "base/metric.h"
 #include "cache/cache.h"
-#include "cache/history.h"
 #include "cache/l1.h"
 #include "wire/store_client.h"
 
-enum { FLIGHT_SLOTS = 4096 };
+enum { JOB_SLOTS = 4096, HISTORY_POINTS = 1440 };	/* points: one a minute for 24 hours */
 
 struct waiter {
 	struct sutra_cache_request *request;
@@ -19,14 +18,14 @@ struct waiter {
 	struct waiter *next;
 };
 
-struct flight {
+struct job {
 	struct sutra_cache_key key;
 	const char *text;
 	size_t length;
-	struct waiter first, *more;	/* first is the maker's; more: a list */
-	struct flight *next_slot, *next_queued;
-	char model[128];	/* the name of the key's model */
-	uint64_t deadline_ns;	/* the latest of those who wait; 0: none */
+	struct waiter first, *more;	/* the request that made the job; a list of those that joined */
+	struct job *next_slot, *next_queued;
+	char model[128];	/* name of the key's model */
+	uint64_t deadline_ns;	/* the latest of the waiters'; 0: none */
 };
 
 #define CACHE_METRICS(X)                                                                          \
@@ -44,7 +43,7 @@ struct flight {
 	  "texts that were not sent to ml-base any more")                                          \
 	X(CLEARS, "sutra_cache_clears_total", COUNTER, "times the cache was emptied on request")   \
 	X(FULL, "sutra_cache_refused_total", COUNTER, "texts refused because too many were under way") \
-	X(FLIGHTS, "sutra_cache_flights", GAUGE, "texts under way")
+	X(JOBS, "sutra_cache_flights", GAUGE, "texts under way")
 
 enum {
 #define X(sym, name, type, help) M_##sym,
@@ -53,26 +52,36 @@ enum {
 	M_COUNT
 };
 
+/* What became of the texts: what was added in each minute, and the totals at the last point. */
+struct history {
+	pthread_mutex_t lock;
+	struct point {
+		int64_t unix_s;
+		uint64_t l1, l2, miss;
+	} points[HISTORY_POINTS], last;
+	size_t n, at;
+};
+
 struct sutra_cache {
 	struct sutra_cache_options o;
 	struct sutra_l1 *l1;
 	struct sutra_store_client *l2;
 	struct sutra_histogram *l1_times, *l2_times;
-	struct sutra_history *history;
+	struct history history;
 	pthread_mutex_t lock;
-	struct flight *slots[FLIGHT_SLOTS];
-	struct flight *queue, **queue_tail;
+	struct job *slots[JOB_SLOTS];
+	struct job *queue, **queue_tail;
 	unsigned upstream_running;
 	struct sutra_metric metrics[M_COUNT];
 	char shard[300];
-	atomic_bool l2_refuses;	/* the last write to L2 found no space */
+	atomic_bool l2_refuses;	/* the last write to L2 was refused: no space, or read-only */
 };
 
-/* Writes a computed vector of the model of that name to the shard, if there is one; counted, never
- * awaited. */
+/* Writes a vector that the model of that name computed to the shard, if there is one. The result is counted
+ * and not awaited. */
 void sutra_cache_l2_write(struct sutra_cache *c, const struct sutra_vector *v, const char *model);
-/* The vector of what the shard holds under k's id; NULL: nothing, none of this dimension, another
- * text's (ids may collide), or out of memory. */
+/* The vector in the concept that the shard has under k's id. NULL: there is none, its dimension differs, it
+ * is another text's (ids may collide), or out of memory. */
 struct sutra_vector *sutra_cache_l2_read(struct sutra_cache *c, const struct sutra_cache_key *k,
 					 const struct sutra_concept *stored);
 

@@ -60,6 +60,22 @@ static void add_l2(struct sutra_cache *c, struct sutra_buf *b, const json_t *sta
 	sutra_buf_addc(b, '}');
 }
 
+/* [{"t":..,"l1":..,"l2":..,"miss":..},...], oldest first. */
+static void add_history(struct history *h, struct sutra_buf *b)
+{
+	pthread_mutex_lock(&h->lock);
+	sutra_buf_addc(b, '[');
+	for (size_t i = 0; i < h->n; i++) {
+		const struct point *p = &h->points[(h->at + HISTORY_POINTS - h->n + i) % HISTORY_POINTS];
+
+		sutra_buf_addf(b, "%s{\"t\":%lld,\"l1\":%llu,\"l2\":%llu,\"miss\":%llu}", i ? "," : "",
+			       (long long)p->unix_s, (unsigned long long)p->l1, (unsigned long long)p->l2,
+			       (unsigned long long)p->miss);
+	}
+	sutra_buf_addc(b, ']');
+	pthread_mutex_unlock(&h->lock);
+}
+
 static void build(struct sutra_cache *c, struct sutra_buf *b, const json_t *shard)
 {
 	unsigned long long all = get(c, M_REQUESTS), hits = get(c, M_L1_HITS) + get(c, M_L2_HITS);
@@ -74,7 +90,7 @@ static void build(struct sutra_cache *c, struct sutra_buf *b, const json_t *shar
 		       "\"ttl_seconds\":%llu,\"history\":",
 		       all, hits, get(c, M_MISSES), rate(hits, all), get(c, M_COALESCED), get(c, M_UPSTREAM),
 		       (unsigned long long)c->o.ttl_seconds);
-	sutra_history_json(c->history, b);
+	add_history(&c->history, b);
 	sutra_buf_adds(b, "}\n");
 }
 
@@ -125,8 +141,17 @@ void sutra_cache_stats(struct sutra_cache *c, void (*done)(void *user, struct su
 
 void sutra_cache_tick(struct sutra_cache *c)
 {
-	sutra_history_add(c->history, sutra_clock_wall_us() / 1000000, get(c, M_L1_HITS), get(c, M_L2_HITS),
-			  get(c, M_MISSES));
+	const struct point now = { sutra_clock_wall_us() / 1000000, get(c, M_L1_HITS), get(c, M_L2_HITS),
+				   get(c, M_MISSES) };
+	struct history *h = &c->history;
+
+	pthread_mutex_lock(&h->lock);
+	h->points[h->at] = (struct point){ now.unix_s, now.l1 - h->last.l1, now.l2 - h->last.l2,
+					   now.miss - h->last.miss };
+	h->last = now;
+	h->at = (h->at + 1) % HISTORY_POINTS;
+	h->n += h->n < HISTORY_POINTS;
+	pthread_mutex_unlock(&h->lock);
 }
 
 void sutra_cache_prometheus(struct sutra_cache *c, struct sutra_buf *out)

@@ -13,7 +13,7 @@ struct shard {
 	_Alignas(64) pthread_mutex_t lock;
 	struct sutra_lru lru;
 	struct sutra_vector **vectors;	/* [capacity + 1], by node */
-	uint64_t hits, misses, evictions, expired;
+	uint64_t evictions, expired;
 };
 
 struct sutra_l1 {
@@ -90,7 +90,7 @@ static uint32_t find(const struct shard *s, const struct sutra_cache_key *k)
 	return sutra_lru_find(&s->lru, sutra_cache_key_hash(k), same_key, &w);
 }
 
-/* Takes a node out and gives its vector's reference to the caller. */
+/* Removes a node; its vector's reference is the caller's. */
 static struct sutra_vector *take_out(struct shard *s, uint32_t node)
 {
 	struct sutra_vector *v = s->vectors[node];
@@ -115,10 +115,6 @@ struct sutra_vector *sutra_l1_get(struct sutra_l1 *c, const struct sutra_cache_k
 		v = sutra_vector_ref(s->vectors[n]);
 		sutra_lru_touch(&s->lru, n);
 	}
-	if (v)
-		s->hits++;
-	else
-		s->misses++;
 	pthread_mutex_unlock(&s->lock);
 	sutra_vector_unref(dead);
 	return v;
@@ -187,8 +183,6 @@ void sutra_l1_stats(struct sutra_l1 *c, struct sutra_l1_stats *ret)
 
 		pthread_mutex_lock(&s->lock);
 		ret->size += s->lru.used;
-		ret->hits += s->hits;
-		ret->misses += s->misses;
 		ret->evictions += s->evictions;
 		ret->expired += s->expired;
 		pthread_mutex_unlock(&s->lock);

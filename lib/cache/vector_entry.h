@@ -1,11 +1,11 @@
 /*
- * vector_entry - a cached vector: immutable, counted references, its JSON made once.
+ * vector_entry - a cached vector: immutable, with counted references and its JSON text.
  *
  * The key is SHA-256 over the model's fingerprint (weights, tokenizer, pooling, MRL mode, precision,
  * prompts, maximum length), the dimension that is kept, and the SHA-256 of the text as received. Its
- * first 64 bits make the concept id and the place in tables; all of it is compared, so a
- * collision is a miss, never a wrong vector. No number stands for a fingerprint anywhere: a table of
- * such numbers would have to forget, and a number given twice is a wrong vector.
+ * first 64 bits are the concept id and the hash in tables; the whole key is compared, so a collision is a
+ * miss, never a wrong vector. Fingerprints are not numbered: a table of numbers would be bounded, and a
+ * number used twice would give a wrong vector.
  */
 #ifndef SUTRA_CACHE_VECTOR_ENTRY_H
 #define SUTRA_CACHE_VECTOR_ENTRY_H
@@ -21,7 +21,7 @@ enum { SUTRA_CACHE_MODEL_LEN = 65 };	/* of a fingerprint, with NUL */
 
 struct sutra_cache_key {
 	uint8_t digest[32];
-	char fingerprint[SUTRA_CACHE_MODEL_LEN];	/* of the model; in the digest, too */
+	char fingerprint[SUTRA_CACHE_MODEL_LEN];	/* of the model; part of the digest */
 };
 
 struct sutra_vector {
@@ -42,7 +42,7 @@ bool sutra_cache_key_equal(const struct sutra_cache_key *a, const struct sutra_c
 uint64_t sutra_cache_key_hash(const struct sutra_cache_key *k);
 void sutra_cache_key_id(const struct sutra_cache_key *k, char out[SUTRA_CACHE_ID_LEN]);
 
-/* Copies the values and renders them; one reference. NULL: out of memory. */
+/* Copies the values and writes their JSON; one reference. NULL: out of memory. */
 struct sutra_vector *sutra_vector_new(const struct sutra_cache_key *k, const float *values,
 				      uint32_t dimension, uint32_t tokens, bool truncated,
 				      uint64_t expires_ns);
