@@ -2,9 +2,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "answer.h"
 #include "base/alloc.h"
 #include "base/jsonio.h"
+#include "gateway.h"
 
 static void stats_ready(void *request, struct sutra_buf *json) { sutra_http_reply_json(request, 200, json); }
 
@@ -13,16 +13,20 @@ void gw_cache_stats(struct sutra_http_request *r, void *ctx)
 	sutra_cache_stats(((struct gateway *)ctx)->cache, stats_ready, r);
 }
 
-/* L2 has not confirmed: an error that says what is gone and what may not be; `fields` stand before it. */
-static void fail_l2(struct sutra_http_request *r, struct sutra_buf *fields, int code, const char *l1,
-		    const char *l2)
+/* Ends the fields of an answer. If L2 has not confirmed, the answer is an error that says what has been done to
+ * L1 and may be missing in L2. */
+static void answer_change(struct sutra_http_request *r, struct sutra_buf *fields, int l2_code, const char *l1,
+			  const char *l2)
 {
-	sutra_buf_addf(fields,
-		       ",\"error\":{\"code\":\"%s\",\"message\":\"%s; the cache shard did not %s: %s\","
-		       "\"hint\":\"try again; sutra status shows storage-cache-shard\"}}\n",
-		       sutra_err_name(code), l1, l2, sutra_err_text(code));
-	sutra_http_add_header(r, "Retry-After", "1");
-	sutra_http_reply_json(r, 503, fields);
+	if (l2_code) {
+		sutra_buf_addf(fields,
+			       ",\"error\":{\"code\":\"%s\",\"message\":\"%s; the cache shard did not %s: %s\","
+			       "\"hint\":\"try again; sutra status shows storage-cache-shard\"}",
+			       sutra_err_name(l2_code), l1, l2, sutra_err_text(l2_code));
+		sutra_http_add_header(r, "Retry-After", "1");
+	}
+	sutra_buf_adds(fields, "}\n");
+	sutra_http_reply_json(r, l2_code ? 503 : 200, fields);
 }
 
 static void cleared(void *request, uint64_t l1, uint64_t l2, int l2_code)
@@ -33,13 +37,8 @@ static void cleared(void *request, uint64_t l1, uint64_t l2, int l2_code)
 	sutra_buf_init(&b, 1024);
 	sutra_buf_addf(&b, "{\"cleared\":%s,\"l1\":%llu,\"l2\":%llu", l2_code ? "false" : "true",
 		       (unsigned long long)l1, (unsigned long long)l2);
-	if (l2_code) {
-		snprintf(emptied, sizeof(emptied), "L1 was emptied of %llu entries", (unsigned long long)l1);
-		fail_l2(request, &b, l2_code, emptied, "clear");
-		return;
-	}
-	sutra_buf_adds(&b, "}\n");
-	sutra_http_reply_json(request, 200, &b);
+	snprintf(emptied, sizeof(emptied), "L1 was emptied of %llu entries", (unsigned long long)l1);
+	answer_change(request, &b, l2_code, emptied, "clear");
 }
 
 void gw_cache_clear(struct sutra_http_request *r, void *ctx)
@@ -53,13 +52,7 @@ static void invalidated(void *request, uint64_t l1, uint64_t l2, int l2_code)
 
 	sutra_buf_init(&b, 1024);
 	sutra_buf_addf(&b, "{\"invalidated\":%d", l1 || l2);
-	if (l2_code) {	/* it would come back from there */
-		fail_l2(request, &b, l2_code, l1 ? "the text was removed from L1" : "L1 did not hold the text",
-			"remove it");
-		return;
-	}
-	sutra_buf_adds(&b, "}\n");
-	sutra_http_reply_json(request, 200, &b);
+	answer_change(request, &b, l2_code, l1 ? "the text was removed from L1" : "L1 did not hold the text", "remove it");
 }
 
 void gw_cache_invalidate(struct sutra_http_request *r, void *ctx)
@@ -118,7 +111,7 @@ static void warmed(struct sutra_cache_request *get)
 	answer_free(a);
 }
 
-/* A text a line, as a JSON string or {"text":"..."}; blank lines are passed over. */
+/* Reads a text from each line, a JSON string or {"text":"..."}; skips blank lines. */
 static int read_ndjson(const char *body, size_t n, struct sutra_texts *ret, struct sutra_err *err)
 {
 	int line = 0;

@@ -7,10 +7,10 @@
 #include <strings.h>
 #include <time.h>
 
-#include "answer.h"
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/jsonio.h"
+#include "gateway.h"
 
 #define AGAIN_NS 10000000u	/* doubled at each try */
 

@@ -87,6 +87,36 @@ int gw_read_type(const struct gw_model *m, const json_t *body, const char **ret,
 /* The cached vector at a smaller dimension (or its own) into out. */
 void gw_shape(const struct gw_model *m, const struct sutra_vector *v, size_t dimension, float *out);
 
+/* One embedding request from its texts to its vectors, for /embed, /v1 and warm (embed.c). */
+struct answer {
+	struct sutra_cache_request get;
+	struct gateway *g;
+	struct sutra_http_request *request;
+	struct sutra_texts body;	/* owns the texts */
+	struct sutra_buf packed;	/* owns the bytes of ids and typed texts */
+	const char **texts;
+	size_t *lengths;
+	struct gw_model model;
+	size_t dimension;
+	int asked;	/* how often the cache was asked */
+	bool binary, base64;
+};
+
+/* An answer to texts, all of which have this input type (NULL: none). It owns the texts as soon as *texts is
+ * zeroed, which an error may leave to the caller. */
+int answer_new(struct gateway *g, struct sutra_http_request *r, struct sutra_texts *texts,
+	       const struct gw_model *model, const char *type, struct answer **ret, struct sutra_err *err);
+void answer_free(struct answer *a);	/* with its texts and vectors */
+/* Asks the cache for the vectors of a->model; a->get.done follows, on any thread. */
+void answer_ask(struct answer *a);
+/* The first call in done. True: there is an error, or all vectors are of one model, which a->model is now.
+ * False: the vectors are of several models, or of a model that is not known yet. They are requested again
+ * and done is called again; after several times with an error. */
+bool answer_is_whole(struct answer *a);
+int answer_model(struct gateway *g, struct gw_model *ret, struct sutra_err *err);
+void answer_add_vector(const struct answer *a, size_t i, struct sutra_buf *b);	/* as JSON */
+void answer_count(const struct answer *a, size_t *ret_tokens, size_t *ret_truncated);
+
 /* Upstream: ml-base over HTTP, with retries, and the watch over its model. */
 int upstream_new(struct gateway *g, struct upstream **ret, struct sutra_err *err);
 void upstream_free(struct upstream *u);

@@ -6,10 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "answer.h"
 #include "base/alloc.h"
 #include "base/digest.h"
 #include "base/jsonio.h"
+#include "gateway.h"
 
 static void fail_openai(struct gateway *g, struct sutra_http_request *r, const struct sutra_err *err,
 			const char *param)

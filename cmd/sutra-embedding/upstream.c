@@ -276,23 +276,15 @@ static struct call *call_new(struct upstream *u)
 	return c;
 }
 
-/* deadline_ns: the client's; 0: it has none. */
-static void limit_deadline(struct call *c, uint64_t deadline_ns)
+/* Sends c->body. deadline_ns: the client's, 0: it has none; trace_parent: its header, or NULL. */
+static void start(struct call *c, uint64_t deadline_ns, const char *trace_parent)
 {
 	if (deadline_ns && deadline_ns < c->deadline_ns)
 		c->deadline_ns = deadline_ns;
-}
-
-static void add_trace(struct call *c, const char *trace_parent)
-{
-	if (!trace_parent)
-		return;
-	snprintf(c->trace_header, sizeof(c->trace_header), "traceparent: %s", trace_parent);
-	c->headers[2] = c->trace_header;
-}
-
-static void start(struct call *c)
-{
+	if (trace_parent) {
+		snprintf(c->trace_header, sizeof(c->trace_header), "traceparent: %s", trace_parent);
+		c->headers[2] = c->trace_header;
+	}
 	c->fetch.body = c->body.data;
 	c->fetch.body_len = c->body.len;
 	submit(c);
@@ -321,9 +313,7 @@ void upstream_embed(void *gateway, struct sutra_upstream_batch *b)
 	}
 	c->batch = b;
 	c->headers[1] = "Accept: application/octet-stream";
-	add_trace(c, b->trace_parent);
-	limit_deadline(c, b->deadline_ns);
-	start(c);
+	start(c, b->deadline_ns, b->trace_parent);
 }
 
 int upstream_later(struct upstream *u, uint64_t delay_ns, void (*fn)(void *arg), void *arg)
@@ -354,10 +344,8 @@ void upstream_pass(struct upstream *u, struct sutra_http_request *r)
 	sutra_buf_add(&c->body, body, n);
 	snprintf(c->id_header, sizeof(c->id_header), "X-Request-Id: %s", context->id);
 	c->headers[1] = c->id_header;
-	add_trace(c, context->trace_parent);
-	limit_deadline(c, context->deadline_ns);
 	c->pass = r;
-	start(c);
+	start(c, context->deadline_ns, context->trace_parent);
 }
 
 /* Adopts the model that /info describes. At start, a model that does not allow the dimension ends the

@@ -9,7 +9,6 @@
 
 #include "base/log.h"
 #include "daemon/daemon.h"
-#include "daemon/service.h"
 #include "ml_base.h"
 
 #define FIELD(f) offsetof(struct ml_base, settings.f)
@@ -64,7 +63,7 @@ static void listening(void *ctx, const char *address)
 		  "addr=%s model=%s fingerprint=%s dimension=%zu precision=%s threads=%u kernels=%s ready_s=%.3f",
 		  address, ml->model->name, ml->model->fingerprint, ml->dimension,
 		  sutra_precision_name(ml->model->precision.precision), ml->threads, sutra_kernels_best()->name,
-		  sutra_service_uptime());
+		  sutra_daemon_uptime());
 }
 
 /* --pack: opening the model packs its weights, and keeps them. */

@@ -209,12 +209,9 @@ static int read_options(struct embed *e, const json_t *body, struct sutra_err *e
 	e->prefix = e->ml->model->prefix;
 	e->typed = json_is_string(json_object_get(body, "input_type"));
 	rc = sutra_json_get_int(body, "dimension", &dimension, err);
-	if (!rc)
-		rc = sutra_json_get_bool(body, "normalize", &e->normalize, err);
-	if (!rc)
-		rc = sutra_json_get_bool(body, "truncate", &e->truncate, err);
-	if (!rc)
-		rc = ml_read_prefix(e->ml->model, body, &e->prefix, err);
+	rc = rc ? rc : sutra_json_get_bool(body, "normalize", &e->normalize, err);
+	rc = rc ? rc : sutra_json_get_bool(body, "truncate", &e->truncate, err);
+	rc = rc ? rc : ml_read_prefix(e->ml->model, body, &e->prefix, err);
 	if (rc)
 		return rc;
 	if (dimension < 1 || !sutra_matryoshka_allows(native, (size_t)dimension)) {
@@ -338,8 +335,7 @@ void ml_embed(struct sutra_http_request *r, void *ctx)
 	end_stage(e, ML_STAGE_RECEIVE);
 	e->binary = accept && strcasestr(accept, "application/octet-stream");
 	rc = read_request(e, &err);
-	if (!rc)
-		rc = sutra_batcher_submit(ml->batcher, &e->job, &err);
+	rc = rc ? rc : sutra_batcher_submit(ml->batcher, &e->job, &err);
 	if (rc) {	/* else e belongs to the queue */
 		fail_request(ml, r, &err);
 		embed_free(e);

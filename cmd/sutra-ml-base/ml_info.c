@@ -166,8 +166,7 @@ void ml_tokenize(struct sutra_http_request *r, void *ctx)
 	sutra_buf_init(&room, ML_MAX_TEXT);
 	body = sutra_http_body(r, &n);
 	rc = sutra_texts_read(body, n, NULL, &texts, &err);
-	if (!rc)
-		rc = ml_read_prefix(m, texts.body, &prefix, &err);
+	rc = rc ? rc : ml_read_prefix(m, texts.body, &prefix, &err);
 	sutra_buf_adds(&b, "{\"ids\":[");
 	json_array_foreach (texts.list, i, text)
 		rc = rc ? rc : add_ids(m, prefix, text, &room, &b, &wholes, &err);

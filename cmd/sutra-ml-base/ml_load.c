@@ -86,8 +86,7 @@ int ml_open_model(struct ml_base *ml, struct sutra_err *err)
 	int rc = folder ? 0 : sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
 
 	sutra_precision_parse(ml->settings.precision, &options.precision);
-	if (!rc)
-		rc = sutra_model_open(folder, &options, &ml->model, err);
+	rc = rc ? rc : sutra_model_open(folder, &options, &ml->model, err);
 	sutra_free(folder);
 	return rc;
 }
@@ -102,10 +101,8 @@ int ml_load(struct ml_base *ml, struct sutra_err *err)
 	if (!rc && *ml->model->precision.unkept)
 		sutra_log(SUTRA_INFO, "ml-base", "packed weights are not kept", "reason=\"%s\"",
 			  ml->model->precision.unkept);
-	if (!rc)
-		rc = choose_dimension(ml, err);
-	if (!rc)
-		rc = ml_choose_prompt(&ml->settings, ml->model, err);
+	rc = rc ? rc : choose_dimension(ml, err);
+	rc = rc ? rc : ml_choose_prompt(&ml->settings, ml->model, err);
 	if (rc)
 		return rc;
 	ml->threads = choose_threads(&ml->settings, n_cores);

@@ -97,10 +97,8 @@ static int survey_model(struct survey *s, const struct sutra_model *m, struct su
 	float *pooled = sutra_calloc(2 * s->pairs->n * m->dimension, sizeof(*pooled));
 	int rc = pooled ? 0 : sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
 
-	if (!rc)
-		rc = sutra_quality_encode(m, s->pairs->texts, 2 * s->pairs->n, pooled, err);
-	if (!rc)
-		rc = add_rows(s, m, pooled, err);
+	rc = rc ? rc : sutra_quality_encode(m, s->pairs->texts, 2 * s->pairs->n, pooled, err);
+	rc = rc ? rc : add_rows(s, m, pooled, err);
 	if (!s->reference)
 		s->reference = pooled;
 	else
@@ -119,14 +117,12 @@ static int survey_precision(struct survey *s, const char *folder, enum sutra_pre
 	if (rc == SUTRA_E_INVALID && precision != SUTRA_FP32)
 		return json_object_set_new(s->missing, sutra_precision_name(precision), json_string(err->message)) ?
 			       sutra_fail(err, SUTRA_E_NOMEM, "out of memory") : 0;
-	if (!rc)
-		rc = ml_choose_prompt(s->settings, m, err);
+	rc = rc ? rc : ml_choose_prompt(s->settings, m, err);
 	if (!rc && !s->doc)
 		rc = choose_dims(s, m, dims, err);
 	if (!rc && !s->doc)
 		rc = describe(s, m, err);
-	if (!rc)
-		rc = survey_model(s, m, err);
+	rc = rc ? rc : survey_model(s, m, err);
 	sutra_model_close(m);
 	return rc;
 }
@@ -163,12 +159,10 @@ int ml_quality(const struct ml_settings *settings, const char *pairs, const char
 	char *folder = sutra_model_folder(settings->model_path, settings->model);
 	int rc = folder ? 0 : sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
 
-	if (!rc)
-		rc = read_pairs(pairs, &s.pairs, err);
+	rc = rc ? rc : read_pairs(pairs, &s.pairs, err);
 	for (int p = SUTRA_FP32; !rc && p < SUTRA_PRECISIONS; p++)
 		rc = survey_precision(&s, folder, (enum sutra_precision)p, dims, err);
-	if (!rc)
-		rc = print(s.doc, err);
+	rc = rc ? rc : print(s.doc, err);
 	json_decref(s.doc);
 	sutra_quality_pairs_free(s.pairs);
 	sutra_free(s.reference);

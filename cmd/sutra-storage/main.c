@@ -11,7 +11,6 @@
 
 #include "base/log.h"
 #include "daemon/daemon.h"
-#include "daemon/service.h"
 #include "storage.h"
 
 #define FIELD(f) offsetof(struct storage, settings.f)
@@ -50,7 +49,7 @@ static int open_engine(struct storage *s, struct sutra_err *err)
 		return rc;
 	sutra_log(SUTRA_INFO, "storage", "replayed", "dir=\"%s\" records=%llu bytes=%llu took_s=%.3f",
 		  s->settings.path, (unsigned long long)s->replay.records,
-		  (unsigned long long)s->replay.bytes, sutra_service_uptime());
+		  (unsigned long long)s->replay.bytes, sutra_daemon_uptime());
 	storage_log_damage(&s->replay);
 	return 0;
 }
@@ -63,7 +62,7 @@ static void tell_failed(const char *what, const struct sutra_err *why)
 /* MAX_CONNECTIONS, or as many as the descriptor limit allows. */
 static unsigned max_connections(const struct storage *s)
 {
-	unsigned wanted = (unsigned)s->settings.max_connections, n = sutra_service_connections(wanted);
+	unsigned wanted = (unsigned)s->settings.max_connections, n = sutra_daemon_connections(wanted);
 
 	if (n < wanted)
 		sutra_log(SUTRA_WARN, "storage", "the descriptor limit allows fewer connections",

@@ -4,7 +4,7 @@
  * thread, and does nothing there that takes long; one that writes runs on the writer's.
  */
 #include "base/buf.h"
-#include "daemon/service.h"
+#include "daemon/daemon.h"
 #include "storage.h"
 #include "wire/pack.h"
 
@@ -106,7 +106,7 @@ static int stats(struct desk *d, const struct sutra_message *q, struct sutra_mes
 	add_number(a, b, "pending", e.pending);
 	add_number(a, b, "reconciliations", e.reconciliations);
 	add(a, b, "uptime_seconds");
-	sutra_pack_double(b, sutra_service_uptime());
+	sutra_pack_double(b, sutra_daemon_uptime());
 	add_number(a, b, "memory_bytes", e.memory_bytes);
 	add_number(a, b, "wal_bytes", e.wal_bytes);
 	add_number(a, b, "hits", e.hits);
@@ -137,7 +137,7 @@ static int health(struct desk *d, const struct sutra_message *q, struct sutra_me
 	sutra_pack_bool(b, true);
 	add_text(a, b, "status", e.read_only ? "read_only" : "healthy");
 	add(a, b, "uptime_seconds");
-	sutra_pack_double(b, sutra_service_uptime());
+	sutra_pack_double(b, sutra_daemon_uptime());
 	return sutra_buf_error(b) ? sutra_fail(err, sutra_buf_error(b), "out of memory") : 0;
 }
 

@@ -1,22 +1,31 @@
 #include "daemon/daemon.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/jsonio.h"
 #include "base/log.h"
 #include "base/metric.h"
+#include "base/setting.h"
 #include "base/shown.h"
+#include "base/str.h"
 #include "base/version.h"
 #include "daemon/openapi.h"
-#include "daemon/service.h"
 #include "net/port.h"
 
-/* The settings that the skeleton and service.c read by name. */
+/* The settings that every daemon has. */
 static const struct sutra_setting_use shared[] = {
 	{ "LOG_FORMAT", 0, NULL },     { "LOG_LEVEL", 0, NULL },    { "SUTRA_LISTEN", 0, NULL },
 	{ "SUTRA_LISTEN_#", 0, NULL }, { "SUTRA_REEXEC", 0, NULL }, { 0 },
@@ -25,6 +34,155 @@ static const struct sutra_setting_use shared[] = {
 static const struct sutra_daemon *self;	/* the daemon that this process is */
 static atomic_bool stopping;
 static struct sutra_buf openapi;
+
+enum { SPARE_FILES = 64 };	/* descriptors beside those of connections */
+
+/* Balancers check /ready every 500 ms (compose/haproxy). If none does for a second, there is none. */
+static const uint64_t check_ns = 1000000000;
+
+static uint64_t started_ns;
+static sigset_t handled;
+static atomic_bool draining, announced;	/* announced: an answer of /ready was "draining" */
+static atomic_ullong checked_ns;	/* the last request of /ready before draining; 0: none */
+
+/* Before any thread: blocks the signals, ignores PIPE, raises the descriptor limit to its hard value, and
+ * sets up the log from LOG_LEVEL and LOG_FORMAT. */
+static int set_up_process(struct sutra_err *err)
+{
+	const char *level, *format;
+	struct rlimit files;
+	int rc;
+
+	started_ns = sutra_clock_ns();
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&handled);
+	sigaddset(&handled, SIGTERM);
+	sigaddset(&handled, SIGINT);
+	sigaddset(&handled, SIGHUP);
+	sigaddset(&handled, SIGUSR1);
+	pthread_sigmask(SIG_BLOCK, &handled, NULL);
+	if (!getrlimit(RLIMIT_NOFILE, &files)) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+	rc = sutra_setting_read("LOG_FORMAT", &format, err);
+	rc = rc ? rc : sutra_setting_read("LOG_LEVEL", &level, err);
+	return rc ? rc : sutra_log_setup(level, format);
+}
+
+/* After the first stop signal the next one ends the process at once. */
+static void *exit_on_second(void *unused)
+{
+	int sig;
+
+	do
+		sigwait(&handled, &sig);
+	while (sig == SIGHUP || sig == SIGUSR1);
+	_exit(128 + sig);
+}
+
+/* is_draining() for an answer of /ready: notes that a balancer has checked, and what the answer is. */
+static bool announce_draining(void)
+{
+	bool drained = atomic_load(&draining);
+
+	if (drained)
+		atomic_store(&announced, true);
+	else
+		atomic_store(&checked_ns, sutra_clock_ns());
+	return drained;
+}
+
+/* Answers then carry Connection: close, so that clients with open connections change to another instance. */
+static bool is_draining(void) { return atomic_load(&draining); }
+
+/* Whether balancers know of the draining: an answer of /ready said so, or none has checked for a second. */
+static bool is_announced(void)
+{
+	uint64_t checked = atomic_load(&checked_ns);
+
+	return !checked || atomic_load(&announced) || sutra_clock_ns() - checked > check_ns;
+}
+
+/* Waits for TERM or INT (false), or HUP (true: restart). USR1 begins draining, as TERM and INT do. */
+static bool wait_for_signal(void)
+{
+	pthread_t thread;
+	int sig = 0;
+
+	while (sigwait(&handled, &sig) || sig == SIGUSR1)
+		if (sig == SIGUSR1)
+			atomic_store(&draining, true);
+	if (sig == SIGHUP)
+		return true;
+	atomic_store(&draining, true);
+	if (!pthread_create(&thread, NULL, exit_on_second, NULL))
+		pthread_detach(thread);
+	return false;
+}
+
+const char *sutra_listen_for(const char *host, int port)
+{
+	static char fallback[80];
+	const char *list, *everywhere = sutra_setting_env("SUTRA_LISTEN");
+	char name[32];
+
+	snprintf(name, sizeof(name), "SUTRA_LISTEN_%d", port);
+	list = sutra_setting_env(name);
+	if (list)
+		return list;
+	host = everywhere ? everywhere : host ? host : sutra_setting_find("SUTRA_LISTEN")->fallback;
+	snprintf(fallback, sizeof(fallback), strchr(host, ':') ? "[%.60s]:%d" : "%.60s:%d", host, port);
+	return fallback;
+}
+
+unsigned sutra_daemon_connections(unsigned wanted)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) || files.rlim_cur >= (rlim_t)wanted + SPARE_FILES)
+		return wanted;
+	return files.rlim_cur > 2 * SPARE_FILES ? (unsigned)files.rlim_cur - SPARE_FILES :
+							(unsigned)(files.rlim_cur + 1) / 2;
+}
+
+/* Moves the descriptors to 3, 4, ... without close-on-exec, and sets it on all others. */
+static int place_descriptors(const int *fds, int n)
+{
+	int high[SUTRA_LISTEN_MAX];
+
+	for (int i = 0; i < n; i++) {
+		high[i] = fcntl(fds[i], F_DUPFD, SUTRA_LISTEN_FIRST + SUTRA_LISTEN_MAX);
+		if (high[i] < 0)
+			return -1;
+	}
+	for (int i = 0; i < n; i++)
+		if (dup2(high[i], SUTRA_LISTEN_FIRST + i) < 0)
+			return -1;
+	return (int)syscall(SYS_close_range, (unsigned)(SUTRA_LISTEN_FIRST + n), ~0u, 4u /* CLOSE_RANGE_CLOEXEC */);
+}
+
+/* Runs the next program, which inherits the descriptors; returns only on failure. */
+static int run_again(const int *fds, int n, char **argv, struct sutra_err *err)
+{
+	const char *command = sutra_setting_env("SUTRA_REEXEC");
+	char number[16];
+
+	if (n > SUTRA_LISTEN_MAX || place_descriptors(fds, n))
+		return sutra_fail_errno(err, "cannot keep %d sockets over a restart", n);
+	snprintf(number, sizeof(number), "%d", n);
+	setenv("LISTEN_FDS", number, 1);
+	snprintf(number, sizeof(number), "%ld", (long)getpid());
+	setenv("LISTEN_PID", number, 1);
+	/* Signals stay blocked: the next program's wait_for_signal takes one that comes now. */
+	if (command)
+		execl(command, command, (char *)NULL);
+	else
+		execv("/proc/self/exe", argv);
+	return sutra_fail_errno(err, "cannot run %s again", command ? command : "the program");
+}
+
+double sutra_daemon_uptime(void) { return (double)(sutra_clock_ns() - started_ns) / 1e9; }
 
 int sutra_daemon_health(struct sutra_buf *b)
 {
@@ -36,7 +194,7 @@ int sutra_daemon_health(struct sutra_buf *b)
 	if (atomic_load(&stopping))
 		reason = "stopping";
 	sutra_buf_addf(b, "{\"status\":\"%s\",\"service\":\"%s\",\"version\":\"%s\",\"uptime_seconds\":%.3f",
-		       reason ? "unhealthy" : "healthy", self->name, SUTRA_VERSION, sutra_service_uptime());
+		       reason ? "unhealthy" : "healthy", self->name, SUTRA_VERSION, sutra_daemon_uptime());
 	if (reason) {
 		sutra_buf_adds(b, ",\"reason\":");
 		sutra_json_add_string(b, reason, strlen(reason));
@@ -71,7 +229,7 @@ static void answer_ready(struct sutra_http_request *r, void *ctx)
 {
 	struct sutra_buf b;
 
-	if (!sutra_service_drained()) {
+	if (!announce_draining()) {
 		answer_health(r, ctx);
 		return;
 	}
@@ -135,7 +293,7 @@ static int restart(const int *fds, int n, char **argv, struct sutra_err *err)
 {
 	if (self->flush)
 		self->flush(self->ctx);
-	return sutra_service_reexec(fds, n, argv, err);
+	return run_again(fds, n, argv, err);
 }
 
 /* Serves until a signal ends it. */
@@ -147,8 +305,8 @@ static int serve_http(char **argv, struct sutra_err *err)
 		.routes = routes,
 		.max_held = (size_t)*self->bodies_mb << 20,
 		.allowed_hosts = *self->allowed_hosts,
-		.draining = sutra_service_draining,
-		.noticed = sutra_service_noticed,
+		.draining = is_draining,
+		.noticed = is_announced,
 		.ctx = self->ctx,
 	};
 	struct sutra_http_server *server;
@@ -163,7 +321,7 @@ static int serve_http(char **argv, struct sutra_err *err)
 	if (rc)
 		return rc;
 	self->listening(self->ctx, sutra_http_server_address(server));
-	if (sutra_service_wait() == SUTRA_SIG_RESTART) {
+	if (wait_for_signal()) {
 		sutra_log(SUTRA_INFO, self->area, "restarting", NULL);
 		sutra_http_server_pause(server, self->grace_ns);
 		rc = sutra_http_server_sockets(server, &fds);
@@ -180,9 +338,9 @@ static int serve_http(char **argv, struct sutra_err *err)
 	return 0;
 }
 
-static void *stop_at_signal(void *signal)
+static void *stop_at_signal(void *restart)
 {
-	*(enum sutra_service_signal *)signal = sutra_service_wait();
+	*(bool *)restart = wait_for_signal();
 	self->stop(self->ctx);
 	return NULL;
 }
@@ -190,20 +348,20 @@ static void *stop_at_signal(void *signal)
 static int serve_other(char **argv, struct sutra_err *err)
 {
 	const char *list = sutra_listen_for(self->host ? *self->host : NULL, (int)*self->port);
-	enum sutra_service_signal signal;
+	bool again;
 	int fds[SUTRA_LISTEN_MAX], n, rc;
 	pthread_t waiter;
 
 	rc = sutra_listen_open(list, 4096, fds, SUTRA_LISTEN_MAX, &n, err);
 	rc = rc ? rc : self->start(self->ctx, fds, n, err);
-	if (!rc && pthread_create(&waiter, NULL, stop_at_signal, &signal))
+	if (!rc && pthread_create(&waiter, NULL, stop_at_signal, &again))
 		rc = sutra_fail(err, SUTRA_E_NOMEM, "cannot start a thread");
 	if (rc)
 		return rc;
 	self->listening(self->ctx, list);
 	self->run(self->ctx);
 	pthread_join(waiter, NULL);
-	if (signal == SUTRA_SIG_RESTART)
+	if (again)
 		return restart(fds, n, argv, err);
 	self->flush(self->ctx);
 	return 0;
@@ -254,7 +412,7 @@ int sutra_daemon_main(const struct sutra_daemon *d, int argc, char **argv)
 	if (argc > 1)
 		return run_option(d, argc, argv);
 	self = d;
-	rc = sutra_service_init(&err);
+	rc = set_up_process(&err);
 	rc = rc ? rc : sutra_settings_load(d->settings, d->ctx, &err);
 	rc = rc ? rc : d->open(d->ctx, &err);
 	rc = rc ? rc : d->routes ? serve_http(argv, &err) : serve_other(argv, &err);

@@ -5,13 +5,25 @@
  * --version, --help and the service's own commands; else it sets up signals and log, loads the settings,
  * opens the service, and serves requests until a signal. TERM, INT: it is unhealthy, finishes its requests
  * within grace_ns, and exits with 0. HUP: it finishes them, keeps the listening sockets open, and runs again
- * (daemon/service.h). An error is one line on stderr and the exit code of its kind.
+ * (below). An error is one line on stderr and the exit code of its kind.
  *
  * The skeleton itself answers these routes:
  *	GET /health	200, or 503 with a reason; GET /ready: the same, and 404 once drained
  *	GET /metrics	the service's, the server's, the process's (Prometheus text)
  *	GET /openapi.json	the table that dispatches, as OpenAPI 3.1 (daemon/openapi.h)
  *	GET /ping	200 while the process answers
+ *
+ * Addresses. A daemon with port P listens on the addresses of SUTRA_LISTEN_P ("addr:port,..."); unset, on
+ * port P of the address SUTRA_LISTEN, which is 127.0.0.1 unless set. The native runtime sets the former
+ * for each service (its own loopback address, and the published one); images set the latter to 0.0.0.0.
+ *
+ * Signals only set flags; the main thread waits for them here. TERM and INT: the service is not ready,
+ * finishes its requests and exits with 0; the second one ends it at once. HUP restarts in place: the
+ * service finishes its requests, then runs the program again with the listening sockets open, so that
+ * connections wait in the backlog instead of being refused. The command to run is SUTRA_REEXEC (the native
+ * runtime sets it to the service's run script, which loads the new settings) or, unset, the program
+ * itself. The sockets are passed as in systemd's sd_listen_fds(3): LISTEN_FDS, LISTEN_PID, from
+ * descriptor 3 on.
  */
 #ifndef SUTRA_DAEMON_DAEMON_H
 #define SUTRA_DAEMON_DAEMON_H
@@ -40,7 +52,7 @@ struct sutra_daemon {
 	const struct sutra_daemon_command *commands;	/* NULL: none */
 	void *ctx;		/* the service, in which the settings' offsets are */
 	const int64_t *port;
-	char *const *host;	/* its own setting of the address (service.h); NULL: none */
+	char *const *host;	/* its own setting of the address, see sutra_listen_for; NULL: none */
 	uint64_t grace_ns;	/* for requests in flight at the end */
 
 	int (*open)(void *ctx, struct sutra_err *err);
@@ -73,5 +85,13 @@ void sutra_daemon_routes(const struct sutra_http_route *own, struct sutra_http_r
 int sutra_daemon_health(struct sutra_buf *b);
 /* Appends the metrics of the service and the process, and sutra_build_info, but none of an HTTP server. */
 void sutra_daemon_metrics(struct sutra_buf *b);
+
+/* "addr:port,..." for the program's port; points to static memory or the environment. host: the value of
+ * the program's own setting, used if SUTRA_LISTEN is unset; or NULL. */
+const char *sutra_listen_for(const char *host, int port);
+/* How many connections the descriptor limit allows: at most `wanted`; some descriptors are left for the
+ * rest of the program. */
+unsigned sutra_daemon_connections(unsigned wanted);
+double sutra_daemon_uptime(void);	/* seconds */
 
 #endif

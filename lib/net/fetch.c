@@ -358,20 +358,15 @@ static struct job *next_finished(CURLM *multi)
 void sutra_fetch_many(struct sutra_fetch *const *list, size_t n, unsigned parallel)
 {
 	size_t slots = parallel ? parallel : DEFAULT_PARALLEL, next = 0, running = 0;
-	struct sutra_err err;
+	struct sutra_err err = { .message = "out of memory" };
 	bool ready = !sutra_fetch_ready(&err);
+	CURLM *multi = ready ? curl_multi_init() : NULL;
 	struct job *jobs, *j;
-	CURLM *multi;
 
-	for (size_t i = 0; !ready && i < n; i++)
-		fail_job(list[i], err.message);
-	if (!ready)
-		return;
 	slots = slots < n ? slots : n;
-	multi = curl_multi_init();
 	jobs = sutra_calloc(slots, sizeof(*jobs));
 	for (size_t i = 0; (!multi || !jobs) && i < n; i++)
-		fail_job(list[i], "out of memory");
+		fail_job(list[i], err.message);
 	for (size_t s = 0; multi && jobs && s < slots; s++)
 		running += start_next(multi, &jobs[s], list, n, &next);
 	while (running) {

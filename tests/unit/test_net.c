@@ -18,7 +18,7 @@
 #include "net/fetch.h"
 #include "net/http.h"
 #include "net/port.h"
-#include "daemon/service.h"
+#include "daemon/daemon.h"
 #include "../wait.h"
 #include "model/texts.h"
 
