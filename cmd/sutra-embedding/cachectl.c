@@ -1,4 +1,4 @@
-/* /cache/stats, clear, warm, invalidate; /health, /metrics. */
+/* The routes below /cache, and the gateway's parts of /health and /metrics. */
 #include <stdio.h>
 #include <string.h>
 
@@ -130,7 +130,7 @@ static int read_ndjson(const char *body, size_t n, struct sutra_texts *ret, stru
 		if (!rc && json_object_get(v, "input_type"))
 			rc = sutra_fail(err, SUTRA_E_INVALID, "\"input_type\" is taken with {\"texts\":[...]} only");
 		if (!rc && v && (!json_is_string(text) || !json_string_length(text)))
-			rc = sutra_fail(err, SUTRA_E_INVALID, "a text that is not empty is wanted");
+			rc = sutra_fail(err, SUTRA_E_INVALID, "a text that is not empty is expected");
 		if (!rc && v && json_array_size(ret->list) == SUTRA_MAX_TEXTS)
 			rc = sutra_fail(err, SUTRA_E_INVALID, "more than %d texts", SUTRA_MAX_TEXTS);
 		if (!rc && v)
@@ -178,7 +178,7 @@ const char *gw_health(void *gateway, struct sutra_buf *fields)
 	const char *reason = NULL;
 
 	if (!gw_model_get(g, &model))
-		reason = "starting: ml-base has not told its model yet";
+		reason = "starting: the model of ml-base is not known yet";
 	else if (!ml_up && !l2_up)
 		reason = "neither ml-base nor the cache shard answers";
 	sutra_buf_addf(fields,

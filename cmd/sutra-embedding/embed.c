@@ -1,6 +1,6 @@
 /*
- * POST /embed: per-text caching. A cached vector's JSON is copied as it lies; only a smaller
- * dimension than the deployment's is shaped and rendered anew.
+ * POST /embed, with a cache per text. The JSON of a cached vector is copied; only at a smaller dimension than
+ * the deployment's a vector is shaped and formatted again.
  */
 #include <stdio.h>
 #include <string.h>
@@ -12,7 +12,7 @@
 #include "base/jsonio.h"
 #include "gateway.h"
 
-#define AGAIN_NS 10000000u	/* doubled at each try */
+#define AGAIN_NS 10000000u	/* delay of the first try; it doubles */
 
 enum { FLOAT_TEXT = 16, MAX_ASKED = 8 };
 
@@ -111,7 +111,7 @@ void answer_ask(struct answer *a)
 	sutra_cache_get(a->g->cache, &a->get);
 }
 
-/* Asks for the vectors of the model that is known by now. */
+/* Requests the vectors of the present model. */
 static void ask_later(void *answer)
 {
 	struct answer *a = answer;
@@ -123,7 +123,8 @@ static void ask_later(void *answer)
 		answer_ask(a);
 }
 
-/* Drops the vectors and asks for those of other, or (NULL) of what is known a little later. */
+/* Drops the vectors and requests those of other; NULL: of the model that is known a little later. False: an
+ * error is filled. */
 static bool ask_again(struct answer *a, const struct gw_model *other)
 {
 	for (size_t i = 0; i < a->get.n; i++) {
@@ -292,7 +293,7 @@ void gw_embed(struct sutra_http_request *r, void *ctx)
 	rc = rc ? rc : gw_check_dimension(&model, dimension, &err);
 	rc = rc ? rc : gw_read_type(&model, texts.body, &type, &err);
 	if (!rc && (!normalize || !truncate)) {
-		/* Lengths and norms are the model's to know: past the cache. */
+		/* The cache holds neither uncut texts nor unnormalized vectors. */
 		sutra_texts_release(&texts);
 		sutra_metric_add(&g->metrics[GW_BYPASSED], 1);
 		upstream_pass(g->upstream, r);

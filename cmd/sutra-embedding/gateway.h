@@ -1,5 +1,5 @@
-/* gateway - what the files of sutra-embedding share. main sets it up before the first request, except for
- * the model, which the upstream learns from ml-base and renews. */
+/* gateway - the struct and functions that the files of sutra-embedding share. main sets the struct up before
+ * the first request, except for the model, which the upstream reads from ml-base. */
 #ifndef SUTRA_CMD_GATEWAY_H
 #define SUTRA_CMD_GATEWAY_H
 
@@ -19,14 +19,14 @@
 struct gw_settings {
 	char *ml_base_url, *shard_host, *instance_id, *tenants_file, *allowed_hosts;
 	int64_t port, dimension, l1_entries, shard_port, cache_timeout_ms, ttl_seconds, bodies_mb;
-	int64_t ml_base_ns;	/* for an answer of ml-base */
+	int64_t ml_base_ns;	/* time limit for an answer of ml-base */
 	bool cache_enabled;
 };
 
 #define GW_METRICS(X)                                                                \
 	X(REQUESTS, "sutra_gateway_requests_total", COUNTER, "embedding requests answered") \
 	X(ERRORS, "sutra_gateway_errors_total", COUNTER, "embedding requests refused or failed") \
-	X(BYPASSED, "sutra_gateway_bypassed_total", COUNTER, "requests that went past the cache") \
+	X(BYPASSED, "sutra_gateway_bypassed_total", COUNTER, "requests that bypassed the cache") \
 	X(RETRIES, "sutra_gateway_upstream_retries_total", COUNTER, "requests to ml-base tried again")
 
 enum gw_metric {
@@ -36,13 +36,13 @@ enum gw_metric {
 	GW_METRIC_COUNT
 };
 
-/* What /info of ml-base said. */
+/* The model, as /info of ml-base describes it. */
 struct gw_model {
 	char name[128], fingerprint[SUTRA_CACHE_MODEL_LEN];
 	size_t native, dimension;	/* dimension: of this deployment */
 	bool plain_mrl;
 	struct sutra_ids_limits ids;
-	struct sutra_input_types types;	/* that a request may name */
+	struct sutra_input_types types;	/* allowed in requests */
 };
 
 struct upstream;
@@ -54,7 +54,7 @@ struct gateway {
 	struct sutra_metric metrics[GW_METRIC_COUNT];
 	pthread_mutex_t model_lock;
 	pthread_cond_t model_known;	/* monotonic */
-	struct gw_model model, former;	/* under model_lock; fingerprint "": not known yet */
+	struct gw_model model, former;	/* under model_lock; fingerprint "": none yet */
 };
 
 /* The routes (gw_routes.c), and their handlers; ctx is the gateway. */
@@ -62,15 +62,15 @@ extern const struct sutra_http_route gw_routes[];
 sutra_http_handler gw_embed, gw_openai, gw_models, gw_model_by_id, gw_cache_stats, gw_cache_clear, gw_cache_warm,
 	gw_cache_invalidate;
 void gw_openai_fail(struct sutra_http_request *r, void *gateway, const struct sutra_err *err);
-/* What /health and /metrics say of it (daemon/daemon.h). */
+/* The gateway's parts of /health and /metrics (daemon/daemon.h). */
 const char *gw_health(void *gateway, struct sutra_buf *fields);
 void gw_metrics(void *gateway, struct sutra_buf *b);
 
 /* A copy of the model; false while it is not known. */
 bool gw_model_get(struct gateway *g, struct gw_model *ret);
-/* The model of that fingerprint; false: it is neither the present one nor the one before. */
+/* The model of that fingerprint; false: it is neither the present nor the former one. */
 bool gw_model_of(struct gateway *g, const char *fingerprint, struct gw_model *ret);
-/* Waits at most limit_ns for it. */
+/* Waits until the model is known, at most limit_ns. */
 void gw_model_wait(struct gateway *g, uint64_t limit_ns);
 /* Answers a request with an error, and counts it. */
 static inline void gw_fail(struct gateway *g, struct sutra_http_request *r, const struct sutra_err *err)
@@ -78,13 +78,13 @@ static inline void gw_fail(struct gateway *g, struct sutra_http_request *r, cons
 	sutra_metric_add(&g->metrics[GW_ERRORS], 1);
 	sutra_http_reply_error(r, err);
 }
-/* Refuses a dimension that this deployment does not give: SUTRA_E_INVALID lists what it does. */
+/* SUTRA_E_INVALID, with the allowed dimensions, if this deployment does not allow this one. */
 int gw_check_dimension(const struct gw_model *m, int64_t dimension, struct sutra_err *err);
-/* The "input_type" of a request as the model names it, within *m; NULL: none. It is a text's own even
- * where it is the model's default: what is the default may have changed upstream. SUTRA_E_INVALID
- * lists what is allowed. */
+/* *ret becomes the request's "input_type" as a string of *m; NULL: it has none. The model's default type
+ * is not treated as none, because ml-base may have another default by now. SUTRA_E_INVALID lists the allowed
+ * types. */
 int gw_read_type(const struct gw_model *m, const json_t *body, const char **ret, struct sutra_err *err);
-/* The cached vector at a smaller dimension (or its own) into out. */
+/* Writes the cached vector at its own or a smaller dimension into out. */
 void gw_shape(const struct gw_model *m, const struct sutra_vector *v, size_t dimension, float *out);
 
 /* One embedding request from its texts to its vectors, for /embed, /v1 and warm (embed.c). */
@@ -117,14 +117,14 @@ int answer_model(struct gateway *g, struct gw_model *ret, struct sutra_err *err)
 void answer_add_vector(const struct answer *a, size_t i, struct sutra_buf *b);	/* as JSON */
 void answer_count(const struct answer *a, size_t *ret_tokens, size_t *ret_truncated);
 
-/* Upstream: ml-base over HTTP, with retries, and the watch over its model. */
+/* Upstream: ml-base over HTTP, with retries; it also keeps the model up to date. */
 int upstream_new(struct gateway *g, struct upstream **ret, struct sutra_err *err);
 void upstream_free(struct upstream *u);
 void upstream_embed(void *gateway, struct sutra_upstream_batch *b);
-bool upstream_up(const struct upstream *u);	/* the last answer of ml-base was no failure */
-/* Calls fn on the upstream's thread after delay_ns; SUTRA_E_NOMEM: never. */
+bool upstream_up(const struct upstream *u);	/* the last request to ml-base did not fail */
+/* Calls fn on the upstream's thread after delay_ns. SUTRA_E_NOMEM: fn is not called. */
 int upstream_later(struct upstream *u, uint64_t delay_ns, void (*fn)(void *arg), void *arg);
-/* Passes a request body on as it is, and the answer back (normalize:false). */
+/* Forwards the request's body unchanged, and the answer (normalize:false). */
 void upstream_pass(struct upstream *u, struct sutra_http_request *r);
 
 #endif

@@ -1,4 +1,4 @@
-/* The model of ml-base as the gateway knows it: names, dimensions and input types a request may ask for. */
+/* The model of ml-base that the gateway knows, and the dimensions and input types that it allows. */
 #include "gateway.h"
 
 #include <string.h>
@@ -68,7 +68,7 @@ int gw_check_dimension(const struct gw_model *m, int64_t dimension, struct sutra
 
 void gw_shape(const struct gw_model *m, const struct sutra_vector *v, size_t dimension, float *out)
 {
-	/* What is stored below the native width is already past its layer norm. */
+	/* A vector that is stored below the native dimension has had its layer norm. */
 	bool norm = m->dimension == m->native && dimension < m->native && !m->plain_mrl;
 
 	if (dimension == v->dimension)

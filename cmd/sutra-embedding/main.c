@@ -31,7 +31,7 @@ static const struct sutra_setting_use settings[] = {
 	{ 0 },
 };
 
-/* One point of history a minute. */
+/* Adds a point to the cache's history each minute. */
 static void *tick(void *arg)
 {
 	struct gateway *g = arg;
@@ -74,7 +74,7 @@ static int open_gateway(void *ctx, struct sutra_err *err)
 		return rc;
 	if (!pthread_create(&ticker, NULL, tick, g))
 		pthread_detach(ticker);
-	/* After a restart in place callers wait in the backlog: better a moment there than a 503. */
+	/* After a restart in place, connections wait in the backlog meanwhile; else they would get 503. */
 	gw_model_wait(g, MODEL_WAIT_NS);
 	return 0;
 }

@@ -1,7 +1,7 @@
 /*
- * POST /v1/embeddings, GET /v1/models and /v1/models/{id} in OpenAI's shape: input a string, a list of
- * strings, token ids or a list of lists of them, dimensions, encoding_format float or base64,
- * usage; errors as {"error":{"message","type","param","code"}}.
+ * POST /v1/embeddings, GET /v1/models and /v1/models/{id} as OpenAI defines them: input (a string, a list of
+ * strings, token ids, or a list of lists of token ids), dimensions, encoding_format (float or base64), usage;
+ * errors as {"error":{"message","type","param","code"}}.
  */
 #include <stdio.h>
 #include <string.h>
@@ -40,7 +40,7 @@ void gw_openai_fail(struct sutra_http_request *r, void *gateway, const struct su
 	fail_openai(gateway, r, err, NULL);
 }
 
-/* What input may be: a text, ids, or a list of texts and lists of ids. */
+/* Reads "input": a text, ids, or a list of texts and lists of ids. */
 static int read_input(struct sutra_texts *t, const struct sutra_ids_limits *limits,
 		      struct sutra_err *err)
 {
@@ -128,7 +128,7 @@ static void embedded(struct sutra_cache_request *get)
 	answer_free(a);
 }
 
-/* Reads everything but the input; *ret_param is the field at fault. */
+/* Reads all fields but the input; *ret_param: the field that an error is about. */
 static int read_options(struct gateway *g, const json_t *body, struct gw_model *model,
 			int64_t *ret_dimension, bool *ret_base64, const char **ret_type,
 			const char **ret_param, struct sutra_err *err)

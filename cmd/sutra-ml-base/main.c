@@ -1,8 +1,8 @@
 /*
  * sutra-ml-base - texts to vectors: one model, its queue, and HTTP in front.
  *
- * It listens only when the model is loaded and has answered once, so that whoever reaches it
- * can use it.
+ * It listens only when the model is loaded and has embedded a first text, so a connection is accepted only by
+ * a service that can answer.
  */
 #include <stddef.h>
 #include <stdio.h>
@@ -17,7 +17,7 @@
 static const struct sutra_setting_use settings[] = {
 	{ "MODEL_PATH", FIELD(model_path), NULL },
 	{ "SUTRA_MODEL", FIELD(model), NULL },
-	{ "MATRYOSHKA_DIM", FIELD(dimension), "" },	/* 256, or the model's own */
+	{ "MATRYOSHKA_DIM", FIELD(dimension), "" },	/* unset: 256 if allowed, else the native dimension */
 	{ "SUTRA_INPUT_TYPE", FIELD(input_type), NULL },
 	{ "SUTRA_PROMPT", FIELD(prompt), NULL },
 	{ "SUTRA_MRL", FIELD(mrl), NULL },
@@ -36,7 +36,7 @@ static const struct sutra_setting_use settings[] = {
 	{ 0 },
 };
 
-/* An error that another setting or model folder would resolve is one of the settings (exit code 2). */
+/* Errors that another setting or model folder would resolve get the code of settings (exit code 2). */
 static int as_setting(int rc, struct sutra_err *err)
 {
 	if (rc == SUTRA_E_NOTFOUND || rc == SUTRA_E_INVALID || rc == SUTRA_E_CORRUPT)
@@ -66,7 +66,7 @@ static void listening(void *ctx, const char *address)
 		  sutra_daemon_uptime());
 }
 
-/* --pack: opening the model packs its weights, and keeps them. */
+/* --pack: opening the model packs its weights and writes them to disk. */
 static int pack(void *ctx, char **operands, int n, struct sutra_err *err)
 {
 	const struct sutra_precision_report *r;

@@ -1,6 +1,6 @@
 /*
- * ml_base - what the files of sutra-ml-base share: its settings, its counters, the model and
- * the queue behind the routes. Everything is set up by main before the first request.
+ * ml_base - the struct and functions that the files of sutra-ml-base share: settings, counters, the model and
+ * its queue. main sets the struct up before the first request.
  */
 #ifndef SUTRA_CMD_ML_BASE_H
 #define SUTRA_CMD_ML_BASE_H
@@ -25,7 +25,7 @@ struct ml_settings {
 	bool pin;
 };
 
-/* Where a request's time goes, one after the other. */
+/* The stages of a request, in their order. */
 #define ML_STAGES(S, X)                                                                     \
 	S(X, RECEIVE, "receive") S(X, PARSE, "parse") S(X, TOKENIZER, "tokenizer")            \
 	S(X, QUEUE, "queue") S(X, ENCODER, "encoder") S(X, POOLING, "pooling")                \
@@ -52,7 +52,7 @@ enum ml_stage {
 	X(TOKENS, "sutra_ml_tokens_total", COUNTER, "tokens embedded")                        \
 	X(BATCHES, "sutra_ml_batches_total", COUNTER, "batches run")                          \
 	X(HELPED, "sutra_ml_helped_batches_total", COUNTER,                                   \
-	  "of these, computed by two threads, one of which had nothing else to do")           \
+	  "batches that an idle thread helped to compute")                                    \
 	X(BATCH_ROOM, "sutra_ml_batch_room_tokens_total", COUNTER,                            \
 	  "tokens these batches could have held; sutra_ml_tokens_total of it is their fill")  \
 	X(INFERENCE, "sutra_ml_inference_seconds_total", SECONDS_COUNTER,                     \
@@ -63,7 +63,7 @@ enum ml_stage {
 	X(SPEED, "sutra_ml_tokens_per_second", GAUGE,                                         \
 	  "tokens that all threads compute in a second of full batches, lately")              \
 	X(TIME_ALL, "sutra_ml_request_seconds_total", SECONDS_COUNTER,                        \
-	  "time of the requests answered, from their headers' coming to the answer's leaving") \
+	  "time of the requests answered, from their headers to their answers")               \
 	ML_STAGES(ML_STAGE_ROW, X)                                                            \
 	X(BATCH_P50, "sutra_ml_batch_p50_seconds", SECONDS_GAUGE, "median time of a batch")   \
 	X(BATCH_P99, "sutra_ml_batch_p99_seconds", SECONDS_GAUGE, "99th percentile of the same") \
@@ -89,24 +89,24 @@ struct ml_base {
 /* Opens the model of the settings; ml_load also starts its queue and threads, and embeds a first text. */
 int ml_open_model(struct ml_base *ml, struct sutra_err *err);
 int ml_load(struct ml_base *ml, struct sutra_err *err);
-/* Sets the prefix of texts whose request names none from the settings; without one it stays the folder's. */
+/* Sets the default prefix from the settings; without one there it stays that of the model's folder. */
 int ml_choose_prompt(const struct ml_settings *s, struct sutra_model *m, struct sutra_err *err);
 
-/* Prints what the model of the settings is worth on a file of graded pairs (model/quality.h) as
- * JSON: a row a precision, dimension and MRL mode. dims: "64,256", or NULL: all it has. */
+/* Measures the model of the settings on a file of graded pairs (model/quality.h) and prints JSON: a row for
+ * each precision, dimension and MRL mode. dims: "64,256"; NULL: all dimensions. */
 int ml_quality(const struct ml_settings *s, const char *pairs, const char *dims, struct sutra_err *err);
-/* *ret becomes the prefix that o's "input_type" names; without one it stays as it was. */
+/* *ret becomes the prefix that o's "input_type" names; without one it is not changed. */
 int ml_read_prefix(const struct sutra_model *m, const json_t *o, const char **ret,
 		   struct sutra_err *err);
-/* The text that the model is given for `item` (a string, or {"text","input_type"}, which has a
- * prefix of its own): n bytes, in item or in room. */
+/* The text for the model, with its prefix, of an item: a string, or {"text","input_type"} with a prefix of its
+ * own. *ret_n bytes in item or in room. */
 int ml_text(const struct sutra_model *m, const char *prefix, const json_t *item,
 	    struct sutra_buf *room, const char **ret, size_t *ret_n, struct sutra_err *err);
 
 /* The routes (ml_routes.c), and their handlers; ctx is the struct ml_base. */
 extern const struct sutra_http_route ml_routes[];
 sutra_http_handler ml_embed, ml_tokenize, ml_info;
-/* What /health and /metrics say of it (daemon/daemon.h). */
+/* The parts of ml-base in /health and /metrics (daemon/daemon.h). */
 const char *ml_health(void *ml, struct sutra_buf *fields);
 void ml_metrics(void *ml, struct sutra_buf *b);
 

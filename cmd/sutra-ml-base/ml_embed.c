@@ -24,8 +24,8 @@ struct embed {
 	uint32_t *ids, *lengths;
 	size_t tokens, truncated;
 	size_t dimension;
-	const char *prefix;	/* of texts that name no input_type of their own */
-	bool typed;		/* the request names one for all */
+	const char *prefix;	/* of texts without an input_type of their own */
+	bool typed;		/* the request has an input_type for all texts */
 	bool normalize, truncate, single, binary;
 	uint64_t stage_ns[ML_STAGE_COUNT];
 	uint64_t since_ns;	/* when the last stage ended */
@@ -74,7 +74,7 @@ static void add_lengths(struct embed *e)
 		sutra_http_add_header(e->request, "X-Embedding-Lengths", value);
 }
 
-/* Server-Timing (W3C), in milliseconds; what the answer's writing takes is not known yet. */
+/* Server-Timing (W3C), in milliseconds, without the stage of serialising, which is not over yet. */
 static void add_timing(struct embed *e)
 {
 	static const char *const names[] = {
@@ -107,7 +107,7 @@ static void add_headers(struct embed *e)
 	add_timing(e);
 }
 
-/* Little-endian float32, as every machine this builds for has them. */
+/* Little-endian float32, the format of all supported machines. */
 static void reply_binary(struct embed *e)
 {
 	size_t n = e->job.texts * e->dimension * sizeof(float);
@@ -292,8 +292,8 @@ static int tokenize(struct embed *e, const json_t *list, struct sutra_err *err)
 	return rc;
 }
 
-/* Reads the request into e, up to the point where it can be queued. What the queue would refuse is
- * refused before it costs anything: under overload most requests end here. */
+/* Reads the request into e so that it can be queued. A request that the queue would refuse is refused before
+ * it is parsed: under overload most requests end here. */
 static int read_request(struct embed *e, struct sutra_err *err)
 {
 	const struct ml_base *ml = e->ml;

@@ -1,4 +1,4 @@
-/* What tells about the service: /info, /tokenize, and its part of /health and /metrics. */
+/* /info, /tokenize, and the parts of ml-base in /health and /metrics. */
 #include <stdio.h>
 #include <string.h>
 
@@ -124,7 +124,7 @@ void ml_metrics(void *ctx, struct sutra_buf *b)
 	sutra_metrics_prometheus(rows, m, ML_METRIC_COUNT, b);
 }
 
-/* Appends [id,...] of one text, and to wholes how many the uncut text has. */
+/* Appends [id,...] of a text to b, and the number of ids of the uncut text to wholes. */
 static int add_ids(const struct sutra_model *m, const char *prefix, const json_t *item,
 		   struct sutra_buf *room, struct sutra_buf *b, struct sutra_buf *wholes,
 		   struct sutra_err *err)

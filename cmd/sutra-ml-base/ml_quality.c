@@ -69,7 +69,7 @@ static int add_row(struct survey *s, const struct sutra_model *m, const float *p
 	return rc ? sutra_fail(err, SUTRA_E_NOMEM, "out of memory") : 0;
 }
 
-/* The native dimension is not cut, so both modes are one there. */
+/* The native dimension is not cut, so both modes are the same there. */
 static int add_rows(struct survey *s, const struct sutra_model *m, const float *pooled, struct sutra_err *err)
 {
 	int rc = 0;
@@ -106,7 +106,7 @@ static int survey_model(struct survey *s, const struct sutra_model *m, struct su
 	return rc;
 }
 
-/* fp32 must open; another precision that does not is one that this processor has not. */
+/* fp32 must open; another precision that does not open is not supported by this processor. */
 static int survey_precision(struct survey *s, const char *folder, enum sutra_precision precision,
 			    const char *dims, struct sutra_err *err)
 {

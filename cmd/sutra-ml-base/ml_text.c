@@ -1,4 +1,4 @@
-/* The text that a model is given: a text behind a prefix, its request's or the settings'. */
+/* Texts for the model: a prefix, chosen by the text, the request or the settings, and the text. */
 #include <string.h>
 
 #include "base/jsonio.h"

@@ -34,7 +34,7 @@
 	"embeddings": LIST(VECTOR), "embedding": VECTOR, "dimension": INTEGER, "count": INTEGER, \
 	"tokens": INTEGER, "truncated": INTEGER, "model": STRING, "processing_time_ms": {"type": "number"}
 
-/* Appends the document. An error names a row whose schema is no JSON; SUTRA_E_NOMEM. */
+/* Appends the document. SUTRA_E_SYNTAX names a row whose schema is no JSON; SUTRA_E_NOMEM. */
 int sutra_openapi(const char *service, const struct sutra_http_route *routes, struct sutra_buf *b,
 		  struct sutra_err *err);
 

@@ -21,7 +21,7 @@
 enum {
 	DEFAULT_TRIES = 6,
 	CONNECT_S = 30,
-	STALL_S = 30,		/* slower than STALL_BYTES/s for so long is a broken connection */
+	STALL_S = 30,		/* a connection slower than STALL_BYTES/s for this time is broken */
 	STALL_BYTES = 100,
 	MAX_REDIRECTS = 8,
 	FIRST_PAUSE_MS = 500,
@@ -38,13 +38,13 @@ struct attempt {
 	struct sutra_download *d;
 	CURL *easy;
 	int fd;
-	uint64_t have;		/* bytes of the file when it began */
-	uint64_t size;		/* and now */
+	uint64_t have;		/* bytes of the file before the request */
+	uint64_t size;		/* bytes of the file now */
 	uint64_t range_start;	/* of Content-Range */
 	bool ranged;		/* the answer has a Content-Range */
 	bool begun;		/* the first byte of the body has come */
-	bool stopped;		/* progress said so */
-	int fault;		/* code that ended it from inside, or 0 */
+	bool stopped;		/* progress returned not 0 */
+	int fault;		/* code for which a callback ended the request, or 0 */
 	char etag[MAX_ETAG];	/* strong ones only */
 	char words[CURL_ERROR_SIZE];
 };
@@ -94,7 +94,7 @@ static size_t on_header(char *data, size_t size, size_t n, void *user)
 	return size * n;
 }
 
-/* Decides, at the first byte of the body, where it belongs. */
+/* Decides, at the first byte of the body, whether it continues or replaces the file. */
 static int begin_body(struct attempt *a, long status)
 {
 	char *path = NULL;
@@ -104,7 +104,7 @@ static int begin_body(struct attempt *a, long status)
 		return 0;
 	a->size = 0;
 	if (status == 206)
-		return SUTRA_E_CORRUPT;	/* not what was asked for: start over without it */
+		return SUTRA_E_CORRUPT;	/* another range than requested: start over */
 	if (ftruncate(a->fd, 0) || lseek(a->fd, 0, SEEK_SET) < 0)
 		return SUTRA_E_IO;
 	path = xasprintf("%s.etag", a->d->path);
@@ -125,7 +125,7 @@ static size_t on_body(char *data, size_t size, size_t n, void *user)
 
 	curl_easy_getinfo(a->easy, CURLINFO_RESPONSE_CODE, &status);
 	if (status != 200 && status != 206)
-		return left;	/* the words of an error page are no file */
+		return left;	/* an error page is not written to the file */
 	if (!a->begun)
 		a->fault = begin_body(a, status);
 	if (!a->fault && a->size + left > max)
@@ -158,7 +158,7 @@ static int on_progress(void *user, curl_off_t total, curl_off_t now, curl_off_t 
 	return a->stopped;
 }
 
-/* Headers that ask for the rest of what is there already. */
+/* Requests the rest of the file; returns the headers for that. */
 static struct curl_slist *ask_rest(struct attempt *a, char *range, size_t size)
 {
 	char *path = xasprintf("%s.etag", a->d->path), *etag = NULL, *line;
@@ -222,7 +222,7 @@ static int status_code(int status)
 	}
 }
 
-/* From what happened to a code; *ret_again says whether another try makes sense. */
+/* The code of the outcome; *ret_again: whether to try again. */
 static int judge(struct attempt *a, CURLcode code, bool *ret_again, struct sutra_err *err)
 {
 	const char *url = a->d->url, *words = a->words[0] ? a->words : curl_easy_strerror(code);
@@ -236,13 +236,13 @@ static int judge(struct attempt *a, CURLcode code, bool *ret_again, struct sutra
 				  (unsigned long long)a->d->max_bytes);
 	if (a->fault == SUTRA_E_CORRUPT) {
 		*ret_again = !ftruncate(a->fd, 0);
-		return sutra_fail(err, SUTRA_E_UNAVAILABLE, "%s answered with another range than asked", url);
+		return sutra_fail(err, SUTRA_E_UNAVAILABLE, "%s answered with another range than requested", url);
 	}
 	if (a->fault)
 		return sutra_fail(err, a->fault, "cannot write %s: %s", a->d->path, sutra_err_text(a->fault));
 	if (!code && (status == 200 || status == 206))
 		return 0;
-	if (!code && status == 416 && a->have) {	/* what is there is no prefix of it: start over */
+	if (!code && status == 416 && a->have) {	/* the file is no prefix of the remote one: start over */
 		*ret_again = !ftruncate(a->fd, 0);
 		return sutra_fail(err, SUTRA_E_UNAVAILABLE, "%s has no byte %llu", url,
 				  (unsigned long long)a->have);
@@ -290,7 +290,7 @@ static int try_once(struct sutra_download *d, int fd, bool *ret_again, struct su
 	return rc;
 }
 
-/* Waits before the next try, still asking whether to stop. */
+/* Waits before the next try. False: progress has stopped the download. */
 static bool pause_ms(struct sutra_download *d, uint64_t ms)
 {
 	uint64_t end = sutra_clock_ns() + ms * 1000000;

@@ -1,10 +1,10 @@
 /*
- * One transfer is one easy handle. Three ways to run it share prepare() and finish():
- * sutra_fetch_many drives a multi handle on the caller's thread, sutra_fetch_one is that
- * with one, and a fetcher is a thread with a multi handle whose connections stay open.
+ * A transfer is an easy handle. prepare() and finish() serve all ways to run it: sutra_fetch_many drives a
+ * multi handle on the caller's thread, sutra_fetch_one is that with one transfer, and a fetcher is a thread
+ * with a multi handle whose connections stay open.
  *
- * The fetcher's thread alone touches its multi handle. Submitters put jobs on a list under
- * the lock and wake the thread; done() runs without the lock.
+ * Only the fetcher's thread uses its multi handle. sutra_fetcher_submit puts jobs on a list under the lock
+ * and wakes the thread; done() runs without the lock.
  */
 #include "net/fetch.h"
 
@@ -98,7 +98,7 @@ int sutra_fetch_header(const struct sutra_fetch *f, const char *name, char *out,
 	return SUTRA_E_NOTFOUND;
 }
 
-/* What belongs to one running transfer besides the caller's struct. */
+/* A running transfer. */
 struct job {
 	CURL *easy;
 	struct curl_slist *headers;
@@ -154,10 +154,10 @@ static int add_headers(struct job *j)
 	return grown ? 0 : SUTRA_E_NOMEM;
 }
 
-/* libcurl's 0 is "no limit". */
+/* For libcurl, where 0 is "no limit". */
 static long milliseconds(uint64_t ns) { return ns == UINT64_MAX ? 0 : (long)((ns + 999999) / 1000000); }
 
-/* CURLOPT_NOPROXY replaces what the environment says; libcurl copies it. */
+/* CURLOPT_NOPROXY replaces no_proxy of the environment; libcurl copies the string. */
 static void set_proxy(CURL *c, bool wanted)
 {
 	const char *lower = getenv("no_proxy"), *direct = lower ? lower : getenv("NO_PROXY");
@@ -224,8 +224,8 @@ static enum sutra_fetch_reason timeout_reason(CURL *c)
 						       SUTRA_FETCH_CONNECT_TIMEOUT;
 }
 
-/* Why this process could not even ask, as an errno; 0: it could. libcurl tells of a socket that it cannot
- * open, and of a resolver it cannot start, as of a peer that is not there. */
+/* The errno of a failure of this process (no descriptor, no memory); 0: there is none. libcurl reports a
+ * socket that it cannot open, and a resolver that it cannot start, like a peer that does not exist. */
 static int own_trouble(CURL *c, CURLcode code)
 {
 	long os_errno = 0;
@@ -280,7 +280,7 @@ static enum sutra_fetch_reason reason_of(CURL *c, const struct sutra_fetch *f, C
 	}
 }
 
-/* Fills the answered half of the struct and gives the headers back. */
+/* Fills the answered half of the struct and frees the headers. */
 static void finish(struct job *j, CURLcode code)
 {
 	struct sutra_fetch *f = j->f;
@@ -328,7 +328,7 @@ static bool start_in_slot(CURLM *multi, struct job *s, struct sutra_fetch *f)
 	return false;
 }
 
-/* Starts the next of list that can be started in slot s; returns whether one runs. */
+/* Starts the next transfer of list in slot s, skipping those that cannot start. False: none is left. */
 static bool start_next(CURLM *multi, struct job *s, struct sutra_fetch *const *list, size_t n,
 		       size_t *next)
 {
@@ -434,14 +434,15 @@ struct sutra_fetcher {
 	CURLM *multi;
 	struct job *incoming, **incoming_tail;	/* under lock */
 	bool stopping;				/* under lock */
-	struct job *running;			/* the thread's own from here */
+	/* Only the thread uses these: */
+	struct job *running;
 	CURL *idle[IDLE_HANDLES];
 	size_t n_idle;
 	unsigned started;
 };
 
-/* A Service of a cluster chooses a pod for a connection and not for a request: now and then one is
- * closed behind its answer, and the next may be to another pod. */
+/* A Service of Kubernetes chooses a pod per connection, not per request. So every so many requests a
+ * connection is closed after its answer, and the next one may go to another pod. */
 static int limit_reuse(struct sutra_fetcher *fr, struct job *j)
 {
 	return ++fr->started % REQUESTS_PER_CONNECTION ? 0 : (int)curl_easy_setopt(j->easy, CURLOPT_FORBID_REUSE, 1L);
@@ -480,7 +481,7 @@ static void end_job(struct sutra_fetcher *fr, struct job *j)
 	sutra_free(j);
 }
 
-/* Takes what was submitted since; returns whether the thread should go on. */
+/* Starts the jobs that were submitted. False: the fetcher is stopping. */
 static bool take_incoming(struct sutra_fetcher *fr)
 {
 	struct job *j, *next;

@@ -19,7 +19,7 @@
 	X(FIRST_BYTE_TIMEOUT, "first-byte-timeout") X(TRANSFER_TIMEOUT, "transfer-timeout") \
 	X(RESET, "reset") X(EMPTY, "empty-answer") X(TOO_LARGE, "too-large")            \
 	X(PROTOCOL, "protocol")                                                         \
-	X(INTERNAL, "internal")		/* a failure of our own: no descriptor, no memory */
+	X(INTERNAL, "internal")		/* a failure of this process: no descriptor, no memory */
 enum sutra_fetch_reason {
 #define X(sym, name) SUTRA_FETCH_##sym,
 	SUTRA_FETCH_REASONS(X)
@@ -30,10 +30,10 @@ const char *sutra_fetch_reason_name(enum sutra_fetch_reason r);
 int sutra_fetch_code(enum sutra_fetch_reason r);
 
 struct sutra_fetch {
-	/* asked: set by the caller, strings borrowed until it is done */
+	/* set by the caller; strings are borrowed until the transfer is done */
 	const char *method;		/* NULL: GET, or POST when body is set */
 	const char *url;
-	const char *unix_socket;	/* path to speak to instead of the URL's host; or NULL */
+	const char *unix_socket;	/* path to connect to instead of the URL's host; or NULL */
 	const char *const *headers;	/* "Name: value", NULL-terminated; or NULL */
 	const void *body;
 	size_t body_len;
@@ -45,9 +45,9 @@ struct sutra_fetch {
 	void *user;
 	/* Takes the body piece by piece in place of `answer`; false ends the transfer. Or NULL. */
 	bool (*on_data)(void *user, const char *data, size_t n);
-	/* answered */
+	/* set by the transfer */
 	enum sutra_fetch_reason reason;
-	char detail[256];		/* libcurl's words on a failure */
+	char detail[256];		/* libcurl's message about a failure */
 	int status;			/* HTTP status, 0 when none came */
 	struct sutra_buf answer;	/* body */
 	struct sutra_buf answer_headers;	/* "name: value\r\n"... names as sent */
@@ -55,8 +55,8 @@ struct sutra_fetch {
 	uint64_t dns_ns, connect_ns, tls_ns, first_byte_ns, total_ns;
 };
 
-/* Initialises libcurl at its first call, from any thread. The functions below call it; whoever calls
- * libcurl directly does so first. SUTRA_E_UNAVAILABLE when libcurl does not initialise. */
+/* Initialises libcurl at its first call, from any thread. The functions below call it; code that calls
+ * libcurl directly must call it first. SUTRA_E_UNAVAILABLE if libcurl does not initialise. */
 int sutra_fetch_ready(struct sutra_err *err);
 
 void sutra_fetch_init(struct sutra_fetch *f);		/* zero, buffers bounded */
@@ -64,7 +64,7 @@ void sutra_fetch_release(struct sutra_fetch *f);
 /* Value of an answer header by name (any case) into out; 0 or SUTRA_E_NOTFOUND. */
 int sutra_fetch_header(const struct sutra_fetch *f, const char *name, char *out, size_t size);
 enum { SUTRA_FETCH_SHOWN = 512 };
-/* The URL without the credentials it may carry, cut to size, for what others read; returns out. */
+/* The URL without credentials, cut to size, for messages; returns out. */
 const char *sutra_fetch_shown(const char *url, char *out, size_t size);
 
 /* Runs n transfers at once (at most `parallel` open, 0: 64) and returns when the
@@ -84,6 +84,6 @@ int sutra_fetcher_new(struct sutra_fetcher **ret, struct sutra_err *err);
 /* Starts f; done(f) is called once on the fetcher's thread. Thread-safe. */
 void sutra_fetcher_submit(struct sutra_fetcher *fr, struct sutra_fetch *f,
 			  void (*done)(struct sutra_fetch *f));
-void sutra_fetcher_free(struct sutra_fetcher *fr);	/* what is open fails with INTERNAL */
+void sutra_fetcher_free(struct sutra_fetcher *fr);	/* open transfers fail with INTERNAL */
 
 #endif

@@ -15,13 +15,14 @@
  * exchange to ANSWERED the answering thread touches the request only to resume it.
  *
  * libmicrohttpd 0.9.75 closes the connection behind an answer that is queued in the first call of
- * the access handler, with the body unread. So one is queued there only when that is wanted
- * (answer_at_once): the body is far too large, or its length is in doubt. Other bodies over the limit
- * are read and dropped, up to four times the limit, so that the client is there to read its 413.
+ * the access handler, with the body unread. This is wanted only if the body is far too large or its length
+ * is ambiguous (answer_at_once). Other bodies over the limit are read and dropped, up to four times the
+ * limit, so that the client reads its 413.
  *
- * The end (sutra_http_server_stop) is one thread's: leaving, then refusing, then no listening, then
- * sealed. A request counts as active before it looks at sealed, and sealed is set before active is
- * looked at: so none is under way when libmicrohttpd is stopped, which aborts over suspended ones.
+ * One thread stops the server (sutra_http_server_stop): it sets leaving, then refusing, then closes the
+ * listening sockets, then sets sealed. A request counts as active before it reads sealed, and sealed is set
+ * before active is read. So no request is in flight when libmicrohttpd is stopped, which would abort the
+ * process over a suspended one.
  */
 #include "net/http.h"
 
@@ -55,7 +56,7 @@ enum {
 };
 
 static const uint64_t max_accept_ns = 3000000000;	/* a stopping server accepts connections no longer */
-static const uint64_t limit_ns = 10000000000;	/* for a head; and before the minimum rate applies */
+static const uint64_t limit_ns = 10000000000;	/* for a head; and until the minimum rate applies */
 
 static void wake(struct sutra_http_server *s)
 {
@@ -126,7 +127,7 @@ static struct sutra_http_request *request_begin(struct sutra_http_server *s, str
 static void drop_body(struct sutra_http_request *r)
 {
 	sutra_buf_release(&r->body);
-	sutra_http_let_go(r);
+	sutra_http_release_held(r);
 }
 
 static void take_body(struct sutra_http_request *r, const char *data, size_t n)
@@ -175,7 +176,7 @@ static enum MHD_Result queue_answer(struct sutra_http_request *r)
 	return rc;
 }
 
-/* What *con_cls may point to before the headers have arrived. */
+/* *con_cls points to one of these before the headers have arrived. */
 static int uri_errors[] = { SUTRA_E_LONGURI, SUTRA_E_SYNTAX };
 
 static bool is_uri_error(const void *request) { return request == &uri_errors[0] || request == &uri_errors[1]; }
@@ -283,7 +284,7 @@ static void on_connection(void *cls, struct MHD_Connection *c, void **socket_ctx
 	}
 }
 
-/* The daemon does not listen: the listening thread gives it connections and limits their number. */
+/* The daemon does not listen: the listening thread passes connections to it and limits their number. */
 static struct MHD_Daemon *start_daemon(struct sutra_http_server *s)
 {
 	const struct sutra_http_options *o = &s->o;
@@ -424,7 +425,7 @@ static bool wait_until(struct sutra_http_server *s, uint64_t end,
 	return now < end;
 }
 
-/* Lets no further request begin; false: one has begun meanwhile, and is waited for. */
+/* Prevents further requests. False: one is in flight, and requests may still begin. */
 static bool seal(struct sutra_http_server *s)
 {
 	atomic_store(&s->sealed, true);
@@ -441,9 +442,9 @@ static bool end_daemons(struct sutra_http_server *s, uint64_t end)
 	while (!s->ended && sutra_clock_ns() < end);
 	s->ended = s->ended || seal(s);
 	if (!s->ended) {
-		/* libmicrohttpd may not be stopped with suspended requests: their owners still
-		 * hold them. The process is about to end; leave everything standing. */
-		sutra_log(SUTRA_WARN, "http", "stopped with requests under way", "requests=%u",
+		/* libmicrohttpd must not be stopped with suspended requests. The process ends soon: nothing
+		 * is freed. */
+		sutra_log(SUTRA_WARN, "http", "stopped with requests in flight", "requests=%u",
 			  atomic_load(&s->active));
 		return false;
 	}

@@ -12,12 +12,12 @@
  * The server does this for every service (CONTRACT section 2):
  *	X-Request-Id	the client's if it is 1-128 printable characters, else a new one
  *	errors		JSON with code, message and hint
- *	400, 414, 431, 501, 505	the bytes are no request
+ *	400, 414, 431, 501, 505	the bytes are not a valid request
  *	403, 421	another site's page has sent it (http_origin.c)
  *	404, 405	no route has the path; or none of its methods, which Allow lists
  *	413		the body is larger than max_body
- *	415		the body is compressed; or a POST's Content-Type is not JSON, octet-stream or absent.
- *			From a program the form that curl sends by default is taken, too
+ *	415		the body is compressed; or a POST's Content-Type is not JSON, octet-stream or absent
+ *			(or, from a program, the type that curl sends by default)
  *	422		X-Request-Timeout is not 1 to 86400000
  *	503		the server is stopping, or the memory for bodies is used up
  * It limits time, and closes the oldest idle connections when there are too many (http_listen.c).
@@ -44,14 +44,14 @@ struct sutra_http_route {
 	sutra_http_handler *handler;
 	/* Answers what the server refuses on this route; NULL: sutra_http_reply_error */
 	void (*fail)(struct sutra_http_request *r, void *ctx, const struct sutra_err *err);
-	/* What daemon/openapi.h describes; NULL: nothing. */
+	/* For daemon/openapi.h; each may be NULL: */
 	const char *summary;
 	const char *request;	/* JSON schema of the body that it reads */
 	const char *request_type;	/* another media type that the body may have */
 	const char *answer;	/* JSON schema of the answer, status 200 */
 	const char *answer_type;	/* another media type that answer may have */
-	const char *also;	/* further statuses of that schema, or of an error's: "404 503" */
-	const char *errors;	/* statuses of errors, beside those that every route has: "429 504" */
+	const char *also;	/* further statuses of that schema or of an error: "404 503" */
+	const char *errors;	/* statuses of errors beside those of every route: "429 504" */
 };
 /* A schema as a string: SUTRA_SCHEMA({"type": "object"}). Macros in it are expanded (true and false are). */
 #define SUTRA_SCHEMA(...) SUTRA_SCHEMA_TEXT(__VA_ARGS__)
@@ -68,14 +68,14 @@ struct sutra_http_options {
 					 * at least 4 * max_body; 0: a quarter of the process's memory limit,
 					 * at most 1 GiB */
 	uint64_t head_ns;		/* from a head's first byte to its last; 0: 10 s */
-	uint64_t grace_ns;		/* a body or an answer goes on with 16 KiB/s from then on; 0: 10 s */
-	const char *allowed_hosts;	/* names that browsers may use beside those of http_origin.c; NULL */
-	bool (*draining)(void);		/* whether it is about to leave: answers carry Connection: close */
-	bool (*noticed)(void);		/* whether balancers know that it leaves; NULL: there are none */
+	uint64_t grace_ns;		/* afterwards a body or an answer must move 16 KiB/s; 0: 10 s */
+	const char *allowed_hosts;	/* names that browsers may use beside those of http_origin.c; or NULL */
+	bool (*draining)(void);		/* whether it drains: answers carry Connection: close; or NULL */
+	bool (*noticed)(void);		/* whether balancers know that it drains; NULL: there are none */
 };
 
 /* Binds, listens and starts the threads. A port in use is SUTRA_E_EXISTS;
- * the message names address, port and, where /proc tells, the holder. */
+ * the message names address, port and, if /proc shows it, the process. */
 int sutra_http_server_start(const struct sutra_http_options *options,
 			    struct sutra_http_server **ret, struct sutra_err *err);
 /* The first bound address as "127.0.0.1:8888" (a port 0 is resolved). */
@@ -102,15 +102,15 @@ const char *sutra_http_header(const struct sutra_http_request *r, const char *na
 /* A parameter of the route's path, decoded UTF-8; NULL: the route has none of this name. */
 const char *sutra_http_param(const struct sutra_http_request *r, const char *name);
 const char *sutra_http_body(const struct sutra_http_request *r, size_t *ret_len);
-/* Whether the client has closed its side, and so waits for no answer. Any thread, while unanswered. */
+/* Whether the client has closed its side, so it does not wait for the answer. Any thread, before the answer. */
 bool sutra_http_gone(const struct sutra_http_request *r);
-/* What is known of a request before its body is read and its handler runs. */
+/* The context of a request: it is complete before the body is read and the handler runs. */
 struct sutra_http_context {
 	const char *id;			/* X-Request-Id */
 	uint64_t started_ns;		/* monotonic, when the headers came */
 	uint64_t deadline_ns;		/* X-Request-Timeout (milliseconds from then on, at most a day); 0: none */
 	const char *trace_parent;	/* the header traceparent (W3C Trace Context); NULL: none, or not valid */
-	const char *tenant, *key;	/* who asks; NULL while there are no tenants */
+	const char *tenant, *key;	/* NULL: there are no tenants */
 };
 const struct sutra_http_context *sutra_http_context(const struct sutra_http_request *r);
 /* Appends what the request's server counts, as Prometheus text: connections, memory of bodies, durations

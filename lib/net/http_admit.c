@@ -1,5 +1,5 @@
-/* What a request's line and headers say before its body is read: its route and context, or why it is
- * refused. Authorisation and rate limits belong at the end of read_context: no body has been read yet. */
+/* From a request's line and headers to its route and context, or to a refusal, before its body is read.
+ * Authorisation and rate limits belong at the end of read_context: no body has been read yet. */
 #include "net/http_private.h"
 
 #include <microhttpd.h>
@@ -164,12 +164,12 @@ static enum MHD_Result see_header(void *cls, enum MHD_ValueKind kind, const char
 	return MHD_YES;
 }
 
-bool sutra_http_read_headers(struct sutra_http_request *r)
+void sutra_http_read_headers(struct sutra_http_request *r)
 {
 	struct pass p = { .r = r };
 
 	MHD_get_connection_values(r->connection, MHD_HEADER_KIND, see_header, &p);
-	return !sutra_http_framing_check(&p.framing, &r->refusal);
+	sutra_http_framing_check(&p.framing, &r->refusal);
 }
 
 /* Checks the head's length and where the body ends. If that is ambiguous the body is not read: a proxy in

@@ -1,5 +1,5 @@
 /*
- * What a handler reads of a request, and how it answers.
+ * The functions of handlers: parts of a request, and answers.
  *
  * An answer may come from any thread. That thread hands the finished response over, and touches the
  * request afterwards only to resume its connection (http.c says which thread queues it).
@@ -104,7 +104,7 @@ static void send_response(struct sutra_http_request *r, int status, const char *
 	answered(r, status, response);
 }
 
-/* This answer allocates no body: an error about an error would not end. */
+/* The body is static: if its allocation failed there would be an error about an error. */
 static void send_out_of_memory(struct sutra_http_request *r)
 {
 	static char words[] = "{\"error\":{\"code\":\"out_of_memory\",\"message\":\"out of memory for the answer\","

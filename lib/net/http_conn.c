@@ -1,7 +1,7 @@
 /*
- * A connection is made and freed in libmicrohttpd's notifications. That of the end comes before it
- * closes the descriptor: under the lock of the list a descriptor is still its own, and shutdown(2)
- * meets nobody else's. Requests say what their connection is doing without the lock.
+ * A connection is made and freed in libmicrohttpd's notifications. The one of its end comes before
+ * libmicrohttpd closes the descriptor, so under the lock of the list shutdown(2) cannot hit the descriptor
+ * of another connection. Requests set the phase of their connection without the lock.
  */
 #include "net/http_conn.h"
 
@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "base/digest.h"
 
-enum { RATE = 16384 };	/* bytes a second that a body or an answer goes on with at least */
+enum { RATE = 16384 };	/* bytes that a body or an answer must move in a second */
 
 unsigned sutra_http_peer(const struct sutra_http_conns *t, const struct sockaddr *sa)
 {
@@ -37,33 +37,33 @@ bool sutra_http_peer_heavy(const struct sutra_http_conns *t, unsigned peer)
 	return atomic_load_explicit(&t->peers[peer], memory_order_relaxed) > t->max / 2;
 }
 
-struct doing {
+struct activity {
 	int phase;
 	uint64_t since, bytes;
 };
 
-/* What it is doing, all of one moment. False: it is just changing. */
-static bool read_doing(struct sutra_http_conn *c, struct doing *ret)
+/* Reads the three at one moment. False: they are changing just now. */
+static bool read_activity(struct sutra_http_conn *c, struct activity *ret)
 {
 	unsigned writes = atomic_load(&c->writes);
 
-	*ret = (struct doing){ atomic_load(&c->phase), atomic_load(&c->since_ns), atomic_load(&c->bytes) };
+	*ret = (struct activity){ atomic_load(&c->phase), atomic_load(&c->since_ns), atomic_load(&c->bytes) };
 	return !(writes & 1) && atomic_load(&c->writes) == writes;
 }
 
-/* Those whose rank is least, the oldest first; how many there are. */
+/* Finds the connections of the least rank, the oldest first; returns their number. */
 static int find_victims(struct sutra_http_conns *t, struct sutra_http_conn *victims[SUTRA_HTTP_BATCH])
 {
 	uint64_t ranks[SUTRA_HTTP_BATCH], now = sutra_clock_ns();
 	int n = 0;
 
 	for (struct sutra_http_conn *c = t->list.next; c != &t->list; c = c->next) {
-		struct doing d;
+		struct activity d;
 		uint64_t rank;
 		bool slow;
 		int i;
 
-		if (c->cut || !read_doing(c, &d))
+		if (c->cut || !read_activity(c, &d))
 			continue;
 		slow = d.since + 1000000000 < now && d.bytes / RATE < (now - d.since) / 250000000;
 		if (d.phase != SUTRA_HTTP_IDLE && (d.phase != SUTRA_HTTP_BODY || !slow))
@@ -85,7 +85,7 @@ static int find_victims(struct sutra_http_conns *t, struct sutra_http_conn *vict
 
 static void cut(struct sutra_http_conns *t, struct sutra_http_conn *c, enum sutra_http_counter why)
 {
-	sutra_http_count(t, why);	/* first: who sees the end may ask for the count at once */
+	sutra_http_count(t, why);	/* first: a client that sees the end may read the count at once */
 	c->cut = true;
 	shutdown(c->fd, SHUT_RDWR);
 }
@@ -99,8 +99,8 @@ static uint64_t bytes_received(int fd)
 	return info.tcpi_bytes_received;
 }
 
-/* Whether the head of the next request has been on its way for too long. libmicrohttpd does not tell
- * of bytes before a head is whole; the kernel does. */
+/* Whether the head of the next request takes too long. libmicrohttpd does not report the bytes of an
+ * incomplete head; the kernel does. */
 static bool is_slow_head(const struct sutra_http_conns *t, struct sutra_http_conn *c, uint64_t since, uint64_t now)
 {
 	if (c->watched_ns != since) {
@@ -122,9 +122,9 @@ static bool is_beyond_rate(const struct sutra_http_conns *t, uint64_t bytes, uin
 
 static void check_conn(struct sutra_http_conns *t, struct sutra_http_conn *c, uint64_t now)
 {
-	struct doing d;
+	struct activity d;
 
-	if (c->cut || !read_doing(c, &d))
+	if (c->cut || !read_activity(c, &d))
 		return;
 	if (d.phase == SUTRA_HTTP_IDLE && is_slow_head(t, c, d.since, now))
 		cut(t, c, SUTRA_HTTP_SLOW_HEAD);

@@ -1,6 +1,6 @@
 /*
- * http_conn - the connections that libmicrohttpd has: the phase of each, since when, and how many an
- * address has. Embedded in a server; for http.c and http_listen.c.
+ * http_conn - the connections that libmicrohttpd has: the phase of each and its beginning, and the number per
+ * address. Embedded in a server; for http.c and http_listen.c.
  */
 #ifndef SUTRA_NET_HTTP_CONN_H
 #define SUTRA_NET_HTTP_CONN_H
@@ -21,11 +21,11 @@ enum sutra_http_phase { SUTRA_HTTP_IDLE, SUTRA_HTTP_BODY, SUTRA_HTTP_BUSY, SUTRA
 
 #define SUTRA_HTTP_COUNTS(X)                                                              \
 	X(ACCEPTED, "accepted")                                                           \
-	X(REFUSED, "refused") /* heads that are none, are late, or had no room */         \
+	X(REFUSED, "refused") /* heads that are not valid, are late, or found no room */  \
 	X(SLOW_HEAD, "slow_head") X(SLOW_BODY, "slow_body") X(SLOW_READER, "slow_reader") \
 	X(EVICTED, "evicted") /* closed to make room */                                   \
 	X(NO_BODY_ROOM, "no_body_room")                                                   \
-	X(PAUSED, "paused")   /* no descriptors, or every connection at work */
+	X(PAUSED, "paused")   /* no descriptors, or every connection is busy */
 enum sutra_http_counter {
 #define X(sym, name) SUTRA_HTTP_##sym,
 	SUTRA_HTTP_COUNTS(X)
@@ -37,13 +37,13 @@ struct sutra_http_conn {
 	struct sutra_http_conn *next, *prev;
 	int fd;
 	unsigned peer;
-	atomic_uint writes;	/* odd while the three below change; a reader reads it before and after them */
+	atomic_uint writes;	/* odd while the three below change; readers read it before and after them */
 	atomic_int phase;
 	atomic_ullong since_ns;
 	atomic_size_t bytes;	/* of the body so far; of the whole answer */
 	/* Only the listening thread uses these: */
 	uint64_t watched_ns;	/* the since_ns to which the rest belongs */
-	uint64_t received, head_ns;	/* bytes at that time; when more than these were seen */
+	uint64_t received, head_ns;	/* bytes at that time; when the kernel had more */
 	bool cut;
 };
 
@@ -70,7 +70,7 @@ static inline void sutra_http_count(struct sutra_http_conns *t, enum sutra_http_
 /* The counter of an address. Two addresses may share one, and then share their part of the table. */
 unsigned sutra_http_peer(const struct sutra_http_conns *t, const struct sockaddr *sa);
 void sutra_http_peer_add(struct sutra_http_conns *t, unsigned peer, int n);
-bool sutra_http_peer_heavy(const struct sutra_http_conns *t, unsigned peer);	/* has more than half */
+bool sutra_http_peer_heavy(const struct sutra_http_conns *t, unsigned peer);	/* more than half of all */
 
 /* Called at libmicrohttpd's notifications of a connection's beginning and end. NULL: out of memory. */
 struct sutra_http_conn *sutra_http_conn_new(struct sutra_http_conns *t, int fd, const struct sockaddr *sa);

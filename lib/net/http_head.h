@@ -1,6 +1,6 @@
 /*
- * http_head - whether bytes are the head of an HTTP/1.1 request, strictly (RFC 9112): a head that another
- * server may read differently is refused. No state, no memory.
+ * http_head - a strict check of the head of an HTTP/1.1 request (RFC 9112): a head that another server may
+ * read differently is refused. No state, no memory.
  */
 #ifndef SUTRA_NET_HTTP_HEAD_H
 #define SUTRA_NET_HTTP_HEAD_H
@@ -22,7 +22,7 @@ int sutra_http_target(const char *target);
 /* Fills err for such a code, or for SUTRA_E_LONGHEAD; returns the code. */
 int sutra_http_head_fail(int code, struct sutra_err *err);
 
-/* What the headers say about the body's length, header by header. */
+/* The length of the body, collected header by header. */
 struct sutra_http_framing {
 	const char *length;	/* the first Content-Length; not a string */
 	size_t length_len;
@@ -31,7 +31,7 @@ struct sutra_http_framing {
 	bool other_coding;	/* a transfer coding that is not "chunked" */
 };
 void sutra_http_framing(struct sutra_http_framing *f, const char *name, size_t n, const char *value, size_t m);
-/* 0, or what is wrong with it: SUTRA_E_SYNTAX, or SUTRA_E_UNSUPPORTED for a transfer coding. */
+/* 0, SUTRA_E_SYNTAX, or SUTRA_E_UNSUPPORTED for a transfer coding. */
 int sutra_http_framing_check(const struct sutra_http_framing *f, struct sutra_err *err);
 
 #endif

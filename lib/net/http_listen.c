@@ -1,28 +1,25 @@
 /*
- * The listening thread: connections until the head of their first request is here, and every
- * connection's time limits.
+ * The listening thread handles connections until the head of their first request has arrived, and the time
+ * limits of all connections.
  *
- * A new connection is an epoll entry and a small struct here, and its bytes stay in the kernel's buffer:
- * when some arrive they are looked at with MSG_PEEK. When they are a whole head, libmicrohttpd gets the
- * connection; when they can never be one, this thread writes the refusal, as JSON like all others
- * (libmicrohttpd's own are HTML without a request id). libmicrohttpd alone reads later requests of the
- * connection.
+ * A new connection is an epoll entry and a small struct here, and its bytes stay in the kernel's buffer,
+ * where they are read with MSG_PEEK. A connection with a whole head is passed to libmicrohttpd; to bytes
+ * that cannot become one this thread writes the refusal, as JSON like all others (libmicrohttpd's own are
+ * HTML without a request id). libmicrohttpd alone reads later requests of the connection.
  *
- * The connections of libmicrohttpd are a list of `conn`, made and freed by its notifications, which come
- * before it closes the descriptor: under the list's lock a descriptor is still the connection's. Requests
- * set phase and since without the lock. Once a tick this thread walks the list and shuts down connections
- * that are beyond their limit; libmicrohttpd then sees the end of the stream.
+ * The connections of libmicrohttpd are the list of http_conn.c. Once a tick this thread walks the list and
+ * shuts down connections that are beyond their limit; libmicrohttpd then sees the end of the stream.
  *
  *	waiting, idle	no byte of a head: SUTRA_HTTP_IDLE_S
- *	head		from its first byte on: head_ns
- *	body, answer	grace_ns, and from then on at least 16 KiB of it a second
+ *	head		from its first byte: head_ns
+ *	body, answer	grace_ns, afterwards at least 16 KiB a second
  *	busy		no limit here: the service has its own
  *
- * The table is full at max_connections. Then a connection that waits without a head is closed, else an
- * idle one, else one that sends a body; the oldest first, and before all those of an address that holds
- * more than half of the table (an address that is alone, a balancer's, loses none sooner by that). When
- * every connection is busy, RESERVE more are looked at: health checks are answered, and the rest gets
- * SUTRA_E_UNAVAILABLE. Beyond that, and without descriptors, connections wait in the kernel's backlog.
+ * The table is full at max_connections. Then a connection that waits without a head is closed, else an idle
+ * one, else one that sends a body slowly; first those of an address that holds more than half of the table,
+ * then the oldest. When every connection is busy, RESERVE more are accepted: health checks are answered, and
+ * other requests get SUTRA_E_UNAVAILABLE. Beyond that, and without descriptors, connections wait in the
+ * kernel's backlog.
  */
 #include <errno.h>
 #include <microhttpd.h>
@@ -41,7 +38,7 @@
 
 enum {
 	RESERVE = 64,	/* connections beyond the limit, for probes */
-	ACCEPTS = 64,	/* of one socket before others have their turn */
+	ACCEPTS = 64,	/* of one socket in a round */
 	DRAINS = 16,	/* reads of a refused request's rest */
 };
 
@@ -60,8 +57,8 @@ struct waiting {
 	int fd;
 	struct waiting *next, *prev;	/* by age */
 	uint64_t since_ns;
-	bool begun, refused, closed;	/* a byte came; an answer was written; to be freed */
-	bool spare;		/* of the reserve: every other connection was at work when it came */
+	bool begun, refused, closed;	/* a byte has come; an answer is written; it can be freed */
+	bool spare;		/* of the reserve: all other connections were busy when it came */
 	unsigned peer;
 	struct sockaddr_storage address;
 	socklen_t address_len;
@@ -72,7 +69,7 @@ struct sutra_http_listener {
 	struct socket sockets[SUTRA_HTTP_MAX_SOCKETS], wake;
 	int epoll;
 	atomic_bool accepting, ending;
-	bool paused;		/* no descriptors or no room: until the next tick */
+	bool paused;		/* until the next tick: no descriptors or no room */
 	struct waiting waiting;	/* head of the list, the oldest first */
 	struct waiting *closed;	/* by next; freed when no event points to them any more */
 	unsigned n_waiting;
@@ -86,7 +83,7 @@ static unsigned table_size(const struct sutra_http_listener *l)
 }
 
 /* Removes w from the list; its descriptor stays open. */
-static void forget(struct sutra_http_listener *l, struct waiting *w)
+static void unlink_waiting(struct sutra_http_listener *l, struct waiting *w)
 {
 	w->next->prev = w->prev;
 	w->prev->next = w->next;
@@ -100,7 +97,7 @@ static void forget(struct sutra_http_listener *l, struct waiting *w)
 static void close_waiting(struct sutra_http_listener *l, struct waiting *w)
 {
 	close(w->fd);
-	forget(l, w);
+	unlink_waiting(l, w);
 }
 
 /* The answer is short: the socket takes it whole unless the client does not read. */
@@ -123,8 +120,8 @@ static void refuse(struct sutra_http_listener *l, struct waiting *w, const struc
 	w->since_ns = sutra_clock_ns();
 }
 
-/* Reads what a refused client still sends: closing a socket with unread bytes would reset the connection
- * and lose the answer. */
+/* Reads what a refused client still sends: close(2) with unread bytes would reset the connection and lose
+ * the answer. */
 static void drain(struct sutra_http_listener *l, struct waiting *w)
 {
 	char dropped[16384];
@@ -149,10 +146,10 @@ static void hand_over(struct sutra_http_listener *l, struct waiting *w, bool pro
 	}
 	epoll_ctl(l->epoll, EPOLL_CTL_DEL, w->fd, NULL);
 	MHD_add_connection(s->daemon, w->fd, (struct sockaddr *)&w->address, w->address_len);
-	forget(l, w);	/* on failure libmicrohttpd has closed the descriptor */
+	unlink_waiting(l, w);	/* on failure libmicrohttpd has closed the descriptor */
 }
 
-static void look(struct sutra_http_listener *l, struct waiting *w, bool ended)
+static void peek_head(struct sutra_http_listener *l, struct waiting *w, bool ended)
 {
 	char head[SUTRA_HTTP_MAX_HEAD];
 	struct sutra_err err;
@@ -185,7 +182,7 @@ static void look(struct sutra_http_listener *l, struct waiting *w, bool ended)
 	}
 }
 
-static void begin(struct sutra_http_listener *l, int fd, const struct sockaddr_storage *address, socklen_t len,
+static void add_waiting(struct sutra_http_listener *l, int fd, const struct sockaddr_storage *address, socklen_t len,
 		  bool spare)
 {
 	struct waiting *w = sutra_alloc(sizeof(*w));
@@ -207,7 +204,7 @@ static void begin(struct sutra_http_listener *l, int fd, const struct sockaddr_s
 	if (epoll_ctl(l->epoll, EPOLL_CTL_ADD, fd, &e))
 		close_waiting(l, w);
 	else
-		look(l, w, false);
+		peek_head(l, w, false);
 }
 
 /* Closes at most a quarter of the waiting connections: those of a heavy address, or else the oldest. */
@@ -274,7 +271,7 @@ static void accept_some(struct sutra_http_listener *l, int listening)
 		}
 		fd = accept4(listening, (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd >= 0) {
-			begin(l, fd, &address, len, table_size(l) >= o->max_connections && !make_room(l));
+			add_waiting(l, fd, &address, len, table_size(l) >= o->max_connections && !make_room(l));
 		} else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
 			pause_accepting(l, strerror(errno));
 			make_room(l);
@@ -318,7 +315,7 @@ static void tick(struct sutra_http_listener *l, uint64_t now)
 		sutra_alloc_trim();
 }
 
-static void turn(struct sutra_http_listener *l)
+static void run_once(struct sutra_http_listener *l)
 {
 	uint64_t now = sutra_clock_ns();
 	int left = now < l->next_tick_ns ? (int)((l->next_tick_ns - now) / 1000000) + 1 : 0;
@@ -332,7 +329,7 @@ static void turn(struct sutra_http_listener *l)
 		if (*kind == SOCKET)
 			accept_some(l, ((struct socket *)events[i].data.ptr)->fd);
 		else if (*kind == WAITING && !w->closed)
-			look(l, w, events[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR));
+			peek_head(l, w, events[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR));
 	}
 	now = sutra_clock_ns();
 	if (now >= l->next_tick_ns)
@@ -350,7 +347,7 @@ static void *run(void *arg)
 	struct sutra_http_listener *l = arg;
 
 	while (!atomic_load(&l->ending))
-		turn(l);
+		run_once(l);
 	return NULL;
 }
 

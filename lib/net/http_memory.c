@@ -1,18 +1,18 @@
 /*
- * The memory of bodies under way has a bound, max_held: what does not fit gets 503 while the rest goes
- * on. A request holds what its buffer has, and from the end of its body on what reading it as JSON may
- * take, until it is answered. Requests that need more than SMALL share three quarters of the bound, so
- * that large ones, however many, never keep small ones out.
+ * max_held limits the memory for bodies of requests in flight; a request that does not fit gets 503. A
+ * request holds the capacity of its buffer and, from the end of its body until its answer, what parsing it
+ * as JSON may take. Requests that need more than SMALL share three quarters of the limit, so that any number
+ * of large requests leaves room for small ones.
  *
- * A JSON value costs a node, and its place in a list that may have grown to twice its length: a
- * megabyte of "1,1,1" becomes twenty. So values are counted before anybody reads them.
+ * A JSON value costs a node, and its place in a list that may have grown to twice its length: a megabyte of
+ * "1,1,1" becomes twenty. So the values are counted before the body is parsed.
  */
 #include "net/http_private.h"
 
 enum {
 	SMALL = 64 << 10,
-	LARGE = 1 << 20,	/* worth giving back to the system */
-	VALUE = 64,		/* bytes of a value read, beside a string's own */
+	LARGE = 1 << 20,	/* freed bytes from which the heap is trimmed */
+	VALUE = 64,		/* bytes of a parsed value, beside those of a string */
 };
 
 static size_t large_room(const struct sutra_http_server *s) { return s->o.max_held / 4 * 3; }
@@ -40,13 +40,13 @@ bool sutra_http_hold(struct sutra_http_request *r, size_t n)
 			   (r->held + n) >> 20, large_room(r->server) >> 20);
 		sutra_hint(&r->refusal, "send it in several requests, or raise HTTP_BODIES_MB");
 	} else {
-		sutra_fail(&r->refusal, SUTRA_E_UNAVAILABLE, "the memory for requests under way is used up");
+		sutra_fail(&r->refusal, SUTRA_E_UNAVAILABLE, "the memory for requests in flight is used up");
 		sutra_hint(&r->refusal, "try again; HTTP_BODIES_MB sets how much there is");
 	}
 	return false;
 }
 
-/* Values of a document, at most: each but the first one follows one of these, outside strings. */
+/* The most values that the document can have: each but the first follows one of , [ : { outside strings. */
 static size_t count_values(const char *p, size_t n)
 {
 	size_t values = 1;
@@ -68,7 +68,7 @@ bool sutra_http_hold_json(struct sutra_http_request *r)
 	return !r->body.len || sutra_http_hold(r, r->body.len + VALUE * count_values(r->body.data, r->body.len));
 }
 
-void sutra_http_let_go(struct sutra_http_request *r)
+void sutra_http_release_held(struct sutra_http_request *r)
 {
 	if (r->held >= LARGE)
 		atomic_store_explicit(&r->server->freed, true, memory_order_relaxed);

@@ -1,4 +1,4 @@
-/* What a server counts: durations by route, method and status, connections, memory of bodies. */
+/* A server's metrics: durations by route, method and status; connections; memory of bodies. */
 #include <stdio.h>
 #include <string.h>
 
@@ -39,7 +39,7 @@ static struct sutra_http_series *series_of(struct sutra_http_series *list, int s
 	return list;
 }
 
-/* The first answer of a status makes its series: one is made anew only if another came in between. */
+/* The series of a status; made at its first answer. NULL: out of memory. */
 static struct sutra_http_series *series_get(struct sutra_http_entry *e, int status)
 {
 	struct sutra_http_series *first = atomic_load_explicit(&e->series, memory_order_acquire), *found, *made;
@@ -106,9 +106,9 @@ void sutra_http_metrics(const struct sutra_http_request *r, struct sutra_buf *b)
 	sutra_buf_addf(b,
 		       "# HELP sutra_http_connections connections that have sent a request\n"
 		       "# TYPE sutra_http_connections gauge\nsutra_http_connections %u\n"
-		       "# HELP sutra_http_bodies_bytes memory of requests under way\n"
+		       "# HELP sutra_http_bodies_bytes memory of requests in flight\n"
 		       "# TYPE sutra_http_bodies_bytes gauge\nsutra_http_bodies_bytes %zu\n"
-		       "# HELP sutra_http_bodies_limit_bytes what it may be\n"
+		       "# HELP sutra_http_bodies_limit_bytes the limit of sutra_http_bodies_bytes\n"
 		       "# TYPE sutra_http_bodies_limit_bytes gauge\nsutra_http_bodies_limit_bytes %zu\n",
 		       atomic_load(&s->connections), atomic_load(&s->held), s->o.max_held);
 }

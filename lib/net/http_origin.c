@@ -1,16 +1,16 @@
 /*
- * Other sites' pages. A page that somebody looks at on this machine, or in this network, can make his
- * browser send requests here. Three things it tries, and what tells:
+ * Pages of other sites. A page in a browser on this machine, or in this network, can make the browser send
+ * requests to this server. Three attacks, and how they are recognised:
  *
- *	its own name, pointed at this address ("DNS rebinding"): a browser's request whose Host is
- *		neither an address, localhost, a name without a dot (no public name has none), nor
- *		one of allowed_hosts
- *	a request that changes something, sent blindly: an Origin (of old browsers: a Referer) that is
- *		not this host, or Sec-Fetch-Site
- *	a link or image whose GET changes something: any mark of a browser
+ *	the page's own name resolves to this address ("DNS rebinding"): a browser's request whose Host is
+ *		neither an address, localhost, a name without a dot (public names have one), nor one of
+ *		allowed_hosts
+ *	a request that changes something, without reading the answer: an Origin (old browsers: a Referer)
+ *		that is not this host, or Sec-Fetch-Site
+ *	a link or image whose GET changes something: any header that only browsers send
  *
- * A browser is known by headers that a page cannot leave out. Programs send none of them, and are
- * believed whatever their Host is: a balancer, an orchestrator and a proxy have names of their own.
+ * Browsers send headers that a page cannot suppress. Programs send none of them, and may use any Host: a
+ * balancer, an orchestrator and a proxy have names of their own.
  */
 #include <arpa/inet.h>
 #include <string.h>
@@ -30,7 +30,7 @@ static bool ends_with(struct name a, const char *end, size_t n)
 	return a.n > n && !strncasecmp(a.at + a.n - n, end, n);
 }
 
-/* host[:port] of "http://host:port/path", or of itself. */
+/* host[:port] of "http://host:port/path" or of "host:port". */
 static struct name authority_of(const char *url)
 {
 	const char *scheme = strstr(url, "://"), *at = scheme ? scheme + 3 : url;
@@ -92,7 +92,7 @@ bool sutra_http_from_browser(const struct sutra_http_request *r)
 	       (agent && !strncmp(agent, "Mozilla/", 8));
 }
 
-/* Whether another site's page has sent it, by the browser's word. */
+/* Whether the browser's headers say that a page of another site has sent it. */
 static bool is_foreign(const struct sutra_http_request *r, struct name host, const char *list)
 {
 	const char *origin = r->headers[SUTRA_HTTP_H_ORIGIN], *site = r->headers[SUTRA_HTTP_H_SITE];

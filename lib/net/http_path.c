@@ -19,7 +19,7 @@ unsigned char sutra_http_byte(const char *p, size_t n, size_t *ret_len)
 	return *ret_len == 3 ? (unsigned char)(hex(p[1]) << 4 | hex(p[2])) : (unsigned char)*p;
 }
 
-/* The route's {name} takes the path's segment; how long that is, 0: there is none. */
+/* Assigns the path's segment to the parameter; returns the segment's length, 0: there is none. */
 static size_t take_segment(const char *name, const char *path, struct sutra_http_match *m)
 {
 	size_t n = strcspn(path, "/");

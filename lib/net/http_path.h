@@ -1,7 +1,7 @@
 /*
- * http_path - the paths of routes and of requests. A route's path is literal, but for segments such as
- * {id}, its parameters, each of which takes one segment that is not empty. A request's path is taken as
- * it came, with its escapes: an escaped slash belongs to its segment (RFC 3986, 2.2). No state, no memory.
+ * http_path - the paths of routes and of requests. A route's path is literal except for its parameters,
+ * segments such as {id}; each of them matches one segment that is not empty. A request's path keeps its
+ * escapes: an escaped slash belongs to its segment (RFC 3986, 2.2). No state, no memory.
  */
 #ifndef SUTRA_NET_HTTP_PATH_H
 #define SUTRA_NET_HTTP_PATH_H
@@ -20,9 +20,9 @@ struct sutra_http_match {
 	} param[SUTRA_HTTP_PARAMS];
 };
 
-/* Whether the request's path is one of the route's; else *ret is of no use. */
+/* Whether the request's path matches the route's; else *ret is undefined. */
 bool sutra_http_path_match(const char *route, const char *path, struct sutra_http_match *ret);
-/* The first byte of p[0..n), n > 0; *ret_len is what it takes there: 3 when it is escaped. */
+/* The first byte of p[0..n), n > 0, decoded; *ret_len: 3 if it is escaped, else 1. */
 unsigned char sutra_http_byte(const char *p, size_t n, size_t *ret_len);
 /* p[0..n) without its escapes as a string, into out (of n + 1 bytes at least). 0, or SUTRA_E_SYNTAX: a %
  * begins no escape, or the result holds a NUL or is not UTF-8. */

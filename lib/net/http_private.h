@@ -1,16 +1,16 @@
 /*
- * http_private - a server and its requests from the inside. Use them through net/http.h.
+ * http_private - a server and its requests inside; others use net/http.h.
  *
  *	http.c		the server's life, and a request's from its headers to its answer
- *	http_listen.c	connections until the head of their first request is here
- *	http_conn.c	the phases of connections, their limits, and which are closed
+ *	http_listen.c	connections until the head of their first request has arrived
+ *	http_conn.c	the phases of connections and their limits
  *	http_head.c	whether bytes are a request's head
- *	http_admit.c	what the head says: the route, the context, or why it is refused
+ *	http_admit.c	from the head to the route and the context, or to a refusal
  *	http_path.c	paths of routes and of requests
  *	http_origin.c	whether another site's page has sent a request
  *	http_memory.c	the memory for bodies of requests in flight
- *	http_answer.c	what a handler reads of a request, and answers
- *	http_metrics.c	what the server counts
+ *	http_answer.c	the functions of handlers: parts of a request, answers
+ *	http_metrics.c	the server's metrics
  */
 #ifndef SUTRA_NET_HTTP_PRIVATE_H
 #define SUTRA_NET_HTTP_PRIVATE_H
@@ -29,7 +29,7 @@ enum { SUTRA_HTTP_MAX_SOCKETS = 16, SUTRA_HTTP_IDLE_S = 30 /* a connection witho
 /* A row of the service's table, and its durations by status. Series are added at the front by any
  * thread, and stay. */
 struct sutra_http_entry {
-	const struct sutra_http_route *row;	/* NULL: what has no route */
+	const struct sutra_http_route *row;	/* NULL: of requests without a route */
 	_Atomic(struct sutra_http_series *) series;
 };
 
@@ -60,7 +60,7 @@ struct sutra_http_server {
 
 enum { SUTRA_HTTP_RUNNING, SUTRA_HTTP_SUSPENDED, SUTRA_HTTP_ANSWERED };	/* state */
 
-/* Headers that decide whether a request comes in, found in one pass. */
+/* Headers that http_admit.c needs, found in one pass. */
 #define SUTRA_HTTP_HEADERS(X)                                                                       \
 	X(HOST, "Host") X(LENGTH, "Content-Length") X(CODING, "Transfer-Encoding")                  \
 	X(TYPE, "Content-Type") X(PACKED, "Content-Encoding") X(EXPECT, "Expect")                   \
@@ -84,10 +84,10 @@ struct sutra_http_request {
 	char *params[SUTRA_HTTP_PARAMS];	/* their values, in one piece of memory */
 	struct sutra_http_context context;
 	const char *headers[SUTRA_HTTP_H_COUNT];	/* the first of a name, or NULL */
-	bool changes;		/* it may change something, whatever its method is */
+	bool changes;		/* it may change something, even if its method is GET */
 	struct sutra_buf body;
 	uint64_t dropped;
-	bool ended;		/* the whole body is here */
+	bool ended;		/* the whole body has arrived */
 	bool answer_at_once;	/* the body is not read: it is far too large, or its length is ambiguous */
 	size_t held;		/* bytes of the server's memory for bodies */
 	atomic_int state;	/* of the answer; see http.c */
@@ -103,27 +103,27 @@ struct sutra_http_request {
 	size_t n_extra;
 };
 
-/* Fills headers. False: they give the body an ambiguous length; the refusal is filled. */
-bool sutra_http_read_headers(struct sutra_http_request *r);
-/* Fills route and context, or the refusal. uri_error: what sutra_http_target found;
- * refusing: 503 to every POST. */
+/* Fills headers, and the refusal if they give the body an ambiguous length. */
+void sutra_http_read_headers(struct sutra_http_request *r);
+/* Fills route and context, or the refusal. uri_error: result of sutra_http_target; refusing: every POST gets
+ * 503. */
 void sutra_http_admit(struct sutra_http_request *r, int uri_error, bool refusing);
 /* Refuses a request that another site's page may have sent. host: the header's, or an absolute address's. */
 void sutra_http_check_origin(struct sutra_http_request *r, const char *host, const struct sutra_http_options *o);
-/* Whether it carries headers that browsers send, and programs do not. */
+/* Whether it carries headers that only browsers send. */
 bool sutra_http_from_browser(const struct sutra_http_request *r);
 
 /* Reserves n more bytes for the request until it ends. False: the refusal is filled: 503, or 413 if so
  * many are never available. */
 bool sutra_http_hold(struct sutra_http_request *r, size_t n);
-/* The same for what parsing the whole body as JSON takes. */
+/* The same for parsing the whole body as JSON. */
 bool sutra_http_hold_json(struct sutra_http_request *r);
-void sutra_http_let_go(struct sutra_http_request *r);
+void sutra_http_release_held(struct sutra_http_request *r);
 
 /* Makes the server's entries from its table; false: out of memory. */
 bool sutra_http_entries_new(struct sutra_http_server *s);
 void sutra_http_entries_free(struct sutra_http_server *s);
-/* Counts a request that was answered. */
+/* Counts a request in the durations. */
 void sutra_http_record(struct sutra_http_request *r, uint64_t ended_ns);
 
 /* Starts the listening thread on the server's sockets, which stay the server's. */

@@ -21,8 +21,8 @@ bool sutra_plain_looks_http(const char *p)
 	return false;
 }
 
-/* The word up to stop, at most size - 1 bytes of it into out; NULL if it is empty or
- * does not end. */
+/* Copies the word that ends at stop, at most size - 1 bytes of it. Returns what follows; NULL: the word is
+ * empty or does not end. */
 static const char *word(const char *p, const char *end, char stop, char *out, size_t size)
 {
 	size_t n = 0;

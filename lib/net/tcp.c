@@ -1,16 +1,16 @@
 /*
- * libuv gives the loop, its timers and the wake-up; the sockets are read and written here
- * (uv_poll), because back-pressure, awaited answers and shared buffers need to know
- * exactly which bytes are where, which uv_write's queue hides.
+ * libuv provides the loop, its timers and the wake-up. The sockets are read and written here (uv_poll):
+ * back-pressure, awaited answers and shared buffers depend on the number of bytes that are sent, which
+ * uv_write's queue hides.
  *
- * Buffers. All connections read into one buffer of the loop; only an unfinished message is
- * copied into its connection. An output buffer is lent from a pool when a connection
- * has something to say and goes back when it is sent, usually within the same turn.
+ * Buffers. All connections read into one buffer of the loop; only an unfinished message is copied into its
+ * connection. A connection takes an output buffer from a pool when it has an answer, and returns it when
+ * the answer is sent, usually within the same turn.
  *
- * Slices. What is readable is queued in `ready`, and a turn serves each connection of the queue
- * once, for TURN_NS divided by their number, but one message at least. Who has more to say goes to
- * the end of the queue, and an idle handle keeps the loop from waiting. So the time until a new
- * connection is served depends on how many ask, not on how much each of them asks for.
+ * Slices. Readable connections are queued in `ready`. A turn serves each connection of the queue once, for
+ * TURN_NS divided by their number, but at least one message. A connection with more messages goes to the
+ * end of the queue, and an idle handle keeps the loop from waiting. So the time until a new connection is
+ * served depends on the number of busy connections, not on the number of their requests.
  */
 #include "net/tcp.h"
 
@@ -45,7 +45,7 @@ const char *sutra_tcp_end_name(enum sutra_tcp_end end) { return end_names[end]; 
 
 /* ---- one connection ---- */
 
-static void lend_out(struct sutra_tcp_conn *c)
+static void take_out(struct sutra_tcp_conn *c)
 {
 	struct sutra_tcp *t = c->tcp;
 
@@ -59,7 +59,7 @@ static void lend_out(struct sutra_tcp_conn *c)
 
 static void on_ready(uv_poll_t *p, int status, int events);
 
-/* Asks for the events the connection's state calls for. */
+/* Polls for the events that the connection can handle now. */
 static void watch(struct sutra_tcp_conn *c)
 {
 	int events = 0;
@@ -76,7 +76,7 @@ static void watch(struct sutra_tcp_conn *c)
 	uv_poll_start(&c->poll, events, on_ready);
 }
 
-/* Drops what is sent; gives the buffer back when nothing is left. */
+/* Removes the bytes that are sent; returns the buffer when it is empty. */
 static void trim_out(struct sutra_tcp_conn *c)
 {
 	if (c->out_at == c->out.len) {
@@ -88,7 +88,7 @@ static void trim_out(struct sutra_tcp_conn *c)
 	}
 }
 
-/* Sends what there is. False: the connection is gone. */
+/* Sends the output as far as the socket takes it. False: the connection has been cut. */
 static bool flush(struct sutra_tcp_conn *c)
 {
 	while (c->out_at < c->out.len) {
@@ -111,16 +111,16 @@ static bool flush(struct sutra_tcp_conn *c)
 	return true;
 }
 
-/* Lets `data` look at p[0..n), keeps what it leaves. The connection may be gone after it. */
+/* Passes p[0..n) to `data`, and keeps the bytes that it does not consume. May cut the connection. */
 static void feed(struct sutra_tcp_conn *c, const char *p, size_t n)
 {
 	struct sutra_tcp *t = c->tcp;
 	size_t done;
 
-	lend_out(c);
+	take_out(c);
 	c->again = false;
 	done = t->o.data(c, p, n, t->o.ctx);
-	c->served |= done && !c->owes;	/* of a message that is not kept, it may be a part */
+	c->served |= done && !c->owes;	/* else the bytes may be a part of a message */
 	if (p == c->rest.data) {
 		sutra_buf_consume(&c->rest, done);
 		if (!c->rest.len)
@@ -151,7 +151,7 @@ static void read_some(struct sutra_tcp_conn *c)
 		sutra_tcp_cut(c, SUTRA_TCP_BROKEN);
 		return;
 	}
-	if (!n) {	/* it may still wait for answers */
+	if (!n) {	/* the peer may still wait for answers */
 		c->ending = true;
 		c->why = SUTRA_TCP_PEER;
 		link_add(&t->dirty, &c->dirty);
@@ -202,7 +202,7 @@ bool sutra_tcp_yield(struct sutra_tcp_conn *c)
 
 /* ---- the loop ---- */
 
-/* End of a turn for one connection: send, be served on where it had been stopped, or end. */
+/* Ends a turn for a connection: sends, queues it again if its output was full, or ends it. */
 static void finish(struct sutra_tcp_conn *c)
 {
 	if (!flush(c))
@@ -232,7 +232,7 @@ static void serve(struct sutra_tcp_conn *c)
 		read_some(c);
 }
 
-/* Each connection of the queue once, as far as the turn's time goes. */
+/* Serves each connection of the queue once, until the turn's time is over. */
 static void serve_ready(struct sutra_tcp *t)
 {
 	const struct link *last = t->ready.prev;
@@ -318,7 +318,7 @@ static bool out_of(int error)
 	return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
 }
 
-/* The caller waits in the backlog: for the descriptor of one that goes, or until the next tick. */
+/* Evicts a connection for its descriptor; else connections wait in the backlog until the next tick. */
 static void cannot_accept(struct sutra_tcp *t)
 {
 	t->ends[SUTRA_TCP_NO_DESCRIPTORS]++;
@@ -337,7 +337,8 @@ static void on_connect(uv_poll_t *p, int status, int events)
 		socklen_t len = sizeof(from);
 		int fd = accept4(l->fd, (struct sockaddr *)&from, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-		/* only the first is known to have a caller: without descriptors the error comes first */
+		/* Only at the first call a connection is known to wait: accept4 reports a lack of
+		 * descriptors before it looks at the backlog. */
 		if (fd < 0 && !i && out_of(errno))
 			cannot_accept(t);
 		if (fd < 0)
@@ -346,7 +347,7 @@ static void on_connect(uv_poll_t *p, int status, int events)
 	}
 }
 
-/* Watches the listening sockets, or with events 0 not. */
+/* Polls the listening sockets for events; 0: does not poll them. */
 static void listen_on(struct sutra_tcp *t, int events)
 {
 	for (int i = 0; i < t->o.n_fds; i++) {
@@ -355,7 +356,7 @@ static void listen_on(struct sutra_tcp *t, int events)
 		else
 			uv_poll_stop(&t->listeners[i].poll);
 	}
-	t->deaf = !events;
+	t->paused = !events;
 }
 
 static void close_loop(struct sutra_tcp *t)
@@ -375,7 +376,7 @@ static void on_tick(uv_timer_t *timer)
 	t->now = uv_now(&t->loop);
 	if (t->o.tick && !t->stop_at)
 		t->o.tick(t->o.ctx);
-	if (t->deaf && !t->stop_at)
+	if (t->paused && !t->stop_at)
 		listen_on(t, UV_READABLE);
 	if (t->stop_at || ++t->turn % CHECK_TICKS == 0)
 		sutra_tcp_check(t);
@@ -388,8 +389,8 @@ static void start_drain(struct sutra_tcp *t, uint64_t grace_ns)
 {
 	for (int i = 0; i < t->o.n_fds; i++)
 		uv_close((uv_handle_t *)&t->listeners[i].poll, NULL);
-	/* What has arrived is still served: closing over unread bytes would reset the
-	 * connection and take answers on their way with it. */
+	/* Requests that have arrived are still served: close(2) with unread bytes would reset the connection
+	 * and lose answers that are not delivered yet. */
 	for (struct link *l = t->all.next; l != &t->all; l = l->next)
 		link_add(&t->ready, &conn_of(l, all)->ready);
 	t->stop_at = t->now + grace_ns / 1000000u + 1;

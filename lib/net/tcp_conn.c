@@ -63,7 +63,7 @@ void sutra_tcp_cut(struct sutra_tcp_conn *c, enum sutra_tcp_end why)
 	link_remove(&c->dirty);
 	link_remove(&c->ready);
 	uv_close((uv_handle_t *)&c->poll, conn_closed);
-	close(c->fd);	/* at once, for whoever is accepted next: the handle has let go of it */
+	close(c->fd);	/* at once, so that the next accept4 can have it; uv_close has stopped polling it */
 }
 
 struct sutra_buf *sutra_tcp_out(struct sutra_tcp_conn *c) { return c->last ? &c->last->behind : &c->out; }
@@ -84,7 +84,7 @@ void sutra_tcp_await(struct sutra_tcp_conn *c, struct sutra_tcp_place *p, size_t
 	sutra_tcp_count_place(p);
 }
 
-/* Moves b to the end of the output; an error of either stays there. */
+/* Moves b to the end of the output; an error of either buffer stays in the output. */
 static void move_out(struct sutra_tcp_conn *c, struct sutra_buf *b)
 {
 	size_t max = c->out.max;

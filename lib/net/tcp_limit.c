@@ -1,10 +1,11 @@
 /*
- * Who has to go. `all` is sorted by the moment at which a connection began to wait for what it waits
- * for now, so the first of the list is the one whose loss costs least: idle for longest, or longest
- * at one message. What waits for the server itself (awaited answers, bytes not yet looked at) stays.
+ * Which connection is closed to make room. `all` is sorted by the time at which a connection entered the
+ * state in which it waits, so the first one of the list costs least: it has been idle for longest, or has
+ * spent the longest time on one message. A connection that waits for the server (awaited answers, bytes that
+ * are not read yet) stays.
  *
- * Rejected: refusing the newcomer when all slots are taken. Whoever holds them without a word
- * would then keep everybody out, health checks first, for as long as it likes.
+ * Rejected: to refuse new connections when the table is full. A client with many silent connections would
+ * then lock out all others, health checks first.
  */
 #include "net/tcp_private.h"
 
@@ -40,7 +41,7 @@ static enum waits waits_for(const struct sutra_tcp_conn *c)
 	return FOR_NOTHING;
 }
 
-/* A reader's time goes on while it takes answers: else asking now and then would make up for it. */
+/* A slow reader's time continues while it reads: else a request now and then would reset it. */
 void sutra_tcp_note(struct sutra_tcp_conn *c)
 {
 	enum waits waits = waits_for(c);
@@ -56,7 +57,7 @@ void sutra_tcp_note(struct sutra_tcp_conn *c)
 	link_add(&c->tcp->all, &c->all);
 }
 
-/* It waits for the server: an answer is awaited, or bytes of it are here. */
+/* Whether it waits for the server: an answer is awaited, or bytes have arrived. */
 static bool is_due(const struct sutra_tcp_conn *c)
 {
 	char byte;
@@ -85,7 +86,7 @@ bool sutra_tcp_make_room(struct sutra_tcp *t, unsigned peer)
 	return t->open < t->o.max_connections || sutra_tcp_evict(t, -1);
 }
 
-/* Bytes for each millisecond they have been held; what is small costs nobody anything. */
+/* Bytes per millisecond for which they have been held; small connections are never cut. */
 static double worth(const struct sutra_tcp_conn *c)
 {
 	uint64_t held_ms = c->waits == FOR_NOTHING ? 0 : c->tcp->now - c->since;	/* 0: idle until this turn */
@@ -107,8 +108,8 @@ void sutra_tcp_relieve(struct sutra_tcp_conn *c)
 	}
 }
 
-/* The end of a window: who has moved too little in it is cut. */
-static void judge(struct sutra_tcp_conn *c, uint64_t window_ms)
+/* Cuts the connection if it has moved too few bytes in the window that ends now. */
+static void check_window(struct sutra_tcp_conn *c, uint64_t window_ms)
 {
 	const struct sutra_tcp *t = c->tcp;
 
@@ -124,7 +125,7 @@ static void judge(struct sutra_tcp_conn *c, uint64_t window_ms)
 
 void sutra_tcp_check(struct sutra_tcp *t)
 {
-	/* The loop itself stood still, say in a write to the disk: the peers are not to blame. */
+	/* The loop was blocked, for example by a write to the disk: the peers are not slow. */
 	bool late = t->now - t->checked > 2 * CHECK_TICKS * TICK_MS;
 
 	t->checked = t->now;
@@ -141,7 +142,7 @@ void sutra_tcp_check(struct sutra_tcp *t)
 			c->window = t->now;
 			c->moved = 0;
 		} else {
-			judge(c, t->o.stall_ns / 1000000u);
+			check_window(c, t->o.stall_ns / 1000000u);
 		}
 	}
 }

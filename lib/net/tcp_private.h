@@ -1,14 +1,12 @@
 /*
- * tcp_private - the server and its connections from the inside; for tcp.c, which runs the loop,
- * tcp_await.c, which keeps places for answers, and tcp_limit.c, which ends who takes too much. Use it
- * through net/tcp.h.
+ * tcp_private - the server and its connections inside; for tcp.c (the loop), tcp_conn.c (buffers and places
+ * of awaited answers) and tcp_limit.c (limits). Others use net/tcp.h.
  *
- * out_at bytes of `out` are sent. What is appended while an answer is awaited stands in the last place.
+ * out_at bytes of `out` are sent. Output that is appended while an answer is awaited is in the last place.
  *
- * Lists. `all` is sorted by `since`. `ready`: connections to be read from or served on. `dirty`:
- * those with something to do at the end of the turn. A connection's memory is freed when libuv has
- * closed its handle, after the turn, and its last place is filled; so a list walk may cut the connection
- * it stands on.
+ * Lists. `all` is sorted by `since`. `ready`: connections to read from. `dirty`: connections with work at
+ * the end of the turn. A connection's memory is freed when libuv has closed its handle, after the turn, and
+ * its last place is filled; so a loop over a list may cut the current connection.
  */
 #ifndef SUTRA_NET_TCP_PRIVATE_H
 #define SUTRA_NET_TCP_PRIVATE_H
@@ -32,7 +30,7 @@ struct link {
 	struct link *next, *prev;
 };
 
-/* What a connection waits for: a message or an answer, the rest of a message, the peer's reading. */
+/* What a connection waits for: nothing or an answer, the rest of a message, the peer to read. */
 enum waits { FOR_NOTHING, FOR_MESSAGE, FOR_READER };
 
 struct sutra_tcp_conn {
@@ -40,19 +38,19 @@ struct sutra_tcp_conn {
 	struct sutra_tcp *tcp;
 	int fd, events;
 	bool ending, closing, is_closed;	/* is_closed: libuv is done with it */
-	bool is_choked;			/* `data` was stopped because it is full */
-	bool again;			/* rest holds messages that were not looked at */
-	bool owes;			/* the rest of a message is on its way that is not kept */
-	bool served;			/* since the last note: it finished a message, or took answers */
+	bool is_choked;			/* `data` returned because the output is full */
+	bool again;			/* rest holds messages that `data` has not seen */
+	bool owes;			/* the peer is in the middle of a message that is skipped */
+	bool served;			/* it finished a message or read answers since sutra_tcp_note */
 	uint16_t peer;			/* its group */
-	enum sutra_tcp_end why;		/* of ending */
+	enum sutra_tcp_end why;		/* the reason of ending */
 	enum waits waits;
 	struct link all, ready, dirty;
 	struct sutra_buf rest, out;
 	size_t out_at, counted;		/* counted: share of tcp->held_bytes */
 	struct sutra_tcp_place *first, *last;
 	size_t awaited;			/* bytes in the places */
-	uint64_t since;			/* when it began to wait for that; milliseconds */
+	uint64_t since;			/* when it began to wait; milliseconds */
 	uint64_t window, moved;		/* bytes both ways since the window began */
 	max_align_t state[];
 };
@@ -76,13 +74,13 @@ struct sutra_tcp {
 	unsigned n_pool, open, turn;
 	uint16_t peers[PEER_GROUPS];	/* open connections by group of addresses */
 	uint64_t seed;			/* of the groups */
-	bool deaf;			/* without descriptors: accepts again at the next tick */
+	bool paused;			/* no descriptors: accepts again at the next tick */
 	size_t held_bytes;
 	uint64_t accepted, ends[SUTRA_TCP_END_COUNT], now;
-	_Atomic uint64_t stop_grace;	/* 0: run on */
+	_Atomic uint64_t stop_grace;	/* 0: not stopping */
 	uint64_t stop_at;		/* 0: not draining */
 	uint64_t slice_end;		/* of the connection that is served */
-	uint64_t checked;		/* when all were */
+	uint64_t checked;		/* when all connections were checked */
 	char *input;
 };
 
@@ -109,7 +107,7 @@ static inline void link_remove(struct link *l)
 	link_init(l);
 }
 
-/* More than soft_output waits to be sent, or too much to be answered. */
+/* Whether more than soft_output waits to be sent, or too many bytes wait for answers. */
 static inline bool is_full(const struct sutra_tcp_conn *c)
 {
 	return c->out.len - c->out_at > c->tcp->o.soft_output || c->awaited > MAX_AWAITED;
@@ -117,13 +115,13 @@ static inline bool is_full(const struct sutra_tcp_conn *c)
 
 /* ---- tcp_conn.c ---- */
 
-/* Gives an output buffer that is sent back to the pool. */
+/* Returns the output buffer to the pool. */
 void sutra_tcp_return_out(struct sutra_tcp_conn *c);
-/* Ends the connection, whatever still waits; `why` is counted. */
+/* Ends the connection at once, and counts why. */
 void sutra_tcp_cut(struct sutra_tcp_conn *c, enum sutra_tcp_end why);
-/* Brings held_bytes up to date with what the connection holds now. */
+/* Updates held_bytes with the bytes of the connection. */
 void sutra_tcp_account(struct sutra_tcp_conn *c);
-/* Brings its connection's `awaited` up to date with what the place holds now. */
+/* Updates the connection's `awaited` with the bytes of the place. */
 void sutra_tcp_count_place(struct sutra_tcp_place *p);
 
 /* ---- tcp_limit.c ---- */
@@ -134,12 +132,11 @@ unsigned sutra_tcp_peer(const struct sutra_tcp *t, const struct sockaddr_storage
 void sutra_tcp_note(struct sutra_tcp_conn *c);
 /* Ends the connection that waits longest, of a group or (-1) of all. False: there is none. */
 bool sutra_tcp_evict(struct sutra_tcp *t, int peer);
-/* Whether one more of the group can be taken, after another had to go if need be. */
+/* Whether a new connection of the group fits, after an eviction if necessary. */
 bool sutra_tcp_make_room(struct sutra_tcp *t, unsigned peer);
-/* While all together hold too much: ends who holds its bytes longest for what they are, c itself
- * at last. */
+/* While all connections together hold too many bytes: cuts the one with the fewest bytes per time, c last. */
 void sutra_tcp_relieve(struct sutra_tcp_conn *c);
-/* Ends who is too slow, or idle for too long; while draining, whoever has nothing more to say. */
+/* Cuts connections that are too slow or idle for too long; while draining, those without output. */
 void sutra_tcp_check(struct sutra_tcp *t);
 
 #endif

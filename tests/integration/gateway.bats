@@ -385,7 +385,7 @@ away() {
   kill "$PID" && wait_gone "$PID"
   ML=http://127.0.0.1:1 start_gateway
   run -0 curl -s -w '\n%{http_code}' "$URL/health"
-  [[ ${lines[-1]} = 503 && $output == *'"reason":"starting: ml-base has not told its model yet"'* ]]
+  [[ ${lines[-1]} = 503 && $output == *'"reason":"starting: the model of ml-base is not known yet"'* ]]
   refused /embed 503 'the model is not known yet' '{"text":"a"}'
 }
 
