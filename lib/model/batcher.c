@@ -23,6 +23,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
@@ -342,43 +343,29 @@ int sutra_batcher_submit(struct sutra_batcher *b, struct sutra_batch_job *job,
 }
 
 /* A job whose submitter waits for it. */
-struct waited {
+struct awaited {
 	struct sutra_batch_job job;
-	pthread_mutex_t lock;
-	pthread_cond_t done;
-	bool is_done;
+	sem_t done;
 };
 
-static void wake_waiting(struct sutra_batch_job *job)
-{
-	struct waited *w = (struct waited *)job;
-
-	pthread_mutex_lock(&w->lock);
-	w->is_done = true;
-	pthread_cond_signal(&w->done);
-	pthread_mutex_unlock(&w->lock);
-}
+static void post_done(struct sutra_batch_job *job) { sem_post(&((struct awaited *)job)->done); }
 
 int sutra_batcher_run(struct sutra_batcher *b, struct sutra_batch_job *job, struct sutra_err *err)
 {
-	struct waited w = { .job = *job };
+	struct awaited w = { .job = *job };
 	int rc;
 
-	w.job.done = wake_waiting;
-	pthread_mutex_init(&w.lock, NULL);
-	pthread_cond_init(&w.done, NULL);
+	w.job.done = post_done;
+	sem_init(&w.done, 0, 0);
 	rc = sutra_batcher_submit(b, &w.job, err);
-	pthread_mutex_lock(&w.lock);
-	while (!rc && !w.is_done)
-		pthread_cond_wait(&w.done, &w.lock);
-	pthread_mutex_unlock(&w.lock);
+	while (!rc && sem_wait(&w.done) && errno == EINTR)
+		;
 	if (!rc && w.job.rc) {
 		rc = w.job.rc;
 		if (err)
 			*err = w.job.err;
 	}
-	pthread_cond_destroy(&w.done);
-	pthread_mutex_destroy(&w.lock);
+	sem_destroy(&w.done);
 	return rc;
 }
 

@@ -259,25 +259,6 @@ out:
 	return rc;
 }
 
-/* Removes the folder's files named `stem`, then nothing or a dash and more, then ".bin", except the one
- * at `path`. A process that has mapped one keeps it; what cannot be removed stays. */
-static void remove_packed(const char *folder, const char *stem, const char *path)
-{
-	const char *kept = strrchr(path, '/') + 1;
-	DIR *d = opendir(folder);
-	struct dirent *e;
-
-	while (d && (e = readdir(d))) {
-		const char *rest = sutra_str_starts(e->d_name, stem) ? e->d_name + strlen(stem) : "";
-
-		if ((!strcmp(rest, ".bin") || (*rest == '-' && sutra_str_ends(rest, ".bin"))) &&
-		    strcmp(e->d_name, kept))
-			unlinkat(dirfd(d), e->d_name, 0);
-	}
-	if (d)
-		closedir(d);
-}
-
 /* Everything that packed weights and their cosines depend on. */
 static void make_key(const struct maker *m, enum sutra_precision p, char key[KEY_MAX])
 {
@@ -307,16 +288,28 @@ static char *packed_path(const struct maker *m, enum sutra_precision p)
 				   NULL;
 }
 
-/* Removes what other versions of this program packed for this oneDNN and processor: those versions may name
- * the rest of a layout otherwise. Files for another oneDNN or processor stay, since a replica in an image
- * or on another machine may use them. */
+/* Removes what other versions of this program packed for this oneDNN and processor: packed-PRECISION-ONEDNN,
+ * then nothing or a dash and more, then ".bin", except the file at `path`. Files for another oneDNN or
+ * processor stay, since a replica in an image or on another machine may use them. A process that has mapped
+ * a file keeps it; what cannot be removed stays. */
 static void clear_packed(const struct maker *m, enum sutra_precision p, const char *path)
 {
 	char onednn[SUTRA_ONEDNN_LAYOUT_MAX], stem[SUTRA_ONEDNN_LAYOUT_MAX + 16];
+	const char *kept = strrchr(path, '/') + 1;
+	DIR *d = opendir(m->source->folder);
+	struct dirent *e;
 
 	sutra_onednn_layout(onednn);
 	snprintf(stem, sizeof(stem), "packed-%s-%s", sutra_precision_name(p), onednn);
-	remove_packed(m->source->folder, stem, path);
+	while (d && (e = readdir(d))) {
+		const char *rest = sutra_str_starts(e->d_name, stem) ? e->d_name + strlen(stem) : "";
+
+		if ((!strcmp(rest, ".bin") || (*rest == '-' && sutra_str_ends(rest, ".bin"))) &&
+		    strcmp(e->d_name, kept))
+			unlinkat(dirfd(d), e->d_name, 0);
+	}
+	if (d)
+		closedir(d);
 }
 
 /* Makes the encoder from a file of packed weights; after any error the weights have to be packed. */

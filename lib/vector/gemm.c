@@ -32,7 +32,7 @@ _Static_assert((int)PANEL_ROWS <= (int)NARROW_ROWS, "the rows of narrow hold a b
 
 struct sutra_gemm_plan {
 	size_t k, n;
-	enum sutra_activation act;
+	bool gelu;
 	enum sutra_precision precision;
 	int top;				/* int8: the greatest byte of x */
 	struct sutra_onednn_plan *onednn;	/* NULL: vnni.h multiplies, from panels */
@@ -71,9 +71,8 @@ void sutra_gemm_layout(char ret[SUTRA_GEMM_LAYOUT_MAX])
 	snprintf(ret, SUTRA_GEMM_LAYOUT_MAX, "%s%s", onednn, has_panels() ? "-panels" : "");
 }
 
-int sutra_gemm_plan_new(size_t k, size_t n, enum sutra_activation act,
-			enum sutra_precision precision, struct sutra_gemm_plan **ret,
-			struct sutra_err *err)
+int sutra_gemm_plan_new(size_t k, size_t n, bool gelu, enum sutra_precision precision,
+			struct sutra_gemm_plan **ret, struct sutra_err *err)
 {
 	struct sutra_gemm_plan *p = sutra_calloc(1, sizeof(*p));
 	int rc = 0;
@@ -82,11 +81,11 @@ int sutra_gemm_plan_new(size_t k, size_t n, enum sutra_activation act,
 		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory");
 	p->k = k;
 	p->n = n;
-	p->act = act;
+	p->gelu = gelu;
 	p->precision = precision;
 	p->top = sutra_onednn_is_native(SUTRA_INT8) ? 255 : 127;
 	if (precision != SUTRA_INT8 || !has_panels() || !sutra_vnni_fits(k))
-		rc = sutra_onednn_plan_new(k, n, act == SUTRA_ACT_GELU, precision, &p->onednn, err);
+		rc = sutra_onednn_plan_new(k, n, gelu, precision, &p->onednn, err);
 	if (rc)
 		sutra_gemm_plan_free(p);
 	else
@@ -255,7 +254,7 @@ static int run_bytes(struct sutra_gemm_workspace *workspace, const struct sutra_
 {
 	const struct sutra_gemm_plan *p = workspace->plan;
 	const struct sutra_dequantizer d = { workspace->scale, workspace->zero, w->scale, w->sum, w->bias,
-					     p->act == SUTRA_ACT_GELU };
+					     p->gelu };
 	int rc;
 
 	workspace->kernels->quantize(x, w->inverse, rows, p->k, p->top, workspace->narrow, workspace->scale, workspace->zero);
@@ -288,7 +287,7 @@ int sutra_gemm(struct sutra_gemm_workspace *workspace, const struct sutra_gemm_w
 }
 
 void sutra_gemm_scalar(const float *x, const float *w, const float *b, size_t rows, size_t k,
-		       size_t n, enum sutra_activation act, float *y)
+		       size_t n, bool gelu, float *y)
 {
 	for (size_t r = 0; r < rows; r++)
 		for (size_t j = 0; j < n; j++) {
@@ -296,7 +295,7 @@ void sutra_gemm_scalar(const float *x, const float *w, const float *b, size_t ro
 
 			for (size_t i = 0; i < k; i++)
 				sum += (double)x[r * k + i] * (double)w[j * k + i];
-			if (act == SUTRA_ACT_GELU)
+			if (gelu)
 				sum = 0.5 * sum * (1.0 + erf(sum * M_SQRT1_2));
 			y[r * n + j] = (float)sum;
 		}

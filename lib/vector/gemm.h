@@ -22,16 +22,14 @@
 #include "base/err.h"
 #include "vector/quantize.h"
 
-enum sutra_activation { SUTRA_ACT_NONE, SUTRA_ACT_GELU };	/* GELU: the erf form */
-
 struct sutra_gemm_plan;
 struct sutra_gemm_weights;
 struct sutra_gemm_workspace;
 
-/* SUTRA_E_INVALID: this processor and library cannot multiply in that precision. */
-int sutra_gemm_plan_new(size_t k, size_t n, enum sutra_activation act,
-			enum sutra_precision precision, struct sutra_gemm_plan **ret,
-			struct sutra_err *err);
+/* For k inputs and n outputs; gelu: act is GELU (erf form), else identity. SUTRA_E_INVALID: this processor
+ * and library cannot multiply in that precision. */
+int sutra_gemm_plan_new(size_t k, size_t n, bool gelu, enum sutra_precision precision,
+			struct sutra_gemm_plan **ret, struct sutra_err *err);
 void sutra_gemm_plan_free(struct sutra_gemm_plan *plan);
 /* Whether vnni.h computes its products. */
 bool sutra_gemm_plan_is_vnni(const struct sutra_gemm_plan *plan);
@@ -64,6 +62,6 @@ int sutra_gemm(struct sutra_gemm_workspace *workspace, const struct sutra_gemm_w
 
 /* The referee for tests: the same from unpacked weights, in plain C, summed in double. */
 void sutra_gemm_scalar(const float *x, const float *w, const float *b, size_t rows, size_t k,
-		       size_t n, enum sutra_activation act, float *y);
+		       size_t n, bool gelu, float *y);
 
 #endif

@@ -32,13 +32,13 @@ static float *tensor(const struct bert *b, const char *fmt, size_t layer)
 	return v;
 }
 
-/* y [rows][n] = act(x [rows][k] * <base>.weight^T + <base>.bias). */
+/* y [rows][n] = gelu(x [rows][k] * <base>.weight^T + <base>.bias). */
 static void dense(const struct bert *b, const char *weight, const char *bias, size_t layer,
-		  const float *x, size_t rows, size_t k, size_t n, enum sutra_activation act, float *y)
+		  const float *x, size_t rows, size_t k, size_t n, bool gelu, float *y)
 {
 	float *w = tensor(b, weight, layer), *v = tensor(b, bias, layer);
 
-	sutra_gemm_scalar(x, w, v, rows, k, n, act, y);
+	sutra_gemm_scalar(x, w, v, rows, k, n, gelu, y);
 	sutra_free(w);
 	sutra_free(v);
 }
@@ -54,8 +54,8 @@ static void norm(const struct bert *b, const char *weight, const char *bias, siz
 }
 
 #define L "encoder.layer.%zu."
-#define DENSE(base, act, from, k, n, to) \
-	dense(b, L base ".weight", L base ".bias", i, from, rows, k, n, act, to)
+#define DENSE(base, gelu, from, k, n, to) \
+	dense(b, L base ".weight", L base ".bias", i, from, rows, k, n, gelu, to)
 
 /* One text through BERT as the paper has it; x [rows][hidden] is the result. */
 static void referee(const struct bert *b, const uint32_t *text, size_t rows, float *x)
@@ -79,17 +79,17 @@ static void referee(const struct bert *b, const uint32_t *text, size_t rows, flo
 
 			snprintf(weight, sizeof(weight), "%sweight", parts[p]);
 			snprintf(bias, sizeof(bias), "%sbias", parts[p]);
-			dense(b, weight, bias, i, x, rows, h, h, SUTRA_ACT_NONE, one);
+			dense(b, weight, bias, i, x, rows, h, h, false, one);
 			for (size_t r = 0; r < rows; r++)
 				memcpy(qkv + r * 3 * h + p * h, one + r * h, h * sizeof(float));
 		}
 		sutra_kernels_scalar.attention(qkv, rows, b->config.heads, h / b->config.heads,
 						  scratch, one + rows * h);
-		DENSE("attention.output.dense", SUTRA_ACT_NONE, one + rows * h, h, h, one);
+		DENSE("attention.output.dense", false, one + rows * h, h, h, one);
 		norm(b, L "attention.output.LayerNorm.weight", L "attention.output.LayerNorm.bias", i, x,
 		     one, rows);
-		DENSE("intermediate.dense", SUTRA_ACT_GELU, x, h, inner, one + rows * h);
-		DENSE("output.dense", SUTRA_ACT_NONE, one + rows * h, inner, h, one);
+		DENSE("intermediate.dense", true, x, h, inner, one + rows * h);
+		DENSE("output.dense", false, one + rows * h, inner, h, one);
 		norm(b, L "output.LayerNorm.weight", L "output.LayerNorm.bias", i, x, one, rows);
 	}
 	sutra_free(word);

@@ -9,15 +9,14 @@ static int make_plans(struct sutra_encoder *e, enum sutra_precision precision,
 		      struct sutra_err *err)
 {
 	size_t h = e->config.hidden, inner = e->config.inner, parts = e->parts;
-	const struct { size_t k, n; enum sutra_activation act; } shapes[PRODUCTS] = {
-		[QKV] = { h, 3 * h / parts, SUTRA_ACT_NONE }, [OUT] = { h / parts, h, SUTRA_ACT_NONE },
-		[UP] = { h, e->up / parts, e->up > inner ? SUTRA_ACT_NONE : SUTRA_ACT_GELU },
-		[DOWN] = { inner / parts, h, SUTRA_ACT_NONE },
+	const struct { size_t k, n; } shapes[PRODUCTS] = {
+		[QKV] = { h, 3 * h / parts }, [OUT] = { h / parts, h },
+		[UP] = { h, e->up / parts }, [DOWN] = { inner / parts, h },
 	};
 	int rc = 0;
 
 	for (int i = 0; !rc && i < PRODUCTS; i++)
-		rc = sutra_gemm_plan_new(shapes[i].k, shapes[i].n, shapes[i].act, precision,
+		rc = sutra_gemm_plan_new(shapes[i].k, shapes[i].n, i == UP && e->up == inner, precision,
 					 &e->plans[i], err);
 	return rc;
 }
@@ -82,12 +81,6 @@ out:
 	return rc;
 }
 
-static void release_norm(struct encoder_norm *n)
-{
-	sutra_free(n->gamma);
-	sutra_free(n->beta);
-}
-
 void sutra_encoder_free(struct sutra_encoder *e)
 {
 	if (!e)
@@ -95,12 +88,12 @@ void sutra_encoder_free(struct sutra_encoder *e)
 	for (size_t i = 0; e->layers && i < e->config.layers; i++) {
 		for (int p = 0; p < PRODUCTS * PARTS; p++)
 			sutra_gemm_weights_free(e->layers[i].products[p / PARTS][p % PARTS]);
-		release_norm(&e->layers[i].attention_norm);
-		release_norm(&e->layers[i].output_norm);
+		sutra_free(e->layers[i].attention_norm.gamma);
+		sutra_free(e->layers[i].output_norm.gamma);
 	}
 	for (int p = 0; p < PRODUCTS; p++)
 		sutra_gemm_plan_free(e->plans[p]);
-	release_norm(&e->norm);
+	sutra_free(e->norm.gamma);
 	sutra_free(e->offsets);
 	sutra_free(e->rotary);
 	sutra_free(e->layers);

@@ -15,7 +15,7 @@ enum { QKV, OUT, UP, DOWN, PRODUCTS };
 enum { PARTS = 2 };
 
 struct encoder_norm {
-	float *gamma, *beta;	/* [hidden] */
+	float *gamma, *beta;	/* [hidden], both in gamma's block */
 };
 
 struct encoder_layer {

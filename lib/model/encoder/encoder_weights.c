@@ -142,21 +142,18 @@ static int read_norm(const struct loader *l, const char *base, struct encoder_no
 {
 	static const char *const names[2][2] = { { "weight", "gamma" }, { "bias", "beta" } };
 	size_t hidden = l->e->config.hidden;
-	float **to[2] = { &ret->gamma, &ret->beta };
 	char name[NAME_LEN], other[NAME_LEN];
+	int rc = 0;
 
-	for (int i = 0; i < 2; i++) {
-		int rc;
-
+	if (!l->dry && !(ret->gamma = sutra_calloc(2 * hidden, sizeof(float))))
+		return sutra_fail(l->err, SUTRA_E_NOMEM, "out of memory for the weights");
+	ret->beta = l->dry ? NULL : ret->gamma + hidden;
+	for (int i = 0; !rc && i < 2; i++) {
 		snprintf(name, sizeof(name), "%s.%s", base, names[i][0]);
 		snprintf(other, sizeof(other), "%s.%s", base, names[i][1]);
-		if (!l->dry && !(*to[i] = sutra_alloc(hidden * sizeof(float))))
-			return sutra_fail(l->err, SUTRA_E_NOMEM, "out of memory for the weights");
-		rc = read_into(l, name, other, 0, hidden, *to[i]);
-		if (rc)
-			return rc;
+		rc = read_into(l, name, other, 0, hidden, i ? ret->beta : ret->gamma);
 	}
-	return 0;
+	return rc;
 }
 
 /* Reads <base>.weight [n][k] and <base>.bias [n] to row `row` of the unpacked product. */
