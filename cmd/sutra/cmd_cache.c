@@ -22,69 +22,74 @@ static const struct sutra_option rows[] = {
 	{ 0 },
 };
 
-/* Of every gateway, also behind one that fails: the first failure is told. L2 is one for all. */
-static int clear(const struct sutra_strv *bases, struct sutra_err *err)
+/* Posts to every gateway, also after one has failed, and appends the answers; returns the first failure. */
+static int post_all(const struct sutra_strv *bases, const char *path, const char *body, json_t *answers,
+		    struct sutra_err *err)
 {
-	int64_t l1 = 0, l2 = 0;
 	int rc = 0;
 
 	for (size_t i = 0; i < bases->n; i++) {
-		int64_t n1 = 0, n2 = 0;
 		struct sutra_err why;
 		json_t *doc;
 
-		if (sutra_gateway_call(bases->items[i], "POST", "/cache/clear", NULL, &doc, &why)) {
+		if (!sutra_gateway_call(bases->items[i], "POST", path, body, &doc, &why)) {
+			json_array_append_new(answers, doc);
+		} else {
 			*err = rc ? *err : why;
 			rc = err->code;
-			continue;
 		}
-		sutra_json_get_int(doc, "l1", &n1, NULL);
-		sutra_json_get_int(doc, "l2", &n2, NULL);
-		json_decref(doc);
-		l1 += n1;
-		l2 += n2;
 	}
+	return rc;
+}
+
+static json_int_t count_of(const json_t *answer, const char *key)
+{
+	return json_integer_value(json_object_get(answer, key));
+}
+
+static int clear(const struct sutra_strv *bases, struct sutra_err *err)
+{
+	json_t *answers = json_array(), *a;
+	int rc = post_all(bases, "/cache/clear", NULL, answers, err);
+	json_int_t l1 = 0, l2 = 0;
+	size_t i;
+
+	json_array_foreach (answers, i, a) {
+		l1 += count_of(a, "l1");
+		l2 += count_of(a, "l2");
+	}
+	json_decref(answers);
 	if (rc)
 		return rc;
 	if (common.json)
-		print_document(json_pack("{s:s, s:I, s:I}", "schema", "sutra.cache-clear/1", "l1",
-					 (json_int_t)l1, "l2", (json_int_t)l2));
+		print_document(json_pack("{s:s, s:I, s:I}", "schema", "sutra.cache-clear/1", "l1", l1, "l2", l2));
 	else if (!common.quiet)
 		printf("cleared: %lld entries of L1, %lld of L2\n", (long long)l1, (long long)l2);
 	return 0;
 }
 
-/* In every gateway, as clear. */
 static int invalidate(const struct sutra_strv *bases, const char *text, struct sutra_err *err)
 {
+	json_t *answers = json_array(), *a;
+	json_int_t gone = 0;
 	struct sutra_buf body;
-	int64_t gone = 0;
-	int rc = 0;
+	size_t i;
+	int rc;
 
 	sutra_buf_init(&body, 8 * MAX_LINE);
 	sutra_buf_adds(&body, "{\"text\":");
 	sutra_json_add_string(&body, text, strlen(text));
 	sutra_buf_addc(&body, '}');
-	for (size_t i = 0; i < bases->n; i++) {
-		struct sutra_err why;
-		int64_t n = 0;
-		json_t *doc;
-
-		if (sutra_gateway_call(bases->items[i], "POST", "/cache/invalidate", sutra_buf_str(&body), &doc, &why)) {
-			*err = rc ? *err : why;
-			rc = err->code;
-			continue;
-		}
-		sutra_json_get_int(doc, "invalidated", &n, NULL);
-		json_decref(doc);
-		gone = n > gone ? n : gone;
+	rc = post_all(bases, "/cache/invalidate", sutra_buf_str(&body), answers, err);
+	json_array_foreach (answers, i, a) {
+		gone = count_of(a, "invalidated") > gone ? count_of(a, "invalidated") : gone;
 	}
+	json_decref(answers);
 	sutra_buf_release(&body);
 	if (rc)
 		return rc;
 	if (common.json)
-		print_document(json_pack("{s:s, s:I}", "schema", "sutra.cache-invalidate/1", "invalidated",
-					 (json_int_t)gone));
+		print_document(json_pack("{s:s, s:I}", "schema", "sutra.cache-invalidate/1", "invalidated", gone));
 	else if (!common.quiet)
 		printf("%lld entr%s removed\n", (long long)gone, gone == 1 ? "y" : "ies");
 	return 0;
@@ -129,7 +134,7 @@ static int add_line(struct warm *w, const char *path, size_t number, const char 
 	return w->in_batch == BATCH || w->body.len > MAX_BATCH_BYTES ? send_batch(w, err) : 0;
 }
 
-/* One text a line; empty lines are passed over. */
+/* One text per line; empty lines are skipped. */
 static int warm(const char *base, const char *path, struct sutra_err *err)
 {
 	FILE *f = strcmp(path, "-") ? fopen(path, "re") : stdin;

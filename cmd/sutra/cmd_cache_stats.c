@@ -124,13 +124,10 @@ static int print_tables(const struct sutra_strv *bases, const struct sutra_term 
 static void frame(const struct sutra_term *term, unsigned width, void *unused)
 {
 	struct sutra_strv bases = { 0 };
-	char when[SUTRA_RFC3339_LEN];
 	struct sutra_err err;
 	int rc = sutra_gateway_urls(url_flag, &bases, &err);
 
 	(void)unused;
-	sutra_clock_rfc3339(sutra_clock_wall_us(), when);
-	fprintf(term->out, "%.19sZ\n\n", when);
 	if (rc || (rc = print_tables(&bases, term, width, &err)))
 		sutra_shown_printf(term->out, "%s\n", err.message);
 	sutra_strv_release(&bases);

@@ -271,11 +271,8 @@ static int show(const struct sutra_deployment *d, const struct sutra_term *term,
 static void frame(const struct sutra_term *term, unsigned columns, void *state_dir)
 {
 	struct sutra_deployment *d = NULL;
-	char when[SUTRA_RFC3339_LEN];
 	struct sutra_err err;
 
-	sutra_clock_rfc3339(sutra_clock_wall_us(), when);
-	fprintf(term->out, "%.19sZ\n\n", when);
 	if (sutra_deployment_load(state_dir, &d, &err))
 		sutra_shown_printf(term->out, "%s\n", err.message);
 	else

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/shown.h"
+#include "base/str.h"
 
 const struct command *const *commands;
 
@@ -40,13 +41,8 @@ int command_usage(const char *fmt, ...)
 
 int command_formats(const char *allowed)
 {
-	size_t n = strlen(common.output);
-
-	for (const char *at = allowed, *bar; at; at = bar ? bar + 1 : NULL) {
-		bar = strchr(at, '|');
-		if (!strncmp(at, common.output, n) && (at[n] == '|' || !at[n]))
-			return 0;
-	}
+	if (sutra_str_is_choice(allowed, common.output))
+		return 0;
 	return command_usage("-o %s is not printed here; allowed are %s", common.output, allowed);
 }
 
@@ -78,7 +74,7 @@ void command_rows(const struct command *c, struct sutra_option rows[COMMAND_MAX_
 	rows[n] = (struct sutra_option){ 0 };
 }
 
-/* The synopsis, broken between its parts; what stands in brackets stays together. */
+/* Prints the synopsis, wrapped between its parts; text in brackets is kept together. */
 static void print_usage(const struct command *c, FILE *out)
 {
 	int start = fprintf(out, "usage: sutra %s", c->name), at = start;

@@ -9,28 +9,12 @@
 struct line {
 	const struct command *command;
 	struct sutra_option rows[COMMAND_MAX_ROWS];
-	const struct sutra_option *pending;	/* its value comes next */
+	const struct sutra_option *pending;	/* the next word is its value */
 	const char *first;			/* first operand */
 	size_t operands;
-	bool ended;				/* "--" was there */
+	bool ended;				/* after "--" */
 	const char *prefix;			/* what the last word must begin with */
 };
-
-static bool takes_value(const struct sutra_option *o)
-{
-	return o->type != SUTRA_OPT_FLAG && o->type != SUTRA_OPT_COUNT;
-}
-
-static const struct sutra_option *row_of(const struct sutra_option *rows, const char *word)
-{
-	for (; rows->name || rows->letter; rows++) {
-		if (word[1] == '-' && rows->name && !strcmp(rows->name, word + 2))
-			return rows;
-		if (word[1] != '-' && word[1] && rows->letter == word[strlen(word) - 1])
-			return rows;	/* -n, or the last of -qn */
-	}
-	return NULL;
-}
 
 static void take_word(struct line *l, const char *word)
 {
@@ -39,10 +23,10 @@ static void take_word(struct line *l, const char *word)
 	if (l->pending) {
 		l->pending = NULL;
 	} else if (!l->ended && word[0] == '-' && word[1]) {
-		const struct sutra_option *o = row_of(l->rows, word);
+		const struct sutra_option *o = sutra_option_of(l->rows, word);
 
 		l->ended = !strcmp(word, "--");
-		l->pending = o && takes_value(o) ? o : NULL;
+		l->pending = o && sutra_option_takes_value(o) && !strchr(word, '=') ? o : NULL;
 	} else if (!l->command) {
 		for (size_t i = 0; commands[i]; i++)
 			if (!strcmp(commands[i]->name, word))
@@ -74,7 +58,7 @@ static void offer_kind(struct completion *ret, const struct line *l, const char 
 	values_release(&v);
 }
 
-/* Values of an option; before: "--name=" where both are one word, else "". */
+/* The values of an option; before: "--name=" when both are one word, else "". */
 static void offer_values(struct completion *ret, const struct line *l, const struct sutra_option *o,
 			 const char *before)
 {
@@ -99,7 +83,7 @@ static void offer_options(struct completion *ret, const struct line *l)
 			offer(ret, l, "-", (char[]){ o->letter, '\0' }, o->help);
 }
 
-/* The operands of one alternative of the synopsis ("warm FILE") at place l->operands. */
+/* The operands of one alternative of the synopsis ("warm FILE") at position l->operands. */
 static void offer_alternative(struct completion *ret, const struct line *l, const struct sutra_strv *a)
 {
 	bool repeats = a->n && !strcmp(a->items[a->n - 1], "...");
@@ -114,7 +98,7 @@ static void offer_alternative(struct completion *ret, const struct line *l, cons
 		offer_kind(ret, l, "", word);
 }
 
-/* "[--url URL] clear | warm FILE": options and their arguments are left out, the rest are operands. */
+/* "[--url URL] clear | warm FILE": options and their arguments are skipped, the rest are operands. */
 static void offer_operands(struct completion *ret, const struct line *l)
 {
 	struct sutra_strv tokens = { 0 }, alternative = { 0 };
@@ -155,13 +139,12 @@ void complete_line(const char *const *words, size_t n, struct completion *ret)
 		take_word(l, words[i]);
 	l->prefix = !strcmp(last, "=") ? "" : last;
 	if (!l->ended && !l->pending && last[0] == '-' && last[1] == '-' && eq) {
-		char *name = xasprintf("%.*s", (int)(eq - last), last), *before = xasprintf("%s=", name);
-		const struct sutra_option *o = row_of(l->rows, name);
+		char *before = xasprintf("%.*s", (int)(eq + 1 - last), last);
+		const struct sutra_option *o = sutra_option_of(l->rows, last);
 
-		if (o && takes_value(o))
+		if (o && sutra_option_takes_value(o))
 			offer_values(ret, l, o, before);
 		sutra_free(before);
-		sutra_free(name);
 	} else if (l->pending) {
 		offer_values(ret, l, l->pending, "");
 	} else if (!l->ended && last[0] == '-') {

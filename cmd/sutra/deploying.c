@@ -21,7 +21,11 @@
 #include "probe/gateway.h"
 #include "probe/logtail.h"
 #include "probe/notes.h"
+#include "probe/health.h"
 #include "sutra/stackio.h"
+#include "term/table.h"
+
+static const uint64_t EXPLAIN_NS = 1000000000u;
 
 static void say_step(const struct sutra_step *s)
 {
@@ -73,6 +77,22 @@ static size_t print_log(const char *tail, const char *since)
 		line += n + (line[n] == '\n');
 	}
 	return told;
+}
+
+static void explain_causes(const char *state_dir)
+{
+	struct sutra_deployment *d;
+	struct sutra_probe *p;
+	struct sutra_term term;
+
+	if (sutra_deployment_load(state_dir, &d, NULL))
+		return;
+	p = xcalloc(d->n + 1, sizeof(*p));
+	sutra_term_init(&term, stderr, "never");
+	if (!sutra_health_probe(d, EXPLAIN_NS, p, NULL))
+		print_causes(stderr, &term, p, d->n);
+	sutra_free(p);
+	sutra_deployment_free(d);
 }
 
 /* All the evidence of a failed wait (OPERATORS: "failure comes with its evidence"); of the log what
@@ -146,6 +166,66 @@ static void print_notes(const struct sutra_deployment *d)
 	json_decref(notes);
 }
 
+static const char *run_state_name(const struct sutra_deployed *s)
+{
+	static const char *const names[] = { "unknown", "absent", "running", "exited", "stopped", "done" };
+
+	return names[s->state];
+}
+
+static json_t *deployment_document(const struct sutra_deployment *d)
+{
+	json_t *o = json_object(), *list = json_array();
+
+	for (size_t i = 0; i < d->n; i++) {
+		const struct sutra_deployed *s = &d->services[i];
+		json_t *e = json_object();
+
+		json_object_set_new(e, "name", json_string(s->unit->name));
+		json_object_set_new(e, "state", json_string(run_state_name(s)));
+		json_object_set_new(e, "program", json_string(s->unit->program));
+		json_object_set_new(e, "address", json_string(s->address));
+		json_object_set_new(e, "published", s->unit->published ? json_string(s->unit->published) : json_null());
+		json_object_set_new(e, "pid", json_integer(s->now.pid));
+		json_array_append_new(list, e);
+	}
+	json_object_set_new(o, "schema", json_string("sutra.deploy/1"));
+	json_object_set_new(o, "edition", json_string(d->record->edition));
+	json_object_set_new(o, "runtime", json_string(d->record->runtime));
+	json_object_set_new(o, "dimension", json_integer(d->record->dimension));
+	json_object_set_new(o, "services", list);
+	return o;
+}
+
+static void print_services(const struct sutra_deployment *d)
+{
+	static const struct sutra_column columns[] = { { "SERVICE", false, 12 }, { "STATE", false, 0 },
+						       { "ADDRESS", false, 0 }, { "PUBLISHED", false, 0 },
+						       { "PID", true, 0 }, { NULL, false, 0 } };
+	struct sutra_table *t = sutra_table_new(columns);
+	struct sutra_term term;
+
+	for (size_t i = 0; i < d->n; i++) {
+		const struct sutra_deployed *s = &d->services[i];
+
+		sutra_table_cell(t, SUTRA_ROLE_PLAIN, s->unit->name);
+		sutra_table_cell(t, SUTRA_ROLE_PLAIN, run_state_name(s));
+		sutra_table_cell(t, SUTRA_ROLE_PLAIN, s->address);
+		sutra_table_cell(t, SUTRA_ROLE_PLAIN, s->unit->published ? s->unit->published : "-");
+		sutra_table_cellf(t, SUTRA_ROLE_PLAIN, "%ld", (long)s->now.pid);
+	}
+	sutra_term_init(&term, stdout, common.color);
+	sutra_table_print(t, &term, 0);
+	sutra_table_free(t);
+}
+
+static const char *published_port(const struct sutra_deployed *s)
+{
+	const char *colon = s && s->unit->published ? strrchr(s->unit->published, ':') : NULL;
+
+	return colon ? colon + 1 : "8888";
+}
+
 static void print_result(const char *state_dir, const struct sutra_plan *plan, size_t healed, double took_s)
 {
 	struct sutra_deployment *d;
@@ -156,7 +236,7 @@ static void print_result(const char *state_dir, const struct sutra_plan *plan, s
 	if (!common.quiet)
 		print_notes(d);
 	if (common.json) {
-		o = deployment_document(d, "sutra.deploy/1");
+		o = deployment_document(d);
 		json_object_set_new(o, "changes", json_integer((json_int_t)plan->n_changes));
 		json_object_set_new(o, "restarted", json_integer((json_int_t)healed));
 		json_object_set_new(o, "took_seconds", json_real(took_s));

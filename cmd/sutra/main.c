@@ -43,8 +43,8 @@ static const struct command *find(const char *name)
 	return NULL;
 }
 
-/* How many words before the command are common options (`sutra -o json status`); -1: one is not.
- * *ret_help: -h is among them. --version is a command. */
+/* The number of words before the command that are common options (`sutra -o json status`); -1: another
+ * option. *ret_help: -h is among them. --version is a command. */
 static int options_before(int argc, char **argv, bool *ret_help)
 {
 	struct sutra_option rows[COMMAND_MAX_ROWS];
@@ -52,27 +52,23 @@ static int options_before(int argc, char **argv, bool *ret_help)
 
 	command_rows(NULL, rows);
 	while (at < argc && argv[at][0] == '-' && argv[at][1] && strcmp(argv[at], "--version") != 0) {
-		const struct sutra_option *o = rows;
 		const char *word = argv[at];
-		size_t n = strcspn(word, "=");
+		const struct sutra_option *o = sutra_option_of(rows, word);
 
-		for (; o->name || o->letter; o++)
-			if (word[1] == '-' ? strlen(o->name) + 2 == n && !strncmp(o->name, word + 2, n - 2) :
-					     o->letter && word[strlen(word) - 1] == o->letter)
-				break;
-		if ((!o->name && !o->letter) && !(word[1] == 'o' && word[2])) {
-			command_usage("%s stands before the command; there only -o, --json, -q, -v, --color, -y, -h and --version may",
+		if (!o && !(word[1] == 'o' && word[2])) {
+			command_usage("%s stands before the command; there only -o, --json, -q, -v, --color, -y, -h and "
+				      "--version may",
 				      word);
 			return -1;
 		}
-		*ret_help = *ret_help || o->letter == 'h';
-		at += 1 + (o->type == SUTRA_OPT_CHOICE && o->name && !word[n]);
+		*ret_help = *ret_help || (o && o->letter == 'h');
+		at += 1 + (o && o->type == SUTRA_OPT_CHOICE && !strchr(word, '='));
 	}
 	return at - 1;
 }
 
-/* The command, moved to argv[1]; the options that stood before it come behind it. No command is
- * help when that was asked for, or nothing at all. */
+/* Moves the command to argv[1], before the options that preceded it. Without a command, -h or an empty
+ * command line is help. */
 static const struct command *choose(int *argc, char **argv)
 {
 	bool help = *argc < 2;
@@ -117,7 +113,7 @@ static int run(int argc, char **argv)
 		command_help(c, stdout);
 		return EXIT_YES;
 	}
-	if (command_formats(c->formats))	/* --json, where there is none */
+	if (command_formats(c->formats))	/* --json is not checked against the formats by the parser */
 		return EXIT_USAGE;
 	if (n && !c->operands)
 		return command_usage("%s takes no operand, got \"%s\"", c->name, argv[2]);

@@ -1,7 +1,6 @@
 #include "sutra/stackio.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -10,11 +9,8 @@
 #include "base/shown.h"
 #include "probe/health.h"
 #include "sutra/command.h"
-#include "term/table.h"
 
 enum { MAX_DOCUMENT = 256 << 20 };
-
-static const uint64_t EXPLAIN_NS = 1000000000u;
 
 /* Two names of one setting with two values, in one source. */
 static void warn_aliases(const struct sutra_config *c)
@@ -88,59 +84,6 @@ void print_document_as(json_t *o, size_t flags)
 
 void print_document(json_t *o) { print_document_as(o, JSON_INDENT(2) | JSON_REAL_PRECISION(12)); }
 
-const char *run_state_name(const struct sutra_deployed *s)
-{
-	static const char *const names[] = { "unknown", "absent", "running", "exited", "stopped", "done" };
-
-	return names[s->state];
-}
-
-json_t *deployment_document(const struct sutra_deployment *d, const char *schema)
-{
-	json_t *o = json_object(), *list = json_array();
-
-	for (size_t i = 0; i < d->n; i++) {
-		const struct sutra_deployed *s = &d->services[i];
-		json_t *e = json_object();
-
-		json_object_set_new(e, "name", json_string(s->unit->name));
-		json_object_set_new(e, "state", json_string(run_state_name(s)));
-		json_object_set_new(e, "program", json_string(s->unit->program));
-		json_object_set_new(e, "address", json_string(s->address));
-		json_object_set_new(e, "published", s->unit->published ? json_string(s->unit->published) : json_null());
-		json_object_set_new(e, "pid", json_integer(s->now.pid));
-		json_array_append_new(list, e);
-	}
-	json_object_set_new(o, "schema", json_string(schema));
-	json_object_set_new(o, "edition", json_string(d->record->edition));
-	json_object_set_new(o, "runtime", json_string(d->record->runtime));
-	json_object_set_new(o, "dimension", json_integer(d->record->dimension));
-	json_object_set_new(o, "services", list);
-	return o;
-}
-
-void print_services(const struct sutra_deployment *d)
-{
-	static const struct sutra_column columns[] = { { "SERVICE", false, 12 }, { "STATE", false, 0 },
-						       { "ADDRESS", false, 0 }, { "PUBLISHED", false, 0 },
-						       { "PID", true, 0 }, { NULL, false, 0 } };
-	struct sutra_table *t = sutra_table_new(columns);
-	struct sutra_term term;
-
-	for (size_t i = 0; i < d->n; i++) {
-		const struct sutra_deployed *s = &d->services[i];
-
-		sutra_table_cell(t, SUTRA_ROLE_PLAIN, s->unit->name);
-		sutra_table_cell(t, SUTRA_ROLE_PLAIN, run_state_name(s));
-		sutra_table_cell(t, SUTRA_ROLE_PLAIN, s->address);
-		sutra_table_cell(t, SUTRA_ROLE_PLAIN, s->unit->published ? s->unit->published : "-");
-		sutra_table_cellf(t, SUTRA_ROLE_PLAIN, "%ld", (long)s->now.pid);
-	}
-	sutra_term_init(&term, stdout, common.color);
-	sutra_table_print(t, &term, 0);
-	sutra_table_free(t);
-}
-
 void print_causes(FILE *out, const struct sutra_term *term, const struct sutra_probe *p, size_t n)
 {
 	struct sutra_root_causes c;
@@ -164,27 +107,4 @@ void print_causes(FILE *out, const struct sutra_term *term, const struct sutra_p
 		fputc('\n', out);
 	sutra_buf_release(&b);
 	sutra_root_causes_release(&c);
-}
-
-void explain_causes(const char *state_dir)
-{
-	struct sutra_deployment *d;
-	struct sutra_probe *p;
-	struct sutra_term term;
-
-	if (sutra_deployment_load(state_dir, &d, NULL))
-		return;
-	p = xcalloc(d->n + 1, sizeof(*p));
-	sutra_term_init(&term, stderr, "never");
-	if (!sutra_health_probe(d, EXPLAIN_NS, p, NULL))
-		print_causes(stderr, &term, p, d->n);
-	sutra_free(p);
-	sutra_deployment_free(d);
-}
-
-const char *published_port(const struct sutra_deployed *s)
-{
-	const char *colon = s && s->unit->published ? strrchr(s->unit->published, ':') : NULL;
-
-	return colon ? colon + 1 : "8888";
 }

@@ -1,4 +1,4 @@
-/* stackio - what the stack's commands share: opening it, its table, documents on stdout. */
+/* stackio - shared by commands: settings and folders of the stack, documents on standard output. */
 #ifndef SUTRA_CMD_STACKIO_H
 #define SUTRA_CMD_STACKIO_H
 
@@ -21,18 +21,12 @@ struct stack {
  * NULL or valid, and stack_release takes them. */
 int stack_open(struct stack *ret, bool create, struct sutra_err *err);
 void stack_release(struct stack *s);
-/* A warning line on standard error for each: variables that a file uses and nobody sets. Not with -q. */
+/* Prints a warning on standard error for each variable that a file uses and that has no value. Not with -q. */
 void warn_unset(const char *file, const struct sutra_strv *names);
-/* Both take the reference; key-sorted, one line end; flags: jansson's. */
+/* Both print a document with sorted keys and a line end, and take the reference; flags: jansson's. */
 void print_document_as(json_t *o, size_t flags);
 void print_document(json_t *o);	/* indented by 2, 12 digits */
-json_t *deployment_document(const struct sutra_deployment *d, const char *schema);
-void print_services(const struct sutra_deployment *d);
-/* "root cause: ...", a line for each failure that others follow from, and an empty line. */
+/* Prints "root cause: ...", a line for each failure that causes others, and an empty line. */
 void print_causes(FILE *out, const struct sutra_term *term, const struct sutra_probe *p, size_t n);
-/* After a failed deploy: probes what is recorded, and prints the causes to stderr. */
-void explain_causes(const char *state_dir);
-const char *published_port(const struct sutra_deployed *s);
-const char *run_state_name(const struct sutra_deployed *s);
 
 #endif

@@ -20,7 +20,14 @@ static const struct sutra_option *by_name(const struct sutra_option *rows, const
 	return NULL;
 }
 
-static bool takes_value(const struct sutra_option *o)
+const struct sutra_option *sutra_option_of(const struct sutra_option *rows, const char *word)
+{
+	return word[1] == '-' ? by_name(rows, word + 2, strcspn(word + 2, "=")) :
+	       word[1]	      ? by_letter(rows, word[strlen(word) - 1]) :
+				NULL;
+}
+
+bool sutra_option_takes_value(const struct sutra_option *o)
 {
 	return o->type != SUTRA_OPT_FLAG && o->type != SUTRA_OPT_COUNT;
 }
@@ -89,7 +96,7 @@ static int parse_long(const struct sutra_option *rows, char **argv, int argc, in
 
 	if (!o)
 		return unknown(rows, argv[*i], err);
-	if (!takes_value(o)) {
+	if (!sutra_option_takes_value(o)) {
 		if (eq)
 			return sutra_fail(err, SUTRA_E_USAGE, "--%s takes no value", o->name);
 		return set_value(o, NULL, err);
@@ -112,7 +119,7 @@ static int parse_letters(const struct sutra_option *rows, char **argv, int argc,
 
 		if (!o)
 			return unknown(rows, argv[*i], err);
-		if (takes_value(o)) {
+		if (sutra_option_takes_value(o)) {
 			if (c[1])
 				return set_value(o, c + 1, err);
 			if (*i + 1 >= argc)

@@ -40,7 +40,10 @@ struct sutra_option {
  * SUTRA_E_USAGE names the option and the value. */
 int sutra_options_parse(const struct sutra_option *rows, int argc, char **argv, int *ret_operands,
 			struct sutra_err *err);
-/* The rows as help lines, two columns. */
+/* The row of "--name", "--name=value", "-l", or of the last letter of "-ql"; NULL: none. */
+const struct sutra_option *sutra_option_of(const struct sutra_option *rows, const char *word);
+bool sutra_option_takes_value(const struct sutra_option *o);
+/* Prints the rows as help lines in two columns. */
 void sutra_options_help(const struct sutra_option *rows, FILE *out);
 
 #endif

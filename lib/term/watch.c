@@ -47,12 +47,14 @@ static void put_in_place(const struct sutra_term *term, const char *text)
 static void show(const struct sutra_term *term, sutra_watch_frame frame, void *user, bool first)
 {
 	struct sutra_term inner = *term;
-	char *text = NULL;
+	char *text = NULL, when[SUTRA_RFC3339_LEN];
 	size_t n = 0;
 
 	inner.out = open_memstream(&text, &n);
 	if (!inner.out)
 		return;
+	sutra_clock_rfc3339(sutra_clock_wall_us(), when);
+	fprintf(inner.out, "%.19sZ\n\n", when);
 	frame(&inner, sutra_term_columns(term), user);
 	fclose(inner.out);
 	if (term->tty)

@@ -1,7 +1,7 @@
 /*
  * watch - repeats the output of a command in place.
  *
- * Each frame is made in memory and written at once over the one before, so that nothing flickers; the
+ * A frame begins with the time and an empty line. It is made in memory and written at once over the one before, so that nothing flickers; the
  * terminal needs only cursor home and erase. When the output is no terminal, frames follow each other
  * with an empty line between them.
  */
