@@ -30,11 +30,11 @@ CFLAGS_ALL := -std=gnu11 $(CFLAGS) -pthread -fno-omit-frame-pointer \
            -D_GNU_SOURCE -Ilib -Icmd -Wall -Wextra -Wno-unused-parameter \
            -Wno-format-truncation $(if $(findstring clang,$(CC)),-Wno-unknown-warning-option)
 LDFLAGS_ALL := $(LDFLAGS) -pthread -Wl,--as-needed
-# What an overwritten pointer or return address meets; sanitizers check the same calls themselves.
+# Protection against overwritten pointers and return addresses; sanitizers check the fortified calls themselves.
 CFLAGS_ALL  += -fPIE -fstack-protector-strong $(if $(SAN),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 LDFLAGS_ALL += -pie -Wl,-z,relro,-z,now,-z,noexecstack
 LIBS    := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
-# What builds says in a line which packages are missing, before the compiler says it in many.
+# A target that builds first reports missing packages in one line, in place of many errors of the compiler.
 GOALS   := $(filter-out help print-bin clean uninstall onednn3,$(or $(MAKECMDGOALS),all))
 ifneq ($(filter test%,$(GOALS)),)
 ifneq ($(shell pkg-config --exists $(PKGS) cmocka msgpack && command -v bats jq >/dev/null && echo all),all)
@@ -113,15 +113,15 @@ $$(BIN)/$(1): $$(patsubst %.c,$$(B)/%.o,$$(wildcard cmd/$(1)/*.c cmd/$(1)/*/*.c)
 endef
 $(foreach c,$(CMDS),$(eval $(call program,$(c))))
 
-$(B)/tests/test_encoder: LDFLAGS_ALL += -Wl,--wrap=sutra_gemm	# which it lets fail
-$(B)/tests/test_reconnect: LDFLAGS_ALL += -Wl,--wrap=getaddrinfo,--wrap=freeaddrinfo	# its own resolver
-$(B)/tests/test_wire $(B)/tests/fuzz_message $(B)/fuzzers/fuzz_message: LIBS += -lmsgpackc	# the reference beside ours
-$(B)/tests/test_docker: LDFLAGS_ALL += -Wl,--wrap=sutra_fetch_one	# its own engine
-$(B)/tests/test_store_disk: LDFLAGS_ALL += -Wl,--wrap=sutra_wal_append	# which it lets fail
+$(B)/tests/test_encoder: LDFLAGS_ALL += -Wl,--wrap=sutra_gemm	# the test makes it fail
+$(B)/tests/test_reconnect: LDFLAGS_ALL += -Wl,--wrap=getaddrinfo,--wrap=freeaddrinfo	# the test has its own resolver
+$(B)/tests/test_wire $(B)/tests/fuzz_message $(B)/fuzzers/fuzz_message: LIBS += -lmsgpackc	# the reference implementation
+$(B)/tests/test_docker: LDFLAGS_ALL += -Wl,--wrap=sutra_fetch_one	# the test has its own engine
+$(B)/tests/test_store_disk: LDFLAGS_ALL += -Wl,--wrap=sutra_wal_append	# the test makes it fail
 $(B)/tests/test_storage: $(addprefix $(B)/cmd/sutra-storage/,operations.o plain_routes.o serve.o)
 $(B)/tests/test_check: LDFLAGS_ALL += -Wl,--wrap=sutra_embed	# whose answers it times
 $(B)/tests/test_runit: LDFLAGS_ALL += $(addprefix -Wl$(comma)--wrap=,poll kill sutra_clock_ns)
-# Deploy's decisions on services in memory, whose clock only waiting moves.
+# Tests of deploy's decisions on services in memory, with a clock that only waits advance.
 $(addprefix $(B)/tests/test_,apply deploy plan rollback): LDFLAGS_ALL += $(FAKES)
 $(addprefix $(B)/tests/test_,apply deploy plan rollback): $(B)/tests/unit/fake_runtime.o
 $(B)/tests/test_%: $(B)/tests/unit/test_%.o $(LIB_A)
@@ -176,7 +176,7 @@ lint: all check-headers ## include order, circles, prefixes, sizes, banned calls
 
 DEST := $(DESTDIR)$(PREFIX)
 MAN  := $(wildcard man/*.[1-8])
-# Where bash, zsh and fish look for completions of packages.
+# The paths at which bash, zsh and fish find completions of packages.
 bash_COMPLETION := $(DEST)/share/bash-completion/completions/sutra
 zsh_COMPLETION  := $(DEST)/share/zsh/site-functions/_sutra
 fish_COMPLETION := $(DEST)/share/fish/vendor_completions.d/sutra.fish
