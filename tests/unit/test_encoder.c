@@ -32,7 +32,7 @@ static float *tensor(const struct bert *b, const char *fmt, size_t layer)
 	return v;
 }
 
-/* y [rows][n] = gelu(x [rows][k] * <base>.weight^T + <base>.bias). */
+/* y [rows][n] = act(x [rows][k] * <base>.weight^T + <base>.bias). */
 static void dense(const struct bert *b, const char *weight, const char *bias, size_t layer,
 		  const float *x, size_t rows, size_t k, size_t n, bool gelu, float *y)
 {
