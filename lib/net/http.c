@@ -181,23 +181,16 @@ static int uri_errors[] = { SUTRA_E_LONGURI, SUTRA_E_SYNTAX };
 
 static bool is_uri_error(const void *request) { return request == &uri_errors[0] || request == &uri_errors[1]; }
 
-/* The address that this thread is reading. */
-static _Thread_local const char *uri_read;
-
 /* Checks the address with its query, before libmicrohttpd changes it. */
 static void *on_uri(void *cls, const char *uri, struct MHD_Connection *c)
 {
 	int rc = uri ? sutra_http_target(uri) : SUTRA_E_SYNTAX;
 
-	uri_read = uri;
 	return rc ? &uri_errors[rc == SUTRA_E_SYNTAX] : NULL;
 }
 
-/* Decodes the values of the query. The path keeps its escapes, because its parameters are cut out first. */
-static size_t unescape(void *cls, struct MHD_Connection *c, char *s)
-{
-	return s == uri_read ? strlen(s) : MHD_http_unescape(s);
-}
+/* The path keeps its escapes, because its parameters are cut out first. No handler reads the query. */
+static size_t unescape(void *cls, struct MHD_Connection *c, char *s) { return strlen(s); }
 
 static enum MHD_Result on_access(void *cls, struct MHD_Connection *c, const char *path,
 				 const char *method, const char *version, const char *data,

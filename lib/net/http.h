@@ -97,7 +97,6 @@ int sutra_http_server_sockets(const struct sutra_http_server *s, const int **ret
 void sutra_http_server_free(struct sutra_http_server *s);
 
 /* The parts of a request. Strings live until it is answered. */
-const char *sutra_http_query(const struct sutra_http_request *r, const char *key);	/* or NULL */
 const char *sutra_http_header(const struct sutra_http_request *r, const char *name);	/* or NULL */
 /* A parameter of the route's path, decoded UTF-8; NULL: the route has none of this name. */
 const char *sutra_http_param(const struct sutra_http_request *r, const char *name);

@@ -27,11 +27,6 @@ const char *sutra_http_param(const struct sutra_http_request *r, const char *nam
 	return NULL;
 }
 
-const char *sutra_http_query(const struct sutra_http_request *r, const char *key)
-{
-	return MHD_lookup_connection_value(r->connection, MHD_GET_ARGUMENT_KIND, key);
-}
-
 const char *sutra_http_header(const struct sutra_http_request *r, const char *name)
 {
 	return MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, name);
