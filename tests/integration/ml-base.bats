@@ -191,7 +191,7 @@ refused() {
   refused 422 'holds 257 token ids' "{\"texts\":[[$(yes 7 | head -n 257 | paste -sd,)]]}"
   refused 422 "texts[0][1] is 30522; the model's vocabulary ends at 30521" '{"texts":[[101,30522]]}'
   refused 422 'texts[0][0] is -1' '{"texts":[[-1]]}'
-  refused 422 'texts[0][0] is a string; an integer' '{"texts":[["a"]]}'
+  refused 422 'texts[0][0] is a string; it must be an integer' '{"texts":[["a"]]}'
 }
 
 @test "a NUL in a text is accepted and dropped" {
