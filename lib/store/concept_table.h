@@ -1,9 +1,9 @@
 /*
- * concept_table - the concepts in memory: by id, bounded, least recently used out first. Internal to
+ * concept_table - the concepts in memory, by id; the least recently used one makes room. Internal to
  * lib/store.
  *
- * The table owns its entries; what take and insert hand out is the caller's. Nodes are numbers from
- * 1 to lru.capacity; entries[node] is NULL where nobody lives. Order of use: through lru.
+ * The table owns its entries; entries that take and insert return are the caller's. Nodes are numbers from
+ * 1 to lru.capacity; entries[node] of a free node is NULL. lru keeps the order of use.
  */
 #ifndef SUTRA_STORE_CONCEPT_TABLE_H
 #define SUTRA_STORE_CONCEPT_TABLE_H
@@ -17,10 +17,10 @@ struct concept_table {
 	uint64_t bytes, evictions;
 };
 
-int sutra_concept_table_init(struct concept_table *t, size_t max);	/* 0 or SUTRA_E_NOMEM: then release it too */
+int sutra_concept_table_init(struct concept_table *t, size_t max);	/* 0 or SUTRA_E_NOMEM; release it in both cases */
 void sutra_concept_table_release(struct concept_table *t);
 uint32_t sutra_concept_table_find(const struct concept_table *t, const char *id, size_t n);	/* a node, or 0 */
-/* Puts e in the place of its id; returns what was there or, counted, what made room for it; or NULL. */
+/* Inserts e; returns the entry of the same id that it replaces, or the one evicted for it, or NULL. */
 struct entry *sutra_concept_table_insert(struct concept_table *t, struct entry *e);
 struct entry *sutra_concept_table_take(struct concept_table *t, uint32_t node);
 void sutra_concept_table_drop(struct concept_table *t, uint32_t node);

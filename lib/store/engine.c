@@ -1,24 +1,24 @@
 /*
- * A write goes into the pending frame of the log and into memory at once; it is visible before it
- * is acknowledged, never after it was refused: what each write of the pending frame displaced is
- * kept until the commit, and a commit that fails puts it back, last first.
+ * A write goes into the pending frame of the log and into memory at once: it is visible before it is
+ * acknowledged, and never after it was refused. The list of changes keeps what each write of the pending frame
+ * replaced; a commit that fails restores it, from the last write to the first.
  *
- * Rewriting the log. When more than half of it (and 16 MiB) is dead, a new segment begins, the
- * nodes in order of use are noted, and every tick appends some of them that are still alive, as
- * they are then; what changes meanwhile is appended behind as ever. After the last, a sync, and the
- * segments before the new one are removed. A crash in between leaves both: replay meets
- * each concept once or twice, the later record last.
+ * Rewriting the log. When more than half of it (and 16 MiB) is garbage, a new segment begins. The engine
+ * notes the nodes in order of use, and every tick appends some of them that are still alive, with their
+ * current values; new writes are appended as usual. After the last node the log is synced and the segments
+ * before the new one are removed. A crash before that leaves both: replay reads each concept once or twice,
+ * its newest record last.
  *
- * A failed sync. The kernel may have dropped the pages and called them clean, so no later sync of
- * that segment proves anything, and which records are lost nobody knows. The memory is whole: the
- * engine is `broken`, refuses every write, and rewrites the log from memory into a segment begun
- * after the failure. Only when that is synced and the doubtful segments are gone are writes taken
- * again. A failure on the way begins this anew; a rewriting that was under way is given up.
+ * A failed sync. The kernel may have dropped the pages and marked them clean, so no later sync of that segment
+ * proves anything, and it is unknown which records are lost. The memory is intact: the engine is `broken`,
+ * refuses every write, and rewrites the log from memory into a segment begun after the failure. It takes
+ * writes again when that segment is synced and the older ones are removed. Another failure restarts this; a
+ * rewriting in progress is abandoned.
  *
- * An eviction is not logged: replay meets the bound again and evicts again.
+ * Evictions are not logged: replay reaches the same bound and evicts again.
  *
- * Threads: the writer and one reader, engine_private.h says who may touch what. A clear puts an empty table
- * in the place of the full one, which is freed after the commit, outside of the lock.
+ * Threads: the writer and one reader; engine_private.h says what each may use. A clear replaces the full table
+ * by an empty one, and frees the full one after the commit, outside of the lock.
  */
 #include "store/engine.h"
 
@@ -35,13 +35,13 @@
 
 enum {
 	MIN_GARBAGE = 16 << 20,
-	REWRITE_STEP = 2000,	/* nodes a tick, and bytes: the caller's loop waits for them */
+	REWRITE_STEP = 2000,	/* limits of a tick, in nodes and in bytes: writes wait for them */
 	REWRITE_BYTES = 4 << 20,
 	EXPIRE_STEP = 1000,	/* nodes looked at a tick */
-	WALK_STEP = 256,	/* nodes for which the reader waits */
+	WALK_STEP = 256,	/* nodes that are walked under the lock at a time */
 };
 
-/* Between the steps of a long walk: who waits goes first, which the lock by itself does not see to. */
+/* Between the steps of a long walk: lets a waiting reader take the lock first, as a mutex is not fair. */
 static void let_reader_in(struct sutra_engine *s)
 {
 	sutra_engine_unlock(s);
@@ -63,7 +63,7 @@ static uint64_t now_us(struct sutra_engine *s)
 	return now;
 }
 
-/* A sync has failed: nothing before the next segment is trusted, nor a rewriting into this one. */
+/* After a failed sync: no segment up to this one is trusted, so a rewriting into it is abandoned. */
 static int sync_failed(struct sutra_engine *s, const struct sutra_err *why)
 {
 	s->broken = true;
@@ -73,7 +73,7 @@ static int sync_failed(struct sutra_engine *s, const struct sutra_err *why)
 	return sutra_engine_refuse_writes(s, why);
 }
 
-/* Nothing can be written, or what was written is in doubt. */
+/* The log cannot be written, or its contents are in doubt. */
 static bool is_read_only(const struct sutra_engine *s) { return s->broken || !s->wal; }
 
 static int refuse_all(const struct sutra_engine *s, struct sutra_err *err)
@@ -83,7 +83,7 @@ static int refuse_all(const struct sutra_engine *s, struct sutra_err *err)
 		     SUTRA_E_READONLY;
 }
 
-/* Writes are tried again a second after the last failure: space may be back. */
+/* A second after the last failure writes are tried again: there may be space now. */
 static int may_write(struct sutra_engine *s, struct sutra_err *err)
 {
 	if (is_read_only(s))
@@ -104,7 +104,7 @@ static int log_entry(struct sutra_engine *s, const struct entry *e, uint64_t *re
 	return sutra_wal_append(s->wal, SUTRA_LOG_PUT, s->body.data, s->body.len, ret_lsn, err);
 }
 
-/* An entry that comes back while the log is rewritten may stand on a node that was passed. */
+/* An entry that undo restores during a rewriting may get a node that was passed already. */
 static void rewrite_too(struct sutra_engine *s, uint32_t node)
 {
 	uint32_t *grown = s->order ? sutra_realloc_array(s->order, s->n_order + 1, sizeof(*grown)) : NULL;
@@ -112,14 +112,14 @@ static void rewrite_too(struct sutra_engine *s, uint32_t node)
 	if (grown) {
 		s->order = grown;
 		s->order[s->n_order++] = node;
-	} else if (s->order) {	/* no memory to remember it: from the start */
+	} else if (s->order) {	/* no memory to note it: the rewriting starts again */
 		sutra_free(s->order);
 		s->order = NULL;
 		s->keep_from = 0;
 	}
 }
 
-/* The full table again, in the place of the one that everything put after the clear was taken out of. */
+/* Restores the table before the clear; the writes after the clear are undone already. */
 static void take_back_clear(struct sutra_engine *s, struct change *c)
 {
 	struct concept_table emptied;
@@ -170,7 +170,7 @@ static void take_back(struct sutra_engine *s, struct change *c)
 	}
 }
 
-/* Takes a frame that was not written out of memory. */
+/* Undoes in memory the writes of a frame that was not written. */
 static void undo(struct sutra_engine *s)
 {
 	for (size_t i = s->changes.n; i; i--) {
@@ -186,7 +186,7 @@ static void undo(struct sutra_engine *s)
 	s->pending = 0;
 }
 
-/* Into memory, with what it displaces noted; the room for that is reserved. */
+/* Inserts e and notes what it replaces; the room for two changes is reserved. */
 static void apply_put(struct sutra_engine *s, struct entry *e, char *id)
 {
 	struct entry *old = insert(s, e);
@@ -230,7 +230,7 @@ bool sutra_engine_get(struct sutra_engine *s, const char *id, size_t id_len, str
 {
 	uint32_t node = sutra_concept_table_find(&s->table, id, id_len);
 
-	/* One that is dead stays for the writer's tick: what was got before it must not move. */
+	/* Expired: the writer's tick removes it, because the results of earlier gets must stay valid. */
 	if (!node || engine_is_dead(s->table.entries[node], sutra_store_clock_now(&s->clock))) {
 		s->misses++;
 		return false;
@@ -249,7 +249,7 @@ int sutra_engine_delete(struct sutra_engine *s, const char *id, size_t id_len, b
 	uint64_t lsn;
 	int rc;
 
-	if (node) {	/* deletes are tried even when puts are refused for space: they need little */
+	if (node) {	/* tried also while puts are refused for lack of space: a delete needs little */
 		rc = is_read_only(s) ? refuse_all(s, err) : sutra_changes_reserve(&s->changes, 1, err);
 		rc = rc ? rc : sutra_wal_append(s->wal, SUTRA_LOG_DELETE, id, id_len, &lsn, err);
 		if (rc)
@@ -292,7 +292,7 @@ int sutra_engine_clear(struct sutra_engine *s, uint64_t *ret_n, struct sutra_err
 	return 0;
 }
 
-/* After a write of the log that failed. It may have left bytes behind, and then counts as a sync. */
+/* A write of the log has failed. If it left bytes behind, this counts as a failed sync. */
 static int write_failed(struct sutra_engine *s, const struct sutra_err *why)
 {
 	return sutra_wal_is_broken(s->wal) ? sync_failed(s, why) : sutra_engine_refuse_writes(s, why);
@@ -371,7 +371,7 @@ int sutra_engine_sync_end(struct sutra_engine *s, int fd, int sync_errno, struct
 	return sync_failed(s, &why);
 }
 
-/* The nodes from the oldest on, each at least once: one that is used meanwhile comes again behind. */
+/* Notes the nodes, the oldest first, each at least once: one that is used meanwhile comes again later. */
 static int note_order(struct sutra_engine *s)
 {
 	struct sutra_lru *lru = &s->table.lru;
@@ -403,7 +403,7 @@ static int note_order(struct sutra_engine *s)
 	return 0;
 }
 
-/* Begins a rewriting when the log is mostly dead, or after a failed sync. */
+/* Begins a rewriting when the log is mostly garbage, or after a failed sync. */
 static void begin_rewrite(struct sutra_engine *s)
 {
 	uint64_t bytes = sutra_wal_bytes(s->wal);
@@ -414,7 +414,7 @@ static void begin_rewrite(struct sutra_engine *s)
 		return;
 	if (note_order(s))
 		return;
-	/* What waits for its sync stays in the segment that is left. */
+	/* Unsynced commits are in the segment that ends here. */
 	rc = s->broken ? 0 : sutra_wal_sync(s->wal, &why);
 	if (rc) {
 		sync_failed(s, &why);
@@ -430,8 +430,8 @@ static void begin_rewrite(struct sutra_engine *s)
 	s->unsynced = 0;
 }
 
-/* All is appended. The segments before it go, and with them what a failed sync left in doubt: a
- * delete that was lost there would bring its concept back. */
+/* All nodes are appended: removes the older segments, and with them what a failed sync left in doubt (a lost
+ * delete would restore its concept at the next replay). */
 static int end_rewrite(struct sutra_engine *s)
 {
 	struct sutra_err why;
@@ -441,7 +441,7 @@ static int end_rewrite(struct sutra_engine *s)
 		return sync_failed(s, &why);
 	s->unsynced = 0;
 	rc = sutra_wal_drop_before(s->wal, s->keep_from, &why);
-	if (rc)	/* next time from here */
+	if (rc)	/* the next tick tries again */
 		return s->broken ? sutra_engine_refuse_writes(s, &why) : rc;
 	s->reconciliations++;
 	sutra_free(s->order);
@@ -466,21 +466,21 @@ static int step_rewrite(struct sutra_engine *s)
 		if (!e)
 			continue;
 		if ((stopped = log_entry(s, e, &lsn, NULL)))
-			break;	/* the frame is full: the commit below empties it, go on next time */
+			break;	/* the frame is full: the commit below writes it, the next tick goes on */
 		records++;
 		bytes += sutra_entry_bytes(e);
 	}
 	rc = sutra_wal_commit(s->wal, &why);
-	if (rc)	/* not in the log: once more */
+	if (rc)	/* not in the log: the next tick appends these nodes again */
 		return write_failed(s, &why);
 	s->unsynced += records;
 	s->at_order = at;
 	if (at == s->n_order)
 		return end_rewrite(s);
-	return records ? 0 : stopped;	/* no memory even for the first */
+	return records ? 0 : stopped;	/* stopped: no memory for the first one */
 }
 
-/* Before the end: what a failed sync left in doubt is written once more, if that goes at all. */
+/* Before closing: after a failed sync, tries to write the memory to a new segment. */
 static void mend(struct sutra_engine *s)
 {
 	int rc = 0;
@@ -514,7 +514,7 @@ void sutra_engine_tick(struct sutra_engine *s)
 			s->expired++;
 		}
 	}
-	if (s->pending)	/* the frame is the caller's until it is committed */
+	if (s->pending)	/* a commit is due: the frame must not get other records */
 		return;
 	if (!s->wal) {
 		sutra_engine_try_log(s);

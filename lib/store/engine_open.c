@@ -1,14 +1,14 @@
 /*
- * Opening a store, on any disk; its locks; giving everything back.
+ * Opening a store, its locks, its clock, and freeing it.
  *
- * A disk that is full or read-only takes no lock file, no manifest and no new segment, and still holds what
- * may be read. So when one of these cannot be made for that reason, the store opens without a log to
- * write: reads go on, every write is SUTRA_E_READONLY, and a tick tries again once a second.
+ * On a disk that is full or read-only no lock file, manifest or segment can be made, but the log can be read.
+ * In this case the store opens without a log to write: reads go on, every write is SUTRA_E_READONLY, and a
+ * tick tries again once a second.
  *
- * The lock is what makes it safe to go on behind what was read. A lock file that is there is locked even when
- * it cannot be written. Where none can be made nobody else has it either; if that becomes possible later,
- * another owner may have come and gone meanwhile: the log is read once more then, and one that ends
- * elsewhere than it did is left alone until a restart.
+ * The lock protects the end of the log between replay and append. An existing lock file is locked even when it
+ * cannot be written. If no lock file can be made, no other process can have one either. When it can be made
+ * later, another process may have written the log meanwhile, so the log is read again; if its end differs,
+ * this process does not write until it is restarted.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,7 +22,32 @@
 #include "base/file.h"
 #include "store/engine_private.h"
 
-#define RETRY_NS 1000000000u	/* after a failed write: how long puts are refused untried */
+#define RETRY_NS 1000000000u	/* after a failed write: how long puts are refused without trying */
+
+static void read_clocks(uint64_t *ret_wall_us, uint64_t *ret_monotonic_us)
+{
+	*ret_wall_us = (uint64_t)sutra_clock_wall_us();
+	*ret_monotonic_us = sutra_clock_ns() / 1000;
+}
+
+static void clock_init(struct store_clock *c, void (*read)(uint64_t *, uint64_t *))
+{
+	*c = (struct store_clock){ .read = read ? read : read_clocks };
+	c->read(&c->now_us, &c->monotonic_us);
+}
+
+uint64_t sutra_store_clock_now(struct store_clock *c)
+{
+	uint64_t wall, monotonic;
+
+	c->read(&wall, &monotonic);
+	c->now_us += monotonic - c->monotonic_us;
+	c->monotonic_us = monotonic;
+	if (wall > c->now_us)
+		c->now_us = wall;
+	c->ahead_us = c->now_us - wall;
+	return c->now_us;
+}
 
 void sutra_engine_lock(struct sutra_engine *s)
 {
@@ -107,11 +132,11 @@ static int open_lock(const char *path)
 	int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 
 	if (fd < 0 && errno == EROFS && (fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC)) < 0)
-		errno = EROFS;	/* none is there, and none can be made */
+		errno = EROFS;	/* there is none, and it cannot be made */
 	return fd;
 }
 
-/* For whoever is refused; where the disk does not take it, the lock holds all the same. */
+/* For the message of a process that is refused. If the disk is full, the lock holds without it. */
 static void note_pid(int fd)
 {
 	if (!ftruncate(fd, 0))
@@ -146,7 +171,7 @@ static int lock_folder(struct sutra_engine *s, struct sutra_err *err)
 	return 0;
 }
 
-/* A folder that could not be made has nothing to read. */
+/* A folder that could not be made counts as empty. */
 static int read_log(struct sutra_engine *s, struct sutra_wal_report *ret_report, struct sutra_err *err)
 {
 	int rc;
@@ -173,7 +198,7 @@ int sutra_engine_open(const struct sutra_engine_options *o, struct sutra_engine 
 	s->lock_fd = -1;
 	sutra_buf_init(&s->body, 64 << 20);
 	pthread_mutex_init(&s->lock, NULL);
-	sutra_store_clock_init(&s->clock, o->clocks);
+	clock_init(&s->clock, o->clocks);
 	if (sutra_concept_table_init(&s->table, o->max_concepts))
 		rc = sutra_fail(&why, SUTRA_E_NOMEM, "out of memory for %zu concepts", o->max_concepts);
 	rc = rc ? rc : lock_folder(s, &why);
@@ -197,7 +222,7 @@ int sutra_engine_open(const struct sutra_engine_options *o, struct sutra_engine 
 	return rc;
 }
 
-/* The lock was made late: whether the log still ends where it did. */
+/* After a late lock: whether the log still ends where it did at the replay. */
 static int is_unchanged(struct sutra_engine *s, struct sutra_err *err)
 {
 	struct sutra_wal_report now;

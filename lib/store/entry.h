@@ -24,10 +24,10 @@ struct entry {
 enum { ENTRY_HEAD = 32, ENTRY_TEXT = 1, ENTRY_TIMED = 2 };
 
 struct entry *sutra_entry_new(const struct sutra_concept *r, uint64_t expires_us);	/* NULL: out of memory */
-/* From a log body; SUTRA_E_CORRUPT when its lengths do not add up. What was written after now_us, by a
- * clock that was ahead, expires as much later than now_us as it would have then. */
+/* From a log body; SUTRA_E_CORRUPT when its lengths do not add up. An entry written after now_us, by a clock
+ * that was ahead, keeps its remaining time to live, counted from now_us. */
 int sutra_entry_decode(const void *body, size_t n, uint64_t now_us, struct entry **ret);
-size_t sutra_entry_bytes(const struct entry *e);	/* of what follows the head */
+size_t sutra_entry_bytes(const struct entry *e);	/* of `bytes` */
 void sutra_entry_encode(const struct entry *e, uint64_t now_us, struct sutra_buf *out);	/* a log body */
 void sutra_entry_view(const struct entry *e, struct sutra_concept *ret);
 static inline const char *entry_id(const struct entry *e)

@@ -22,26 +22,25 @@
  *	32 8	XXH3-64, seeded with the salt, of the payload
  *	40 8	check: XXH3-64, seeded with the salt, of bytes 0-39
  *
- * Record: u8 type, 3 zero bytes, u32 body length, body. LSNs count records, without gaps: those of
- * a frame that was refused are given again.
+ * Record: u8 type, 3 zero bytes, u32 body length, body. LSNs count records, without gaps: those of a refused
+ * frame are used again.
  *
- * A frame is valid when its magic, lengths and both checks agree and bytes 24-31 name the frame before
- * it. The salt keeps bytes of an older life of the file, and content that looks like a frame, from passing; the
- * header's own check lets it be judged without its payload; the chain shows a lost frame, and through the
+ * A frame is valid when its magic, lengths and both checks agree and bytes 24-31 are the check of the frame
+ * before it. The salt rejects bytes of a deleted file, and content that looks like a frame; the header has its
+ * own check, so it can be checked without the payload; the chain of checks shows a lost frame, and through the
  * segments' headers a lost end. Version 1 had 32 bytes of segment header without store, number and chain, and
- * one check over header and payload; it is read, never written, and goes with the next rewriting.
+ * one check over header and payload; it is read, never written, and disappears with the next rewriting.
  *
- * What a crash leaves: writes go to the end of one file in order, so the last frame may be there in
- * part. A segment is never appended to by a second process life: opening starts a new one, whose
- * header names the last whole frame. So what a torn write left behind that frame needs no cutting off. Which
- * segments there are, and what is damage, stand in wal_segment.c and wal_scan.c.
+ * What a crash leaves: writes go to the end of one file in order, so the last frame may be incomplete. A
+ * restarted process does not append to an old segment: it starts a new one, whose header names the last whole
+ * frame. So bytes of a torn write behind that frame need not be cut off. wal_segment.c says which segments
+ * make up a log, wal_scan.c what is damage.
  *
- * A failed fdatasync may have dropped pages and marked them
- * clean (Rebello et al., ATC 2020): the segment is not synced again, and the engine writes what it
- * holds anew into another.
+ * A failed fdatasync may have dropped pages and marked them clean (Rebello et al., ATC 2020): the segment is
+ * not synced again, and the engine writes its memory to a new one.
  *
- * Rejected: one file that is rewritten in place (a crash in the middle loses what was good);
- * a checksum for each record (eight bytes on sixty, and a group commit is the unit anyway).
+ * Rejected: one file that is rewritten in place (a crash during the rewriting loses good data); a checksum for
+ * each record (eight bytes for sixty, and a group commit is the unit anyway).
  */
 #include "store/wal.h"
 
@@ -66,8 +65,8 @@ struct sutra_wal {
 	struct wal_manifest manifest;
 	uint64_t chain, next_lsn;
 	_Atomic uint64_t offset, old_bytes;	/* for sutra_wal_bytes on another thread */
-	uint64_t kept_lsn;	/* that the segment of the last rotate begins with */
-	struct sutra_buf pending;	/* a frame: header room, then records */
+	uint64_t kept_lsn;	/* first LSN of the segment that the last rotate began */
+	struct sutra_buf pending;	/* a frame: room for its header, then records */
 	uint32_t pending_records;
 	int broken;	/* a sync of this segment has failed, or a refused frame is in it */
 };
@@ -116,14 +115,14 @@ static void pending_clear(struct sutra_wal *w)
 		sutra_buf_added(&w->pending, WAL_FRAME_HEAD);
 }
 
-/* The frame is not written: its LSNs are given again. */
+/* Drops the pending frame; its LSNs are used again. */
 static void pending_drop(struct sutra_wal *w)
 {
 	w->next_lsn -= w->pending_records;
 	pending_clear(w);
 }
 
-/* What was left in the page cache by an earlier life: the new segment's header names it. */
+/* Syncs a segment of an earlier process: the header of the new segment will name its last frame. */
 static int sync_segment(const char *dir, uint64_t number, struct sutra_err *err)
 {
 	char path[WAL_PATH];
@@ -139,7 +138,7 @@ static int sync_segment(const char *dir, uint64_t number, struct sutra_err *err)
 	return rc;
 }
 
-/* Sums up the segments, and removes those that a rewriting has left. */
+/* Sums up the older segments, and removes those that a rewriting has replaced. */
 static int count_old(struct sutra_wal *w, uint64_t current, struct sutra_err *err)
 {
 	struct wal_file *list = NULL;
@@ -173,7 +172,7 @@ int sutra_wal_open(const char *dir, const struct sutra_wal_end *end, struct sutr
 	w->chain = end->before;
 	w->manifest = (struct wal_manifest){ .store = end->store, .first = end->first_segment,
 					     .first_lsn = end->first_lsn };
-	if (!end->store) {	/* new, or all of version 1 */
+	if (!end->store) {	/* a new log, or one of version 1 */
 		sutra_random(&w->manifest.store, sizeof(w->manifest.store));
 		w->manifest.first_lsn = end->next_lsn == 1;
 	}
@@ -290,7 +289,7 @@ int sutra_wal_sync(struct sutra_wal *w, struct sutra_err *err)
 int sutra_wal_is_broken(const struct sutra_wal *w) { return w->broken; }
 void sutra_wal_abandon(struct sutra_wal *w) { pending_drop(w); }
 
-/* Not a dup: the kernel tells a write-back error once to each open file, and both must hear of it. */
+/* Not a dup: the kernel reports a write-back error once to each open file, and both must get it. */
 int sutra_wal_open_again(const struct sutra_wal *w)
 {
 	char path[WAL_PATH];

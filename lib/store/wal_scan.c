@@ -1,28 +1,28 @@
 /*
- * Reading a log after whatever happened to it.
+ * Reading a log, also a damaged one.
  *
- * A segment is read frame by frame while each names the one before it. Where that ends says its
- * successor's head, or for the last one the manifest of a log that was closed in order: the check
- * of the last frame. What stands behind that frame was refused or torn when it was written, and is
- * not looked at. Of a last segment that was in use nobody knows the end: a bad frame with nothing
- * valid behind it is a torn tail there, which nobody was told "durable" about.
+ * A segment is read frame by frame, each of which names the frame before it. The head of the next segment, or
+ * for the last segment the manifest of a log that was closed in order, says which frame is the last. Bytes
+ * behind that frame are of a refused or torn write and are ignored. If the last segment was in use, its end is
+ * unknown: a bad frame without a valid one behind it is a torn tail there, which was never acknowledged as
+ * durable.
  *
- * Everything else is damage: bad frames, frames that are gone, segments that are gone, doubled, of another
- * store, or named otherwise than their head says. Reading goes on behind it. LSNs count records
- * without gaps, so the next good frame or head tells how many are lost, and which. A lost record may be a
- * delete, a clear or a newer value: what was read before may be older than what was acknowledged. It is
- * kept all the same: the concepts of a cache are decided by their ids, so an older value is as right as a
- * newer one, and to forget everything before a flipped bit would make a full cache an empty one. That
- * a text may have come back is said wherever the damage is.
+ * Everything else is damage: bad frames, missing frames, segments that are missing, duplicated, of another
+ * store, or have another number in their head than in their name. Reading continues behind it. LSNs count
+ * records without gaps, so the next good frame or head shows how many records are lost, and which. A lost
+ * record may be a delete, a clear or a newer value, so concepts that were read before it may be older than
+ * what was acknowledged. They are kept: a cache checks what it gets by its key, so an older value is as
+ * correct as a newer one, and dropping everything before a flipped bit would empty a full cache. The report of
+ * the damage says that old texts may have come back.
  *
- * The search behind a bad place costs a fixed multiple of the bytes, whatever they are: a candidate is
- * its magic, then a check of its 40 bytes that is seeded with the segment's salt, which no client knows. A
- * payload is hashed only behind a good head, and passed over whole when it is bad; the frame that ends the
- * search is hashed once more when it is read. So at most 2 n + 40 n / 4 bytes of n. In a segment of version 1
- * only payload and head together have a check; there a search gives up when it has hashed SEARCH_1
- * times the segment's bytes, and the rest of the segment is lost, and said to be.
+ * The search behind a bad place costs a fixed multiple of the bytes, whatever they are: a candidate must have
+ * the magic, then a check of its 40 bytes, seeded with the segment's salt, which no client knows. A payload is
+ * hashed only behind a good head, and skipped as a whole when it is bad; the frame that ends the search is
+ * hashed once more when it is read. That is at most 2 n + 40 n / 4 bytes for n. In version 1 only head and
+ * payload together have a check; there a search ends when it has hashed SEARCH_1 times the segment's bytes,
+ * and the rest of the segment is reported as lost.
  *
- * A candidate with an LSN that was read already is none: bytes of the log may be content, too.
+ * A frame whose LSN was read already is no candidate: content of a concept may be bytes of the log.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -40,10 +40,10 @@ struct scan {
 	sutra_wal_each *each;
 	void *user;
 	struct sutra_wal_report *report;
-	uint64_t before;	/* check of the frame that was read last */
-	uint64_t next_lsn;	/* 0: not known yet */
+	uint64_t before;	/* check of the last frame */
+	uint64_t next_lsn;	/* 0: unknown yet */
 	int is_behind_damage;	/* records up to the next LSN are lost */
-	/* of the segment */
+	/* the current segment */
 	const struct wal_file *file;
 	uint64_t before_it, frames;
 	const uint8_t *p;
@@ -74,7 +74,7 @@ static void count_lost(struct scan *s, uint64_t records)
 	s->is_behind_damage = 0;
 }
 
-/* A good frame or head says which LSN comes next: what is missing before it is lost. */
+/* A good frame or head has this LSN: records between next_lsn and it are lost. */
 static void go_on_at(struct scan *s, uint64_t lsn)
 {
 	if (s->is_behind_damage)
@@ -89,7 +89,7 @@ static int payload_is_good(struct scan *s, size_t at, const struct wal_frame *f)
 	return sutra_wal_payload_check(&s->file->head, s->p + at, f) == f->payload_check;
 }
 
-/* A frame's head that could stand here; before NULL: whatever it names. */
+/* Whether a frame's head is at `at`; before: the frame it must name, or NULL. */
 static int head_at(struct scan *s, size_t at, const uint64_t *before, struct wal_frame *ret)
 {
 	const struct wal_head *h = &s->file->head;
@@ -99,7 +99,7 @@ static int head_at(struct scan *s, size_t at, const uint64_t *before, struct wal
 	       (h->version == 1 || ret->lsn >= s->next_lsn);
 }
 
-/* The place of the next good frame, from `at` on; n: there is none. */
+/* The offset of the next good frame, from `at` on; s->n: there is none. */
 static size_t find_next(struct scan *s, size_t at, struct wal_frame *ret)
 {
 	uint64_t limit = s->report->hashed + SEARCH_1 * (uint64_t)s->n;
@@ -144,7 +144,7 @@ static int replay_frame(struct scan *s, const uint8_t *frame, const struct wal_f
 	return rc;
 }
 
-/* end NULL: where the segment ends is not known; is_last: a torn tail is none of the damage then. */
+/* end: the check of the last frame, NULL: unknown; in the last segment a torn tail is no damage then. */
 static int scan_frames(struct scan *s, const uint64_t *end, int is_last)
 {
 	size_t at = s->file->head.size;
@@ -210,7 +210,7 @@ static int scan_segment(struct scan *s, const uint64_t *end, int is_last, struct
 	return rc;
 }
 
-/* Segments from..to-1 are gone. */
+/* Segments from to to - 1 are missing. */
 static void note_missing(struct scan *s, uint64_t from, uint64_t to)
 {
 	if (from >= to)
@@ -219,7 +219,7 @@ static void note_missing(struct scan *s, uint64_t from, uint64_t to)
 	s->report->missing_segments += to - from;
 }
 
-/* A segment whose head cannot be read. Version 1 did not make it whole: a crash may have ended that. */
+/* A segment whose head cannot be read. Version 1 did not write it atomically: it may be torn by a crash. */
 static void note_unreadable(struct scan *s, int may_be_torn)
 {
 	if (may_be_torn && s->file->bytes < WAL_HEAD)
@@ -228,7 +228,7 @@ static void note_unreadable(struct scan *s, int may_be_torn)
 		note_damage(s, s->file->name, 0, s->file->bytes, "segment header");
 }
 
-/* Whether the file is one to be read; *expected: the number that is due, then the next. */
+/* Whether the segment is to be read. *expected: the number that is due here, then the next one. */
 static int place(struct scan *s, const struct wal_manifest *m, uint64_t *expected, int is_last)
 {
 	const struct wal_file *f = s->file;
@@ -236,7 +236,7 @@ static int place(struct scan *s, const struct wal_manifest *m, uint64_t *expecte
 	int is_alien = h->version > 1 && h->store != m->store;
 
 	if (h->number < m->first && !is_alien)
-		return 0;	/* left behind by a rewriting */
+		return 0;	/* replaced by a rewriting */
 	s->report->segments++;
 	s->report->bytes += f->bytes;
 	if (is_alien || h->number < *expected) {
@@ -258,7 +258,7 @@ static int place(struct scan *s, const struct wal_manifest *m, uint64_t *expecte
 	return h->version != 0;
 }
 
-/* Without a manifest what is there is taken for all there is. */
+/* Without a manifest the segments that are there are taken for all. */
 static void guess_manifest(struct scan *s, const struct wal_file *list, size_t n, int code, struct wal_manifest *ret)
 {
 	size_t i = 0;
@@ -269,12 +269,12 @@ static void guess_manifest(struct scan *s, const struct wal_file *list, size_t n
 	ret->store = i < n ? list[i].head.store : 0;
 	if (code == SUTRA_E_NOTFOUND &&
 	    (i == n || (n == 1 && list[0].head.number == 1 && list[0].bytes <= WAL_HEAD)))
-		return;	/* of version 1, or made just before a crash */
+		return;	/* version 1, or a crash before the manifest was written */
 	note_damage(s, 0, 0, 0, code == SUTRA_E_NOTFOUND ? "the manifest is missing" : "the manifest is damaged");
 	count_lost(s, 0);
 }
 
-/* The check of the last frame of list[0], if somebody knows it; *ret_is_last: nothing of ours follows. */
+/* The check of the last frame of list[0], or NULL: unknown. *ret_is_last: no segment of this log follows. */
 static const uint64_t *end_of(const struct wal_file *list, size_t n, const struct wal_manifest *m,
 			      int *ret_is_last)
 {
@@ -292,8 +292,8 @@ static const uint64_t *end_of(const struct wal_file *list, size_t n, const struc
 	return number == m->last && m->end ? &m->end : NULL;
 }
 
-/* The next segment comes behind the number, unless no log of ours can have come as far: a log that went on
- * from there would reach numbers that are not read. */
+/* The next segment's number is above `number`, unless that is so large that a log continued from it would
+ * reach WAL_MAX_NUMBER. */
 static void number_behind(struct sutra_wal_end *end, uint64_t number)
 {
 	if (number >= end->next_segment && number <= WAL_MAX_NUMBER / 2)
@@ -319,7 +319,7 @@ static int scan_all(struct scan *s, const struct wal_file *list, size_t n, const
 			rc = scan_segment(s, known, is_last, err);
 		number_behind(end, list[i].name);
 		number_behind(end, list[i].head.number);
-		/* One that got no frame is made anew. */
+		/* The last one is replaced if it has no frames. */
 		if (is_last && end->next_segment == list[i].name + 1 && list[i].head.number == list[i].name &&
 		    (is_read ? !s->frames : list[i].bytes < WAL_HEAD)) {
 			end->next_segment = list[i].name;
@@ -361,7 +361,6 @@ int sutra_wal_replay(const char *dir, sutra_wal_each *each, void *user, struct s
 	return rc;
 }
 
-/* One of the damages in words: "000003.wal at 81920: checksum; 3 records are lost (LSN 7-9)". */
 void sutra_wal_damage_text(const struct sutra_wal_damage *d, char *out, size_t size)
 {
 	char where[64] = "manifest", lost[96] = "";

@@ -1,30 +1,30 @@
 /*
  * Which files make up a log, and in what order.
  *
- * A segment's head says which store it belongs to, its number, the LSN it begins with and the check of the
- * last frame before it. It stands twice, so that one bad sector does not cost 64 MiB. The order of
- * the segments is that of these numbers, not of the files' names: what was renamed is still read, and said.
+ * A segment's head has its store, its number, its first LSN and the check of the last frame before it. It is
+ * written twice, so that one bad sector does not cost 64 MiB. The order of the segments is that of these
+ * numbers, not of the files' names: a renamed segment is read, and reported.
  *
- * The manifest, a file of 72 bytes beside them, says which number is the first and which the last:
- * a segment that is gone from either end leaves no other trace.
+ * The manifest, a file of 72 bytes beside them, has the numbers of the first and the last segment, because a
+ * segment missing at either end leaves no other trace.
  *	0  8	magic "SUTRAMAN"
  *	8  4	version, 1
  *	12 4	zero
  *	16 8	store
- *	24 8	first segment: what is before it was rewritten, and is not read
+ *	24 8	first segment: earlier ones were rewritten and are not read
  *	32 8	last segment
- *	40 8	check of the last frame when the log was closed in order; 0: it is in use
+ *	40 8	check of the last frame when the log was closed; 0: it is in use
  *	48 8	the next LSN then
- *	56 8	LSN that the first segment begins with; 0: not known
+ *	56 8	first LSN of the first segment; 0: unknown
  *	64 8	XXH3-64 of bytes 0-63
  *
- * Files are only ever replaced by rename, and a new segment gets its first frame after the manifest
- * has its number. So a crash leaves: a segment without frames behind the manifest's last one (its number is
- * used again), a first one without manifest, or segments before the first (removed at the next start).
- * Anything else is damage.
+ * Files are replaced by rename only, and a new segment gets its first frame after the manifest has its number.
+ * So a crash leaves a segment without frames behind the manifest's last one (its number is used again), a
+ * first segment without a manifest, or segments before the first (removed at the next start). Anything else is
+ * damage.
  *
- * Version 1 had no manifest, and a head of magic, version, zero, salt and check (32 bytes): its
- * segments are taken by their names, with gaps, because an empty one was removed at a start.
+ * Version 1 had no manifest, and a head of magic, version, zero, salt and check (32 bytes). Its segments are
+ * ordered by name, and gaps are allowed, because a start removed empty ones.
  */
 #include "store/wal_segment.h"
 
@@ -40,7 +40,6 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
-
 
 enum { HEAD_1 = 32, FRAME_HEAD_1 = 40, COPY = 64, MANIFEST = 72, FRAME_MAGIC = 0x4d415246 };
 
@@ -112,7 +111,7 @@ uint64_t sutra_wal_payload_check(const struct wal_head *h, const uint8_t *frame,
 
 	if (h->version != 1)
 		return XXH3_64bits_withSeed(frame + f->head, f->payload, h->salt);
-	XXH3_INITSTATE(&state);	/* else a seed left on the stack passes for one whose secret is made */
+	XXH3_INITSTATE(&state);	/* else reset may take a seed left on the stack for the current one */
 	XXH3_64bits_reset_withSeed(&state, h->salt);
 	XXH3_64bits_update(&state, frame, 32);
 	XXH3_64bits_update(&state, frame + f->head, f->payload);
@@ -144,7 +143,7 @@ static int by_order(const void *a, const void *b)
 	return x->name < y->name ? -1 : x->name > y->name;
 }
 
-/* The number in a segment's name; 0: it is none. */
+/* The number in a segment's name; 0: it is no segment. */
 static uint64_t number_of(const char *name)
 {
 	unsigned long long number;
@@ -156,7 +155,7 @@ static uint64_t number_of(const char *name)
 	return strcmp(again, name) ? 0 : number;
 }
 
-/* O_NONBLOCK: a FIFO of that name is an error, and nothing waits for it. */
+/* O_NONBLOCK: a FIFO of that name must not block. */
 static int read_file(const char *dir, struct wal_file *f, struct sutra_err *err)
 {
 	uint8_t head[WAL_HEAD];
@@ -221,7 +220,7 @@ int sutra_wal_manifest_read(const char *dir, struct wal_manifest *ret)
 	int rc;
 
 	snprintf(path, sizeof(path), "%s/manifest", dir);
-	if (!stat(path, &st) && !S_ISREG(st.st_mode))	/* a FIFO would be waited for */
+	if (!stat(path, &st) && !S_ISREG(st.st_mode))	/* a FIFO would block */
 		return SUTRA_E_INVALID;
 	rc = sutra_file_read(path, MANIFEST, &text, &n, NULL);
 	if (rc)

@@ -1,6 +1,6 @@
 /*
- * wal_segment - the files of a log: heads of segments, heads of frames, the manifest, the order of the
- * segments. Internal to lib/store; bytes and rules stand in wal.c and wal_segment.c.
+ * wal_segment - the files of a log: heads of segments and frames, the manifest, the order of segments.
+ * Internal to lib/store; wal.c and wal_segment.c describe bytes and rules.
  */
 #ifndef SUTRA_STORE_WAL_SEGMENT_H
 #define SUTRA_STORE_WAL_SEGMENT_H
@@ -10,10 +10,10 @@
 
 #include "store/wal.h"
 
-#define WAL_MAX_NUMBER 1000000000000000u	/* of a segment: names and heads beyond are none of ours */
+#define WAL_MAX_NUMBER 1000000000000000u	/* of a segment; larger ones in names and heads are not a log's */
 
 enum {
-	WAL_HEAD = 128,	/* of a segment: twice the same 64 bytes */
+	WAL_HEAD = 128,	/* of a segment: the same 64 bytes twice */
 	WAL_FRAME_HEAD = 48,
 	WAL_RECORD_HEAD = 8,
 	WAL_PATH = 4096,
@@ -22,12 +22,12 @@ enum {
 
 struct wal_head {
 	uint32_t version;	/* 0: unreadable */
-	size_t size;		/* the first frame stands there */
+	size_t size;		/* offset of the first frame */
 	uint64_t salt;
-	uint64_t store, number, first_lsn, before;	/* of version 1: 0, the file's, 0, 0 */
+	uint64_t store, number, first_lsn, before;	/* version 1: 0, the number in the name, 0, 0 */
 };
 
-/* A frame's head. Of version 2 it is checked by itself, of version 1 only with the payload. */
+/* A frame's head. Version 2 has a checksum of the head, version 1 only one of head and payload. */
 struct wal_frame {
 	size_t head, payload;
 	uint64_t lsn, before, check, payload_check;
@@ -37,14 +37,14 @@ struct wal_frame {
 struct wal_file {
 	uint64_t name;	/* the number in its name */
 	uint64_t bytes;
-	int is_damaged;	/* one of the two heads */
+	int is_damaged;	/* one of the two copies of the head */
 	struct wal_head head;
 };
 
 struct wal_manifest {
-	uint64_t store, first, last;	/* segments that make up the log */
-	uint64_t end, end_lsn;	/* closed in order: check of the last frame, the next LSN; end 0: in use */
-	uint64_t first_lsn;	/* of the first segment; 0: not known */
+	uint64_t store, first, last;	/* numbers of the first and the last segment */
+	uint64_t end, end_lsn;	/* after an orderly close: check of the last frame, next LSN; end 0: in use */
+	uint64_t first_lsn;	/* of the first segment; 0: unknown */
 };
 
 static inline uint32_t get32(const uint8_t *p)
@@ -68,13 +68,13 @@ static inline void put64(uint8_t *p, uint64_t v)
 
 void sutra_wal_segment_path(const char *dir, uint64_t number, char out[WAL_PATH]);
 void sutra_wal_head_write(const struct wal_head *h, uint8_t out[WAL_HEAD]);
-/* Whether the bytes of a frame's head at p make sense: magic, lengths and, of version 2, its check. */
+/* Whether p begins with a valid frame head: magic, lengths and, in version 2, its checksum. */
 int sutra_wal_frame_read(const struct wal_head *h, const uint8_t *p, size_t n, struct wal_frame *ret);
 uint64_t sutra_wal_payload_check(const struct wal_head *h, const uint8_t *frame, const struct wal_frame *f);
-/* Fills the head before n bytes of payload, which stand behind it; returns the frame's check. */
+/* Fills the head of a frame whose payload is in its place; returns the frame's check. */
 uint64_t sutra_wal_frame_write(const struct wal_head *h, const struct wal_frame *f, uint8_t *frame);
 
-/* The segments in their order, *ret for sutra_free. */
+/* The segments by number; free *ret with sutra_free. */
 int sutra_wal_list(const char *dir, struct wal_file **ret, size_t *ret_n, struct sutra_err *err);
 /* SUTRA_E_NOTFOUND: none; SUTRA_E_CORRUPT: unreadable. */
 int sutra_wal_manifest_read(const char *dir, struct wal_manifest *ret);
