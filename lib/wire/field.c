@@ -43,70 +43,62 @@ static void write_text(const struct sutra_message *m, const struct field *f, str
 			 *(const size_t *)in(m, f->at + sizeof(char *)), true);
 }
 
-/* A string or bytes of at most the field's limit. */
-static int read_bytes(const struct field *f, struct sutra_unpack *u, struct sutra_value *ret,
-		      struct sutra_err *err)
+/* Whether the value is a string or bytes within the field's limit. */
+static int check_bytes(const struct field *f, const struct sutra_value *v, struct sutra_err *err)
 {
-	if (sutra_unpack_next(u, ret))
-		return sutra_field_cut_off(err, f->name);
-	if (ret->type != SUTRA_V_STR && ret->type != SUTRA_V_BIN)
-		return sutra_field_wrong_type(err, f->name, "a string or bytes", ret->type);
-	if (ret->n > f->limit)
-		return sutra_fail(err, SUTRA_E_TOOBIG, "%s is %u bytes; at most %llu are allowed", f->name,
-				  ret->n, (unsigned long long)f->limit);
+	if (v->type != SUTRA_V_STR && v->type != SUTRA_V_BIN)
+		return sutra_field_wrong_type(err, f->name, "a string or bytes", v->type);
+	if (v->n > f->limit)
+		return sutra_fail(err, SUTRA_E_TOOBIG, "%s is %u bytes; at most %llu are allowed", f->name, v->n,
+				  (unsigned long long)f->limit);
 	return 0;
 }
 
-static int read_one_id(const struct field *f, struct sutra_unpack *u, struct sutra_value *ret,
-		       struct sutra_err *err)
+static int check_id(const struct field *f, const struct sutra_value *v, struct sutra_err *err)
 {
 	size_t at;
-	int rc = read_bytes(f, u, ret, err);
+	int rc = check_bytes(f, v, err);
 
 	if (rc)
 		return rc;
-	if (!ret->n)
+	if (!v->n)
 		return sutra_fail(err, SUTRA_E_INVALID, "%s is empty; 1 to %u bytes are allowed", f->name,
 				  SUTRA_LIMIT_ID);
-	if (!sutra_str_utf8(ret->s, ret->n, &at))
+	if (!sutra_str_utf8(v->s, v->n, &at))
 		return sutra_fail(err, SUTRA_E_INVALID, "%s is not UTF-8 at byte %zu", f->name, at);
 	return 0;
 }
 
-static int read_id(struct sutra_decoder *d, const struct field *f, struct sutra_unpack *u,
-		   struct sutra_err *err)
+static int read_id(struct sutra_decoder *d, const struct field *f, const struct sutra_value *v,
+		   struct sutra_unpack *u, struct sutra_err *err)
 {
-	struct sutra_value v;
-	int rc = read_one_id(f, u, &v, err);
+	int rc = check_id(f, v, err);
 
 	if (!rc)
-		set_text(d, f, v.s, v.n);
+		set_text(d, f, v->s, v->n);
 	return rc;
 }
 
 const struct field_kind sutra_field_id = { read_id, write_text, text_is_set };
 
-static int read_ids(struct sutra_decoder *d, const struct field *f, struct sutra_unpack *u,
-		    struct sutra_err *err)
+static int read_ids(struct sutra_decoder *d, const struct field *f, const struct sutra_value *list,
+		    struct sutra_unpack *u, struct sutra_err *err)
 {
-	struct sutra_value list, v;
-	int rc;
+	struct sutra_value v = { .s = NULL };
+	int rc = 0;
 
-	if (sutra_unpack_next(u, &list))
-		return sutra_field_cut_off(err, f->name);
-	if (list.type != SUTRA_V_ARRAY)
-		return sutra_field_wrong_type(err, f->name, "an array of ids", list.type);
-	if (list.n > SUTRA_LIMIT_BATCH)
+	if (list->type != SUTRA_V_ARRAY)
+		return sutra_field_wrong_type(err, f->name, "an array of ids", list->type);
+	if (list->n > SUTRA_LIMIT_BATCH)
 		return sutra_fail(err, SUTRA_E_TOOBIG, "%s holds %u ids; at most %u are allowed", f->name,
-				  list.n, SUTRA_LIMIT_BATCH);
-	for (uint32_t i = 0; i < list.n; i++) {
-		if ((rc = read_one_id(f, u, &v, err)))
-			return rc;
+				  list->n, SUTRA_LIMIT_BATCH);
+	for (uint32_t i = 0; i < list->n && !rc; i++) {
+		rc = sutra_unpack_next(u, &v) ? sutra_field_cut_off(err, f->name) : check_id(f, &v, err);
 		d->ids[i] = (struct sutra_id){ v.s, v.n };
 	}
 	d->m.ids = d->ids;
-	d->m.n_ids = list.n;
-	return 0;
+	d->m.n_ids = list->n;
+	return rc;
 }
 
 static bool ids_are_set(const struct sutra_message *m, const struct field *f) { return m->ids; }
@@ -120,17 +112,14 @@ static void write_ids(const struct sutra_message *m, const struct field *f, stru
 
 const struct field_kind sutra_field_ids = { read_ids, write_ids, ids_are_set };
 
-static int read_content(struct sutra_decoder *d, const struct field *f, struct sutra_unpack *u,
-			struct sutra_err *err)
+static int read_content(struct sutra_decoder *d, const struct field *f, const struct sutra_value *v,
+			struct sutra_unpack *u, struct sutra_err *err)
 {
-	struct sutra_value v;
-	int rc = read_bytes(f, u, &v, err);
+	int rc = check_bytes(f, v, err);
 
-	if (rc)
-		return rc;
-	set_text(d, f, v.s, v.n);
-	d->m.concept.content_is_text = v.type == SUTRA_V_STR;
-	return 0;
+	set_text(d, f, v->s, v->n);
+	d->m.concept.content_is_text = v->type == SUTRA_V_STR;
+	return rc;
 }
 
 static void write_content(const struct sutra_message *m, const struct field *f, struct sutra_buf *b)
@@ -142,21 +131,16 @@ static void write_content(const struct sutra_message *m, const struct field *f, 
 
 const struct field_kind sutra_field_content = { read_content, write_content, text_is_set };
 
-static int read_metadata(struct sutra_decoder *d, const struct field *f, struct sutra_unpack *u,
-			 struct sutra_err *err)
+static int read_metadata(struct sutra_decoder *d, const struct field *f, const struct sutra_value *v,
+			 struct sutra_unpack *u, struct sutra_err *err)
 {
-	struct sutra_unpack start = *u;
-	struct sutra_value v;
 	int rc;
 
-	if (sutra_unpack_next(u, &v))
-		return sutra_field_cut_off(err, f->name);
-	if (v.type == SUTRA_V_NIL)
+	if (v->type == SUTRA_V_NIL)
 		return 0;
-	*u = start;
-	if (v.type == SUTRA_V_MAP) {
+	if (v->type == SUTRA_V_MAP) {
 		d->text.max = f->limit;
-		rc = sutra_unpack_json(u, &d->text);
+		rc = sutra_unpack_json(u, v, &d->text);
 		if (rc == SUTRA_E_INVALID)
 			return sutra_fail(err, rc, "%s has a value that JSON cannot hold", f->name);
 		if (rc == SUTRA_E_TOOBIG)
@@ -167,11 +151,11 @@ static int read_metadata(struct sutra_decoder *d, const struct field *f, struct 
 		set_text(d, f, d->text.data, d->text.len);
 		return 0;
 	}
-	if ((rc = read_bytes(f, u, &v, err)))
+	if ((rc = check_bytes(f, v, err)))
 		return rc;
-	if (!sutra_str_utf8(v.s, v.n, NULL))
+	if (!sutra_str_utf8(v->s, v->n, NULL))
 		return sutra_fail(err, SUTRA_E_INVALID, "%s is not UTF-8", f->name);
-	set_text(d, f, v.n ? v.s : NULL, v.n);
+	set_text(d, f, v->n ? v->s : NULL, v->n);
 	return 0;
 }
 
@@ -209,29 +193,26 @@ static int read_float_array(const struct field *f, struct sutra_unpack *u, size_
 	return 0;
 }
 
-static int read_floats(struct sutra_decoder *d, const struct field *f, struct sutra_unpack *u,
-		       struct sutra_err *err)
+static int read_floats(struct sutra_decoder *d, const struct field *f, const struct sutra_value *v,
+		       struct sutra_unpack *u, struct sutra_err *err)
 {
-	float *floats = (float *)(void *)d->floats.data;	/* reserved by who decodes */
-	struct sutra_value v;
+	float *floats = (float *)(void *)d->floats.data;	/* the decoder has reserved the room */
 	size_t n;
 	int rc;
 
-	if (sutra_unpack_next(u, &v))
-		return sutra_field_cut_off(err, f->name);
-	if (v.type == SUTRA_V_NIL)
+	if (v->type == SUTRA_V_NIL)
 		return 0;
-	if (v.type != SUTRA_V_ARRAY && v.type != SUTRA_V_BIN)
-		return sutra_field_wrong_type(err, f->name, "an array of numbers or bytes of f32", v.type);
-	if (v.type == SUTRA_V_BIN && v.n % sizeof(float))
+	if (v->type != SUTRA_V_ARRAY && v->type != SUTRA_V_BIN)
+		return sutra_field_wrong_type(err, f->name, "an array of numbers or bytes of f32", v->type);
+	if (v->type == SUTRA_V_BIN && v->n % sizeof(float))
 		return sutra_fail(err, SUTRA_E_INVALID, "%s is %u bytes, which is no whole number of f32",
-				  f->name, v.n);
-	n = v.type == SUTRA_V_BIN ? v.n / sizeof(float) : v.n;
+				  f->name, v->n);
+	n = v->type == SUTRA_V_BIN ? v->n / sizeof(float) : v->n;
 	if (n > f->limit)
 		return sutra_fail(err, SUTRA_E_TOOBIG, "%s has %zu dimensions; at most %llu are allowed",
 				  f->name, n, (unsigned long long)f->limit);
-	if (v.type == SUTRA_V_BIN)
-		memcpy(floats, v.s, v.n);
+	if (v->type == SUTRA_V_BIN)
+		memcpy(floats, v->s, v->n);
 	else if ((rc = read_float_array(f, u, n, floats, err)))
 		return rc;
 	for (size_t i = 0; i < n; i++)
@@ -254,16 +235,13 @@ static void write_floats(const struct sutra_message *m, const struct field *f, s
 
 const struct field_kind sutra_field_floats = { read_floats, write_floats, floats_are_set };
 
-static int read_score(struct sutra_decoder *d, const struct field *f, struct sutra_unpack *u,
-		      struct sutra_err *err)
+static int read_score(struct sutra_decoder *d, const struct field *f, const struct sutra_value *v,
+		      struct sutra_unpack *u, struct sutra_err *err)
 {
-	struct sutra_value v;
 	double value;
 
-	if (sutra_unpack_next(u, &v))
-		return sutra_field_cut_off(err, f->name);
-	if (to_double(&v, &value))
-		return sutra_field_wrong_type(err, f->name, "a number", v.type);
+	if (to_double(v, &value))
+		return sutra_field_wrong_type(err, f->name, "a number", v->type);
 	if (!isfinite((float)value))
 		return sutra_fail(err, SUTRA_E_INVALID, "%s is not a finite number", f->name);
 	*(float *)of(d, f->at) = (float)value;
@@ -282,21 +260,17 @@ static void write_score(const struct sutra_message *m, const struct field *f, st
 
 const struct field_kind sutra_field_score = { read_score, write_score, score_is_set };
 
-static int read_number(struct sutra_decoder *d, const struct field *f, struct sutra_unpack *u,
-		       struct sutra_err *err)
+static int read_number(struct sutra_decoder *d, const struct field *f, const struct sutra_value *v,
+		       struct sutra_unpack *u, struct sutra_err *err)
 {
-	struct sutra_value v;
-
-	if (sutra_unpack_next(u, &v))
-		return sutra_field_cut_off(err, f->name);
-	if (v.type == SUTRA_V_NIL)
+	if (v->type == SUTRA_V_NIL)
 		return 0;
-	if (v.type != SUTRA_V_UINT)
-		return sutra_field_wrong_type(err, f->name, "a whole number", v.type);
-	if (v.u > f->limit)
+	if (v->type != SUTRA_V_UINT)
+		return sutra_field_wrong_type(err, f->name, "a whole number", v->type);
+	if (v->u > f->limit)
 		return sutra_fail(err, SUTRA_E_TOOBIG, "%s is %llu; at most %llu are allowed", f->name,
-				  (unsigned long long)v.u, (unsigned long long)f->limit);
-	*(uint64_t *)of(d, f->at) = v.u;
+				  (unsigned long long)v->u, (unsigned long long)f->limit);
+	*(uint64_t *)of(d, f->at) = v->u;
 	return 0;
 }
 
@@ -312,22 +286,13 @@ static void write_number(const struct sutra_message *m, const struct field *f, s
 
 const struct field_kind sutra_field_number = { read_number, write_number, number_is_set };
 
-static int read_bool(const struct field *f, struct sutra_unpack *u, bool *ret, struct sutra_err *err)
+static int read_flag(struct sutra_decoder *d, const struct field *f, const struct sutra_value *v,
+		     struct sutra_unpack *u, struct sutra_err *err)
 {
-	struct sutra_value v;
-
-	if (sutra_unpack_next(u, &v))
-		return sutra_field_cut_off(err, f->name);
-	if (v.type != SUTRA_V_BOOL)
-		return sutra_field_wrong_type(err, f->name, "a boolean", v.type);
-	*ret = v.u;
+	if (v->type != SUTRA_V_BOOL)
+		return sutra_field_wrong_type(err, f->name, "a boolean", v->type);
+	*(bool *)of(d, f->at) = v->u;
 	return 0;
-}
-
-static int read_flag(struct sutra_decoder *d, const struct field *f, struct sutra_unpack *u,
-		     struct sutra_err *err)
-{
-	return read_bool(f, u, of(d, f->at), err);
 }
 
 static bool flag_is_set(const struct sutra_message *m, const struct field *f)
@@ -342,15 +307,14 @@ static void write_flag(const struct sutra_message *m, const struct field *f, str
 
 const struct field_kind sutra_field_flag = { read_flag, write_flag, flag_is_set };
 
-/* A boolean that is a number, 0 or 1, in the message. */
-static int read_found(struct sutra_decoder *d, const struct field *f, struct sutra_unpack *u,
-		      struct sutra_err *err)
+/* A boolean in the protocol, and a number, 0 or 1, in the message. */
+static int read_found(struct sutra_decoder *d, const struct field *f, const struct sutra_value *v,
+		      struct sutra_unpack *u, struct sutra_err *err)
 {
-	bool found = false;
-	int rc = read_bool(f, u, &found, err);
-
-	*(uint64_t *)of(d, f->at) = found;
-	return rc;
+	if (v->type != SUTRA_V_BOOL)
+		return sutra_field_wrong_type(err, f->name, "a boolean", v->type);
+	*(uint64_t *)of(d, f->at) = v->u;
+	return 0;
 }
 
 static void write_found(const struct sutra_message *m, const struct field *f, struct sutra_buf *b)

@@ -1,5 +1,5 @@
-/* The parts of answers that hold concepts: [found, id, content, strength, confidence], then embedding and
- * metadata when they were asked for. */
+/* Fields of answers. A concept is [found, id, content, strength, confidence], and with_embedding adds embedding
+ * and metadata. */
 #include <string.h>
 
 #include "wire/field.h"
@@ -30,7 +30,7 @@ static void write_one(const struct sutra_concept *c, bool found, bool with_embed
 		sutra_pack_nil(b);
 }
 
-/* nil, or bytes of f32, which are copied to where they are aligned (the room is reserved: no move). */
+/* nil, or bytes of f32, which are copied to aligned memory (reserved, so that it does not move). */
 static int read_embedding(struct sutra_decoder *d, struct sutra_concept *c, struct sutra_unpack *u)
 {
 	struct sutra_value v;
@@ -79,15 +79,13 @@ static int read_one(struct sutra_decoder *d, struct sutra_concept *c, bool *ret_
 	return 0;
 }
 
-/* One concept, its id also when it was not found: value says which. */
-static int read_concept(struct sutra_decoder *d, const struct field *f, struct sutra_unpack *u,
-			struct sutra_err *err)
+/* One concept; its id is there also when it was not found. value: whether it was found. */
+static int read_concept(struct sutra_decoder *d, const struct field *f, const struct sutra_value *v,
+			struct sutra_unpack *u, struct sutra_err *err)
 {
-	struct sutra_value v;
 	bool found = false;
 
-	if (sutra_unpack_next(u, &v) || v.type != SUTRA_V_ARRAY ||
-	    read_one(d, &d->m.concept, &found, v.n, u))
+	if (v->type != SUTRA_V_ARRAY || read_one(d, &d->m.concept, &found, v->n, u))
 		return is_wrong(err, f->name);
 	d->m.value = found;
 	return 0;
@@ -100,16 +98,16 @@ static void write_concept(const struct sutra_message *m, const struct field *f, 
 
 const struct field_kind sutra_field_concept = { read_concept, write_concept, NULL };
 
-/* Each is a concept, or nil for one that is not there. */
-static int read_concepts(struct sutra_decoder *d, const struct field *f, struct sutra_unpack *u,
-			 struct sutra_err *err)
+/* Each is a concept, or nil for one that was not found. */
+static int read_concepts(struct sutra_decoder *d, const struct field *f, const struct sutra_value *list,
+			 struct sutra_unpack *u, struct sutra_err *err)
 {
-	struct sutra_value list, v;
+	struct sutra_value v;
 	bool found;
 
-	if (sutra_unpack_next(u, &list) || list.type != SUTRA_V_ARRAY || list.n > SUTRA_LIMIT_BATCH)
+	if (list->type != SUTRA_V_ARRAY || list->n > SUTRA_LIMIT_BATCH)
 		return is_wrong(err, f->name);
-	for (uint32_t i = 0; i < list.n; i++) {
+	for (uint32_t i = 0; i < list->n; i++) {
 		struct sutra_concept *c = &d->concepts[i];
 
 		if (sutra_unpack_next(u, &v))
@@ -120,7 +118,7 @@ static int read_concepts(struct sutra_decoder *d, const struct field *f, struct 
 			return is_wrong(err, f->name);
 	}
 	d->m.concepts = d->concepts;
-	d->m.n_concepts = list.n;
+	d->m.n_concepts = list->n;
 	return 0;
 }
 
@@ -136,13 +134,13 @@ static void write_concepts(const struct sutra_message *m, const struct field *f,
 
 const struct field_kind sutra_field_concepts = { read_concepts, write_concepts, NULL };
 
-static int read_pairs(struct sutra_decoder *d, const struct field *f, struct sutra_unpack *u,
-		      struct sutra_err *err)
+static int read_pairs(struct sutra_decoder *d, const struct field *f, const struct sutra_value *v,
+		      struct sutra_unpack *u, struct sutra_err *err)
 {
 	int rc;
 
 	d->text.max = f->limit;
-	if ((rc = sutra_unpack_json(u, &d->text)))
+	if ((rc = sutra_unpack_json(u, v, &d->text)))
 		return sutra_fail(err, rc, "%s: %s", f->name, sutra_err_text(rc));
 	d->m.json = sutra_buf_str(&d->text);
 	d->m.json_len = d->text.len;

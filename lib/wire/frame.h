@@ -1,8 +1,6 @@
 /*
- * frame - the outer layer of the storage protocol: 4-byte big-endian length, payload.
- *
- * Stateless: the owner of the received bytes asks what stands at their front. The
- * length is judged before anything is allocated for it.
+ * frame - the outer layer of the storage protocol: 4 bytes of big-endian length, then the payload. The length
+ * is checked before anything is allocated for it.
  */
 #ifndef SUTRA_WIRE_FRAME_H
 #define SUTRA_WIRE_FRAME_H
@@ -14,15 +12,14 @@
 enum { SUTRA_FRAME_HEAD = 4, SUTRA_FRAME_MAX = 64 << 20 };
 
 /*
- * What the first n received bytes hold. 1: a whole frame, its payload at data + 4 and
- * *ret_len long. 0: more bytes are needed. SUTRA_E_TOOBIG: a frame above
- * SUTRA_FRAME_MAX; *ret_len is the announced length, so the owner can skip
- * SUTRA_FRAME_HEAD + *ret_len bytes and go on with the next frame.
+ * Whether data begins with a whole frame. 1: yes, the payload is at data + SUTRA_FRAME_HEAD and has *ret_len
+ * bytes. 0: more bytes are needed. SUTRA_E_TOOBIG: *ret_len is above SUTRA_FRAME_MAX; the next frame begins
+ * after SUTRA_FRAME_HEAD + *ret_len bytes.
  */
 int sutra_frame_peek(const void *data, size_t n, size_t *ret_len);
 
-/* Starts a frame at the end of b; the payload is appended behind it; end writes its
- * length, or takes the frame off again (TOOBIG) when the payload is too long. */
+/* begin appends the head of a frame and returns its place, for end; the caller appends the payload; end writes
+ * its length, or removes the frame when it is too long (SUTRA_E_TOOBIG). */
 size_t sutra_frame_begin(struct sutra_buf *b);
 int sutra_frame_end(struct sutra_buf *b, size_t begin);
 

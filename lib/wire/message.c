@@ -1,10 +1,10 @@
 /*
  * The storage protocol's messages.
  *
- * A payload is one MessagePack value. A request is a map with one pair, name to arguments: a map of them, or
- * an array of them in the row's order, of which the last may be left out. One without arguments may be the
- * bare string, or have nil as its arguments. An answer is a map with one pair: "<Name>Ok" to what its row
- * says, or "Error" to {"message": str, "code": str}. The rows stand in message.h, their fields below:
+ * A payload is one MessagePack value. A request is a map with one pair, name to arguments: a map, or an array
+ * in the row's order, where the last ones may be absent. A request without required arguments may be the name
+ * alone, or have nil as its arguments. An answer is a map with one pair: "<Name>Ok" to what its row says, or
+ * "Error" to {"message": str, "code": str}. The rows are in message.h; their fields:
  *
  *	id		str or bin, 1-128 bytes of UTF-8
  *	content		str or bin; comes back as what it was sent as
@@ -13,14 +13,12 @@
  *	concept		an array, see field_answer.c
  *	pairs		a map of names and values
  *
- * An answer's body is, by its shape, an ARRAY or a MAP of its fields, or BARE: its one field, or nil.
+ * By its shape the body of an answer is an ARRAY or a MAP of its fields, or BARE: its one field, or nil.
  *
- * Strict where silence would lose data (types, limits, duplicates, bytes behind the message),
- * lenient where it costs nothing: arguments this version does not know are stepped over,
- * so that a newer client may talk to an older server.
+ * Errors are wrong types, exceeded limits, duplicates and bytes behind the message. Unknown arguments are
+ * skipped, so that a newer client can talk to an older server.
  *
- * An error never costs the connection: the frame layer has already delimited the message,
- * so the next one is found wherever this one went wrong.
+ * An error does not end the connection: the frame's length says where the next message begins.
  */
 #include "wire/message.h"
 
@@ -123,7 +121,7 @@ static size_t begin(struct sutra_buf *b, const char *name)
 	return at;
 }
 
-/* The fields as pairs; of the optional ones only those that are set. */
+/* The fields as pairs, without optional ones that have their default. */
 static void write_map(struct sutra_buf *b, const struct sutra_message *m, const enum sutra_field_number *list,
 		      unsigned required)
 {
@@ -204,7 +202,7 @@ void sutra_decoder_release(struct sutra_decoder *d)
 	sutra_buf_release(&d->floats);
 }
 
-/* Ready for the next message, whose embeddings take at most n bytes. */
+/* Prepares for the next message, whose embeddings take at most n bytes. */
 static int reset(struct sutra_decoder *d, size_t n, struct sutra_err *err)
 {
 	d->m = (struct sutra_message){ .op = SUTRA_OP_COUNT };
@@ -222,10 +220,15 @@ static bool is(const struct sutra_value *v, const char *name)
 static int read_field(struct sutra_decoder *d, enum sutra_field_number number, struct sutra_unpack *u,
 		      struct sutra_err *err)
 {
-	return fields[number].kind->read(d, &fields[number], u, err);
+	const struct field *f = &fields[number];
+	struct sutra_value v;
+
+	if (sutra_unpack_next(u, &v))
+		return sutra_field_cut_off(err, f->name);
+	return f->kind->read(d, f, &v, u, err);
 }
 
-/* One pair of a map of them; what has no name in the list is stepped over. */
+/* One pair of a map; one whose name is not in the list is skipped. */
 static int read_pair(struct sutra_decoder *d, const enum sutra_field_number *list, unsigned *seen,
 		     struct sutra_unpack *u, struct sutra_err *err)
 {
@@ -246,7 +249,7 @@ static int read_pair(struct sutra_decoder *d, const enum sutra_field_number *lis
 	return sutra_unpack_skip(u) ? sutra_field_cut_off(err, "an argument") : 0;
 }
 
-/* A map or an array of the fields, of which the first `required` must be there. */
+/* A map or an array of the fields; the first `required` must be there. */
 static int read_fields(struct sutra_decoder *d, const enum sutra_field_number *list, unsigned required,
 		       struct sutra_unpack *u, struct sutra_err *err)
 {
@@ -302,7 +305,7 @@ static int not_served(const struct sutra_value *name, struct sutra_err *err)
 			  (int)(name->n < 64 ? name->n : 64), name->s);
 }
 
-/* Up to the name; *ret_bare: nothing stands behind it. */
+/* Reads up to the name; *ret_bare: the request is the name alone. */
 static int read_name(struct sutra_unpack *u, struct sutra_value *ret, bool *ret_bare)
 {
 	if (sutra_unpack_next(u, ret))

@@ -1,13 +1,13 @@
 /*
  * message - requests and answers of the storage protocol as a struct, and as MessagePack.
  *
- * SUTRA_OPERATIONS is the table of what is served, a row an operation; the decoder, the encoder, the client
- * and the server's table of functions are made from it. The fields that its rows name stand in message.c.
+ * SUTRA_OPERATIONS is the table of operations; the decoder, the encoder, the client and the server's table of
+ * functions are made from it. message.c has the fields that its rows name.
  *
- * Decoding is strict: types, limits and missing arguments are errors that name the argument and the limit;
- * arguments nobody knows are stepped over. What a decoded message points to lies in the payload or in its
- * decoder, so both must outlive its use. Encoders append one whole frame to a buffer. The format is
- * described at the top of message.c and in sutra-wire(7). No function here keeps state: one thread a decoder.
+ * Decoding is strict: wrong types, exceeded limits and missing arguments are errors that name the argument and
+ * the limit; unknown arguments are skipped. A decoded message points into the payload and its decoder, so both
+ * must outlive it. Encoders append one whole frame to a buffer. message.c and sutra-wire(7) describe the
+ * format. A decoder is used by one thread at a time.
  */
 #ifndef SUTRA_WIRE_MESSAGE_H
 #define SUTRA_WIRE_MESSAGE_H
@@ -28,9 +28,9 @@
 #define SUTRA_LIMIT_TTL 4294967295u	/* seconds */
 
 /*
- * Symbol; READ, or WRITE: its answer waits until what it did is safe, or SYNC: on disk; the function of
- * the server that serves it (cmd/sutra-storage/operations.c); name; how many of its arguments must be there; its
- * arguments in the order of an array of them; name, shape and fields of its answer.
+ * Symbol; READ, WRITE (answered when the change is safe) or SYNC (answered when it is on disk); the server's
+ * function (cmd/sutra-storage/operations.c); name; how many of the arguments are required; the arguments, in
+ * the order of an array; name, shape and fields of the answer.
  */
 #define SUTRA_OPERATIONS(X)                                                                          \
 	X(LEARN_CONCEPT, WRITE, learn, "LearnConcept", 2,                                            \
@@ -59,32 +59,32 @@ struct sutra_id {
 	size_t id_len;
 };
 
-/* A request or an answer: of its fields those that the operation's row names. Borrowed memory. */
+/* A request or an answer; used are the fields in the operation's row. The memory is borrowed. */
 struct sutra_message {
 	enum sutra_op op;
 	struct sutra_concept concept;
 	bool with_embedding;
 	const struct sutra_id *ids;		/* at most SUTRA_LIMIT_BATCH */
 	size_t n_ids;
-	uint64_t value;				/* sequence or number; of a delete 0 or 1: found */
-	const struct sutra_concept *concepts;	/* one for each id */
+	uint64_t value;				/* sequence, count, or 0 or 1: found */
+	const struct sutra_concept *concepts;	/* one for each id; id NULL: not found */
 	size_t n_concepts;
-	const struct sutra_buf *pairs;		/* to be encoded: n_pairs names and values, packed */
+	const struct sutra_buf *pairs;		/* for the encoder: n_pairs names and values, packed */
 	size_t n_pairs;
-	const char *json;			/* decoded: the same as JSON text */
+	const char *json;			/* from the decoder: the pairs as JSON text */
 	size_t json_len;
 };
 
-/* Each appends one frame. 0, the buffer's error, or SUTRA_E_TOOBIG: above SUTRA_FRAME_MAX, and nothing
- * was appended. with_embedding of an answer is the request's. */
+/* Each appends one frame. 0, the buffer's error, or SUTRA_E_TOOBIG (above SUTRA_FRAME_MAX): nothing was
+ * appended. An answer needs the request's with_embedding. */
 int sutra_request_encode(struct sutra_buf *b, const struct sutra_message *m);
 int sutra_answer_encode(struct sutra_buf *b, const struct sutra_message *m);
 int sutra_answer_error(struct sutra_buf *b, const struct sutra_err *err);
 
-/* A message and the room for what it points to. Init once, decode often, release. */
+/* A message and memory that it points to. Init once, decode often, release. */
 struct sutra_decoder {
 	struct sutra_message m;
-	struct sutra_err error;		/* that the answer is; code 0: none */
+	struct sutra_err error;		/* of an Error answer; code 0: it is none */
 	struct sutra_id ids[SUTRA_LIMIT_BATCH];
 	struct sutra_concept concepts[SUTRA_LIMIT_BATCH];
 	struct sutra_buf floats;	/* embeddings, aligned */
@@ -92,11 +92,11 @@ struct sutra_decoder {
 };
 void sutra_decoder_init(struct sutra_decoder *d);
 void sutra_decoder_release(struct sutra_decoder *d);	/* NULL is fine */
-/* Fill d->m from a payload. SUTRA_E_SYNTAX, INVALID, TOOBIG, UNSUPPORTED, NOMEM, each with its sentence;
- * an Error answer is 0, and d->error says what it was. */
+/* Fill d->m from a payload. SUTRA_E_SYNTAX, INVALID, TOOBIG, UNSUPPORTED, NOMEM. For an Error answer the result
+ * is 0, and d->error has the error. */
 int sutra_request_decode(struct sutra_decoder *d, const void *payload, size_t n, struct sutra_err *err);
 int sutra_answer_decode(struct sutra_decoder *d, const void *payload, size_t n, struct sutra_err *err);
-/* The operation that a request asks for; SUTRA_OP_COUNT: none that is served. */
+/* The operation of a request; SUTRA_OP_COUNT: none in the table. */
 enum sutra_op sutra_request_op(const void *payload, size_t n);
 
 #endif

@@ -12,8 +12,8 @@ static void put(struct sutra_buf *b, uint8_t type, uint64_t v, unsigned bytes)
 	sutra_buf_add(b, head, 1 + bytes);
 }
 
-/* A length: in the type byte below `fixed`, else behind types[0..2] as 1, 2 or 4 bytes; type 0: that
- * width does not exist. */
+/* A length: below `fixed` in the type byte, else 1, 2 or 4 bytes behind the type byte types[0..2]; type 0: there
+ * is no such width. */
 static void put_length(struct sutra_buf *b, uint8_t fix, size_t fixed, const uint8_t types[3], size_t n)
 {
 	if (n < fixed)

@@ -1,7 +1,7 @@
 /*
- * pack - writes MessagePack to the end of a buffer, value by value: each in its shortest form.
+ * pack - appends MessagePack to a buffer, value by value, each in its shortest form.
  *
- * A container is its head, then as many values (a map: twice as many). Failures stick to the buffer.
+ * A container is its head, then its n values (of a map 2 n). Errors stay in the buffer.
  */
 #ifndef SUTRA_WIRE_PACK_H
 #define SUTRA_WIRE_PACK_H

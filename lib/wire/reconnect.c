@@ -24,7 +24,7 @@ void sutra_reconnect_init(struct reconnect *r, const char *host, int port, uint6
 			      .backoff_ns = BACKOFF_MIN_NS };
 }
 
-/* ---- a lookup: of its thread and its asker, whoever is done last frees it ---- */
+/* ---- a lookup: its thread and its owner use it; the last user frees it ---- */
 
 struct lookup {
 	atomic_int users;
@@ -104,7 +104,7 @@ void sutra_reconnect_release(struct reconnect *r)
 
 void sutra_reconnect_later(struct reconnect *r) { r->retry_at = sutra_clock_ns() + r->backoff_ns; }
 
-/* No address of the name is left: the name is asked again later, and twice as late the time after. */
+/* No address is left: the next lookup is after the back-off, which doubles. */
 static void failed(struct reconnect *r)
 {
 	forget_addresses(r);
@@ -112,7 +112,7 @@ static void failed(struct reconnect *r)
 	sutra_reconnect_later(r);
 }
 
-/* The next address that a connection can begin to. */
+/* Begins a connection to the next address that allows it. */
 static void try_addresses(struct reconnect *r)
 {
 	end_attempt(r);
@@ -139,7 +139,7 @@ static void start(struct reconnect *r)
 	}
 	r->fd = r->lookup->event;
 	r->events = POLLIN;
-	r->deadline = UINT64_MAX;	/* the resolver has its own */
+	r->deadline = UINT64_MAX;	/* the resolver has a time limit */
 }
 
 static void end_lookup(struct reconnect *r)

@@ -1,20 +1,17 @@
 /*
  * One connection, one thread, one lock.
  *
- * A caller encodes its frame straight into the output buffer under the lock and, when
- * nothing waits there, sends it itself: the usual call costs one send(2) and no
- * change of thread; the client's own thread only reads. It wakes to write when the
- * socket is full. Answers come in the order of the requests, so the calls not yet
- * answered are a plain queue and need no numbers.
+ * A caller encodes its frame into the output buffer under the lock and, if the buffer was empty, sends it
+ * itself: a call usually costs one send(2) and no change of thread. The client's thread reads answers, and
+ * writes only after the socket was full. Answers come in the order of the requests, so the unanswered calls
+ * are a queue and need no numbers.
  *
- * The caller of a call past its deadline is told so, and the call stays in the queue, because its
- * answer may still come and must be matched with something. One that is three time limits late
- * means the server does not answer at all: the connection is given up. The first deadline is the
- * head's (all limits are equal); a timerfd, armed when the queue stops being empty, wakes the thread
- * for it, so that an idle client never wakes.
+ * A call past its deadline is answered with SUTRA_E_TIMEOUT and stays in the queue, because its answer may
+ * still come. When one is three time limits late, the server is taken for dead and the connection is closed.
+ * The first deadline is that of the head (all limits are equal); a timerfd, armed when the queue becomes
+ * non-empty, wakes the thread for it, so that an idle client never wakes.
  *
- * Lock: `lock` guards what stands below it in the struct. No callback runs under it.
- * The descriptor is changed only by the thread, under the lock.
+ * `lock` guards the fields below it. No callback runs under it. Only the thread changes fd, under the lock.
  */
 #include "wire/store_client.h"
 
@@ -39,15 +36,15 @@ enum { READ_CHUNK = 65536, KEEP_INPUT = 1 << 20 };
 struct call {
 	struct call *next;
 	enum sutra_op op;
-	int code;		/* of one that could not be sent */
-	bool timed_out;		/* its caller knows; the answer may still come */
-	size_t n_ids;		/* asked for */
+	int code;		/* why it could not be sent */
+	bool timed_out;		/* answered with SUTRA_E_TIMEOUT; the server's answer may still come */
+	size_t n_ids;		/* of the request */
 	uint64_t deadline;
 	sutra_store_done *done;
 	void *user;
 };
 
-/* In the order of their requests. It has no lock of its own. */
+/* A queue of calls, in the order of their requests. */
 struct calls {
 	struct call *head, **tail;
 	size_t n;
@@ -109,7 +106,7 @@ static struct call *pop(struct calls *q)
 
 static void clear(struct calls *q) { *q = (struct calls){ .tail = &q->head }; }
 
-/* Moves all there are to *ret. */
+/* Moves all calls to *ret. */
 static void take(struct calls *q, struct calls *ret)
 {
 	*ret = *q;
@@ -118,8 +115,8 @@ static void take(struct calls *q, struct calls *ret)
 	clear(q);
 }
 
-/* Tells the caller that its call failed. Not under the lock. */
-static void tell_failure(struct sutra_store_client *c, const struct call *call, int code)
+/* Answers a call with an error code. Not under the lock. */
+static void report_failure(struct sutra_store_client *c, const struct call *call, int code)
 {
 	count(&c->failures);
 	if (call->done)
@@ -128,7 +125,7 @@ static void tell_failure(struct sutra_store_client *c, const struct call *call, 
 
 /* ---- callers ---- */
 
-/* Sends what it can; what is left waits for the thread. Under the lock. */
+/* Sends what the socket takes; the thread sends the rest. Under the lock. */
 static void send_some(struct sutra_store_client *c)
 {
 	while (c->fd >= 0 && c->out_at < c->out.len) {
@@ -138,7 +135,7 @@ static void send_some(struct sutra_store_client *c)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			break;	/* full, or broken: the thread sees which */
+			break;	/* the socket is full, or broken: the thread handles both */
 		c->out_at += (size_t)n;
 	}
 	if (c->out_at == c->out.len) {
@@ -159,7 +156,7 @@ static void arm_timer(struct sutra_store_client *c, uint64_t at)
 	timerfd_settime(c->timer, TFD_TIMER_ABSTIME, &t, NULL);
 }
 
-/* Under the lock: appends the frame and notes its call, or says why not. */
+/* Under the lock: appends the frame and queues its call; else an error code. */
 static int append(struct sutra_store_client *c, const struct sutra_message *request, struct call *call)
 {
 	size_t begin = c->out.len;
@@ -210,7 +207,7 @@ void sutra_store_call(struct sutra_store_client *c, const struct sutra_message *
 	if (code == SUTRA_E_BUSY)
 		count(&c->busy);
 	if (!is_noted) {
-		tell_failure(c, &made, code);
+		report_failure(c, &made, code);
 		sutra_free(call);
 	}
 }
@@ -224,14 +221,14 @@ static void watch(struct sutra_store_client *c, int fd, uint32_t events, int op)
 	epoll_ctl(c->epoll, op, fd, &e);
 }
 
-/* Tells every call of the queue, oldest first. */
+/* Reports failure of every call of the queue, the oldest first. */
 static void fail_all(struct sutra_store_client *c, struct calls *q, int code)
 {
 	struct call *call;
 
 	while ((call = pop(q))) {
 		if (!call->timed_out)
-			tell_failure(c, call, code ? code : call->code);
+			report_failure(c, call, code ? code : call->code);
 		sutra_free(call);
 	}
 }
@@ -255,7 +252,7 @@ static void disconnect(struct sutra_store_client *c, int code)
 		close(fd);
 	}
 	sutra_buf_release(&c->in);
-	/* One that stood a while was closed for being idle, or for a restart: back at once. */
+	/* A connection that lasted was idle, or the server restarts: reconnect without back-off. */
 	if (fd < 0 || sutra_clock_ns() - c->connected_ns < 1000000000u)
 		sutra_reconnect_later(&c->reconnect);
 	fail_all(c, &lost, code);
@@ -272,13 +269,13 @@ static void connected(struct sutra_store_client *c, int fd)
 	atomic_store(&c->up, true);
 }
 
-/* Whether what was decoded can be the call's answer. */
+/* Whether m can be the answer to the call. */
 static bool fits(const struct call *call, const struct sutra_message *m)
 {
 	return m->op == call->op && m->n_concepts == call->n_ids;
 }
 
-/* Gives the answer to the call it belongs to. 0, or why the connection is no use. */
+/* Answers the oldest call. 0, or why the connection must be closed. */
 static int deliver(struct sutra_store_client *c, const char *payload, size_t n)
 {
 	struct sutra_decoder *d = c->decoder;
@@ -289,13 +286,13 @@ static int deliver(struct sutra_store_client *c, const char *payload, size_t n)
 	call = pop(&c->waiting);
 	pthread_mutex_unlock(&c->lock);
 	if (!call)
-		return SUTRA_E_CORRUPT;	/* an answer nobody asked for */
+		return SUTRA_E_CORRUPT;	/* an answer without a call */
 	if (!call->timed_out) {
 		rc = sutra_answer_decode(d, payload, n, NULL);
 		if (!rc && !d->error.code && !fits(call, &d->m))
 			rc = SUTRA_E_CORRUPT;
 		if (rc || d->error.code) {
-			tell_failure(c, call, rc ? SUTRA_E_CORRUPT : d->error.code);
+			report_failure(c, call, rc ? SUTRA_E_CORRUPT : d->error.code);
 		} else {
 			count(&c->answered);
 			if (call->done)
@@ -337,7 +334,7 @@ static void read_answers(struct sutra_store_client *c)
 		sutra_buf_release(&c->in);
 }
 
-/* Tells the callers of the calls that are late; gives up a server that answers nothing. */
+/* Answers the late calls; closes the connection when the server does not answer at all. */
 static void expire(struct sutra_store_client *c)
 {
 	uint64_t now = sutra_clock_ns(), next = 0;
@@ -355,8 +352,8 @@ static void expire(struct sutra_store_client *c)
 		}
 		call->timed_out = true;
 		count(&c->timeouts);
-		pthread_mutex_unlock(&c->lock);	/* the thread alone takes calls off: call stays */
-		tell_failure(c, call, SUTRA_E_TIMEOUT);
+		pthread_mutex_unlock(&c->lock);	/* only this thread removes calls: call stays valid */
+		report_failure(c, call, SUTRA_E_TIMEOUT);
 		pthread_mutex_lock(&c->lock);
 	}
 	if (!next && c->waiting.n)
@@ -378,7 +375,7 @@ static void write_more(struct sutra_store_client *c)
 	pthread_mutex_unlock(&c->lock);
 }
 
-static void tell_failed(struct sutra_store_client *c)
+static void report_failed(struct sutra_store_client *c)
 {
 	struct calls q;
 
@@ -424,11 +421,11 @@ static void *run(void *arg)
 		n = epoll_wait(c->epoll, events, 4, c->fd < 0 ? sutra_reconnect_wait_ms(&c->reconnect) : -1);
 		for (int i = 0; i < n; i++)
 			handle(c, &events[i]);
-		tell_failed(c);
+		report_failed(c);
 	}
 	sutra_reconnect_release(&c->reconnect);
 	disconnect(c, SUTRA_E_CLOSED);
-	tell_failed(c);
+	report_failed(c);
 	return NULL;
 }
 
@@ -501,7 +498,7 @@ bool sutra_store_client_up(const struct sutra_store_client *c) { return atomic_l
 void sutra_store_client_counts(const struct sutra_store_client *c,
 			       struct sutra_store_client_counts *ret)
 {
-	struct sutra_store_client *m = (struct sutra_store_client *)c;	/* the lock is no state */
+	struct sutra_store_client *m = (struct sutra_store_client *)c;	/* for the lock */
 
 	*ret = (struct sutra_store_client_counts){
 		.calls = atomic_load(&c->calls), .answered = atomic_load(&c->answered),

@@ -1,15 +1,14 @@
 /*
- * store_client - talks to one sutra-storage over TCP, pipelined.
+ * store_client - a pipelining client of one sutra-storage over TCP.
  *
- * One thread owns the connection. Calls are thread-safe, never block, and are answered
- * on that thread by their callback, exactly once, in order. A connection that is down
- * is retried with back-off (50 ms doubling to 500 ms); meanwhile calls fail at once with
- * SUTRA_E_UNAVAILABLE. A call over its time limit answers SUTRA_E_TIMEOUT. The
- * queue is bounded: beyond it SUTRA_E_BUSY.
+ * One thread owns the connection. Calls are thread-safe, never block, and are answered on that thread by their
+ * callback, exactly once, in order. A lost connection is retried with back-off (50 ms doubling to 500 ms);
+ * meanwhile calls fail at once with SUTRA_E_UNAVAILABLE. A call over its time limit fails with SUTRA_E_TIMEOUT,
+ * one beyond the bounds of the queue with SUTRA_E_BUSY.
  *
- * A call that cannot even be noted (no memory, or as many failures as max_queued wait to
- * be told) is answered on the caller's own thread. A callback may start calls; it
- * must not free the client. Strings handed to a callback live until it returns.
+ * A call that cannot be queued (out of memory, or max_queued failures wait for their callbacks) is answered on
+ * the caller's thread. A callback may start calls; it must not free the client. Strings that a callback gets
+ * are valid until it returns.
  */
 #ifndef SUTRA_WIRE_STORE_CLIENT_H
 #define SUTRA_WIRE_STORE_CLIENT_H
@@ -33,21 +32,21 @@ struct sutra_store_client_options {
 
 int sutra_store_client_new(const struct sutra_store_client_options *o,
 			   struct sutra_store_client **ret, struct sutra_err *err);
-void sutra_store_client_free(struct sutra_store_client *c);	/* answers what is open: CLOSED */
+void sutra_store_client_free(struct sutra_store_client *c);	/* open calls fail with SUTRA_E_CLOSED */
 bool sutra_store_client_up(const struct sutra_store_client *c);
 
-/* Totals since it was made, for metrics; `queued` is now. */
+/* Totals since the start; queued: the current number. */
 struct sutra_store_client_counts {
 	uint64_t calls, answered, failed, timeouts, busy, connects, disconnects, queued;
 };
 void sutra_store_client_counts(const struct sutra_store_client *c,
 			       struct sutra_store_client_counts *ret);
 
-/* code 0: the answer to the call's operation, a.concepts one for each id that was asked for; else NULL. */
+/* code 0: the answer, whose concepts are one for each id of the request; else answer is NULL. */
 typedef void sutra_store_done(void *user, int code, const struct sutra_message *answer);
 
-/* Asks for the request's operation; its memory may go when this returns. done may be NULL: nobody wants
- * to know, failures are counted. */
+/* Sends the request, whose memory may be freed when this returns. With done NULL the answer is dropped;
+ * failures are counted. */
 void sutra_store_call(struct sutra_store_client *c, const struct sutra_message *request,
 		      sutra_store_done *done, void *user);
 

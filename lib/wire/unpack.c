@@ -157,39 +157,48 @@ int sutra_unpack_skip(struct sutra_unpack *u)
 	return 0;
 }
 
-static int add_json(struct sutra_unpack *u, struct sutra_buf *out, int depth, bool key)
+static int add_json(struct sutra_unpack *u, const struct sutra_value *v, struct sutra_buf *out, int depth);
+
+/* The next value, in a container at this depth. */
+static int add_next(struct sutra_unpack *u, bool is_key, struct sutra_buf *out, int depth)
 {
 	struct sutra_value v;
-	bool map;
-	int rc;
 
 	if (sutra_unpack_next(u, &v))
 		return SUTRA_E_SYNTAX;
-	if (depth > MAX_DEPTH || (key && v.type != SUTRA_V_STR))
+	return is_key && v.type != SUTRA_V_STR ? SUTRA_E_INVALID : add_json(u, &v, out, depth + 1);
+}
+
+static int add_json(struct sutra_unpack *u, const struct sutra_value *v, struct sutra_buf *out, int depth)
+{
+	bool map;
+	int rc = 0;
+
+	if (depth > MAX_DEPTH)
 		return SUTRA_E_INVALID;
-	switch (v.type) {
+	switch (v->type) {
 	case SUTRA_V_NIL:
 		sutra_buf_adds(out, "null");
 		return 0;
 	case SUTRA_V_BOOL:
-		sutra_buf_adds(out, v.u ? "true" : "false");
+		sutra_buf_adds(out, v->u ? "true" : "false");
 		return 0;
 	case SUTRA_V_UINT:
-		sutra_buf_addf(out, "%llu", (unsigned long long)v.u);
+		sutra_buf_addf(out, "%llu", (unsigned long long)v->u);
 		return 0;
 	case SUTRA_V_INT:
-		sutra_buf_addf(out, "%lld", (long long)v.i);
+		sutra_buf_addf(out, "%lld", (long long)v->i);
 		return 0;
 	case SUTRA_V_FLOAT:
-		if (v.f - v.f != 0)	/* JSON has neither NaN nor infinity */
+		if (v->f - v->f != 0)	/* JSON has neither NaN nor infinity */
 			sutra_buf_adds(out, "null");
 		else
-			sutra_buf_addf(out, "%.17g", v.f);
+			sutra_buf_addf(out, "%.17g", v->f);
 		return 0;
 	case SUTRA_V_STR:
-		if (!sutra_str_utf8(v.s, v.n, NULL))
+		if (!sutra_str_utf8(v->s, v->n, NULL))
 			return SUTRA_E_INVALID;
-		sutra_json_add_string(out, v.s, v.n);
+		sutra_json_add_string(out, v->s, v->n);
 		return 0;
 	case SUTRA_V_ARRAY:
 	case SUTRA_V_MAP:
@@ -197,26 +206,24 @@ static int add_json(struct sutra_unpack *u, struct sutra_buf *out, int depth, bo
 	default:
 		return SUTRA_E_INVALID;
 	}
-	map = v.type == SUTRA_V_MAP;
+	map = v->type == SUTRA_V_MAP;
 	sutra_buf_addc(out, map ? '{' : '[');
-	for (uint32_t i = 0; i < v.n; i++) {
+	for (uint32_t i = 0; i < v->n && !rc; i++) {
 		if (i)
 			sutra_buf_addc(out, ',');
 		if (map) {
-			if ((rc = add_json(u, out, depth + 1, true)))
-				return rc;
+			rc = add_next(u, true, out, depth);
 			sutra_buf_addc(out, ':');
 		}
-		if ((rc = add_json(u, out, depth + 1, false)))
-			return rc;
+		rc = rc ? rc : add_next(u, false, out, depth);
 	}
 	sutra_buf_addc(out, map ? '}' : ']');
-	return 0;
+	return rc;
 }
 
-int sutra_unpack_json(struct sutra_unpack *u, struct sutra_buf *out)
+int sutra_unpack_json(struct sutra_unpack *u, const struct sutra_value *v, struct sutra_buf *out)
 {
-	int rc = add_json(u, out, 0, false);
+	int rc = add_json(u, v, out, 0);
 
 	return rc ? rc : sutra_buf_error(out);
 }

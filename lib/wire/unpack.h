@@ -1,12 +1,11 @@
 /*
- * unpack - reads MessagePack out of a finished message, value by value.
+ * unpack - reads a complete MessagePack message, value by value. pack.h writes.
  *
- * Allocates nothing and copies nothing: strings point into the message. A container is
- * refused when it announces more elements than bytes are left, so what a message can cost
- * is bounded by its own length. pack.h writes.
+ * It allocates nothing and copies nothing: strings point into the message. A container that announces more
+ * elements than there are bytes left is an error, so the cost of a message is bounded by its length.
  *
- * Rejected: msgpack-c, whose unpacker builds a tree and takes 24 bytes for each announced element before
- * it has seen one: five bytes can ask for 96 GiB. The tests compare both halves with it.
+ * Rejected: msgpack-c, whose unpacker builds a tree and allocates 24 bytes for each announced element: five
+ * bytes can ask for 96 GiB. The tests compare pack and unpack with it.
  */
 #ifndef SUTRA_WIRE_UNPACK_H
 #define SUTRA_WIRE_UNPACK_H
@@ -49,14 +48,16 @@ static inline struct sutra_unpack sutra_unpack_of(const void *data, size_t n)
 {
 	return (struct sutra_unpack){ data, (const uint8_t *)data + n };
 }
-/* The next value (of a container: its head). 0, or SUTRA_E_SYNTAX at a byte that is no
- * MessagePack or a value that is cut off; the reader is then where it was. */
+
+/* The next value, or the head of a container. 0, or SUTRA_E_SYNTAX when it is no MessagePack or incomplete;
+ * the position is unchanged then. */
 int sutra_unpack_next(struct sutra_unpack *u, struct sutra_value *ret);
-/* Steps over one whole value, whatever its depth. */
+/* Skips one value with all that it contains. */
 int sutra_unpack_skip(struct sutra_unpack *u);
-/* Appends one whole value as JSON. SUTRA_E_SYNTAX; SUTRA_E_INVALID for what JSON
- * has not: bytes, ext, keys that are not strings, invalid UTF-8, more than 32 levels. */
-int sutra_unpack_json(struct sutra_unpack *u, struct sutra_buf *out);
+/* Appends v, which sutra_unpack_next has just read, and all that it contains as JSON. SUTRA_E_SYNTAX;
+ * SUTRA_E_INVALID for what JSON does not have: bytes, ext, keys that are not strings, invalid UTF-8, more than
+ * 32 levels. */
+int sutra_unpack_json(struct sutra_unpack *u, const struct sutra_value *v, struct sutra_buf *out);
 const char *sutra_value_type_name(enum sutra_value_type type);	/* "a string" */
 
 #endif
