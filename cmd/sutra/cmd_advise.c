@@ -74,7 +74,8 @@ static int read_input(struct sutra_advice_input *in)
 	return code ? code : read_prices(in);
 }
 
-/* texts/s that the deployed replicas compute together: callers enough to keep them busy. */
+/* Measures the texts per second that the deployed replicas compute together, with enough callers to keep
+ * them busy. */
 static int measure_rate(const char *url, size_t replicas, double *ret, struct sutra_err *err)
 {
 	struct sutra_load_options o = { .base = url, .connections = (unsigned)replicas * CALLERS_A_REPLICA,
@@ -112,7 +113,7 @@ static int measure_rate(const char *url, size_t replicas, double *ret, struct su
 
 static uint64_t bytes_of(const struct sutra_deployed *s) { return s->pss_bytes ? s->pss_bytes : s->rss_bytes; }
 
-/* This deployment in place of the documents: rate, hit rate, memory. */
+/* Measures rate, hit rate and memory of this deployment, which replace the documented figures. */
 static int measure_stack(struct sutra_advice_input *in, struct sutra_err *err)
 {
 	char *state_dir = sutra_state_dir(), *url = NULL;

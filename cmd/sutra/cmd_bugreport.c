@@ -1,9 +1,8 @@
 /*
- * Everything goes through section(), and section() through the mask: no other way leads into the
- * report. What is known to be secret is collected before the first one.
+ * Only section() writes into the report, and it masks all text. Known secrets are collected before the first
+ * section.
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -46,12 +45,12 @@ struct bug {
 	struct sutra_mask *mask;
 	struct stack stack;		/* config NULL: the settings are wrong, and config_err says how */
 	struct sutra_err config_err;
-	struct sutra_record *record;	/* NULL: none that can be read */
+	struct sutra_record *record;	/* NULL: no readable record */
 	struct sutra_deployment *d;
 	struct sutra_err deployment_err;
 };
 
-/* Appends a section, masked and then as text, and empties its own. */
+/* Appends a section, masked and with controls escaped, and clears text. */
 static void section(struct bug *g, const char *title, struct sutra_buf *text)
 {
 	int bad = sutra_buf_error(text);
@@ -71,7 +70,7 @@ static void section(struct bug *g, const char *title, struct sutra_buf *text)
 	sutra_buf_clear(text);
 }
 
-/* The password of a URL, which may stand alone elsewhere. */
+/* Adds the password of a URL, which may occur alone elsewhere. */
 static void url_secret(struct sutra_mask *m, const char *value)
 {
 	const char *host = strstr(value, "://"), *at = host ? strrchr(host, '@') : NULL, *colon;
@@ -104,10 +103,10 @@ static void environment_secrets(struct sutra_mask *m)
 	}
 }
 
-/* Every member of a document whose name says that it is secret. */
+/* Adds the members of a document that have the name of a secret. */
 static void document_secrets(struct sutra_mask *m, const json_t *o)
 {
-	json_t *walk = (json_t *)(uintptr_t)o, *v;	/* jansson iterates over what is not const */
+	json_t *walk = (json_t *)(uintptr_t)o, *v;	/* jansson iterates over non-const objects */
 	const char *key;
 	size_t i;
 
@@ -129,7 +128,7 @@ static void collect_secrets(struct bug *g)
 	struct sutra_env env = { 0 };
 
 	environment_secrets(g->mask);
-	sutra_dotenv_read(dotenv, NULL, &env, NULL);	/* of a broken one, what stands before the fault */
+	sutra_dotenv_read(dotenv, NULL, &env, NULL);	/* a malformed file: the lines before the error */
 	for (size_t i = 0; i < env.n; i++)
 		name_value(g->mask, env.items[i].key, env.items[i].value);
 	sutra_env_release(&env);
@@ -147,7 +146,7 @@ static void collect_secrets(struct bug *g)
 	}
 }
 
-/* The first line that a program prints of its version. */
+/* Adds the first line of a program's version. */
 static void program_version(struct sutra_buf *b, const char *program, const char *flag)
 {
 	const char *const argv[] = { program, flag, NULL };
@@ -162,7 +161,7 @@ static void program_version(struct sutra_buf *b, const char *program, const char
 	sutra_buf_release(&said);
 }
 
-/* The line of a small file that begins so. */
+/* Adds the line of a small file with this beginning. */
 static void file_line(struct sutra_buf *b, const char *path, const char *beginning)
 {
 	const char *at;

@@ -1,4 +1,3 @@
-#include <stdio.h>
 
 #include "base/alloc.h"
 #include "base/file.h"

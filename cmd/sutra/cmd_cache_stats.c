@@ -47,7 +47,7 @@ static void cell_count(struct sutra_table *t, int64_t n, bool known)
 		sutra_table_cell(t, SUTRA_ROLE_DIM, "-");
 }
 
-/* answers: whether the one that holds the entries does. */
+/* answers: whether the server that holds the entries answers. */
 static void row(struct sutra_table *t, const char *name, const struct sutra_cache_level *l, bool answers)
 {
 	sutra_table_cell(t, SUTRA_ROLE_HEAD, name);
@@ -120,7 +120,7 @@ static int print_tables(const struct sutra_strv *bases, const struct sutra_term 
 	return rc;
 }
 
-/* One frame of --watch: gateways come and go, so they are looked up each time. */
+/* A frame of --watch; gateways can change between frames. */
 static void frame(const struct sutra_term *term, unsigned width, void *unused)
 {
 	struct sutra_strv bases = { 0 };

@@ -6,9 +6,9 @@
 #include "sutra/complete.h"
 
 /*
- * The scripts hold no list of their own: on Tab they ask `sutra completion words -- WORD ...`, which
- * reads the same tables as the parser, and what is deployed now. A line of the answer is a word, a
- * tab, what it means; ":files" alone: paths fit.
+ * The scripts hold no lists: on Tab they run `sutra completion words -- WORD ...`, which reads the tables of
+ * the parser and the current deployment. It prints lines of a word, a tab and its meaning; the line
+ * ":files" means that paths are possible too.
  */
 static const char bash_script[] =
 	"# shellcheck shell=bash\n"

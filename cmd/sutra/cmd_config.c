@@ -79,7 +79,8 @@ static void print_all_json(struct sutra_config *c)
 	print_document(json_pack("{s:s, s:o}", "schema", "sutra.config/1", "settings", list));
 }
 
-/* Settings that this command does not print: a service's, say. An alias may be one of several. */
+/* Explains a setting that is not the operator's, such as that of a service. Several settings can share an
+ * alias. */
 static int explain_others(const char *key)
 {
 	const struct sutra_setting *first = sutra_setting_find(key);

@@ -42,7 +42,7 @@ static const struct sutra_option rows[] = {
 	{ 0 },
 };
 
-/* --runtime or SUTRA_RUNTIME; auto: what is deployed already, else an engine if one answers. */
+/* --runtime or SUTRA_RUNTIME; auto: the runtime of the current deployment, else docker if its engine answers. */
 static int choose_runtime(struct sutra_config *config, const char *state_dir, const struct sutra_runtime **ret,
 			  struct sutra_err *err)
 {
@@ -64,7 +64,7 @@ static int choose_runtime(struct sutra_config *config, const char *state_dir, co
 	return rc ? rc : (*ret)->check(err);
 }
 
-/* The desired stack; images that are missing are built, unless only a plan is wanted. */
+/* Makes the desired stack; builds missing images, unless only a plan is wanted. */
 static int make_desired(const struct sutra_runtime *rt, struct sutra_config *config, const char *data_dir,
 			const char *state_dir, struct sutra_desired *ret, struct sutra_err *err)
 {
@@ -81,7 +81,8 @@ static int make_desired(const struct sutra_runtime *rt, struct sutra_config *con
 	return rc ? rc : sutra_docker_images(ret->units, ret->n, err);
 }
 
-/* The model's folder goes to the compose file as store and name; fetches it when it may. */
+/* Finds the model, or fetches it unless only a plan is wanted, and sets its folder and name for the compose
+ * file. */
 static int settle_model(struct sutra_config *config, struct sutra_err *err)
 {
 	const char *path = sutra_config_get(config, "MODEL_PATH"), *name = sutra_config_get(config, "SUTRA_MODEL");
@@ -149,7 +150,7 @@ static int print_plan(const struct sutra_plan *plan, const struct sutra_runtime 
 	return plan->n_changes ? EXIT_QUALIFIED : EXIT_YES;
 }
 
-/* A plan's document, checked. */
+/* Reads and checks the document of a plan. */
 static int read_plan(json_t **ret, struct sutra_err *err)
 {
 	const char *schema = NULL;
@@ -176,7 +177,7 @@ static const char *text_of(const json_t *o, const char *key)
 	return s ? s : "nothing";
 }
 
-/* The plan must still be the one that was looked at. */
+/* Checks that the plan made now equals the one in the file. */
 static int check_moved(const json_t *then, const struct sutra_plan *plan, struct sutra_err *err)
 {
 	json_t *steps = json_object_get(then, "steps"), *now = sutra_plan_steps(plan);
@@ -197,7 +198,7 @@ static int check_moved(const json_t *then, const struct sutra_plan *plan, struct
 	return a || b ? SUTRA_E_EXISTS : 0;
 }
 
-/* From settings to a plan. */
+/* Makes the desired stack and the plan from the settings. */
 static int make_plan(const struct sutra_runtime *rt, struct sutra_config *config, const char *data_dir,
 		     const char *state_dir, const struct sutra_record *record, struct sutra_desired *desired,
 		     struct sutra_plan *plan, struct sutra_err *err)
@@ -207,7 +208,7 @@ static int make_plan(const struct sutra_runtime *rt, struct sutra_config *config
 	return rc ? rc : sutra_plan_make(rt, desired->units, desired->n, record, state_dir, prune, plan, err);
 }
 
-/* The lock is held. then: the plan that is carried out; or NULL. */
+/* The caller holds the lock. then: the document of the plan to carry out, or NULL. */
 static int deploy_locked(const struct sutra_runtime *rt, struct sutra_config *config, const char *data_dir,
 			 const char *state_dir, const json_t *then, struct sutra_err *err)
 {
@@ -220,11 +221,11 @@ static int deploy_locked(const struct sutra_runtime *rt, struct sutra_config *co
 	struct sutra_record *record = NULL;
 	int code, rc = sutra_record_recover(state_dir, &record, err);
 
-	rc = rc ? rc : sutra_check_runtime(record, rt, err);	/* again: the record was not locked before */
+	rc = rc ? rc : sutra_check_runtime(record, rt, err);	/* again: the record could change before the lock */
 	rc = rc ? rc : make_plan(rt, config, data_dir, state_dir, record, &desired, &plan, err);
 	rc = rc || !then ? rc : check_moved(then, &plan, err);
 	rc = rc || !then ? rc : deploying_credentials(config, state_dir, plan_only, err);
-	if (!rc && no_user && sutra_config_get(config, "HAPROXY_STATS_USER")) {	/* the plan had none either */
+	if (!rc && no_user && sutra_config_get(config, "HAPROXY_STATS_USER")) {	/* the credentials were made after the plan */
 		sutra_plan_release(&plan);
 		sutra_desired_release(&desired);
 		rc = make_plan(rt, config, data_dir, state_dir, record, &desired, &plan, err);
@@ -241,7 +242,7 @@ static int deploy_locked(const struct sutra_runtime *rt, struct sutra_config *co
 	return code;
 }
 
-/* A plan's settings alone, but credentials: no plan holds them. */
+/* Replaces the settings by those of a plan; keeps the credentials, which no plan holds. */
 static int restore_settings(struct sutra_config **config, const json_t *then, struct sutra_err *err)
 {
 	static const char *const credentials[] = { "HAPROXY_STATS_USER", "HAPROXY_STATS_PASSWORD" };
@@ -259,7 +260,7 @@ static int restore_settings(struct sutra_config **config, const json_t *then, st
 	return rc ? rc : sutra_config_set(*config, "SUTRA_RUNTIME", text_of(then, "runtime"), SUTRA_FROM_RECORD, err);
 }
 
-/* The settings: of the environment and its files, or of a plan. */
+/* Completes the settings, from the environment and its files or from a plan. */
 static int settle(struct sutra_config **config, const char *state_dir, const json_t *then,
 		  const struct sutra_runtime **rt, struct sutra_err *err)
 {

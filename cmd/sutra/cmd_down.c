@@ -27,7 +27,7 @@ static const struct sutra_option rows[] = {
 	{ 0 },
 };
 
-/* Removing data asks for the project's name, typed or given. */
+/* Removing data requires the name of the project, typed or as an option. */
 static int may_remove(void)
 {
 	char answer[64] = "";
@@ -60,7 +60,7 @@ static void report(size_t n, int killed)
 		printf("%d processes had to be killed\n", killed);
 }
 
-/* By the record's runtime; where the record is lost, by each that may hold something. */
+/* Ends the services of the recorded runtime; without a record, those of every runtime. */
 static int end_all(const char *state_dir, size_t *ended, int *killed, struct sutra_err *err)
 {
 	const struct sutra_runtime *rt = NULL;
@@ -89,7 +89,7 @@ static int run(int n, char **argv)
 	size_t ended = 0;
 	int code = may_remove(), killed = 0, lock = -1, rc = 0;
 
-	if (!code && !sutra_is_dir(state_dir)) {	/* what it described may still run */
+	if (!code && !sutra_is_dir(state_dir)) {	/* services of a lost folder may still run */
 		rc = end_all(state_dir, &ended, &killed, &err);
 	} else if (!code) {
 		rc = sutra_lock_take(state_dir, "down", lock_wait_ns, NULL, &lock, &err);

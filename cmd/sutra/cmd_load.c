@@ -55,14 +55,14 @@ struct levels {
 struct course {
 	struct sutra_load_options o;
 	char *url;
-	struct sutra_strv gateways;	/* whose cache counters tell; none: unknown */
+	struct sutra_strv gateways;	/* whose cache counters are read; none: unknown */
 	struct sutra_textsource *texts;
 	json_t *before;			/* of --against */
 	struct levels levels;
 	bool has_levels;
 };
 
-/* More requests under way than files may be open would fail for the generator's sake. */
+/* The limit of requests in flight: more than the open files allowed would fail in the generator itself. */
 static unsigned files_allowed(void)
 {
 	struct rlimit r;
@@ -116,7 +116,7 @@ static int open_texts(struct sutra_textsource **ret, struct sutra_err *err)
 	return sutra_textsource_fresh(nonce, ret, err);
 }
 
-/* What the options name: nothing is asked of anybody before all of it is there. */
+/* Opens what the options name, before the first request. */
 static int open_course(struct course *c, struct sutra_err *err)
 {
 	int rc = sutra_gateway_url(url_flag, &c->url, err);
@@ -147,8 +147,8 @@ static void close_course(struct course *c)
 	json_decref(c->before);
 }
 
-/* One request before the others, so that a wrong URL or a service that refuses ends at once. */
-static int knock(struct course *c, struct sutra_err *err)
+/* Sends one request first, so that a wrong URL or a refusing service is reported at once. */
+static int try_one(struct course *c, struct sutra_err *err)
 {
 	struct sutra_embed_answer a = { 0 };
 	struct sutra_buf text;
@@ -166,7 +166,7 @@ static int knock(struct course *c, struct sutra_err *err)
 	return rc ? sutra_hint(err, "this was one request before the load; nothing was measured") : 0;
 }
 
-/* The counters of all gateways together; false: one of them does not tell. */
+/* Sums the counters of all gateways; false: one of them does not answer. */
 static bool read_levels(const struct course *c, struct levels *ret)
 {
 	struct levels sum = { 0 };
@@ -199,7 +199,7 @@ static void show(struct sutra_progress *p, struct sutra_load *load, uint64_t beg
 	sutra_progress_state(p, "load", detail);
 }
 
-/* Until everything is sent and answered, or a signal asks for the end. */
+/* Runs the load until everything is sent and answered, or a signal arrives. */
 static int drive(struct course *c, struct sutra_load_result *ret, struct sutra_err *err)
 {
 	struct sutra_progress progress;
@@ -408,7 +408,7 @@ static int run(int n, char **argv)
 	code = check_options(&c);
 	if (code)
 		return code;
-	if (open_course(&c, &err) || knock(&c, &err)) {
+	if (open_course(&c, &err) || try_one(&c, &err)) {
 		code = command_fail(&err);
 		goto out;
 	}

@@ -71,8 +71,8 @@ static int by_stamp(const void *a, const void *b)
 	return strncmp(strchr(x, '\t') + 1, strchr(y, '\t') + 1, 26);
 }
 
-/* The last whole lines of the open file; it stands behind them then, so that nothing is lost or told
- * twice when its end is followed. */
+/* Reads the last complete lines of the open file and leaves its position after them, so that following it
+ * loses and repeats nothing. */
 static char *read_tail(const struct source *s)
 {
 	struct stat st;
@@ -100,7 +100,7 @@ static char *read_tail(const struct source *s)
 	return tail;
 }
 
-/* The tails of all, merged by svlogd's time stamps: "index\tline". */
+/* Prints the tails of all services, merged by svlogd's time stamps. The list holds "index\tline". */
 static void print_tails(const struct sutra_deployment *d, const struct source *sources, size_t n)
 {
 	struct sutra_strv all = { 0 };
@@ -131,7 +131,7 @@ static void print_tails(const struct sutra_deployment *d, const struct source *s
 	sutra_strv_release(&all);
 }
 
-/* Prints whole lines that are there; a line longer than the buffer comes in pieces. */
+/* Prints the complete lines that can be read; a line longer than the buffer is printed in pieces. */
 static void drain(struct source *s)
 {
 	int c;
@@ -147,7 +147,7 @@ static void drain(struct source *s)
 	}
 }
 
-/* svlogd renames `current` when it is full: finish the old file, go to the new. */
+/* svlogd renames `current` when it is full: reads the rest of the old file, then opens the new one. */
 static void drain_and_rotate(struct source *s)
 {
 	struct stat st;
@@ -164,7 +164,7 @@ static void drain_and_rotate(struct source *s)
 		drain(s);
 }
 
-/* Watches every folder and then opens the files: what is said from here on is an event. */
+/* Watches every folder, then opens the files: every line written later causes an event. */
 static int watch_all(const char *state_dir, struct source *sources, size_t n, int *ret_watch,
 		     struct sutra_err *err)
 {
@@ -173,7 +173,7 @@ static int watch_all(const char *state_dir, struct source *sources, size_t n, in
 	if (watch < 0)
 		return sutra_fail_errno(err, "the logs cannot be followed");
 	*ret_watch = watch;
-	inotify_add_watch(watch, state_dir, IN_DELETE);	/* of the record: the end */
+	inotify_add_watch(watch, state_dir, IN_DELETE);	/* the end of the stack removes its record */
 	for (size_t i = 0; i < n; i++) {
 		const char *dir = sources[i].service->log_dir;
 		struct stat st;
@@ -189,7 +189,7 @@ static int watch_all(const char *state_dir, struct source *sources, size_t n, in
 	return 0;
 }
 
-/* Whether the stack is gone: its record is. */
+/* Whether the record, and so the stack, is gone. */
 static bool has_ended(const char *record)
 {
 	if (!access(record, F_OK))
@@ -215,10 +215,10 @@ static int follow_all(int watch, const char *record, struct source *sources, siz
 		if (has_ended(record))
 			break;
 	}
-	return 0;	/* main tells that standard output takes no more */
+	return 0;	/* main reports that standard output failed */
 }
 
-/* A stream of the runtime's, a thread each: one line is printed at a time. */
+/* Each stream of the runtime has a thread; the lock keeps lines whole. */
 static pthread_mutex_t printing = PTHREAD_MUTEX_INITIALIZER;
 
 struct stream {
@@ -236,7 +236,7 @@ static void stream_line(void *user, const char *line, size_t n)
 	pthread_mutex_lock(&printing);
 	print_line(s->source, line, n);
 	if (fflush(stdout))
-		_exit(EXIT_NO);	/* nobody reads any more */
+		_exit(EXIT_NO);	/* the reader of the pipe has ended */
 	pthread_mutex_unlock(&printing);
 }
 

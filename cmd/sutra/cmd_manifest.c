@@ -1,5 +1,4 @@
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -48,8 +47,8 @@ static make_manifest *target_named(const char *name)
 	return NULL;
 }
 
-/* In a cluster a replica has its node's cores to itself, or what its limit says, and a tag must be one
- * image's for ever: nodes pull what they have not. */
+/* In a cluster a replica shares cores with no other, and a tag must always mean the same image, because nodes
+ * pull images that they do not have. */
 static int work_out_kubernetes(struct sutra_config *config, struct sutra_err *err)
 {
 	int rc = sutra_config_set(config, "SUTRA_REPLICAS", "1", SUTRA_FROM_RECORD, err);
@@ -59,8 +58,8 @@ static int work_out_kubernetes(struct sutra_config *config, struct sutra_err *er
 	return sutra_config_set(config, "SUTRA_VERSION", SUTRA_VERSION, SUTRA_FROM_RECORD, err);
 }
 
-/* What deploy works out for the compose file: store and name of the model, which need not be
- * here, where ports are published, and who may see the balancer's statistics. */
+/* Sets what deploy computes for the compose file: folder and name of the model, which need not be on this
+ * machine, addresses of published ports, and the user for the balancer's statistics. */
 static int work_out(struct sutra_config *config, bool kubernetes, struct sutra_err *err)
 {
 	const char *path = sutra_config_get(config, "MODEL_PATH"), *slash = path ? strrchr(path, '/') : NULL;
@@ -74,10 +73,10 @@ static int work_out(struct sutra_config *config, bool kubernetes, struct sutra_e
 	rc = sutra_config_set(config, "SUTRA_MODEL_DIR", store, SUTRA_FROM_RECORD, err);
 	if (!rc && path)
 		rc = sutra_config_set(config, "SUTRA_MODEL", slash + 1, SUTRA_FROM_RECORD, err);
-	if (!rc && sutra_str_starts(sutra_config_get(config, "SUTRA_BIND"), "127."))	/* no node's loopback is meant */
+	if (!rc && sutra_str_starts(sutra_config_get(config, "SUTRA_BIND"), "127."))	/* not the loopback of a node */
 		rc = sutra_config_set(config, "SUTRA_BIND", "0.0.0.0", SUTRA_FROM_RECORD, err);
 	rc = rc ? rc : sutra_config_settle_exposure(config, err);
-	if (!rc && !sutra_config_get(config, "HAPROXY_STATS_USER"))	/* as a deploy makes it */
+	if (!rc && !sutra_config_get(config, "HAPROXY_STATS_USER"))	/* the name that deploy uses */
 		rc = sutra_config_set(config, "HAPROXY_STATS_USER", "sutra", SUTRA_FROM_RECORD, err);
 	if (!rc && tag)
 		rc = sutra_config_set(config, "SUTRA_VERSION", tag, SUTRA_FROM_FLAG, err);
@@ -87,7 +86,7 @@ static int work_out(struct sutra_config *config, bool kubernetes, struct sutra_e
 	return rc;
 }
 
-/* m says what the options do. */
+/* m holds the options. */
 static int print_manifest(make_manifest *make, struct sutra_manifest *m, struct sutra_config *config, const char *path,
 			  struct sutra_err *err)
 {

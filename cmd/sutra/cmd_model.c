@@ -33,7 +33,7 @@ static const struct sutra_option rows[] = {
 	{ 0 },
 };
 
-/* One model as a document: where it is, and what was checked. */
+/* Prints the folder of a model, or a document with it and the number of verified files (below 0: none). */
 static int print_folder(const char *schema, const char *name, char *folder, int64_t files)
 {
 	json_t *o;

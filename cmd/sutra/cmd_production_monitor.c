@@ -1,5 +1,4 @@
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -32,7 +31,7 @@ static const struct sutra_option rows[] = {
 	{ 0 },
 };
 
-/* The whole run. */
+/* The state of a run. */
 struct run {
 	struct production_looker looker;
 	struct production_alerts alerts;
@@ -191,7 +190,7 @@ static void look_once(struct run *r)
 	production_look_release(&k);
 }
 
-/* In slices: another thread may get the signal, which then wakes nobody here. */
+/* Sleeps in slices: a signal that another thread handles does not interrupt this one. */
 static void sleep_until(uint64_t when)
 {
 	for (uint64_t now; !command_stopped && (now = sutra_clock_ns()) < when;) {
@@ -201,7 +200,7 @@ static void sleep_until(uint64_t when)
 	}
 }
 
-/* Looks at start + k * interval; a look that takes longer than that leaves some out. */
+/* Looks at start + k * interval; a look that takes longer than the interval skips some. */
 static void watch(struct run *r)
 {
 	uint64_t start = sutra_clock_ns(), next = start, end = for_ns == UINT64_MAX ? for_ns : start + for_ns;
@@ -209,7 +208,7 @@ static void watch(struct run *r)
 	while (!command_stopped && next < end) {
 		look_once(r);
 		if (fflush(stdout))
-			break;	/* nobody reads any more: main tells */
+			break;	/* main reports that standard output failed */
 		do
 			next += interval_ns;
 		while (next < sutra_clock_ns());
@@ -232,7 +231,7 @@ static int check_options(struct sutra_err *err)
 	return 0;
 }
 
-/* The stack must be there to begin with; one that goes later is what is watched for. */
+/* A stack must be deployed at the start; its later end is something to alert about. */
 static int begin(struct run *r, struct sutra_err *err)
 {
 	struct sutra_deployment *d = NULL;

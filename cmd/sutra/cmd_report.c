@@ -29,7 +29,7 @@ static int write_page(const json_t *doc, const char *input, struct sutra_err *er
 	if (rc && input)
 		sutra_err_prefix(err, "%s", input);
 	rc = rc ? rc : sutra_file_write(html, b.data, b.len, 0644, err);
-	if (!rc && !common.quiet && sutra_is_file(html))	/* no line into a page on standard output */
+	if (!rc && !common.quiet && sutra_is_file(html))	/* not when the page goes to standard output */
 		printf("%s: %zu bytes\n", html, b.len);
 	sutra_buf_release(&b);
 	return rc;

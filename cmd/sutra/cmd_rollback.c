@@ -95,7 +95,7 @@ static int print_list(const char *state_dir, int current)
 	return EXIT_YES;
 }
 
-/* The one asked for, or the one before the current one. */
+/* The requested generation, else the one before the current one. */
 static int choose(const char *state_dir, const char *asked, int current, int *ret, struct sutra_err *err)
 {
 	int64_t number;
@@ -140,7 +140,7 @@ static int run(int n, char **argv)
 	rc = rc ? rc : current_generation(s.state_dir, &current, &err);
 	if (!rc && !list_only) {
 		rc = sutra_lock_take(s.state_dir, "rollback", lock_wait_ns, &command_stopped, &lock, &err);
-		/* again: whoever had the lock may have deployed */
+		/* again: another command may have deployed before the lock was taken */
 		rc = rc ? rc : current_generation(s.state_dir, &current, &err);
 		rc = rc ? rc : choose(s.state_dir, n ? argv[1] : NULL, current, &number, &err);
 	}

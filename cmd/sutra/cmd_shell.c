@@ -1,7 +1,6 @@
 /*
  * sutra shell. A command is a child process of the same program: the option tables write into static
- * variables, which a second command in one process would find set. Ctrl-C reaches the child, which is
- * in the terminal's foreground group; the shell itself only waits.
+ * variables, which a second command in the same process would find set. Ctrl-C interrupts the child; the shell only waits.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -41,7 +40,7 @@ enum { LEAVE = -1, MAX_LINE = 1 << 20 };
 /* A line as words. */
 struct cmdline {
 	struct sutra_strv settings;	/* NAME=VALUE before the command */
-	struct sutra_strv words;	/* the command and what follows; a leading "sutra" is left out */
+	struct sutra_strv words;	/* the command and its arguments, without a leading "sutra" */
 };
 
 static bool is_setting(const char *word)
@@ -61,9 +60,9 @@ static void add_word(struct cmdline *c, const char *word)
 		sutra_strv_add(&c->words, word);
 }
 
-/* Adds one word to b; returns its end. *ret_open: the quote that is not closed, or 0. *ret_alien: a
+/* Adds one word to b; returns its end. *ret_open: the quote that is not closed, or 0. *ret_foreign: a
  * character that only a shell interprets. */
-static const char *take_word(const char *at, const char *end, struct sutra_buf *b, char *ret_open, char *ret_alien)
+static const char *take_word(const char *at, const char *end, struct sutra_buf *b, char *ret_open, char *ret_foreign)
 {
 	char quote = 0;
 
@@ -74,7 +73,7 @@ static const char *take_word(const char *at, const char *end, struct sutra_buf *
 			quote = quote ? 0 : *at;
 		} else {
 			if (!quote && strchr("|;&<>$`*", *at))
-				*ret_alien = *at;
+				*ret_foreign = *at;
 			sutra_buf_addc(b, *at);
 		}
 	}
@@ -83,12 +82,12 @@ static const char *take_word(const char *at, const char *end, struct sutra_buf *
 }
 
 /* Splits up to the end or a comment; *ret_blank: the last byte is a blank. */
-static void split(const char *line, const char *end, struct cmdline *c, char *ret_open, char *ret_alien,
+static void split(const char *line, const char *end, struct cmdline *c, char *ret_open, char *ret_foreign,
 		  bool *ret_blank)
 {
 	struct sutra_buf b;
 
-	*ret_open = *ret_alien = 0;
+	*ret_open = *ret_foreign = 0;
 	*ret_blank = true;
 	sutra_buf_init(&b, MAX_LINE);
 	for (const char *at = line; at < end;) {
@@ -100,7 +99,7 @@ static void split(const char *line, const char *end, struct cmdline *c, char *re
 		if (*at == '#')
 			break;
 		sutra_buf_clear(&b);
-		at = take_word(at, end, &b, ret_open, ret_alien);
+		at = take_word(at, end, &b, ret_open, ret_foreign);
 		add_word(c, sutra_buf_str(&b));
 	}
 	sutra_buf_release(&b);
@@ -121,28 +120,28 @@ static void drop_name(struct cmdline *c)
  * closed, or a character that only a shell interprets (| ; & < > $ ` *) is not quoted. */
 static int cmdline_split(const char *line, struct cmdline *ret, struct sutra_err *err)
 {
-	char open, alien;
+	char open, foreign;
 	bool blank;
 
 	*ret = (struct cmdline){ 0 };
-	split(line, line + strlen(line), ret, &open, &alien, &blank);
+	split(line, line + strlen(line), ret, &open, &foreign, &blank);
 	drop_name(ret);
 	if (open)
 		return sutra_fail(err, SUTRA_E_USAGE, "the quote %c is not closed", open);
-	if (!alien)
+	if (!foreign)
 		return 0;
-	sutra_fail(err, SUTRA_E_USAGE, "%c is for a shell of the system; here a line is one command", alien);
-	return sutra_hint(err, "'%c' is the character itself", alien);
+	sutra_fail(err, SUTRA_E_USAGE, "%c is for a shell of the system; here a line is one command", foreign);
+	return sutra_hint(err, "'%c' is the character itself", foreign);
 }
 
 /* The same for the line typed so far, for completion: without errors, and always with a last word. */
 static void cmdline_typed(const char *line, size_t n, struct cmdline *ret)
 {
-	char open, alien;
+	char open, foreign;
 	bool blank;
 
 	*ret = (struct cmdline){ 0 };
-	split(line, line + n, ret, &open, &alien, &blank);
+	split(line, line + n, ret, &open, &foreign, &blank);
 	if (blank || !ret->words.n) {
 		drop_name(ret);
 		sutra_strv_add(&ret->words, "");
@@ -196,7 +195,7 @@ static void be_command(const struct cmdline *c, bool script)
 
 	signal(SIGINT, SIG_DFL);
 	signal(SIGQUIT, SIG_DFL);
-	if (script && !freopen("/dev/null", "r", stdin))	/* the rest of the script is not its input */
+	if (script && !freopen("/dev/null", "r", stdin))	/* the rest of the script is no input of the command */
 		_exit(127);
 	for (size_t i = 0; i < c->settings.n; i++)
 		putenv(c->settings.items[i]);
@@ -228,7 +227,7 @@ static int run_child(const struct cmdline *c, bool script)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-/* What the shell itself does; *ret is the code. False: it is a command. */
+/* Handles the words of the shell itself; *ret is the code. False: the line is a command. */
 static bool own_word(const struct cmdline *c, int *ret)
 {
 	const char *word = c->words.n ? c->words.items[0] : "";
@@ -258,7 +257,7 @@ static int run_line(const struct cmdline *c, bool script)
 	return code;
 }
 
-/* The code that stands for several (CONTRACT section 9). */
+/* The code that has precedence (CONTRACT section 9). */
 static int worse(int a, int b)
 {
 	static const int order[] = { EXIT_USAGE, EXIT_LOCK, EXIT_INCONCLUSIVE, EXIT_ROLLED_BACK, EXIT_TIME, EXIT_NO,
@@ -302,14 +301,14 @@ static int run_script(void)
 	return worst;
 }
 
-/* "sutra community 6/6> ": the edition, and how many services are well. */
+/* "sutra community 6/6> ": the edition, and how many services are up. */
 static char *make_prompt(const char *state_dir, const struct sutra_term *term)
 {
 	struct sutra_deployment *d;
 	char *prompt, *count, *colored;
 	struct sutra_probe *p;
 	size_t up = 0;
-	bool well;
+	bool all_up;
 
 	if (sutra_deployment_load(state_dir, &d, NULL))
 		return xstrdup("sutra (nothing deployed)> ");
@@ -317,9 +316,9 @@ static char *make_prompt(const char *state_dir, const struct sutra_term *term)
 	if (!sutra_health_probe(d, PROMPT_NS, p, NULL))
 		for (size_t i = 0; i < d->n; i++)
 			up += p[i].state == SUTRA_UP;
-	well = up == d->n;
+	all_up = up == d->n;
 	count = xasprintf("%zu/%zu", up, d->n);
-	colored = sutra_lineedit_colored(sutra_term_on(term, well ? SUTRA_ROLE_OK : SUTRA_ROLE_BAD), count,
+	colored = sutra_lineedit_colored(sutra_term_on(term, all_up ? SUTRA_ROLE_OK : SUTRA_ROLE_BAD), count,
 					 sutra_term_off(term, SUTRA_ROLE_OK));
 	prompt = xasprintf("sutra %s %s> ", d->record->edition, colored);
 	sutra_free(colored);
@@ -348,13 +347,13 @@ static bool complete(void *user, const char *line, size_t n, struct sutra_strv *
 
 static void remember(const char *line, const struct cmdline *c)
 {
-	static bool told;
+	static bool warned;
 	struct sutra_err err;
 
-	if (!c->words.n || *line == ' ' || cmdline_has_secret(c) || !sutra_lineedit_remember(line, &err) || told)
+	if (!c->words.n || *line == ' ' || cmdline_has_secret(c) || !sutra_lineedit_remember(line, &err) || warned)
 		return;
 	sutra_shown_printf(stderr, "sutra shell: the history is not kept: %s\n", err.message);
-	told = true;
+	warned = true;
 }
 
 static void run_interactive(const char *state_dir)

@@ -267,7 +267,7 @@ static int show(const struct sutra_deployment *d, const struct sutra_term *term,
 	return code;
 }
 
-/* One frame of --watch: what is deployed may be another stack each time, or none. */
+/* A frame of --watch; the stack can change or end between frames. */
 static void frame(const struct sutra_term *term, unsigned columns, void *state_dir)
 {
 	struct sutra_deployment *d = NULL;

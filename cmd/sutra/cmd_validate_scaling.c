@@ -24,7 +24,7 @@ static const struct sutra_option rows[] = {
 	{ 0 },
 };
 
-/* Reads validate/phase-N.json for every N of the list; an exit code, 0 when all are there. */
+/* Reads validate/phase-N.json for every N of the list. Returns an exit code. */
 static int load(struct validate_suites *suites)
 {
 	char *dir = sutra_data_dir();
@@ -87,7 +87,7 @@ static void print_comparison(const struct sutra_compare *m)
 	sutra_buf_release(&b);
 }
 
-/* The workload of phase 1, measured on the four set-ups. */
+/* Measures the workload of phase 1 on the four configurations. */
 static int run_compare(const struct validate_suites *suites, struct validate_env *v,
 		       const struct sutra_check_env *env, struct sutra_err *err)
 {

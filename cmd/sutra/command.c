@@ -14,7 +14,7 @@ const struct command *const *commands;
 struct common common = { .output = "table", .color = "auto" };
 
 static const char *running = "";
-static bool yes;	/* read by the launcher */
+static bool yes;	/* only the launcher reads it */
 
 int command_fail(const struct sutra_err *err)
 {

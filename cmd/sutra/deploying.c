@@ -61,10 +61,10 @@ void deploying_show_credentials(struct sutra_config *config, const char *state_d
 		sutra_config_get(config, "HAPROXY_STATS_PASSWORD"), state_dir);
 }
 
-/* Lines of a log from a moment on (RFC 3339); how many. */
+/* Prints the lines of a log that are not older than since (RFC 3339); returns their number. */
 static size_t print_log(const char *tail, const char *since)
 {
-	size_t told = 0;
+	size_t printed = 0;
 
 	for (const char *line = tail; *line;) {
 		size_t n = strcspn(line, "\n"), len = n;
@@ -72,11 +72,11 @@ static size_t print_log(const char *tail, const char *since)
 
 		if (strncmp(line, since, SUTRA_LOGLINE_STAMP) >= 0) {
 			sutra_shown_printf(stderr, "    %.*s %.*s\n", n > SUTRA_LOGLINE_STAMP ? SUTRA_LOGLINE_STAMP : 0, line, (int)len, text);
-			told++;
+			printed++;
 		}
 		line += n + (line[n] == '\n');
 	}
-	return told;
+	return printed;
 }
 
 static void explain_causes(const char *state_dir)
@@ -95,8 +95,8 @@ static void explain_causes(const char *state_dir)
 	sutra_deployment_free(d);
 }
 
-/* All the evidence of a failed wait (OPERATORS: "failure comes with its evidence"); of the log what
- * was said since the deploy began, if anything was. */
+/* Prints the evidence of a failed wait: causes, probe, reply, exit and the log since the deploy began, else
+ * the end of the log. */
 static void print_evidence(const struct sutra_runtime *rt, const char *state_dir, const struct sutra_awaited *a,
 			   const char *since)
 {
@@ -122,7 +122,7 @@ static void print_evidence(const struct sutra_runtime *rt, const char *state_dir
 	sutra_free(tail);
 }
 
-/* Settings that only this environment holds: without it the next deploy changes them back. */
+/* Notes the settings that only this environment holds: a deploy without it changes them back. */
 static void print_transient(struct sutra_config *config)
 {
 	SUTRA_EACH_SETTING (s, SUTRA_OF_OPERATOR) {
@@ -242,7 +242,7 @@ static void print_result(const char *state_dir, const struct sutra_plan *plan, s
 		json_object_set_new(o, "took_seconds", json_real(took_s));
 		print_document(o);
 	} else if (common.quiet) {
-		;	/* the exit code tells */
+		;	/* the exit code is the result */
 	} else if (!plan->n_changes && healed) {
 		printf("%zu of %zu services restarted, nothing else to do\n", healed, plan->n - plan->n_left);
 	} else if (!plan->n_changes) {
@@ -258,7 +258,7 @@ static void print_result(const char *state_dir, const struct sutra_plan *plan, s
 	sutra_deployment_free(d);
 }
 
-/* What is left of the edition before, once more at the end. */
+/* Lists the services of the previous edition that still run. */
 static void print_left(const struct sutra_plan *plan)
 {
 	const char *separator = "left running: ";

@@ -1,4 +1,4 @@
-/* deploying - what deploy and rollback print while a plan is carried out. */
+/* deploying - carries out a plan for deploy and rollback, and prints the progress. */
 #ifndef SUTRA_CMD_DEPLOYING_H
 #define SUTRA_CMD_DEPLOYING_H
 
@@ -7,10 +7,10 @@
 #include "base/err.h"
 #include "deploy/apply.h"
 
-/* Settles the credentials of embedding-ha's statistics; shows them when they are made now. */
+/* Settles the credentials of embedding-ha's statistics; prints new ones. */
 int deploying_credentials(struct sutra_config *config, const char *state_dir, bool only_read, struct sutra_err *err);
 void deploying_show_credentials(struct sutra_config *config, const char *state_dir);
-/* Carries the plan out, or goes back, before the operator's eyes; sets what reports and stops. An exit code. */
+/* Sets the callbacks of a, applies the plan or rolls back, and prints the result. Returns an exit code. */
 int deploying_run(struct sutra_apply *a, struct sutra_err *err);
 
 #endif

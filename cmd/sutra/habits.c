@@ -60,7 +60,7 @@ void habits_option(const struct command *c, int argc, char **argv, struct sutra_
 	}
 }
 
-/* Variables of hooks (production-monitor), images and the suite. */
+/* Variables of images and of the test suite. */
 static const char *const others[] = { "SUTRA_BASE_IMAGE", "SUTRA_BIN", "SUTRA_SERVICE", "SUTRA_STACK", "SUTRA_TESTS" };
 
 static const char *nearest(const char *name, size_t *ret)
@@ -95,7 +95,7 @@ void habits_environment(void)
 		snprintf(name, sizeof(name), "%.*s", (int)n, *e);
 		own = sutra_str_starts(name, "SUTRA_");
 		near = nearest(name, &distance);
-		if (!distance || sutra_str_starts(name, "SUTRA_ALERT"))	/* of a hook of production-monitor */
+		if (!distance || sutra_str_starts(name, "SUTRA_ALERT"))	/* set for hooks of production-monitor */
 			continue;
 		if (distance <= (n < 10 ? 1u : 2u))
 			sutra_shown_printf(stderr, "sutra: %s is not a setting; did you mean %s?\n", name, near);

@@ -13,7 +13,7 @@ enum { BAR = 24 };
 static struct sutra_progress bar;
 static bool begun;
 static const volatile sig_atomic_t *stop;
-/* Of the state that is shown: when and where it began, for the rate. */
+/* The state that is shown, and its start, for the rate. */
 static char shown[96];
 static uint64_t began_ns, began_at;
 

@@ -12,7 +12,7 @@
 
 enum { MAX_DOCUMENT = 256 << 20 };
 
-/* Two names of one setting with two values, in one source. */
+/* Warns of two names of one setting with different values in the same source. */
 static void warn_aliases(const struct sutra_config *c)
 {
 	for (int from = SUTRA_FROM_BUILTIN; from <= SUTRA_FROM_ENVIRONMENT && !common.quiet; from++)

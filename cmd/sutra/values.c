@@ -17,7 +17,7 @@ enum { MAX_LISTED = 160 };	/* bytes of names in a hint */
 
 void values_put(struct values *v, const char *name, const char *help)
 {
-	if (!sutra_shown_is_text(name))	/* nobody types it, and shells print it raw */
+	if (!sutra_shown_is_text(name))	/* such a name cannot be typed, and shells print it unescaped */
 		return;
 	sutra_strv_add(&v->names, name);
 	sutra_strv_add(&v->helps, help ? help : "");

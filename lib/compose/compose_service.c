@@ -1,7 +1,6 @@
 #include "compose/compose_service.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"

@@ -20,8 +20,9 @@ struct sutra_config {
 	struct sutra_strv unset;	/* variables in compose/.env without a value */
 };
 
-static const char *const source_names[] = { "built-in", "edition", "compose/.env", "environment", "flag",
-					    "worked out" };
+static const char *const source_names[] = {
+	"built-in", "edition", "compose/.env", "environment", "flag", "worked out",
+};
 
 const char *sutra_source_name(enum sutra_source s) { return source_names[s]; }
 
@@ -96,7 +97,8 @@ static int check(const char *key, const char *value, struct sutra_err *err)
 				"SUTRA_MODEL is \"%.60s\"; a model's name is wanted (MODEL_PATH takes a folder)", value);
 	if (!rc && *value && !strcmp(key, "ML_BASE_URL") &&
 	    (!sutra_str_starts(value, "http://") || strchr(value, '@')))
-		rc = sutra_fail(err, SUTRA_E_SETTING, "ML_BASE_URL must be http://HOST:PORT, without credentials");
+		rc = sutra_fail(err, SUTRA_E_SETTING,
+				"ML_BASE_URL must be http://HOST:PORT, without credentials");
 	if (!rc && sutra_str_starts(key, "HAPROXY_STATS_") &&
 	    !fits_basic_auth(value, !strcmp(key, "HAPROXY_STATS_USER")))
 		rc = sutra_fail(err, SUTRA_E_SETTING,
@@ -137,7 +139,8 @@ static int load_file(struct sutra_config *c, const char *path, enum sutra_source
 	return sutra_is_file(path) ? sutra_dotenv_read(path, &how, &c->sources[source], err) : 0;
 }
 
-/* Stores each value under the name or alias that has it; and a second one that differs, for the warning. */
+/* Stores each value under the name or alias that has it; and a second one that differs, for the
+ * warning. */
 static int load_environment(struct sutra_config *c, struct sutra_err *err)
 {
 	SUTRA_EACH_SETTING (s, SUTRA_OF_OPERATOR) {
@@ -157,7 +160,8 @@ static int load_environment(struct sutra_config *c, struct sutra_err *err)
 }
 
 /* Ports that the stack publishes (CONTRACT section 1), before SUTRA_PORT_OFFSET is added. */
-static const int published[] = { 7001, 8000, 8001, 8080, 8404, 8887, 8888, 9000, 9999, 50051, 50052, 50053 };
+static const int published[] = { 7001, 8000, 8001, 8080,  8404,	 8887,
+				 8888, 9000, 9999, 50051, 50052, 50053 };
 
 /* Sets SUTRA_PORT_<port>, which compose files read, for each of them. */
 static int settle_ports(struct sutra_config *c, struct sutra_err *err)
@@ -232,15 +236,17 @@ int sutra_config_set(struct sutra_config *c, const char *key, const char *value,
 		       0;
 }
 
-const char *sutra_config_from(const struct sutra_config *c, const char *key, enum sutra_source source)
+const char *sutra_config_from(const struct sutra_config *c, const char *key,
+			      enum sutra_source source)
 {
 	const char *from, *beaten;
 
 	return sutra_config_given(c, key, source, &from, &beaten);
 }
 
-const char *sutra_config_given(const struct sutra_config *c, const char *key, enum sutra_source source,
-			       const char **ret_from, const char **ret_beaten)
+const char *sutra_config_given(const struct sutra_config *c, const char *key,
+			       enum sutra_source source, const char **ret_from,
+			       const char **ret_beaten)
 {
 	struct sutra_env *e = (struct sutra_env *)(uintptr_t)&c->sources[source];	/* for of_env's ctx */
 	const struct sutra_setting *s = row_of(key);

@@ -20,19 +20,24 @@ struct parser {
 
 static int fail(struct parser *p, const char *what, const char *hint)
 {
-	sutra_fail(p->err, SUTRA_E_SETTING, "%s:%d: %s%s%s", p->file, p->line, p->name, *p->name ? ": " : "",
-		   what);
+	sutra_fail(p->err, SUTRA_E_SETTING, "%s:%d: %s%s%s", p->file, p->line, p->name,
+		   *p->name ? ": " : "", what);
 	if (hint)
 		sutra_hint(p->err, "%s", hint);
 	return SUTRA_E_SETTING;
 }
 
-static int out_of_memory(struct parser *p) { return sutra_fail(p->err, SUTRA_E_NOMEM, "out of memory"); }
+static int out_of_memory(struct parser *p)
+{
+	return sutra_fail(p->err, SUTRA_E_NOMEM, "out of memory");
+}
 
 /* White space beyond ASCII: the first two also separate words, all are removed after a value. */
-static const char *const wide[] = { "\u00a0", "\xc2\x85", "\u1680", "\u2000", "\u2001", "\u2002", "\u2003",
-				    "\u2004", "\u2005", "\u2006", "\u2007", "\u2008", "\u2009", "\u200a",
-				    "\u2028", "\u2029", "\u202f", "\u205f", "\u3000" };
+static const char *const wide[] = {
+	"\u00a0", "\xc2\x85", "\u1680", "\u2000", "\u2001", "\u2002", "\u2003",
+	"\u2004", "\u2005",	"\u2006", "\u2007", "\u2008", "\u2009", "\u200a",
+	"\u2028", "\u2029",	"\u202f", "\u205f", "\u3000",
+};
 enum { SEPARATORS = 2, ALL = sizeof(wide) / sizeof(*wide) };
 
 /* The length of the white space character at s, ASCII or one of the first n wide ones; 0: none. */
