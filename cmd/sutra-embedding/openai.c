@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/alloc.h"
 #include "base/digest.h"
 #include "base/jsonio.h"
 #include "gateway.h"

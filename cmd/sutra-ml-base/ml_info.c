@@ -1,5 +1,4 @@
 /* /info, /tokenize, and the parts of ml-base in /health and /metrics. */
-#include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"

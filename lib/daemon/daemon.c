@@ -13,14 +13,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/jsonio.h"
 #include "base/log.h"
 #include "base/metric.h"
 #include "base/setting.h"
 #include "base/shown.h"
-#include "base/str.h"
 #include "base/version.h"
 #include "daemon/openapi.h"
 #include "net/port.h"

@@ -20,7 +20,6 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
-#include "base/clock.h"
 #include "base/version.h"
 
 enum {

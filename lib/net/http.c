@@ -28,12 +28,10 @@
 
 #include <ctype.h>
 #include <microhttpd.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -45,7 +43,6 @@
 #include "base/digest.h"
 #include "base/jsonio.h"
 #include "base/log.h"
-#include "base/str.h"
 #include "net/http_head.h"
 #include "net/http_private.h"
 

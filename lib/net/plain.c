@@ -3,7 +3,6 @@
 #include <ctype.h>
 #include <microhttpd.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 

@@ -90,7 +90,7 @@ int sutra_listen_tcp(const char *address, int backlog, int *ret_fd, struct sutra
 	}
 	if (errno != EADDRINUSE)
 		rc = sutra_fail_errno(err, "cannot listen on %s", address);
-	else if (sutra_port_holder(address, &pid, holder, sizeof(holder)) && pid)
+	else if (sutra_port_holder(address, true, &pid, holder, sizeof(holder)) && pid)
 		rc = sutra_fail(err, SUTRA_E_EXISTS, "cannot listen on %s: it is in use by %s (pid %ld)",
 				address, holder, (long)pid);
 	else
@@ -273,8 +273,7 @@ static void program_name(const char *pid, char *name, size_t size)
 		fclose(f);
 }
 
-/* Who has a socket with this address; listening: one that listens. */
-static bool find_holder(const char *address, bool listening, pid_t *ret_pid, char *name, size_t size)
+bool sutra_port_holder(const char *address, bool listening, pid_t *ret_pid, char *name, size_t size)
 {
 	struct sockaddr_storage want;
 	unsigned long inode = 0;
@@ -308,11 +307,6 @@ static bool find_holder(const char *address, bool listening, pid_t *ret_pid, cha
 	return true;
 }
 
-bool sutra_port_holder(const char *address, pid_t *ret_pid, char *name, size_t size)
-{
-	return find_holder(address, true, ret_pid, name, size);
-}
-
 void sutra_port_listens(pid_t pid, struct sutra_strv *ret)
 {
 	char process[32], text[SUTRA_ADDR_LEN];
@@ -336,10 +330,10 @@ static bool stays_taken(const char *address, pid_t *pid, char *holder, size_t si
 	int fd, rc;
 
 	while ((rc = sutra_listen_tcp(address, 1, &fd, NULL)) == SUTRA_E_EXISTS) {
-		bool listens = sutra_port_holder(address, pid, holder, size);
+		bool listens = sutra_port_holder(address, true, pid, holder, size);
 
 		if ((listens && *pid) || sutra_clock_ns() - began >= (listens ? ENDING_NS : PASSING_NS)) {
-			find_holder(address, false, pid, holder, size);
+			sutra_port_holder(address, false, pid, holder, size);
 			return true;
 		}
 		poll(NULL, 0, 20);

@@ -25,9 +25,9 @@ enum { SUTRA_LISTEN_FIRST = 3, SUTRA_LISTEN_MAX = 16 };	/* inherited: sd_listen_
  * program calls this once. A port in use is SUTRA_E_EXISTS and names the holder. */
 int sutra_listen_open(const char *list, int backlog, int *fds, int max, int *ret_n,
 		      struct sutra_err *err);
-/* Which process listens on the address (or on its port at 0.0.0.0 or [::]); false: none does.
- * *ret_pid is 0 and name "" when /proc does not show it. */
-bool sutra_port_holder(const char *address, pid_t *ret_pid, char *name, size_t size);
+/* Which process has a socket with the address (or with its port at 0.0.0.0 or [::]), listening: one that
+ * listens; false: none has. *ret_pid is 0 and name "" when /proc does not show it. */
+bool sutra_port_holder(const char *address, bool listening, pid_t *ret_pid, char *name, size_t size);
 /* Appends every address on which the process listens for TCP: "127.0.0.1:80", "[::]:80". */
 void sutra_port_listens(pid_t pid, struct sutra_strv *ret);
 /* Checks that a service can listen on the address of this machine. Waits a second for a listening process

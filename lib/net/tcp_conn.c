@@ -18,7 +18,8 @@ void sutra_tcp_return_out(struct sutra_tcp_conn *c)
 	}
 }
 
-void sutra_tcp_count_place(struct sutra_tcp_place *p)
+/* Updates the connection's `awaited` with the bytes of the place. */
+static void count_place(struct sutra_tcp_place *p)
 {
 	size_t now = p->cost + p->answer.cap + p->behind.cap;
 
@@ -31,7 +32,7 @@ void sutra_tcp_account(struct sutra_tcp_conn *c)
 	size_t now;
 
 	if (c->last)
-		sutra_tcp_count_place(c->last);
+		count_place(c->last);
 	now = c->rest.cap + c->out.cap + c->awaited;
 	c->tcp->held_bytes += now - c->counted;
 	c->counted = now;
@@ -75,13 +76,13 @@ void sutra_tcp_await(struct sutra_tcp_conn *c, struct sutra_tcp_place *p, size_t
 	*p = (struct sutra_tcp_place){ .conn = c, .cost = cost };
 	sutra_buf_init(&p->behind, c->out.max);
 	if (c->last) {
-		sutra_tcp_count_place(c->last);
+		count_place(c->last);
 		c->last->next = p;
 	} else {
 		c->first = p;
 	}
 	c->last = p;
-	sutra_tcp_count_place(p);
+	count_place(p);
 }
 
 /* Moves b to the end of the output; an error of either buffer stays in the output. */
@@ -110,7 +111,7 @@ void sutra_tcp_answer(struct sutra_tcp_place *p, struct sutra_buf *answer)
 	p->answer = *answer;
 	*answer = (struct sutra_buf){ .max = answer->max };
 	p->is_answered = true;
-	sutra_tcp_count_place(p);
+	count_place(p);
 	while ((p = c->first) && p->is_answered) {
 		c->awaited -= p->counted;
 		c->first = p->next;

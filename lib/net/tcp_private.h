@@ -121,8 +121,6 @@ void sutra_tcp_return_out(struct sutra_tcp_conn *c);
 void sutra_tcp_cut(struct sutra_tcp_conn *c, enum sutra_tcp_end why);
 /* Updates held_bytes with the bytes of the connection. */
 void sutra_tcp_account(struct sutra_tcp_conn *c);
-/* Updates the connection's `awaited` with the bytes of the place. */
-void sutra_tcp_count_place(struct sutra_tcp_place *p);
 
 /* ---- tcp_limit.c ---- */
 

@@ -415,7 +415,7 @@ static void failures_have_reasons(void **state)
 	assert_int_equal(f.reason, SUTRA_FETCH_FIRST_BYTE_TIMEOUT);
 	assert_non_null(strstr(err.message, "first-byte-timeout"));
 	assert_int_equal(sutra_listen_tcp(address, 8, &(int){ 0 }, &err), SUTRA_E_EXISTS);
-	assert_true(sutra_port_holder(address, &pid, holder, sizeof(holder)));
+	assert_true(sutra_port_holder(address, true, &pid, holder, sizeof(holder)));
 	assert_int_equal(pid, getpid());
 	assert_non_null(strstr(err.message, holder));
 	close(fd);
