@@ -4,13 +4,17 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/alloc.h"
+
 void sutra_event_add(struct sutra_snapshot *s, int64_t at_us, const char *source, const char *kind,
 		     const char *subject, const char *level, const char *fmt, ...)
 {
 	struct sutra_snap_event *e;
 	va_list args;
 
-	if (s->n_events >= SUTRA_SNAP_EVENTS || (!s->events && sutra_snapshot_events(s, SUTRA_SNAP_EVENTS))) {
+	if (!s->events)
+		s->events = sutra_calloc(SUTRA_SNAP_EVENTS, sizeof(*s->events));
+	if (!s->events || s->n_events >= SUTRA_SNAP_EVENTS) {
 		s->events_lost++;
 		return;
 	}
@@ -113,7 +117,7 @@ static size_t word_of(const char *status) { return strcspn(status, " "); }
 static void replica_events(struct sutra_snapshot *now, const struct sutra_snap_balancer *b,
 			   const struct sutra_snap_balancer *old)
 {
-	for (size_t i = 0; i < b->n; i++) {
+	for (size_t i = 0; i < b->n_replicas; i++) {
 		const struct sutra_snap_replica *r = &b->replicas[i], *was = sutra_snapshot_replica(old, r->name);
 		int n = (int)word_of(r->status), n_was = was ? (int)word_of(was->status) : 0;
 

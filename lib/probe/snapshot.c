@@ -79,19 +79,7 @@ int sutra_snapshot_replicas(struct sutra_snap_balancer *b, size_t n)
 		r[i].rate = r[i].error_rate = r[i].recent = r[i].share = -1;
 	sutra_free(b->replicas);
 	b->replicas = r;
-	b->n = n;
-	return 0;
-}
-
-int sutra_snapshot_events(struct sutra_snapshot *s, size_t n)
-{
-	struct sutra_snap_event *e = sutra_calloc(n + 1, sizeof(*e));
-
-	if (!e)
-		return SUTRA_E_NOMEM;
-	sutra_free(s->events);
-	s->events = e;
-	s->n_events = 0;
+	b->n_replicas = n;
 	return 0;
 }
 
@@ -116,7 +104,7 @@ const struct sutra_snap_cache *sutra_snapshot_cache(const struct sutra_snapshot 
 
 const struct sutra_snap_replica *sutra_snapshot_replica(const struct sutra_snap_balancer *b, const char *name)
 {
-	return find(b->replicas, b->n, sizeof(*b->replicas), name);
+	return find(b->replicas, b->n_replicas, sizeof(*b->replicas), name);
 }
 
 const struct sutra_snap_service *sutra_snapshot_service(const struct sutra_snapshot *s, const char *name)
@@ -131,7 +119,7 @@ int sutra_snapshot_keep_balancer(struct sutra_snap_balancer *b, const struct sut
 
 	if (!old)
 		return 0;
-	replicas = sutra_memdup(old->replicas, old->n * sizeof(*replicas));
+	replicas = sutra_memdup(old->replicas, old->n_replicas * sizeof(*replicas));
 	if (!replicas)
 		return SUTRA_E_NOMEM;
 	*b = *old;
@@ -180,9 +168,9 @@ static void begin_shares(struct sutra_snap_balancer *b)
 {
 	double all = 0;
 
-	for (size_t i = 0; i < b->n; i++)
+	for (size_t i = 0; i < b->n_replicas; i++)
 		all += b->replicas[i].total > 0 ? (double)b->replicas[i].total : 0;
-	for (size_t i = 0; i < b->n; i++)
+	for (size_t i = 0; i < b->n_replicas; i++)
 		b->replicas[i].recent = all > 0 ? grown(b->replicas[i].total, 0) / all : 0;
 }
 
@@ -192,7 +180,7 @@ static void judge_balance(struct sutra_snap_balancer *b)
 	double all = 0, sum = 0, squares = 0;
 	size_t up = 0;
 
-	for (size_t i = 0; i < b->n; i++) {
+	for (size_t i = 0; i < b->n_replicas; i++) {
 		const struct sutra_snap_replica *r = &b->replicas[i];
 
 		all += r->recent;
@@ -201,7 +189,7 @@ static void judge_balance(struct sutra_snap_balancer *b)
 		up += r->up;
 	}
 	b->balance = up && squares > 0 ? sum * sum / ((double)up * squares) : -1;
-	for (size_t i = 0; i < b->n; i++) {
+	for (size_t i = 0; i < b->n_replicas; i++) {
 		struct sutra_snap_replica *r = &b->replicas[i];
 
 		r->share = all > 0 ? r->recent / all : -1;
@@ -216,9 +204,9 @@ static void balancer_rates(struct sutra_snap_balancer *b, const struct sutra_sna
 
 	if (old && s <= 0)	/* the figures are those of before */
 		return;
-	if (!old || !old->n)
+	if (!old || !old->n_replicas)
 		begin_shares(b);
-	for (size_t i = 0; i < b->n && old && old->n; i++) {
+	for (size_t i = 0; i < b->n_replicas && old && old->n_replicas; i++) {
 		struct sutra_snap_replica *r = &b->replicas[i];
 		const struct sutra_snap_replica *was = sutra_snapshot_replica(old, r->name);
 		double more = was ? grown(r->total, was->total) : 0;

@@ -51,7 +51,7 @@ struct sutra_snap_balancer {
 	int64_t at_us;
 	double balance;		/* Jain's index of `recent` over replicas that are up: 1 is even; < 0 unknown */
 	struct sutra_snap_replica *replicas;
-	size_t n;
+	size_t n_replicas;
 };
 
 struct sutra_snap_minute {
@@ -100,7 +100,7 @@ struct sutra_snapshot {
 	struct sutra_snap_cache *caches;
 	size_t n_caches;
 	bool observed;		/* events were searched for; false in a recording of an older version */
-	struct sutra_snap_event *events;	/* since the sample before, in the order in which they were found */
+	struct sutra_snap_event *events;	/* NULL, or room for SUTRA_SNAP_EVENTS: since the sample before, in the order in which they were found */
 	size_t n_events;
 	int64_t events_lost;	/* above SUTRA_SNAP_EVENTS */
 };
@@ -113,8 +113,6 @@ struct sutra_snapshot *sutra_snapshot_ref(struct sutra_snapshot *s);
 void sutra_snapshot_unref(struct sutra_snapshot *s);	/* NULL is fine */
 /* Makes room in a balancer for n replicas, every figure unknown; 0 or SUTRA_E_NOMEM. */
 int sutra_snapshot_replicas(struct sutra_snap_balancer *b, size_t n);
-/* Makes room for n events; n_events is 0; 0 or SUTRA_E_NOMEM. */
-int sutra_snapshot_events(struct sutra_snapshot *s, size_t n);
 /* Copies the figures that `before` (may be NULL) holds of the balancer or cache of the same service,
  * without its trouble; what is read again is then overwritten. 0 or SUTRA_E_NOMEM. */
 int sutra_snapshot_keep_balancer(struct sutra_snap_balancer *b, const struct sutra_snapshot *before);

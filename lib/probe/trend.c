@@ -110,7 +110,7 @@ static double mean_of(const struct sutra_snapshot *s)
 	for (size_t b = 0; b < s->n_balancers; b++) {
 		if (sutra_snapshot_stale(s, s->balancers[b].at_us, s->time_us))
 			continue;
-		for (size_t i = 0; i < s->balancers[b].n; i++) {
+		for (size_t i = 0; i < s->balancers[b].n_replicas; i++) {
 			const struct sutra_snap_replica *r = &s->balancers[b].replicas[i];
 
 			if (r->rate > 0 && r->mean_ms >= 0 && !sutra_snapshot_cache(s, r->name)) {

@@ -84,7 +84,7 @@ static void what_was_not_read_keeps_its_age(void **state)
 	assert_int_equal(sutra_snapshot_keep_balancer(&b->balancers[0], a), 0);
 	assert_int_equal(sutra_snapshot_keep_cache(&b->caches[0], a), 0);
 	sutra_snapshot_rates(b, a);
-	assert_int_equal(b->balancers[0].n, 3);
+	assert_int_equal(b->balancers[0].n_replicas, 3);
 	assert_int_equal(b->balancers[0].at_us, a->time_us);
 	assert_true(sutra_snapshot_stale(b, b->caches[0].at_us, b->time_us));
 	assert_false(sutra_snapshot_stale(b, b->caches[0].at_us, a->time_us + 2000000));

@@ -63,7 +63,7 @@ static void type(struct monitor_view *v, int code)
 static const struct sutra_snap_replica *replica_at(const struct monitor_view *v, long i)
 {
 	for (size_t b = 0; b < v->snap->n_balancers; b++)
-		for (size_t r = 0; r < v->snap->balancers[b].n; r++)
+		for (size_t r = 0; r < v->snap->balancers[b].n_replicas; r++)
 			if (monitor_passes(v, v->snap->balancers[b].replicas[r].name) && !i--)
 				return &v->snap->balancers[b].replicas[r];
 	return NULL;

@@ -327,7 +327,7 @@ void monitor_replicas_table(const struct monitor_view *v, struct sutra_screen *s
 
 	sutra_grid_init(&g, columns);
 	for (size_t b = 0; b < v->snap->n_balancers; b++)
-		for (size_t i = 0; i < v->snap->balancers[b].n; i++)
+		for (size_t i = 0; i < v->snap->balancers[b].n_replicas; i++)
 			if (!cursor || monitor_passes(v, v->snap->balancers[b].replicas[i].name))
 				replica_cells(&g, &v->snap->balancers[b].replicas[i]);
 	sutra_grid_draw(&g, s, at, cursor ? v->selected : -1);
@@ -339,7 +339,7 @@ static size_t replicas_of(const struct monitor_view *v)
 	size_t n = 0;
 
 	for (size_t b = 0; b < v->snap->n_balancers; b++)
-		n += v->snap->balancers[b].n;
+		n += v->snap->balancers[b].n_replicas;
 	return n;
 }
 
@@ -359,13 +359,13 @@ static void balancer_lines(const struct monitor_view *v, struct sutra_screen *s,
 		char index[24] = "-", age[32];
 		size_t up = 0;
 
-		for (size_t i = 0; i < k->n; i++)
+		for (size_t i = 0; i < k->n_replicas; i++)
 			up += k->replicas[i].up;
 		if (k->balance >= 0)
 			snprintf(index, sizeof(index), "%.2f", k->balance);
 		sutra_screen_textf(s, at.row + (int)b, at.column, at.width,
-				   stale ? SUTRA_ROLE_DIM : up == k->n ? SUTRA_ROLE_PLAIN : SUTRA_ROLE_WARN,
-				   "%s %zu/%zu up, balance %s%s%s", k->group, up, k->n, index, stale ? ", stale " : "",
+				   stale ? SUTRA_ROLE_DIM : up == k->n_replicas ? SUTRA_ROLE_PLAIN : SUTRA_ROLE_WARN,
+				   "%s %zu/%zu up, balance %s%s%s", k->group, up, k->n_replicas, index, stale ? ", stale " : "",
 				   stale ? monitor_age(k->at_us, v->now_us, age, sizeof(age)) : "");
 	}
 }

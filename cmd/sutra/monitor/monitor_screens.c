@@ -259,7 +259,7 @@ static void service_facts(struct facts *f, const struct sutra_snap_service *p, i
 static void replica_fact(const struct monitor_view *v, struct facts *f, const char *name)
 {
 	for (size_t b = 0; b < v->snap->n_balancers; b++) {
-		for (size_t i = 0; i < v->snap->balancers[b].n; i++) {
+		for (size_t i = 0; i < v->snap->balancers[b].n_replicas; i++) {
 			const struct sutra_snap_replica *r = &v->snap->balancers[b].replicas[i];
 			char text[300], rate[24];
 
