@@ -1,21 +1,12 @@
 #include "probe/cause.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/alloc.h"
 #include "net/fetch.h"
 
-static size_t find(const struct sutra_probe *p, size_t n, const char *name)
-{
-	size_t i = 0;
-
-	while (i < n && strcmp(p[i].name, name) != 0)
-		i++;
-	return i;
-}
-
-/* m[i * n + j]: both are not up, and i needs j, directly or through others (Warshall). */
+/* m[i * n + j]: neither is up, and i needs j, directly or through others (Warshall). NULL: out of
+ * memory. */
 static bool *needs_of(const struct sutra_probe *p, size_t n)
 {
 	bool *m = sutra_calloc(n + 1, n * sizeof(*m) + 1), any = false;
@@ -25,7 +16,7 @@ static bool *needs_of(const struct sutra_probe *p, size_t n)
 			   p[i].reason == SUTRA_FETCH_INTERNAL;
 
 		for (const char *const *d = p[i].depends_on; p[i].state != SUTRA_UP && !own && d && *d; d++) {
-			size_t at = find(p, n, *d);
+			size_t at = sutra_probe_find(p, n, *d);
 
 			if (at < n && at != i && p[at].state != SUTRA_UP && p[at].reason != SUTRA_FETCH_INTERNAL)
 				any = m[i * n + at] = true;
@@ -70,7 +61,7 @@ static bool same_effect(const bool *m, size_t n, size_t a, size_t b)
 	return true;
 }
 
-/* Puts root i to the one that brings about the same, or makes it a new one. */
+/* Adds root i to the cause that affects the same services, or as a new cause. */
 static int add_root(const bool *m, size_t n, size_t i, struct sutra_root_causes *ret)
 {
 	struct sutra_root_cause *c = ret->items;
@@ -132,18 +123,18 @@ void sutra_root_causes_release(struct sutra_root_causes *c)
 	*c = (struct sutra_root_causes){ 0 };
 }
 
-/* ", which take down a, b"; nothing when none of the affected is in one of the states. */
-static void say_effect(const struct sutra_probe *p, const struct sutra_root_cause *c, const char *verb,
+/* Appends ", which take down a, b"; nothing when no affected service is in one of the states. */
+static void add_effect(const struct sutra_probe *p, const struct sutra_root_cause *c, const char *verb,
 		       enum sutra_probe_state from, enum sutra_probe_state to, bool *began, struct sutra_buf *b)
 {
-	size_t said = 0;
+	size_t n = 0;
 
 	for (size_t i = 0; i < c->n_affected; i++) {
 		const struct sutra_probe *a = &p[c->affected[i]];
 
 		if (a->state < from || a->state > to)
 			continue;
-		if (!said++)
+		if (!n++)
 			sutra_buf_addf(b, "%s%s ", *began ? ", " : ", which ", verb);
 		else
 			sutra_buf_adds(b, ", ");
@@ -159,16 +150,16 @@ void sutra_root_cause_say(const struct sutra_probe *p, const struct sutra_root_c
 	for (size_t i = 0; i < c->n_roots; i++)
 		sutra_buf_addf(b, "%s%s (%s)", i ? ", " : "", p[c->roots[i]].name,
 			       sutra_probe_reason_name(p[c->roots[i]].reason));
-	say_effect(p, c, c->n_roots > 1 ? "take down" : "takes down", SUTRA_DOWN, SUTRA_UNKNOWN, &began, b);
-	say_effect(p, c, c->n_roots > 1 ? "degrade" : "degrades", SUTRA_DEGRADED, SUTRA_DEGRADED, &began, b);
-	say_effect(p, c, c->n_roots > 1 ? "hold up" : "holds up", SUTRA_STARTING, SUTRA_STARTING, &began, b);
+	add_effect(p, c, c->n_roots > 1 ? "take down" : "takes down", SUTRA_DOWN, SUTRA_UNKNOWN, &began, b);
+	add_effect(p, c, c->n_roots > 1 ? "degrade" : "degrades", SUTRA_DEGRADED, SUTRA_DEGRADED, &began, b);
+	add_effect(p, c, c->n_roots > 1 ? "hold up" : "holds up", SUTRA_STARTING, SUTRA_STARTING, &began, b);
 }
 
 void sutra_probe_order(const struct sutra_probe *p, size_t n, size_t *order)
 {
 	size_t at = 0;
 
-	/* Causes that explain others first, then lone failures, then what is up. */
+	/* First causes that affect others, then single failures, then the services that are up. */
 	for (int pass = 0; pass < 3; pass++) {
 		for (size_t i = 0; i < n; i++) {
 			bool affects = false;

@@ -25,7 +25,7 @@ static void add_memory(json_t *facts, pid_t pid)
 							       (json_int_t)m.used, "oom_kills", (json_int_t)m.oom_kills));
 }
 
-/* Adds a persistent folder: path is the service's name of it, here the path from this process. */
+/* Adds a persistent folder. path: in the service; here: for this process. */
 static void add_volume(json_t *facts, const char *path, const char *here)
 {
 	json_t *list = json_object_get(facts, "volumes");
@@ -57,7 +57,7 @@ static json_t *native_listens(const struct sutra_deployment *d, const char *serv
 	return list;
 }
 
-/* svlogd's folder: what lies in it, and what its config allows: "s4194304", "n5". */
+/* The bytes in svlogd's folder, and the most that its config allows: "s4194304", "n5". */
 static json_t *native_log(const char *dir)
 {
 	char path[MAX_PATH], *config = NULL;
@@ -114,7 +114,7 @@ static json_t *docker_listens(const json_t *ports)
 	return list;
 }
 
-/* What the engine's log driver keeps at most; other drivers hand the lines on. */
+/* The most that the engine's log driver keeps; other drivers send the lines elsewhere. */
 static json_t *docker_log(const json_t *config)
 {
 	const char *type = json_string_value(json_object_get(config, "Type"));
@@ -135,7 +135,8 @@ static json_t *docker_log(const json_t *config)
 	return json_pack("{s:I}", "max", (json_int_t)(bytes * (uint64_t)count));
 }
 
-/* Volumes and writable binds; their folders are looked at through the container's own root. */
+/* Adds volumes and writable binds; their folders are read through the root of the container's
+ * process. */
 static void add_docker_volumes(json_t *facts, const json_t *mounts, pid_t pid)
 {
 	const json_t *m;

@@ -25,7 +25,7 @@ static char *base_of(const struct sutra_deployed *s)
 	return xasprintf("http://%s", s->unit->published ? s->unit->published : s->address);
 }
 
-/* --url as a base: without a scheme it is http, a slash at the end goes. */
+/* The base URL that --url names: with http:// unless it has a scheme, without slashes at its end. */
 static int flag_url(const char *flag, char **ret, struct sutra_err *err)
 {
 	const char *scheme = strstr(flag, "://"), *host = scheme ? scheme + 3 : flag, *at;
@@ -35,7 +35,7 @@ static int flag_url(const char *flag, char **ret, struct sutra_err *err)
 	if ((scheme && !sutra_str_starts(flag, "http://") && !sutra_str_starts(flag, "https://")) ||
 	    !host[strspn(host, "/")] || strpbrk(host, " \t\n")) {
 		sutra_buf_init(&shown, 4096);
-		at = strrchr(flag, '@');	/* credentials stand before it, however wrong the rest is */
+		at = strrchr(flag, '@');	/* credentials stand before it */
 		at = at ? at : flag;
 		sutra_mask_add(NULL, at, strnlen(at, 200), &shown);
 		sutra_fail(err, SUTRA_E_USAGE, "--url is \"%s%s\"; it must name a gateway", at > flag ? "..." : "",
@@ -60,6 +60,7 @@ static int load(struct sutra_deployment **ret, struct sutra_err *err)
 		err->code = SUTRA_E_UNAVAILABLE;
 	if (!rc && !sutra_gateway_service(*ret)) {
 		sutra_deployment_free(*ret);
+		*ret = NULL;
 		rc = sutra_fail(err, SUTRA_E_UNAVAILABLE, "no embedding gateway is deployed");
 	}
 	return rc;
@@ -82,33 +83,26 @@ int sutra_gateway_url(const char *flag, char **ret, struct sutra_err *err)
 
 int sutra_gateway_urls(const char *flag, struct sutra_strv *ret, struct sutra_err *err)
 {
-	struct sutra_deployment *d;
-	char *url;
-	int rc;
+	struct sutra_deployment *d = NULL;
+	char *url = NULL;
+	int rc = flag ? flag_url(flag, &url, err) : load(&d, err);
 
-	if (flag) {
-		rc = flag_url(flag, &url, err);
-		if (rc)
-			return rc;
+	if (url)
 		sutra_strv_add(ret, url);
-		sutra_free(url);
-		return 0;
-	}
-	rc = load(&d, err);
-	for (size_t i = 0; !rc && i < d->n; i++) {
+	for (size_t i = 0; d && i < d->n; i++) {
 		if (strcmp(d->services[i].unit->program, "sutra-embedding") != 0)
 			continue;
+		sutra_free(url);
 		url = base_of(&d->services[i]);
 		sutra_strv_add(ret, url);
-		sutra_free(url);
 	}
-	if (!rc)
-		sutra_deployment_free(d);
+	sutra_free(url);
+	sutra_deployment_free(d);
 	return rc;
 }
 
-/* The message of an error answer in place of the bare status. */
-static void take_words(const struct sutra_fetch *f, struct sutra_err *err)
+/* Replaces the bare status by the message and hint of an error answer. */
+static void read_error(const struct sutra_fetch *f, struct sutra_err *err)
 {
 	const char *message = NULL, *hint = NULL;
 	json_t *doc = NULL;
@@ -145,7 +139,7 @@ int sutra_gateway_call(const char *base, const char *method, const char *path, c
 	f.timeout_ns = CALL_NS;
 	rc = sutra_fetch_one(&f, &own);
 	if (rc && f.reason == SUTRA_FETCH_OK)
-		take_words(&f, &own);
+		read_error(&f, &own);
 	if (!rc) {
 		rc = sutra_json_parse(sutra_buf_str(&f.answer), f.answer.len, &doc, &own);
 		if (rc)

@@ -7,20 +7,21 @@
 #include "base/err.h"
 #include "deploy/deployment.h"
 
-/* The service clients talk to: embedding-ha, else the first gateway; NULL: none. */
+/* The service that clients call: embedding-ha, else the first gateway; NULL: none. */
 const struct sutra_deployed *sutra_gateway_service(const struct sutra_deployment *d);
-/* Base URL without a slash at its end, x-allocated: `flag` when given (http:// is added when it
- * has no scheme), else the deployed gateway's. SUTRA_E_UNAVAILABLE when nothing is deployed. */
+/* The base URL, x-allocated, without a slash at its end: flag, unless NULL, with http:// added when
+ * it has no scheme; else that of the deployed gateway. SUTRA_E_UNAVAILABLE when nothing is
+ * deployed. */
 int sutra_gateway_url(const char *flag, char **ret, struct sutra_err *err);
-/* Base URLs of every single gateway, past the balancer in front of them: each has a memory cache
- * of its own. flag as for sutra_gateway_url. */
+/* Adds the base URL of each gateway, not of the balancer in front of them: each has its own memory
+ * cache. flag as for sutra_gateway_url. */
 int sutra_gateway_urls(const char *flag, struct sutra_strv *ret, struct sutra_err *err);
-/* One call with an optional JSON body; *ret (may be NULL) is the parsed answer. An error answer
- * becomes the service's own message and hint. */
+/* One request with an optional JSON body; *ret (ret may be NULL) is the parsed answer, the caller's
+ * reference. The error of an error answer has the service's message and hint. */
 int sutra_gateway_call(const char *base, const char *method, const char *path, const char *body,
 		 json_t **ret, struct sutra_err *err);
-/* The answer of /cache/stats with our schema and its URL: one gateway's own document, or of several a
- * list of them. flag as for sutra_gateway_url. */
+/* The answer of /cache/stats with "schema" and "url": the document of the only gateway, or a list
+ * of the documents of all. The caller's reference. flag as for sutra_gateway_url. */
 int sutra_gateway_cache_document(const char *flag, json_t **ret, struct sutra_err *err);
 
 #endif

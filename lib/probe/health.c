@@ -24,7 +24,7 @@ static struct sutra_probe target_of(const struct sutra_deployed *s, uint64_t tim
 	};
 }
 
-/* The balancer's process is up while replicas are down; its statistics show that. */
+/* A balancer's process is up while replicas are down; its statistics show them. */
 void sutra_health_behind_balancer(const struct sutra_haproxy_stats *s, struct sutra_probe *p)
 {
 	const struct sutra_haproxy_row *row, *bad = NULL;
@@ -42,16 +42,6 @@ void sutra_health_behind_balancer(const struct sutra_haproxy_stats *s, struct su
 		 bad->status, bad->check_text);
 }
 
-static void look_behind_balancer(const char *csv, uint64_t timeout_ns, struct sutra_probe *p)
-{
-	struct sutra_haproxy_stats s;
-
-	if (p->state == SUTRA_UP && !sutra_haproxy_fetch(csv, timeout_ns, &s, NULL)) {
-		sutra_health_behind_balancer(&s, p);
-		sutra_haproxy_release(&s);
-	}
-}
-
 void sutra_health_targets(const struct sutra_deployment *d, uint64_t timeout_ns, struct sutra_probe *p)
 {
 	for (size_t i = 0; i < d->n; i++)
@@ -61,23 +51,29 @@ void sutra_health_targets(const struct sutra_deployment *d, uint64_t timeout_ns,
 int sutra_health_probe(const struct sutra_deployment *d, uint64_t timeout_ns, struct sutra_probe *p,
 		 struct sutra_err *err)
 {
+	struct sutra_haproxy_stats s;
 	int rc;
 
 	sutra_health_targets(d, timeout_ns, p);
 	rc = sutra_probe_all(p, d->n, err);
-	for (size_t b = 0; !rc && b < d->record->n_balancers; b++)
-		for (size_t i = 0; i < d->n; i++)
-			if (!strcmp(p[i].name, d->record->balancers[b].service))
-				look_behind_balancer(d->record->balancers[b].csv, timeout_ns, &p[i]);
+	for (size_t b = 0; !rc && b < d->record->n_balancers; b++) {
+		size_t i = sutra_probe_find(p, d->n, d->record->balancers[b].service);
+
+		if (i == d->n || p[i].state != SUTRA_UP ||
+		    sutra_haproxy_fetch(d->record->balancers[b].csv, timeout_ns, &s, NULL))
+			continue;
+		sutra_health_behind_balancer(&s, &p[i]);
+		sutra_haproxy_release(&s);
+	}
 	rc = rc ? rc : sutra_probe_causes(p, d->n);
 	return rc == SUTRA_E_NOMEM ? sutra_fail(err, rc, "out of memory for %zu services", d->n) : rc;
 }
 
-static json_t *named(const struct sutra_probe *p, bool why)
+static json_t *document_of(const struct sutra_probe *p, bool with_reason)
 {
 	json_t *o = json_pack("{s:s, s:s}", "name", p->name, "state", sutra_probe_state_name(p->state)), *detail;
 
-	if (!why)
+	if (!with_reason)
 		return o;
 	json_object_set_new(o, "reason", json_string(sutra_probe_reason_name(p->reason)));
 	detail = p->detail[0] ? sutra_json_text(p->detail) : NULL;
@@ -96,9 +92,9 @@ json_t *sutra_health_causes(const struct sutra_probe *p, size_t n)
 		json_t *roots = json_array(), *affected = json_array();
 
 		for (size_t k = 0; k < c.items[i].n_roots; k++)
-			json_array_append_new(roots, named(&p[c.items[i].roots[k]], true));
+			json_array_append_new(roots, document_of(&p[c.items[i].roots[k]], true));
 		for (size_t k = 0; k < c.items[i].n_affected; k++)
-			json_array_append_new(affected, named(&p[c.items[i].affected[k]], false));
+			json_array_append_new(affected, document_of(&p[c.items[i].affected[k]], false));
 		json_array_append_new(list, json_pack("{s:o, s:o}", "services", roots, "affected", affected));
 	}
 	sutra_root_causes_release(&c);

@@ -1,7 +1,7 @@
 /*
- * svlogd writes <dir>/current and renames it to <dir>/@<time>.s when it is full. The open file is
- * read to its end, then the files rotated after it (their names sort by time), then the new current.
- * svlogd keeps a few files only: when the open one is no longer among them, lines may be missing and
+ * svlogd writes <dir>/current and renames it to <dir>/@<time>.s when it is full. The open file is read
+ * to its end, then the files rotated after it (their names sort by time), then the new current file.
+ * svlogd keeps only a few files: when the open one is no longer among them, lines may be missing, and
  * at_least is set. A look reads at most the newest MAX_LOOK bytes.
  */
 #include "probe/logtail.h"
@@ -16,7 +16,7 @@
 #include "base/alloc.h"
 
 enum { TAIL_LINES = 400, MAX_LOOK = 32 << 20, BLOCK = 64 << 10 };
-enum { OWN_STAMP = 27 };	/* bytes of a service's own time stamp, which ends with "7Z" */
+enum { OWN_STAMP = 27 };	/* bytes of a service's own time stamp */
 
 struct sutra_logtail {
 	char service[64];
@@ -66,7 +66,7 @@ static int64_t count_lines(const char *text, size_t n)
 	return lines;
 }
 
-/* Everything behind the last offset; when that is more than MAX_LOOK, the end of it only. */
+/* Reads from the last offset to the end, at most the last MAX_LOOK bytes. */
 static void read_on(struct sutra_logtail *t)
 {
 	off_t at = lseek(t->fd, 0, SEEK_CUR), end = lseek(t->fd, 0, SEEK_END);
@@ -101,7 +101,7 @@ static void open_at(struct sutra_logtail *t, const char *dir, const char *name, 
 
 static int rotated(const struct dirent *e) { return e->d_name[0] == '@'; }
 
-/* The files that were rotated after the one that is open, then the current one. */
+/* Reads the files that were rotated after the open one, and opens the current one. */
 static void follow_rotation(struct sutra_logtail *t, const char *dir, ino_t inode)
 {
 	struct dirent **list = NULL;
@@ -110,7 +110,7 @@ static void follow_rotation(struct sutra_logtail *t, const char *dir, ino_t inod
 	for (int i = 0; i < n && from == n; i++)
 		from = list[i]->d_ino == inode ? i + 1 : n;
 	if (n > 0 && from == n && list[n - 1]->d_ino != inode) {
-		t->at_least = true;	/* the open file is gone, and others may be, too */
+		t->at_least = true;	/* the open file is gone, and others may be gone too */
 		from = 0;
 	}
 	for (int i = from; i < n; i++) {
@@ -136,14 +136,14 @@ static void look_at_file(struct sutra_logtail *t, const char *dir)
 	read_on(t);
 	snprintf(path, sizeof(path), "%s/current", dir);
 	if (!fstat(t->fd, &open_one) && !stat(path, &current) && open_one.st_ino != current.st_ino) {
-		read_on(t);	/* what came before it was renamed */
+		read_on(t);	/* lines written before it was renamed */
 		follow_rotation(t, dir, open_one.st_ino);
 		if (t->fd >= 0)
 			read_on(t);
 	}
 }
 
-/* The window's whole lines, or the end of the only one. */
+/* The whole lines of the window, or the end of its only line. */
 static char *window_text(const struct sutra_logtail *t)
 {
 	size_t n = t->n < SUTRA_LOGTAIL_WINDOW ? t->n : SUTRA_LOGTAIL_WINDOW - 1;
@@ -161,7 +161,7 @@ static char *window_text(const struct sutra_logtail *t)
 	return text;
 }
 
-/* How many lines of `now` come after the last one of `before`; *ret_all: it is not in `now`. */
+/* How many lines of now follow the last line of before; *ret_all: that line is not in now. */
 static int64_t lines_after(const char *before, const char *now, bool *ret_all)
 {
 	size_t n = strlen(before), m = strlen(now);

@@ -8,7 +8,7 @@
 #include "runtime/runit.h"
 #include "probe/gateway.h"
 
-/* A service that runs again does not report how its last process ended. */
+/* Adds services that run again after their last process was killed. */
 static void add_kills(const struct sutra_deployment *d, json_t *list)
 {
 	char words[96];
@@ -23,7 +23,7 @@ static void add_kills(const struct sutra_deployment *d, json_t *list)
 	}
 }
 
-/* No service asks for a key yet: anybody who can connect to a published port is served. */
+/* Adds published ports: no service asks for a key, so anybody who can connect is served. */
 static void add_exposure(const struct sutra_deployment *d, json_t *list)
 {
 	const struct sutra_deployed *gateway = sutra_gateway_service(d);

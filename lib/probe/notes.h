@@ -1,4 +1,5 @@
-/* notes - warnings about a deployment that may be healthy: kills, exposed ports, the services' user. */
+/* notes - warnings about a deployment that may be healthy: kills, exposed ports, the services'
+ * user. */
 #ifndef SUTRA_PROBE_NOTES_H
 #define SUTRA_PROBE_NOTES_H
 

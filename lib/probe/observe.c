@@ -29,7 +29,7 @@ void sutra_event_add(struct sutra_snapshot *s, int64_t at_us, const char *source
 	va_end(args);
 }
 
-/* What this program itself saw, in this sample. */
+/* Adds an event that this program found in this sample. */
 #define SEEN(s, ...) sutra_event_add(s, (s)->time_us, "monitor", __VA_ARGS__)
 
 /* The deployment as a whole. */
@@ -62,7 +62,7 @@ static const char *level_of(const char *state)
 static void service_events(struct sutra_snapshot *now, struct sutra_snap_service *s,
 			   const struct sutra_snap_service *old)
 {
-	int64_t last = old->pid > 0 ? old->pid : old->last_pid;	/* a look may fall between two processes */
+	int64_t last = old->pid > 0 ? old->pid : old->last_pid;	/* a sample may fall between two processes */
 	bool root = !s->affected_by[0];
 
 	s->last_pid = last;
@@ -73,7 +73,7 @@ static void service_events(struct sutra_snapshot *now, struct sutra_snap_service
 	if (old->restarts >= 0 && s->restarts > old->restarts) {
 		SEEN(now, "restart", s->name, "warn", "%lld restarts by its supervisor, were %lld; last exit %lld",
 		     (long long)s->restarts, (long long)old->restarts, (long long)s->last_exit);
-		s->last_pid = 0;	/* that is said */
+		s->last_pid = 0;	/* this restart is reported */
 	} else if (s->pid > 0 && last > 0 && s->pid != last) {
 		SEEN(now, "restart", s->name, "info", "runs anew: process %lld, was %lld", (long long)s->pid,
 		     (long long)last);
@@ -96,7 +96,7 @@ static void services_events(struct sutra_snapshot *now, const struct sutra_snaps
 			SEEN(now, "stack", before->services[i].name, "info", "is gone from the deployment");
 }
 
-/* Went stale, or was read again; before_at 0: never read, so nothing was lost. */
+/* Adds that figures became stale or were read again; before_at_us 0: they were never read. */
 static void figures_events(struct sutra_snapshot *now, const struct sutra_snapshot *before, const char *name,
 			   const char *what, const char *trouble, int64_t at_us, int64_t before_at_us)
 {
@@ -111,7 +111,7 @@ static void figures_events(struct sutra_snapshot *now, const struct sutra_snapsh
 		SEEN(now, "figures", name, "ok", "%s back after %.1f s", what, (double)(at_us - before_at_us) / 1e6);
 }
 
-/* "UP", of HAProxy's "UP 1/2", which is UP still, on its way down. */
+/* The length of "UP" in HAProxy's "UP 1/2", a replica that is up and failed a check. */
 static size_t word_of(const char *status) { return strcspn(status, " "); }
 
 static void replica_events(struct sutra_snapshot *now, const struct sutra_snap_balancer *b,
@@ -154,7 +154,7 @@ static void source_events(struct sutra_snapshot *now, const struct sutra_snapsho
 void sutra_observe(struct sutra_snapshot *now, const struct sutra_snapshot *before)
 {
 	now->observed = true;
-	now->events_lost = now->events_lost > 0 ? now->events_lost : 0;	/* an old recording does not know */
+	now->events_lost = now->events_lost > 0 ? now->events_lost : 0;	/* unknown in an old recording */
 	if (!before)
 		return;
 	stack_events(now, before);

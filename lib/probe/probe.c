@@ -30,6 +30,15 @@ const char *sutra_probe_reason_name(int reason)
 					   sutra_fetch_reason_name((enum sutra_fetch_reason)reason);
 }
 
+size_t sutra_probe_find(const struct sutra_probe *p, size_t n, const char *name)
+{
+	size_t i = 0;
+
+	while (i < n && strcmp(p[i].name, name) != 0)
+		i++;
+	return i;
+}
+
 /* A service is unknown when this process could not ask it; starting when it is within its start
  * period and does not listen yet or reports that it is not ready; else down, however young it is. */
 static void fail(struct sutra_probe *p, int reason)

@@ -65,6 +65,8 @@ struct sutra_probe {
 
 const char *sutra_probe_state_name(enum sutra_probe_state s);	/* "up" ... */
 const char *sutra_probe_reason_name(int reason);		/* "refused" ... */
+/* The index of the probe of that name; n: none. */
+size_t sutra_probe_find(const struct sutra_probe *p, size_t n, const char *name);
 
 /* Probes all n at once and returns when the last one answered or its timeout_ns is over. Keeps the
  * number of open sockets below the process's limit of descriptors. SUTRA_E_NOMEM. */

@@ -14,7 +14,7 @@ static size_t name_len(const char *s)
 	return n;
 }
 
-/* Behind {a="b",...}, quotes and escapes heeded, or NULL. */
+/* The end of {a="b",...}, or s when there are no labels; NULL: syntax error. */
 static const char *skip_labels(const char *s)
 {
 	if (*s++ != '{')
@@ -33,7 +33,7 @@ static const char *skip_labels(const char *s)
 	return s + 1;
 }
 
-/* Behind "name{labels} value [time]", or NULL; *ret is the value. */
+/* The end of "name{labels} value [time]", or NULL; *ret is the value. */
 static const char *sample(const char *line, double *ret)
 {
 	size_t n = name_len(line);

@@ -13,7 +13,7 @@ struct sutra_recording {
 	FILE *f;
 	char *path;
 	struct sutra_buf line;
-	struct sutra_snapshot *before;	/* the snapshot before, for lines of a version without events */
+	struct sutra_snapshot *before;	/* the last one, to find the events that an older version did not record */
 	size_t n;
 };
 

@@ -1,4 +1,4 @@
-/* recording - snapshots in a file, a line of JSON each, written and read again. */
+/* recording - snapshots in a file, one line of JSON each. */
 #ifndef SUTRA_PROBE_RECORDING_H
 #define SUTRA_PROBE_RECORDING_H
 
@@ -10,11 +10,11 @@ struct sutra_recording;
 
 int sutra_recording_open(const char *path, struct sutra_recording **ret, struct sutra_err *err);
 void sutra_recording_close(struct sutra_recording *t);	/* NULL is fine */
-/* The next snapshot, a reference; NULL at the end. SUTRA_E_* names file and line. */
+/* The next snapshot, a reference; NULL at the end. Errors name file and line. */
 int sutra_recording_next(struct sutra_recording *t, struct sutra_snapshot **ret, struct sutra_err *err);
-/* Opens a file to write to; path NULL: *ret is NULL. */
+/* Opens a file for writing; path NULL: *ret is NULL. */
 int sutra_recording_create(const char *path, FILE **ret, struct sutra_err *err);
-/* Adds a snapshot and flushes it; f NULL: nothing. SUTRA_E_IO, SUTRA_E_FULL name the path. */
+/* Writes and flushes a snapshot; f NULL: does nothing. SUTRA_E_IO, SUTRA_E_FULL name the path. */
 int sutra_recording_write(FILE *f, const char *path, const struct sutra_snapshot *s, struct sutra_err *err);
 
 #endif

@@ -30,7 +30,7 @@ struct sutra_sampler {
 	ino_t record_inode;
 	int64_t sizes_us;	/* when memory was read last */
 	int64_t looked_us;	/* when the runtime answered last */
-	char lost[256];		/* why it does not now; "" */
+	char trouble[256];	/* why it does not answer now; "" */
 	struct sutra_snapshot *before;
 	struct sutra_audit_reader audit;
 	struct sutra_logtail *tail;
@@ -39,12 +39,12 @@ struct sutra_sampler {
 	bool started;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	size_t open;		/* requests under way */
-	bool stopping, at_once;	/* at_once: the next sample is not waited for */
+	size_t open;		/* requests in flight */
+	bool stopping, at_once;	/* at_once: the next sample is taken now */
 	uint64_t interval_ns;
-	struct sutra_snapshot *newest;	/* not taken yet */
+	struct sutra_snapshot *newest;	/* NULL: the reader has it */
 	char log_service[64];
-	struct sutra_log_text log;	/* text NULL: none since it was taken */
+	struct sutra_log_text log;	/* text NULL: the reader has it */
 	int wake_fd;
 };
 
@@ -105,7 +105,7 @@ void sutra_sampler_free(struct sutra_sampler *s)
 	sutra_free(s);
 }
 
-/* The state of the processes; their memory, which costs more to read, every SIZES_US. */
+/* Reads the state of the processes, and every SIZES_US their memory, which costs more. */
 static void refresh(struct sutra_sampler *s)
 {
 	int64_t now = sutra_clock_wall_us();
@@ -118,7 +118,8 @@ static void refresh(struct sutra_sampler *s)
 	s->sizes_us = now;
 }
 
-/* Loads the record again when its file changed, and the state of the processes if the runtime answers. */
+/* Loads the record when its file changed, and reads the state of the processes if the runtime
+ * answers. */
 static int look_up(struct sutra_sampler *s, struct sutra_err *err)
 {
 	char *path = xasprintf("%s/deployment.json", s->state_dir);
@@ -128,10 +129,10 @@ static int look_up(struct sutra_sampler *s, struct sutra_err *err)
 	int rc = 0;
 
 	sutra_free(path);
-	s->lost[0] = '\0';
+	s->trouble[0] = '\0';
 	if (same && s->d->rt->ping && s->d->rt->ping(err)) {
 		/* The addresses are known: the services can still be probed. */
-		SAMPLE_COPY(s->lost, err->message);
+		SAMPLE_COPY(s->trouble, err->message);
 		return 0;
 	}
 	s->looked_us = sutra_clock_wall_us();
@@ -234,14 +235,6 @@ static void release_round(struct round *r)
 	sutra_free(r->csv);
 }
 
-static struct sutra_probe *probe_of(const struct round *r, const char *name)
-{
-	for (size_t i = 0; i < r->s->d->n; i++)
-		if (!strcmp(r->probes[i].name, name))
-			return &r->probes[i];
-	return NULL;
-}
-
 static void fill(struct sutra_snapshot *to, const struct round *r, int64_t now_us)
 {
 	const struct sutra_deployment *d = r->s->d;
@@ -251,10 +244,13 @@ static void fill(struct sutra_snapshot *to, const struct round *r, int64_t now_u
 		if (r->services[i].health)
 			sutra_probe_judge(&r->probes[i], r->services[i].health);
 	for (size_t b = 0; b < d->record->n_balancers; b++) {
-		SAMPLE_COPY(to->balancers[b].service, d->record->balancers[b].service);
-		sutra_snapshot_keep_balancer(&to->balancers[b], r->s->before);
-		SAMPLE_COPY(to->balancers[b].group, d->record->balancers[b].group);
-		sutra_sample_balancer(&to->balancers[b], r->csv[b], probe_of(r, to->balancers[b].service), now_us);
+		struct sutra_snap_balancer *balancer = &to->balancers[b];
+		size_t i = sutra_probe_find(r->probes, d->n, d->record->balancers[b].service);
+
+		SAMPLE_COPY(balancer->service, d->record->balancers[b].service);
+		sutra_snapshot_keep_balancer(balancer, r->s->before);
+		SAMPLE_COPY(balancer->group, d->record->balancers[b].group);
+		sutra_sample_balancer(balancer, r->csv[b], i < d->n ? &r->probes[i] : NULL, now_us);
 	}
 	for (size_t i = 0; i < d->n; i++) {
 		if (!r->services[i].metrics)
@@ -270,11 +266,11 @@ static void fill(struct sutra_snapshot *to, const struct round *r, int64_t now_u
 	for (size_t i = 0; i < d->n; i++) {
 		sutra_sample_service(&to->services[i], &d->services[i], r->probes, &r->probes[i], now_us,
 				     r->s->sizes_us);
-		if (r->s->lost[0])
+		if (r->s->trouble[0])
 			to->services[i].cpu_us = -1;
 	}
 	sutra_sample_cause(to, r->probes, d->n);
-	SAMPLE_COPY(to->trouble, r->s->lost);
+	SAMPLE_COPY(to->trouble, r->s->trouble);
 	to->looked_at_us = r->s->looked_us;
 	SAMPLE_COPY(to->project, d->record->project);
 	SAMPLE_COPY(to->runtime, d->record->runtime);
@@ -286,7 +282,8 @@ static void fill(struct sutra_snapshot *to, const struct round *r, int64_t now_u
 	to->deployed = true;
 }
 
-/* The deployment cannot be read: the last known values, whose age grows, and the error; NULL: no memory. */
+/* The sample when the deployment cannot be read: the last known figures and the error; NULL: no
+ * memory. */
 static struct sutra_snapshot *without_deployment(struct sutra_sampler *s, const struct sutra_err *err)
 {
 	const struct sutra_snapshot *old = err->code == SUTRA_E_NOTFOUND ? NULL : s->before;
@@ -320,7 +317,7 @@ static struct sutra_snapshot *without_deployment(struct sutra_sampler *s, const 
 	return to;
 }
 
-/* The audit log's new lines as events; at the first sample its last COMMANDS lines. */
+/* Adds new lines of the audit log as events; with the first sample its last COMMANDS lines. */
 static void add_commands(struct sutra_sampler *s, struct sutra_snapshot *to)
 {
 	struct sutra_audit_line lines[COMMANDS];
@@ -332,7 +329,7 @@ static void add_commands(struct sutra_sampler *s, struct sutra_snapshot *to)
 				lines[i].outcome);
 }
 
-/* NULL: no memory for a snapshot; the last one stays, and grows old. */
+/* NULL: no memory for a snapshot; then the last one remains. */
 static struct sutra_snapshot *sample(struct sutra_sampler *s, uint64_t interval_ns)
 {
 	struct round r = {
@@ -410,7 +407,7 @@ static void *run_sampler(void *arg)
 		publish(s, snap, &log);
 		now = sutra_clock_ns();
 		next += taken++ || interval < FIRST_AGAIN_NS ? interval : FIRST_AGAIN_NS;
-		next = next < now ? now + interval : next;	/* late: the missed samples are skipped */
+		next = next < now ? now + interval : next;	/* late: missed samples are skipped */
 		pthread_mutex_lock(&s->lock);
 		while (!s->stopping && !s->at_once && sutra_clock_ns() < next) {
 			struct timespec until = sutra_clock_timespec(next);

@@ -12,8 +12,8 @@
 
 enum { KEPT_MINUTES = 60, DAY = 1440 };
 
-/* The reason of a fetch without figures; "" for a good one. */
-static void say_trouble(const struct sutra_fetch *f, char *out, size_t size)
+/* Writes the reason why a fetch has no figures; "": it has. */
+static void trouble_of(const struct sutra_fetch *f, char *out, size_t size)
 {
 	if (f->reason != SUTRA_FETCH_OK)
 		snprintf(out, size, "%s", sutra_fetch_reason_name(f->reason));
@@ -54,7 +54,7 @@ static void fill_replica(struct sutra_snap_replica *to, const struct sutra_hapro
 {
 	SAMPLE_COPY(to->name, row->name);
 	SAMPLE_COPY(to->status, row->status);
-	/* "* L7OK": HAProxy marks that the next check has begun */
+	/* "* L7OK": HAProxy marks a check in progress with the star */
 	SAMPLE_COPY(to->check_code, row->check_code + (row->check_code[0] == '*' ? strspn(row->check_code, "* ") : 0));
 	SAMPLE_COPY(to->check_text, row->check_text[0] ? row->check_text : row->check_says);
 	to->sessions = row->sessions;
@@ -78,7 +78,7 @@ void sutra_sample_balancer(struct sutra_snap_balancer *to, const struct sutra_fe
 	struct sutra_err err;
 	size_t n = 0;
 
-	say_trouble(f, to->trouble, sizeof(to->trouble));
+	trouble_of(f, to->trouble, sizeof(to->trouble));
 	if (!to->trouble[0] && sutra_haproxy_parse(sutra_buf_str(&f->answer), f->answer.len, &stats, &err))
 		SAMPLE_COPY(to->trouble, err.message);
 	if (to->trouble[0])
@@ -107,7 +107,7 @@ void sutra_sample_counters(struct sutra_snap_cache *to, const struct sutra_fetch
 {
 	const char *text = sutra_buf_str(&f->answer);
 
-	say_trouble(f, to->trouble, sizeof(to->trouble));
+	trouble_of(f, to->trouble, sizeof(to->trouble));
 	if (to->trouble[0])
 		return;
 	to->at_us = now_us;
@@ -131,7 +131,7 @@ static struct sutra_snap_minute minute_of(const json_t *o)
 					   json_integer_value(json_object_get(o, "miss")) };
 }
 
-/* The counts of the current minute: the totals less the sum of the minutes before it. */
+/* Adds the current minute: the totals minus the sum of the minutes before it. */
 static void add_rest(struct sutra_snap_cache *to, const json_t *list, const struct sutra_cache_stats *c,
 		     int64_t now_us)
 {
@@ -165,7 +165,7 @@ static void fill_minutes(struct sutra_snap_cache *to, const struct sutra_buf *an
 	to->n_minutes = 0;
 	for (; skip + to->n_minutes < n; to->n_minutes++)
 		to->minutes[to->n_minutes] = minute_of(json_array_get(list, skip + to->n_minutes));
-	if (n < DAY)	/* else older minutes are missing from the list */
+	if (n < DAY)	/* else the list lacks older minutes */
 		add_rest(to, list, c, now_us);
 	json_decref(doc);
 }

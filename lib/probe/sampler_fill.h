@@ -15,8 +15,9 @@
 /* p: the service's probe, judged; all: the array it is in; sizes_us: when memory was read. */
 void sutra_sample_service(struct sutra_snap_service *to, const struct sutra_deployed *s, const struct sutra_probe *all,
 			  const struct sutra_probe *p, int64_t now_us, int64_t sizes_us);
-/* f: the balancer's statistics, from which probe is judged too, unless NULL. When the figures cannot be
- * read, `to` keeps those it has, and its trouble is the reason; the same for the two below. */
+/* f: the balancer's statistics, from which probe is judged too, unless NULL. When the figures
+ * cannot be read, `to` keeps those it has, and its trouble is the reason; the same for the two
+ * below. */
 void sutra_sample_balancer(struct sutra_snap_balancer *to, const struct sutra_fetch *f, struct sutra_probe *probe,
 			   int64_t now_us);
 /* f: the gateway's /metrics. */

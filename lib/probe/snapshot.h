@@ -107,18 +107,19 @@ struct sutra_snapshot {
 
 enum { SUTRA_SNAP_EVENTS = 64 };	/* most events of one sample */
 
-/* Returns one reference; the arrays have the given sizes, every figure is unknown. NULL: out of memory. */
+/* Returns one reference; the arrays have the given sizes, every figure is unknown. NULL: out of
+ * memory. */
 struct sutra_snapshot *sutra_snapshot_new(size_t services, size_t balancers, size_t caches);
 struct sutra_snapshot *sutra_snapshot_ref(struct sutra_snapshot *s);
 void sutra_snapshot_unref(struct sutra_snapshot *s);	/* NULL is fine */
 /* Makes room in a balancer for n replicas, every figure unknown; 0 or SUTRA_E_NOMEM. */
 int sutra_snapshot_replicas(struct sutra_snap_balancer *b, size_t n);
-/* Copies the figures that `before` (may be NULL) holds of the balancer or cache of the same service,
- * without its trouble; what is read again is then overwritten. 0 or SUTRA_E_NOMEM. */
+/* Copies the figures that `before` (may be NULL) holds of the balancer or cache of the same
+ * service, without its trouble; what is read again is then overwritten. 0 or SUTRA_E_NOMEM. */
 int sutra_snapshot_keep_balancer(struct sutra_snap_balancer *b, const struct sutra_snapshot *before);
 int sutra_snapshot_keep_cache(struct sutra_snap_cache *c, const struct sutra_snapshot *before);
-/* Computes rates, shares and balance from the sample before (NULL: none). A counter that decreased was
- * reset by a restart: its growth is counted from 0, so that no rate is negative. */
+/* Computes rates, shares and balance from the sample before (NULL: none). A counter that decreased
+ * was reset by a restart: its growth is counted from 0, so that no rate is negative. */
 void sutra_snapshot_rates(struct sutra_snapshot *now, const struct sutra_snapshot *before);
 
 /* By name; NULL: none. */

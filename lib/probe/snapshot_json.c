@@ -12,8 +12,8 @@
 
 enum { MAX_ITEMS = 4096 };
 
-/* WHOLE and REAL below 0 are unknown: null. MOMENT is a time, written as its age. LIST is a pointer to
- * objects and their number. */
+/* WHOLE and REAL below 0 are unknown: null. MOMENT is a time, written as its age. LIST is a pointer
+ * to objects and their number. */
 enum kind { TEXT, WHOLE, REAL, YES, MOMENT, LIST };
 
 struct field {

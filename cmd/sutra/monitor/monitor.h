@@ -65,25 +65,26 @@ void monitor_draw(const struct monitor_view *v, struct sutra_screen *s);
 const char *monitor_age(int64_t at_us, int64_t now_us, char *out, size_t size);	/* "0.4 s", "never" */
 /* A line across the rectangle with a title at its left and a note at its right end. */
 void monitor_rule(struct sutra_screen *s, struct sutra_rect at, const char *title, enum sutra_role role, const char *note);
-/* The same with the age of figures as the note, and their trouble when they are stale; returns whether
- * they are. */
+/* The same with the age of figures as the note, and their trouble when they are stale; returns
+ * whether they are. */
 bool monitor_title(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at, const char *title,
 		   int64_t at_us, const char *trouble);
 /* Paints the rectangle as stale, if it is. */
 void monitor_dim(struct sutra_screen *s, struct sutra_rect at, bool stale);
 enum sutra_role monitor_state_role(const char *state);
 bool monitor_passes(const struct monitor_view *v, const char *text);	/* the filter */
-/* Each returns out. A figure with its unit, "-" below 0; a count as 950, 12.3k; bytes, `unknown` unless
- * above 0. */
+/* Each returns out. A figure with its unit, "-" below 0; a count as 950, 12.3k; bytes, `unknown`
+ * unless above 0. */
 const char *monitor_figure(char *out, size_t size, double v, const char *unit);
 const char *monitor_count(char *out, size_t size, double v);
 const char *monitor_bytes(char *out, size_t size, int64_t bytes, const char *unknown);
 void monitor_figure_cell(struct sutra_grid *g, enum sutra_role role, double v);
-/* Services that pass the filter, sorted; returns how many, 0 when there are more than MONITOR_MAX_SERVICES,
- * for which list has room. */
+/* Services that pass the filter, sorted; returns how many, 0 when there are more than
+ * MONITOR_MAX_SERVICES, for which list has room. */
 size_t monitor_services(const struct monitor_view *v, const struct sutra_snap_service **list);
 
-/* monitor_panels.c: each has several levels of detail, 0 the least, and needs a number of rows at each. */
+/* monitor_panels.c: each has several levels of detail, 0 the least, and needs a number of rows at
+ * each. */
 struct monitor_panel {
 	int levels;
 	int (*rows)(const struct monitor_view *v, int level);
@@ -125,8 +126,8 @@ struct monitor_binding {
 };
 extern const struct monitor_binding monitor_bindings[];	/* keys NULL ends them */
 long monitor_rows(const struct monitor_view *v);	/* of the list on the screen */
-/* Changes the view as the key says. Returns what the caller has to do: ACT_QUIT; after an answer of y,
- * ACT_RESTART or ACT_DRAIN of v->service; else ACT_NONE. */
+/* Changes the view as the key says. Returns what the caller has to do: ACT_QUIT; after an answer of
+ * y, ACT_RESTART or ACT_DRAIN of v->service; else ACT_NONE. */
 enum monitor_action monitor_key(struct monitor_view *v, int code);
 void monitor_print_keys(FILE *out);
 void monitor_draw_help(const struct monitor_view *v, struct sutra_screen *s, struct sutra_rect at);

@@ -59,7 +59,8 @@ static void take_sample(struct live *l)
 		monitor_log_take(&l->v, &log);
 }
 
-/* Shows the samples of the recording whose time has come; + and - scale the time between two samples. */
+/* Shows the samples of the recording whose time has come; + and - scale the time between two
+ * samples. */
 static void take_recorded(struct live *l)
 {
 	uint64_t now = sutra_clock_ns();
@@ -116,7 +117,7 @@ static void act(struct live *l, enum monitor_action action)
 		return;
 	}
 	l->job = monitor_job_start(l->o->state_dir, l->v.service, action, l->wake_fd);
-	snprintf(l->v.message, sizeof(l->v.message), "%s %s ...",
+	snprintf(l->v.message, sizeof(l->v.message), l->job ? "%s %s ..." : "cannot start a thread for %s %s",
 		 action == ACT_RESTART ? "restarting" : "draining or readying", l->v.service);
 }
 

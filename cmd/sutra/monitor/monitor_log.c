@@ -1,4 +1,5 @@
-/* The monitor's log view: while it is scrolled its text does not change, and newer lines are counted. */
+/* The monitor's log view: while it is scrolled its text does not change, and newer lines are
+ * counted. */
 #include <string.h>
 
 #include "base/alloc.h"

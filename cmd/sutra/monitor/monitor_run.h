@@ -39,8 +39,8 @@ int monitor_stream(const struct monitor_options *o);
 
 /* monitor_admin.c: an action on a thread of its own. */
 struct monitor_job;
-/* Restarts the service, or drains it (a drained one is made ready); NULL: no thread. state_dir is borrowed;
- * wake_fd is written to at the end. */
+/* Restarts the service, or drains it (a drained one is made ready); NULL: no thread. state_dir is
+ * borrowed; wake_fd is written to at the end. */
 struct monitor_job *monitor_job_start(const char *state_dir, const char *service, enum monitor_action action,
 				      int wake_fd);
 /* Whether it is done; then its outcome is in out, and the job is freed. */

@@ -1,5 +1,5 @@
-/* The monitor's screens: the head, the place of each panel, and which details are left out when there is
- * little room. */
+/* The monitor's screens: the head, the place of each panel, and which details are left out when
+ * there is little room. */
 #include <string.h>
 
 #include "base/alloc.h"

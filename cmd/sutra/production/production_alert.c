@@ -22,9 +22,9 @@ const char *production_kind_name(enum production_kind k)
 
 static enum sutra_look look_if(bool bad) { return bad ? SUTRA_LOOK_BAD : SUTRA_LOOK_GOOD; }
 
-/* Judges one condition by a look, and describes its state in words. */
-static enum sutra_look judge(const struct production_limits *m, const struct production_look *k, enum production_kind kind, char *out,
-			     size_t size)
+/* Judges one condition by a look, and describes its state in out. */
+static enum sutra_look judge(const struct production_limits *m, const struct production_look *k,
+			     enum production_kind kind, char *out, size_t size)
 {
 	switch (kind) {
 	case ALERT_DOWN:
@@ -60,7 +60,7 @@ json_t *production_event_document(const struct production_event *e)
 			 now);
 }
 
-/* The hook sees the alert in its environment; what it prints is shown only when it fails. */
+/* The hook reads the alert from its environment; its output is shown only when it fails. */
 static int run_hook(const char *hook, const struct production_event *e, struct sutra_err *err)
 {
 	const char *argv[] = { "sh", "-c", hook, NULL };
@@ -124,15 +124,18 @@ static void deliver(struct production_alerts *a, const struct production_event *
 	}
 }
 
-/* The newest event of a kind that is not cleared; a new one when `make`. */
-static struct production_event *open_event(struct production_alerts *a, enum production_kind kind, bool make)
+/* The newest event of a kind that is not cleared; NULL: none. */
+static struct production_event *open_event(struct production_alerts *a, enum production_kind kind)
 {
-	for (size_t i = a->n; i-- > 0 && !make;)
+	for (size_t i = a->n; i-- > 0;)
 		if (a->events[i].kind == kind && !a->events[i].cleared_us)
 			return &a->events[i];
-	if (!make)
-		return NULL;
-	if (a->n == MAX_EVENTS) {	/* the oldest goes */
+	return NULL;
+}
+
+static struct production_event *new_event(struct production_alerts *a, enum production_kind kind)
+{
+	if (a->n == MAX_EVENTS) {	/* the oldest is dropped */
 		memmove(a->events, a->events + 1, --a->n * sizeof(*a->events));
 		a->forgotten++;
 	}
@@ -143,14 +146,13 @@ static struct production_event *open_event(struct production_alerts *a, enum pro
 
 void production_alerts_take(struct production_alerts *a, const struct production_look *k)
 {
-	for (int kind = 0; kind < ALERT_KINDS; kind++) {
+	for (enum production_kind kind = 0; kind < ALERT_KINDS; kind++) {
 		char message[320];
-		enum sutra_look look = judge(&a->limits, k, (enum production_kind)kind, message, sizeof(message));
+		enum sutra_look look = judge(&a->limits, k, kind, message, sizeof(message));
 		enum sutra_alarm_change change = sutra_alarm_look(&a->alarms[kind], look);
-		struct production_event *e = change == SUTRA_ALARM_SAME && look == SUTRA_LOOK_NONE ?
-					     NULL : open_event(a, (enum production_kind)kind, change == SUTRA_ALARM_RAISED);
+		struct production_event *e = change == SUTRA_ALARM_RAISED ? new_event(a, kind) : open_event(a, kind);
 
-		if (!e)
+		if (!e || (change == SUTRA_ALARM_SAME && look == SUTRA_LOOK_NONE))
 			continue;
 		snprintf(e->message, sizeof(e->message), "%s", message);
 		if (change == SUTRA_ALARM_RAISED)

@@ -24,7 +24,7 @@ static void count_services(struct production_look *k)
 
 		k->up += p->state == SUTRA_UP;
 		k->down += down;
-		/* Root causes alone are named; the failures that follow from them are in the count. */
+		/* Only root causes are named; failures that follow from them are counted. */
 		if (down && p->cause < 0 && at < sizeof(k->trouble))
 			at += (size_t)snprintf(k->trouble + at, sizeof(k->trouble) - at, "%s%s (%s)", at ? ", " : "", p->name,
 					       sutra_probe_reason_name(p->reason));
@@ -47,7 +47,7 @@ static void look_at_services(struct production_looker *l, struct production_look
 		snprintf(k->trouble, sizeof(k->trouble), "%.250s", err.message);
 }
 
-/* Requests one after the other, past the cache: they neither count in its hit rate nor gain by it. */
+/* Sends requests one after the other that do not use the cache, and so do not change its hit rate. */
 static void send_requests(struct production_looker *l, const char *base, struct production_look *k)
 {
 	const char *const text[] = { "One request of the monitor, past the cache." };
@@ -78,7 +78,7 @@ static void send_requests(struct production_looker *l, const char *base, struct 
 	sutra_histogram_free(now);
 }
 
-/* Counters of all gateways together; a restart sets them back, and then there is nothing to compare. */
+/* Adds the counters of all gateways. After a restart reset one, this look has no hit rate. */
 static void read_caches(struct production_looker *l, struct production_look *k)
 {
 	struct sutra_strv bases = { 0 };

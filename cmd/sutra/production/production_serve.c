@@ -10,7 +10,7 @@
 
 enum { MAX_ANSWER = 1 << 20 };
 
-/* The answers are prepared by each look: a request, however often it comes, costs the stack nothing. */
+/* Each look prepares the answers, so that a request costs the stack nothing. */
 struct production_server {
 	struct sutra_http_server *http;
 	uint64_t stale_ns;
@@ -144,7 +144,7 @@ void production_serve_end(struct production_server *s)
 	if (!s)
 		return;
 	if (s->http && !sutra_http_server_stop(s->http, 1000000000))
-		return;	/* its threads still use s */
+		return;	/* a thread still uses s */
 	sutra_http_server_free(s->http);
 	json_decref(s->health);
 	sutra_buf_release(&s->metrics);
