@@ -88,8 +88,7 @@ static void print_comparison(const struct sutra_compare *m)
 }
 
 /* Measures the workload of phase 1 on the four configurations. */
-static int run_compare(const struct validate_suites *suites, struct validate_env *v,
-		       const struct sutra_check_env *env, struct sutra_err *err)
+static int run_compare(const struct validate_suites *suites, struct validate_env *v, struct sutra_err *err)
 {
 	const struct sutra_check *workload = NULL;
 	struct sutra_workload_spec spec;
@@ -104,7 +103,7 @@ static int run_compare(const struct validate_suites *suites, struct validate_env
 	if (!workload)
 		return sutra_fail(err, SUTRA_E_USAGE, "--compare replays phase 1's workload: --phases must name 1");
 	spec = sutra_workload_of(workload);
-	rc = sutra_compare_run(env, &spec, (unsigned)sutra_check_param(workload, "parallel"), &m,
+	rc = sutra_compare_run(&v->check, &spec, (unsigned)sutra_check_param(workload, "parallel"), &m,
 			       err);
 	sutra_progress_clear(&v->progress);
 	if (rc)

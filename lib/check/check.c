@@ -130,7 +130,7 @@ static void add_counters(const struct sutra_check_env *env, struct sutra_buf *b)
 static void gather_evidence(struct sutra_check_run *r)
 {
 	const struct sutra_check_env *env = r->env;
-	const char *service = env->names ? env->names[r->check->kind->logs] : NULL;
+	const char *service = env->names[r->check->kind->logs];
 	struct sutra_buf b;
 	char *log;
 
@@ -308,9 +308,8 @@ static void run_suites(struct sutra_suite *const *suites, size_t n, const struct
 int sutra_check_run_all(struct sutra_suite *const *suites, size_t n, struct sutra_check_env *env,
 			struct sutra_outcome **ret, struct sutra_err *err)
 {
-	const struct sutra_check_replica *all = env->replicas;
+	struct sutra_check_replica *all = env->replicas, *live;
 	size_t total = 0, n_all = env->n_replicas;
-	struct sutra_check_replica *live;
 	struct sutra_outcome *o;
 	uint64_t start = sutra_clock_ns();
 	int rc = check_gateway(env, err);

@@ -153,7 +153,7 @@ static int run_restart(struct sutra_check_run *r, struct sutra_err *err)
 
 static int run_crash(struct sutra_check_run *r, struct sutra_err *err)
 {
-	const char *shard = r->env->names ? r->env->names[SUTRA_LOGS_SHARD] : NULL;
+	const char *shard = r->env->names[SUTRA_LOGS_SHARD];
 	int rc;
 
 	if (!r->env->d || !r->env->kill || !shard)

@@ -370,7 +370,8 @@ static void exit_code_follows_the_table(void **state)
 static void nothing_to_reach_is_unavailable(void **state)
 {
 	/* Port 1 on loopback: nobody listens there. */
-	struct sutra_check_env env = { .gateway = "http://127.0.0.1:1", .front = "http://127.0.0.1:1",
+	char base[] = "http://127.0.0.1:1";
+	struct sutra_check_env env = { .gateway = base, .front = base,
 				       .deadline_ns = UINT64_MAX };
 	struct sutra_outcome *o = NULL;
 	struct sutra_err err;
@@ -482,12 +483,11 @@ static void a_load_ends_with_its_source(void **state)
 static void a_comparison_without_info_says_so(void **state)
 {
 	static const struct sutra_workload_spec spec = { .seed = 1, .distinct = 4, .alpha = 1, .fill = 1, .trace = 1 };
-	static const char *const names[4] = { "g", "r", "s", "b" };
 	char base[64];
 	int fd = silent(base);
 	struct sutra_check_replica replica = { .name = "r" };
 	const struct sutra_check_env env = { .gateway = base, .replicas = &replica, .n_replicas = 1,
-					     .haproxy_csv = base, .names = names, .deadline_ns = sutra_clock_ns() + 200000000u };
+					     .haproxy_csv = base, .names = { "g", "r", "s", "b" }, .deadline_ns = sutra_clock_ns() + 200000000u };
 	struct sutra_compare c;
 	struct sutra_err err;
 

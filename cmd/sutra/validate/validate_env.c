@@ -7,9 +7,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
-#include "base/buf.h"
 #include "base/clock.h"
-#include "base/file.h"
 #include "deploy/await.h"
 #include "sutra/command.h"
 #include "probe/gateway.h"
@@ -21,7 +19,7 @@ enum { SHARD_MS = 50, LONG_SHARD_MS = 2000 };
 /* Runs in the child: once the command has ended, sends SIGCONT to every service whose index was written. */
 static void guard(struct validate_env *c, int from)
 {
-	bool *stopped = xcalloc(c->d->n, 1);
+	bool *stopped = xcalloc(c->check.d->n, 1);
 	size_t at;
 
 	signal(SIGINT, SIG_IGN);
@@ -29,9 +27,9 @@ static void guard(struct validate_env *c, int from)
 	signal(SIGHUP, SIG_IGN);
 	while (read(from, &at, sizeof(at)) == sizeof(at))
 		stopped[at] = true;
-	for (at = 0; at < c->d->n; at++)
+	for (at = 0; at < c->check.d->n; at++)
 		if (stopped[at])
-			sutra_deployment_kill(c->d, c->d->services[at].unit->name, SIGCONT, NULL);
+			sutra_deployment_kill(c->check.d, c->check.d->services[at].unit->name, SIGCONT, NULL);
 	_exit(0);
 }
 
@@ -58,30 +56,30 @@ static int start_guard(struct validate_env *c, struct sutra_err *err)
 static int note_stopped(const struct validate_env *c, size_t at, struct sutra_err *err)
 {
 	return write(c->guard, &at, sizeof(at)) == sizeof(at) ? 0 :
-	       sutra_fail_errno(err, "%s is not stopped: the process that would continue it is gone", c->d->services[at].unit->name);
+	       sutra_fail_errno(err, "%s is not stopped: the process that would continue it is gone",
+				c->check.d->services[at].unit->name);
 }
 
 static int kill_service(void *user, const char *service, int sig, struct sutra_err *err)
 {
 	struct validate_env *c = user;
-	const struct sutra_deployed *s = sutra_deployment_find(c->d, service);
-	int rc = sig == SIGSTOP && s ? note_stopped(c, (size_t)(s - c->d->services), err) : 0;
+	const struct sutra_deployed *s = sutra_deployment_find(c->check.d, service);
+	int rc = sig == SIGSTOP && s ? note_stopped(c, (size_t)(s - c->check.d->services), err) : 0;
 
-	rc = rc ? rc : sutra_deployment_kill(c->d, service, sig, err);
-
+	rc = rc ? rc : sutra_deployment_kill(c->check.d, service, sig, err);
 	if (s && (sig == SIGKILL || sig == SIGTERM))
-		c->killed[s - c->d->services] = s->now.pid;
+		c->killed[s - c->check.d->services] = s->now.pid;
 	return rc;
 }
 
 static int substitute(void *user, const char *service, bool on, struct sutra_err *err)
 {
 	struct validate_env *c = user;
-	const struct sutra_deployed *s = sutra_deployment_find(c->d, service);
+	const struct sutra_deployed *s = sutra_deployment_find(c->check.d, service);
 
-	c->killed[s - c->d->services] = s->now.pid;
-	return on ? c->d->rt->stand_in(c->d->state_dir, service, s->unit->address, c->handle, err) :
-		    c->d->rt->stand_down(c->d->state_dir, service, c->handle, err);
+	c->killed[s - c->check.d->services] = s->now.pid;
+	return on ? c->check.d->rt->stand_in(c->check.d->state_dir, service, s->unit->address, c->handle, err) :
+		    c->check.d->rt->stand_down(c->check.d->state_dir, service, c->handle, err);
 }
 
 /* Waits first until the supervisor has started another process. */
@@ -89,14 +87,14 @@ static int wait_healthy(void *user, const char *service, uint64_t limit_ns, stru
 {
 	struct validate_env *c = user;
 	uint64_t until = sutra_clock_ns() + limit_ns;
-	const struct sutra_deployed *s = sutra_deployment_find(c->d, service);
+	const struct sutra_deployed *s = sutra_deployment_find(c->check.d, service);
 	struct sutra_awaited a = { .unit = s->unit };
 
 	for (;;) {
-		sutra_deployment_refresh(c->d);
+		sutra_deployment_refresh(c->check.d);
 		a.restarts = s->now.restarts;	/* the kill itself is no sign of a start that failed */
-		if (s->now.pid && s->now.pid != c->killed[s - c->d->services])
-			return sutra_await(c->d->rt, c->d->state_dir, &a, 1, limit_ns, NULL, NULL, err);
+		if (s->now.pid && s->now.pid != c->killed[s - c->check.d->services])
+			return sutra_await(c->check.d->rt, c->check.d->state_dir, &a, 1, limit_ns, NULL, NULL, err);
 		if (sutra_clock_ns() >= until)
 			return sutra_fail(err, SUTRA_E_TIMEOUT, "%s was not started again", service);
 		nanosleep(&(struct timespec){ .tv_nsec = 5000000 }, NULL);
@@ -126,80 +124,16 @@ static char *one_gateway(const struct sutra_deployment *d, const char *name, con
 	return s && !s->unit->published ? xasprintf("http://%s", s->address) : xstrdup(front);
 }
 
-static void find_services(struct validate_env *c)
-{
-	const struct sutra_deployed *front = sutra_gateway_service(c->d);
-
-	c->killed = xcalloc(c->d->n + 1, sizeof(*c->killed));
-	c->probes = xcalloc(c->d->n + 1, sizeof(*c->probes));
-	c->replicas = xcalloc(c->d->n + 1, sizeof(*c->replicas));
-	for (size_t i = 0; i < c->d->n; i++) {
-		const struct sutra_deployed *s = &c->d->services[i];
-
-		if (strcmp(s->unit->program, "sutra-ml-base") != 0)
-			continue;
-		c->replicas[c->n_replicas].name = s->unit->name;
-		snprintf(c->replicas[c->n_replicas].base, sizeof(c->replicas->base), "http://%s", s->address);
-		c->n_replicas++;
-	}
-	if (front)
-		c->front = xasprintf("http://%s", front->unit->published ? front->unit->published : front->address);
-	c->csv = sutra_deployment_csv(c->d, "ml-base");
-	c->names[SUTRA_LOGS_GATEWAY] = first_of_program(c->d, "sutra-embedding");
-	if (front)
-		c->gateway = one_gateway(c->d, c->names[SUTRA_LOGS_GATEWAY], c->front);
-	c->names[SUTRA_LOGS_REPLICA] = first_of_program(c->d, "sutra-ml-base");
-	c->names[SUTRA_LOGS_SHARD] = sutra_deployment_find(c->d, "storage-cache-shard") ?
-					     "storage-cache-shard" : NULL;
-	c->names[SUTRA_LOGS_BALANCER] = sutra_deployment_find(c->d, "ml-base-lb") ? "ml-base-lb" : NULL;
-}
-
-int validate_env_open(struct validate_env *c, const char *url, struct sutra_err *err)
-{
-	int rc;
-
-	*c = (struct validate_env){ .guard = -1 };
-	sutra_progress_init(&c->progress, common.color, common.quiet);
-	if (url) {
-		int failed = sutra_gateway_url(url, &c->gateway, err);
-
-		c->front = failed ? NULL : xstrdup(c->gateway);
-		return failed;
-	}
-	c->state_dir = sutra_state_dir();
-	rc = sutra_deployment_load(c->state_dir, &c->d, err);
-	if (rc) {
-		if (rc == SUTRA_E_NOTFOUND)
-			err->code = SUTRA_E_UNAVAILABLE;
-		return rc;
-	}
-	find_services(c);
-	return c->front ? start_guard(c, err) : sutra_fail(err, SUTRA_E_UNAVAILABLE, "no embedding gateway is deployed");
-}
-
-void validate_env_close(struct validate_env *c)
-{
-	if (c->guard >= 0)
-		close(c->guard);
-	sutra_free(c->replicas);
-	sutra_free(c->killed);
-	sutra_free(c->probes);
-	sutra_free(c->gateway);
-	sutra_free(c->front);
-	sutra_deployment_free(c->d);
-	sutra_free(c->state_dir);
-}
-
 static void stop_scratch(void *user) { sutra_scratch_stop(&((struct validate_env *)user)->scratch); }
 
 static int start_spare(void *user, const char *models, char *ret_base, size_t size, struct sutra_err *err)
 {
 	struct validate_env *c = user;
-	const struct sutra_deployed *balancer = sutra_deployment_find(c->d, "ml-base-lb");
-	const struct sutra_deployed *shard = sutra_deployment_find(c->d, "storage-cache-shard");
-	char *all = balancer ? xasprintf("http://%s", balancer->address) : xstrdup(c->replicas[0].base);
+	const struct sutra_deployed *balancer = sutra_deployment_find(c->check.d, "ml-base-lb");
+	const struct sutra_deployed *shard = sutra_deployment_find(c->check.d, "storage-cache-shard");
+	char *all = balancer ? xasprintf("http://%s", balancer->address) : xstrdup(c->check.replicas[0].base);
 	int rc = shard ? sutra_scratch_start(&c->scratch, models ? models : all, shard->address,
-					     c->d->record->dimension, models ? SHARD_MS : LONG_SHARD_MS, ret_base,
+					     c->check.d->record->dimension, models ? SHARD_MS : LONG_SHARD_MS, ret_base,
 					     size, err) :
 			 sutra_fail(err, SUTRA_E_UNAVAILABLE, "no cache shard is deployed");
 
@@ -207,29 +141,74 @@ static int start_spare(void *user, const char *models, char *ret_base, size_t si
 	return rc;
 }
 
-void validate_env_fill(struct validate_env *c, uint64_t timeout_ns, struct sutra_check_env *env)
+/* Fills in what the checks may know of the deployed stack, and do to it. */
+static void describe_stack(struct validate_env *c)
 {
-	uint64_t now = sutra_clock_ns();
+	struct sutra_deployment *d = c->check.d;
+	const struct sutra_deployed *front = sutra_gateway_service(d);
+	struct sutra_check_env *e = &c->check;
 
-	*env = (struct sutra_check_env){
-		.gateway = c->gateway,
-		.front = c->front,
-		.deadline_ns = timeout_ns < UINT64_MAX - now ? now + timeout_ns : UINT64_MAX,
-		.user = c,
-		.progress = progress,
-	};
-	if (!c->d)
-		return;
-	env->replicas = c->replicas;
-	env->n_replicas = c->n_replicas;
-	env->haproxy_csv = c->csv;
-	env->names = c->names;
-	env->dimension = c->d->record->dimension;
-	env->kill = kill_service;
-	env->wait = wait_healthy;
-	env->substitute = substitute;
-	env->d = c->d;
-	env->probes = c->probes;
-	env->spare = start_spare;
-	env->spare_end = stop_scratch;
+	c->killed = xcalloc(d->n + 1, sizeof(*c->killed));
+	e->probes = xcalloc(d->n + 1, sizeof(*e->probes));
+	e->replicas = xcalloc(d->n + 1, sizeof(*e->replicas));
+	for (size_t i = 0; i < d->n; i++) {
+		struct sutra_check_replica *r = &e->replicas[e->n_replicas];
+
+		if (strcmp(d->services[i].unit->program, "sutra-ml-base") != 0)
+			continue;
+		r->name = d->services[i].unit->name;
+		snprintf(r->base, sizeof(r->base), "http://%s", d->services[i].address);
+		e->n_replicas++;
+	}
+	e->haproxy_csv = sutra_deployment_csv(d, "ml-base");
+	e->names[SUTRA_LOGS_GATEWAY] = first_of_program(d, "sutra-embedding");
+	e->names[SUTRA_LOGS_REPLICA] = first_of_program(d, "sutra-ml-base");
+	e->names[SUTRA_LOGS_SHARD] = sutra_deployment_find(d, "storage-cache-shard") ? "storage-cache-shard" : NULL;
+	e->names[SUTRA_LOGS_BALANCER] = sutra_deployment_find(d, "ml-base-lb") ? "ml-base-lb" : NULL;
+	if (front) {
+		e->front = xasprintf("http://%s", front->unit->published ? front->unit->published : front->address);
+		e->gateway = one_gateway(d, e->names[SUTRA_LOGS_GATEWAY], e->front);
+	}
+	e->dimension = d->record->dimension;
+	e->kill = kill_service;
+	e->wait = wait_healthy;
+	e->substitute = substitute;
+	e->spare = start_spare;
+	e->spare_end = stop_scratch;
+}
+
+int validate_env_open(struct validate_env *c, const char *url, struct sutra_err *err)
+{
+	int rc;
+
+	*c = (struct validate_env){ .guard = -1, .check = { .user = c, .progress = progress } };
+	sutra_progress_init(&c->progress, common.color, common.quiet);
+	if (url) {
+		int failed = sutra_gateway_url(url, &c->check.gateway, err);
+
+		c->check.front = failed ? NULL : xstrdup(c->check.gateway);
+		return failed;
+	}
+	c->state_dir = sutra_state_dir();
+	rc = sutra_deployment_load(c->state_dir, &c->check.d, err);
+	if (rc) {
+		if (rc == SUTRA_E_NOTFOUND)
+			err->code = SUTRA_E_UNAVAILABLE;
+		return rc;
+	}
+	describe_stack(c);
+	return c->check.front ? start_guard(c, err) : sutra_fail(err, SUTRA_E_UNAVAILABLE, "no embedding gateway is deployed");
+}
+
+void validate_env_close(struct validate_env *c)
+{
+	if (c->guard >= 0)
+		close(c->guard);
+	sutra_free(c->check.replicas);
+	sutra_free(c->killed);
+	sutra_free(c->check.probes);
+	sutra_free(c->check.gateway);
+	sutra_free(c->check.front);
+	sutra_deployment_free(c->check.d);
+	sutra_free(c->state_dir);
 }

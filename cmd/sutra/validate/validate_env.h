@@ -11,15 +11,9 @@
 #include "term/progress.h"
 
 struct validate_env {
-	struct sutra_deployment *d;	/* NULL with --url */
+	struct sutra_check_env check;	/* which the checks get; d NULL with --url */
 	char *state_dir;
-	char *gateway, *front;
-	const char *csv;
-	struct sutra_check_replica *replicas;
-	size_t n_replicas;
-	const char *names[4];		/* by enum sutra_check_role */
-	struct sutra_probe *probes;
-	pid_t *killed;			/* beside d->services: the process that a fault has ended */
+	pid_t *killed;			/* beside check.d->services: the process that a fault has ended */
 	char handle[80];		/* of the substitute server (runtime.h: stand_in) */
 	int guard;			/* pipe to a child: takes the index of each service that is stopped */
 	struct sutra_scratch scratch;
@@ -29,7 +23,5 @@ struct validate_env {
 /* url NULL: the deployed stack; SUTRA_E_UNAVAILABLE: there is none. Close it on failure, too. */
 int validate_env_open(struct validate_env *c, const char *url, struct sutra_err *err);
 void validate_env_close(struct validate_env *c);
-/* timeout_ns counts from now. *ret borrows from c. */
-void validate_env_fill(struct validate_env *c, uint64_t timeout_ns, struct sutra_check_env *ret);
 
 #endif

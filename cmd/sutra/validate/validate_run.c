@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/buf.h"
+#include "base/clock.h"
 #include "report/report.h"
 #include "base/lock.h"
 #include "sutra/command.h"
@@ -64,20 +65,21 @@ static void print_report(const struct sutra_outcome *o, const struct validate_su
 static int run(const struct validate_suites *s, struct validate_env *v, uint64_t timeout_ns,
 	       validate_measure *instead, struct sutra_err *err)
 {
-	struct sutra_check_env env;
+	struct sutra_check_env *env = &v->check;
+	uint64_t now = sutra_clock_ns();
 	struct sutra_outcome *o = NULL;
 	int lock = -1, rc = 0, code;
 
 	/* The checks restart services: no other command may change the stack meanwhile. */
-	if (v->d)
+	if (env->d)
 		rc = sutra_lock_take(v->state_dir, "validate-scaling", 1, NULL, &lock, err);
-	validate_env_fill(v, timeout_ns, &env);
-	env.stop = &command_stopped;	/* faults are undone, and what was found is printed */
+	env->deadline_ns = timeout_ns < UINT64_MAX - now ? now + timeout_ns : UINT64_MAX;
+	env->stop = &command_stopped;	/* faults are undone, and what was found is printed */
 	command_catch_signals();
 	if (!rc && instead)
-		rc = instead(s, v, &env, err);
+		rc = instead(s, v, err);
 	else if (!rc)
-		rc = sutra_check_run_all(s->list, s->n, &env, &o, err);
+		rc = sutra_check_run_all(s->list, s->n, env, &o, err);
 	sutra_progress_clear(&v->progress);
 	if (lock >= 0)
 		sutra_lock_release(v->state_dir, lock);

@@ -21,8 +21,7 @@ int validate_add(struct validate_suites *s, char *path);
 void validate_release(struct validate_suites *s);
 
 /* Is called in place of running the suites, and prints its own report. */
-typedef int validate_measure(const struct validate_suites *s, struct validate_env *v,
-			     const struct sutra_check_env *env, struct sutra_err *err);
+typedef int validate_measure(const struct validate_suites *s, struct validate_env *v, struct sutra_err *err);
 /* url NULL: the deployed stack, which no other command may change meanwhile. instead NULL: runs the suites
  * and prints as -o says. Ctrl-C ends it early, with faults undone. An exit code. */
 int validate_run(const struct validate_suites *s, const char *url, uint64_t timeout_ns, validate_measure *instead);
