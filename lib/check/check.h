@@ -28,11 +28,12 @@ struct sutra_check_replica {
 
 struct sutra_check_env {
 	char *gateway;				/* base URL of one gateway, whose counters the checks read */
-	char *front;				/* base URL for clients: that gateway, or the balancer in front of all */
+	char *front;				/* base URL for clients: that gateway, or the balancer before all */
 	struct sutra_check_replica *replicas;
 	size_t n_replicas;
 	const char *haproxy_csv;		/* URL; NULL: no balancer is known */
-	const char *names[SUTRA_LOGS_BALANCER + 1];	/* of the services by enum sutra_check_role; NULL: not deployed */
+	/* Names of the services by enum sutra_check_role; NULL: not deployed. */
+	const char *names[SUTRA_LOGS_BALANCER + 1];
 	int64_t dimension;			/* deployed; 0: unknown, taken from the first answer */
 	uint64_t deadline_ns;			/* monotonic; UINT64_MAX: none */
 	const volatile sig_atomic_t *stop;	/* NULL; a value other than 0 ends the run as its deadline does */

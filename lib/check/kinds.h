@@ -22,6 +22,7 @@ SUTRA_CHECK_KINDS(SUTRA_KIND_DECLARE)
 
 /* URL of a service's metrics, beside its health page or a balancer's statistics; false: it does not run. */
 enum { SUTRA_CHECK_URL = 512 };
-bool sutra_check_metrics_url(const struct sutra_check_run *r, const struct sutra_deployed *s, char url[SUTRA_CHECK_URL]);
+bool sutra_check_metrics_url(const struct sutra_check_run *r, const struct sutra_deployed *s,
+			     char url[SUTRA_CHECK_URL]);
 
 #endif

@@ -38,7 +38,10 @@ static void rest(uint64_t ns)
 }
 
 /* The limit of a wait for a service to come back: the rest of the run's time, at most 30 s. */
-static uint64_t return_limit(const struct fault_run *c) { return sutra_check_time(c->r->env, 30 * (uint64_t)SECOND_NS); }
+static uint64_t return_limit(const struct fault_run *c)
+{
+	return sutra_check_time(c->r->env, 30 * (uint64_t)SECOND_NS);
+}
 
 /* Records when the balancer first reports a victim down, when every server up again, and its retries. */
 static void poll_balancer(struct fault_run *c)
@@ -269,7 +272,8 @@ static int run_fault(struct sutra_check_run *r, size_t victims, int (*fault)(str
 		.values = { { "requests", "", 0 }, { "failed", "", -1 }, { "detected_ms", "ms", -1 },\
 			    { "recovered_ms", "ms", -1 }, { "p50_ms", "ms", -1 },                    \
 			    { "p99_ms", "ms", -1 }, { "max_ms", "ms", -1 }, { "late", "", -1 } } }
-FAULT(kill, (size_t)sutra_check_param(r->check, "replicas"), SUTRA_LOGS_BALANCER, { "replicas", 1, MAX_VICTIMS, 1, true });
+FAULT(kill, (size_t)sutra_check_param(r->check, "replicas"), SUTRA_LOGS_BALANCER,
+      { "replicas", 1, MAX_VICTIMS, 1, true });
 FAULT(freeze, 1, SUTRA_LOGS_BALANCER, HOLD);
 FAULT(errors, 1, SUTRA_LOGS_BALANCER, HOLD);
 FAULT(slow, 1, SUTRA_LOGS_BALANCER, HOLD);

@@ -17,9 +17,11 @@
 
 static const uint64_t REQUEST_NS = 5000000000u, PROBE_NS = 2000000000u;
 
-bool sutra_check_metrics_url(const struct sutra_check_run *r, const struct sutra_deployed *s, char url[SUTRA_CHECK_URL])
+bool sutra_check_metrics_url(const struct sutra_check_run *r, const struct sutra_deployed *s,
+			     char url[SUTRA_CHECK_URL])
 {
-	const char *stats = sutra_deployment_statistics(r->env->d, s->unit->name), *beside = stats ? stats : s->health_url;
+	const char *stats = sutra_deployment_statistics(r->env->d, s->unit->name);
+	const char *beside = stats ? stats : s->health_url;
 	const char *slash = beside && s->now.pid ? strrchr(beside, '/') : NULL;
 
 	if (slash)

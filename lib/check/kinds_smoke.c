@@ -144,12 +144,14 @@ static int compare_alone(struct sutra_check_run *r, const char *const *texts, si
 
 	for (size_t i = 0; i < n; i += n > 3 ? n / 3 : 1) {
 		struct sutra_embed_answer one;
-		int rc = sutra_check_embed(r, r->env->front, &(struct sutra_embed_request){ .texts = &texts[i], .n = 1 }, &one, err);
+		const struct sutra_embed_request q = { .texts = &texts[i], .n = 1 };
+		int rc = sutra_check_embed(r, r->env->front, &q, &one, err);
 
 		if (rc)
 			return rc;
 		for (size_t d = 0; d < batch->dimension && d < one.dimension; d++)
-			worst = sutra_check_worse(worst, fabs((double)one.vectors[d] - batch->vectors[i * batch->dimension + d]));
+			worst = sutra_check_worse(worst, fabs((double)one.vectors[d] -
+							      batch->vectors[i * batch->dimension + d]));
 		worst = one.dimension == batch->dimension ? worst : INFINITY;
 		sutra_embed_release(&one);
 	}
@@ -172,7 +174,8 @@ static int run_batch(struct sutra_check_run *r, struct sutra_err *err)
 		sutra_fresh_text(r->shared->nonce, r->shared->fresh++, WORDS, &words[i]);
 		texts[i] = sutra_buf_str(&words[i + 1 < n ? i : 0]);
 	}
-	rc = sutra_check_embed(r, r->env->front, &(struct sutra_embed_request){ .texts = texts, .n = n }, &batch, err);
+	rc = sutra_check_embed(r, r->env->front, &(struct sutra_embed_request){ .texts = texts, .n = n },
+			       &batch, err);
 	if (rc)
 		goto out;
 	rc = compare_alone(r, texts, n, &batch, &worst, err);
@@ -257,7 +260,8 @@ static int run_semantic(struct sutra_check_run *r, struct sutra_err *err)
 	enum { N = sizeof(texts) / sizeof(*texts) };
 	double least = INFINITY, related = 0, unrelated = 0;
 	struct sutra_embed_answer a;
-	int rc = sutra_check_embed(r, r->env->front, &(struct sutra_embed_request){ .texts = texts, .n = N }, &a, err);
+	int rc = sutra_check_embed(r, r->env->front, &(struct sutra_embed_request){ .texts = texts, .n = N },
+				   &a, err);
 
 	if (rc)
 		return rc;

@@ -28,7 +28,8 @@ static const char *model_base(const struct sutra_check_run *r, bool *ret_raw)
 static int run_dimension(struct sutra_check_run *r, struct sutra_err *err)
 {
 	struct sutra_embed_answer a;
-	int rc = sutra_check_embed(r, r->env->gateway, &(struct sutra_embed_request){ .texts = samples, .n = 1 }, &a, err);
+	int rc = sutra_check_embed(r, r->env->gateway, &(struct sutra_embed_request){ .texts = samples, .n = 1 },
+				   &a, err);
 
 	if (rc)
 		return rc;
@@ -138,8 +139,8 @@ static int run_determinism(struct sutra_check_run *r, struct sutra_err *err)
 		rc = sutra_fail(err, SUTRA_E_NOMEM, "out of memory for %d vectors", N_SAMPLES);
 	for (size_t i = 0; !rc && i < n; i++)
 		for (int again = 0; !rc && again < 2; again++, asked++)
-			rc = compare_alone(r, raw ? base : r->env->replicas[i].base, raw, &batch, first, !asked, &bits,
-					   &worst, err);
+			rc = compare_alone(r, raw ? base : r->env->replicas[i].base, raw, &batch, first,
+					   !asked, &bits, &worst, err);
 	if (!rc) {
 		sutra_check_set(r, "different_numbers", (double)bits);
 		sutra_check_set(r, "batch_difference", worst);
@@ -166,7 +167,8 @@ static int64_t native_dimension(struct sutra_check_run *r)
 	int64_t native = 0;
 
 	if (r->env->n_replicas)
-		sutra_info_read(r->env->replicas[0].base, "native_dimension", sutra_check_time(r->env, REQUEST_NS), &native, NULL);
+		sutra_info_read(r->env->replicas[0].base, "native_dimension", sutra_check_time(r->env, REQUEST_NS),
+				&native, NULL);
 	return native;
 }
 

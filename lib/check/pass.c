@@ -60,7 +60,8 @@ static int record_ratio(struct sutra_check_run *r, const char *base, uint64_t to
 
 	if (rc)
 		return rc;
-	sutra_histogram_record(ratios, (uint64_t)(RATIO_SCALE * (double)computed.took_ns / (double)(took_ns ? took_ns : 1)));
+	sutra_histogram_record(ratios, (uint64_t)(RATIO_SCALE * (double)computed.took_ns /
+						  (double)(took_ns ? took_ns : 1)));
 	sutra_embed_release(&computed);
 	return 0;
 }
