@@ -100,7 +100,7 @@ static int stats(struct desk *d, const struct sutra_message *q, struct sutra_mes
 	add_number(a, b, "concepts", e.concepts);
 	add_number(a, b, "max_concepts", e.max_concepts);
 	add_number(a, b, "edges", 0);
-	add_number(a, b, "vectors", e.vectors);
+	add_number(a, b, "vectors", e.concepts);
 	add_number(a, b, "written", e.written);
 	add_number(a, b, "dropped", e.dropped);
 	add_number(a, b, "pending", e.pending);

@@ -540,7 +540,7 @@ void sutra_engine_stats(struct sutra_engine *s, struct sutra_engine_stats *ret)
 		.expired = s->expired,
 	};
 	sutra_engine_lock(s);
-	ret->concepts = ret->vectors = s->table.lru.used;
+	ret->concepts = s->table.lru.used;
 	ret->max_concepts = s->table.lru.capacity;
 	ret->memory_bytes = s->table.bytes + (uint64_t)s->table.lru.used * (sizeof(void *) + 32);
 	ret->evictions = s->table.evictions;

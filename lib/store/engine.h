@@ -32,7 +32,7 @@ struct sutra_engine_options {
 };
 
 struct sutra_engine_stats {
-	uint64_t concepts, max_concepts, vectors, written, dropped, pending, reconciliations;
+	uint64_t concepts, max_concepts, written, dropped, pending, reconciliations;
 	uint64_t memory_bytes, wal_bytes, hits, misses, evictions, expired;
 	uint64_t clock_ahead_seconds;	/* how far the wall clock was set back since the start */
 	const char *read_only;		/* why writes are refused now, in `reason`, or NULL */
