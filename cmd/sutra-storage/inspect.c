@@ -1,4 +1,4 @@
-/* What is in a log, and what is wrong with it: at the start, and for --check and --dump. */
+/* The contents of a log and its damage: at the start, and for --check and --dump. */
 #include <stdio.h>
 
 #include "base/log.h"

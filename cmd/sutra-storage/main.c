@@ -1,10 +1,9 @@
 /*
- * sutra-storage - the storage engine behind TCP. In this version it has one role: cache_shard.
+ * sutra-storage - the storage engine behind TCP. In this version it has one role: cache_shard. It listens after
+ * the replay of the log.
  *
- * It listens only when the log is replayed.
- *
- *	sutra-storage --check DIR	read a log, report its records and damage; 1 if there is any
- *	sutra-storage --dump DIR	a line a record
+ *	sutra-storage --check DIR	read a log, print the number of records and the damage; 1 if there is any
+ *	sutra-storage --dump DIR	print a line for each record, and the damage
  */
 #include <stddef.h>
 #include <string.h>
@@ -54,7 +53,7 @@ static int open_engine(struct storage *s, struct sutra_err *err)
 	return 0;
 }
 
-static void tell_failed(const char *what, const struct sutra_err *why)
+static void log_failure(const char *what, const struct sutra_err *why)
 {
 	sutra_log(SUTRA_ERROR, "storage", what, "reason=\"%s\"", why->message);
 }
@@ -101,7 +100,7 @@ static int start(void *ctx, const int *fds, int n, struct sutra_err *err)
 		.interval_ns = (uint64_t)s->settings.sync_interval_ms * 1000000u,
 		.done = storage_done,
 		.ctx = s,
-		.failed = tell_failed,
+		.failed = log_failure,
 	};
 	int rc = sutra_tcp_new(&o, &s->tcp, err);
 
@@ -124,7 +123,7 @@ static void flush(void *ctx)
 	struct storage *s = ctx;
 
 	sutra_writer_stop(s->writer);
-	storage_woken(s);	/* for connections that are gone */
+	storage_woken(s);	/* frees the requests of connections that are closed */
 	sutra_tcp_free(s->tcp);
 	sutra_engine_close(s->engine);
 	sutra_log(SUTRA_INFO, "storage", "stopped", NULL);

@@ -1,7 +1,7 @@
 /*
- * What the cache role does: a function for each row of SUTRA_OPERATIONS, from the request's fields to the
- * answer's. 0, or why the operation failed; nothing was changed then. One that reads may run on the loop's
- * thread, and does nothing there that takes long; one that writes runs on the writer's.
+ * The operations of the cache role: a function for each row of SUTRA_OPERATIONS, from the request's fields to the
+ * answer's. 0, or why the operation failed; nothing was changed then. Reads may run on the loop's thread, so
+ * they are short; the others run on the writer's.
  */
 #include "base/buf.h"
 #include "daemon/daemon.h"
@@ -28,7 +28,7 @@ static int query(struct desk *d, const struct sutra_message *q, struct sutra_mes
 static int get_all(struct desk *d, const struct sutra_message *q, struct sutra_message *a,
 		   struct sutra_err *err)
 {
-	struct sutra_concept *concepts = d->decoder.concepts;	/* a request has none */
+	struct sutra_concept *concepts = d->decoder.concepts;	/* unused by requests */
 
 	storage_read_begin(d);
 	for (size_t i = 0; i < q->n_ids; i++)
@@ -55,7 +55,7 @@ static int clear(struct desk *d, const struct sutra_message *q, struct sutra_mes
 	return sutra_engine_clear(d->storage->engine, &a->value, err);
 }
 
-/* Its kind says that its answer waits for a sync. */
+/* Its kind, SYNC, delays its answer until all before it is on disk. */
 static int flush(struct desk *d, const struct sutra_message *q, struct sutra_message *a,
 		 struct sutra_err *err)
 {
@@ -82,7 +82,7 @@ static void add_text(struct sutra_message *a, struct sutra_buf *b, const char *n
 	sutra_pack_str(b, v);
 }
 
-/* The buffer for an answer's pairs. */
+/* An empty buffer for an answer's pairs. */
 static struct sutra_buf *begin_pairs(struct desk *d, struct sutra_message *a)
 {
 	sutra_buf_clear(&d->pairs);

@@ -1,10 +1,10 @@
 /*
- * A request's way. What reads, in a request of NOW_REQUEST and an answer of NOW_BYTES at most, is answered
- * at once on the loop's thread: the engine's lock is held for a few steps in memory (engine_private.h), so
- * that cannot block. The rest goes to the writer with a place among its connection's answers, and so does
- * whatever its connection asks before that is answered: a read sees the writes that were asked before it.
- * The writer is woken once a turn, so that what many connections asked is one commit; what is done
- * comes back through the loop's wake-up.
+ * How a request is answered. A read with at most NOW_REQUEST bytes of request and NOW_BYTES of answer is answered
+ * at once on the loop's thread, which the engine's lock cannot block for long (engine_private.h). All other
+ * requests go to the writer and get a place among the answers of their connection. Later requests of the
+ * connection go to the writer too until that place is filled, so that a read sees the writes before it. The
+ * writer is woken once a turn, so that the requests of many connections are one commit; finished operations
+ * come back through the loop's wake-up.
  */
 #include <stddef.h>
 #include <string.h>
@@ -14,10 +14,10 @@
 #include "storage.h"
 #include "wire/frame.h"
 
-enum { NOW_BYTES = 1 << 20, NOW_REQUEST = 256 << 10 };	/* some 0.1 ms of copying */
+enum { NOW_BYTES = 1 << 20, NOW_REQUEST = 256 << 10 };	/* about 0.1 ms of copying */
 enum { MIN_ANSWER = 60 };	/* bytes that most answers of a write fit into */
 
-/* With the writer, from its submission until its place is filled. */
+/* A request that the writer runs. */
 struct request {
 	struct sutra_operation operation;
 	struct sutra_tcp_place place;
@@ -43,7 +43,7 @@ static void answer_error(struct storage *s, struct sutra_buf *out, const struct 
 	sutra_answer_error(out, err);
 }
 
-/* The operation itself, from d's decoded request. */
+/* Runs the operation of d's decoded request. */
 static int serve(struct desk *d, struct sutra_message *a, struct sutra_err *err)
 {
 	const struct sutra_message *q = &d->decoder.m;
@@ -75,7 +75,7 @@ static bool is_small(const struct sutra_message *a)
 	return bytes <= NOW_BYTES;
 }
 
-/* On the loop's thread. False: it is the writer's. */
+/* On the loop's thread. False: the writer must run it. */
 static bool answer_now(struct storage *s, struct sutra_buf *out, const void *payload, size_t n)
 {
 	enum sutra_op op = sutra_request_op(payload, n);
@@ -110,7 +110,7 @@ static int run(struct sutra_operation *o)
 	int rc = sutra_request_decode(&d->decoder, r->payload, r->n, &err);
 
 	rc = rc ? rc : serve(d, &a, &err);
-	read_end(d);	/* what was read stands until the writer's next operation */
+	read_end(d);	/* what was read is valid until the writer's next operation */
 	rc = rc ? rc : encode(&r->answer, &a, &err);
 	if (rc)
 		answer_error(r->storage, &r->answer, &err);
@@ -185,7 +185,7 @@ static void answer(struct storage *s, struct sutra_tcp_conn *c, const void *payl
 	sutra_submit(s->writer, &r->operation);
 }
 
-/* How a connection speaks, and how much of an oversized frame is still to be passed over. */
+/* The protocol of a connection, and how many bytes of an oversized frame are left to skip. */
 struct conn_state {
 	bool known, http;
 	uint64_t skip;
@@ -193,7 +193,7 @@ struct conn_state {
 
 const size_t storage_state_size = sizeof(struct conn_state);
 
-static size_t pass_over(struct conn_state *st, size_t n)
+static size_t skip_some(struct conn_state *st, size_t n)
 {
 	size_t step = st->skip < n ? (size_t)st->skip : n;
 
@@ -227,7 +227,7 @@ size_t storage_data(struct sutra_tcp_conn *c, const char *p, size_t n, void *sto
 	do {
 		int rc;
 
-		used += pass_over(st, n - used);
+		used += skip_some(st, n - used);
 		rc = sutra_frame_peek(p + used, n - used, &len);
 		if (!rc)
 			break;

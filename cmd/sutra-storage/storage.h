@@ -1,8 +1,8 @@
 /*
- * storage - what the files of sutra-storage share.
+ * storage - declarations that the files of sutra-storage share.
  *
- * Threads: the loop's, which owns the connections, frames what they say and reads the engine; the writer's
- * (store/writer.h), which works on everything else, and its sync thread. Each of the two has a desk.
+ * Threads: the loop's, which owns the connections, finds the frames and reads the engine; the writer's
+ * (store/writer.h), which runs everything else; the writer's sync thread. Loop and writer have a desk each.
  */
 #ifndef SUTRA_CMD_STORAGE_H
 #define SUTRA_CMD_STORAGE_H
@@ -26,7 +26,7 @@ struct storage_settings {
 
 struct storage;
 
-/* What a thread needs to work on a request. */
+/* What a thread needs to run a request. */
 struct desk {
 	struct storage *storage;
 	struct sutra_decoder decoder;
@@ -39,7 +39,7 @@ enum { DESK_LOOP, DESK_WRITER, DESKS };
 struct storage_operation {
 	int (*serve)(struct desk *d, const struct sutra_message *q, struct sutra_message *a,
 		     struct sutra_err *err);
-	/* Its answer waits for nothing, until what it did is safe, or until it is on disk. */
+	/* When it is answered: at once; when its change is safe; when all before it is on disk. */
 	enum { STORAGE_READ, STORAGE_WRITE, STORAGE_SYNC } kind;
 };
 extern const struct storage_operation storage_operations[SUTRA_OP_COUNT];
@@ -54,27 +54,26 @@ struct storage {
 	_Atomic uint64_t requests, errors;
 	pthread_mutex_t done_lock;
 	struct sutra_operations done;	/* from the writer, under done_lock */
-	/* the loop's */
-	bool said_read_only;		/* in the log, last */
-	bool said_clock;
-	uint64_t said_limits, said_limits_ns;
+	/* the loop's: what tick.c has logged last */
+	bool logged_read_only, logged_clock;
+	uint64_t logged_limits, logged_limits_ns;
 };
 
 int storage_desks_open(struct storage *s, struct sutra_err *err);
 void storage_desks_close(struct storage *s);
-/* Answers the HTTP requests in n bytes, and returns how many it is done with. */
+/* Answers the HTTP requests in n bytes, and returns how many bytes it has consumed. */
 size_t storage_http(struct storage *s, struct sutra_tcp_conn *c, const char *p, size_t n);
 /* Their parts of /health and /metrics (daemon/daemon.h). */
 const char *storage_health(void *storage, struct sutra_buf *b);
 void storage_metrics(void *storage, struct sutra_buf *b);
-/* Logs what has changed since the last tick of the loop (tick.c). */
+/* Logs what has changed since the last tick (tick.c). */
 void storage_tick(void *storage);
-/* What the replay of the log met (inspect.c), into the log; and as programs of their own: --check, --dump
- * DIR print it and are 1 if there is damage. */
+/* Damage that the replay found (inspect.c): logs it; --check and --dump DIR print it and return 1 if there is
+ * any. */
 void storage_log_damage(const struct sutra_wal_report *r);
 int storage_check(void *storage, char **dir, int n, struct sutra_err *err);
 int storage_dump(void *storage, char **dir, int n, struct sutra_err *err);
-/* Before the engine's get: what it gets stands until the answer is encoded. */
+/* Call it before the engine's get: what it returns is valid until the answer is encoded. */
 static inline void storage_read_begin(struct desk *d)
 {
 	sutra_engine_read_begin(d->storage->engine);

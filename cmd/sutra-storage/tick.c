@@ -1,9 +1,9 @@
-/* What the log says while the service runs: each condition when it begins or ends. */
+/* Log lines of the running service: each condition when it begins or ends. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "storage.h"
 
-/* Connections that were ended or refused at a limit, at most once a minute. */
+/* Connections that were closed or refused at a limit, at most once a minute. */
 static void log_limits(struct storage *s)
 {
 	const uint64_t now = sutra_clock_ns(), *ends;
@@ -14,10 +14,10 @@ static void log_limits(struct storage *s)
 	ends = t.ends;
 	sum = ends[SUTRA_TCP_EVICTED] + ends[SUTRA_TCP_TOO_MANY] + ends[SUTRA_TCP_NO_DESCRIPTORS] +
 	      ends[SUTRA_TCP_OVERLOAD];
-	if (sum == s->said_limits || (s->said_limits && now - s->said_limits_ns < 60000000000u))
+	if (sum == s->logged_limits || (s->logged_limits && now - s->logged_limits_ns < 60000000000u))
 		return;
-	s->said_limits = sum;
-	s->said_limits_ns = now;
+	s->logged_limits = sum;
+	s->logged_limits_ns = now;
 	sutra_log(SUTRA_WARN, "storage", "connections were ended or refused for want of room",
 		  "open=%llu made_room=%llu too_many_connections=%llu out_of_descriptors=%llu out_of_buffers=%llu",
 		  (unsigned long long)t.open, (unsigned long long)ends[SUTRA_TCP_EVICTED],
@@ -28,20 +28,20 @@ static void log_limits(struct storage *s)
 
 static void log_clock(struct storage *s, const struct sutra_engine_stats *e)
 {
-	if (s->said_clock == (e->clock_ahead_seconds > 60))
+	if (s->logged_clock == (e->clock_ahead_seconds > 60))
 		return;
-	s->said_clock = !s->said_clock;
-	if (s->said_clock)
+	s->logged_clock = !s->logged_clock;
+	if (s->logged_clock)
 		sutra_log(SUTRA_WARN, "storage", "the clock was set back; ages are counted on", "seconds=%llu",
 			  (unsigned long long)e->clock_ahead_seconds);
 }
 
-/* Rewriting the log may find the disk full before any client's write does. */
+/* Also without writes of clients: rewriting the log may fill the disk. */
 static void log_read_only(struct storage *s, const struct sutra_engine_stats *e)
 {
-	if (s->said_read_only == (e->read_only != NULL))
+	if (s->logged_read_only == (e->read_only != NULL))
 		return;
-	s->said_read_only = e->read_only != NULL;
+	s->logged_read_only = e->read_only != NULL;
 	if (e->read_only)
 		sutra_log(SUTRA_ERROR, "storage", "takes no writes now", "reason=\"%s\"", e->read_only);
 	else

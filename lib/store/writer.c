@@ -1,11 +1,11 @@
 /*
  * Each operation that has run gets a ticket and waits in `waiting`, in the order of the tickets. At the end of
- * a batch everything that was put is written to the log as one frame; then, with an interval, the tickets
- * so far are settled, and with always after the fdatasync of the sync thread. While a Flush waits for its
- * sync, so do the operations behind it, in both modes.
+ * a batch all changes are written to the log as one frame. Then the waiting operations are settled: without
+ * `always` at once, with it after the fdatasync of the sync thread. While a Flush waits for its sync, the
+ * operations behind it wait too, in both modes.
  *
  * `lock` guards what two threads use: `batch`, `stop`, and the sync thread's descriptor. Under it only pointers
- * are moved. A condition is signalled after the lock is released: who wakes up would wait for it otherwise.
+ * are moved. Conditions are signalled after the unlock: otherwise the thread that wakes up waits for the lock.
  */
 #include "store/writer.h"
 
@@ -28,13 +28,13 @@ struct sutra_writer {
 	pthread_cond_t wake, sync_wake;
 	struct sutra_operations batch;	/* for the writer's next turn */
 	bool is_woken, stop, sync_stop, sync_done;
-	int sync_fd, sync_errno;	/* fd -1: nothing to do */
+	int sync_fd, sync_errno;	/* fd -1: nothing to sync */
 	struct sutra_operations submitted;	/* since the last wake; the submitting thread's alone */
 	/* the writer's alone */
 	struct sutra_operations waiting, done;
 	uint64_t ticket;		/* of the last operation that has run */
-	uint64_t committed_ticket;	/* in the log */
-	uint64_t flush_ticket;		/* of the last that wants a sync and is not done; 0: none */
+	uint64_t committed_ticket;	/* of the last one in the log */
+	uint64_t flush_ticket;		/* of the last one with wants_sync that is not done; 0: none */
 	bool syncing;
 	uint64_t syncing_ticket, last_sync_ns, tick_ns;
 };
@@ -106,7 +106,7 @@ static void hand_back(struct sutra_writer *w)
 		w->o.done(&w->done, w->o.ctx);
 }
 
-/* Everything up to the ticket is done, or with why all that waits is not. */
+/* Everything up to the ticket is done, or with why has failed. */
 static void settle(struct sutra_writer *w, uint64_t ticket, const struct sutra_err *why)
 {
 	while (w->waiting.head && w->waiting.head->ticket <= ticket) {
@@ -126,7 +126,7 @@ static void fail(struct sutra_writer *w, const char *what, const struct sutra_er
 	settle(w, UINT64_MAX, why);
 }
 
-/* What waits for a sync that will not come; the engine says why. */
+/* Fails what waits for a sync that will not happen; the engine has the reason. */
 static void fail_unsynced(struct sutra_writer *w)
 {
 	struct sutra_engine_stats e;
@@ -160,7 +160,7 @@ static void commit(struct sutra_writer *w)
 {
 	struct sutra_err err;
 
-	hand_back(w);	/* what was read waits for no disk */
+	hand_back(w);	/* reads do not wait for the disk */
 	if (sutra_engine_commit(w->o.engine, &err)) {
 		fail(w, "write refused", &err);
 		return;
@@ -172,7 +172,7 @@ static void commit(struct sutra_writer *w)
 		settle(w, w->committed_ticket, NULL);
 }
 
-/* The sync thread has come back from the descriptor. */
+/* The sync thread has synced fd. */
 static void end_sync(struct sutra_writer *w, int fd, int error)
 {
 	struct sutra_err err;
@@ -199,12 +199,12 @@ static void tick(struct sutra_writer *w)
 {
 	w->tick_ns = sutra_clock_ns() + TICK_NS;
 	sutra_engine_tick(w->o.engine);
-	/* One tick early: the next would be too late for the promise. */
+	/* One tick early: the next one would exceed the interval. */
 	if (wants_sync(w) || sutra_clock_ns() - w->last_sync_ns + TICK_NS >= w->o.interval_ns)
 		begin_sync(w);
 }
 
-/* All of the batch, with a commit whenever the frame is large enough, and at the end. */
+/* Runs the batch, with a commit whenever the frame is large enough, and at the end. */
 static void run_batch(struct sutra_writer *w, struct sutra_operations *batch)
 {
 	struct sutra_operation *o;
@@ -267,7 +267,7 @@ static void *run(void *arg)
 			tick(w);
 		hand_back(w);
 	}
-	fail_unsynced(w);	/* it ends without another sync */
+	fail_unsynced(w);	/* there is no other sync */
 	hand_back(w);
 	return NULL;
 }

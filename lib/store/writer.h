@@ -28,8 +28,8 @@ struct sutra_operation {
 	int (*run)(struct sutra_operation *o);
 	/* On the writer's thread, before `done`: what run changed is undone, or in doubt. */
 	void (*fail)(struct sutra_operation *o, const struct sutra_err *why);
-	bool wants_sync;	/* done only when all before it is on disk, without `always` as well */
-	size_t bytes;		/* about how much it writes */
+	bool wants_sync;	/* done only when all before it is on disk, also without `always` */
+	size_t bytes;		/* estimate of how much it writes */
 	struct sutra_operation *next;	/* the writer's, as is ticket */
 	uint64_t ticket;
 };
@@ -40,16 +40,16 @@ struct sutra_operations {
 
 struct sutra_writer_options {
 	struct sutra_engine *engine;
-	bool always;			/* done means on disk; else in the log, and */
-	uint64_t interval_ns;		/* on disk within this time */
-	/* On the writer's thread: takes all of the list, whose operations are done. */
+	bool always;			/* done means on disk; false: done means in the log, */
+	uint64_t interval_ns;		/* and on disk within this time */
+	/* On the writer's thread: the operations of the list are done; it must take all of them. */
 	void (*done)(struct sutra_operations *list, void *ctx);
 	void *ctx;
-	/* A commit or a sync has failed, and with it operations; on the writer's thread. */
+	/* On the writer's thread: a commit or a sync has failed, and its operations with it. */
 	void (*failed)(const char *what, const struct sutra_err *why);
 };
 
-/* An empty list; moving all of `from` behind what `to` has. */
+/* init makes the list empty; move appends all of `from` to `to`, and leaves `from` empty. */
 void sutra_operations_init(struct sutra_operations *list);
 void sutra_operations_move(struct sutra_operations *to, struct sutra_operations *from);
 struct sutra_operation *sutra_operations_pop(struct sutra_operations *list);	/* NULL: it is empty */
