@@ -58,7 +58,7 @@ static int choose_runtime(struct sutra_config *config, const char *state_dir, co
 	deployed = sutra_runtime_named(record ? record->runtime : NULL);
 	*ret = sutra_runtime_named(sutra_config_get(config, "SUTRA_RUNTIME"));
 	if (!*ret)
-		*ret = deployed ? deployed : sutra_docker_answers() ? &sutra_docker : &sutra_native;
+		*ret = deployed ? deployed : !sutra_docker.ping(NULL) ? &sutra_docker : &sutra_native;
 	rc = sutra_check_runtime(record, *ret, err);
 	sutra_record_free(record);
 	return rc ? rc : (*ret)->check(err);

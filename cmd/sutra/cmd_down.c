@@ -75,7 +75,7 @@ static int end_all(const char *state_dir, size_t *ended, int *killed, struct sut
 		rt = sutra_runtime_named(record->runtime);
 	sutra_record_free(record);
 	rc = sutra_deploy_down(rt ? rt : &sutra_native, state_dir, volumes, ended, killed, err);
-	if (!rc && !rt && sutra_docker_answers())
+	if (!rc && !rt && !sutra_docker.ping(NULL))
 		rc = sutra_deploy_down(&sutra_docker, state_dir, volumes, &more, killed, err);
 	*ended += more;
 	sutra_progress_clear(&progress);

@@ -63,7 +63,7 @@ static int last_good(const char *state_dir)
 	return number;
 }
 
-/* What ran beside that generation before the deploy that failed is left, as it was. */
+/* Leaves services that ran beside that generation before the deploy that failed. */
 static void leave_earlier(struct sutra_plan *plan, const struct sutra_plan *failed)
 {
 	for (size_t i = 0; i < plan->n; i++) {
@@ -123,7 +123,7 @@ enum sutra_applied sutra_apply(struct sutra_apply *a, struct sutra_err *err)
 	a->failed(d, since, err);
 	if (rc == SUTRA_E_INTERRUPTED || (d->stop && *d->stop))	/* Ctrl-C reaches Compose too, which fails then */
 		return SUTRA_APPLY_STOPPED;
-	if (rt->ping && rt->ping(err)) {	/* that is why, and there is no way back now */
+	if (rt->ping && rt->ping(err)) {	/* the engine is the cause, and there is no return without it */
 		d->failed.unit = NULL;
 		a->failed(d, since, err);
 		return SUTRA_APPLY_FAILED;

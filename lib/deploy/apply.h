@@ -1,6 +1,6 @@
 /*
- * apply - a plan is carried out and becomes a generation; on a failure the last good generation comes
- * back. What deploy and rollback share; they hold the lock meanwhile.
+ * apply - carries a plan out and makes it a generation; after a failure it returns to the last good generation.
+ * Deploy and rollback share it; they hold the lock meanwhile.
  */
 #ifndef SUTRA_DEPLOY_APPLY_H
 #define SUTRA_DEPLOY_APPLY_H
@@ -16,22 +16,22 @@ struct sutra_apply {
 	const char *command;		/* for the audit log */
 	const char *data_dir, *cause;	/* of the generation that this becomes */
 	bool no_return;			/* a failure is left as it is */
-	/* A failure of the plan, of the runtime or of the way back. d->failed is its evidence; since: when
+	/* Reports a failure of the plan, of the runtime or of the return. d->failed is its evidence; since: when
 	 * that deploy began, RFC 3339. */
 	void (*failed)(const struct sutra_deploy *d, const char *since, const struct sutra_err *err);
-	void (*returns)(int generation);	/* the way back begins */
-	int returned_to;		/* set: the generation, when it is reached or failed too; else 0 */
+	void (*returns)(int generation);	/* the return begins */
+	int returned_to;		/* set: the generation of a return, also of one that failed; else 0 */
 };
 
 enum sutra_applied {
 	SUTRA_APPLIED,
-	SUTRA_APPLY_FAILED,	/* it is left as it is: nothing was touched, or there is no way back */
+	SUTRA_APPLY_FAILED,	/* left as it is: nothing was touched, or there is no good generation */
 	SUTRA_APPLY_STOPPED,	/* by Ctrl-C, and left as it is */
 	SUTRA_APPLY_RETURNED,	/* the last good generation runs again */
-	SUTRA_APPLY_STUCK,	/* nor is the last good generation reached */
+	SUTRA_APPLY_STUCK,	/* the return failed too */
 };
 
-/* err: of the failure that decides, unless SUTRA_APPLIED. */
+/* err: the first failure, unless SUTRA_APPLIED. */
 enum sutra_applied sutra_apply(struct sutra_apply *a, struct sutra_err *err);
 
 /* The stack of a generation. */

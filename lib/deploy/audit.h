@@ -13,7 +13,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Adds a line. What cannot be written is not: an audit must not stop the work. */
+/* Adds a line. An error is ignored: an audit must not stop the work. */
 void sutra_audit(const char *state_dir, const char *command, const char *outcome);
 
 struct sutra_audit_line {
@@ -22,19 +22,18 @@ struct sutra_audit_line {
 	char command[64], outcome[160];	/* cut to fit */
 };
 
-/* One line of n bytes without its end; whether it is one. */
+/* Parses a line of n bytes without its end; false: it is no line of an audit. */
 bool sutra_audit_parse(const char *line, size_t n, struct sutra_audit_line *ret);
 
-/* A reader that goes on where it was; all zeros: before the first call. */
+/* The position of a reader; all zeros before the first call. */
 struct sutra_audit_reader {
 	off_t at;
 	ino_t inode;
 	bool begun;
 };
 
-/* What was added since the last call, oldest first; the first call, and one after the file was
- * replaced, gives the last lines. At most `most` lines, the newest; what is no line is left out.
- * Returns how many. */
+/* Reads what was added since the last call, oldest first; the first call, and one after the file was replaced,
+ * reads the last lines. At most `most` lines, the newest; others are left out. Returns how many. */
 size_t sutra_audit_read(struct sutra_audit_reader *r, const char *state_dir, struct sutra_audit_line *ret,
 			size_t most);
 

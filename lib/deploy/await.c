@@ -13,7 +13,7 @@
 
 enum { PROBE_MS = 1000 };
 
-/* A wait for services, and room for a look at those that are not ready. */
+/* A wait for services, and memory for one look at those that are not ready. */
 struct wait {
 	const struct sutra_runtime *rt;
 	const char *state_dir;
@@ -38,7 +38,7 @@ static void note_reply(struct sutra_awaited *a, const struct sutra_fetch *f)
 			 (int)strcspn(text, "\n"), text);
 }
 
-/* A service that restarts in place answers with its old life's uptime until it is new. */
+/* A service that restarts in place reports the uptime of its old life until the new one begins. */
 static bool is_new_life(const struct sutra_awaited *a, const struct sutra_fetch *f)
 {
 	double uptime = -1, asked_s = (double)(sutra_clock_ns() - a->asked_ns) / 1e9;
@@ -53,7 +53,7 @@ static bool is_new_life(const struct sutra_awaited *a, const struct sutra_fetch 
 	return uptime >= 0 && uptime <= asked_s;
 }
 
-/* The process that was told to end and does not is ended. */
+/* Kills the old process if it has not ended after its grace. */
 static void end_old(const struct wait *w, struct sutra_awaited *a)
 {
 	uint64_t grace = a->grace_ns < w->timeout_ns / 2 ? a->grace_ns : w->timeout_ns / 2;
@@ -72,7 +72,7 @@ static bool is_done(const struct sutra_awaited *a)
 	       a->now.last_exit == 0;
 }
 
-/* Whether the process side is so far that a health check makes sense. */
+/* Whether the new process runs, so that a health check makes sense. */
 static bool process_up(struct sutra_awaited *a, bool *ret_dead)
 {
 	const struct sutra_supervised *now = &a->now;

@@ -1,8 +1,8 @@
 /*
  * await - wait, for all at once, until services are healthy.
  *
- * The wait polls and ends at once when a process that should come up has exited: it can no
- * longer become ready by itself within this start.
+ * The wait polls. It ends at once when a process that should become ready has exited, since it cannot become
+ * ready within this start.
  */
 #ifndef SUTRA_DEPLOY_AWAIT_H
 #define SUTRA_DEPLOY_AWAIT_H

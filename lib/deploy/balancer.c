@@ -107,7 +107,7 @@ bool sutra_balancer_answers(const char *csv)
 }
 
 /* Polls until the server is in the state; idle: until it is not UP (NOLB, DOWN, MAINT) and has no
- * session. A dump that cannot be had or read is looked for again. */
+ * session. A dump that cannot be fetched or read is fetched again. */
 static int wait_for(const char *csv, const char *backend, const char *server, const char *state, bool idle,
 		    uint64_t timeout_ns, const volatile sig_atomic_t *stop, struct sutra_err *err)
 {

@@ -17,8 +17,8 @@ struct sutra_balancer {
 	char *service;	/* ml-base-lb */
 	char *group;	/* ml-base: its backend has the group's name, its servers the services' */
 	char *stats;	/* "127.0.0.1:8404", where its statistics are published */
-	bool credentials;	/* they ask for some */
-	char *csv;	/* URL of its statistics, with the credentials if it asks for some: not for display */
+	bool credentials;	/* they need user and password */
+	char *csv;	/* URL of its statistics, with the credentials if it needs them: not for display */
 };
 
 /* The balancers of a stack: units that run haproxy, the group of the first service each depends on, and the
@@ -32,12 +32,12 @@ void sutra_balancers_free(struct sutra_balancer *list, size_t n);
 /* The csv of the balancer in front of a group, or NULL. */
 const char *sutra_balancers_csv(const struct sutra_balancer *list, size_t n, const char *group);
 
-/* Whether its statistics can be had: not while it runs on another port or with other credentials. */
+/* Whether its statistics can be fetched: not while it runs on another port or with other credentials. */
 bool sutra_balancer_answers(const char *csv);
-/* SUTRA_E_TIMEOUT names server and last state. */
+/* Waits until the server is UP. SUTRA_E_TIMEOUT names server and last state. */
 int sutra_balancer_wait_up(const char *csv, const char *backend, const char *server,
 			   uint64_t timeout_ns, const volatile sig_atomic_t *stop, struct sutra_err *err);
-/* Until it gets no new sessions and has none. */
+/* Waits until the server gets no new sessions and has none. */
 int sutra_balancer_wait_drained(const char *csv, const char *backend, const char *server,
 				uint64_t timeout_ns, const volatile sig_atomic_t *stop, struct sutra_err *err);
 

@@ -19,7 +19,7 @@
 
 #define DRAIN_NS 30000000000u
 #define READY_NS 2000000000u
-#define HEAL_NS 8000000000u	/* what should serve and does not is restarted after it */
+#define HEAL_NS 8000000000u	/* a kept service that does not answer is restarted after it */
 
 void sutra_profiles_of(struct sutra_config *config, struct sutra_strv *ret)
 {
@@ -230,7 +230,7 @@ static bool may_start(const struct apply *a, const struct sutra_unit *u, const b
 	return true;
 }
 
-/* A unit that takes over an address starts last: the service that has the address serves until then. */
+/* A unit that takes an address over starts last: the service with that address serves until then. */
 static bool may_take_over(const struct apply *a, const struct sutra_step *s, const bool *healthy)
 {
 	for (size_t i = 0; sutra_plan_predecessor(a->plan, s) && i < a->plan->n; i++) {
@@ -377,7 +377,7 @@ static int replace_all(const struct apply *a)
 {
 	int rc = 0;
 
-	/* Replicas first: the balancer in front of them retries meanwhile. */
+	/* Replicas first: the balancer in front of them retries requests meanwhile. */
 	for (int replicas = 1; replicas >= 0; replicas--) {
 		for (size_t i = 0; i < a->plan->n && !rc; i++) {
 			const struct sutra_step *s = &a->plan->steps[i];
@@ -404,7 +404,7 @@ static int restart_kept(const struct apply *a, const struct sutra_unit *u, const
 	return rc;
 }
 
-/* Whether a replica answers its balancer with 404: a command that was cut off has drained it. */
+/* Whether a replica answers its balancer with 404: an interrupted command has drained it. */
 static bool is_drained(const char *health_url)
 {
 	size_t stem = strlen(health_url) - strlen("/health");
@@ -430,7 +430,7 @@ static uint64_t heal_limit(const struct apply *a)
 	return a->deploy->timeout_ns / 2 < HEAL_NS ? a->deploy->timeout_ns / 2 : HEAL_NS;
 }
 
-/* A replica that is well and that its balancer does not use. */
+/* Restarts a healthy replica that its balancer does not use. */
 static int heal_replica(const struct apply *a, const struct sutra_unit *u, const char *health_url)
 {
 	const char *csv = csv_of(a, u);
@@ -484,7 +484,7 @@ static int wait_kept(const struct apply *a)
 	return rc;
 }
 
-/* Whether it was stopped already because a started unit takes its address over. */
+/* Whether it was stopped already for a unit that takes its address over. */
 static bool is_predecessor(const struct sutra_plan *plan, const struct sutra_step *s)
 {
 	for (size_t i = 0; i < plan->n; i++)

@@ -1,5 +1,5 @@
 /*
- * deploy - makes the stack that settings ask for, and carries out the plan that leads to it.
+ * deploy - makes the stack that the settings describe, and carries out the plan that leads to it.
  *
  * The record (<state>/deployment.json) is written again after every change, so that an
  * interrupted deploy leaves a true record, and the next deploy, or down, finishes the work.
@@ -26,12 +26,12 @@ struct sutra_parts {
 
 /* The profiles that edition and cache turn on (CONTRACT section 1). */
 void sutra_profiles_of(struct sutra_config *config, struct sutra_strv *ret);
-/* The stack that the settings ask for. Ports and the model folder must be set in config. */
+/* The stack that the settings describe. Ports and the model folder must be set in config. */
 int sutra_desired_make(const struct sutra_runtime *rt, struct sutra_config *config, const struct sutra_parts *parts,
 		       const char *state_dir, struct sutra_desired *ret, struct sutra_err *err);
 void sutra_desired_release(struct sutra_desired *d);
 
-/* A plan, and what it takes to carry it out. */
+/* A plan, and what carrying it out needs. */
 struct sutra_deploy {
 	const char *state_dir;
 	struct sutra_config *config;
@@ -43,7 +43,7 @@ struct sutra_deploy {
 	void (*step)(const struct sutra_step *s);	/* before each change; or NULL */
 	void (*ready)(const struct sutra_awaited *a);	/* or NULL */
 	/* set */
-	struct sutra_awaited failed;	/* of a wait that failed: its evidence; unit NULL: none did */
+	struct sutra_awaited failed;	/* the service of a wait that failed; unit NULL: none failed */
 	bool touched;			/* something was started, replaced or stopped */
 	size_t healed;			/* services of the plan's "keep" that had to be restarted */
 };

@@ -23,7 +23,7 @@ char *sutra_state_dir(void)
 	const char *own = sutra_setting_env("SUTRA_STATE_DIR");
 	char *dir = own ? xstrdup(own) : sutra_home_state(), *real = realpath(dir, NULL);
 
-	/* one name a folder: addresses and locks hang on it */
+	/* One name for a folder: addresses and locks depend on it. */
 	if (!real)
 		return dir;
 	sutra_free(dir);

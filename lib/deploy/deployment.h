@@ -18,7 +18,7 @@
 enum sutra_run_state { SUTRA_RUN_UNKNOWN, SUTRA_RUN_ABSENT, SUTRA_RUN_RUNNING, SUTRA_RUN_EXITED, SUTRA_RUN_STOPPED,
 		       SUTRA_RUN_DONE };
 
-/* A recorded unit and what is known of it now. */
+/* A recorded unit and its present state. */
 struct sutra_deployed {
 	const struct sutra_unit *unit;
 	struct sutra_strv needs;	/* names of the units that it needs: unit.h */
@@ -37,9 +37,9 @@ struct sutra_deployment {
 	struct sutra_record *record;
 	const struct sutra_runtime *rt;
 	bool supervised;	/* the supervisor lives */
-	uint64_t files;		/* the least hard limit of open files of a local process; UINT64_MAX: none known */
+	uint64_t files;		/* the lowest hard limit of open files of a local process; UINT64_MAX: none known */
 	bool as_root;		/* local processes run as root */
-	bool limits_enforced;	/* every running service with a memory limit is held to it */
+	bool limits_enforced;	/* the memory limit of every running service is enforced */
 	struct sutra_deployed *services;	/* one for each of record->units */
 	size_t n;
 };
@@ -58,10 +58,10 @@ const struct sutra_deployed *sutra_deployment_find(const struct sutra_deployment
 const char *sutra_deployment_csv(const struct sutra_deployment *d, const char *group);
 /* URL of the statistics of a service that is a balancer, not for display; NULL: it is none. */
 const char *sutra_deployment_statistics(const struct sutra_deployment *d, const char *service);
-/* Reads the live part again from the supervisor and /proc. From the first service about which the runtime
- * does not answer, the old values stay. */
+/* Reads the live part again from the supervisor and /proc. The values of the first service about which the
+ * runtime does not answer, and of those after it, stay. */
 void sutra_deployment_refresh(struct sutra_deployment *d);
-/* The same, but memory and limits stay as they were read last: they cost the kernel most. */
+/* The same, but memory and limits stay as they were read last, for they are expensive to read. */
 void sutra_deployment_refresh_state(struct sutra_deployment *d);
 /* Restarts one service in place (HUP where the program restarts itself, else TERM and
  * start), and waits until its health check passes or timeout_ns is over. */

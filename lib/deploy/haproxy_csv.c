@@ -4,10 +4,9 @@
  *	"# " name "," name "," ... "," LF
  *	value "," value "," ... "," LF          one line a frontend, server, backend
  *
- * A value that holds a comma, a quote or a line feed stands in double quotes, with quotes
- * inside doubled. Every line ends in a comma and LF. There is no other end mark, so the
- * dump is whole when its last byte is LF, every row has as many fields as the head, and
- * there is at least one row.
+ * A value with a comma, a quote or a line feed is in double quotes, with quotes inside doubled. Every
+ * line ends in a comma and LF. There is no other end mark, so the dump is whole when its last byte is LF,
+ * every row has as many fields as the head, and there is at least one row.
  */
 #include "deploy/haproxy_csv.h"
 
@@ -102,7 +101,7 @@ static int read_head(struct reader *r, int *kinds, size_t *ret_n, struct sutra_e
 		if (rc)
 			return rc;
 		kinds[n] = column_kind(r->field);
-		/* Without these nothing can be said about any row. */
+		/* No row can be read without these columns. */
 		seen |= (kinds[n] <= 2 ? 1u << kinds[n] : 0) | (kinds[n] == COL_TYPE ? 8u : 0);
 		n++;
 	}
@@ -172,29 +171,20 @@ static bool at_end(struct reader *r)
 int sutra_haproxy_parse(const char *csv, size_t n, struct sutra_haproxy_stats *ret,
 			struct sutra_err *err)
 {
-	struct reader r = { csv, csv + n, 1, sutra_alloc(n + 1) };
+	struct reader r = { csv, csv + n, 1, xalloc(n + 1) };
 	struct sutra_haproxy_stats s = { 0 };
 	int kinds[MAX_COLUMNS], rc;
 	size_t columns = 0;
 
-	if (!r.field)
-		return sutra_fail(err, SUTRA_E_NOMEM, "out of memory for haproxy's statistics");
 	rc = read_head(&r, kinds, &columns, err);
 	while (!rc && !at_end(&r)) {
-		struct sutra_haproxy_row *grown;
-
 		if (s.n == MAX_ROWS) {
 			rc = sutra_fail(err, SUTRA_E_TOOBIG, "haproxy's statistics have more than %d rows",
 					MAX_ROWS);
 			break;
 		}
-		grown = s.n & (s.n - 1) ? s.rows :
-					  sutra_realloc_array(s.rows, s.n ? 2 * s.n : 1, sizeof(*s.rows));
-		if (!grown) {
-			rc = sutra_fail(err, SUTRA_E_NOMEM, "out of memory for haproxy's statistics");
-			break;
-		}
-		s.rows = grown;
+		if (!(s.n & (s.n - 1)))
+			s.rows = xrealloc_array(s.rows, s.n ? 2 * s.n : 1, sizeof(*s.rows));
 		r.line++;
 		rc = read_row(&r, kinds, columns, &s.rows[s.n], err);
 		s.n += !rc;

@@ -1,9 +1,8 @@
 /*
  * haproxy_csv - HAProxy's statistics as it gives them at /stats;csv, read by column name.
  *
- * HAProxy promises the order of columns only up to "-" and adds some with each
- * version, so nothing is read by position. A dump that was cut off (its last line lacks the
- * line feed, or a row has too few fields) is an error, never half an answer.
+ * HAProxy adds columns with each version, so none is read by its position. A dump that was cut off (its
+ * last line lacks the line feed, or a row has too few fields) is an error, never half an answer.
  */
 #ifndef SUTRA_DEPLOY_HAPROXY_CSV_H
 #define SUTRA_DEPLOY_HAPROXY_CSV_H
@@ -23,11 +22,11 @@ struct sutra_haproxy_row {
 	char algorithm[32];		/* of a backend: leastconn */
 	char check_code[16];		/* last check: L7OK, L4CON ...; "" none */
 	char check_text[128];
-	char check_says[64];		/* what the code means: "Layer7 check passed" */
+	char check_says[64];		/* the meaning of the code: "Layer7 check passed" */
 	int64_t check_ms;		/* -1: unknown, as for every figure below */
 	int64_t mean_ms;		/* rtime: mean response time of the last 1,024 requests */
 	int64_t sessions, sessions_max;	/* scur, smax */
-	int64_t total;			/* stot: sessions or, for a server, requests given to it */
+	int64_t total;			/* stot: sessions or, for a server, its requests */
 	int64_t queue, queue_max;	/* qcur, qmax */
 	int64_t errors_connect, errors_response, retries, redispatches;	/* econ eresp wretr wredis */
 	int64_t checks_failed, times_down, last_change_s;	/* chkfail chkdown lastchg */

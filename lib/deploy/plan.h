@@ -11,7 +11,7 @@
 #include "runtime/runtime.h"
 
 enum sutra_action { SUTRA_KEEP, SUTRA_START, SUTRA_REPLACE, SUTRA_STOP,
-		    SUTRA_LEAVE };	/* runs, is not in the edition, and --prune was not given */
+		    SUTRA_LEAVE };	/* it runs, is not in the edition, and --prune was not given */
 
 struct sutra_step {
 	enum sutra_action action;
@@ -29,13 +29,12 @@ struct sutra_plan {
 	bool unfinished;	/* an earlier deploy was cut off: carry out even without changes */
 };
 
-/* record: NULL when nothing is deployed; a recovered one's units have only names. prune: what the
- * edition lacks is stopped; else it is left, and one that holds an address which the edition
- * needs is SUTRA_E_SETTING. */
+/* record: NULL when nothing is deployed; the units of a recovered record have only names. prune: services that the
+ * edition lacks are stopped; else they are left, and SUTRA_E_SETTING names one with an address that the edition needs. */
 int sutra_plan_make(const struct sutra_runtime *rt, const struct sutra_unit *units, size_t n,
 		    const struct sutra_record *record, const char *state_dir, bool prune, struct sutra_plan *ret,
 		    struct sutra_err *err);
-/* The service that is stopped so that this step's unit gets its published address; NULL: none. */
+/* The service that is stopped to free the published address of this step's unit; NULL: none. */
 const struct sutra_step *sutra_plan_predecessor(const struct sutra_plan *p, const struct sutra_step *step);
 /* [{"service", "action", "cause", "field", "old", "new", "from", "to"}]: from and to are hashes. */
 json_t *sutra_plan_steps(const struct sutra_plan *p);

@@ -1,4 +1,4 @@
-/* kube - the Kubernetes objects: kube_name.c, sutra_kube_pod.c, kube_net.c; for lib/manifest alone. */
+/* kube - the Kubernetes objects: kube_name.c, kube_pod.c, kube_net.c; for lib/manifest alone. */
 #ifndef SUTRA_MANIFEST_KUBE_H
 #define SUTRA_MANIFEST_KUBE_H
 
@@ -36,19 +36,19 @@ bool sutra_kube_is_claim(const struct workloads *all, const struct sutra_volume 
 json_t *sutra_kube_pod(const struct workloads *all, const struct workload *w);
 /* Seconds that such a pod may take to end. */
 json_int_t sutra_kube_grace(const struct workload *w);
-/* Appends the Services of a workload, which are the same in every edition: what it lacks is called until
- * it has ended. Of those that lead in the deployed one alone: they have one name. */
+/* Appends the Services of a workload. They are the same in every edition, since a workload that the new edition
+ * lacks is called until it has ended. Only a deployed entrance gets its Service: several have one name. */
 void sutra_kube_add_services(json_t *documents, const struct workloads *every, const struct workload *w, bool deployed);
 /* For the Prometheus operator; NULL: it has no metrics. */
 json_t *sutra_kube_service_monitor(const struct workloads *all, const struct workload *w);
 json_t *sutra_kube_autoscaler(const struct workloads *all, const struct workload *w);
 json_t *sutra_kube_disruption_budget(const struct workloads *all, const struct workload *w);
-/* Nothing may call a pod of the stack ... */
+/* No client may call a pod of the stack ... */
 json_t *sutra_kube_default_deny(const struct workloads *all);
-/* ... but who has an edge to it; anybody where it is an entrance (published, and called by no other
- * service), at the port that leads in and those published beyond loopback; for its metrics, and an
- * entrance's other ports, who has the label that lets scrape. What is not deployed now may be what
- * another edition's pods still call. NULL: nobody calls it. */
+/* ... except workloads with an edge to it; every client if it is an entrance (published, and called by no other
+ * service), at its entrance port and those published beyond loopback; and, at its metrics and an entrance's
+ * other ports, clients with the scrape label. Pods of another edition may still call a workload that is not
+ * deployed now. NULL: no client calls it. */
 json_t *sutra_kube_network_policy(const struct workloads *every, const struct workload *w, bool deployed);
 
 #endif

@@ -4,7 +4,7 @@
 #include "manifest/kube.h"
 
 #define METRICS "sutra.io/metrics"	/* label of the one Service of a workload that is scraped */
-#define SCRAPE "sutra.io/scrape"	/* label of who may scrape: a namespace, or a pod beside the stack */
+#define SCRAPE "sutra.io/scrape"	/* label of a namespace, or of a pod beside the stack, that may scrape */
 
 static json_t *service_port(int port)
 {
@@ -48,7 +48,7 @@ static json_t *own_service(const struct workloads *all, const struct workload *w
 	return o;
 }
 
-/* A balancer asks for itself who is ready, and who drains still finishes: it sees all pods. */
+/* A balancer checks readiness itself, and a draining pod still finishes its requests: it sees all pods. */
 static json_t *pods_service(const struct workloads *all, const struct workload *w)
 {
 	char *name = xasprintf("%s-pods", w->name);
@@ -61,7 +61,7 @@ static json_t *pods_service(const struct workloads *all, const struct workload *
 	return o;
 }
 
-/* By a label that the entrance's pods have in every edition: while one follows another, both serve. */
+/* Selects by a label that the entrance's pods have in every edition: during a change of edition both serve. */
 static json_t *entrance_service(const struct workloads *all, const struct workload *w)
 {
 	const struct sutra_kubernetes *k = &w->s->kube;
@@ -122,8 +122,8 @@ json_t *sutra_kube_default_deny(const struct workloads *all)
 	return policy(sutra_kube_meta(all, NULL, "sutra-default-deny"), stack_labels(all), NULL);
 }
 
-/* Of what an entrance publishes: the port that leads in and what is published beyond loopback, which
- * anybody may call, or else (open false) the rest. */
+/* Adds published ports of an entrance. open: the entrance port and those published beyond loopback, which every
+ * client may call; else the others. */
 static void add_published(json_t *list, const struct workload *w, bool open)
 {
 	for (size_t i = 0; i < w->s->n_ports; i++) {

@@ -112,7 +112,7 @@ static void add_hosts(json_t *list, const char *text)
 	}
 }
 
-/* ML_BASE_1="${ML_BASE_1}" needs no line of its own: the secret's variable is it. */
+/* ML_BASE_1="${ML_BASE_1}" needs no entry: the secret's variable has that name. */
 static bool is_own_secret(const struct workload_env *e)
 {
 	size_t n = strlen(e->key);
@@ -121,7 +121,7 @@ static bool is_own_secret(const struct workload_env *e)
 	       !e->value[n + 2];
 }
 
-/* "ml-base:8887" as a name of all its pods that needs no search list, which HAProxy has not. */
+/* "ml-base:8887" as a name of all its pods that needs no search list, which HAProxy does not use. */
 static void add_addresses(const struct workloads *all, json_t *list, const struct workload_env *e)
 {
 	size_t n = strcspn(e->value, ":");
@@ -139,7 +139,7 @@ static void add_addresses(const struct workloads *all, json_t *list, const struc
 	sutra_free(service);
 }
 
-/* What others refer to comes first: $(NAME) looks back only. */
+/* Variables that others refer to come first: $(NAME) must stand before its use. */
 static json_t *environment(const struct workloads *all, const struct workload *w)
 {
 	json_t *list = json_array();
@@ -355,7 +355,7 @@ static json_t *container_security(const struct sutra_service *s)
 			 s->cap_drop.n ? json_pack("{s:o}", "drop", list_of(&s->cap_drop)) : NULL);
 }
 
-/* The compose file's user where it names a number, else the images'. */
+/* The compose file's user if it is a number, else that of the images. */
 static json_t *pod_security(const struct sutra_service *s)
 {
 	json_int_t user = s->user ? strtol(s->user, NULL, 10) : 0;
@@ -390,7 +390,7 @@ static json_t *container(const struct workloads *all, const struct workload *w)
 			 container_security(s), "volumeMounts", mounts(all, w));
 }
 
-/* A changed file of a ConfigMap must replace the pods: their template says its digest. */
+/* A changed file of a ConfigMap must replace the pods: their template holds its digest. */
 static json_t *annotations(const struct workloads *all, const struct workload *w)
 {
 	const char *path;
@@ -414,7 +414,7 @@ static json_t *annotations(const struct workloads *all, const struct workload *w
 	return sutra_manifest_some(o);
 }
 
-/* Several pods go to several nodes where they can. */
+/* Several pods are spread over nodes if possible. */
 static json_t *spread(const struct workloads *all, const struct workload *w)
 {
 	return w->replicas > 1 ? json_pack("[{s:i, s:s, s:s, s:{s:o}}]", "maxSkew", 1, "topologyKey",

@@ -100,7 +100,7 @@ static bool is_name(const char *s)
 	       !s[strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-")];
 }
 
-/* A pod that is never alone cannot have a volume of its own. */
+/* A workload with several pods cannot have a volume of its own. */
 static int check_volumes(const struct workloads *all, const struct workload *w)
 {
 	for (size_t i = 0; i < w->s->n_volumes; i++) {
@@ -185,8 +185,8 @@ static void add_head(struct sutra_buf *out, const struct workloads *all, const s
 	sutra_free(labels);
 }
 
-/* What several workloads may share comes once, and before them. Claims are named, not made: one that
- * went with the rest would leave its volume bound to nobody. */
+/* Adds what several workloads may share, once and before them. Claims are named, not made: a claim that was
+ * removed with the stack would leave its volume unbound. */
 static void add_shared(struct sutra_buf *out, const struct workloads *all)
 {
 	struct sutra_strv seen = { 0 };
@@ -221,7 +221,7 @@ static void add_shared(struct sutra_buf *out, const struct workloads *all)
 	sutra_strv_release(&seen);
 }
 
-/* Of the whole file: what an edition has no more is called until it has ended. */
+/* For all services of the file: those that the new edition lacks are called until they have ended. */
 static void add_network(struct sutra_buf *out, const struct workloads *every, const struct workloads *all)
 {
 	json_t *services = json_array();

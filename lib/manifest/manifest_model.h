@@ -1,6 +1,6 @@
 /*
- * manifest_model - services of a compose file as an orchestrator counts them. Internal to lib/manifest:
- * what manifest_swarm.c and the manifest_kube files share.
+ * manifest_model - the workloads of a compose file: a service, or the replicas of one with their number. Internal
+ * to lib/manifest: manifest_swarm.c and the kube files share it.
  */
 #ifndef SUTRA_MANIFEST_MANIFEST_MODEL_H
 #define SUTRA_MANIFEST_MANIFEST_MODEL_H
@@ -39,9 +39,9 @@ struct workload_mount {		/* a folder or file beside the compose file */
 	size_t n;
 };
 
-struct workload_edge {		/* somebody who calls a workload */
+struct workload_edge {		/* a workload that calls this one */
 	size_t from;
-	int port;		/* 0: every one it has */
+	int port;		/* 0: all its ports */
 };
 
 struct workload {
@@ -49,7 +49,7 @@ struct workload {
 	const struct sutra_service *s;	/* its first replica */
 	size_t replicas;
 	const struct sutra_scale *scale;
-	bool balanced;		/* somebody resolves the addresses of all its replicas */
+	bool balanced;		/* a workload resolves the addresses of all its replicas */
 	struct workload_env *env;
 	size_t n_env;
 	struct workload_mount *mounts;
@@ -67,7 +67,7 @@ struct workloads {
 	struct sutra_err *err;
 };
 
-/* What replicas of one workload do not agree on is SUTRA_E_SETTING with file and line. */
+/* SUTRA_E_SETTING with file and line: the replicas of a workload differ. */
 int sutra_workloads_make(const struct sutra_manifest *m, struct workloads *ret, struct sutra_err *err);
 struct workload *sutra_workload_named(const struct workloads *all, const char *name);
 void sutra_workloads_release(struct workloads *w);

@@ -5,8 +5,8 @@
  * the node's own (mode host): neither needs the kernel's virtual server nor the routing mesh,
  * and a caller's address stays visible. Only several tasks that publish one port need both
  * (uses_mesh). A task enters the name service when its health
- * check passes and is replaced when it fails, so the check asks for life where the compose
- * file tells life from readiness: a balancer without replicas is no reason to replace it.
+ * check passes and is replaced when it fails, so the check asks for liveness if the compose
+ * file has separate probes: a balancer without replicas is no reason to replace it.
  */
 #include <stdio.h>
 #include <string.h>

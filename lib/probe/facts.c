@@ -156,14 +156,13 @@ static void add_docker_volumes(json_t *facts, const json_t *mounts, pid_t pid)
 static void add_docker(json_t *facts, const struct sutra_deployment *d, const struct sutra_deployed *s)
 {
 	const json_t *host, *policy;
-	char id[80], path[128];
 	const char *name;
+	char id[80];
 	json_t *o = NULL;
 
 	if (!sutra_docker_container(d->state_dir, s->unit->name, id))
 		return;
-	snprintf(path, sizeof(path), "/containers/%s/json", id);
-	if (sutra_engine_call("GET", path, NULL, &o, NULL))
+	if (sutra_engine_call("GET", NULL, &o, NULL, "/containers/%s/json", id))
 		return;
 	host = json_object_get(o, "HostConfig");
 	policy = json_object_get(host, "RestartPolicy");

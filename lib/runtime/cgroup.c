@@ -16,7 +16,7 @@
 
 enum { MAX_PATH = 1024 };
 
-/* A file of the kernel's: written in one piece, never created. */
+/* Writes a file of the kernel in one piece; never creates it. */
 static bool put(const char *folder, const char *file, const char *text)
 {
 	char path[MAX_PATH + 400];
@@ -64,7 +64,7 @@ static bool find_mount(char out[MAX_PATH], bool *ret_v2)
 
 static bool make_group(const char *path) { return !mkdir(path, 0755) || errno == EEXIST; }
 
-/* In version 2 a controller is there for the children of a group that passes it on. */
+/* In version 2 the children of a group have a controller if the group passes it on. */
 static bool pass_on(const char *group)
 {
 	return holds_memory(group, "cgroup.subtree_control") ||

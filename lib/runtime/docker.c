@@ -25,14 +25,9 @@
 
 #define UP_LIMIT_NS 300000000000u
 
-enum { UP_WORDS = 16, STOP_GRACE_S = 15 };	/* of compose_up's command, without profiles and services */
+enum { UP_WORDS = 16, STOP_GRACE_S = 15 };	/* words of compose_up's command, without profiles and services */
 
-static int ping(struct sutra_err *err) { return sutra_engine_call("GET", "/version", NULL, NULL, err); }
-
-bool sutra_docker_answers(void)
-{
-	return !ping(NULL);
-}
+static int ping(struct sutra_err *err) { return sutra_engine_call("GET", NULL, NULL, err, "/version"); }
 
 /* "docker compose" (v2) or docker-compose (1.29); how many words. */
 static size_t compose_command(const char **argv)
@@ -67,10 +62,7 @@ static bool alive(const char *state_dir) { return true; }
 
 static int call_container(const char *method, const char *id, const char *what, struct sutra_err *err)
 {
-	char path[256];
-
-	snprintf(path, sizeof(path), "/containers/%s%s", id, what);
-	return sutra_engine_call(method, path, NULL, NULL, err);
+	return sutra_engine_call(method, NULL, NULL, err, "/containers/%s%s", id, what);
 }
 
 static void read_inspection(const json_t *o, struct sutra_supervised *ret)
@@ -117,7 +109,7 @@ static const char *id_in(const json_t *list, const char *service)
 	return NULL;
 }
 
-/* One list of the stack's containers, and what it lacks of each. */
+/* Asks for one list of the stack's containers, then inspects each. */
 static void observe(const char *state_dir, const char *const *names, size_t n, struct sutra_supervised *ret)
 {
 	json_t *list = NULL;
@@ -126,12 +118,10 @@ static void observe(const char *state_dir, const char *const *names, size_t n, s
 	for (size_t i = 0; i < n; i++) {
 		const char *id = id_in(list, names[i]);
 		json_t *o = NULL;
-		char path[128];
 
 		ret[i] = (struct sutra_supervised){ .last_exit = -1 };
-		snprintf(path, sizeof(path), "/containers/%s/json", id ? id : "");
 		if (id && !gone)
-			gone = sutra_engine_call("GET", path, NULL, &o, NULL) == SUTRA_E_UNAVAILABLE;
+			gone = sutra_engine_call("GET", NULL, &o, NULL, "/containers/%s/json", id) == SUTRA_E_UNAVAILABLE;
 		if (o)
 			read_inspection(o, &ret[i]);
 		ret[i].unknown = gone;
@@ -145,7 +135,7 @@ static void observe_one(const char *state_dir, const char *name, struct sutra_su
 	observe(state_dir, &name, 1, ret);
 }
 
-/* Every address that a service publishes must be free; one that is up, or between two starts, has its own. */
+/* Every address that a service publishes must be free, unless the service itself is up or between two starts. */
 static int check_ports(const struct sutra_scene *s, const char *name, struct sutra_err *err)
 {
 	const struct sutra_service *service = sutra_compose_find(s->desired->selected, name);
@@ -163,18 +153,17 @@ static int check_ports(const struct sutra_scene *s, const char *name, struct sut
 	return rc;
 }
 
-/* Compose's network must be this stack's, or not be there. Volumes are the engine's to check: its
- * words reach the operator. */
+/* Compose's network must be this stack's, or not exist. The engine checks volumes, and its message reaches the
+ * operator. */
 static int prepare(const struct sutra_scene *s, struct sutra_err *err)
 {
-	char project[SUTRA_PROJECT_LEN], path[128];
+	char project[SUTRA_PROJECT_LEN];
 	const char *label;
 	json_t *o = NULL;
 	int rc;
 
 	sutra_docker_project(s->state_dir, project);
-	snprintf(path, sizeof(path), "/networks/%s_default", project);
-	rc = sutra_engine_call("GET", path, NULL, &o, err);
+	rc = sutra_engine_call("GET", NULL, &o, err, "/networks/%s_default", project);
 	label = json_string_value(json_object_get(json_object_get(o, "Labels"), SUTRA_PROJECT_LABEL));
 	if (rc == SUTRA_E_NOTFOUND) {
 		rc = 0;
@@ -190,7 +179,7 @@ static int prepare(const struct sutra_scene *s, struct sutra_err *err)
 
 static int begin(const struct sutra_scene *s, struct sutra_err *err) { return 0; }
 
-/* up -d of some services; the end of what compose said becomes the error. */
+/* Runs up -d for some services; the end of compose's output becomes the error. */
 static int compose_up(const struct sutra_scene *s, const struct sutra_awaited *list, size_t n, struct sutra_err *err)
 {
 	char project[SUTRA_PROJECT_LEN], override[512];
@@ -248,34 +237,30 @@ static int start(const struct sutra_scene *s, struct sutra_awaited *list, size_t
 static int restart(const char *state_dir, struct sutra_awaited *a, struct sutra_err *err)
 {
 	struct sutra_supervised now;
-	char id[80], what[32];
+	char id[80];
 
 	observe_one(state_dir, a->unit->name, &now);
 	if (!sutra_docker_container(state_dir, a->unit->name, id))
 		return sutra_fail(err, SUTRA_E_NOTFOUND, "%s has no container", a->unit->name);
 	a->asked_ns = sutra_clock_ns();
 	a->old_pid = now.pid;
-	snprintf(what, sizeof(what), "/restart?t=%d", STOP_GRACE_S);
-	return call_container("POST", id, what, err);
+	return sutra_engine_call("POST", NULL, NULL, err, "/containers/%s/restart?t=%d", id, STOP_GRACE_S);
 }
 
-/* Inside the container, as a crash would come: the engine's own kill would also switch the
- * restart policy off. Process 1 is the engine's init; -1 is everybody but it. */
+/* Signals from inside the container, as in a crash: the engine's own kill would also switch the restart policy
+ * off. Process 1 is the engine's init; -1 means all processes except it. */
 static int kill_service(const char *state_dir, const char *name, int sig, struct sutra_err *err)
 {
-	char id[80], path[128], body[160];
+	char id[80], body[160];
 	json_t *o = NULL;
 	int rc;
 
 	if (!sutra_docker_container(state_dir, name, id))
 		return sutra_fail(err, SUTRA_E_NOTFOUND, "%s has no container", name);
-	snprintf(path, sizeof(path), "/containers/%s/exec", id);
 	snprintf(body, sizeof(body), "{\"Cmd\":[\"sh\",\"-c\",\"kill -%d -1\"]}", sig);
-	rc = sutra_engine_call("POST", path, body, &o, err);
-	if (!rc) {
-		snprintf(path, sizeof(path), "/exec/%.70s/start", json_string_value(json_object_get(o, "Id")));
-		rc = sutra_engine_call("POST", path, "{\"Detach\":true}", NULL, err);
-	}
+	rc = sutra_engine_call("POST", body, &o, err, "/containers/%s/exec", id);
+	rc = rc ? rc : sutra_engine_call("POST", "{\"Detach\":true}", NULL, err, "/exec/%.70s/start",
+					 json_string_value(json_object_get(o, "Id")));
 	json_decref(o);
 	return rc;
 }
@@ -302,16 +287,13 @@ static int drain(const char *state_dir, const char *name, struct sutra_err *err)
 
 static int remove_container(const char *id, struct sutra_err *err)
 {
-	char what[32];
-	int rc;
+	int rc = sutra_engine_call("POST", NULL, NULL, err, "/containers/%s/stop?t=%d", id, STOP_GRACE_S);
 
-	snprintf(what, sizeof(what), "/stop?t=%d", STOP_GRACE_S);
-	rc = call_container("POST", id, what, err);
 	return rc && rc != SUTRA_E_NOTFOUND ? rc : call_container("DELETE", id, "?force=1", err);
 }
 
-/* What the stand-in is created with: the service's image, network and name. */
-static json_t *stand_in_spec(const json_t *service, const char *name, const char *project, const char *port)
+/* The fault server is created with the service's image, network and name. */
+static json_t *fault_spec(const json_t *service, const char *name, const char *project, const char *port)
 {
 	json_t *networks = json_object_get(json_object_get(service, "NetworkSettings"), "Networks");
 	const char *network = json_object_iter_key(json_object_iter(networks));
@@ -333,28 +315,27 @@ static int create_container(const json_t *spec, char out[80], struct sutra_err *
 
 	sutra_buf_init(&body, 65536);
 	sutra_json_add(&body, spec, 0);
-	rc = sutra_engine_call("POST", "/containers/create", sutra_buf_str(&body), &answer, err);
+	rc = sutra_engine_call("POST", sutra_buf_str(&body), &answer, err, "/containers/create");
 	snprintf(out, 80, "%s", rc ? "" : json_string_value(json_object_get(answer, "Id")));
 	json_decref(answer);
 	sutra_buf_release(&body);
 	return rc;
 }
 
-static int stand_in(const char *state_dir, const char *name, const char *address, char handle[80],
+static int start_fault(const char *state_dir, const char *name, const char *address, char handle[80],
 		    struct sutra_err *err)
 {
-	char id[80], path[128], project[SUTRA_PROJECT_LEN];
+	char id[80], project[SUTRA_PROJECT_LEN];
 	json_t *service = NULL, *spec = NULL;
 	int rc;
 
 	*handle = '\0';
 	if (!sutra_docker_container(state_dir, name, id))
 		return sutra_fail(err, SUTRA_E_NOTFOUND, "%s has no container", name);
-	snprintf(path, sizeof(path), "/containers/%s/json", id);
-	rc = sutra_engine_call("GET", path, NULL, &service, err);
+	rc = sutra_engine_call("GET", NULL, &service, err, "/containers/%s/json", id);
 	if (!rc) {
 		sutra_docker_project(state_dir, project);
-		spec = stand_in_spec(service, name, project, strrchr(address, ':') + 1);
+		spec = fault_spec(service, name, project, strrchr(address, ':') + 1);
 		rc = spec ? call_container("POST", id, "/stop?t=5", err) :
 			    sutra_fail(err, SUTRA_E_IO, "%s has no network", name);
 	}
@@ -365,12 +346,12 @@ static int stand_in(const char *state_dir, const char *name, const char *address
 	return rc;
 }
 
-static int stand_down(const char *state_dir, const char *name, const char *handle, struct sutra_err *err)
+static int stop_fault(const char *state_dir, const char *name, const char *handle, struct sutra_err *err)
 {
 	char id[80];
 	int rc = *handle ? call_container("DELETE", handle, "?force=1", err) : 0, started = 0;
 
-	/* The service comes back, whatever became of the stand-in. */
+	/* The service is started in any case. */
 	if (sutra_docker_container(state_dir, name, id))
 		started = call_container("POST", id, "/start", rc && rc != SUTRA_E_NOTFOUND ? NULL : err);
 	return rc && rc != SUTRA_E_NOTFOUND ? rc : started;
@@ -386,25 +367,22 @@ static int remove_service(const char *state_dir, const char *name, struct sutra_
 /* Networks or volumes of the project, by label. */
 static int remove_labelled(const char *kind, const char *key, const char *project, struct sutra_err *err)
 {
-	char filter[128];
-	struct sutra_buf path;
+	char text[128];
+	struct sutra_buf filter;
 	json_t *o = NULL;
 	const json_t *list;
 	int rc;
 
-	snprintf(filter, sizeof(filter), "{\"label\":[\"" SUTRA_PROJECT_LABEL "=%s\"]}", project);
-	sutra_buf_init(&path, 4096);
-	sutra_buf_addf(&path, "/%s?filters=", kind);
-	sutra_buf_add_quoted(&path, filter);
-	rc = sutra_engine_call("GET", sutra_buf_str(&path), NULL, &o, err);
+	snprintf(text, sizeof(text), "{\"label\":[\"" SUTRA_PROJECT_LABEL "=%s\"]}", project);
+	sutra_buf_init(&filter, 4096);
+	sutra_buf_add_quoted(&filter, text);
+	rc = sutra_engine_call("GET", NULL, &o, err, "/%s?filters=%s", kind, sutra_buf_str(&filter));
 	list = json_is_array(o) ? o : json_object_get(o, "Volumes");
-	for (size_t i = 0; i < json_array_size(list) && !rc; i++) {
-		sutra_buf_clear(&path);
-		sutra_buf_addf(&path, "/%s/%s", kind, json_string_value(json_object_get(json_array_get(list, i), key)));
-		rc = sutra_engine_call("DELETE", sutra_buf_str(&path), NULL, NULL, err);
-	}
+	for (size_t i = 0; i < json_array_size(list) && !rc; i++)
+		rc = sutra_engine_call("DELETE", NULL, NULL, err, "/%s/%s", kind,
+				       json_string_value(json_object_get(json_array_get(list, i), key)));
 	json_decref(o);
-	sutra_buf_release(&path);
+	sutra_buf_release(&filter);
 	return rc;
 }
 
@@ -424,7 +402,7 @@ static int down(const char *state_dir, uint64_t grace_ns, bool volumes, size_t *
 
 	sutra_docker_project(state_dir, project);
 	*ret_n = json_array_size(list);
-	/* Gateways first: what they have in hand still goes to the store behind them. */
+	/* Gateways first: their requests in flight still reach the store behind them. */
 	for (int first = 1; first >= 0; first--)
 		for (size_t i = 0; i < *ret_n && !rc; i++)
 			if (is_gateway(json_array_get(list, i)) == (first == 1))
@@ -449,8 +427,8 @@ const struct sutra_runtime sutra_docker = {
 	.observe = observe,
 	.kill = kill_service,
 	.remove = remove_service,
-	.stand_in = stand_in,
-	.stand_down = stand_down,
+	.start_fault = start_fault,
+	.stop_fault = stop_fault,
 	.drain = drain,
 	.down = down,
 	.log_tail = sutra_docker_log_tail,

@@ -1,4 +1,4 @@
-/* docker - what only the container runtime has: the project, images, the compose command. */
+/* docker - what the container runtime alone has: the project, images, the compose command. */
 #ifndef SUTRA_RUNTIME_DOCKER_H
 #define SUTRA_RUNTIME_DOCKER_H
 
@@ -15,18 +15,16 @@ enum { SUTRA_PROJECT_LEN = 32, SUTRA_TAG_LEN = 512 };
 
 /* "sutra" for the default state folder, "sutra-<8 digits>" for another. */
 void sutra_docker_project(const char *state_dir, char out[SUTRA_PROJECT_LEN]);
-/* Writes the compose file that goes beside the stack's, and its path; "" when there is nothing to say. */
+/* Writes the compose file that overrides the stack's, and its path; "": no override is needed. */
 int sutra_docker_override(const struct sutra_scene *s, char *path, size_t size, struct sutra_err *err);
-/* Whether an engine answers. */
-bool sutra_docker_answers(void);
 /* The tag under which this stack keeps the image of a unit, whatever its name means later:
  * "sutra/ml-base:latest@sha256:0123456789ab" is "sutra/ml-base:g-<project>-0123456789ab".
  * SUTRA_E_NOTFOUND: the image is not there. */
 int sutra_docker_tag(const char *state_dir, const char *image, char out[SUTRA_TAG_LEN]);
 int sutra_docker_keep(const char *state_dir, const char *image, struct sutra_err *err);
-/* Removes this stack's such tags, but the keys of named. */
+/* Removes the tags of this stack that are not keys of named. */
 void sutra_docker_release(const char *state_dir, const json_t *named);
-/* Whether the image of every unit is there; the error names the first that is not. */
+/* Checks that the image of every unit exists; the error names the first that does not. */
 int sutra_docker_images(const struct sutra_unit *units, size_t n, struct sutra_err *err);
 /* GET /containers/json?all=1 of the project, or (service not NULL) of one service of it. */
 int sutra_docker_containers(const char *state_dir, const char *service, json_t **ret, struct sutra_err *err);

@@ -34,17 +34,16 @@ void sutra_docker_project(const char *state_dir, char out[SUTRA_PROJECT_LEN])
 int sutra_docker_containers(const char *state_dir, const char *service, json_t **ret, struct sutra_err *err)
 {
 	char project[SUTRA_PROJECT_LEN], filter[512];
-	struct sutra_buf path;
+	struct sutra_buf quoted;
 	int rc;
 
 	sutra_docker_project(state_dir, project);
 	snprintf(filter, sizeof(filter), "{\"label\":[\"" SUTRA_PROJECT_LABEL "=%s\"%s%s%s]}", project,
 		 service ? ",\"" SUTRA_SERVICE_LABEL "=" : "", service ? service : "", service ? "\"" : "");
-	sutra_buf_init(&path, 4096);
-	sutra_buf_adds(&path, "/containers/json?all=1&filters=");
-	sutra_buf_add_quoted(&path, filter);
-	rc = sutra_engine_call("GET", sutra_buf_str(&path), NULL, ret, err);
-	sutra_buf_release(&path);
+	sutra_buf_init(&quoted, 4096);
+	sutra_buf_add_quoted(&quoted, filter);
+	rc = sutra_engine_call("GET", NULL, ret, err, "/containers/json?all=1&filters=%s", sutra_buf_str(&quoted));
+	sutra_buf_release(&quoted);
 	return rc;
 }
 

@@ -1,4 +1,4 @@
-/* Images of the container runtime: which one a name means, and the tags that keep them. */
+/* Images of the container runtime: the id that a name stands for, and the tags that keep images. */
 #include <stdio.h>
 #include <string.h>
 
@@ -8,20 +8,16 @@
 #include "runtime/docker.h"
 #include "runtime/engine_api.h"
 
-/* An image's id, "" when it is not there. */
+/* An image's id; "": it does not exist. */
 static void image_id(const char *name, char out[80])
 {
-	struct sutra_buf path;
 	const char *id = NULL;
 	json_t *o = NULL;
 
-	sutra_buf_init(&path, 1024);
-	sutra_buf_addf(&path, "/images/%s/json", name);
-	if (!sutra_engine_call("GET", sutra_buf_str(&path), NULL, &o, NULL))
+	if (!sutra_engine_call("GET", NULL, &o, NULL, "/images/%s/json", name))
 		id = json_string_value(json_object_get(o, "Id"));
 	snprintf(out, 80, "%s", id ? id : "");
 	json_decref(o);
-	sutra_buf_release(&path);
 }
 
 int sutra_docker_resolve(struct sutra_unit *units, size_t n, struct sutra_err *err)
@@ -50,7 +46,7 @@ int sutra_docker_images(const struct sutra_unit *units, size_t n, struct sutra_e
 	return 0;
 }
 
-/* How much of an image is its name: up to the tag, not to the port of a registry. */
+/* The length of an image's name: up to its tag, not to the port of a registry. */
 static int name_length(const char *image)
 {
 	size_t n = strcspn(image, "@"), at = n;
@@ -87,18 +83,14 @@ int sutra_docker_tag(const char *state_dir, const char *image, char out[SUTRA_TA
 
 int sutra_docker_keep(const char *state_dir, const char *image, struct sutra_err *err)
 {
-	struct sutra_buf path;
 	const char *id;
 	char tag[64];
 	int rc = kept_as(state_dir, image, tag, &id);
 
 	if (rc)
 		return sutra_fail(err, rc, "the image %s is not there", image);
-	sutra_buf_init(&path, 1024);
-	sutra_buf_addf(&path, "/images/%s/tag?repo=%.*s&tag=%s", id, name_length(image), image, tag);
-	rc = sutra_engine_call("POST", sutra_buf_str(&path), NULL, NULL, err);
-	sutra_buf_release(&path);
-	return rc;
+	return sutra_engine_call("POST", NULL, NULL, err, "/images/%s/tag?repo=%.*s&tag=%s", id, name_length(image), image,
+				 tag);
 }
 
 /* "sutra/ml-base:g-<project>-0123456789ab" of this project and no other. */
@@ -116,23 +108,17 @@ void sutra_docker_release(const char *state_dir, const json_t *named)
 	char project[SUTRA_PROJECT_LEN];
 	const json_t *image, *name;
 	json_t *images = NULL;
-	struct sutra_buf path;
 	size_t i, t;
 
 	sutra_docker_project(state_dir, project);
-	sutra_buf_init(&path, 1024);
-	sutra_engine_call("GET", "/images/json", NULL, &images, NULL);
+	sutra_engine_call("GET", NULL, &images, NULL, "/images/json");
 	json_array_foreach (images, i, image) {
 		json_array_foreach (json_object_get(image, "RepoTags"), t, name) {
 			const char *text = json_string_value(name);
 
-			if (!text || !is_kept_tag(text, project) || json_object_get(named, text))
-				continue;
-			sutra_buf_clear(&path);
-			sutra_buf_addf(&path, "/images/%s", text);
-			sutra_engine_call("DELETE", sutra_buf_str(&path), NULL, NULL, NULL);
+			if (text && is_kept_tag(text, project) && !json_object_get(named, text))
+				sutra_engine_call("DELETE", NULL, NULL, NULL, "/images/%s", text);
 		}
 	}
-	sutra_buf_release(&path);
 	json_decref(images);
 }

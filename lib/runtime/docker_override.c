@@ -4,7 +4,7 @@
 #include "runtime/docker.h"
 #include "compose/yaml.h"
 
-/* A text as a compose file holds it: no variable in it. */
+/* A text as a compose file holds it: every $ is doubled. */
 static json_t *literal(const char *text)
 {
 	struct sutra_buf b;
@@ -21,8 +21,8 @@ static json_t *literal(const char *text)
 	return o;
 }
 
-/* What compose is told beside the stack's file: images in place of the usual ones, and environments as
- * they were read here, for a compose makes 1.1 of 1.10 and reads some env_files otherwise. */
+/* The override holds the images of a generation, and the environments as they were read here: compose makes
+ * 1.1 of 1.10 and reads some env_files in another way. */
 static json_t *override_of(const struct sutra_desired *d)
 {
 	json_t *services = json_object(), *image;

@@ -1,5 +1,6 @@
 #include "runtime/engine_api.h"
 
+#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +9,8 @@
 #include "base/jsonio.h"
 #include "base/str.h"
 #include "net/fetch.h"
+
+enum { MAX_PATH = 2048 };
 
 #define LIMIT_NS 60000000000u
 
@@ -22,7 +25,7 @@ static const char *socket_path(void)
 	return host && sutra_str_starts(host, "unix://") ? host + 7 : "/var/run/docker.sock";
 }
 
-/* What the engine said about an error, if it said something. */
+/* An answer that reports an error, with the engine's message. */
 static int refused(const struct sutra_fetch *f, const char *path, struct sutra_err *err)
 {
 	const char *words = NULL;
@@ -39,7 +42,7 @@ static int refused(const struct sutra_fetch *f, const char *path, struct sutra_e
 
 static int call(struct sutra_fetch *f, const char *path, struct sutra_err *err)
 {
-	char url[2048];
+	char url[MAX_PATH + 32];
 	int rc;
 
 	snprintf(url, sizeof(url), "http://engine/v1.41%s", path);
@@ -54,22 +57,27 @@ static int call(struct sutra_fetch *f, const char *path, struct sutra_err *err)
 		return refused(f, path, err);
 	rc = sutra_fail(err, SUTRA_E_UNAVAILABLE, "no Docker engine answers at %s: %s", f->unix_socket, f->detail);
 	sutra_hint(err, "start it, or run the stack without one: sutra deploy --runtime native");
-	return rc;	/* not the hint's: err may be NULL */
+	return rc;	/* sutra_hint returns 0 if err is NULL */
 }
 
-int sutra_engine_call(const char *method, const char *path, const char *body, json_t **ret_json,
-		      struct sutra_err *err)
+int sutra_engine_call(const char *method, const char *body, json_t **ret_json, struct sutra_err *err,
+		      const char *path, ...)
 {
 	static const char *const headers[] = { "Content-Type: application/json", NULL };
+	char text[MAX_PATH];
 	struct sutra_fetch f;
+	va_list args;
 	int rc;
 
+	va_start(args, path);
+	vsnprintf(text, sizeof(text), path, args);
+	va_end(args);
 	sutra_fetch_init(&f);
 	f.method = method;
 	f.body = body ? body : strcmp(method, "POST") ? NULL : "";
 	f.body_len = body ? strlen(body) : 0;
 	f.headers = headers;
-	rc = call(&f, path, err);
+	rc = call(&f, text, err);
 	if (ret_json)
 		*ret_json = NULL;
 	if (!rc && ret_json && f.answer.len)

@@ -14,16 +14,17 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-/* Most that a call of this thread takes, streams apart; 0: a minute, as restarts need. */
+/* The time limit of this thread's calls, except streams; 0: a minute, as restarts need. */
 void sutra_engine_limit(uint64_t ns);
-/* One call. body NULL: none. *ret_json (may be NULL) is the answer's document, NULL when it has
- * none. SUTRA_E_UNAVAILABLE: no engine answers; SUTRA_E_NOTFOUND: 404; else SUTRA_E_IO with the
- * engine's own words. */
-int sutra_engine_call(const char *method, const char *path, const char *body, json_t **ret_json,
-		      struct sutra_err *err);
-/* The same for an answer that is no document: its bytes. */
+/* One call of a path (a printf format). body NULL: none. *ret_json (may be NULL) is the answer's document,
+ * NULL if it has none. SUTRA_E_UNAVAILABLE: no engine answers; SUTRA_E_NOTFOUND: 404; SUTRA_E_EXISTS: 409;
+ * else SUTRA_E_IO with the engine's message. */
+__attribute__((format(printf, 5, 6)))
+int sutra_engine_call(const char *method, const char *body, json_t **ret_json, struct sutra_err *err,
+		      const char *path, ...);
+/* GETs an answer that is no JSON: its bytes. */
 int sutra_engine_bytes(const char *path, struct sutra_buf *ret, struct sutra_err *err);
-/* The same as it comes, until its end; false from on_data ends it. */
+/* GETs an answer and passes its bytes on as they arrive, until its end or until on_data returns false. */
 int sutra_engine_stream(const char *path, bool (*on_data)(void *user, const char *data, size_t n), void *user,
 			struct sutra_err *err);
 

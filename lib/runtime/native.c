@@ -1,4 +1,4 @@
-/* The native runtime: processes under runit (runit.h), with the words of runtime.h. */
+/* The native runtime: processes under runit (runit.h) behind the table of runtime.h. */
 #include <dirent.h>
 #include <errno.h>
 #include <poll.h>
@@ -63,16 +63,16 @@ static int make_folders(const struct sutra_scene *scene, struct sutra_err *err)
 	return rc;
 }
 
-/* The folders on the services' way to their own are entered by their user; the data is his. */
+/* Lets the user enter the folders above the services' own, and makes the data theirs. */
 static int open_folders(const struct sutra_scene *scene, const char *user, struct sutra_err *err)
 {
-	static const char *const way[] = { "", "/native", "/native/services", "/volumes" };
+	static const char *const above[] = { "", "/native", "/native/services", "/volumes" };
 	char *compose_dir = xstrdup(scene->desired->file);
 	int rc = 0;
 
 	*strrchr(compose_dir, '/') = '\0';
-	for (size_t i = 0; i < sizeof(way) / sizeof(*way) && !rc; i++) {
-		char *dir = xasprintf("%s%s", scene->state_dir, way[i]);
+	for (size_t i = 0; i < sizeof(above) / sizeof(*above) && !rc; i++) {
+		char *dir = xasprintf("%s%s", scene->state_dir, above[i]);
 
 		if (sutra_is_dir(dir) && chmod(dir, 0711))
 			rc = sutra_fail_errno(err, "cannot open %s to %s", dir, user);
@@ -110,8 +110,8 @@ static int prepare(const struct sutra_scene *s, struct sutra_err *err)
 	const char *user = sutra_config_get(s->config, "SUTRA_USER");
 	int killed, rc = user ? sutra_runas_possible(user, err) : 0;
 
-	/* A supervisor that was killed leaves services nobody watches, and one that is held to fewer
-	 * open files hands its limit down: end them, then start. */
+	/* A supervisor that was killed leaves services without supervision, and one with a lower limit of open
+	 * files passes it on to them: end them, then start. */
 	if (!rc && (!sutra_runit_alive(s->state_dir, NULL) || outgrown(s->state_dir)))
 		rc = sutra_runit_stop(s->state_dir, GRACE_NS, &killed, err);
 	for (size_t i = 0; i < s->n_starts && !rc; i++) {
@@ -164,8 +164,8 @@ static bool thread_takes_hangup(pid_t pid, const char *thread)
 	return mask >> (SIGHUP - 1) & 1;
 }
 
-/* Whether the process waits for HUP already: before that it would die of it. All its threads
- * block the signal but the one in sigwait(3), whose mask shows it as open. */
+/* Whether the process waits for HUP already: before that, HUP would end it. All its threads block the signal
+ * except the one in sigwait(3), whose mask shows it as open. */
 static bool takes_hangup(pid_t pid)
 {
 	char path[64];
@@ -182,8 +182,7 @@ static bool takes_hangup(pid_t pid)
 	return takes;
 }
 
-/* Whether it runs as the user who is to run it now, the owner of its settings: no process goes back
- * to be root. */
+/* Whether it runs as the user that its settings belong to: a process cannot become root again. */
 static bool keeps_user(const char *state_dir, const char *name, pid_t pid)
 {
 	char proc[64], settings[SUTRA_RUNIT_PATH];
@@ -194,7 +193,7 @@ static bool keeps_user(const char *state_dir, const char *name, pid_t pid)
 	return !stat(proc, &now) && !stat(settings, &wanted) && now.st_uid == wanted.st_uid;
 }
 
-/* Whether what runs now is one of ours, which restart in place on HUP. */
+/* Whether it is a daemon of Sutra, which restarts in place on HUP. */
 static bool restarts_itself(pid_t pid)
 {
 	char path[64], *name;
@@ -295,7 +294,7 @@ static int wait_ended(const char *state_dir, const char *name, struct sutra_err 
 	return 0;
 }
 
-static int stand_in(const char *state_dir, const char *name, const char *address, char handle[80],
+static int start_fault(const char *state_dir, const char *name, const char *address, char handle[80],
 		    struct sutra_err *err)
 {
 	char *dir = sutra_program_dir(), *program = xasprintf("%s/sutra-probe", dir);
@@ -305,7 +304,7 @@ static int stand_in(const char *state_dir, const char *name, const char *address
 	rc = rc ? rc : wait_ended(state_dir, name, err);
 	if (!rc && (pid = fork()) < 0)
 		rc = sutra_fail_errno(err, "cannot start %s", program);
-	if (!pid) {	/* ends with this command, whatever happens to it */
+	if (!pid) {	/* it ends with this command */
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		execl(program, "sutra-probe", "--fault", address, (char *)NULL);
 		_exit(127);
@@ -316,7 +315,7 @@ static int stand_in(const char *state_dir, const char *name, const char *address
 	return rc;
 }
 
-static int stand_down(const char *state_dir, const char *name, const char *handle, struct sutra_err *err)
+static int stop_fault(const char *state_dir, const char *name, const char *handle, struct sutra_err *err)
 {
 	int64_t pid;
 
@@ -388,8 +387,8 @@ const struct sutra_runtime sutra_native = {
 	.observe = observe,
 	.kill = kill_service,
 	.remove = remove_service,
-	.stand_in = stand_in,
-	.stand_down = stand_down,
+	.start_fault = start_fault,
+	.stop_fault = stop_fault,
 	.down = down,
 	.log_tail = log_tail,
 };

@@ -47,8 +47,8 @@ static int give_entries(int folder, const struct passwd *p, int depth)
 	return rc;
 }
 
-/* By descriptors: the user may own the folder by now, and put a link in the place of what was looked
- * at. A file that is gone meanwhile is no failure. */
+/* By descriptors: the user may own the folder already, and replace an entry by a link after it was checked.
+ * A file that is removed meanwhile is no error. */
 static int give_at(int folder, const char *name, const struct passwd *p, int depth)
 {
 	int fd = openat(folder, name, O_PATH | O_NOFOLLOW | O_CLOEXEC), rc;
@@ -78,7 +78,7 @@ int sutra_runas_give(const char *path, const char *user, struct sutra_err *err)
 	return give_at(AT_FDCWD, path, p, 0) ? sutra_fail_errno(err, "cannot give %s to %s", path, user) : 0;
 }
 
-/* In a child: the answer as its exit code. */
+/* In a child process, whose exit code is the result. */
 static int look_as(const struct passwd *p, const char *path)
 {
 	int mode = sutra_is_dir(path) ? R_OK | X_OK : R_OK;

@@ -106,7 +106,7 @@ uint64_t sutra_runit_files(pid_t pid)
 	return hard;
 }
 
-/* In the grandchild: a session of its own, nothing of ours open, a small environment. */
+/* In the grandchild: its own session, no other open file, a small environment. */
 static void become_runsvdir(const char *state_dir, int report)
 {
 	char path[MAX_PATH], services[MAX_PATH], stack[MAX_PATH + 16], home[MAX_PATH], search[MAX_PATH * 2];
@@ -208,7 +208,7 @@ int sutra_runit_control(const char *state_dir, const char *name, char command, s
 	return rc;
 }
 
-/* The numbers of a file of finish's; how many of the three there are. */
+/* Reads at most three numbers that the finish script wrote; returns how many. */
 static int read_numbers(const char *state_dir, const char *name, const char *file, long *a, long *b, long *c)
 {
 	char path[MAX_PATH], *text;
@@ -289,8 +289,8 @@ size_t sutra_stack_pids(const char *state_dir, const char *service, pid_t *ret, 
 	return n;
 }
 
-/* Waits until no process of the stack (or service) is left; kills what outlasts the grace, every second.
- * SUTRA_E_TIMEOUT: one is left KILLED_NS later; it hangs in the kernel, or another user's is not ours. */
+/* Waits until no process of the stack (or service) is left; after the grace it kills those that are left, every
+ * second. SUTRA_E_TIMEOUT: one is left KILLED_NS later; it hangs in the kernel, or belongs to another user. */
 static int wait_gone(const char *state_dir, const char *service, uint64_t grace_ns, int *ret_killed,
 		     struct sutra_err *err)
 {
@@ -330,7 +330,7 @@ int sutra_runit_end_orphans(const char *state_dir, const char *name, uint64_t gr
 	return n ? wait_gone(state_dir, name, grace_ns, &killed, err) : 0;
 }
 
-/* runsv writes its last status as it exits: until nobody reads its control pipe, at most 5 s. */
+/* Waits until no process reads the control pipe, at most 5 s: runsv writes its last status as it exits. */
 static void wait_unsupervised(const char *state_dir, const char *name)
 {
 	uint64_t end = sutra_clock_ns() + 5000000000u;
@@ -358,7 +358,7 @@ int sutra_runit_remove(const char *state_dir, const char *name, uint64_t grace_n
 		close(fd);
 		rc = sutra_runit_control(state_dir, name, 'd', err);
 		rc = rc ? rc : wait_gone(state_dir, name, grace_ns, &killed, err);
-		/* Out of runsvdir's sight first, then its runsv exits with the log's. */
+		/* Its runsv exits with the log's once the service has ended. */
 		if (!rc)
 			rc = sutra_runit_control(state_dir, name, 'x', err);
 	}
@@ -384,7 +384,7 @@ int sutra_runit_stop(const char *state_dir, uint64_t grace_ns, int *ret_killed, 
 		kill(supervisor, SIGHUP);
 	n = sutra_stack_pids(state_dir, NULL, pids, MAX_PIDS);
 	for (size_t i = 0; i < n && !supervisor; i++)
-		kill(pids[i], SIGTERM);	/* the supervisor was killed: its children go directly */
+		kill(pids[i], SIGTERM);	/* the supervisor was killed: signal its children directly */
 	rc = wait_gone(state_dir, NULL, grace_ns, ret_killed, err);
 	pid_file(state_dir, path);
 	if (!rc && unlink(path) && errno != ENOENT)

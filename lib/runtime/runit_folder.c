@@ -15,9 +15,10 @@
 
 enum { MAX_PATH = SUTRA_RUNIT_PATH, MAX_ENVIRON = 4 << 20, LOG_FILES = 5, LOG_BYTES = 4 << 20 };
 
-/* Appends s as one shell word. */
-static void add_quoted(struct sutra_buf *b, const char *s)
+/* Appends `before`, then s as one shell word. */
+static void add_quoted(struct sutra_buf *b, const char *before, const char *s)
 {
+	sutra_buf_adds(b, before);
 	sutra_buf_addc(b, '\'');
 	for (; *s; s++) {
 		if (*s == '\'')
@@ -28,17 +29,21 @@ static void add_quoted(struct sutra_buf *b, const char *s)
 	sutra_buf_addc(b, '\'');
 }
 
-static int write_script(const char *path, struct sutra_buf *b, struct sutra_err *err)
+static int write_script(const char *dir, const char *name, struct sutra_buf *b, struct sutra_err *err)
 {
-	int rc = sutra_buf_error(b) ? sutra_fail(err, sutra_buf_error(b), "cannot build %s", path) :
+	char path[MAX_PATH];
+	int rc;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	rc = sutra_buf_error(b) ? sutra_fail(err, sutra_buf_error(b), "cannot build %s", path) :
 				      sutra_file_write(path, b->data, b->len, 0755, err);
 
 	sutra_buf_release(b);
 	return rc;
 }
 
-/* sutra-run makes the environment of the file alone, so that what the operator's shell holds never
- * leaks into a service. */
+/* sutra-run makes the environment from the file alone, so that no variable of the operator's shell reaches a
+ * service. */
 static int write_run(const char *dir, const char *state_dir, const struct sutra_unit *u, const char *group,
 		     struct sutra_err *err)
 {
@@ -52,38 +57,27 @@ static int write_run(const char *dir, const char *state_dir, const struct sutra_
 	sutra_buf_adds(&b, "#!/bin/sh\nexec 2>&1\n");
 	if (*group) {
 		snprintf(procs, sizeof(procs), "%s/cgroup.procs", group);
-		sutra_buf_adds(&b, "{ echo $$ >");
-		add_quoted(&b, procs);
+		add_quoted(&b, "{ echo $$ >", procs);
 		sutra_buf_adds(&b, "; } 2>/dev/null\n");
 	}
-	sutra_buf_adds(&b, "cd ");
-	add_quoted(&b, service);
-	sutra_buf_adds(&b, " || exit 1\nexec ");
-	add_quoted(&b, path);
-	if (u->user) {
-		sutra_buf_adds(&b, " --user ");
-		add_quoted(&b, u->user);
-	}
+	add_quoted(&b, "cd ", service);
+	add_quoted(&b, " || exit 1\nexec ", path);
+	if (u->user)
+		add_quoted(&b, " --user ", u->user);
 	sutra_buf_adds(&b, " environ");
-	for (size_t i = 0; i < u->argv.n; i++) {
-		sutra_buf_addc(&b, ' ');
-		add_quoted(&b, u->argv.items[i]);
-	}
+	for (size_t i = 0; i < u->argv.n; i++)
+		add_quoted(&b, " ", u->argv.items[i]);
 	sutra_buf_addc(&b, '\n');
-	snprintf(path, sizeof(path), "%s/run", dir);
-	return write_script(path, &b, err);
+	return write_script(dir, "run", &b, err);
 }
 
-/* The group's count of kills for want of memory tells whether this end was one. */
+/* This end was for want of memory if the group's count of such kills has grown. */
 static int write_finish(const char *dir, const struct sutra_unit *u, const char *group, struct sutra_err *err)
 {
 	struct sutra_buf b;
-	char path[MAX_PATH];
 
-	snprintf(path, sizeof(path), "%s/finish", dir);
 	sutra_buf_init(&b, 8192);
-	sutra_buf_adds(&b, "#!/bin/sh\ngroup=");
-	add_quoted(&b, group);
+	add_quoted(&b, "#!/bin/sh\ngroup=", group);
 	sutra_buf_adds(&b, "\nk=$(sed -n 's/^oom_kill //p' \"$group/memory.events\" \"$group/memory.oom_control\" 2>/dev/null)\n"
 			   "if [ \"${k:-0}\" -gt \"$(cat oom-kills 2>/dev/null || echo 0)\" ]; then limit=");
 	sutra_buf_addf(&b, "%llu; fi\n", (unsigned long long)(u->memory_limit ? u->memory_limit : 1));
@@ -96,7 +90,7 @@ static int write_finish(const char *dir, const struct sutra_unit *u, const char 
 	else if (u->restart == SUTRA_RESTART_ON_FAILURE)
 		sutra_buf_addf(&b, "if [ \"$1\" = 0 ] || { [ %lld -gt 0 ] && [ \"$n\" -ge %lld ]; }; then printf d >supervise/control; fi\n",
 			       (long long)u->restart_max, (long long)u->restart_max);
-	return write_script(path, &b, err);
+	return write_script(dir, "finish", &b, err);
 }
 
 static int write_log(const char *dir, const char *state_dir, const struct sutra_unit *u,
@@ -118,11 +112,9 @@ static int write_log(const char *dir, const char *state_dir, const struct sutra_
 	}
 	if (!rc) {
 		sutra_buf_init(&b, 8192);
-		sutra_buf_adds(&b, "#!/bin/sh\nexec svlogd -ttt ");
-		add_quoted(&b, logs);
+		add_quoted(&b, "#!/bin/sh\nexec svlogd -ttt ", logs);
 		sutra_buf_addc(&b, '\n');
-		snprintf(path, sizeof(path), "%s/log/run", dir);
-		rc = write_script(path, &b, err);
+		rc = write_script(dir, "log/run", &b, err);
 	}
 	return rc;
 }
@@ -133,8 +125,7 @@ static void add_variable(struct sutra_buf *b, const char *key, const char *value
 	sutra_buf_add(b, value, strlen(value) + 1);
 }
 
-/* NUL-ended NAME=value entries, for sutra-run: any value as it is. One that is reading the file
- * finds the old or the new one. */
+/* NUL-ended NAME=value entries, for sutra-run: any value as it is. A reader finds the old file or the new one. */
 static int write_environ(const char *dir, const char *state_dir, const struct sutra_unit *u, struct sutra_err *err)
 {
 	char path[MAX_PATH], run[MAX_PATH];
@@ -157,8 +148,8 @@ static int write_environ(const char *dir, const char *state_dir, const struct su
 	return rc || !u->user ? rc : sutra_runas_give(path, u->user, err);
 }
 
-/* A new folder is written whole under a name runsvdir passes over, and renamed. What no runsv
- * holds yet is held down, so that it starts when it is told to. */
+/* A new folder is written whole under a name that runsvdir ignores, and renamed. A service without a runsv gets
+ * a file `down`, so that it waits for 'u'. */
 int sutra_runit_write(const char *state_dir, const struct sutra_unit *u, struct sutra_err *err)
 {
 	char service[MAX_PATH], fresh[MAX_PATH], path[MAX_PATH + 8], group[MAX_PATH];

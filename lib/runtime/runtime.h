@@ -1,9 +1,9 @@
 /*
  * runtime - what runs the services: local processes under runit, or containers of an engine.
  *
- * The same operations for both; deploy, restart, status, logs and the checks know this table
- * only. A stack is named by its state folder. Health checks go to a service directly in either: a
- * container's address is written "{container}" in URLs until the engine has given one.
+ * Deploy, restart, status, logs and the checks use this table alone. A stack is named by its state folder.
+ * Health checks go to a service directly: a container's address is written "{container}" in URLs until the
+ * engine has given one.
  */
 #ifndef SUTRA_RUNTIME_RUNTIME_H
 #define SUTRA_RUNTIME_RUNTIME_H
@@ -18,7 +18,7 @@
 
 #define SUTRA_CONTAINER "{container}"
 
-/* One service as its supervisor sees it. */
+/* The state of a service in its supervisor. */
 struct sutra_supervised {
 	bool unknown;		/* the runtime did not answer: nothing below was read */
 	bool supervised;	/* a supervisor watches it */
@@ -78,17 +78,17 @@ struct sutra_scene {
 	size_t n_starts;
 };
 
-/* Who follows a log. */
+/* The reader of a log. */
 struct sutra_log_sink {
 	void (*line)(void *user, const char *line, size_t n);
-	bool (*more)(void *user);	/* whether the service may still say something: asked when a stream ends */
+	bool (*more)(void *user);	/* whether the service may still log: asked when a stream ends */
 	void *user;
 };
 
 struct sutra_runtime {
 	const char *name;
 	unsigned poll_ms;	/* between two looks while waiting */
-	/* Whether it can be used here; the error says what is missing and how to go on. */
+	/* Checks that the runtime can be used here; the error says what is missing, its hint what to do. */
 	int (*check)(struct sutra_err *err);
 	/* Whether the engine answers. NULL: it is this machine. */
 	int (*ping)(struct sutra_err *err);
@@ -106,17 +106,17 @@ struct sutra_runtime {
 	int (*start)(const struct sutra_scene *s, struct sutra_awaited *list, size_t n, struct sutra_err *err);
 	/* Restarts one with the settings it has. */
 	int (*restart)(const char *state_dir, struct sutra_awaited *a, struct sutra_err *err);
-	/* How n services are: ret has room for as many. */
+	/* The states of n services into ret[n]. */
 	void (*observe)(const char *state_dir, const char *const *names, size_t n, struct sutra_supervised *ret);
-	/* A signal to the service's own process, as a crash would come. */
+	/* Signals the service's own process; the supervisor sees its end as a crash. */
 	int (*kill)(const char *state_dir, const char *name, int sig, struct sutra_err *err);
 	int (*remove)(const char *state_dir, const char *name, struct sutra_err *err);
-	/* For checks: stops the service and puts a server in its place that answers health checks
-	 * with 200 and every request with 500 (sutra-probe --fault); then, with *handle as it was
-	 * left, takes it away and starts the service again. address: as recorded. */
-	int (*stand_in)(const char *state_dir, const char *name, const char *address, char handle[80],
+	/* For checks: start_fault stops the service and starts a server at its address (as recorded) that answers
+	 * health checks with 200 and every request with 500 (sutra-probe --fault); stop_fault, with handle as
+	 * start_fault set it, ends that server and starts the service again. */
+	int (*start_fault)(const char *state_dir, const char *name, const char *address, char handle[80],
 			struct sutra_err *err);
-	int (*stand_down)(const char *state_dir, const char *name, const char *handle, struct sutra_err *err);
+	int (*stop_fault)(const char *state_dir, const char *name, const char *handle, struct sutra_err *err);
 	/* Asks a replica to take itself out of its balancer, before it is replaced. NULL: it is
 	 * replaced in place, under the sockets it has. */
 	int (*drain)(const char *state_dir, const char *name, struct sutra_err *err);
@@ -125,7 +125,7 @@ struct sutra_runtime {
 		    struct sutra_err *err);
 	/* The last lines of a service's log, each with its time stamp; x-allocated, "" for none. */
 	char *(*log_tail)(const char *state_dir, const char *name, int lines);
-	/* That and what comes, over restarts. NULL: logs are files (deployment.h, log_dir). */
+	/* The last lines and those that follow, over restarts. NULL: logs are files (deployment.h, log_dir). */
 	int (*log_follow)(const char *state_dir, const char *name, int lines, const struct sutra_log_sink *to,
 			  struct sutra_err *err);
 };
@@ -134,7 +134,7 @@ extern const struct sutra_runtime sutra_native, sutra_docker;
 
 /* NULL: there is none of that name. */
 const struct sutra_runtime *sutra_runtime_named(const char *name);
-/* How the units are, one for each; sutra_free'd. */
+/* The states of n units; the caller frees. */
 struct sutra_supervised *sutra_runtime_observe(const struct sutra_runtime *rt, const char *state_dir,
 					       const struct sutra_unit *units, size_t n);
 /* text with "{container}" replaced by ip. */

@@ -78,8 +78,8 @@ static int substitute(void *user, const char *service, bool on, struct sutra_err
 	const struct sutra_deployed *s = sutra_deployment_find(c->check.d, service);
 
 	c->killed[s - c->check.d->services] = s->now.pid;
-	return on ? c->check.d->rt->stand_in(c->check.d->state_dir, service, s->unit->address, c->handle, err) :
-		    c->check.d->rt->stand_down(c->check.d->state_dir, service, c->handle, err);
+	return on ? c->check.d->rt->start_fault(c->check.d->state_dir, service, s->unit->address, c->handle, err) :
+		    c->check.d->rt->stop_fault(c->check.d->state_dir, service, c->handle, err);
 }
 
 /* Waits first until the supervisor has started another process. */

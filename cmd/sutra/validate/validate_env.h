@@ -14,7 +14,7 @@ struct validate_env {
 	struct sutra_check_env check;	/* which the checks get; d NULL with --url */
 	char *state_dir;
 	pid_t *killed;			/* beside check.d->services: the process that a fault has ended */
-	char handle[80];		/* of the substitute server (runtime.h: stand_in) */
+	char handle[80];		/* of the substitute server (runtime.h: start_fault) */
 	int guard;			/* pipe to a child: takes the index of each service that is stopped */
 	struct sutra_scratch scratch;
 	struct sutra_progress progress;
