@@ -46,7 +46,7 @@ struct sutra_restored {
 /* On an error too the caller releases it. */
 int sutra_restore(const char *state_dir, int number, struct sutra_restored *r, struct sutra_err *err);
 void sutra_restored_release(struct sutra_restored *r);
-/* What the record (or NULL) has deployed must run on this runtime. */
+/* Checks that the deployed stack, if record is not NULL, runs on this runtime. */
 int sutra_check_runtime(const struct sutra_record *record, const struct sutra_runtime *rt, struct sutra_err *err);
 
 #endif

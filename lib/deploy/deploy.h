@@ -38,7 +38,7 @@ struct sutra_deploy {
 	const struct sutra_desired *desired;
 	const struct sutra_plan *plan;
 	uint64_t timeout_ns;		/* of each wait */
-	int generation;			/* what the record gets at the end; 0: the newest prepared (generation.h) */
+	int generation;			/* its number in the record at the end; 0: the prepared one (generation.h) */
 	const volatile sig_atomic_t *stop;	/* becomes non-zero on Ctrl-C; or NULL */
 	void (*step)(const struct sutra_step *s);	/* before each change; or NULL */
 	void (*ready)(const struct sutra_awaited *a);	/* or NULL */

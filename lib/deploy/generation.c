@@ -150,7 +150,7 @@ static void release_tags(const char *state_dir)
 	sutra_free(list);
 }
 
-/* Removes all but the newest and those in use. The next deploy tries again what cannot be removed now. */
+/* Removes all but the newest and those in use. The next deploy removes those that this one cannot. */
 static void prune(const char *state_dir, const struct sutra_record *record)
 {
 	int *list;

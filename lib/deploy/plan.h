@@ -19,7 +19,7 @@ struct sutra_step {
 	char *name;
 	char *cause;	/* "not deployed", "MATRYOSHKA_DIM changed", "not running", "not in the edition" */
 	char *field, *old_value, *new_value;	/* the first changed field; or NULL */
-	char *old_hash;		/* of what is recorded; NULL: nothing is */
+	char *old_hash;		/* of the recorded unit; NULL: there is none */
 	char *published;	/* of a stopped or left service: the address it holds; or NULL */
 };
 

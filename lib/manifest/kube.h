@@ -23,8 +23,8 @@ json_t *sutra_kube_port_name(int port);
 /* The port of an address on this host within text ("http://127.0.0.1:8887/ready"), and where its path
  * begins; 0: there is none. */
 int sutra_kube_url_port(const char *text, const char **ret_path);
-/* "sutra-haproxy" of ./haproxy; of what is mounted at /models "models", and its claim, by default
- * "sutra-models"; x-allocated but for the second. */
+/* "sutra-haproxy" for ./haproxy; "models" for a volume mounted at /models, and its claim, by default
+ * "sutra-models"; x-allocated except the second. */
 char *sutra_kube_config_name(const struct workload_mount *mount);
 const char *sutra_kube_volume_name(const struct sutra_volume *v);
 char *sutra_kube_claim_name(const struct workloads *all, const struct sutra_volume *v);

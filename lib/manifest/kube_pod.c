@@ -48,7 +48,7 @@ static const struct workload_quoting quoting = { kube_dollar, kube_secret, kube_
 
 static json_t *text_of(const char *s) { return sutra_manifest_text(s, &quoting); }
 
-/* A name of a Service alone, or what holds some; NULL where it is empty, as the API server keeps it. */
+/* The name of a Service alone, or a text with such names; NULL if it is empty, as the API server stores it. */
 static json_t *value_of(const char *s)
 {
 	size_t n = strlen(s);

@@ -2,7 +2,7 @@
  * Documents for `kubectl apply`, valid for Kubernetes 1.25 and later.
  *
  * A service with a named volume is a StatefulSet of one pod, any other a Deployment; where an
- * autoscaler owns the number of pods, the Deployment does not say one, so that applying it
+ * autoscaler owns the number of pods, the Deployment has none, so that applying it
  * again resets nothing. Selectors hold what never changes: name, instance, part-of. Pods meet
  * the "restricted" standard as far as the compose file does.
  */
@@ -13,11 +13,11 @@
 #include "manifest/kube.h"
 #include "compose/yaml.h"
 
-enum { MAX_NAME = 52 };	/* a StatefulSet's, with what its pods' labels add */
+enum { MAX_NAME = 52 };	/* a StatefulSet's: the labels of its pods add a suffix */
 
 #define DEFAULT_VOLUME (10ull << 30)
 
-/* What `kubectl apply --prune` may remove; never a claim, which holds data. */
+/* The kinds that `kubectl apply --prune` may remove; never a claim, which holds data. */
 static const char *const pruned[] = {
 	"core/v1/Service", "core/v1/ConfigMap", "apps/v1/Deployment", "apps/v1/StatefulSet",
 	"networking.k8s.io/v1/NetworkPolicy", "policy/v1/PodDisruptionBudget", "autoscaling/v2/HorizontalPodAutoscaler",

@@ -152,7 +152,7 @@ static bool same_lists(const struct sutra_strv *a, const struct sutra_strv *b)
 
 static bool same_text(const char *a, const char *b) { return a && b ? !strcmp(a, b) : a == b; }
 
-/* Replicas become one workload: what is said of one must be said of all. */
+/* Replicas become one workload: they must have the same settings. */
 static int check_member(const struct workloads *all, const struct workload *w, const struct sutra_service *s)
 {
 	const struct sutra_service *f = w->s;
@@ -315,9 +315,9 @@ static bool add_addresses(struct workloads *all, struct workload *w, const char 
 	return true;
 }
 
-/* What stands before the replica's number in the variable of each of them ("" or "ml-base-"; one that
- * is alone in the file may be several there),
- * or NULL; then *ret_odd is the first that has not the first's value, if any. x-allocated. */
+/* The text before the replica's number, if that number ends the variable in each replica: "" or "ml-base-" (a
+ * single service of the file may be scaled). Else NULL, and *ret_odd is the first replica with another value
+ * than w->s, if any. x-allocated. */
 static char *before_number(const struct workloads *all, const struct workload *w, const char *key,
 			   const struct sutra_service **ret_odd)
 {
@@ -366,7 +366,7 @@ static int add_variable(struct workloads *all, struct workload *w, const char *k
 	return 0;
 }
 
-/* The variables, the edges to what they name, and one to each dependency that they do not name. */
+/* Makes the variables, the edges to workloads that they name, and those to other dependencies. */
 static int make_env(struct workloads *all, struct workload *w)
 {
 	size_t from = (size_t)(w - all->items);

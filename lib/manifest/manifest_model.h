@@ -86,7 +86,7 @@ char *sutra_workload_duration(uint64_t ns);
 char *sutra_workload_size(uint64_t bytes, const char *suffix);
 /* "/tmp" of the tmpfs "/tmp:size=16m", x-allocated; *ret_size 0: not said. */
 char *sutra_workload_tmpfs(const char *text, uint64_t *ret_size);
-/* What '$', a secret's name and a workload's name in a text become. */
+/* Append the replacements of '$', of a secret's name and of a workload's name in a text. */
 struct workload_quoting {
 	void (*dollar)(struct sutra_buf *b, char next);
 	void (*secret)(struct sutra_buf *b, const char *name, size_t n);
@@ -99,8 +99,8 @@ json_t *sutra_manifest_list(const struct sutra_strv *v, const struct workload_qu
 json_t *sutra_manifest_own(char *s);
 /* o, or NULL if it is empty; then o is released. */
 json_t *sutra_manifest_some(json_t *o);
-/* Reads what the workload's relative mounts hold: regular files, of a folder without those
- * below, in order of their names. */
+/* Reads the files of the workload's relative mounts: a regular file, or those of a folder (not of its
+ * subfolders) in the order of their names. */
 int sutra_workload_mounts_make(const struct workloads *all, struct workload *w);
 void sutra_workload_mounts_release(struct workload *w);
 

@@ -218,7 +218,7 @@ static json_t *service(const struct workloads *all, const struct workload *w)
 	return o;
 }
 
-/* What services use and the stack must declare. */
+/* The stack declares the volumes and configs of its services. */
 static void declare(const struct workload *w, json_t *volumes, json_t *configs)
 {
 	for (size_t i = 0; i < w->s->n_volumes; i++)

@@ -19,7 +19,7 @@
 #include "base/proc.h"
 #include "base/str.h"
 
-#define KILLED_NS 5000000000u	/* what a killed process may take to be gone */
+#define KILLED_NS 5000000000u	/* the longest time until a killed process is gone */
 
 enum { MAX_PATH = SUTRA_RUNIT_PATH, MAX_PIDS = 1024, POLL_MS = 10 };
 

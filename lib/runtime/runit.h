@@ -6,7 +6,7 @@
  *	restarts	counted by finish, except for stops that `planned` announces
  *	last-exit	"<exit code or -1> <signal> <limit_reached>" of the last run
  *	oom-kills	the group's count of kills for want of memory at the last end
- * <state>/native/log/<name>/current	what the service says, by svlogd with UTC stamps
+ * <state>/native/log/<name>/current	its log, by svlogd with UTC stamps
  * <state>/native/runsvdir.pid		the supervisor
  */
 #ifndef SUTRA_RUNTIME_RUNIT_H
@@ -37,11 +37,11 @@ void sutra_runit_plan_end(const char *state_dir, const char *name, bool planned)
  * up again, 'h' HUP; 'd' and 't' plan the end. Waits up to 10 s for a new folder's runsv to appear. */
 int sutra_runit_control(const char *state_dir, const char *name, char command, struct sutra_err *err);
 void sutra_runit_read(const char *state_dir, const char *name, struct sutra_supervised *ret);
-/* Takes a service down, waits grace_ns for its end, kills what is left of it, and removes its
+/* Takes a service down, waits grace_ns for its end, kills its remaining processes, and removes its
  * folder. A folder that is not there is no error. */
 int sutra_runit_remove(const char *state_dir, const char *name, uint64_t grace_ns,
 		       struct sutra_err *err);
-/* Ends what is left of a service that its supervisor does not run. */
+/* Ends the processes of a service that its supervisor does not run. */
 int sutra_runit_end_orphans(const char *state_dir, const char *name, uint64_t grace_ns, struct sutra_err *err);
 /* Ends every service, then the supervisor and its children; returns when no process of the stack
  * is left (found by the environment variable SUTRA_STACK=<state dir>). *ret_killed: those that

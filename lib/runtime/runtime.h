@@ -41,7 +41,7 @@ struct sutra_awaited {
 	uint64_t asked_ns;	/* when the restart was asked for */
 	bool in_place;		/* the process restarts itself, its pid stays */
 	pid_t old_pid;
-	uint64_t grace_ns;	/* what the old process may take to end before it is killed; 0: no limit */
+	uint64_t grace_ns;	/* after it the old process is killed; 0: no limit */
 	unsigned restarts;	/* counted before */
 	/* answered */
 	bool ready;
@@ -69,7 +69,7 @@ struct sutra_start {
 	bool takes_over;	/* its published address is another's, which is stopped just before */
 };
 
-/* What a deploy works on. */
+/* The input of a runtime's deploy. */
 struct sutra_scene {
 	const char *state_dir;
 	struct sutra_config *config;
@@ -94,7 +94,7 @@ struct sutra_runtime {
 	int (*ping)(struct sutra_err *err);
 	/* Adds the image's id to each unit: another image is a change. NULL: nothing to do. */
 	int (*resolve)(struct sutra_unit *units, size_t n, struct sutra_err *err);
-	/* Whether a supervisor lives that restarts what ends. */
+	/* Whether the supervisor lives that restarts services. */
 	bool (*alive)(const char *state_dir);
 	/* Whether that supervisor may open fewer files than this process, and services want more: every
 	 * service is started anew then. NULL: never. */

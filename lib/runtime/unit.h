@@ -29,12 +29,12 @@ struct sutra_unit {		/* owns its parts */
 	int64_t restart_max;
 	uint64_t memory_limit;			/* bytes; 0: none */
 	uint64_t start_period_ns, stop_grace_ns;
-	char *user;				/* of a local process; NULL: who deploys */
+	char *user;				/* of a local process; NULL: the user who deploys */
 	char *image;				/* of a container: name, then its id once known */
 	char *hash;			/* "2-" and digits: changes exactly when a restart is due */
 	/* Set in a recorded unit; else NULL. */
 	char *container;		/* its id, "" for a local process */
-	char *compose_file;		/* beside it is what a container mounts */
+	char *compose_file;		/* a container mounts files beside it */
 };
 
 /* N of each service. */
