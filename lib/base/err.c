@@ -28,7 +28,7 @@ int sutra_err_http(int code) { return code ? rows[row_of(code)].http_status : 20
 /* What sutra_hint and sutra_err_prefix return when err is NULL: the code of this thread's last failure. */
 static _Thread_local int last_code = SUTRA_E_INTERNAL;
 
-static int fill(struct sutra_err *err, int code, const char *fmt, va_list ap)
+__attribute__((format(printf, 3, 0))) static int fill(struct sutra_err *err, int code, const char *fmt, va_list ap)
 {
 	last_code = code;
 	if (!err)

@@ -238,8 +238,9 @@ static void read_status(const char *path, struct sutra_supervised *ret)
 		return;
 	for (int i = 0; i < 8; i++)
 		tai = tai << 8 | s[i];
-	ret->since_us = (int64_t)(tai - tai_1970) * 1000000 +
-			((int64_t)s[8] << 24 | s[9] << 16 | s[10] << 8 | s[11]) / 1000;
+	if (tai - tai_1970 < INT64_MAX / 2000000)	/* else no time that runsv writes: since_us stays 0 */
+		ret->since_us = (int64_t)(tai - tai_1970) * 1000000 +
+				((int64_t)s[8] << 24 | s[9] << 16 | s[10] << 8 | s[11]) / 1000;
 	ret->pid = (pid_t)(s[12] | s[13] << 8 | s[14] << 16 | (uint32_t)s[15] << 24);
 	ret->wants_up = s[17] == 'u';
 	ret->running = s[19] == 1 && ret->pid;
