@@ -10,7 +10,7 @@
 #include "base/lock.h"
 #include "hub/modelstore.h"
 #include "deploy/record.h"
-#include "sutra/deploying.h"
+#include "sutra/deploy_progress.h"
 #include "sutra/command.h"
 #include "sutra/habits.h"
 #include "sutra/modelbar.h"

@@ -7,7 +7,7 @@
 #include "deploy/generation.h"
 #include "base/lock.h"
 #include "deploy/record.h"
-#include "sutra/deploying.h"
+#include "sutra/deploy_progress.h"
 #include "sutra/command.h"
 #include "sutra/stackio.h"
 #include "term/table.h"

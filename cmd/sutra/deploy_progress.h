@@ -1,6 +1,6 @@
 /* deploying - carries out a plan for deploy and rollback, and prints the progress. */
-#ifndef SUTRA_CMD_DEPLOYING_H
-#define SUTRA_CMD_DEPLOYING_H
+#ifndef SUTRA_CMD_DEPLOY_PROGRESS_H
+#define SUTRA_CMD_DEPLOY_PROGRESS_H
 
 #include <stdbool.h>
 

@@ -1,4 +1,4 @@
-#include "sutra/deploying.h"
+#include "sutra/deploy_progress.h"
 
 #include <signal.h>
 #include <stdio.h>
