@@ -1,4 +1,4 @@
-/* deploying - carries out a plan for deploy and rollback, and prints the progress. */
+/* deploy_progress - carries out a plan for deploy and rollback, and prints the progress. */
 #ifndef SUTRA_CMD_DEPLOY_PROGRESS_H
 #define SUTRA_CMD_DEPLOY_PROGRESS_H
 
