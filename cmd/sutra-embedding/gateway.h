@@ -117,9 +117,9 @@ int answer_model(struct gateway *g, struct gw_model *ret, struct sutra_err *err)
 void answer_add_vector(const struct answer *a, size_t i, struct sutra_buf *b);	/* as JSON */
 void answer_count(const struct answer *a, size_t *ret_tokens, size_t *ret_truncated);
 
-/* Upstream: ml-base over HTTP, with retries; it also keeps the model up to date. */
+/* Upstream: ml-base over HTTP, with retries; it also keeps the model up to date. It lives as long as the
+ * process: its thread runs until _exit. */
 int upstream_new(struct gateway *g, struct upstream **ret, struct sutra_err *err);
-void upstream_free(struct upstream *u);
 void upstream_embed(void *gateway, struct sutra_upstream_batch *b);
 bool upstream_up(const struct upstream *u);	/* the last request to ml-base did not fail */
 /* Calls fn on the upstream's thread after delay_ns. SUTRA_E_NOMEM: fn is not called. */

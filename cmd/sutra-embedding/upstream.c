@@ -49,11 +49,9 @@ struct upstream {
 	struct gateway *g;
 	struct sutra_fetcher *fetcher;
 	char embed_url[512], info_url[512];
-	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
 	struct call *waiting;	/* calls that are due later; unsorted */
-	bool stopping;
 	uint64_t info_due_ns;
 	atomic_bool up;
 	_Atomic uint64_t refused_since_ns;	/* only refusals since then; 0: the last outcome is no refusal */
@@ -467,7 +465,7 @@ static void *run(void *arg)
 	struct upstream *u = arg;
 
 	pthread_mutex_lock(&u->lock);
-	while (!u->stopping) {
+	for (;;) {
 		uint64_t now = sutra_clock_ns(), next;
 		struct call *due = take_due(u, now, &next);
 		struct timespec t;
@@ -484,13 +482,13 @@ static void *run(void *arg)
 			pthread_cond_timedwait(&u->wake, &u->lock, &t);
 		}
 	}
-	pthread_mutex_unlock(&u->lock);
 	return NULL;
 }
 
 int upstream_new(struct gateway *g, struct upstream **ret, struct sutra_err *err)
 {
 	struct upstream *u = sutra_calloc(1, sizeof(*u));
+	pthread_t thread;
 	int rc;
 
 	if (!u)
@@ -501,28 +499,14 @@ int upstream_new(struct gateway *g, struct upstream **ret, struct sutra_err *err
 	pthread_mutex_init(&u->lock, NULL);
 	sutra_clock_cond_init(&u->wake);
 	rc = sutra_fetcher_new(&u->fetcher, err);
-	if (!rc && pthread_create(&u->thread, NULL, run, u))
+	if (!rc && pthread_create(&thread, NULL, run, u))
 		rc = sutra_fail(err, SUTRA_E_IO, "cannot start a thread");
 	if (rc) {
 		sutra_fetcher_free(u->fetcher);
 		sutra_free(u);
 		return rc;
 	}
+	pthread_detach(thread);
 	*ret = u;
 	return 0;
-}
-
-void upstream_free(struct upstream *u)
-{
-	if (!u)
-		return;
-	pthread_mutex_lock(&u->lock);
-	u->stopping = true;
-	pthread_cond_signal(&u->wake);
-	pthread_mutex_unlock(&u->lock);
-	pthread_join(u->thread, NULL);
-	sutra_fetcher_free(u->fetcher);
-	pthread_cond_destroy(&u->wake);
-	pthread_mutex_destroy(&u->lock);
-	sutra_free(u);
 }

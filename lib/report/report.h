@@ -24,11 +24,6 @@ void sutra_report_junit(const struct sutra_outcome *o, struct sutra_buf *b);
 void sutra_report_tap(const struct sutra_outcome *o, struct sutra_buf *b);
 void sutra_report_prom(const struct sutra_outcome *o, struct sutra_buf *b);
 
-/* "4.1 ms, 163 x under the target of 667 ms" for value i of a result; false: no target or no
- * value. */
-bool sutra_report_target(const struct sutra_result *r, size_t i, char *out, size_t size);
-/* "p50_ms <= 667, l1_percent >= 67": what was expected of a check's values. */
-void sutra_report_expected(const struct sutra_check *c, struct sutra_buf *b);
 /* Appends text as XML 1.0 and HTML allow it, in elements and in attributes. */
 void sutra_report_xml(struct sutra_buf *b, const char *text);
 /* The same between two pieces of markup. */
